@@ -1,0 +1,349 @@
+"""Every setting: default, bounds, unit and source.
+
+A setting has one dotted name (`distill.temperature`) everywhere: field, `--set` option, search
+space, Ray's trial config and table column. `with_overrides` is the one way to change any.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterator, Mapping
+from typing import Annotated, Any, Literal, NamedTuple, TypeVar
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic.fields import FieldInfo
+
+from ffl_ray.errors import SettingError
+
+AUTHORS = "Kim et al. 2020, arXiv:1904.09058, and the authors' program"
+
+
+def _setting(
+    default: object, description: str, *, unit: str = "", source: str = "", **bounds: object
+) -> Any:
+    extra = {"unit": unit, "source": source}
+    return Field(default, description=description, json_schema_extra=extra, **bounds)  # type: ignore[call-overload]
+
+
+def _split_numbers(value: object) -> object:
+    if isinstance(value, str):
+        return tuple(part.strip() for part in value.split(",") if part.strip())
+    return value
+
+
+def _none_word(value: object) -> object:
+    return None if isinstance(value, str) and value.strip().lower() in ("", "none") else value
+
+
+def parse_mix(value: object) -> object:
+    """Canonical form of a mix: its backbones sorted, so that two orders are one mix.
+
+    Args:
+        value: `"resnet20+wrn16_2"`, `"2*resnet20+wrn16_2"`, or a list of backbone names.
+    """
+    if isinstance(value, str):
+        names = _mix_names(value)
+    elif isinstance(value, (list, tuple)):
+        names = list(value)
+    else:
+        return value
+    if len(names) < 2:
+        raise ValueError("must hold at least 2 branches: FFL fuses branches")
+    return tuple(sorted(names))
+
+
+def _mix_names(text: str) -> list[str]:
+    names: list[str] = []
+    for part in text.replace(",", "+").split("+"):
+        count, star, name = (word.strip() for word in part.partition("*"))
+        if star and not count.isdigit():
+            raise ValueError(f"must read like 2*resnet20+wrn16_2 (at {part.strip()!r})")
+        names += [name] * int(count) if star else [count]
+    return names
+
+
+Optional = BeforeValidator(_none_word)
+Fraction = Annotated[float, Field(gt=0, le=1)]
+
+
+class Section(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+
+class DataConfig(Section):
+    """Which images, which part of them, and how they are augmented."""
+
+    name: Literal["digits", "cifar10", "cifar100", "folder"] = _setting(
+        "digits", "data set; digits is embedded and needs no files"
+    )
+    dir: Annotated[str | None, Optional] = _setting(
+        None, "folder that holds the data set's files (for `folder`: its class folders)"
+    )
+    download: bool = _setting(False, "download CIFAR into data.dir when it is not there")
+    image_size: int = _setting(
+        64, "side to which the images of `folder` are resized", unit="pixels", ge=8, le=512
+    )
+    fraction: float = _setting(
+        1.0, "share of the training split that is used, the same in every class", gt=0, le=1
+    )
+    val_fraction: float = _setting(
+        0.1, "share of what is used that is held out for validation", gt=0, lt=1
+    )
+    split_seed: int = _setting(0, "seed of the train/val split; equal seeds, equal split", ge=0)
+    augment: Literal["standard", "none"] = _setting(
+        "standard",
+        "standard: random crop of the reflect-padded image, and a horizontal flip",
+        source=AUTHORS,
+    )
+    crop_padding: Annotated[int | None, Optional] = _setting(
+        None, "padding of the random crop; none: the data set's own", unit="pixels", ge=0, le=64
+    )
+    flip: Annotated[bool | None, Optional] = _setting(
+        None, "random horizontal flip; none: the data set's own (digits are not flipped)"
+    )
+
+
+class ModelConfig(Section):
+    """Which branches, and how much of them is shared."""
+
+    mix: Annotated[tuple[str, ...], BeforeValidator(parse_mix)] = _setting(
+        ("resnet32", "resnet32"),
+        "backbone of each branch, such as 2*resnet32 or resnet20+wrn16_2; order means nothing",
+        source=AUTHORS,
+    )
+    trunk_stages: int = _setting(
+        2,
+        "leading stages shared by the branches of one backbone; 0 shares nothing",
+        unit="stages",
+        source=AUTHORS,
+        ge=0,
+    )
+
+
+class FusionConfig(Section):
+    """How the branches' feature maps become one classifier."""
+
+    design: Literal["concat_depthwise", "concat_pointwise", "sum", "gated"] = _setting(
+        "concat_depthwise", "fusion design", source=AUTHORS
+    )
+    detach: bool = _setting(
+        False, "stop the fused classifier's gradient at the feature maps", source=AUTHORS
+    )
+
+
+class DistillConfig(Section):
+    """Who teaches whom, and how strongly."""
+
+    method: Literal["ffl"] = _setting("ffl", "how the members teach each other", source=AUTHORS)
+    temperature: float = _setting(
+        3.0, "softening of both sides of every KL term", source=AUTHORS, gt=0, le=100
+    )
+    ensemble_to_fused: bool = _setting(
+        True, "the ensemble of branches teaches the fused classifier", source=AUTHORS
+    )
+    ensemble_to_fused_weight: float = _setting(
+        1.0, "weight of that term", source=AUTHORS, ge=0, le=1000
+    )
+    fused_to_branch: bool = _setting(
+        True, "the fused classifier teaches every branch", source=AUTHORS
+    )
+    fused_to_branch_weight: float = _setting(
+        1.0, "weight of each of those terms", source=AUTHORS, ge=0, le=1000
+    )
+    ramp_up_epochs: float = _setting(
+        80.0,
+        "length of the rise of the distill weight, exp(-5 (1 - t/length)^2); 0: no rise",
+        unit="epochs",
+        source=AUTHORS,
+        ge=0,
+    )
+    target_epsilon: float = _setting(
+        1e-7, "added to every teacher probability, not renormalised", source=AUTHORS, ge=0, le=1e-3
+    )
+
+
+class OptimConfig(Section):
+    """SGD, its two weight decays, and the LR schedule."""
+
+    epochs: int = _setting(
+        300, "length of the training (the authors' loop runs 301)", unit="epochs", ge=1
+    )
+    batch_size: int = _setting(
+        128, "images per step over all workers", unit="images", source=AUTHORS, ge=2
+    )
+    lr: float = _setting(0.1, "learning rate at the start", source=AUTHORS, gt=0, le=100)
+    momentum: float = _setting(0.9, "SGD momentum", source=AUTHORS, ge=0, lt=1)
+    nesterov: bool = _setting(True, "Nesterov's form of momentum", source=AUTHORS)
+    weight_decay: float = _setting(
+        1e-4, "weight decay of trunks, branches and classifiers", source=AUTHORS, ge=0, le=1
+    )
+    fusion_weight_decay: float = _setting(
+        1e-5, "weight decay of the fusion module", source=AUTHORS, ge=0, le=1
+    )
+    lr_schedule: Literal["step", "cosine", "constant"] = _setting(
+        "step", "how the learning rate falls", source=AUTHORS
+    )
+    lr_milestones: Annotated[tuple[Fraction, ...], BeforeValidator(_split_numbers)] = _setting(
+        (0.5, 0.75),
+        "where `step` multiplies by lr_decay, as shares of the epochs (150 and 225 of 300)",
+        source=AUTHORS,
+    )
+    lr_decay: float = _setting(0.1, "factor at each milestone", source=AUTHORS, gt=0, le=1)
+
+
+class ComputeConfig(Section):
+    """Where and in which number format a training computes."""
+
+    device: Literal["auto", "cpu", "cuda"] = _setting(
+        "auto", "auto: the GPU a trial was given, else the CPU"
+    )
+    precision: Literal["float32", "bfloat16"] = _setting(
+        "float32", "bfloat16: autocast of the forward pass"
+    )
+
+
+class Config(Section):
+    """Everything that defines one training."""
+
+    data: DataConfig = DataConfig()
+    model: ModelConfig = ModelConfig()
+    fusion: FusionConfig = FusionConfig()
+    distill: DistillConfig = DistillConfig()
+    optim: OptimConfig = OptimConfig()
+    compute: ComputeConfig = ComputeConfig()
+    seed: int = _setting(0, "seed of weights, data order and augmentation", ge=0, lt=2**31)
+
+
+class SearchConfig(Section):
+    """How a study is searched: a space's BASE may set these as `search.NAME`."""
+
+    num_samples: int = _setting(20, "trials in all", unit="trials", ge=1)
+    max_concurrent_trials: Annotated[int | None, Optional] = _setting(
+        None, "trials at once; none: as many as fit the machines", unit="trials", ge=1
+    )
+    num_workers: int = _setting(
+        1, "training processes of one trial", unit="processes", ge=1, le=4096
+    )
+    cpus_per_trial: Annotated[int | None, Optional] = _setting(
+        None, "CPUs of one trial, over its workers; none: by the plan", unit="CPUs", ge=1
+    )
+    gpus_per_trial: Annotated[float | None, Optional] = _setting(
+        None,
+        "GPUs of one trial, over its workers; none: one per worker if there are any",
+        unit="GPUs",
+        ge=0,
+    )
+    time_budget_s: Annotated[float | None, Optional] = _setting(
+        None, "stop the study after this long; unfinished trials stay interrupted", unit="s", gt=0
+    )
+    seed: int = _setting(0, "seed of the sampler", ge=0, lt=2**31)
+    startup_trials: int = _setting(
+        8, "random trials before the sampler learns", unit="trials", ge=1
+    )
+    grace_epochs: Annotated[int | None, Optional] = _setting(
+        None,
+        "ASHA stops no trial before; none: a ninth of optim.epochs",
+        unit="epochs",
+        source="Li et al. 2020, arXiv:1810.05934",
+        ge=1,
+    )
+    reduction_factor: float = _setting(
+        3.0, "ASHA keeps one trial in this many at each rung", ge=1.5, le=16
+    )
+
+
+ConfigT = TypeVar("ConfigT", bound=BaseModel)
+
+
+class Setting(NamedTuple):
+    """One dotted setting and what is known of it."""
+
+    name: str
+    field: FieldInfo
+
+
+def settings(model: type[BaseModel], prefix: str = "") -> Iterator[Setting]:
+    """Every leaf setting of a section, with its dotted name, in order of definition."""
+    for name, field in model.model_fields.items():
+        kind = field.annotation
+        if isinstance(kind, type) and issubclass(kind, BaseModel):
+            yield from settings(kind, f"{prefix}{name}.")
+        else:
+            yield Setting(f"{prefix}{name}", field)
+
+
+def nearest(name: str, known: list[str]) -> str:
+    """The nearest known name as the tail of a message, or nothing when none is near."""
+    close = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
+    if not close:
+        tails = {known_name.rpartition(".")[2]: known_name for known_name in known}
+        close = [tails[t] for t in difflib.get_close_matches(name, list(tails), n=1, cutoff=0.6)]
+    return f"; the nearest known is {close[0]!r}" if close else ""
+
+
+def flatten(config: BaseModel, prefix: str = "") -> dict[str, Any]:
+    """A config as dotted names and plain values; the inverse of `with_overrides`."""
+    flat: dict[str, Any] = {}
+    for name in type(config).model_fields:
+        value = getattr(config, name)
+        if isinstance(value, BaseModel):
+            flat |= flatten(value, f"{prefix}{name}.")
+        else:
+            flat[f"{prefix}{name}"] = value
+    return flat
+
+
+def mix_name(mix: tuple[str, ...]) -> str:
+    """A mix as one word, `resnet20+resnet20+wrn16_2`: what tables and messages show."""
+    return "+".join(mix)
+
+
+def with_overrides(config: ConfigT, overrides: Mapping[str, object]) -> ConfigT:
+    """The config with some dotted settings replaced, checked as a whole.
+
+    Raises:
+        SettingError: a name is unknown (the nearest known one is named) or a value breaks its
+            rule (setting, rule and value are named).
+    """
+    known = [setting.name for setting in settings(type(config))]
+    for name in overrides:
+        if name not in known:
+            raise SettingError(f"unknown setting {name!r}{nearest(name, known)}")
+    nested: dict[str, Any] = {}
+    for name, value in (flatten(config) | dict(overrides)).items():
+        *path, leaf = name.split(".")
+        inner = nested
+        for part in path:
+            inner = inner.setdefault(part, {})
+        inner[leaf] = value
+    try:
+        return type(config).model_validate(nested)
+    except ValidationError as error:
+        raise SettingError(_explain(error)) from None
+
+
+def _explain(error: ValidationError) -> str:
+    lines = []
+    for item in error.errors(include_url=False):
+        name = ".".join(str(part) for part in item["loc"] if not isinstance(part, int))
+        message = item["msg"].removeprefix("Value error, ")
+        for start in ("Input should be", "Input should have", "Tuple should have"):
+            verb = "have" if start.endswith("have") else "be"
+            message = message.replace(start, f"must {verb}", 1)
+        lines.append(f"{name} {message}, not {item['input']!r}")
+    return "; ".join(lines)
+
+
+def parse_assignments(assignments: list[str]) -> dict[str, object]:
+    """`["a.b=1", ...]` as a mapping of names to unparsed values.
+
+    Raises:
+        SettingError: an item is not of the form name=value.
+    """
+    parsed: dict[str, object] = {}
+    for item in assignments:
+        name, equals, value = item.partition("=")
+        if not equals or not name.strip():
+            raise SettingError(f"--set takes name=value, such as optim.epochs=30, not {item!r}")
+        parsed[name.strip()] = value.strip()
+    return parsed

@@ -1,0 +1,1 @@
+"""Images as tensors on the device: data sets, splits, augmentation and batches."""

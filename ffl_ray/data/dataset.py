@@ -1,0 +1,71 @@
+"""What a data set is, and the table of those that are known by name."""
+
+from __future__ import annotations
+
+import importlib
+from typing import NamedTuple, Protocol
+
+from jaxtyping import Int64, UInt8
+from torch import Tensor
+
+from ffl_ray.config import DataConfig
+
+
+class Images(NamedTuple):
+    """Labelled images of one split, one byte per pixel and channel."""
+
+    pixels: UInt8[Tensor, "images height width channels"]
+    labels: Int64[Tensor, "images"]
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def take(self, indices: Int64[Tensor, "taken"]) -> Images:
+        """The images at these positions, in this order."""
+        return Images(self.pixels[indices], self.labels[indices])
+
+
+class DatasetInfo(NamedTuple):
+    """What a network and its augmentation must know of a data set.
+
+    mean and std are per channel, of pixels scaled to [0, 1]; crop_padding is in pixels.
+    """
+
+    classes: tuple[str, ...]
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+    crop_padding: int
+    flip: bool
+
+
+class Opened(NamedTuple):
+    """A split together with what is known of its data set."""
+
+    images: Images
+    info: DatasetInfo
+
+
+class DatasetModule(Protocol):
+    """What a file of this folder offers for each data set."""
+
+    def open_train(self, settings: DataConfig) -> Opened:
+        """All images that may be trained on or selected by."""
+        ...
+
+    def open_test(self, settings: DataConfig) -> Opened:
+        """The images that only a confirmed result is measured on."""
+        ...
+
+
+DATASETS = {
+    "digits": "ffl_ray.data.digits",
+    "cifar10": "ffl_ray.data.cifar",
+    "cifar100": "ffl_ray.data.cifar",
+    "folder": "ffl_ray.data.folder",
+}
+
+
+def dataset_module(settings: DataConfig) -> DatasetModule:
+    """The module that opens the data set named by the settings."""
+    module: DatasetModule = importlib.import_module(DATASETS[settings.name])
+    return module

@@ -1,0 +1,107 @@
+"""Any image folder in the ImageFolder layout, decoded once and resized to one square size.
+
+`data.dir` holds either `train/CLASS/*.jpg` and, for the test split, `test/CLASS/*.jpg` (or
+`val/`, ImageNet's name for the part with public labels); or the class folders themselves, of
+which a fifth of every class is then set aside as the test split by a seed that is no setting.
+"""
+
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image, UnidentifiedImageError
+from torchvision.datasets import ImageFolder
+
+from ffl_ray.config import DataConfig
+from ffl_ray.data.dataset import DatasetInfo, Images, Opened
+from ffl_ray.data.splits import stratified_split
+from ffl_ray.errors import DataError
+
+TEST_FRACTION = 0.2
+TEST_SEED = 1904_09058
+IMAGENET_MEAN = (0.485, 0.456, 0.406)
+IMAGENET_STD = (0.229, 0.224, 0.225)
+
+
+def open_train(settings: DataConfig) -> Opened:
+    """The images that may be trained on and validated with.
+
+    Raises:
+        DataError: the folder or its class folders are missing, or a file is not an image.
+    """
+    root = _root(settings)
+    if (root / "train").is_dir():
+        return _read(_index(root / "train"), settings.image_size)
+    whole = _index(root)
+    return _read(whole, settings.image_size, keep=_parts(whole)[0])
+
+
+def open_test(settings: DataConfig) -> Opened:
+    """The images of `test/` or `val/`, or the part set aside; raises as `open_train` does."""
+    root = _root(settings)
+    if not (root / "train").is_dir():
+        whole = _index(root)
+        return _read(whole, settings.image_size, keep=_parts(whole)[1])
+    for name in ("test", "val"):
+        if (root / name).is_dir():
+            return _read(_index(root / name), settings.image_size)
+    raise DataError(f"data.dir must hold test/ or val/ beside train/, and {root} does not")
+
+
+def _root(settings: DataConfig) -> Path:
+    if settings.dir is None:
+        raise DataError("data.dir must name a folder when data.name is folder, not none")
+    root = Path(settings.dir).expanduser()
+    if not root.is_dir():
+        raise DataError(f"data.dir must be an existing folder, not {str(root)!r}")
+    return root
+
+
+def _index(folder: Path) -> ImageFolder:
+    try:
+        index = ImageFolder(str(folder))
+    except FileNotFoundError as error:
+        raise DataError(
+            f"data.dir must hold one folder of images per class; in {folder}: {error}"
+        ) from error
+    if len(index.classes) < 2:
+        raise DataError(f"data.dir must hold at least 2 class folders; {folder} holds 1")
+    return index
+
+
+def _parts(index: ImageFolder) -> tuple[list[int], list[int]]:
+    split = stratified_split(torch.tensor(index.targets), TEST_FRACTION, TEST_SEED)
+    return split.rest.tolist(), split.held_out.tolist()
+
+
+def _read(index: ImageFolder, size: int, keep: list[int] | None = None) -> Opened:
+    samples = index.samples if keep is None else [index.samples[i] for i in keep]
+    pixels = torch.empty((len(samples), size, size, 3), dtype=torch.uint8)
+
+    def decode(position: int) -> None:
+        pixels[position] = torch.from_numpy(_square(samples[position][0], size))
+
+    with ThreadPoolExecutor() as pool:
+        list(pool.map(decode, range(len(samples))))
+    labels = torch.tensor([label for _, label in samples], dtype=torch.int64)
+    info = DatasetInfo(
+        tuple(index.classes),
+        IMAGENET_MEAN,
+        IMAGENET_STD,
+        crop_padding=max(1, size // 8),
+        flip=True,
+    )
+    return Opened(Images(pixels, labels), info)
+
+
+def _square(path: str, size: int) -> np.ndarray[tuple[int, ...], np.dtype[np.uint8]]:
+    """The middle square of an image, resized: pixels [size, size, 3]."""
+    try:
+        with Image.open(path) as image:
+            side = min(image.size)
+            left, top = ((length - side) // 2 for length in image.size)
+            box = (left, top, left + side, top + side)
+            return np.array(image.convert("RGB").resize((size, size), box=box))
+    except (UnidentifiedImageError, OSError) as error:
+        raise DataError(f"data.dir: {path} can't be read as an image: {error}") from error

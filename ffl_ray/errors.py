@@ -1,0 +1,38 @@
+"""Everything the commands refuse, in one tree; each is printed as a single line.
+
+FFLRayError
+├── SettingError      a setting's name, value or combination is not allowed
+├── DataError         a data set is missing, damaged or too small
+├── SpaceError        a search space can't be loaded, is empty or proposes invalid settings
+├── PlanError         what was asked for does not fit the machines
+├── StudyError        a study's folder is missing, taken, in use or not a study
+└── TrainingDiverged  a loss stopped being a finite number
+"""
+
+
+class FFLRayError(Exception):
+    """Base of every error that ffl_ray raises on purpose."""
+
+
+class SettingError(FFLRayError, ValueError):
+    """A setting's name, value or combination is not allowed."""
+
+
+class DataError(FFLRayError):
+    """A data set is missing, damaged or too small for what is asked of it."""
+
+
+class SpaceError(FFLRayError, ValueError):
+    """A search space can't be loaded, is empty or proposes invalid settings."""
+
+
+class PlanError(FFLRayError, ValueError):
+    """What was asked for does not fit the machines."""
+
+
+class StudyError(FFLRayError):
+    """A study's folder is missing, taken, in use or not a study."""
+
+
+class TrainingDiverged(FFLRayError):
+    """A training loss stopped being a finite number."""

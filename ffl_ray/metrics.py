@@ -1,0 +1,69 @@
+"""Accuracy, NLL and calibration of every member, as sums that merge by addition."""
+
+from typing import NamedTuple
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float, Float64, Int64
+from torch import Tensor
+
+NUM_BINS = 15
+_COUNT, _TOP1, _TOP5, _NLL = range(4)
+
+
+class MemberMetrics(NamedTuple):
+    """Quality of one classifier: fractions in [0, 1], NLL in nats per example."""
+
+    accuracy: float
+    top5: float
+    nll: float
+    ece: float
+
+
+def metric_sums(
+    logits: Float[Tensor, "members batch classes"], labels: Int64[Tensor, "batch"]
+) -> Float64[Tensor, "members sums"]:
+    """Sums over a batch for each member; add them over batches and workers.
+
+    Columns: examples, right ones, right ones among the five likeliest (fewer where there are
+    fewer classes), NLL, and per confidence bin the examples, confidences and right ones.
+    """
+    members, batch, classes = logits.shape
+    log_probs = F.log_softmax(logits.double(), dim=2)
+    expanded = labels.expand(members, batch)
+    nll = F.nll_loss(log_probs.flatten(0, 1), expanded.flatten(), reduction="none")
+    ranked = logits.topk(min(5, classes), dim=2).indices == expanded.unsqueeze(2)
+    right = ranked[:, :, 0].double()
+    confidence = log_probs.amax(dim=2).exp()
+    bins = (confidence * NUM_BINS).long().clamp(max=NUM_BINS - 1)
+    binned = torch.zeros(3, members, NUM_BINS, dtype=torch.float64, device=logits.device)
+    for row, values in enumerate((torch.ones_like(confidence), confidence, right)):
+        binned[row].scatter_add_(1, bins, values)
+    sums = [
+        torch.full((members,), float(batch), dtype=torch.float64, device=logits.device),
+        right.sum(1),
+        ranked.any(2).double().sum(1),
+        nll.view(members, batch).sum(1),
+    ]
+    return torch.cat([torch.stack(sums, dim=1), *binned], dim=1)
+
+
+def finish(sums: Float64[Tensor, "members sums"]) -> list[MemberMetrics]:
+    """Each member's metrics from its sums.
+
+    ECE is the mean gap between confidence and accuracy over 15 equal bins, weighted by their
+    examples (Guo et al. 2017, arXiv:1706.04599, eq. 3).
+    """
+    return [_member(row) for row in sums.cpu()]
+
+
+def _member(row: Float64[Tensor, "sums"]) -> MemberMetrics:
+    count = float(row[_COUNT])
+    _, confidence, right = row[4:].view(3, NUM_BINS)
+    ece = float((confidence - right).abs().sum()) / count
+    return MemberMetrics(
+        accuracy=float(row[_TOP1]) / count,
+        top5=float(row[_TOP5]) / count,
+        nll=float(row[_NLL]) / count,
+        ece=ece,
+    )

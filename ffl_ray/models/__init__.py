@@ -1,0 +1,1 @@
+"""Backbones, fusion designs, and the one network that joins them."""

@@ -1,0 +1,176 @@
+"""The three tables, column by column: name, type, unit and meaning.
+
+`python -m ffl_ray.results.schema` prints this as the page docs/schema.md.
+"""
+
+from __future__ import annotations
+
+import types
+import typing
+from typing import Any, NamedTuple
+
+import pyarrow as pa
+
+from ffl_ray.config import Config, flatten, mix_name, settings
+
+SCHEMA_VERSION = 1
+STATUSES = ("running", "completed", "pruned", "failed", "interrupted")
+
+_TEXT, _INT, _FLOAT, _BOOL = pa.string(), pa.int64(), pa.float64(), pa.bool_()
+_FLOATS = pa.list_(pa.float64())
+_TIME = pa.timestamp("us", tz="UTC")
+
+
+class Column(NamedTuple):
+    """One column of a table."""
+
+    name: str
+    type: pa.DataType
+    unit: str
+    meaning: str
+
+
+_IDS = [
+    Column("study", _TEXT, "", "name of the study"),
+    Column("trial_id", _TEXT, "", "number of the trial in its study, five digits"),
+]
+
+
+def _arrow_type(kind: Any) -> pa.DataType:
+    """Column type of a setting: its annotation without None, Literal and length."""
+    origin = typing.get_origin(kind)
+    if origin in (typing.Union, types.UnionType):
+        return _arrow_type(next(k for k in typing.get_args(kind) if k is not type(None)))
+    if origin is typing.Literal:
+        return _TEXT
+    if origin is tuple:
+        return _TEXT if typing.get_args(kind)[0] is str else _FLOATS
+    return {str: _TEXT, int: _INT, float: _FLOAT, bool: _BOOL}[kind]
+
+
+def _setting_columns() -> list[Column]:
+    columns = []
+    for name, field in settings(Config):
+        extra = typing.cast(dict[str, Any], field.json_schema_extra)
+        columns.append(
+            Column(name, _arrow_type(field.annotation), str(extra["unit"]), field.description or "")
+        )
+    return columns
+
+
+TRIALS = [
+    *_IDS,
+    Column("status", _TEXT, "", f"one of {', '.join(STATUSES)}; a dead study's stay running"),
+    Column("attempt", _INT, "", "how often it was started, from 1"),
+    Column("error_type", _TEXT, "", "class of the error that ended it"),
+    Column("error", _TEXT, "", "that error's message"),
+    Column("started", _TIME, "", "when its first attempt was started"),
+    Column("ended", _TIME, "", "when it ended"),
+    Column("epochs_done", _INT, "epochs", "finished epochs"),
+    Column("epochs_planned", _INT, "epochs", "length it was planned for"),
+    Column("val.fused.accuracy", _FLOAT, "fraction", "the objective: after the latest epoch"),
+    Column("val.ensemble.accuracy", _FLOAT, "fraction", "of the ensemble, after the latest epoch"),
+    Column("val.best_branch.accuracy", _FLOAT, "fraction", "of the best branch, likewise"),
+    Column("best_epoch", _INT, "epochs", "epoch of the highest objective, from 1"),
+    Column("best.val.fused.accuracy", _FLOAT, "fraction", "the objective at that epoch"),
+    Column("num_branches", _INT, "branches", "how many branches the mix has"),
+    *_setting_columns(),
+    Column("params", _TEXT, "", "Optuna's parameters, JSON"),
+    Column("distributions", _TEXT, "", "Optuna's distributions of them, JSON"),
+    Column("num_workers", _INT, "processes", "training processes"),
+    Column("cpus_per_trial", _FLOAT, "CPUs", "CPUs of all its workers"),
+    Column("gpus_per_trial", _FLOAT, "GPUs", "GPUs of all its workers"),
+    Column("split_hash", _TEXT, "", "names the train/val split; equal hashes, equal splits"),
+    Column("accelerator_s", _FLOAT, "s", "seconds of training and validation, times workers"),
+    Column(
+        "peak_memory_bytes", _INT, "bytes", "GPU: allocated at most; CPU: of the process so far"
+    ),
+]
+EPOCHS = [
+    *_IDS,
+    Column("attempt", _INT, "", "the attempt that computed it, from 1"),
+    Column("epoch", _INT, "epochs", "finished epochs, from 1"),
+    Column("time", _TIME, "", "when it was finished"),
+    Column("lr", _FLOAT, "", "learning rate of the epoch"),
+    Column("distill_weight", _FLOAT, "", "ramp-up's factor on the distillation terms"),
+    Column("loss.total", _FLOAT, "nats", "mean training loss, with weights and ramp-up"),
+    Column("loss.ce_branches", _FLOATS, "nats", "cross-entropy of each branch"),
+    Column("loss.ce_fused", _FLOAT, "nats", "cross-entropy of the fused classifier"),
+    Column("loss.ensemble_to_fused", _FLOAT, "nats", "KL, times T^2; null when switched off"),
+    Column("loss.fused_to_branches", _FLOATS, "nats", "the same for each branch as student"),
+    Column("val.fused.accuracy", _FLOAT, "fraction", "top-1 of the fused classifier"),
+    Column("val.ensemble.accuracy", _FLOAT, "fraction", "top-1 of the mean of branch logits"),
+    Column("val.best_branch.accuracy", _FLOAT, "fraction", "highest of the branches"),
+    Column("val.mean_branch.accuracy", _FLOAT, "fraction", "mean of the branches"),
+    Column("val.branches.accuracy", _FLOATS, "fraction", "top-1 of each branch"),
+    Column("val.fused.nll", _FLOAT, "nats", "negative log-likelihood"),
+    Column("val.ensemble.nll", _FLOAT, "nats", "likewise"),
+    Column("val.branches.nll", _FLOATS, "nats", "likewise, of each branch"),
+    Column("best_epoch", _INT, "epochs", "epoch of the highest objective so far"),
+    Column("train_s", _FLOAT, "s", "training"),
+    Column("epoch_s", _FLOAT, "s", "training and validation"),
+    Column("images_per_s", _FLOAT, "images/s", "training, over all workers"),
+    Column("accelerator_s", _FLOAT, "s", "epoch_s times workers, summed over the trial's epochs"),
+    Column(
+        "peak_memory_bytes", _INT, "bytes", "GPU: allocated at most; CPU: of the process so far"
+    ),
+]
+MEMBERS = [
+    *_IDS,
+    Column("member", _TEXT, "", "branch0, branch1, ..., ensemble or fused"),
+    Column("backbone", _TEXT, "", "of a branch; null for ensemble and fused"),
+    Column("checkpoint", _TEXT, "", "latest, or best by val.fused.accuracy"),
+    Column("epoch", _INT, "epochs", "epoch of that checkpoint, from 1"),
+    Column("split", _TEXT, "", "what it is measured on: val (a search opens no other)"),
+    Column("split_hash", _TEXT, "", "names the train/val split"),
+    Column("accuracy", _FLOAT, "fraction", "top-1"),
+    Column("top5", _FLOAT, "fraction", "right class among the five likeliest"),
+    Column("nll", _FLOAT, "nats", "negative log-likelihood per example"),
+    Column("ece", _FLOAT, "fraction", "expected calibration error, 15 bins"),
+    Column("parameters", _INT, "", "of the member deployed alone"),
+    Column("macs", _INT, "", "multiply-accumulates of one image, convolutions and linear layers"),
+]
+TABLES = {"trials": TRIALS, "epochs": EPOCHS, "members": MEMBERS}
+
+
+def arrow_schema(table: str) -> pa.Schema:
+    """The table's fixed Arrow schema, with unit and meaning in each field's metadata."""
+    fields = [
+        pa.field(c.name, c.type, metadata={"unit": c.unit, "meaning": c.meaning})
+        for c in TABLES[table]
+    ]
+    return pa.schema(fields, metadata={"ffl_ray_schema": str(SCHEMA_VERSION)})
+
+
+def config_columns(config: Config) -> dict[str, Any]:
+    """A config as columns of the trials table."""
+    columns = flatten(config) | {"num_branches": len(config.model.mix)}
+    columns["model.mix"] = mix_name(config.model.mix)
+    columns["optim.lr_milestones"] = list(config.optim.lr_milestones)
+    return columns
+
+
+def schema_page() -> str:
+    """The documentation of the tables, in Markdown."""
+    lines = [
+        "# The tables of a study",
+        "",
+        f"Schema version {SCHEMA_VERSION}. Every column may be null; a list column holds one",
+        "entry per branch. Accuracies are fractions in [0, 1], losses are nats per example, times",
+        "are UTC. `python -m ffl_ray.results.schema` prints this page.",
+    ]
+    purpose = {
+        "trials": "A row is a trial; it is rewritten as the trial goes on.",
+        "epochs": "A row is a finished epoch of a trial.",
+        "members": "A row is one deployable classifier of an ended trial, at one checkpoint.",
+    }
+    for table, columns in TABLES.items():
+        lines += ["", f"## {table}", "", purpose[table], ""]
+        lines += ["| column | type | unit | meaning |", "|---|---|---|---|"]
+        for name, kind, unit, meaning in columns:
+            lines.append(f"| `{name}` | {kind} | {unit} | {meaning.replace('|', chr(92) + '|')} |")
+    return "\n".join(lines)
+
+
+if __name__ == "__main__":
+    print(schema_page())

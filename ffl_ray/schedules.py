@@ -1,0 +1,39 @@
+"""Ramp-up and learning rate: pure functions of the epoch, counted from 0."""
+
+import math
+from collections.abc import Sequence
+
+
+def ramp_up(epoch: float, length: float) -> float:
+    """Share of the distill weight that is on at an epoch: exp(-5 (1 - min(t, R)/R)^2).
+
+    It is 0.0067 at epoch 0 and 1 from epoch R on (Kim et al. 2020, arXiv:1904.09058; the form is
+    that of Laine and Aila 2017, arXiv:1610.02242, section 2.1).
+
+    Args:
+        epoch: epochs finished so far, t >= 0.
+        length: R, in epochs; 0 means no rise at all.
+    """
+    if length == 0:
+        return 1.0
+    return math.exp(-5.0 * (1.0 - min(epoch, length) / length) ** 2)
+
+
+def step_lr(
+    epoch: int, *, epochs: int, lr: float, milestones: Sequence[float], decay: float
+) -> float:
+    """Learning rate that falls by a factor at each milestone.
+
+    Args:
+        epoch: epochs finished so far.
+        epochs: length of the training.
+        milestones: shares of the training in (0, 1]; 0.5 of 300 epochs is epoch 150.
+        decay: the factor at each milestone.
+    """
+    passed = sum(epoch >= round(milestone * epochs) for milestone in milestones)
+    return lr * decay**passed
+
+
+def cosine_lr(epoch: int, *, epochs: int, lr: float) -> float:
+    """Half a cosine from lr towards 0 (Loshchilov and Hutter 2017, arXiv:1608.03983, eq. 5)."""
+    return lr * 0.5 * (1.0 + math.cos(math.pi * epoch / epochs))

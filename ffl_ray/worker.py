@@ -1,0 +1,354 @@
+"""One process of one training. It knows neither Ray Train nor Tune: a session tells it its place.
+
+The same function trains in a plain process, inside a Tune actor and in a Ray Train worker.
+"""
+
+from __future__ import annotations
+
+import resource
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import datetime, timezone
+from typing import Any, NamedTuple, Protocol
+
+import torch
+from torch import nn
+from torch.nn.parallel import DistributedDataParallel
+
+from ffl_ray.checkpoint import Progress, dump_checkpoint, load_checkpoint
+from ffl_ray.config import Config, flatten
+from ffl_ray.data.loader import DeviceImages, Shard, TrainVal, load_train_val
+from ffl_ray.distill.table import METHODS
+from ffl_ray.engine import Precision, average_running_statistics, evaluate, train_epoch
+from ffl_ray.errors import PlanError, SettingError, TrainingDiverged
+from ffl_ray.metrics import MemberMetrics, finish
+from ffl_ray.models.cost import MemberCost, member_costs
+from ffl_ray.models.network import FusionNetwork, build_network, member_names
+from ffl_ray.models.table import check_model
+from ffl_ray.schedules import cosine_lr, ramp_up, step_lr
+
+Row = dict[str, Any]
+EVAL_BATCH = 500
+OBJECTIVE = "val.fused.accuracy"
+
+
+class Session(Protocol):
+    """A worker's place in the world, and its way to storage and to whoever watches.
+
+    Attributes:
+        rank: this process among the training's, from 0.
+        world_size: how many there are; with more than one a process group is initialised.
+        num_threads: threads that torch may use; more than the CPUs given costs 20 to 100 times.
+        device: the device given to this process, or none to choose by the config.
+    """
+
+    rank: int
+    world_size: int
+    num_threads: int
+    device: torch.device | None
+
+    def read(self, name: str) -> bytes | None:
+        """A stored file of this training, or None when there is none yet."""
+        ...
+
+    def write(self, name: str, data: bytes) -> None:
+        """Store a file atomically: a reader sees the old one or the new one."""
+        ...
+
+    def report(self, epoch: Row, members: list[Row]) -> None:
+        """Hand over a finished epoch. Every rank calls it, equally often; rank 0's rows count."""
+        ...
+
+
+class Training(NamedTuple):
+    """Everything that an epoch needs."""
+
+    config: Config
+    network: FusionNetwork
+    wrapped: nn.Module
+    optimizer: torch.optim.Optimizer
+    train: DeviceImages
+    val: DeviceImages
+    precision: Precision
+    shard: Shard
+    costs: dict[str, MemberCost]
+    split_hash: str
+
+
+def run_worker(config: Config, session: Session) -> None:
+    """Train from the latest checkpoint, or from scratch, to the config's last epoch.
+
+    Each finished epoch is stored (`latest.pt`, and `best.pt` when the fused classifier's
+    validation accuracy is the highest so far) and then reported. A run that is resumed equals,
+    bit for bit on a CPU, the run that was never stopped.
+
+    Raises:
+        TrainingDiverged: a loss is no finite number any more.
+        DataError, SettingError: the data or the config can't be used.
+    """
+    check_model(config)
+    with _threads(session.num_threads):
+        training = prepare(config, session)
+        progress = _resume(training, session)
+        while progress.epochs_done < config.optim.epochs:
+            progress, row, metrics = _run_epoch(training, progress)
+            if session.rank == 0:
+                state = dump_checkpoint(training.network, training.optimizer, progress)
+                if progress.best_epoch == progress.epochs_done:
+                    session.write("best.pt", state)
+                session.write("latest.pt", state)
+            session.report(row, _member_rows(training, metrics, progress.epochs_done))
+
+
+def prepare(config: Config, session: Session) -> Training:
+    """Data on the device, a freshly initialised network, its optimiser and its DDP wrapper."""
+    device = choose_device(config, session)
+    if config.optim.batch_size < 2 * session.world_size:
+        raise SettingError(
+            f"optim.batch_size must give each of the {session.world_size} workers at least 2 "
+            f"images, not {config.optim.batch_size}"
+        )
+    data = load_train_val(config.data)
+    if len(data.val) < session.world_size:
+        raise PlanError(
+            f"the validation split must hold an image for each of the {session.world_size} "
+            f"workers, not {len(data.val)}"
+        )
+    network = new_network(config, data)
+    costs = member_costs(network, data.image_shape)
+    network = network.to(device=device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    optimizer = new_optimizer(config, network)
+    return Training(
+        config=config,
+        network=network,
+        wrapped=_distributed(network, session, device),
+        optimizer=optimizer,
+        train=DeviceImages(data.train, data.info, device),
+        val=DeviceImages(data.val, data.info, device),
+        precision=Precision(device.type, config.compute.precision == "bfloat16"),
+        shard=Shard(session.rank, session.world_size),
+        costs=costs,
+        split_hash=data.split_hash,
+    )
+
+
+def new_network(config: Config, data: TrainVal) -> FusionNetwork:
+    """The config's network for this data, with the initial weights of its seed."""
+    return build_network(
+        config.model,
+        config.fusion,
+        image_shape=data.image_shape,
+        num_classes=len(data.info.classes),
+        seed=config.seed,
+    )
+
+
+def new_optimizer(config: Config, network: FusionNetwork) -> torch.optim.SGD:
+    """SGD over two groups: the fusion module has a weight decay of its own.
+
+    The authors step two optimisers with equal settings otherwise: the same computation.
+    """
+    optim = config.optim
+    groups = network.parameter_groups(
+        weight_decay=optim.weight_decay, fusion_weight_decay=optim.fusion_weight_decay
+    )
+    nesterov = optim.nesterov and optim.momentum > 0
+    return torch.optim.SGD(
+        groups, lr=optim.lr, momentum=optim.momentum, nesterov=nesterov, fused=True
+    )
+
+
+def choose_device(config: Config, session: Session) -> torch.device:
+    """The session's device, unless the config insists on another.
+
+    Raises:
+        PlanError: the config insists on a GPU and this process has none.
+    """
+    if config.compute.device == "cpu":
+        return torch.device("cpu")
+    if session.device is not None and session.device.type == "cuda":
+        return session.device
+    if torch.cuda.is_available() and session.device is None:
+        return torch.device("cuda", torch.cuda.current_device())
+    if config.compute.device == "cuda":
+        raise PlanError("compute.device is cuda, and this process was given no GPU")
+    return torch.device("cpu")
+
+
+def learning_rate(config: Config, epoch: int) -> float:
+    """The learning rate of an epoch, by the config's schedule; epochs count from 0."""
+    optim = config.optim
+    if optim.lr_schedule == "step":
+        return step_lr(
+            epoch,
+            epochs=optim.epochs,
+            lr=optim.lr,
+            milestones=optim.lr_milestones,
+            decay=optim.lr_decay,
+        )
+    if optim.lr_schedule == "cosine":
+        return cosine_lr(epoch, epochs=optim.epochs, lr=optim.lr)
+    return optim.lr
+
+
+def _run_epoch(
+    training: Training, progress: Progress
+) -> tuple[Progress, Row, dict[str, MemberMetrics]]:
+    config, epoch = training.config, progress.epochs_done
+    lr, weight = learning_rate(config, epoch), ramp_up(epoch, config.distill.ramp_up_epochs)
+    for group in training.optimizer.param_groups:
+        group["lr"] = lr
+    started = time.perf_counter()
+    batches = training.train.train_batches(
+        batch_size=config.optim.batch_size, seed=config.seed, epoch=epoch, shard=training.shard
+    )
+    method = METHODS[config.distill.method]
+    trained = train_epoch(
+        training.wrapped,
+        batches,
+        training.optimizer,
+        lambda output, labels: method(output, labels, config.distill),
+        distill_weight=weight,
+        precision=training.precision,
+        world_size=training.shard.world_size,
+    )
+    _check_finite(trained.losses, epoch, config)
+    train_s = time.perf_counter() - started
+    average_running_statistics(training.network, training.shard.world_size)
+    metrics = _validate(training)
+    epoch_s = time.perf_counter() - started
+    progress = _advance(progress, metrics["fused"].accuracy, epoch_s, training)
+    row = {
+        "epoch": progress.epochs_done,
+        "time": datetime.now(timezone.utc),
+        "lr": lr,
+        "distill_weight": weight,
+        **_loss_columns(trained.losses),
+        **_metric_columns(metrics, training.network.num_branches),
+        "best_epoch": progress.best_epoch,
+        "train_s": train_s,
+        "epoch_s": epoch_s,
+        "images_per_s": trained.images / train_s,
+        "accelerator_s": progress.accelerator_s,
+        "peak_memory_bytes": _peak_memory_bytes(training.train.device),
+    }
+    return progress, row, metrics
+
+
+def _validate(training: Training) -> dict[str, MemberMetrics]:
+    sums = evaluate(
+        training.network,
+        training.val.eval_batches(batch_size=EVAL_BATCH, shard=training.shard),
+        precision=training.precision,
+        world_size=training.shard.world_size,
+    )
+    return dict(zip(member_names(training.network.num_branches), finish(sums), strict=True))
+
+
+def _check_finite(losses: dict[str, float], epoch: int, config: Config) -> None:
+    if not abs(losses["total"]) < float("inf"):
+        raise TrainingDiverged(
+            f"the training loss became {losses['total']} in epoch {epoch + 1}; "
+            f"a smaller optim.lr than {config.optim.lr} may help"
+        )
+
+
+def _advance(
+    progress: Progress, objective: float, epoch_s: float, training: Training
+) -> Progress:
+    progress = progress._replace(
+        epochs_done=progress.epochs_done + 1,
+        accelerator_s=progress.accelerator_s + epoch_s * training.shard.world_size,
+        settings=settings_text(training.config),
+    )
+    if objective > progress.best_objective:
+        return progress._replace(best_epoch=progress.epochs_done, best_objective=objective)
+    return progress
+
+
+def settings_text(config: Config) -> str:
+    """A config as sorted `name=value` lines: equal texts, equal trainings."""
+    return "\n".join(f"{name}={value}" for name, value in sorted(flatten(config).items()))
+
+
+def _resume(training: Training, session: Session) -> Progress:
+    data = session.read("latest.pt")
+    if data is None:
+        return Progress()
+    progress = load_checkpoint(data, training.network, training.optimizer)
+    if progress.settings != settings_text(training.config):
+        changed = sorted(
+            set(progress.settings.splitlines()) ^ set(settings_text(training.config).splitlines())
+        )
+        raise SettingError(
+            f"a training goes on only with the settings it began with; these differ: {changed}"
+        )
+    return progress
+
+
+def _loss_columns(losses: dict[str, float]) -> Row:
+    """`loss.NAME` columns; the terms `NAME.0`, `NAME.1` of the branches become one list."""
+    columns: Row = {}
+    for name, value in losses.items():
+        column, _, index = name.partition(".")
+        if index:
+            columns.setdefault(f"loss.{column}", []).append(value)
+        else:
+            columns[f"loss.{column}"] = value
+    return columns
+
+
+def _metric_columns(metrics: dict[str, MemberMetrics], num_branches: int) -> Row:
+    branches = [metrics[f"branch{index}"] for index in range(num_branches)]
+    return {
+        OBJECTIVE: metrics["fused"].accuracy,
+        "val.ensemble.accuracy": metrics["ensemble"].accuracy,
+        "val.best_branch.accuracy": max(branch.accuracy for branch in branches),
+        "val.mean_branch.accuracy": sum(branch.accuracy for branch in branches) / num_branches,
+        "val.branches.accuracy": [branch.accuracy for branch in branches],
+        "val.fused.nll": metrics["fused"].nll,
+        "val.ensemble.nll": metrics["ensemble"].nll,
+        "val.branches.nll": [branch.nll for branch in branches],
+    }
+
+
+def _member_rows(
+    training: Training, metrics: dict[str, MemberMetrics], epoch: int
+) -> list[Row]:
+    mix = training.config.model.mix
+    return [
+        {
+            "member": name,
+            "backbone": mix[int(name.removeprefix("branch"))] if name[-1].isdigit() else None,
+            "split": "val",
+            "split_hash": training.split_hash,
+            "epoch": epoch,
+            **metric._asdict(),
+            **training.costs[name]._asdict(),
+        }
+        for name, metric in metrics.items()
+    ]
+
+
+def _distributed(network: FusionNetwork, session: Session, device: torch.device) -> nn.Module:
+    if session.world_size == 1:
+        return network
+    ids = [device] if device.type == "cuda" else None
+    return DistributedDataParallel(network, device_ids=ids, broadcast_buffers=False)
+
+
+def _peak_memory_bytes(device: torch.device) -> int:
+    if device.type == "cuda":
+        return torch.cuda.max_memory_allocated(device)
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+
+
+@contextmanager
+def _threads(count: int) -> Iterator[None]:
+    before = torch.get_num_threads()
+    torch.set_num_threads(count)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
