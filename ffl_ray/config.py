@@ -15,6 +15,7 @@ from pydantic.fields import FieldInfo
 
 from ffl_ray.errors import SettingError
 
+OBJECTIVE = "val.fused.accuracy"
 AUTHORS = "Kim et al. 2020, arXiv:1904.09058, and the authors' program"
 
 
@@ -296,6 +297,17 @@ def flatten(config: BaseModel, prefix: str = "") -> dict[str, Any]:
 def mix_name(mix: tuple[str, ...]) -> str:
     """A mix as one word, `resnet20+resnet20+wrn16_2`: what tables and messages show."""
     return "+".join(mix)
+
+
+def shown(value: object) -> str:
+    """A setting's value as `--set` takes it."""
+    if value is None:
+        return "none"
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, tuple):
+        return ("+" if isinstance(value[0], str) else ",").join(str(item) for item in value)
+    return str(value)
 
 
 def with_overrides(config: ConfigT, overrides: Mapping[str, object]) -> ConfigT:

@@ -17,7 +17,7 @@ from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 
 from ffl_ray.checkpoint import Progress, dump_checkpoint, load_checkpoint
-from ffl_ray.config import Config, flatten
+from ffl_ray.config import OBJECTIVE, Config, flatten
 from ffl_ray.data.loader import DeviceImages, Shard, TrainVal, load_train_val
 from ffl_ray.distill.table import METHODS
 from ffl_ray.engine import Precision, average_running_statistics, evaluate, train_epoch
@@ -30,7 +30,6 @@ from ffl_ray.schedules import cosine_lr, ramp_up, step_lr
 
 Row = dict[str, Any]
 EVAL_BATCH = 500
-OBJECTIVE = "val.fused.accuracy"
 
 
 class Session(Protocol):

@@ -6,6 +6,8 @@ import os
 import posixpath
 from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.dataset as ds
 from pyarrow import fs
 
 from ffl_ray.errors import StudyError
@@ -55,6 +57,10 @@ class Storage:
         """Names of the files and folders directly inside, sorted."""
         selector = fs.FileSelector(self._path(folder), allow_not_found=True)
         return sorted(info.base_name for info in self._fs.get_file_info(selector))
+
+    def dataset(self, name: str, schema: pa.Schema) -> ds.Dataset:
+        """The Parquet files of a folder as one table; columns that a file lacks are null."""
+        return ds.dataset(self._path(name), schema=schema, filesystem=self._fs, format="parquet")
 
     def make_folder(self, name: str = "") -> None:
         """Create a folder and those above it.

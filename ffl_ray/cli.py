@@ -1,0 +1,134 @@
+"""What the commands share: options, one-line errors, checks that need no training."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import ffl_ray
+from ffl_ray.errors import DataError, FFLRayError, StudyError
+
+if TYPE_CHECKING:
+    from ffl_ray.config import Config
+    from ffl_ray.results.storage import Storage
+
+WRONG = 2
+INTERRUPTED = 130
+
+
+def new_parser(command: str, description: str) -> argparse.ArgumentParser:
+    """A parser named as the command is called."""
+    return argparse.ArgumentParser(
+        prog=f"python -m ffl_ray.{command}",
+        description=description,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+
+
+def add_common_options(parser: argparse.ArgumentParser) -> None:
+    """The options that every training command has."""
+    common = parser.add_argument_group("settings and places")
+    common.add_argument(
+        "--set",
+        action="append",
+        default=[],
+        metavar="NAME=VALUE",
+        help="change a setting, such as optim.epochs=30; may be given again",
+    )
+    common.add_argument(
+        "--settings", action="store_true", help="list every setting with its default and stop"
+    )
+    common.add_argument("--data-dir", metavar="DIR", help="the same as --set data.dir=DIR")
+    common.add_argument("--seed", type=int, metavar="N", help="of weights, data and sampler")
+    common.add_argument("--name", help="of the study; by default made from the time")
+    common.add_argument(
+        "--storage-path", metavar="DIR", help="where studies are kept (default ~/ray_results)"
+    )
+    common.add_argument("--num-workers", type=int, metavar="N", help="processes of one training")
+    common.add_argument("--address", help="of a Ray cluster; by default Ray starts on this machine")
+    common.add_argument("--version", action="version", version=ffl_ray.__version__)
+
+
+def guarded(args: argparse.Namespace, command: Callable[[], int]) -> int:
+    """Run a command; what it refuses becomes one line on stderr and exit status 2."""
+    try:
+        if args.settings:
+            print_settings()
+            return 0
+        return command()
+    except FFLRayError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return WRONG
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        return INTERRUPTED
+
+
+def print_settings() -> None:
+    """Every setting with its default, unit and meaning."""
+    from rich.console import Console
+    from rich.table import Table
+
+    from ffl_ray.config import Config, SearchConfig, flatten, settings, shown
+
+    table = Table(box=None, header_style="bold")
+    for heading in ("setting", "default", "unit", "meaning"):
+        table.add_column(heading)
+    for prefix, model in (("", Config), ("search.", SearchConfig)):
+        defaults = flatten(model())
+        for name, field in settings(model):
+            unit = str(field.json_schema_extra["unit"])  # type: ignore[call-overload, index]
+            row = (f"{prefix}{name}", shown(defaults[name]), unit, field.description or "")
+            table.add_row(*row)
+    Console(soft_wrap=not sys.stdout.isatty(), highlight=False).print(table)
+
+
+def study_storage(path: str | None, name: str) -> Storage:
+    """The folder of a new study.
+
+    Raises:
+        StudyError: there already is a study of this name.
+    """
+    from ffl_ray.results.reader import DEFAULT_STORAGE
+    from ffl_ray.results.storage import Storage
+
+    storage = Storage(path or DEFAULT_STORAGE).child(name)
+    if storage.exists("study.json"):
+        raise StudyError(f"{storage.location} already holds a study: choose another --name")
+    return storage
+
+
+def overrides_of(args: argparse.Namespace) -> dict[str, object]:
+    """The settings that the command line changes."""
+    from ffl_ray.config import parse_assignments
+
+    overrides = parse_assignments(args.set)
+    if args.data_dir is not None:
+        overrides["data.dir"] = args.data_dir
+    if args.seed is not None:
+        overrides["seed"] = args.seed
+    return overrides
+
+
+def absolute_data_dir(config: Config) -> dict[str, object]:
+    """data.dir as an absolute path: workers may have another working folder.
+
+    Raises:
+        DataError: on this machine there is no such folder, and nothing will be downloaded.
+    """
+    if config.data.dir is None:
+        return {}
+    folder = Path(config.data.dir).expanduser().resolve()
+    if not folder.is_dir() and not config.data.download:
+        raise DataError(f"data.dir must be an existing folder, not {config.data.dir!r}")
+    return {"data.dir": str(folder)}
+
+
+def available_cpus() -> int:
+    """CPUs that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -1,0 +1,225 @@
+"""What a person sees: one live view on a terminal, one line per event in a pipe."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections import Counter
+from types import TracebackType
+from typing import Any
+
+from rich.console import Console, Group, RenderableType
+from rich.live import Live
+from rich.progress_bar import ProgressBar
+from rich.table import Table
+from rich.text import Text
+
+from ffl_ray.config import OBJECTIVE, Config, mix_name
+
+Row = dict[str, Any]
+STYLES = {
+    "completed": "green",
+    "pruned": "yellow",
+    "failed": "red",
+    "interrupted": "magenta",
+    "running": "cyan",
+}
+
+
+def make_console() -> Console:
+    """A console on the real standard output, whatever is redirected meanwhile."""
+    return Console(file=sys.__stdout__, highlight=False, soft_wrap=not sys.__stdout__.isatty())  # type: ignore[union-attr]
+
+
+def duration(seconds: float) -> str:
+    """Seconds as 4:05 or 1:02:03."""
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"
+
+
+def trial_words(config: Config) -> str:
+    """A config's mix, fusion design and temperature in a few words."""
+    temperature = f"T={config.distill.temperature:.2f}"
+    return f"{mix_name(config.model.mix)} {config.fusion.design} {temperature}"
+
+
+class StudyView:
+    """The live view of a search; a context manager around it.
+
+    Args:
+        title: what is being searched, in a line.
+        planned: trials in all.
+    """
+
+    def __init__(self, console: Console, title: str, planned: int) -> None:
+        self._console = console
+        self._title = title
+        self._planned = planned
+        self._started = time.monotonic()
+        self._counts: Counter[str] = Counter()
+        self._words: dict[str, str] = {}
+        self._running: dict[str, Row] = {}
+        self._epochs: dict[str, int] = {}
+        self._best: tuple[float, str] | None = None
+        self._live = Live(
+            get_renderable=self._render,
+            console=console,
+            refresh_per_second=2,
+            redirect_stdout=False,
+            redirect_stderr=False,
+        )
+
+    def __enter__(self) -> StudyView:
+        if self._console.is_terminal:
+            self._live.start()
+        else:
+            self._console.print(self._title)
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if self._console.is_terminal:
+            self._live.stop()
+
+    def trial_started(self, trial_id: str, config: Config) -> None:
+        self._words[trial_id] = trial_words(config)
+        self._epochs[trial_id] = config.optim.epochs
+        self._running[trial_id] = {}
+
+    def epoch_finished(self, trial_id: str, row: Row) -> None:
+        self._running[trial_id] = row
+        value = row[OBJECTIVE]
+        if self._best is None or value > self._best[0]:
+            self._best = (value, trial_id)
+
+    def trial_ended(self, trial_id: str, status: str, row: Row) -> None:
+        self._running.pop(trial_id, None)
+        self._counts[status] += 1
+        if self._console.is_terminal:
+            return
+        value = row.get(OBJECTIVE)
+        accuracy = "no epoch" if value is None else f"fused {value:.4f}"
+        error = f"  {row['error_type']}: {row['error']}" if status == "failed" else ""
+        self._console.print(
+            f"{self._done}/{self._planned} {trial_id} {status} after {row['epochs_done']} of "
+            f"{row['epochs_planned']} epochs  {accuracy}  {self._words[trial_id]}{error}"
+        )
+
+    @property
+    def _done(self) -> int:
+        return self._counts.total()
+
+    def _remaining_s(self) -> float | None:
+        """From the pace so far; None before the first trial has ended."""
+        if not self._done:
+            return None
+        elapsed = time.monotonic() - self._started
+        begun = sum(
+            row.get("epoch", 0) / self._epochs[trial_id] for trial_id, row in self._running.items()
+        )
+        share = (self._done + begun) / self._planned
+        return elapsed / share * (1 - share)
+
+    def _render(self) -> RenderableType:
+        counts = self._counts
+        bar = Table.grid(padding=(0, 1))
+        bar.add_row(
+            ProgressBar(total=self._planned, completed=self._done, width=30),
+            f"{self._done} of {self._planned} trials",
+        )
+        states = Text()
+        for status in ("running", "completed", "pruned", "failed"):
+            count = len(self._running) if status == "running" else counts[status]
+            states.append(f"{count} {status}  ", style=STYLES[status] if count else "dim")
+        left = self._remaining_s()
+        elapsed = duration(time.monotonic() - self._started)
+        ahead = "" if left is None else f", about {duration(left)} left"
+        summary = Table.grid(padding=(0, 2))
+        summary.add_row("[dim]trials", bar)
+        summary.add_row("", states)
+        if self._best is not None:
+            value, trial_id = self._best
+            words = f"[b]{value:.4f}[/b] fused, validation  {trial_id}  {self._words[trial_id]}"
+            summary.add_row("[dim]best", words)
+        summary.add_row("[dim]time", f"{elapsed}{ahead}")
+        return Group(Text(self._title, style="bold"), summary, self._running_table())
+
+    def _running_table(self) -> RenderableType:
+        table = Table.grid(padding=(0, 2))
+        for trial_id, row in list(self._running.items()):
+            epochs = self._epochs[trial_id]
+            value = row.get(OBJECTIVE)
+            table.add_row(
+                f"[cyan]{trial_id}",
+                f"{row.get('epoch', 0)}/{epochs}",
+                ProgressBar(total=epochs, completed=row.get("epoch", 0), width=12),
+                "" if value is None else f"{value:.4f}",
+                self._words[trial_id],
+            )
+        return table
+
+
+class TrainView:
+    """The epochs of a single training, a line each, and what comes next on a terminal."""
+
+    def __init__(self, console: Console, epochs: int) -> None:
+        self._console = console
+        self._epochs = epochs
+        self._started = time.monotonic()
+        self._first: int | None = None
+
+    def epoch_finished(self, row: Row) -> None:
+        """Print one epoch."""
+        epoch = row["epoch"]
+        if self._first is None:
+            self._first = epoch - 1
+        elapsed = time.monotonic() - self._started
+        left = elapsed / (epoch - self._first) * (self._epochs - epoch)
+        branches = " ".join(f"{value:.4f}" for value in row["val.branches.accuracy"])
+        self._console.print(
+            f"epoch {epoch:>3}/{self._epochs}  loss {row['loss.total']:8.4f}  "
+            f"fused [b]{row[OBJECTIVE]:.4f}[/b]  ensemble {row['val.ensemble.accuracy']:.4f}  "
+            f"branches {branches}  {row['images_per_s']:.0f} images/s  "
+            f"{duration(left)} left"
+        )
+
+
+def best_table(rows: list[Row], count: int = 5) -> RenderableType:
+    """The best trials by validation accuracy of the fused classifier."""
+    ranked = sorted(
+        (row for row in rows if row.get(OBJECTIVE) is not None),
+        key=lambda row: (row["status"] == "completed", row[OBJECTIVE]),
+        reverse=True,
+    )
+    table = Table(title="best trials, validation accuracy", title_justify="left", box=None)
+    for name in ("trial", "status", "epochs", "fused", "ensemble", "best branch"):
+        table.add_column(name, justify="left" if name in ("trial", "status") else "right")
+    for name in ("mix", "fusion", "temperature"):
+        table.add_column(name)
+    for row in ranked[:count]:
+        table.add_row(
+            row["trial_id"],
+            Text(row["status"], style=STYLES[row["status"]]),
+            str(row["epochs_done"]),
+            f"{row[OBJECTIVE]:.4f}",
+            f"{row['val.ensemble.accuracy']:.4f}",
+            f"{row['val.best_branch.accuracy']:.4f}",
+            row["model.mix"],
+            row["fusion.design"],
+            f"{row['distill.temperature']:.2f}",
+        )
+    return table
+
+
+def where_text(location: str) -> str:
+    """Where the results are, and the two lines of pandas that open them."""
+    return (
+        f"results  {location}\n"
+        f"         import pandas as pd\n"
+        f'         trials = pd.read_parquet("{location}/trials")'
+    )

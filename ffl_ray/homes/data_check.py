@@ -1,0 +1,48 @@
+"""Opening the data where the workers are, before any training starts."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import ray
+from ray.exceptions import RayTaskError
+
+from ffl_ray.config import Config, flatten, with_overrides
+from ffl_ray.errors import FFLRayError
+
+
+class DataFacts(NamedTuple):
+    """What a study says of its data."""
+
+    split_hash: str
+    num_train: int
+    num_val: int
+    num_classes: int
+
+
+def data_facts(config: Config) -> DataFacts:
+    """Open the train and val parts and say what they are."""
+    from ffl_ray.data.loader import load_train_val
+
+    data = load_train_val(config.data)
+    return DataFacts(data.split_hash, len(data.train), len(data.val), len(data.info.classes))
+
+
+@ray.remote
+def _facts_of(settings: dict[str, object]) -> DataFacts:
+    return data_facts(with_overrides(Config(), settings))
+
+
+def check_data(config: Config) -> DataFacts:
+    """`data_facts` in a Ray worker, so that the driver need not load torch.
+
+    Raises:
+        FFLRayError: as opening the data raises it there.
+    """
+    try:
+        facts: DataFacts = ray.get(_facts_of.remote(flatten(config)))
+    except RayTaskError as error:
+        if isinstance(error.cause, FFLRayError):
+            raise error.cause from None
+        raise
+    return facts

@@ -1,0 +1,38 @@
+"""What travels to a worker: one training, as plain values that any process can read."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+from ffl_ray.config import Config, with_overrides
+from ffl_ray.results.storage import Storage
+
+
+class Job(NamedTuple):
+    """One training and its place.
+
+    Attributes:
+        trial_id: names it in the study.
+        settings: the config, flat, by dotted names.
+        study: location of the study's folder.
+        num_workers: processes that train it together.
+        cpus_per_worker: CPUs, and so threads, of each.
+        gpus_per_worker: GPUs of each.
+    """
+
+    trial_id: str
+    settings: dict[str, Any]
+    study: str
+    num_workers: int
+    cpus_per_worker: int
+    gpus_per_worker: float
+
+    @property
+    def config(self) -> Config:
+        """The checked config."""
+        return with_overrides(Config(), self.settings)
+
+    @property
+    def files(self) -> Storage:
+        """The folder of its checkpoints."""
+        return Storage(self.study).child(f"checkpoints/{self.trial_id}")

@@ -1,0 +1,46 @@
+"""A worker in this very process: no Ray, one process."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+
+from ffl_ray.results.storage import Storage
+
+Row = dict[str, Any]
+
+
+class LocalSession:
+    """The session of a training that has this process to itself.
+
+    Args:
+        files: folder of its checkpoints.
+        num_threads: threads that torch may use.
+        on_report: called with each finished epoch and its members.
+    """
+
+    rank = 0
+    world_size = 1
+    device: torch.device | None = None
+
+    def __init__(
+        self,
+        files: Storage,
+        num_threads: int,
+        on_report: Callable[[Row, list[Row]], None],
+    ) -> None:
+        self.num_threads = num_threads
+        self._files = files
+        self._on_report = on_report
+        files.make_folder()
+
+    def read(self, name: str) -> bytes | None:
+        return self._files.read(name)
+
+    def write(self, name: str, data: bytes) -> None:
+        self._files.write(name, data)
+
+    def report(self, epoch: Row, members: list[Row]) -> None:
+        self._on_report(epoch, members)

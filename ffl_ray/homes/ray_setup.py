@@ -1,0 +1,80 @@
+"""Starting Ray so that nothing but our own view is printed."""
+
+from __future__ import annotations
+
+import logging
+import os
+from typing import Any
+
+from ffl_ray.errors import PlanError
+from ffl_ray.search.planner import Machines
+
+ENVIRONMENT = {
+    "RAY_AUTH_MODE": "disabled",  # local clusters only; else a warning, and a token is made
+    "RAY_USAGE_STATS_ENABLED": "0",  # no banner, nothing sent home
+    "RAY_AIR_NEW_OUTPUT": "0",  # the older output engine keeps quiet when told to
+    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",  # else a FutureWarning on CUDA_VISIBLE_DEVICES
+    "RAY_prestart_worker_first_driver": "0",  # idle workers that no trial could use
+    "RAY_CHDIR_TO_TRIAL_DIR": "0",  # the working folder stays what it is
+    "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",  # no csv, json and tensorboard files per trial
+    "TUNE_PRINT_ALL_TRIAL_ERRORS": "0",  # errors go to the tables and the log
+    "TUNE_DISABLE_STRICT_METRIC_CHECKING": "1",
+    "TUNE_FUNCTION_THREAD_TIMEOUT_S": "60",  # 2 s let a slow stop fail the next trial silently
+    "TUNE_GLOBAL_CHECKPOINT_S": "3600",  # the tables are the truth; Tune's own state is unused
+    "TUNE_WARN_EXCESSIVE_EXPERIMENT_CHECKPOINT_SYNC_THRESHOLD_S": "0",
+    "RAY_TRAIN_HEALTH_CHECK_INTERVAL_S": "0.05",  # else one report per 2 s
+    "RAY_TRAIN_ENABLE_STATE_TRACKING": "0",
+    "RAY_TRAIN_METRICS_ENABLED": "0",
+    "RAY_TRAIN_ENABLE_PREEMPTION_WATCHER": "0",
+    "RAY_TRAIN_ENABLE_PRINT_PATCH": "0",
+}
+
+
+def prepare_environment(*, local: bool) -> None:
+    """Settle what Ray reads from the environment; call before the first `import ray`.
+
+    A value that the user set wins. A cluster's authentication is its own affair.
+    """
+    for name, value in ENVIRONMENT.items():
+        if local or name != "RAY_AUTH_MODE":
+            os.environ.setdefault(name, value)
+
+
+def start_ray(address: str | None) -> None:
+    """Start Ray on this machine, or join the cluster at an address.
+
+    Raises:
+        PlanError: no cluster answers there.
+    """
+    import ray
+
+    options: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.CRITICAL}
+    if address is None:
+        ray.init(address="local", include_dashboard=False, **options)
+        return
+    forwarded = {n: v for n, v in os.environ.items() if n in ENVIRONMENT and n != "RAY_AUTH_MODE"}
+    try:
+        ray.init(address=address, runtime_env={"env_vars": forwarded}, **options)
+    except (ConnectionError, RuntimeError, ValueError) as error:
+        raise PlanError(f"--address {address}: no Ray cluster answers there: {error}") from error
+
+
+def cluster_machines() -> Machines:
+    """What the nodes of the joined cluster have in all."""
+    import ray
+
+    resources = ray.cluster_resources()
+    return Machines(int(resources.get("CPU", 0)), resources.get("GPU", 0.0))
+
+
+def hush() -> None:
+    """Send Ray's, Tune's and Optuna's own messages to the log alone."""
+    import optuna
+
+    optuna.logging.disable_default_handler()
+    optuna.logging.enable_propagation()
+    for name in ("ray", "ray.tune", "ray.train", "ray.data"):
+        logger = logging.getLogger(name)
+        logger.setLevel(logging.WARNING)
+        logger.handlers = []
+        logger.propagate = True

@@ -1,0 +1,84 @@
+"""A training on several workers: Ray Train's TorchTrainer, DistributedDataParallel inside."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import ray.train
+import torch
+from ray.train import FailureConfig, RunConfig, ScalingConfig, UserCallback
+from ray.train.torch import TorchConfig, TorchTrainer, get_device
+from ray.util.queue import Queue
+
+from ffl_ray.homes.job import Job
+from ffl_ray.homes.tune_trial import report_metrics
+from ffl_ray.worker import run_worker
+
+Row = dict[str, Any]
+
+
+class TrainSession:
+    """The session of one of several workers. Rank 0's rows count; a report is a barrier."""
+
+    def __init__(self, job: Job, queue: Queue | None) -> None:
+        context = ray.train.get_context()
+        self.rank = context.get_world_rank()
+        self.world_size = context.get_world_size()
+        self.num_threads = job.cpus_per_worker
+        self.device: torch.device | None = get_device()
+        self._files = job.files
+        self._files.make_folder()
+        self._queue = queue
+
+    def read(self, name: str) -> bytes | None:
+        return self._files.read(name)
+
+    def write(self, name: str, data: bytes) -> None:
+        self._files.write(name, data)
+
+    def report(self, epoch: Row, members: list[Row]) -> None:
+        if self._queue is not None and self.rank == 0:
+            self._queue.put((epoch, members))
+        ray.train.report(report_metrics(epoch, members))
+
+
+def train_loop(config: dict[str, Any]) -> None:
+    """What each worker of a TorchTrainer runs."""
+    job = Job(**config["job"])
+    run_worker(job.config, TrainSession(job, config.get("queue")))
+
+
+def make_trainer(
+    job: Job,
+    ray_folder: str,
+    *,
+    callbacks: list[UserCallback] | None = None,
+    queue: Queue | None = None,
+    max_failures: int = 0,
+) -> TorchTrainer:
+    """A TorchTrainer for a job: gloo on CPUs, NCCL on GPUs.
+
+    Args:
+        ray_folder: where Ray Train keeps its own state.
+        queue: takes every finished epoch's rows, when no Tune callback forwards them.
+        max_failures: how often the workers are started again; they go on from `latest.pt`.
+    """
+    resources = {"CPU": float(job.cpus_per_worker)}
+    if job.gpus_per_worker:
+        resources["GPU"] = job.gpus_per_worker
+    return TorchTrainer(
+        train_loop,
+        train_loop_config={"job": job._asdict(), "queue": queue},
+        torch_config=TorchConfig(backend="nccl" if job.gpus_per_worker else "gloo"),
+        scaling_config=ScalingConfig(
+            num_workers=job.num_workers,
+            use_gpu=bool(job.gpus_per_worker),
+            resources_per_worker=resources,
+        ),
+        run_config=RunConfig(
+            name=job.trial_id,
+            storage_path=ray_folder,
+            callbacks=callbacks or [],
+            failure_config=FailureConfig(max_failures=max_failures),
+        ),
+    )

@@ -1,0 +1,184 @@
+"""A study's folder from the writing side: its description, and its tables kept up to date."""
+
+from __future__ import annotations
+
+import json
+import platform
+import re
+import subprocess
+from collections.abc import Mapping
+from datetime import datetime, timezone
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+from ffl_ray.config import Config
+from ffl_ray.errors import SettingError, StudyError
+from ffl_ray.results.schema import SCHEMA_VERSION, config_columns
+from ffl_ray.results.storage import Storage
+from ffl_ray.results.writer import AppendedTable, KeyedTable, Row
+
+PACKAGES = ("ffl_ray", "torch", "torchvision", "ray", "optuna", "pandas", "pyarrow")
+LATEST_COLUMNS = (
+    "val.fused.accuracy",
+    "val.ensemble.accuracy",
+    "val.best_branch.accuracy",
+    "best_epoch",
+    "accelerator_s",
+    "peak_memory_bytes",
+)
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
+
+
+def check_name(name: str) -> str:
+    """A study's name, when it is a plain folder name.
+
+    Raises:
+        SettingError: it could leave the storage folder, or is no name on some file system.
+    """
+    if not _NAME.fullmatch(name):
+        raise SettingError(
+            f"--name must be letters, digits, '.', '_' and '-', begin with a letter or digit and "
+            f"have at most 100, not {name!r}"
+        )
+    return name
+
+
+def default_name(kind: str) -> str:
+    """A name for a study that was given none: its kind and the time."""
+    return f"{kind}-{datetime.now():%Y%m%d-%H%M%S}"
+
+
+def describe_study(kind: str, settings: Mapping[str, Any], **more: Any) -> dict[str, Any]:
+    """What study.json says: settings, versions, commit, machine."""
+    return {
+        "schema_version": SCHEMA_VERSION,
+        "kind": kind,
+        "created": datetime.now(timezone.utc).isoformat(timespec="seconds"),
+        "settings": dict(settings),
+        "versions": {"python": platform.python_version()} | _versions(),
+        "git_commit": _git_commit(),
+        "machine": {"system": platform.platform(), "processor": platform.machine()},
+        **more,
+    }
+
+
+class StudyTables:
+    """The tables of one study, written row by row by this one process.
+
+    Args:
+        storage: the study's folder; what is already in its tables stays.
+        name: of the study.
+    """
+
+    def __init__(self, storage: Storage, name: str) -> None:
+        self.storage = storage
+        self.name = name
+        self.trials = KeyedTable(storage, "trials", "trial_id")
+        self._epochs = AppendedTable(storage, "epochs")
+        self._members = AppendedTable(storage, "members")
+        self._latest: dict[str, list[Row]] = {}
+        self._best: dict[str, list[Row]] = {}
+
+    @classmethod
+    def create(cls, storage: Storage, name: str, description: Mapping[str, Any]) -> StudyTables:
+        """A new study: its description is written first, then its empty tables.
+
+        Raises:
+            StudyError: the folder already holds a study, or can't be written.
+        """
+        if storage.exists("study.json"):
+            raise StudyError(
+                f"{storage.location} already holds a study: choose another --name, or none"
+            )
+        storage.make_folder()
+        text = json.dumps({"study": name, **description}, indent=2, default=str)
+        try:
+            storage.write("study.json", text.encode())
+        except OSError as error:
+            raise StudyError(f"{storage.location} can't be written: {error}") from error
+        return cls(storage, name)
+
+    def start(self, trial_id: str, config: Config, **columns: Any) -> None:
+        """A trial begins, or begins again after a failure."""
+        now = datetime.now(timezone.utc)
+        if trial_id in self.trials:
+            self.trials.update(trial_id, status="running", ended=None, **columns)
+            return
+        self.trials.update(
+            trial_id,
+            study=self.name,
+            status="running",
+            started=now,
+            epochs_done=0,
+            epochs_planned=config.optim.epochs,
+            **config_columns(config),
+            **columns,
+        )
+
+    def epoch(self, trial_id: str, row: Row, members: list[Row]) -> None:
+        """A finished epoch; one that is already stored (an attempt repeated it) is passed over."""
+        trial = self.trials[trial_id]
+        if row["epoch"] <= trial["epochs_done"]:
+            return
+        ids = {"study": self.name, "trial_id": trial_id}
+        self._epochs.append([ids | {"attempt": trial["attempt"]} | row])
+        changes = {name: row[name] for name in LATEST_COLUMNS}
+        self._latest[trial_id] = [ids | member for member in members]
+        if row["best_epoch"] == row["epoch"]:
+            self._best[trial_id] = self._latest[trial_id]
+            changes["best.val.fused.accuracy"] = row["val.fused.accuracy"]
+        self.trials.update(
+            trial_id,
+            epochs_done=row["epoch"],
+            split_hash=members[0]["split_hash"],
+            **changes,
+        )
+
+    def end(self, trial_id: str, status: str, error: tuple[str, str] | None = None) -> None:
+        """A trial ends; its members get their rows.
+
+        Args:
+            status: one of `schema.STATUSES`.
+            error: class name and message of what ended it.
+        """
+        kind, message = error or (None, None)
+        rows = {
+            "latest": self._latest.pop(trial_id, []),
+            "best": self._best.pop(trial_id, []),
+        }
+        if status != "interrupted":
+            members = [row | {"checkpoint": which} for which in rows for row in rows[which]]
+            self._members.append(members)
+        self.trials.update(
+            trial_id,
+            status=status,
+            error_type=kind,
+            error=message,
+            ended=datetime.now(timezone.utc),
+        )
+
+    def errored(self, trial_id: str, error: tuple[str, str]) -> None:
+        """A trial failed and will be tried again: its latest error is kept meanwhile."""
+        self.trials.update(trial_id, error_type=error[0], error=error[1])
+
+
+def _versions() -> dict[str, str]:
+    found = {}
+    for package in PACKAGES:
+        try:
+            found[package] = metadata.version(package)
+        except metadata.PackageNotFoundError:
+            continue
+    return found
+
+
+def _git_commit() -> str | None:
+    """Commit of the code that runs, when it runs from a git checkout."""
+    folder = Path(__file__).parent
+    command = ["git", "-C", str(folder), "rev-parse", "HEAD"]
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=5, check=True)
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return done.stdout.strip()

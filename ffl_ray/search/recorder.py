@@ -1,0 +1,142 @@
+"""What Tune's driver hears of its trials becomes rows and a view."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Protocol
+
+from ray import cloudpickle
+from ray.tune import Callback
+from ray.tune.experiment import Trial
+
+from ffl_ray.config import Config, with_overrides
+from ffl_ray.results.study import StudyTables
+from ffl_ray.search.scheduler import RecordingASHA
+
+NO_ERROR = ("Unknown", "Tune ended the trial without saying why; see the log")
+
+
+class View(Protocol):
+    """What shows a running study."""
+
+    def trial_started(self, trial_id: str, config: Config) -> None:
+        """A trial begins."""
+        ...
+
+    def epoch_finished(self, trial_id: str, row: dict[str, Any]) -> None:
+        """A trial has one more epoch."""
+        ...
+
+    def trial_ended(self, trial_id: str, status: str, row: dict[str, Any]) -> None:
+        """A trial ended; `row` is its row of the trials table."""
+        ...
+
+
+class Recorder(Callback):
+    """Tune's callback on the driver: the one writer of the study's tables.
+
+    Args:
+        tables: of the study.
+        scheduler: knows which trials were stopped for being weak.
+        parameters: Optuna's parameters and distributions of a trial number, as JSON.
+        view: is told what is written.
+        columns: resources of every trial, as columns of the trials table.
+    """
+
+    def __init__(
+        self,
+        tables: StudyTables,
+        scheduler: RecordingASHA,
+        parameters: Callable[[int], tuple[str, str]],
+        view: View,
+        columns: dict[str, Any],
+    ) -> None:
+        self._tables = tables
+        self._scheduler = scheduler
+        self._parameters = parameters
+        self._view = view
+        self._columns = columns
+        self._open: set[str] = set()
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Tune pickles callbacks into its own state, which is never used here."""
+        return {}
+
+    def on_trial_start(
+        self, iteration: int, trials: list[Trial], trial: Trial, **info: Any
+    ) -> None:
+        trial_id = trial.config["trial_id"]
+        config = with_overrides(Config(), trial.config["settings"])
+        params, distributions = self._parameters(int(trial_id))
+        self._tables.start(
+            trial_id,
+            config,
+            attempt=trial.run_metadata.num_failures + 1,
+            params=params,
+            distributions=distributions,
+            **self._columns,
+        )
+        self._open.add(trial_id)
+        self._view.trial_started(trial_id, config)
+
+    def on_trial_result(
+        self,
+        iteration: int,
+        trials: list[Trial],
+        trial: Trial,
+        result: dict[str, Any],
+        **info: Any,
+    ) -> None:
+        if "row" not in result:
+            return
+        trial_id = trial.config["trial_id"]
+        self._tables.epoch(trial_id, result["row"], result["members"])
+        self._view.epoch_finished(trial_id, result["row"])
+
+    def on_trial_complete(
+        self, iteration: int, trials: list[Trial], trial: Trial, **info: Any
+    ) -> None:
+        stopped = trial.trial_id in self._scheduler.stopped
+        self._end(trial.config["trial_id"], "pruned" if stopped else "completed")
+
+    def on_trial_recover(
+        self, iteration: int, trials: list[Trial], trial: Trial, **info: Any
+    ) -> None:
+        self._tables.errored(trial.config["trial_id"], error_of(trial) or NO_ERROR)
+
+    def on_trial_error(
+        self, iteration: int, trials: list[Trial], trial: Trial, **info: Any
+    ) -> None:
+        self._end(trial.config["trial_id"], "failed", error_of(trial) or NO_ERROR)
+
+    def on_experiment_end(self, trials: list[Trial], **info: Any) -> None:
+        """Trials that no other hook ended: out of time, interrupted, or failed in passing."""
+        for trial in trials:
+            trial_id = trial.config.get("trial_id")
+            if trial_id not in self._open:
+                continue
+            if trial.status == Trial.ERROR:
+                self._end(trial_id, "failed", error_of(trial) or NO_ERROR)
+            else:
+                self._end(trial_id, "interrupted")
+
+    def _end(self, trial_id: str, status: str, error: tuple[str, str] | None = None) -> None:
+        if trial_id not in self._open:
+            return
+        self._open.remove(trial_id)
+        self._tables.end(trial_id, status, error)
+        self._view.trial_ended(trial_id, status, self._tables.trials[trial_id])
+
+
+def error_of(trial: Trial) -> tuple[str, str] | None:
+    """Class name and message of a trial's latest failure.
+
+    Read from the driver's own copy: the one in storage may not have arrived when a hook fires.
+    """
+    path = trial.pickled_error_file
+    if not path or not Path(path).exists():
+        return None
+    error = cloudpickle.loads(Path(path).read_bytes())
+    cause = getattr(error, "cause", None) or error
+    return type(cause).__name__, str(cause)

@@ -1,0 +1,231 @@
+"""Search spaces: loading a file of search_spaces/, and refusing one that can go wrong."""
+
+from __future__ import annotations
+
+import importlib.util
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import optuna
+from optuna.distributions import BaseDistribution, CategoricalDistribution
+from optuna.trial import FrozenTrial
+
+import ffl_ray
+from ffl_ray.config import Config, SearchConfig, mix_name, nearest, settings, with_overrides
+from ffl_ray.errors import SettingError, SpaceError
+from ffl_ray.models.table import check_model
+from ffl_ray.search.mix import settings_from_params
+
+RANDOM_CHECKS = 200
+
+
+class SearchSpace(NamedTuple):
+    """A loaded space file.
+
+    Attributes:
+        path: the file, as a person would name it.
+        base: dotted settings that all trials start from, `search.*` among them.
+        suggest: the file's `search_space(trial)`, Optuna's define-by-run form.
+    """
+
+    path: str
+    base: Mapping[str, object]
+    suggest: Callable[[optuna.Trial], Mapping[str, object] | None]
+
+    @property
+    def name(self) -> str:
+        """The file's name without its ending."""
+        return Path(self.path).stem
+
+    def propose(self, trial: optuna.Trial) -> dict[str, Any]:
+        """The settings of one trial: what was suggested, then what the space returned."""
+        returned = self.suggest(trial) or {}
+        return {**settings_from_params(trial.params), **returned}
+
+
+class Settled(NamedTuple):
+    """Base settings of a study, with every source applied."""
+
+    config: Config
+    search: SearchConfig
+
+
+def bundled_folder() -> Path:
+    """The folder of the spaces that come with the package."""
+    package = Path(ffl_ray.__file__).parent
+    inside = package / "search_spaces"
+    return inside if inside.is_dir() else package.parent / "search_spaces"
+
+
+def load_space(name: str) -> SearchSpace:
+    """Load a space by its file's path, or a bundled one by name.
+
+    Raises:
+        SpaceError: no such file, it fails to load, or it lacks BASE or search_space.
+    """
+    path = Path(name)
+    if path.suffix != ".py":
+        path = bundled_folder() / f"{name}.py"
+    if not path.is_file():
+        bundled = sorted(found.stem for found in bundled_folder().glob("*.py"))
+        raise SpaceError(
+            f"a search space is a Python file or one of {', '.join(bundled)}, not {name!r}"
+            f"{nearest(name, bundled)}"
+        )
+    spec = importlib.util.spec_from_file_location(f"search_space_{path.stem}", path)
+    assert spec is not None and spec.loader is not None, "a .py file has a loader"
+    module = importlib.util.module_from_spec(spec)
+    try:
+        spec.loader.exec_module(module)
+    except Exception as error:
+        raise SpaceError(f"{path} can't be loaded: {type(error).__name__}: {error}") from error
+    suggest = getattr(module, "search_space", None)
+    if not callable(suggest):
+        raise SpaceError(f"{path} must define search_space(trial), and does not")
+    base = getattr(module, "BASE", {})
+    if not isinstance(base, Mapping):
+        raise SpaceError(f"{path}: BASE must map dotted settings to values, not {base!r}")
+    return SearchSpace(str(path), base, suggest)
+
+
+def settle(
+    space: SearchSpace, overrides: Mapping[str, object], search: Mapping[str, object]
+) -> Settled:
+    """Defaults, then the space's BASE, then what the command line says.
+
+    Raises:
+        SettingError: an override names an unknown setting or breaks a rule.
+        SpaceError: BASE does.
+    """
+    known = [s.name for s in settings(Config)]
+    known += [f"search.{s.name}" for s in settings(SearchConfig)]
+    for source, names in ((f"{space.path}: BASE: ", space.base), ("", overrides)):
+        for name in names:
+            if name not in known:
+                kind = SpaceError if source else SettingError
+                raise kind(f"{source}unknown setting {name!r}{nearest(name, known)}")
+    config, searched = Config(), SearchConfig()
+    try:
+        config = with_overrides(config, _without_search(space.base))
+        searched = with_overrides(searched, _only_search(space.base))
+    except SettingError as error:
+        raise SpaceError(f"{space.path}: BASE: {error}") from error
+    config = with_overrides(config, _without_search(overrides))
+    given = {name: value for name, value in search.items() if value is not None}
+    searched = with_overrides(searched, _only_search(overrides) | given)
+    return Settled(config, searched)
+
+
+def check_space(space: SearchSpace, base: Config, fixed: Sequence[str] = ()) -> list[str]:
+    """Prove that what the space proposes can be trained: random points and the ends of ranges.
+
+    Args:
+        fixed: settings that the command line set; a space must not search them as well.
+
+    Returns:
+        The names of the searched parameters.
+
+    Raises:
+        SpaceError: it proposes nothing, an unknown setting or a value out of bounds.
+    """
+    names: dict[str, None] = {}
+    random = _study(optuna.samplers.RandomSampler(seed=0))
+    for _ in range(RANDOM_CHECKS):
+        names |= dict.fromkeys(_check_point(space, base, random, fixed))
+    most_choices = max(
+        [len(d.choices) for t in random.trials for d in t.distributions.values()
+         if isinstance(d, CategoricalDistribution)],
+        default=1,
+    )
+    ends = _study(_EndSampler())
+    for _ in range(2 * most_choices):
+        names |= dict.fromkeys(_check_point(space, base, ends, fixed))
+    return list(names)
+
+
+def trial_config(space: SearchSpace, base: Config, trial: optuna.Trial) -> Config:
+    """The checked config of one trial.
+
+    Raises:
+        SettingError: the proposal names an unknown setting or breaks a rule.
+    """
+    config = with_overrides(base, space.propose(trial))
+    check_model(config)
+    return config
+
+
+def describe(config: Config, names: Sequence[str]) -> str:
+    """The searched settings of a config in a few words."""
+    words = [mix_name(config.model.mix), config.fusion.design]
+    if "distill.temperature" in names:
+        words.append(f"T={config.distill.temperature:.3g}")
+    return " ".join(words)
+
+
+def _check_point(
+    space: SearchSpace, base: Config, study: optuna.Study, fixed: Sequence[str]
+) -> list[str]:
+    trial = study.ask()
+    try:
+        trial_config(space, base, trial)
+    except SettingError as error:
+        raise SpaceError(f"{space.path} can propose an invalid config: {error}") from error
+    except Exception as error:
+        raise SpaceError(
+            f"{space.path}: search_space fails: {type(error).__name__}: {error}"
+        ) from error
+    if not trial.params:
+        raise SpaceError(
+            f"{space.path} is empty: search_space(trial) must suggest at least one setting"
+        )
+    twice = sorted(set(settings_from_params(trial.params)) & set(fixed))
+    if twice:
+        raise SpaceError(
+            f"{twice[0]} is searched by {space.path}, so it can't be set on the command line too"
+        )
+    return list(trial.params)
+
+
+def _study(sampler: optuna.samplers.BaseSampler) -> optuna.Study:
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    return optuna.create_study(sampler=sampler)
+
+
+def _without_search(named: Mapping[str, object]) -> dict[str, object]:
+    return {name: value for name, value in named.items() if not name.startswith("search.")}
+
+
+def _only_search(named: Mapping[str, object]) -> dict[str, object]:
+    prefix = "search."
+    return {n.removeprefix(prefix): v for n, v in named.items() if n.startswith(prefix)}
+
+
+class _EndSampler(optuna.samplers.BaseSampler):
+    """Low ends, then high ends, once for every choice of the categorical parameters."""
+
+    def infer_relative_search_space(
+        self, study: optuna.Study, trial: FrozenTrial
+    ) -> dict[str, BaseDistribution]:
+        return {}
+
+    def sample_relative(
+        self, study: optuna.Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]
+    ) -> dict[str, Any]:
+        return {}
+
+    def sample_independent(
+        self,
+        study: optuna.Study,
+        trial: FrozenTrial,
+        param_name: str,
+        param_distribution: BaseDistribution,
+    ) -> Any:
+        choice, high = divmod(trial.number, 2)
+        if isinstance(param_distribution, CategoricalDistribution):
+            return param_distribution.choices[choice % len(param_distribution.choices)]
+        assert isinstance(
+            param_distribution,
+            (optuna.distributions.FloatDistribution, optuna.distributions.IntDistribution),
+        )
+        return param_distribution.high if high else param_distribution.low

@@ -1,0 +1,241 @@
+"""Search: `python -m ffl_ray.tune [SPACE.py]`; --help lists the options."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import logging
+import sys
+import time
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from ffl_ray import cli
+
+if TYPE_CHECKING:
+    from ray.tune import Callback, Tuner
+    from ray.tune.schedulers import TrialScheduler
+    from ray.tune.search import Searcher
+    from rich.console import Console
+
+    from ffl_ray.homes.data_check import DataFacts
+    from ffl_ray.results.storage import Storage
+    from ffl_ray.results.study import StudyTables
+    from ffl_ray.search.planner import Plan
+    from ffl_ray.search.space import SearchSpace, Settled
+
+DESCRIPTION = """Search for the best way to fuse and distil branches on your data.
+
+SPACE is a Python file with BASE and search_space(trial), or the name of a bundled space
+(digits, cifar10, cifar100, cifar100_short). The default, digits, needs no download.
+A search space is Python code and runs as such: open only those that you trust."""
+
+
+def parser() -> argparse.ArgumentParser:
+    """The command's options; building it loads neither torch nor ray."""
+    made = cli.new_parser("tune", DESCRIPTION)
+    made.add_argument("space", nargs="?", default="digits", metavar="SPACE")
+    cli.add_common_options(made)
+    search = made.add_argument_group("search")
+    search.add_argument("--num-samples", type=int, metavar="N", help="trials in all")
+    search.add_argument("--max-concurrent-trials", type=int, metavar="N", help="trials at once")
+    search.add_argument("--time-budget-s", type=float, metavar="S", help="stop after S seconds")
+    search.add_argument("--cpus-per-trial", type=int, metavar="N", help="over all its workers")
+    search.add_argument("--gpus-per-trial", type=float, metavar="N", help="over all its workers")
+    return made
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run the command; returns the exit status."""
+    args = parser().parse_args(arguments)
+    return cli.guarded(args, lambda: _search(args))
+
+
+class Order(NamedTuple):
+    """A search that has been checked and may start."""
+
+    name: str
+    storage: Storage
+    space: SearchSpace
+    settled: Settled
+    plan: Plan
+
+
+def _search(args: argparse.Namespace) -> int:
+    from ffl_ray.config import with_overrides
+    from ffl_ray.results.study import check_name, default_name
+    from ffl_ray.search.space import check_space, load_space, settle
+
+    space = load_space(args.space)
+    overrides = cli.overrides_of(args)
+    flags = ["num_samples", "max_concurrent_trials", "num_workers", "time_budget_s", "seed"]
+    flags += ["cpus_per_trial", "gpus_per_trial"]
+    settled = settle(space, overrides, {flag: getattr(args, flag) for flag in flags})
+    check_space(space, settled.config, list(overrides))
+    if args.address is None:
+        config = with_overrides(settled.config, cli.absolute_data_dir(settled.config))
+        settled = settled._replace(config=config)
+    name = check_name(args.name or default_name(space.name))
+    storage = cli.study_storage(args.storage_path, name)
+    plan = _start(args.address, settled)
+    return _run(Order(name, storage, space, settled, plan))
+
+
+def _start(address: str | None, settled: Settled) -> Plan:
+    """Start Ray, and lay the study out on what it has."""
+    from ffl_ray.homes.ray_setup import cluster_machines, prepare_environment, start_ray
+    from ffl_ray.search.planner import make_plan
+
+    prepare_environment(local=address is None)
+    start_ray(address)
+    return make_plan(settled.search, cluster_machines(), elastic=address is not None)
+
+
+def _run(order: Order) -> int:
+    from ffl_ray.config import OBJECTIVE
+    from ffl_ray.console import StudyView, make_console
+    from ffl_ray.homes.data_check import check_data
+    from ffl_ray.results.study import StudyTables
+    from ffl_ray.search.recorder import Recorder
+    from ffl_ray.search.scheduler import RecordingASHA
+    from ffl_ray.search.searcher import StudySearcher, new_optuna_study
+
+    base, search, plan = order.settled.config, order.settled.search, order.plan
+    facts = check_data(base)
+    tables = StudyTables.create(order.storage, order.name, _description(order, facts))
+    searcher = StudySearcher(
+        order.space,
+        base,
+        new_optuna_study(search),
+        metric=OBJECTIVE,
+        job={
+            "study": order.storage.location,
+            "num_workers": plan.num_workers,
+            "cpus_per_worker": plan.cpus_per_worker,
+            "gpus_per_worker": plan.gpus_per_worker,
+        },
+    )
+    scheduler = RecordingASHA(search, metric=OBJECTIVE, epochs=base.optim.epochs)
+    console = make_console()
+    title = (
+        f"{order.name}: {search.num_samples} trials, {plan.max_concurrent_trials} at once, on "
+        f"{base.data.name} ({facts.num_train:,} to train, {facts.num_val:,} to validate)"
+    )
+    view = StudyView(console, title, search.num_samples)
+    recorder = Recorder(tables, scheduler, searcher.parameters, view, plan.columns())
+    started = time.monotonic()
+    with _everything_else_to(_log_file(order.storage)), view:
+        _make_tuner(order, searcher, scheduler, recorder).fit()
+    return _finish(order, tables, console, time.monotonic() - started)
+
+
+def _make_tuner(
+    order: Order, searcher: Searcher, scheduler: TrialScheduler, recorder: Callback
+) -> Tuner:
+    from ray import tune
+    from ray.tune.progress_reporter import TrialProgressCallback
+
+    from ffl_ray.homes.tune_trial import train_in_actor, train_on_workers
+
+    plan, search = order.plan, order.settled.search
+    one = plan.num_workers == 1
+    resources = {"cpu": plan.cpus_per_worker, "gpu": plan.gpus_per_worker}
+    # Ray refuses an empty request; one byte of memory is as good as no CPU.
+    trainable = (
+        tune.with_resources(train_in_actor, resources)
+        if one
+        else tune.with_resources(train_on_workers, {"memory": 1})
+    )
+
+    class Mute(TrialProgressCallback):  # type: ignore[misc]
+        """Tune prints through a callback of its own unless it finds one of this kind."""
+
+        def _print(self, msg: str) -> None:
+            pass
+
+    return tune.Tuner(
+        trainable,
+        tune_config=tune.TuneConfig(
+            search_alg=searcher,
+            scheduler=scheduler,
+            num_samples=search.num_samples,
+            max_concurrent_trials=plan.max_concurrent_trials,
+            time_budget_s=search.time_budget_s,
+            # A driver that waits for its workers can't be reset for the next trial.
+            reuse_actors=one,
+            trial_name_creator=lambda trial: trial.config["trial_id"],
+            trial_dirname_creator=lambda trial: trial.config["trial_id"],
+        ),
+        run_config=tune.RunConfig(
+            name="ray",
+            storage_path=order.storage.location,
+            verbose=0,
+            callbacks=[recorder, Mute()],
+            failure_config=tune.FailureConfig(max_failures=1),
+        ),
+    )
+
+
+def _description(order: Order, facts: DataFacts) -> dict[str, Any]:
+    from ffl_ray.config import flatten
+    from ffl_ray.results.study import describe_study
+
+    config, search = order.settled
+    settings = flatten(config) | {f"search.{n}": v for n, v in flatten(search).items()}
+    return describe_study(
+        "search",
+        settings,
+        space=Path(order.space.path).read_text(),
+        plan=order.plan._asdict(),
+        data=facts._asdict(),
+    )
+
+
+def _finish(order: Order, tables: StudyTables, console: Console, elapsed_s: float) -> int:
+    """Show what came out; 0 when at least one trial was completed."""
+    from ffl_ray.console import best_table, duration, where_text
+
+    rows = tables.trials.rows
+    counts = Counter(row["status"] for row in rows)
+    states = ", ".join(f"{count} {status}" for status, count in sorted(counts.items()))
+    console.print(f"\n{len(rows)} trials in {duration(elapsed_s)}: {states}\n")
+    if any(row["epochs_done"] for row in rows):
+        console.print(best_table(rows))
+        console.print()
+    failed = [row for row in rows if row["status"] == "failed"]
+    if failed:
+        row = failed[0]
+        console.print(f"{row['trial_id']} failed: {row['error_type']}: {row['error']}")
+        console.print(f"all messages: column error of the trials table; {order.storage.location}/log.txt\n")
+    console.print(where_text(order.storage.location))
+    budget = order.settled.search.time_budget_s
+    in_time = budget is None or elapsed_s < budget
+    if counts["interrupted"] and in_time:
+        return cli.INTERRUPTED
+    return 0 if counts["completed"] or counts["interrupted"] else 1
+
+
+def _log_file(storage: Storage) -> Path:
+    """The study's log; beside the working folder when the study is not on this file tree."""
+    if storage.is_local:
+        return Path(storage.location) / "log.txt"
+    return Path(f"{storage.location.rpartition('/')[2]}.log.txt")
+
+
+@contextlib.contextmanager
+def _everything_else_to(path: Path) -> Iterator[None]:
+    """Send what libraries print, warn and log to a file."""
+    from ffl_ray.homes.ray_setup import hush
+
+    with path.open("a", buffering=1) as log:
+        logging.basicConfig(stream=log, level=logging.INFO, format="%(asctime)s %(name)s %(message)s")
+        logging.captureWarnings(True)
+        hush()
+        with contextlib.redirect_stdout(log), contextlib.redirect_stderr(log):
+            yield
+
+
+if __name__ == "__main__":
+    sys.exit(main())

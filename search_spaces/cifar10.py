@@ -1,0 +1,21 @@
+"""How many branches, of which kind, fused how, at which temperature: CIFAR-10, full length."""
+
+import optuna
+
+from ffl_ray.search import suggest_mix
+
+BASE = {
+    "data.name": "cifar10",
+    "optim.epochs": 300,
+    "search.num_samples": 40,
+    "search.grace_epochs": 30,
+}
+
+
+def search_space(trial: optuna.Trial) -> dict[str, object]:
+    suggest_mix(trial, num_branches=(2, 4), backbones=("resnet20", "resnet32", "wrn16_2"))
+    trial.suggest_categorical(
+        "fusion.design", ["concat_depthwise", "concat_pointwise", "sum", "gated"]
+    )
+    trial.suggest_float("distill.temperature", 1.0, 8.0, log=True)
+    return {}

@@ -1,0 +1,25 @@
+"""The four dimensions on a fifth of CIFAR-100, few epochs: a first look on a CPU in an hour."""
+
+import optuna
+
+from ffl_ray.search import suggest_mix
+
+BASE = {
+    "data.name": "cifar100",
+    "data.fraction": 0.2,
+    "optim.epochs": 6,
+    "optim.lr_schedule": "cosine",
+    "distill.ramp_up_epochs": 3,
+    "search.num_samples": 10,
+    "search.grace_epochs": 3,
+    "search.reduction_factor": 2,
+}
+
+
+def search_space(trial: optuna.Trial) -> dict[str, object]:
+    suggest_mix(trial, num_branches=(2, 3), backbones=("resnet20", "wrn16_2"))
+    trial.suggest_categorical(
+        "fusion.design", ["concat_depthwise", "concat_pointwise", "sum", "gated"]
+    )
+    trial.suggest_float("distill.temperature", 1.0, 8.0, log=True)
+    return {}

@@ -1,0 +1,185 @@
+"""`cluster.yaml` is what Ray accepts and what its comments promise. Nothing here calls AWS."""
+
+import copy
+import json
+import shlex
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import ray
+import yaml  # type: ignore[import-untyped]
+from ray.autoscaler._private.util import prepare_config, validate_config
+
+Config = dict[str, Any]
+
+FILE = Path(__file__).parents[1] / "cluster.yaml"
+INSTALL = (
+    "pip install --no-cache-dir --require-hashes -r ~/ffl_ray/requirements.txt",
+    "pip install --no-cache-dir --no-deps ~/ffl_ray",
+)
+
+
+def read() -> Config:
+    config: Config = yaml.safe_load(FILE.read_text(encoding="utf-8"))
+    return config
+
+
+def accept(config: Config) -> Config:
+    """The config with Ray's defaults filled in, as `ray up` makes and checks it."""
+    prepared = prepare_config(copy.deepcopy(config))
+    validate_config(prepared)
+    return prepared
+
+
+def start_options(commands: list[str]) -> dict[str, str]:
+    """Options of the one `ray start` among the commands, without their dashes."""
+    (start,) = (shlex.split(command) for command in commands if "ray start" in command)
+    pairs = (word.removeprefix("--").partition("=") for word in start if word.startswith("--"))
+    return {name: value for name, _, value in pairs}
+
+
+@pytest.fixture(scope="module")
+def cluster() -> Config:
+    return accept(read())
+
+
+def test_zero_to_eight_workers_come_and_go(cluster: Config) -> None:
+    spot = cluster["available_node_types"]["gpu_spot"]
+
+    assert (spot["min_workers"], spot["max_workers"], cluster["max_workers"]) == (0, 8, 8)
+    assert spot["node_config"]["InstanceMarketOptions"] == {"MarketType": "spot"}
+    assert cluster["idle_timeout_minutes"] == 10
+    assert cluster["provider"]["cache_stopped_nodes"] is False
+
+
+def test_on_demand_is_the_same_machine_and_comes_second(cluster: Config) -> None:
+    types = cluster["available_node_types"]
+    spot, on_demand = types["gpu_spot"], types["gpu_ondemand"]
+    market = {"InstanceMarketOptions": {"MarketType": "spot"}}
+
+    assert (on_demand["min_workers"], on_demand["max_workers"]) == (0, 2)
+    assert on_demand["resources"] == spot["resources"]
+    assert on_demand["node_config"] | market == spot["node_config"]
+    assert "InstanceMarketOptions" not in on_demand["node_config"]
+    assert spot["priority"] > on_demand.get("priority", 0)
+
+
+def test_the_head_drives_and_takes_no_work(cluster: Config) -> None:
+    head = cluster["available_node_types"][cluster["head_node_type"]]
+
+    assert head["resources"] == {"CPU": 0}
+    assert head["max_workers"] == 0
+    assert "InstanceMarketOptions" not in head["node_config"]
+    assert start_options(cluster["head_start_ray_commands"])["num-cpus"] == "0"
+
+
+def test_the_images_hold_the_installed_ray(cluster: Config) -> None:
+    image = f"rayproject/ray:{ray.__version__}-py312"
+
+    assert cluster["docker"]["image"] == f"{image}-gpu"
+    assert cluster["docker"]["head_image"] == f"{image}-cpu"
+    assert "worker_image" not in cluster["docker"]
+
+
+@pytest.mark.parametrize("role", ["head", "worker"])
+def test_every_node_installs_the_locked_versions_and_then_the_package(
+    cluster: Config, role: str
+) -> None:
+    assert tuple(cluster[f"{role}_setup_commands"][:2]) == INSTALL
+    assert cluster["file_mounts"]["~/ffl_ray"] == "."
+    for node_type in cluster["available_node_types"].values():
+        assert "worker_setup_commands" not in node_type
+
+
+def test_the_upload_leaves_out_nothing_of_the_package(cluster: Config) -> None:
+    inside = [pattern for pattern in cluster["rsync_exclude"] if not pattern.startswith("/")]
+
+    assert inside == ["**/__pycache__"]
+    assert {"/.git", "/.venv", "/results"} <= set(cluster["rsync_exclude"])
+
+
+def test_every_node_asks_for_the_token(cluster: Config) -> None:
+    assert cluster["file_mounts"]["~/.ray/auth_token"] == "~/.ray/auth_token"
+    assert "--env RAY_AUTH_MODE=token" in cluster["docker"]["run_options"]
+
+
+def test_no_port_is_open_to_the_world(cluster: Config) -> None:
+    options = start_options(cluster["head_start_ray_commands"])
+
+    assert options["dashboard-host"] == "127.0.0.1"
+    assert "security_group" not in cluster["provider"]
+    for node_type in cluster["available_node_types"].values():
+        assert node_type["node_config"]["SecurityGroupIds"]
+
+
+def test_no_node_falls_back_to_rays_old_disk_image(cluster: Config) -> None:
+    for node_type in cluster["available_node_types"].values():
+        node = node_type["node_config"]
+
+        assert node["ImageId"]
+        assert node["BlockDeviceMappings"][0]["Ebs"] == {"VolumeSize": 200, "VolumeType": "gp3"}
+
+
+def test_only_the_workers_carry_the_profile_that_writes_results(cluster: Config) -> None:
+    carriers = {
+        name
+        for name, node_type in cluster["available_node_types"].items()
+        if "IamInstanceProfile" in node_type["node_config"]
+    }
+
+    assert carriers == {"gpu_spot", "gpu_ondemand"}
+
+
+def test_a_node_that_falls_silent_is_noticed_within_half_a_minute(cluster: Config) -> None:
+    system = json.loads(start_options(cluster["head_start_ray_commands"])["system-config"])
+
+    silence = system["grpc_client_keepalive_time_ms"] + system["grpc_client_keepalive_timeout_ms"]
+    assert silence <= 30_000
+
+
+BROKEN: dict[str, tuple[Callable[[Config], object], str]] = {
+    "a misspelt setting": (
+        lambda c: c.update(idle_timeout_minuts=10),
+        "'idle_timeout_minuts' was unexpected",
+    ),
+    "a misspelt setting of a node type": (
+        lambda c: c["available_node_types"]["gpu_spot"].update(min_worker=1),
+        "'min_worker' was unexpected",
+    ),
+    "a count in quotes": (lambda c: c.update(max_workers="8"), "'8' is not of type 'integer'"),
+    "more workers at least than at most": (
+        lambda c: c["available_node_types"]["gpu_spot"].update(min_workers=9),
+        "smaller than the sum of `min_workers`",
+    ),
+    "a head of no known type": (
+        lambda c: c.update(head_node_type="haed"),
+        "`head_node_type` must be one of",
+    ),
+    "a node type without resources": (
+        lambda c: c["available_node_types"]["gpu_spot"].pop("resources"),
+        "'resources' is a required property",
+    ),
+    "half a GPU": (
+        lambda c: c["available_node_types"]["gpu_spot"]["resources"].update(GPU=0.5),
+        "0.5 is not of type 'integer'",
+    ),
+    "a container without an image": (
+        lambda c: c.update(docker={"container_name": "ffl_ray"}),
+        "Must provide a container & image name",
+    ),
+    "a command that is no text": (
+        lambda c: c["setup_commands"].append({"run": "pip"}),
+        "is not of type 'string'",
+    ),
+}
+
+
+@pytest.mark.parametrize(("change", "message"), BROKEN.values(), ids=BROKEN)
+def test_ray_refuses(change: Callable[[Config], object], message: str) -> None:
+    config = read()
+    change(config)
+
+    with pytest.raises(Exception, match=message):
+        accept(config)
