@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
+import logging
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import ffl_ray
-from ffl_ray.errors import DataError, FFLRayError, StudyError
+from ffl_ray.errors import DataError, FFLRayError
 
 if TYPE_CHECKING:
-    from ffl_ray.config import Config
+    from ffl_ray.config import Config, SearchConfig
     from ffl_ray.results.storage import Storage
+    from ffl_ray.search.planner import Plan
 
 WRONG = 2
 INTERRUPTED = 130
@@ -89,18 +92,48 @@ def print_settings() -> None:
 
 
 def study_storage(path: str | None, name: str) -> Storage:
-    """The folder of a new study.
-
-    Raises:
-        StudyError: there already is a study of this name.
-    """
+    """The folder of a study of this name."""
     from ffl_ray.results.reader import DEFAULT_STORAGE
     from ffl_ray.results.storage import Storage
 
-    storage = Storage(path or DEFAULT_STORAGE).child(name)
-    if storage.exists("study.json"):
-        raise StudyError(f"{storage.location} already holds a study: choose another --name")
-    return storage
+    return Storage(path or DEFAULT_STORAGE).child(name)
+
+
+def start_on_ray(address: str | None, search: SearchConfig) -> Plan:
+    """Start Ray here or join a cluster, and plan trials on what it has.
+
+    Raises:
+        PlanError: one trial does not fit, or no cluster answers.
+    """
+    from ffl_ray.homes.ray_setup import cluster_machines, prepare_environment, start_ray
+    from ffl_ray.search.planner import make_plan
+
+    prepare_environment(local=address is None)
+    start_ray(address)
+    return make_plan(search, cluster_machines(), elastic=address is not None)
+
+
+def log_file(storage: Storage) -> Path:
+    """The study's log; in the working folder when the study is not on this file tree."""
+    if storage.is_local:
+        return Path(storage.location) / "log.txt"
+    return Path(f"{storage.location.rpartition('/')[2]}.log.txt")
+
+
+@contextlib.contextmanager
+def everything_else_to(path: Path) -> Iterator[None]:
+    """Send what libraries print, warn and log to a file."""
+    with path.open("a", buffering=1) as log:
+        handler = logging.StreamHandler(log)
+        handler.setFormatter(logging.Formatter("%(asctime)s %(name)s %(message)s"))
+        logging.getLogger().addHandler(handler)
+        logging.captureWarnings(True)
+        try:
+            with contextlib.redirect_stdout(log), contextlib.redirect_stderr(log):
+                yield
+        finally:
+            logging.captureWarnings(False)
+            logging.getLogger().removeHandler(handler)
 
 
 def overrides_of(args: argparse.Namespace) -> dict[str, object]:

@@ -17,6 +17,7 @@ from rich.text import Text
 from ffl_ray.config import OBJECTIVE, Config, mix_name
 
 Row = dict[str, Any]
+PIPE_WIDTH = 160
 STYLES = {
     "completed": "green",
     "pruned": "yellow",
@@ -28,7 +29,9 @@ STYLES = {
 
 def make_console() -> Console:
     """A console on the real standard output, whatever is redirected meanwhile."""
-    return Console(file=sys.__stdout__, highlight=False, soft_wrap=not sys.__stdout__.isatty())  # type: ignore[union-attr]
+    out = sys.__stdout__
+    piped = out is None or not out.isatty()
+    return Console(file=out, highlight=False, width=PIPE_WIDTH if piped else None)
 
 
 def duration(seconds: float) -> str:
@@ -213,6 +216,25 @@ def best_table(rows: list[Row], count: int = 5) -> RenderableType:
             row["fusion.design"],
             f"{row['distill.temperature']:.2f}",
         )
+    return table
+
+
+def members_table(rows: list[Row]) -> RenderableType:
+    """The classifiers that one training gave, after its latest epoch."""
+    table = Table(title="members, validation", title_justify="left", box=None)
+    for name in ("member", "backbone"):
+        table.add_column(name)
+    for name in ("accuracy", "top-5", "NLL", "ECE", "parameters", "MACs"):
+        table.add_column(name, justify="right")
+    for row in rows:
+        if row["checkpoint"] == "latest":
+            table.add_row(
+                row["member"],
+                row["backbone"] or "",
+                *(f"{row[name]:.4f}" for name in ("accuracy", "top5", "nll", "ece")),
+                f"{row['parameters']:,}",
+                f"{row['macs']:,}",
+            )
     return table
 
 

@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import argparse
-import contextlib
-import logging
 import sys
 import time
 from collections import Counter
-from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -79,24 +76,15 @@ def _search(args: argparse.Namespace) -> int:
         settled = settled._replace(config=config)
     name = check_name(args.name or default_name(space.name))
     storage = cli.study_storage(args.storage_path, name)
-    plan = _start(args.address, settled)
+    plan = cli.start_on_ray(args.address, settled.search)
     return _run(Order(name, storage, space, settled, plan))
-
-
-def _start(address: str | None, settled: Settled) -> Plan:
-    """Start Ray, and lay the study out on what it has."""
-    from ffl_ray.homes.ray_setup import cluster_machines, prepare_environment, start_ray
-    from ffl_ray.search.planner import make_plan
-
-    prepare_environment(local=address is None)
-    start_ray(address)
-    return make_plan(settled.search, cluster_machines(), elastic=address is not None)
 
 
 def _run(order: Order) -> int:
     from ffl_ray.config import OBJECTIVE
     from ffl_ray.console import StudyView, make_console
     from ffl_ray.homes.data_check import check_data
+    from ffl_ray.homes.job import Job
     from ffl_ray.results.study import StudyTables
     from ffl_ray.search.recorder import Recorder
     from ffl_ray.search.scheduler import RecordingASHA
@@ -104,18 +92,15 @@ def _run(order: Order) -> int:
 
     base, search, plan = order.settled.config, order.settled.search, order.plan
     facts = check_data(base)
-    tables = StudyTables.create(order.storage, order.name, _description(order, facts))
+    tables = StudyTables.open(order.storage, order.name, _description(order, facts))
     searcher = StudySearcher(
         order.space,
         base,
         new_optuna_study(search),
         metric=OBJECTIVE,
-        job={
-            "study": order.storage.location,
-            "num_workers": plan.num_workers,
-            "cpus_per_worker": plan.cpus_per_worker,
-            "gpus_per_worker": plan.gpus_per_worker,
-        },
+        make_job=lambda trial_id, config: Job.planned(
+            trial_id, config, order.storage.location, plan
+        )._asdict(),
     )
     scheduler = RecordingASHA(search, metric=OBJECTIVE, epochs=base.optim.epochs)
     console = make_console()
@@ -126,7 +111,7 @@ def _run(order: Order) -> int:
     view = StudyView(console, title, search.num_samples)
     recorder = Recorder(tables, scheduler, searcher.parameters, view, plan.columns())
     started = time.monotonic()
-    with _everything_else_to(_log_file(order.storage)), view:
+    with cli.everything_else_to(cli.log_file(order.storage)), view:
         _make_tuner(order, searcher, scheduler, recorder).fit()
     return _finish(order, tables, console, time.monotonic() - started)
 
@@ -215,26 +200,6 @@ def _finish(order: Order, tables: StudyTables, console: Console, elapsed_s: floa
     if counts["interrupted"] and in_time:
         return cli.INTERRUPTED
     return 0 if counts["completed"] or counts["interrupted"] else 1
-
-
-def _log_file(storage: Storage) -> Path:
-    """The study's log; beside the working folder when the study is not on this file tree."""
-    if storage.is_local:
-        return Path(storage.location) / "log.txt"
-    return Path(f"{storage.location.rpartition('/')[2]}.log.txt")
-
-
-@contextlib.contextmanager
-def _everything_else_to(path: Path) -> Iterator[None]:
-    """Send what libraries print, warn and log to a file."""
-    from ffl_ray.homes.ray_setup import hush
-
-    with path.open("a", buffering=1) as log:
-        logging.basicConfig(stream=log, level=logging.INFO, format="%(asctime)s %(name)s %(message)s")
-        logging.captureWarnings(True)
-        hush()
-        with contextlib.redirect_stdout(log), contextlib.redirect_stderr(log):
-            yield
 
 
 if __name__ == "__main__":

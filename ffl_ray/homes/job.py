@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-from ffl_ray.config import Config, with_overrides
+from ffl_ray.config import Config, flatten, with_overrides
 from ffl_ray.results.storage import Storage
+from ffl_ray.search.planner import Plan
 
 
 class Job(NamedTuple):
@@ -26,6 +27,18 @@ class Job(NamedTuple):
     num_workers: int
     cpus_per_worker: int
     gpus_per_worker: float
+
+    @classmethod
+    def planned(cls, trial_id: str, config: Config, study: str, plan: Plan) -> Job:
+        """A job for this config, with what the plan gives each trial."""
+        return cls(
+            trial_id=trial_id,
+            settings=flatten(config),
+            study=study,
+            num_workers=plan.num_workers,
+            cpus_per_worker=plan.cpus_per_worker,
+            gpus_per_worker=plan.gpus_per_worker,
+        )
 
     @property
     def config(self) -> Config:

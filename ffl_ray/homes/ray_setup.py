@@ -51,12 +51,14 @@ def start_ray(address: str | None) -> None:
     options: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.CRITICAL}
     if address is None:
         ray.init(address="local", include_dashboard=False, **options)
+        hush()
         return
     forwarded = {n: v for n, v in os.environ.items() if n in ENVIRONMENT and n != "RAY_AUTH_MODE"}
     try:
         ray.init(address=address, runtime_env={"env_vars": forwarded}, **options)
     except (ConnectionError, RuntimeError, ValueError) as error:
         raise PlanError(f"--address {address}: no Ray cluster answers there: {error}") from error
+    hush()
 
 
 def cluster_machines() -> Machines:
@@ -68,12 +70,14 @@ def cluster_machines() -> Machines:
 
 
 def hush() -> None:
-    """Send Ray's, Tune's and Optuna's own messages to the log alone."""
+    """Leave the console to us: Ray's and Optuna's warnings go where Python's log goes."""
     import optuna
 
     optuna.logging.disable_default_handler()
     optuna.logging.enable_propagation()
-    for name in ("ray", "ray.tune", "ray.train", "ray.data"):
+    # It misses Tune's own csv and json files, which the tables replace.
+    logging.getLogger("ray.tune.analysis").setLevel(logging.CRITICAL)
+    for name in ("ray", "ray.tune", "ray.train"):
         logger = logging.getLogger(name)
         logger.setLevel(logging.WARNING)
         logger.handlers = []

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import threading
+from collections.abc import Callable
 from typing import Any
 
 import ray.train
 import torch
-from ray.train import FailureConfig, RunConfig, ScalingConfig, UserCallback
+from ray.train import FailureConfig, RunConfig, ScalingConfig, UserCallback, WorkerGroupError
 from ray.train.torch import TorchConfig, TorchTrainer, get_device
 from ray.util.queue import Queue
 
+from ffl_ray.errors import FFLRayError
 from ffl_ray.homes.job import Job
 from ffl_ray.homes.tune_trial import report_metrics
 from ffl_ray.worker import run_worker
@@ -82,3 +85,28 @@ def make_trainer(
             failure_config=FailureConfig(max_failures=max_failures),
         ),
     )
+
+
+def train_and_report(job: Job, on_report: Callable[[Row, list[Row]], None]) -> None:
+    """Train a job on its workers, handing every finished epoch to this process as it comes.
+
+    Raises:
+        FFLRayError: as a worker raised it.
+        Exception: whatever else ended the training, with the worker's own message.
+    """
+    queue = Queue(actor_options={"num_cpus": 0})
+
+    def drain() -> None:
+        while (report := queue.get()) is not None:
+            on_report(*report)
+
+    reader = threading.Thread(target=drain, daemon=True)
+    reader.start()
+    try:
+        make_trainer(job, f"{job.study}/ray", queue=queue, max_failures=1).fit()
+    except WorkerGroupError as error:
+        failures = list(error.worker_failures.values())
+        raise next((f for f in failures if isinstance(f, FFLRayError)), failures[0]) from None
+    finally:
+        queue.put(None)
+        reader.join(timeout=60)

@@ -14,6 +14,7 @@ from typing import Any
 
 from ffl_ray.config import Config
 from ffl_ray.errors import SettingError, StudyError
+from ffl_ray.results.reader import read_description
 from ffl_ray.results.schema import SCHEMA_VERSION, config_columns
 from ffl_ray.results.storage import Storage
 from ffl_ray.results.writer import AppendedTable, KeyedTable, Row
@@ -81,22 +82,35 @@ class StudyTables:
         self._best: dict[str, list[Row]] = {}
 
     @classmethod
-    def create(cls, storage: Storage, name: str, description: Mapping[str, Any]) -> StudyTables:
-        """A new study: its description is written first, then its empty tables.
+    def open(
+        cls,
+        storage: Storage,
+        name: str,
+        description: Mapping[str, Any],
+        *,
+        may_change: frozenset[str] = frozenset(),
+    ) -> StudyTables:
+        """A new study, or an earlier one that goes on with the same settings.
+
+        A new study's description is written before its tables.
+
+        Args:
+            description: what `describe_study` made.
+            may_change: settings that may differ from those the study began with.
 
         Raises:
-            StudyError: the folder already holds a study, or can't be written.
+            StudyError: the folder holds a study with other settings, or can't be written.
         """
+        written = json.loads(json.dumps(description, default=str))
         if storage.exists("study.json"):
-            raise StudyError(
-                f"{storage.location} already holds a study: choose another --name, or none"
-            )
+            _check_same(storage, written, may_change)
         storage.make_folder()
-        text = json.dumps({"study": name, **description}, indent=2, default=str)
-        try:
-            storage.write("study.json", text.encode())
-        except OSError as error:
-            raise StudyError(f"{storage.location} can't be written: {error}") from error
+        if not storage.exists("study.json"):
+            text = json.dumps({"study": name, **written}, indent=2)
+            try:
+                storage.write("study.json", text.encode())
+            except OSError as error:
+                raise StudyError(f"{storage.location} can't be written: {error}") from error
         return cls(storage, name)
 
     def start(self, trial_id: str, config: Config, **columns: Any) -> None:
@@ -158,9 +172,33 @@ class StudyTables:
             ended=datetime.now(timezone.utc),
         )
 
+    def members(self, trial_id: str) -> list[Row]:
+        """The member rows of an ended trial."""
+        return [row for row in self._members.rows() if row["trial_id"] == trial_id]
+
     def errored(self, trial_id: str, error: tuple[str, str]) -> None:
         """A trial failed and will be tried again: its latest error is kept meanwhile."""
         self.trials.update(trial_id, error_type=error[0], error=error[1])
+
+
+def _check_same(storage: Storage, description: dict[str, Any], may_change: frozenset[str]) -> None:
+    """Refuse to go on with a study under other settings, and show what differs."""
+    before = read_description(storage)
+    if before["kind"] != description["kind"]:
+        raise StudyError(
+            f"{storage.location} holds a study of kind {before['kind']}: choose another --name"
+        )
+    old, new = (d["settings"] for d in (before, description))
+    changed = [
+        f"{key} was {old.get(key)!r} and is {new.get(key)!r}"
+        for key in sorted(old.keys() | new.keys())
+        if old.get(key) != new.get(key) and key not in may_change
+    ]
+    if changed:
+        raise StudyError(
+            f"{storage.location} goes on only with the settings it began with, and "
+            f"{'; '.join(changed)}: choose another --name, or give the old settings"
+        )
 
 
 def _versions() -> dict[str, str]:

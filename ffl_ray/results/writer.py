@@ -89,6 +89,10 @@ class AppendedTable:
         self._tail = tail.combine_chunks()
         self._parts.write(self._part, self._tail)
 
+    def rows(self) -> list[Row]:
+        """All rows, read back from storage."""
+        return [row for name in self._parts.names() for row in self._parts.read(name).to_pylist()]
+
 
 class KeyedTable:
     """Rows that change: one per key, all in memory, a part written when one of its rows changes."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Callable
 from typing import Any
 
 import optuna
@@ -12,7 +12,7 @@ from optuna.distributions import distribution_to_json
 from optuna.trial import TrialState
 from ray.tune.search import Searcher
 
-from ffl_ray.config import Config, SearchConfig, flatten
+from ffl_ray.config import Config, SearchConfig
 from ffl_ray.search.space import SearchSpace, trial_config
 
 PLANNED_EPOCHS = "epochs_planned"
@@ -39,7 +39,7 @@ class StudySearcher(Searcher):
         space: proposes settings, on top of `base`.
         study: the live study; the caller keeps it and may read it at any time.
         metric: name of the objective in a trial's results.
-        job: the fields of every trial's `homes.job.Job` beside its id and settings.
+        make_job: from a trial's id and config to what Tune's function is given.
     """
 
     def __init__(
@@ -49,24 +49,24 @@ class StudySearcher(Searcher):
         study: optuna.Study,
         *,
         metric: str,
-        job: Mapping[str, Any],
+        make_job: Callable[[str, Config], dict[str, Any]],
     ) -> None:
         super().__init__(metric=metric, mode="max")
         self.study = study
         self._space = space
         self._base = base
-        self._job = dict(job)
+        self._make_job = make_job
         self._asked: dict[str, optuna.Trial] = {}
         self._reported: dict[str, int] = {}
 
     def suggest(self, trial_id: str) -> dict[str, Any]:
-        """The next trial as the fields of a job; its id is its number in the study."""
+        """The next trial's job; the id in it is its number in the study."""
         trial = self.study.ask()
         config = trial_config(self._space, self._base, trial)
         trial.set_user_attr(PLANNED_EPOCHS, config.optim.epochs)
         self._asked[trial_id] = trial
         self._reported[trial_id] = 0
-        return {"trial_id": f"{trial.number:05d}", "settings": flatten(config), **self._job}
+        return self._make_job(f"{trial.number:05d}", config)
 
     def on_trial_result(self, trial_id: str, result: dict[str, Any]) -> None:
         """Pass on the objective of a finished epoch; an epoch that a retry repeats is known."""

@@ -1,0 +1,126 @@
+"""Train one config: `python -m ffl_ray.train [--set NAME=VALUE]...`; --help lists the options."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from ffl_ray import cli
+
+if TYPE_CHECKING:
+    from ffl_ray.console import TrainView
+    from ffl_ray.homes.job import Job
+    from ffl_ray.results.study import StudyTables
+    from ffl_ray.search.planner import Plan
+
+Row = dict[str, Any]
+OnReport = Callable[[Row, list[Row]], None]
+Run = Callable[["Job", OnReport], None]
+
+DESCRIPTION = """Train the branches, the ensemble and the fused classifier of one config.
+
+One worker trains in this process; --num-workers N trains on Ray Train with
+DistributedDataParallel, on this machine or on the cluster at --address. The same command with
+the same --name goes on from the last finished epoch."""
+TRIAL_ID = "00000"
+
+
+def parser() -> argparse.ArgumentParser:
+    """The command's options; building it loads neither torch nor ray."""
+    made = cli.new_parser("train", DESCRIPTION)
+    cli.add_common_options(made)
+    return made
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run the command; returns the exit status."""
+    args = parser().parse_args(arguments)
+    return cli.guarded(args, lambda: _train(args))
+
+
+def _train(args: argparse.Namespace) -> int:
+    from ffl_ray.config import Config, SearchConfig, flatten, with_overrides
+    from ffl_ray.console import TrainView, make_console, members_table, trial_words, where_text
+    from ffl_ray.homes.job import Job
+    from ffl_ray.models.table import check_model
+    from ffl_ray.results.study import StudyTables, check_name, default_name, describe_study
+
+    config = with_overrides(Config(), cli.overrides_of(args))
+    check_model(config)
+    given = {} if args.num_workers is None else {"num_workers": args.num_workers}
+    search = with_overrides(SearchConfig(), given)
+    if args.address is None:
+        config = with_overrides(config, cli.absolute_data_dir(config))
+    name = check_name(args.name or default_name("train"))
+    storage = cli.study_storage(args.storage_path, name)
+    on_ray = search.num_workers > 1 or args.address is not None
+    plan = cli.start_on_ray(args.address, search) if on_ray else _plan_here()
+    settings = flatten(config) | {"search.num_workers": search.num_workers}
+    tables = StudyTables.open(storage, name, describe_study("train", settings))
+    console = make_console()
+    console.print(
+        f"{name}: {trial_words(config)} on {config.data.name}, {config.optim.epochs} epochs, "
+        f"{search.num_workers} worker{'s' * (search.num_workers > 1)}"
+    )
+    view = TrainView(console, config.optim.epochs)
+    job = Job.planned(TRIAL_ID, config, storage.location, plan)
+    if TRIAL_ID not in tables.trials or tables.trials[TRIAL_ID]["status"] != "completed":
+        attempt = tables.trials[TRIAL_ID]["attempt"] if TRIAL_ID in tables.trials else 0
+        tables.start(TRIAL_ID, config, attempt=attempt + 1, **plan.columns())
+        _attempt(_run_on_ray if on_ray else _run_here, job, tables, view)
+    console.print()
+    console.print(members_table(tables.members(TRIAL_ID)))
+    console.print()
+    console.print(where_text(storage.location))
+    return 0
+
+
+def _attempt(run: Run, job: Job, tables: StudyTables, view: TrainView) -> None:
+    """Run the job, and have the tables say how it ended."""
+
+    def on_report(row: Row, members: list[Row]) -> None:
+        tables.epoch(TRIAL_ID, row, members)
+        view.epoch_finished(row)
+
+    try:
+        with cli.everything_else_to(cli.log_file(tables.storage)):
+            run(job, on_report)
+    except KeyboardInterrupt:
+        tables.end(TRIAL_ID, "interrupted")
+        raise
+    except Exception as error:
+        tables.end(TRIAL_ID, "failed", (type(error).__name__, str(error)))
+        raise
+    tables.end(TRIAL_ID, "completed")
+
+
+def _plan_here() -> Plan:
+    from ffl_ray.search.planner import Plan
+
+    return Plan(
+        max_concurrent_trials=1,
+        num_workers=1,
+        cpus_per_worker=cli.available_cpus(),
+        gpus_per_worker=0,
+    )
+
+
+def _run_here(job: Job, on_report: OnReport) -> None:
+    """One worker, in this process."""
+    from ffl_ray.homes.local import LocalSession
+    from ffl_ray.worker import run_worker
+
+    run_worker(job.config, LocalSession(job.files, job.cpus_per_worker, on_report))
+
+
+def _run_on_ray(job: Job, on_report: OnReport) -> None:
+    """Several workers, or a cluster."""
+    from ffl_ray.homes.train_workers import train_and_report
+
+    train_and_report(job, on_report)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
