@@ -65,10 +65,10 @@ def guarded(args: argparse.Namespace, command: Callable[[], int]) -> int:
             return 0
         return command()
     except FFLRayError as error:
-        print(f"error: {error}", file=sys.stderr)
+        sys.stderr.write(f"error: {error}\n")
         return WRONG
     except KeyboardInterrupt:
-        print("interrupted", file=sys.stderr)
+        sys.stderr.write("interrupted\n")
         return INTERRUPTED
 
 
@@ -85,7 +85,7 @@ def print_settings() -> None:
     for prefix, model in (("", Config), ("search.", SearchConfig)):
         defaults = flatten(model())
         for name, field in settings(model):
-            unit = str(field.json_schema_extra["unit"])  # type: ignore[call-overload, index]
+            unit = str(field.json_schema_extra["unit"])  # type: ignore[index]
             row = (f"{prefix}{name}", shown(defaults[name]), unit, field.description or "")
             table.add_row(*row)
     Console(soft_wrap=not sys.stdout.isatty(), highlight=False).print(table)

@@ -122,7 +122,7 @@ class StudyView:
         if not self._done:
             return None
         elapsed = time.monotonic() - self._started
-        begun = sum(
+        begun: float = sum(
             row.get("epoch", 0) / self._epochs[trial_id] for trial_id, row in self._running.items()
         )
         share = (self._done + begun) / self._planned

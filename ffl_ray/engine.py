@@ -61,7 +61,7 @@ def train_epoch(
         terms = loss_terms(output, batch.labels)
         total = total_loss(terms, distill_weight)
         share = len(batch.labels) / batch.global_size
-        (total * (share * world_size)).backward()
+        torch.autograd.backward(total * (share * world_size))
         optimizer.step()
         optimizer.zero_grad(set_to_none=True)
         names = ["total", *terms]

@@ -6,7 +6,7 @@ FFLRayError
 ├── SpaceError        a search space can't be loaded, is empty or proposes invalid settings
 ├── PlanError         what was asked for does not fit the machines
 ├── StudyError        a study's folder is missing, taken, in use or not a study
-└── TrainingDiverged  a loss stopped being a finite number
+└── TrainingDivergedError  a loss stopped being a finite number
 """
 
 
@@ -34,5 +34,5 @@ class StudyError(FFLRayError):
     """A study's folder is missing, taken, in use or not a study."""
 
 
-class TrainingDiverged(FFLRayError):
+class TrainingDivergedError(FFLRayError):
     """A training loss stopped being a finite number."""

@@ -134,7 +134,7 @@ def _make_tuner(
         else tune.with_resources(train_on_workers, {"memory": 1})
     )
 
-    class Mute(TrialProgressCallback):  # type: ignore[misc]
+    class Mute(TrialProgressCallback):
         """Tune prints through a callback of its own unless it finds one of this kind."""
 
         def _print(self, msg: str) -> None:
@@ -193,7 +193,9 @@ def _finish(order: Order, tables: StudyTables, console: Console, elapsed_s: floa
     if failed:
         row = failed[0]
         console.print(f"{row['trial_id']} failed: {row['error_type']}: {row['error']}")
-        console.print(f"all messages: column error of the trials table; {order.storage.location}/log.txt\n")
+        console.print(
+            f"all messages: column error of the trials table; {order.storage.location}/log.txt\n"
+        )
     console.print(where_text(order.storage.location))
     budget = order.settled.search.time_budget_s
     in_time = budget is None or elapsed_s < budget

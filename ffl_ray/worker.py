@@ -9,7 +9,7 @@ import resource
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from typing import Any, NamedTuple, Protocol
 
 import torch
@@ -21,11 +21,12 @@ from ffl_ray.config import OBJECTIVE, Config, flatten
 from ffl_ray.data.loader import DeviceImages, Shard, TrainVal, load_train_val
 from ffl_ray.distill.table import METHODS
 from ffl_ray.engine import Precision, average_running_statistics, evaluate, train_epoch
-from ffl_ray.errors import PlanError, SettingError, TrainingDiverged
+from ffl_ray.errors import PlanError, SettingError, TrainingDivergedError
 from ffl_ray.metrics import MemberMetrics, finish
 from ffl_ray.models.cost import MemberCost, member_costs
 from ffl_ray.models.network import FusionNetwork, build_network, member_names
 from ffl_ray.models.table import check_model
+from ffl_ray.optimizer import PlainSGD
 from ffl_ray.schedules import cosine_lr, ramp_up, step_lr
 
 Row = dict[str, Any]
@@ -83,7 +84,7 @@ def run_worker(config: Config, session: Session) -> None:
     bit for bit on a CPU, the run that was never stopped.
 
     Raises:
-        TrainingDiverged: a loss is no finite number any more.
+        TrainingDivergedError: a loss is no finite number any more.
         DataError, SettingError: the data or the config can't be used.
     """
     check_model(config)
@@ -153,9 +154,7 @@ def new_optimizer(config: Config, network: FusionNetwork) -> torch.optim.SGD:
         weight_decay=optim.weight_decay, fusion_weight_decay=optim.fusion_weight_decay
     )
     nesterov = optim.nesterov and optim.momentum > 0
-    return torch.optim.SGD(
-        groups, lr=optim.lr, momentum=optim.momentum, nesterov=nesterov, fused=True
-    )
+    return PlainSGD(groups, lr=optim.lr, momentum=optim.momentum, nesterov=nesterov, fused=True)
 
 
 def choose_device(config: Config, session: Session) -> torch.device:
@@ -220,7 +219,7 @@ def _run_epoch(
     progress = _advance(progress, metrics["fused"].accuracy, epoch_s, training)
     row = {
         "epoch": progress.epochs_done,
-        "time": datetime.now(timezone.utc),
+        "time": datetime.now(UTC),
         "lr": lr,
         "distill_weight": weight,
         **_loss_columns(trained.losses),
@@ -247,15 +246,13 @@ def _validate(training: Training) -> dict[str, MemberMetrics]:
 
 def _check_finite(losses: dict[str, float], epoch: int, config: Config) -> None:
     if not abs(losses["total"]) < float("inf"):
-        raise TrainingDiverged(
+        raise TrainingDivergedError(
             f"the training loss became {losses['total']} in epoch {epoch + 1}; "
             f"a smaller optim.lr than {config.optim.lr} may help"
         )
 
 
-def _advance(
-    progress: Progress, objective: float, epoch_s: float, training: Training
-) -> Progress:
+def _advance(progress: Progress, objective: float, epoch_s: float, training: Training) -> Progress:
     progress = progress._replace(
         epochs_done=progress.epochs_done + 1,
         accelerator_s=progress.accelerator_s + epoch_s * training.shard.world_size,
@@ -312,9 +309,7 @@ def _metric_columns(metrics: dict[str, MemberMetrics], num_branches: int) -> Row
     }
 
 
-def _member_rows(
-    training: Training, metrics: dict[str, MemberMetrics], epoch: int
-) -> list[Row]:
+def _member_rows(training: Training, metrics: dict[str, MemberMetrics], epoch: int) -> list[Row]:
     mix = training.config.model.mix
     return [
         {

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 import ray
-import yaml  # type: ignore[import-untyped]
+import yaml
 from ray.autoscaler._private.util import prepare_config, validate_config
 
 Config = dict[str, Any]

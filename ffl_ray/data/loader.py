@@ -132,7 +132,7 @@ class DeviceImages:
             yield Batch(normalise(pixels, self.mean, self.std), labels, size)
 
     def eval_batches(self, *, batch_size: int, shard: Shard = Shard()) -> Iterator[Batch]:
-        """This worker's share of all images once, in order, not augmented."""
+        """The shard's share of all images once, in order, not augmented."""
         count = len(self.images)
         for start in range(0, count, batch_size):
             size = min(batch_size, count - start)

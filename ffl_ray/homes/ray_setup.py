@@ -65,7 +65,7 @@ def cluster_machines() -> Machines:
     """What the nodes of the joined cluster have in all."""
     import ray
 
-    resources = ray.cluster_resources()
+    resources = ray.cluster_resources()  # type: ignore[no-untyped-call]
     return Machines(int(resources.get("CPU", 0)), resources.get("GPU", 0.0))
 
 

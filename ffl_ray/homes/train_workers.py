@@ -8,13 +8,14 @@ from typing import Any
 
 import ray.train
 import torch
-from ray.train import FailureConfig, RunConfig, ScalingConfig, UserCallback, WorkerGroupError
+from ray.train import FailureConfig, RunConfig, ScalingConfig, WorkerGroupError
 from ray.train.torch import TorchConfig, TorchTrainer, get_device
+from ray.util import get_current_placement_group
 from ray.util.queue import Queue
 
-from ffl_ray.errors import FFLRayError
 from ffl_ray.homes.job import Job
 from ffl_ray.homes.tune_trial import report_metrics
+from ffl_ray.search.recorder import PLACEMENT_GROUP, first_cause
 from ffl_ray.worker import run_worker
 
 Row = dict[str, Any]
@@ -42,7 +43,13 @@ class TrainSession:
     def report(self, epoch: Row, members: list[Row]) -> None:
         if self._queue is not None and self.rank == 0:
             self._queue.put((epoch, members))
-        ray.train.report(report_metrics(epoch, members))
+        ray.train.report(report_metrics(epoch, members) | {PLACEMENT_GROUP: _group_id()})
+
+
+def _group_id() -> str | None:
+    """The placement group that holds this training's workers."""
+    group = get_current_placement_group()
+    return None if group is None else str(group.id.hex())
 
 
 def train_loop(config: dict[str, Any]) -> None:
@@ -55,7 +62,7 @@ def make_trainer(
     job: Job,
     ray_folder: str,
     *,
-    callbacks: list[UserCallback] | None = None,
+    callbacks: list[Any] | None = None,
     queue: Queue | None = None,
     max_failures: int = 0,
 ) -> TorchTrainer:
@@ -81,7 +88,7 @@ def make_trainer(
         run_config=RunConfig(
             name=job.trial_id,
             storage_path=ray_folder,
-            callbacks=callbacks or [],
+            callbacks=callbacks,
             failure_config=FailureConfig(max_failures=max_failures),
         ),
     )
@@ -105,8 +112,10 @@ def train_and_report(job: Job, on_report: Callable[[Row, list[Row]], None]) -> N
     try:
         make_trainer(job, f"{job.study}/ray", queue=queue, max_failures=1).fit()
     except WorkerGroupError as error:
-        failures = list(error.worker_failures.values())
-        raise next((f for f in failures if isinstance(f, FFLRayError)), failures[0]) from None
+        raise first_cause(error) from None
+    except SystemExit:
+        # Train's own handler of Ctrl-C ends fit() in this way.
+        raise KeyboardInterrupt from None
     finally:
         queue.put(None)
         reader.join(timeout=60)

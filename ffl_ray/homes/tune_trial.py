@@ -68,4 +68,5 @@ def train_on_workers(config: dict[str, Any]) -> None:
     from ffl_ray.homes.train_workers import make_trainer
 
     job = Job(**config)
-    make_trainer(job, f"{job.study}/ray", callbacks=[TuneReportCallback()]).fit()
+    forward = TuneReportCallback()  # type: ignore[no-untyped-call]
+    make_trainer(job, f"{job.study}/ray", callbacks=[forward]).fit()

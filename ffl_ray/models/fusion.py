@@ -7,6 +7,7 @@ width of the trunk features. A new design is one class and one row of `FUSION_DE
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import torch
@@ -165,7 +166,7 @@ def common_shape(shapes: list[MapShape]) -> MapShape:
 class Fusion(nn.Module):
     """A fusion design with the projections that its branches need."""
 
-    def __init__(self, projections: list[nn.Module], design: nn.Module) -> None:
+    def __init__(self, projections: Sequence[nn.Module], design: nn.Module) -> None:
         super().__init__()
         self.projections = nn.ModuleList(projections)
         self.design = design
@@ -176,14 +177,11 @@ class Fusion(nn.Module):
         return logits
 
 
-def build_fusion(
-    design: str, shapes: list[MapShape], trunk_width: int, num_classes: int
-) -> Fusion:
+def build_fusion(design: str, shapes: list[MapShape], trunk_width: int, num_classes: int) -> Fusion:
     """A fusion design for branches with these maps, and the projections they need."""
     target = common_shape(shapes)
     projections = [
-        nn.Identity() if shape == target else Projection(shape.channels, target)
-        for shape in shapes
+        nn.Identity() if shape == target else Projection(shape.channels, target) for shape in shapes
     ]
     sizes = FusionShape(len(shapes), target.channels, trunk_width, num_classes)
     return Fusion(projections, FUSION_DESIGNS[design](sizes))

@@ -72,6 +72,11 @@ class FusionNetwork(nn.Module):
         """N."""
         return len(self.branches)
 
+    @property
+    def shares_trunk(self) -> bool:
+        """Whether any leading stage is shared; a gate reads the branches' maps where none is."""
+        return any(len(list(trunk.children())) for trunk in self.trunks.values())
+
     def forward(self, images: Float[Tensor, "batch channels height width"]) -> NetworkOutput:
         bases, maps = self._features(images)
         branches = torch.stack([self._classify(i, x) for i, x in enumerate(maps)])
@@ -123,7 +128,7 @@ class FusionNetwork(nn.Module):
         return logits
 
     def _fuse(self, bases: dict[str, Tensor], maps: list[Tensor]) -> Tensor:
-        features = list(bases.values())
+        features = list(bases.values()) if self.shares_trunk else maps
         if self.detach_fusion:
             maps = [x.detach() for x in maps]
             features = [x.detach() for x in features]
@@ -159,7 +164,11 @@ def build_network(
             shapes.append(_map_shape(trunk, rest, image_shape))
             branches.append(rest)
             classifiers.append(nn.Linear(shapes[-1].channels, num_classes))
-    trunk_width = sum(_map_shape(trunk, nn.Identity(), image_shape)[0] for trunk in trunks.values())
+    if model.trunk_stages:
+        leads = [_map_shape(trunk, nn.Identity(), image_shape) for trunk in trunks.values()]
+    else:
+        leads = shapes
+    trunk_width = sum(shape.channels for shape in leads)
     with seeded(seed, -1):
         fused = build_fusion(fusion.design, shapes, trunk_width, num_classes)
         init_weights(fused)
@@ -170,15 +179,13 @@ def build_network(
 
 @contextmanager
 def seeded(seed: int, part: int) -> Iterator[None]:
-    """torch's global CPU generator at a state of its own, put back afterwards."""
+    """Torch's global CPU generator at a state of its own, put back afterwards."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed * 1_009 + part + 1)
         yield
 
 
-def _map_shape(
-    trunk: nn.Module, rest: nn.Module, image_shape: tuple[int, int, int]
-) -> MapShape:
+def _map_shape(trunk: nn.Module, rest: nn.Module, image_shape: tuple[int, int, int]) -> MapShape:
     """Shape of the map that one image gives, by running it without touching batch norm."""
     parts = nn.Sequential(trunk, rest)
     modes = [(module, module.training) for module in parts.modules()]

@@ -25,7 +25,7 @@ class PreActivationBlock(nn.Module):
         self, x: Float[Tensor, "batch in_channels height width"]
     ) -> Float[Tensor, "batch out_channels out_height out_width"]:
         active = self.relu(self.bn1(x))
-        out = self.conv2(self.relu(self.bn2(self.conv1(active))))
+        out: Tensor = self.conv2(self.relu(self.bn2(self.conv1(active))))
         kept: Tensor = x if self.shortcut is None else self.shortcut(active)
         return out + kept
 

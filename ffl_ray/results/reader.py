@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -10,7 +11,8 @@ import pandas as pd
 import pyarrow as pa
 
 from ffl_ray.errors import StudyError
-from ffl_ray.results.schema import SCHEMA_VERSION, arrow_schema
+from ffl_ray.results.parts import Parts
+from ffl_ray.results.schema import SCHEMA_VERSION
 from ffl_ray.results.storage import Storage
 
 DEFAULT_STORAGE = "~/ray_results"
@@ -81,15 +83,14 @@ def read_description(storage: Storage) -> dict[str, Any]:
 
 
 def _table(storage: Storage, name: str) -> pd.DataFrame:
-    schema = arrow_schema(name)
-    try:
-        table = storage.dataset(name, schema).to_table()
-    except (pa.ArrowInvalid, OSError) as error:
-        raise StudyError(f"{storage.location}/{name} can't be read: {error}") from error
+    parts = Parts(storage, name)
+    with ThreadPoolExecutor() as pool:
+        tables = list(pool.map(parts.read, parts.names()))
+    table = pa.concat_tables(tables) if tables else parts.schema.empty_table()
     frame: pd.DataFrame = table.to_pandas(types_mapper=_nullable)
     return frame.sort_values(ORDER[name], ignore_index=True)
 
 
 def _nullable(kind: pa.DataType) -> Any:
-    """pandas' nullable types, so that a missing integer does not turn a column into floats."""
+    """Pandas' nullable types, so that a missing integer does not turn a column into floats."""
     return {pa.int64(): pd.Int64Dtype(), pa.bool_(): pd.BooleanDtype()}.get(kind)

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import sys
 import types
 import typing
 from typing import Any, NamedTuple
@@ -173,4 +174,4 @@ def schema_page() -> str:
 
 
 if __name__ == "__main__":
-    print(schema_page())
+    sys.stdout.write(schema_page() + "\n")

@@ -6,8 +6,6 @@ import os
 import posixpath
 from pathlib import Path
 
-import pyarrow as pa
-import pyarrow.dataset as ds
 from pyarrow import fs
 
 from ffl_ray.errors import StudyError
@@ -58,10 +56,6 @@ class Storage:
         selector = fs.FileSelector(self._path(folder), allow_not_found=True)
         return sorted(info.base_name for info in self._fs.get_file_info(selector))
 
-    def dataset(self, name: str, schema: pa.Schema) -> ds.Dataset:
-        """The Parquet files of a folder as one table; columns that a file lacks are null."""
-        return ds.dataset(self._path(name), schema=schema, filesystem=self._fs, format="parquet")
-
     def make_folder(self, name: str = "") -> None:
         """Create a folder and those above it.
 
@@ -92,14 +86,13 @@ class Storage:
             with self._fs.open_output_stream(path) as stream:
                 stream.write(data)
             return
-        folder, base = os.path.split(path)
-        part = os.path.join(folder, f".{base}.{os.getpid()}")
+        final = Path(path)
+        part = final.with_name(f".{final.name}.{os.getpid()}")
         try:
-            with open(part, "wb") as stream:
-                stream.write(data)
-            os.replace(part, path)
+            part.write_bytes(data)
+            part.replace(final)
         except OSError:
-            Path(part).unlink(missing_ok=True)
+            part.unlink(missing_ok=True)
             raise
 
     def _path(self, name: str) -> str:

@@ -7,7 +7,7 @@ import platform
 import re
 import subprocess
 from collections.abc import Mapping
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -55,7 +55,7 @@ def describe_study(kind: str, settings: Mapping[str, Any], **more: Any) -> dict[
     return {
         "schema_version": SCHEMA_VERSION,
         "kind": kind,
-        "created": datetime.now(timezone.utc).isoformat(timespec="seconds"),
+        "created": datetime.now(UTC).isoformat(timespec="seconds"),
         "settings": dict(settings),
         "versions": {"python": platform.python_version()} | _versions(),
         "git_commit": _git_commit(),
@@ -115,7 +115,7 @@ class StudyTables:
 
     def start(self, trial_id: str, config: Config, **columns: Any) -> None:
         """A trial begins, or begins again after a failure."""
-        now = datetime.now(timezone.utc)
+        now = datetime.now(UTC)
         if trial_id in self.trials:
             self.trials.update(trial_id, status="running", ended=None, **columns)
             return
@@ -169,7 +169,7 @@ class StudyTables:
             status=status,
             error_type=kind,
             error=message,
-            ended=datetime.now(timezone.utc),
+            ended=datetime.now(UTC),
         )
 
     def members(self, trial_id: str) -> list[Row]:

@@ -7,67 +7,16 @@ writer that opens a table which is already there goes on behind its rows.
 
 from __future__ import annotations
 
-import io
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
-from ffl_ray.errors import StudyError
-from ffl_ray.results.schema import arrow_schema
+from ffl_ray.results.parts import Parts, Row
 from ffl_ray.results.storage import Storage
 
-Row = dict[str, Any]
+__all__ = ["AppendedTable", "KeyedTable", "Row"]
+
 ROWS_PER_PART = 512
-
-
-class Parts:
-    """The part files of one table.
-
-    Args:
-        storage: the study's folder.
-        table: a name of `schema.TABLES`; the folder inside.
-    """
-
-    def __init__(self, storage: Storage, table: str) -> None:
-        self.schema = arrow_schema(table)
-        self._storage = storage
-        self._table = table
-        self._known = set(self.schema.names)
-        storage.make_folder(table)
-        if not self.names():
-            self.write(0, self.schema.empty_table())
-
-    def names(self) -> list[str]:
-        """The part files, in order."""
-        return [name for name in self._storage.names(self._table) if name.startswith("part-")]
-
-    def read(self, name: str) -> pa.Table:
-        """One part.
-
-        Raises:
-            StudyError: it can't be read, or has columns of another schema.
-        """
-        data = self._storage.read(f"{self._table}/{name}") or b""
-        try:
-            return pq.read_table(io.BytesIO(data)).select(self.schema.names).cast(self.schema)
-        except (pa.ArrowInvalid, pa.ArrowKeyError, KeyError, ValueError, OSError) as error:
-            place = f"{self._storage.location}/{self._table}/{name}"
-            raise StudyError(f"{place} can't be read as a part of this schema: {error}") from error
-
-    def write(self, part: int, rows: pa.Table) -> None:
-        """Replace one part in one step."""
-        buffer = io.BytesIO()
-        pq.write_table(rows, buffer, compression="zstd")
-        self._storage.write(f"{self._table}/part-{part:05d}.parquet", buffer.getbuffer())
-
-    def arrow(self, rows: list[Row]) -> pa.Table:
-        """Rows as a table of this schema; a name that it lacks is an error."""
-        for row in rows:
-            unknown = row.keys() - self._known
-            if unknown:
-                raise KeyError(f"table {self._table} has no column {sorted(unknown)}")
-        return pa.Table.from_pylist(rows, schema=self.schema)
 
 
 class AppendedTable:
@@ -75,6 +24,7 @@ class AppendedTable:
 
     def __init__(self, storage: Storage, table: str) -> None:
         self._parts = Parts(storage, table)
+        self._parts.make_first()
         names = self._parts.names()
         self._part = len(names) - 1
         self._tail = self._parts.read(names[-1])
@@ -99,6 +49,7 @@ class KeyedTable:
 
     def __init__(self, storage: Storage, table: str, key: str) -> None:
         self._parts = Parts(storage, table)
+        self._parts.make_first()
         self._key = key
         self._rows: list[Row] = []
         for name in self._parts.names():

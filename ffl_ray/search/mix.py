@@ -38,7 +38,9 @@ def suggest_mix(
     """
     least, most = num_branches
     if not 2 <= least <= most:
-        raise ValueError(f"num_branches must be (least, most), 2 <= least <= most, not {num_branches}")
+        raise ValueError(
+            f"num_branches must be (least, most), 2 <= least <= most, not {num_branches}"
+        )
     names = sorted(set(backbones))
     if not names:
         raise ValueError("backbones must name at least one backbone, not none")

@@ -52,7 +52,8 @@ def make_plan(search: SearchConfig, machines: Machines, *, elastic: bool = False
         PlanError: one trial alone needs more than there is, or splits a GPU among workers.
     """
     if elastic and None not in (search.max_concurrent_trials, search.gpus_per_trial):
-        assert search.max_concurrent_trials is not None and search.gpus_per_trial is not None
+        assert search.max_concurrent_trials is not None
+        assert search.gpus_per_trial is not None
         trials = search.max_concurrent_trials
         machines = Machines(
             max(machines.cpus, trials * (search.cpus_per_trial or search.num_workers)),

@@ -7,13 +7,17 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from ray import cloudpickle
+from ray._raylet import PlacementGroupID
+from ray.exceptions import RayActorError
 from ray.tune import Callback
 from ray.tune.experiment import Trial
+from ray.util.placement_group import PlacementGroup, remove_placement_group
 
 from ffl_ray.config import Config, with_overrides
 from ffl_ray.results.study import StudyTables
 from ffl_ray.search.scheduler import RecordingASHA
 
+PLACEMENT_GROUP = "placement_group"
 NO_ERROR = ("Unknown", "Tune ended the trial without saying why; see the log")
 
 
@@ -58,6 +62,7 @@ class Recorder(Callback):
         self._view = view
         self._columns = columns
         self._open: set[str] = set()
+        self._groups: dict[str, str] = {}
 
     def __getstate__(self) -> dict[str, Any]:
         """Tune pickles callbacks into its own state, which is never used here."""
@@ -91,6 +96,8 @@ class Recorder(Callback):
         if "row" not in result:
             return
         trial_id = trial.config["trial_id"]
+        if result.get(PLACEMENT_GROUP):
+            self._groups[trial_id] = result[PLACEMENT_GROUP]
         self._tables.epoch(trial_id, result["row"], result["members"])
         self._view.epoch_finished(trial_id, result["row"])
 
@@ -125,8 +132,32 @@ class Recorder(Callback):
         if trial_id not in self._open:
             return
         self._open.remove(trial_id)
+        self._free_workers(trial_id)
         self._tables.end(trial_id, status, error)
         self._view.trial_ended(trial_id, status, self._tables.trials[trial_id])
+
+    def _free_workers(self, trial_id: str) -> None:
+        """Give back the CPUs and GPUs of a several-worker trial at once.
+
+        Ray Train frees them by way of the dashboard's state service, which is not running here:
+        a stopped trial would keep them, and the next one wait for ever.
+        """
+        group = self._groups.pop(trial_id, None)
+        if group is not None:
+            remove_placement_group(PlacementGroup(PlacementGroupID(bytes.fromhex(group))))
+
+
+def first_cause(error: BaseException) -> BaseException:
+    """What really went wrong, below Ray's wrapping.
+
+    When one worker of several raises, the others die of it: their deaths are not the cause.
+    """
+    failures = list(getattr(error, "worker_failures", {}).values())
+    if failures:
+        raised = [failure for failure in failures if not isinstance(failure, RayActorError)]
+        return first_cause((raised or failures)[0])
+    cause = getattr(error, "cause", None)
+    return first_cause(cause) if isinstance(cause, BaseException) else error
 
 
 def error_of(trial: Trial) -> tuple[str, str] | None:
@@ -137,6 +168,5 @@ def error_of(trial: Trial) -> tuple[str, str] | None:
     path = trial.pickled_error_file
     if not path or not Path(path).exists():
         return None
-    error = cloudpickle.loads(Path(path).read_bytes())
-    cause = getattr(error, "cause", None) or error
+    cause = first_cause(cloudpickle.loads(Path(path).read_bytes()))
     return type(cause).__name__, str(cause)

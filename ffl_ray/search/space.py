@@ -74,7 +74,8 @@ def load_space(name: str) -> SearchSpace:
             f"{nearest(name, bundled)}"
         )
     spec = importlib.util.spec_from_file_location(f"search_space_{path.stem}", path)
-    assert spec is not None and spec.loader is not None, "a .py file has a loader"
+    assert spec is not None, "a .py file has a spec"
+    assert spec.loader is not None, "a .py file has a loader"
     module = importlib.util.module_from_spec(spec)
     try:
         spec.loader.exec_module(module)
@@ -105,20 +106,27 @@ def settle(
             if name not in known:
                 kind = SpaceError if source else SettingError
                 raise kind(f"{source}unknown setting {name!r}{nearest(name, known)}")
-    config, searched = Config(), SearchConfig()
     try:
-        config = with_overrides(config, _without_search(space.base))
-        searched = with_overrides(searched, _only_search(space.base))
+        config = with_overrides(Config(), _without_search(space.base))
+        searched = _searched(SearchConfig(), _only_search(space.base))
     except SettingError as error:
         raise SpaceError(f"{space.path}: BASE: {error}") from error
     config = with_overrides(config, _without_search(overrides))
     given = {name: value for name, value in search.items() if value is not None}
-    searched = with_overrides(searched, _only_search(overrides) | given)
+    searched = _searched(searched, _only_search(overrides) | given)
     return Settled(config, searched)
 
 
+def _searched(search: SearchConfig, changes: Mapping[str, object]) -> SearchConfig:
+    """Changed search settings; a refusal names them as they are written, search.NAME."""
+    try:
+        return with_overrides(search, changes)
+    except SettingError as error:
+        raise SettingError(f"search.{error}") from error
+
+
 def check_space(space: SearchSpace, base: Config, fixed: Sequence[str] = ()) -> list[str]:
-    """Prove that what the space proposes can be trained: random points and the ends of ranges.
+    """Check that what the space proposes can be trained: the ends of ranges, and random points.
 
     Args:
         fixed: settings that the command line set; a space must not search them as well.
@@ -130,17 +138,15 @@ def check_space(space: SearchSpace, base: Config, fixed: Sequence[str] = ()) -> 
         SpaceError: it proposes nothing, an unknown setting or a value out of bounds.
     """
     names: dict[str, None] = {}
+    ends, most_choices = _study(_EndSampler()), 1
+    while len(ends.trials) < 2 * most_choices:
+        names |= dict.fromkeys(_check_point(space, base, ends, fixed))
+        for distribution in ends.trials[-1].distributions.values():
+            if isinstance(distribution, CategoricalDistribution):
+                most_choices = max(most_choices, len(distribution.choices))
     random = _study(optuna.samplers.RandomSampler(seed=0))
     for _ in range(RANDOM_CHECKS):
         names |= dict.fromkeys(_check_point(space, base, random, fixed))
-    most_choices = max(
-        [len(d.choices) for t in random.trials for d in t.distributions.values()
-         if isinstance(d, CategoricalDistribution)],
-        default=1,
-    )
-    ends = _study(_EndSampler())
-    for _ in range(2 * most_choices):
-        names |= dict.fromkeys(_check_point(space, base, ends, fixed))
     return list(names)
 
 

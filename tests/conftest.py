@@ -1,0 +1,24 @@
+"""Fixtures of all tests."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+import torch
+
+
+@pytest.fixture(autouse=True)
+def two_threads() -> None:
+    """Equal threads in every test: bit-identity depends on them."""
+    torch.set_num_threads(2)
+
+
+@pytest.fixture
+def cifar_data() -> Path:
+    """Real CIFAR files, where FFL_RAY_TEST_DATA names their folder."""
+    found = os.environ.get("FFL_RAY_TEST_DATA")
+    if not found or not (Path(found) / "cifar-100-python").is_dir():
+        pytest.skip("FFL_RAY_TEST_DATA names no folder with cifar-100-python")
+    return Path(found)

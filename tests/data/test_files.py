@@ -1,0 +1,163 @@
+"""CIFAR files and image folders: read, checked, and the test split left alone."""
+
+import io
+import pickle
+import shutil
+from pathlib import Path
+
+import pytest
+import torch
+from PIL import Image
+from torchvision import datasets
+
+from ffl_ray.config import DataConfig
+from ffl_ray.data.cifar import LAYOUTS, _ArrayUnpickler
+from ffl_ray.data.dataset import DATASETS
+from ffl_ray.data.loader import load_train_val, open_test
+from ffl_ray.errors import DataError
+
+
+def cifar100(root: Path | str) -> DataConfig:
+    return DataConfig(name="cifar100", dir=str(root), val_fraction=0.1)
+
+
+def test_every_data_set_of_the_settings_is_in_the_table() -> None:
+    assert set(DATASETS) == set(DataConfig.model_fields["name"].annotation.__args__)  # type: ignore[union-attr]
+
+
+def test_real_cifar100_is_what_was_published(cifar_data: Path) -> None:
+    data = load_train_val(cifar100(cifar_data))
+
+    assert data.image_shape == (3, 32, 32)
+    assert (len(data.train), len(data.val)) == (45_000, 5_000)
+    assert len(data.info.classes) == 100
+    mean = data.train.pixels.double().mean(dim=(0, 1, 2)) / 255
+    assert mean.tolist() == pytest.approx(data.info.mean, abs=0.002)
+
+
+def test_the_files_are_those_that_torchvision_opens() -> None:
+    for name, kind in (("cifar10", datasets.CIFAR10), ("cifar100", datasets.CIFAR100)):
+        layout = LAYOUTS[name]
+        assert layout.folder == kind.base_folder
+        assert list(layout.train.items()) == [tuple(pair) for pair in kind.train_list]
+        assert list(layout.test.items()) == [tuple(pair) for pair in kind.test_list]
+        assert layout.meta == {kind.meta["filename"]: kind.meta["md5"]}
+
+
+@pytest.mark.parametrize(("name", "kind"), [("cifar10", "CIFAR10"), ("cifar100", "CIFAR100")])
+def test_images_and_labels_are_those_of_torchvision(name: str, kind: str, cifar_data: Path) -> None:
+    settings = DataConfig.model_validate({"name": name, "dir": str(cifar_data)})
+    theirs = getattr(datasets, kind)(str(cifar_data), train=False)
+
+    images, info = open_test(settings)
+
+    assert torch.equal(images.pixels, torch.from_numpy(theirs.data))
+    assert images.labels.tolist() == theirs.targets
+    assert list(info.classes) == theirs.classes
+
+
+def test_a_cifar_file_that_holds_code_is_refused_unrun() -> None:
+    for harmful in (print, pytest.fail):
+        with pytest.raises(DataError, match="holds arrays, not"):
+            _ArrayUnpickler(io.BytesIO(pickle.dumps(harmful))).load()
+
+
+def test_training_on_cifar_needs_no_test_file(cifar_data: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "cifar-100-python"
+    shutil.copytree(cifar_data / "cifar-100-python", folder)
+    (folder / "test").unlink()
+
+    assert len(load_train_val(cifar100(tmp_path)).train) == 45_000
+    with pytest.raises(DataError, match="must hold cifar-100-python/test"):
+        open_test(cifar100(tmp_path))
+
+
+def test_without_a_folder_the_message_says_what_to_give() -> None:
+    with pytest.raises(DataError, match="data.dir must name the folder that holds cifar-100"):
+        load_train_val(DataConfig(name="cifar100"))
+
+
+def test_a_missing_cifar_file_is_named(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"must hold cifar-100-python/train.*download=true"):
+        load_train_val(cifar100(tmp_path))
+
+
+def test_a_damaged_cifar_file_is_named_with_both_md5s(tmp_path: Path) -> None:
+    folder = tmp_path / "cifar-100-python"
+    folder.mkdir()
+    (folder / "train").write_bytes(b"cut short")
+    published = LAYOUTS["cifar100"].train["train"]
+
+    with pytest.raises(DataError, match=f"train is damaged: its md5 must be {published}, not "):
+        load_train_val(cifar100(tmp_path))
+
+
+def make_folder(root: Path, count: int = 10, classes: tuple[str, ...] = ("cat", "dog")) -> Path:
+    for label, name in enumerate(classes):
+        (root / name).mkdir(parents=True)
+        for index in range(count):
+            colour = (40 * label + index, 100, 200)
+            Image.new("RGB", (20 + index, 16), colour).save(root / name / f"{index}.png")
+    return root
+
+
+def folder(root: Path) -> DataConfig:
+    return DataConfig(name="folder", dir=str(root), image_size=12, val_fraction=0.25)
+
+
+def test_a_plain_image_folder_sets_a_fifth_aside_as_test(tmp_path: Path) -> None:
+    settings = folder(make_folder(tmp_path))
+
+    data, test = load_train_val(settings), open_test(settings)
+
+    assert data.image_shape == (3, 12, 12)
+    assert (len(data.train), len(data.val), len(test.images)) == (12, 4, 4)
+    reds = [set(part.pixels[:, 0, 0, 0].tolist()) for part in (data.train, data.val, test.images)]
+    assert len(set().union(*reds)) == 20
+
+
+def test_a_folder_with_train_and_val_uses_val_as_test(tmp_path: Path) -> None:
+    make_folder(tmp_path / "train", 8)
+    make_folder(tmp_path / "val", 3)
+    settings = folder(tmp_path)
+
+    assert len(load_train_val(settings).train) == 12
+    assert len(open_test(settings).images) == 6
+
+
+def test_images_are_resized_from_their_middle_square(tmp_path: Path) -> None:
+    make_folder(tmp_path / "train", 4)
+    wide = Image.new("RGB", (36, 12), (0, 0, 0))
+    wide.paste((255, 255, 255), (12, 0, 24, 12))
+    wide.save(tmp_path / "train" / "cat" / "0.png")
+
+    data = load_train_val(folder(tmp_path))
+
+    everything = torch.cat([data.train.pixels, data.val.pixels])
+    assert int((everything.flatten(1) == 255).all(1).sum()) == 1
+
+
+@pytest.mark.parametrize(
+    ("classes", "message"),
+    [(("cat",), "at least 2 class folders"), ((), "one folder of images per class")],
+)
+def test_a_folder_without_classes_is_refused(
+    classes: tuple[str, ...], message: str, tmp_path: Path
+) -> None:
+    with pytest.raises(DataError, match=message):
+        load_train_val(folder(make_folder(tmp_path, classes=classes)))
+
+
+def test_a_broken_image_is_named(tmp_path: Path) -> None:
+    make_folder(tmp_path / "train")
+    (tmp_path / "train" / "cat" / "3.png").write_bytes(b"no image")
+
+    with pytest.raises(DataError, match=r"3\.png can't be read as an image"):
+        load_train_val(folder(tmp_path))
+
+
+def test_a_folder_without_test_part_says_so(tmp_path: Path) -> None:
+    make_folder(tmp_path / "train")
+
+    with pytest.raises(DataError, match="must hold test/ or val/ beside train/"):
+        open_test(folder(tmp_path))

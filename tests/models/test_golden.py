@@ -1,0 +1,59 @@
+"""FFL against numbers that the authors' program computed for the same weights and images."""
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+from golden import rule
+from torch import nn
+
+from ffl_ray.config import Config, DistillConfig, with_overrides
+from ffl_ray.distill.ffl import ffl_terms
+from ffl_ray.distill.terms import total_loss
+from ffl_ray.models.network import FusionNetwork, build_network
+from ffl_ray.schedules import ramp_up
+from ffl_ray.worker import new_optimizer
+
+GOLDEN = json.loads(Path(rule.__file__).with_name("ffl_golden.json").read_text())
+TOLERANCE = 1e-5
+
+
+def golden_network(config: Config) -> FusionNetwork:
+    network = build_network(
+        config.model, config.fusion, image_shape=(3, 32, 32), num_classes=rule.CLASSES, seed=0
+    ).double()
+    parts: list[nn.Module] = [network.trunks, *network.branches, *network.classifiers]
+    rule.fill([*parts, network.fusion])
+    return network
+
+
+def test_ramp_up_equals_the_authors() -> None:
+    assert ramp_up(rule.EPOCH, 80) == pytest.approx(GOLDEN["ramp_up"], abs=1e-12)
+
+
+def test_three_training_steps_equal_the_authors_in_every_logit_and_loss_term() -> None:
+    config = with_overrides(Config(), {"model.mix": f"2*resnet{rule.DEPTH}"})
+    network = golden_network(config)
+    optimizer = new_optimizer(config, network)
+
+    for step, expected in enumerate(GOLDEN["steps"]):
+        output = network(rule.images())
+        terms = ffl_terms(output, rule.labels(), DistillConfig())
+        total = total_loss(terms, ramp_up(rule.EPOCH, config.distill.ramp_up_epochs))
+        optimizer.zero_grad()
+        torch.autograd.backward(total)
+        optimizer.step()
+
+        assert {name: term.value.item() for name, term in terms.items()} == pytest.approx(
+            expected["terms"], abs=TOLERANCE
+        ), f"step {step}"
+        assert total.item() == pytest.approx(expected["total"], abs=TOLERANCE)
+        logits = {"branch0": output.branches[0], "branch1": output.branches[1]}
+        for name, values in (logits | {"fused": output.fused}).items():
+            torch.testing.assert_close(
+                values[:, :4],
+                torch.tensor(expected["logits"][name]).double(),
+                atol=TOLERANCE,
+                rtol=0,
+            )

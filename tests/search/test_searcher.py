@@ -1,0 +1,144 @@
+"""The searcher tells Optuna the truth, and ASHA remembers whom it stopped."""
+
+import json
+from typing import Any, cast
+
+import optuna
+import pytest
+from optuna.trial import TrialState
+from ray.tune.schedulers import TrialScheduler
+
+from ffl_ray.config import OBJECTIVE, Config, SearchConfig, with_overrides
+from ffl_ray.search.scheduler import RecordingASHA
+from ffl_ray.search.searcher import StudySearcher, new_optuna_study
+from ffl_ray.search.space import load_space, settle
+
+EPOCHS = 4
+
+
+def new_searcher(seed: int = 0) -> StudySearcher:
+    space = load_space("digits")
+    config = with_overrides(settle(space, {}, {}).config, {"optim.epochs": EPOCHS})
+    return StudySearcher(
+        space,
+        config,
+        new_optuna_study(SearchConfig(seed=seed, startup_trials=3)),
+        metric=OBJECTIVE,
+        make_job=lambda trial_id, config: {"trial_id": trial_id, "config": config},
+    )
+
+
+def result(epoch: int, value: float) -> dict[str, Any]:
+    return {"epoch": epoch, OBJECTIVE: value}
+
+
+def run_trial(searcher: StudySearcher, name: str, values: list[float], error: bool = False) -> None:
+    """As Tune does: the last result comes with the completion alone."""
+    searcher.suggest(name)
+    for epoch, value in enumerate(values[:-1], start=1):
+        searcher.on_trial_result(name, result(epoch, value))
+    last = result(len(values), values[-1]) if values else None
+    searcher.on_trial_complete(name, last, error=error)
+
+
+@pytest.mark.parametrize(
+    ("values", "error", "state"),
+    [
+        ([0.1, 0.2, 0.3, 0.4], False, TrialState.COMPLETE),
+        ([0.1, 0.2], False, TrialState.PRUNED),
+        ([0.1], False, TrialState.PRUNED),
+        ([0.1, 0.2], True, TrialState.FAIL),
+        ([], True, TrialState.FAIL),
+        ([0.1, float("nan")], False, TrialState.FAIL),
+    ],
+)
+def test_optuna_is_told_how_a_trial_really_ended(
+    values: list[float], error: bool, state: TrialState
+) -> None:
+    searcher = new_searcher()
+
+    run_trial(searcher, "a", values, error)
+
+    told = searcher.study.trials[0]
+    assert told.state == state
+    finite = {e: v for e, v in enumerate(values, start=1) if v == v}
+    assert told.intermediate_values == (finite if not error else told.intermediate_values)
+    assert (told.value == 0.4) if state == TrialState.COMPLETE else True
+
+
+def test_an_epoch_that_a_retry_repeats_is_reported_once() -> None:
+    searcher = new_searcher()
+    searcher.suggest("a")
+    for epoch in (1, 2, 1, 2, 3):
+        searcher.on_trial_result("a", result(epoch, epoch / 10))
+    searcher.on_trial_complete("a", result(4, 0.4))
+
+    assert searcher.study.trials[0].intermediate_values == {1: 0.1, 2: 0.2, 3: 0.3, 4: 0.4}
+
+
+def proposals(seed: int) -> list[dict[str, Any]]:
+    searcher = new_searcher(seed)
+    for index in range(8):
+        run_trial(searcher, str(index), [0.1 * index] * EPOCHS)
+    return [trial.params for trial in searcher.study.trials]
+
+
+def test_a_seed_gives_the_same_proposals_for_the_same_results() -> None:
+    assert proposals(1) == proposals(1)
+    assert proposals(1) != proposals(2)
+
+
+def test_a_job_carries_the_trials_number_and_a_checked_config() -> None:
+    searcher = new_searcher()
+
+    jobs = [searcher.suggest(name) for name in "abc"]
+
+    assert [job["trial_id"] for job in jobs] == ["00000", "00001", "00002"]
+    assert all(isinstance(job["config"], Config) for job in jobs)
+    params, distributions = searcher.parameters(1)
+    assert json.loads(params) == searcher.study.trials[1].params
+    assert set(json.loads(distributions)) == set(searcher.study.trials[1].params)
+
+
+def test_tpe_learns_from_what_it_is_told() -> None:
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
+    searcher = new_searcher()
+
+    for index in range(40):
+        job = searcher.suggest(str(index))
+        value = 1 - abs(job["config"].distill.temperature - 4) / 8
+        searcher.on_trial_complete(str(index), result(EPOCHS, value))
+
+    late = [trial.params["distill.temperature"] for trial in searcher.study.trials[25:]]
+    assert sum(abs(t - 4) < 1.5 for t in late) >= 10
+
+
+class FakeTrial:
+    """What ASHA asks of a Tune trial."""
+
+    def __init__(self, name: str) -> None:
+        self.trial_id = name
+        self.stopped = False
+
+    def __hash__(self) -> int:
+        return hash(self.trial_id)
+
+
+def feed(scheduler: RecordingASHA, trial: Any, epoch: int, value: float) -> str:
+    return scheduler.on_trial_result(None, trial, {"epoch": epoch, OBJECTIVE: value,
+                                                   "training_iteration": epoch})  # fmt: skip
+
+
+def test_asha_stops_the_weak_remembers_them_and_lets_the_last_epoch_end() -> None:
+    search = SearchConfig(grace_epochs=1, reduction_factor=2)
+    scheduler = RecordingASHA(search, metric=OBJECTIVE, epochs=4)
+    strong, weak = cast(Any, FakeTrial("strong")), cast(Any, FakeTrial("weak"))
+    for trial in (strong, weak):
+        scheduler.on_trial_add(cast(Any, None), trial)
+
+    decisions = [feed(scheduler, strong, epoch, 0.9) for epoch in range(1, 5)]
+    weak_decision = feed(scheduler, weak, 1, 0.1)
+
+    assert decisions == [TrialScheduler.CONTINUE] * 4
+    assert weak_decision == TrialScheduler.STOP
+    assert scheduler.stopped == {"weak"}

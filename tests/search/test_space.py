@@ -1,0 +1,120 @@
+"""Search spaces: the bundled ones hold, and a wrong one is refused before anything starts."""
+
+from pathlib import Path
+
+import pytest
+
+from ffl_ray.config import Config
+from ffl_ray.errors import SettingError, SpaceError
+from ffl_ray.search.space import bundled_folder, check_space, load_space, settle
+
+BUNDLED = sorted(path.stem for path in bundled_folder().glob("*.py"))
+HEAD = "from ffl_ray.search import suggest_mix\n"
+
+
+def written(folder: Path, text: str) -> str:
+    path = folder / "space.py"
+    path.write_text(HEAD + text)
+    return str(path)
+
+
+@pytest.mark.parametrize("name", BUNDLED)
+def test_a_bundled_space_proposes_only_what_can_be_trained(name: str) -> None:
+    space = load_space(name)
+
+    names = check_space(space, settle(space, {}, {}).config)
+
+    assert {"num_branches", "fusion.design", "distill.temperature"} <= set(names)
+
+
+def test_digits_is_the_default_and_among_them() -> None:
+    assert "digits" in BUNDLED
+
+
+def test_the_command_line_wins_over_the_space_and_the_space_over_the_defaults() -> None:
+    space = load_space("digits")
+
+    base = settle(space, {}, {})
+    changed = settle(space, {"optim.epochs": "7"}, {"num_samples": 3, "seed": None})
+
+    assert (base.config.optim.epochs, base.search.num_samples) == (12, 16)
+    assert (changed.config.optim.epochs, changed.search.num_samples) == (7, 3)
+    assert changed.search.grace_epochs == base.search.grace_epochs
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("def search_space(trial): return {}", "is empty: .* at least one setting"),
+        ("def search_space(trial): trial.suggest_float('distill.temprature', 1, 2)",
+         "invalid config: unknown setting 'distill.temprature'.*'distill.temperature'"),
+        ("def search_space(trial): trial.suggest_float('distill.temperature', 1, 101)",
+         "distill.temperature must be less than or equal to 100, not 101"),
+        ("def search_space(trial): trial.suggest_float('distill.temperature', 0, 5)",
+         "distill.temperature must be greater than 0, not 0"),
+        ("def search_space(trial): trial.suggest_categorical('fusion.design', ['sum', 'add'])",
+         "fusion.design must be .*not 'add'"),
+        ("def search_space(trial):\n"
+         "    suggest_mix(trial, num_branches=(2, 3), backbones=('resnet20', 'resnet23'))",
+         "must name known backbones.*not 'resnet23'"),
+        ("def search_space(trial): suggest_mix(trial, num_branches=(1, 3), backbones=('a',))",
+         r"search_space fails: ValueError: num_branches must be .*not \(1, 3\)"),
+        ("def search_space(trial):\n"
+         "    trial.suggest_int('seed', 0, 9)\n"
+         "    return {'model.trunk_stages': 3}",
+         "model.trunk_stages must be less than the 3 stages"),
+        ("def search_space(trial): 1 / 0", "search_space fails: ZeroDivisionError"),
+    ],
+)  # fmt: skip
+def test_a_space_that_can_go_wrong_is_refused(text: str, message: str, tmp_path: Path) -> None:
+    space = load_space(written(tmp_path, text))
+
+    with pytest.raises(SpaceError, match=message):
+        check_space(space, Config())
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("x = 1", r"must define search_space\(trial\)"),
+        ("def search_space(trial) return", "can't be loaded: SyntaxError"),
+        ("import nothing_of_the_kind", "can't be loaded: ModuleNotFoundError"),
+        ("BASE = 3\ndef search_space(trial): pass", "BASE must map dotted settings"),
+    ],
+)
+def test_a_file_that_is_no_space_is_refused(text: str, message: str, tmp_path: Path) -> None:
+    with pytest.raises(SpaceError, match=message):
+        load_space(written(tmp_path, text))
+
+
+def test_an_unknown_space_names_the_nearest_bundled_one() -> None:
+    with pytest.raises(SpaceError, match="not 'digit'; the nearest known is 'digits'"):
+        load_space("digit")
+
+
+@pytest.mark.parametrize(
+    ("base", "message"),
+    [
+        ("{'optim.epoch': 3}", "BASE: unknown setting 'optim.epoch'.*'optim.epochs'"),
+        ("{'optim.epochs': 0}", "BASE: optim.epochs must be greater than or equal to 1, not 0"),
+        (
+            "{'search.num_samples': 0}",
+            "BASE: search.num_samples must be greater than or equal to 1",
+        ),
+    ],
+)
+def test_wrong_base_settings_are_refused(base: str, message: str, tmp_path: Path) -> None:
+    space = load_space(written(tmp_path, f"BASE = {base}\ndef search_space(trial): pass"))
+
+    with pytest.raises(SpaceError, match=message):
+        settle(space, {}, {})
+
+
+def test_an_unknown_override_is_refused() -> None:
+    with pytest.raises(SettingError, match="unknown setting 'optim.epoch'"):
+        settle(load_space("digits"), {"optim.epoch": 3}, {})
+
+
+def test_a_setting_is_searched_or_set_but_not_both() -> None:
+    with pytest.raises(SpaceError, match="distill.temperature is searched by .*digits.py"):
+        check_space(load_space("digits"), Config(), ["distill.temperature"])

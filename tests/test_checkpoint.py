@@ -1,0 +1,67 @@
+"""Checkpoints: whole, of this format, and never code."""
+
+import io
+import pickle
+
+import pytest
+import torch
+from torch import nn
+
+from ffl_ray.checkpoint import Progress, dump_checkpoint, load_checkpoint
+from ffl_ray.errors import StudyError
+
+
+def trained() -> tuple[nn.Linear, torch.optim.SGD]:
+    network = nn.Linear(3, 2)
+    optimizer = torch.optim.SGD(network.parameters(), lr=0.1, momentum=0.9)
+    torch.autograd.backward(network(torch.ones(1, 3)).sum())
+    optimizer.step()
+    return network, optimizer
+
+
+def test_weights_momentum_and_progress_come_back() -> None:
+    network, optimizer = trained()
+    progress = Progress(3, 2, 0.5, 12.5, "a=1")
+    other, other_optimizer = nn.Linear(3, 2), None
+    other_optimizer = torch.optim.SGD(other.parameters(), lr=0.1, momentum=0.9)
+
+    found = load_checkpoint(dump_checkpoint(network, optimizer, progress), other, other_optimizer)
+
+    assert found == progress
+    assert torch.equal(network.weight, other.weight)
+    momentum = [o.state[p]["momentum_buffer"] for o, p in (
+        (optimizer, network.weight), (other_optimizer, other.weight))]  # fmt: skip
+    assert torch.equal(*momentum)
+
+
+@pytest.mark.parametrize("keep", [0, 10, 500])
+def test_a_checkpoint_cut_short_is_an_error(keep: int) -> None:
+    network, optimizer = trained()
+    data = dump_checkpoint(network, optimizer, Progress())
+
+    with pytest.raises(StudyError, match="a checkpoint can't be read"):
+        load_checkpoint(data[:keep], network, optimizer)
+
+
+def test_a_checkpoint_of_another_format_is_an_error() -> None:
+    buffer = io.BytesIO()
+    torch.save({"format": 99}, buffer)
+
+    with pytest.raises(StudyError, match="its format is 99"):
+        load_checkpoint(buffer.getvalue(), nn.Linear(3, 2))
+
+
+class Bomb:
+    """Pickled, it would run code on loading."""
+
+    def __reduce__(self) -> tuple[object, tuple[str]]:
+        return (pytest.fail, ("a checkpoint ran code",))
+
+
+def test_a_checkpoint_that_holds_code_is_refused_unrun() -> None:
+    buffer = io.BytesIO()
+    torch.save({"format": 1, "network": Bomb()}, buffer)
+
+    for data in (buffer.getvalue(), pickle.dumps(Bomb())):
+        with pytest.raises(StudyError, match="a checkpoint can't be read"):
+            load_checkpoint(data, nn.Linear(3, 2))

@@ -1,0 +1,126 @@
+"""The commands as a person meets them: instant help, one-line errors."""
+
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from helpers import ROOT, run
+
+COMMANDS = ("tune", "train")
+
+
+def loaded_by(code: str) -> set[str]:
+    """Names of the top packages that a piece of code loads."""
+    code = f"{code}\nimport sys; print(*{{m.partition('.')[0] for m in sys.modules}})"
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT
+    )
+    return set(done.stdout.split())
+
+
+@pytest.mark.parametrize(
+    "code",
+    ["import ffl_ray", "import ffl_ray.results"]
+    + [f"import ffl_ray.{name} as c; c.parser().format_help()" for name in COMMANDS],
+)
+def test_importing_and_asking_for_help_load_neither_torch_nor_ray(code: str) -> None:
+    assert not {"torch", "ray", "optuna", "pandas"} & loaded_by(code)
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_help_answers_in_half_a_second(name: str) -> None:
+    times = []
+    for _ in range(3):
+        started = time.perf_counter()
+        done = run(name, "--help")
+        times.append(time.perf_counter() - started)
+
+    assert done.returncode == 0
+    assert f"usage: python -m ffl_ray.{name}" in done.stdout
+    assert min(times) < 0.5
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_settings_lists_every_setting(name: str) -> None:
+    done = run(name, "--settings")
+
+    assert done.returncode == 0
+    for setting in (
+        "distill.temperature",
+        "model.mix",
+        "search.num_samples",
+        "optim.lr_milestones",
+    ):
+        assert setting in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["tune", "--set", "distill.temprature=3"],
+         "error: unknown setting 'distill.temprature'; the nearest known is 'distill.temperature'"),
+        (["train", "--set", "distill.temperature=0"],
+         "error: distill.temperature must be greater than 0, not '0'"),
+        (["train", "--set", "model.mix=resnet20"],
+         "error: model.mix must hold at least 2 branches: FFL fuses branches, not 'resnet20'"),
+        (["tune", "--set", "optim.epochs"],
+         "error: --set takes name=value, such as optim.epochs=30, not 'optim.epochs'"),
+        (["train", "--set", "data.name=cifar100", "--data-dir", "/no/such/folder"],
+         "error: data.dir must be an existing folder, not '/no/such/folder'"),
+        (["tune", "cifar100", "--data-dir", "/no/such/folder"],
+         "error: data.dir must be an existing folder, not '/no/such/folder'"),
+        (["tune", "nothing.py"],
+         "error: a search space is a Python file or one of"),
+        (["tune", "--num-samples", "0"],
+         "error: search.num_samples must be greater than or equal to 1, not 0"),
+        (["tune", "--name", "../up"], "error: --name must be letters"),
+        (["train", "--set", "data.name=cifar10"], "error: data.dir must name the folder that holds"),
+    ],
+)  # fmt: skip
+def test_a_wrong_input_is_one_line_on_stderr_and_status_2(
+    options: list[str], message: str, tmp_path: Path
+) -> None:
+    done = run(*options, "--storage-path", str(tmp_path))
+
+    assert done.returncode == 2
+    assert done.stdout.splitlines()[1:] == []
+    assert done.stderr.startswith(message)
+    assert len(done.stderr.splitlines()) == 1
+
+
+def test_an_empty_space_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "mine.py"
+    path.write_text("def search_space(trial): return {}\n")
+
+    done = run("tune", str(path), "--storage-path", str(tmp_path))
+
+    assert done.returncode == 2
+    assert "mine.py is empty: search_space(trial) must suggest at least one" in done.stderr
+
+
+def test_a_damaged_cifar_file_is_refused_before_any_training(tmp_path: Path) -> None:
+    folder = tmp_path / "cifar-100-python"
+    folder.mkdir()
+    (folder / "train").write_bytes(b"cut short")
+    options = ("--set", "data.name=cifar100", "--data-dir", str(tmp_path))
+
+    done = run("train", *options, "--storage-path", str(tmp_path), "--name", "x")
+
+    assert done.returncode == 2
+    assert (
+        "cifar-100-python/train is damaged: its md5 must be 16019d7e3df5f24257cddd939b257f8d"
+        in (done.stderr)
+    )
+
+
+@pytest.mark.skipif((os.cpu_count() or 1) > 99, reason="a machine that has the workers")
+@pytest.mark.ray
+def test_more_workers_than_cpus_are_refused(tmp_path: Path) -> None:
+    done = run("tune", "--num-workers", "99", "--storage-path", str(tmp_path))
+
+    assert done.returncode == 2
+    assert f"needs 99 CPUs, and there are {os.cpu_count()}: use --num-workers" in done.stderr
+    assert list(tmp_path.iterdir()) == []

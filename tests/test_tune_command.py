@@ -1,0 +1,209 @@
+"""`python -m ffl_ray.tune` from the outside, on a real Ray: what it prints, writes and survives."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import time
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from helpers import ROOT, command, run
+from PIL import Image
+
+import ffl_ray.results
+
+pytestmark = pytest.mark.ray
+QUICK = [
+    "--set", "data.fraction=0.3", "--set", "optim.epochs=4", "--set", "search.grace_epochs=1",
+    "--name", "study",
+]  # fmt: skip
+RECORDED = {"completed", "pruned"}
+
+
+def part_files(folder: Path, table: str) -> list[Path]:
+    return sorted((folder / "study" / table).glob("part-*.parquet"))
+
+
+def processes_of(folder: Path) -> list[str]:
+    """Command lines of living processes that name a folder."""
+    found = []
+    for path in Path("/proc").glob("[0-9]*/cmdline"):
+        try:
+            text = path.read_bytes().replace(b"\0", b" ").decode(errors="replace")
+        except OSError:
+            continue
+        if str(folder) in text:
+            found.append(text)
+    return found
+
+
+def test_a_search_fills_the_tables_prunes_the_weak_and_says_where_the_results_are(
+    tmp_path: Path,
+) -> None:
+    done = run("tune", *QUICK, "--num-samples", "8", "--storage-path", str(tmp_path))
+
+    assert done.returncode == 0, done.stderr
+    assert done.stderr == ""
+    assert "best trials, validation accuracy" in done.stdout
+    assert f'trials = pd.read_parquet("{tmp_path}/study/trials")' in done.stdout
+    results = ffl_ray.results.load("study", str(tmp_path))
+    trials, epochs, members = results
+    assert len(trials) == 8
+    assert set(trials.status) == RECORDED
+    assert list(trials.epochs_done) == [int((epochs.trial_id == t).sum()) for t in trials.trial_id]
+    assert (trials.epochs_done[trials.status == "completed"] == 4).all()
+    assert (trials.epochs_done[trials.status == "pruned"] < 4).all()
+    assert trials.split_hash.nunique() == 1
+    assert set(members.split) == {"val"}
+    for trial in trials.itertuples():
+        latest = members[(members.trial_id == trial.trial_id) & (members.checkpoint == "latest")]
+        assert len(latest) == trial.num_branches + 2
+        params = json.loads(trial.params)
+        assert params["num_branches"] == trial.num_branches
+    description = json.loads((tmp_path / "study" / "study.json").read_text())
+    assert description["data"]["split_hash"] == trials.split_hash[0]
+    assert "suggest_mix" in description["space"]
+
+
+def test_killed_in_the_middle_every_finished_epoch_is_in_the_tables(tmp_path: Path) -> None:
+    process = subprocess.Popen(
+        command("tune", *QUICK, "--set", "optim.epochs=30", "--storage-path", str(tmp_path)),
+        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, cwd=ROOT,
+    )  # fmt: skip
+    deadline = time.monotonic() + 120
+    while time.monotonic() < deadline:
+        files = part_files(tmp_path, "epochs")
+        if files and len(pd.read_parquet(files[0].parent)) >= 6:
+            break
+        time.sleep(0.05)
+    seen = pd.read_parquet(tmp_path / "study" / "epochs")
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+
+    trials, epochs, _ = ffl_ray.results.load("study", str(tmp_path))
+
+    assert len(epochs) >= len(seen) >= 6
+    for trial_id, rows in epochs.groupby("trial_id"):
+        assert list(rows.epoch) == list(range(1, len(rows) + 1)), trial_id
+        assert trial_id in set(trials.trial_id)
+        stored = tmp_path / "study" / "checkpoints" / str(trial_id) / "latest.pt"
+        assert stored.exists()
+
+
+def test_ctrl_c_ends_cleanly_with_the_tables_complete(tmp_path: Path) -> None:
+    process = subprocess.Popen(
+        command("tune", *QUICK, "--set", "optim.epochs=300", "--storage-path", str(tmp_path)),
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=ROOT,
+    )  # fmt: skip
+    deadline = time.monotonic() + 120
+    while time.monotonic() < deadline:
+        files = part_files(tmp_path, "epochs")
+        if files and len(pd.read_parquet(files[0].parent)) >= 4:
+            break
+        time.sleep(0.05)
+    process.send_signal(signal.SIGINT)
+    out, errors = process.communicate(timeout=90)
+
+    trials, epochs, _ = ffl_ray.results.load("study", str(tmp_path))
+
+    assert process.returncode == 130
+    assert errors == ""
+    assert "2 interrupted" in out
+    assert set(trials.status) == {"interrupted"}
+    assert int(trials.epochs_done.sum()) == len(epochs)
+    assert processes_of(tmp_path) == []
+
+
+def test_a_search_never_opens_the_test_split(tmp_path: Path) -> None:
+    data = tmp_path / "data"
+    for label, name in enumerate(("cat", "dog")):
+        (data / "train" / name).mkdir(parents=True)
+        for index in range(40):
+            image = Image.new("RGB", (16, 16), (90 * label + index, 100, 200))
+            image.save(data / "train" / name / f"{index}.png")
+    (data / "test" / "cat").mkdir(parents=True)
+    (data / "test" / "cat" / "0.png").write_bytes(b"whoever reads this fails")
+    space = tmp_path / "space.py"
+    space.write_text(
+        "BASE = {'data.name': 'folder', 'data.image_size': 16, 'optim.epochs': 1,\n"
+        "        'optim.batch_size': 16, 'model.mix': '2*resnet20'}\n"
+        "def search_space(trial):\n"
+        "    trial.suggest_float('distill.temperature', 1, 4)\n"
+    )
+    options = ["--data-dir", str(data), "--storage-path", str(tmp_path), "--name", "study"]
+
+    done = run("tune", str(space), "--num-samples", "2", *options)
+
+    assert done.returncode == 0, done.stderr
+    assert set(ffl_ray.results.load("study", str(tmp_path)).trials.status) == {"completed"}
+    code = (
+        "from ffl_ray.config import DataConfig; from ffl_ray.data.loader import open_test; "
+        f"open_test(DataConfig(name='folder', dir={str(data)!r}, image_size=16))"
+    )
+    opened = subprocess.run(["python", "-c", code], capture_output=True, text=True, check=False)
+    assert "0.png can't be read as an image" in opened.stderr
+
+
+def test_a_trial_that_fails_is_a_row_and_the_study_goes_on(tmp_path: Path) -> None:
+    space = tmp_path / "space.py"
+    space.write_text(
+        "BASE = {'data.fraction': 0.3, 'data.val_fraction': 0.2, 'optim.epochs': 2,\n"
+        "        'optim.batch_size': 64, 'model.mix': '2*resnet20',\n"
+        "        'optim.weight_decay': 1.0}\n"
+        "def search_space(trial):\n"
+        "    wild = trial.suggest_int('seed', 0, 1000)\n"
+        "    return {'optim.lr': 100.0 if trial.number == 0 else 1e-4}\n"
+    )
+    options = ["--storage-path", str(tmp_path), "--name", "study", "--num-samples", "3"]
+
+    done = run("tune", str(space), *options)
+
+    assert done.returncode == 0, done.stderr
+    trials = ffl_ray.results.load("study", str(tmp_path)).trials
+    assert list(trials.status) == ["failed", "completed", "completed"]
+    assert trials.error_type[0] == "TrainingDivergedError"
+    assert "the training loss became" in trials.error[0]
+    assert "00000 failed: TrainingDivergedError" in done.stdout
+
+
+def test_trials_of_two_workers_are_pruned_and_leave_their_cpus_to_the_next(tmp_path: Path) -> None:
+    space = tmp_path / "space.py"
+    space.write_text(
+        "BASE = {'data.fraction': 0.5, 'data.val_fraction': 0.2, 'optim.epochs': 3,\n"
+        "        'optim.batch_size': 64, 'model.mix': '2*resnet20',\n"
+        "        'search.grace_epochs': 1, 'search.reduction_factor': 2}\n"
+        "def search_space(trial):\n"
+        "    trial.suggest_float('distill.temperature', 1, 4)\n"
+        "    return {'optim.lr': 0.1 if trial.number == 0 else 1e-6}\n"
+    )
+    options = ["--storage-path", str(tmp_path), "--name", "study", "--num-samples", "3"]
+
+    done = run("tune", str(space), "--num-workers", "2", *options, timeout_s=400)
+
+    assert done.returncode == 0, done.stderr
+    trials = ffl_ray.results.load("study", str(tmp_path)).trials
+    assert list(trials.status) == ["completed", "pruned", "pruned"]
+    assert set(trials.num_workers) == {2}
+
+
+def test_train_on_two_workers_reaches_what_one_reaches(tmp_path: Path) -> None:
+    options = [
+        "--set", "model.mix=2*resnet20", "--set", "data.val_fraction=0.2", "--set",
+        "optim.epochs=6", "--set", "optim.batch_size=64", "--set", "optim.lr_schedule=cosine",
+        "--set", "distill.ramp_up_epochs=3", "--storage-path", str(tmp_path),
+    ]  # fmt: skip
+    for workers in ("1", "2"):
+        done = run("train", *options, "--num-workers", workers, "--name", f"by{workers}")
+        assert done.returncode == 0, done.stderr
+        assert done.stderr == ""
+
+    one, two = (ffl_ray.results.load(f"by{n}", str(tmp_path)) for n in (1, 2))
+
+    assert one.trials.split_hash[0] == two.trials.split_hash[0]
+    assert list(two.epochs.epoch) == list(range(1, 7))
+    accuracies = [r.trials["val.fused.accuracy"][0] for r in (one, two)]
+    assert accuracies[0] == pytest.approx(accuracies[1], abs=0.05)
+    assert min(accuracies) > 0.9

@@ -1,0 +1,194 @@
+"""One training from start to end: repeatable, resumable, and clear about what goes wrong."""
+
+import io
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from helpers import ROOT, MemorySession, small_config
+
+from ffl_ray.config import with_overrides
+from ffl_ray.errors import PlanError, SettingError, TrainingDivergedError
+from ffl_ray.optimizer import PlainSGD
+from ffl_ray.results.schema import arrow_schema
+from ffl_ray.worker import learning_rate, run_worker
+
+TIMES = {"time", "train_s", "epoch_s", "images_per_s", "accelerator_s", "peak_memory_bytes"}
+
+
+def weights(files: dict[str, bytes], name: str = "latest.pt") -> dict[str, torch.Tensor]:
+    network: dict[str, torch.Tensor] = torch.load(io.BytesIO(files[name]))["network"]
+    return network
+
+
+def without_times(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    return [{name: v for name, v in row.items() if name not in TIMES} for row in rows]
+
+
+def assert_same_weights(a: dict[str, torch.Tensor], b: dict[str, torch.Tensor]) -> None:
+    assert a.keys() == b.keys()
+    for name, value in a.items():
+        assert torch.equal(value, b[name]), name
+
+
+@pytest.mark.parametrize("mix", ["2*resnet20", "resnet20+resnet20+wrn16_2"])
+def test_the_same_seed_twice_is_bit_identical(mix: str) -> None:
+    first, second = MemorySession(), MemorySession()
+
+    for session in (first, second):
+        run_worker(small_config(model__mix=mix, optim__epochs=2), session)
+
+    assert without_times(first.rows) == without_times(second.rows)
+    assert_same_weights(weights(first.files), weights(second.files))
+
+
+@pytest.mark.parametrize("stop_after", [1, 2])
+def test_a_resumed_run_equals_the_run_that_was_never_stopped(stop_after: int) -> None:
+    config = small_config()
+    whole = MemorySession()
+    run_worker(config, whole)
+    stopped = MemorySession(stop_after=stop_after)
+    with pytest.raises(KeyboardInterrupt):
+        run_worker(config, stopped)
+
+    resumed = MemorySession(stopped.files)
+    run_worker(config, resumed)
+
+    assert without_times(stopped.rows + resumed.rows) == without_times(whole.rows)
+    assert_same_weights(weights(resumed.files), weights(whole.files))
+    assert_same_weights(weights(resumed.files, "best.pt"), weights(whole.files, "best.pt"))
+
+
+def test_a_finished_run_does_not_run_again() -> None:
+    session = MemorySession()
+    run_worker(small_config(optim__epochs=1), session)
+
+    again = MemorySession(session.files)
+    run_worker(small_config(optim__epochs=1), again)
+
+    assert again.rows == []
+
+
+def test_a_checkpoint_of_other_settings_is_refused() -> None:
+    session = MemorySession()
+    run_worker(small_config(optim__epochs=1), session)
+
+    with pytest.raises(SettingError, match=r"these differ.*optim.lr=0.05.*optim.lr=0.1"):
+        run_worker(small_config(optim__epochs=1, optim__lr=0.05), MemorySession(session.files))
+
+
+def test_digits_are_learned_by_every_member() -> None:
+    session = MemorySession()
+
+    run_worker(
+        small_config(data__fraction=1.0, optim__epochs=8, optim__lr_schedule="cosine"), session
+    )
+
+    losses = [row["loss.total"] for row in session.rows]
+    assert losses[-1] < losses[0] / 4
+    assert all(member["accuracy"] > 0.93 for member in session.members[-1])
+
+
+def test_rows_name_columns_of_the_tables_and_members_are_n_plus_2() -> None:
+    session = MemorySession()
+
+    run_worker(small_config(optim__epochs=1, model__mix="3*resnet20"), session)
+
+    assert set(session.rows[0]) <= set(arrow_schema("epochs").names)
+    assert set(session.members[0][0]) <= set(arrow_schema("members").names)
+    names = [member["member"] for member in session.members[0]]
+    assert names == ["branch0", "branch1", "branch2", "ensemble", "fused"]
+
+
+def test_best_is_the_first_epoch_of_the_highest_objective() -> None:
+    session = MemorySession()
+
+    run_worker(small_config(), session)
+
+    accuracies = [row["val.fused.accuracy"] for row in session.rows]
+    assert session.rows[-1]["best_epoch"] == 1 + accuracies.index(max(accuracies))
+
+
+def test_a_diverging_training_ends_with_the_epoch_and_the_learning_rate() -> None:
+    config = small_config(optim__lr=100.0, optim__weight_decay=1.0)
+
+    with pytest.raises(TrainingDivergedError, match=r"became (nan|inf) in epoch \d; .*than 100.0"):
+        run_worker(config, MemorySession())
+
+
+def test_plain_sgd_is_torchs_sgd_to_the_bit() -> None:
+    results = []
+    for kind in (PlainSGD, torch.optim.SGD):
+        network = torch.nn.Linear(4, 3)
+        with torch.no_grad():
+            network.weight.copy_(torch.arange(12).view(3, 4) / 10)
+            network.bias.zero_()
+        optimizer = kind(
+            network.parameters(), lr=0.1, momentum=0.9, nesterov=True, weight_decay=1e-2, fused=True
+        )
+        for step in range(5):
+            torch.autograd.backward(network(torch.full((2, 4), float(step))).square().sum())
+            optimizer.step()
+            optimizer.zero_grad()
+        results.append(network.weight.detach())
+
+    assert torch.equal(*results)
+
+
+def test_training_does_not_load_the_compiler(tmp_path: Path) -> None:
+    code = (
+        "import sys; from helpers import *; run_worker(small_config(optim__epochs=1), "
+        "MemorySession()); assert 'torch._dynamo' not in sys.modules"
+    )
+    code = f"sys_path = {str(ROOT / 'tests')!r}; import sys; sys.path.insert(0, sys_path); " + (
+        "from ffl_ray.worker import run_worker; " + code
+    )
+
+    subprocess.run([sys.executable, "-c", code], check=True, cwd=ROOT)
+
+
+def test_bfloat16_learns_too() -> None:
+    session = MemorySession()
+
+    run_worker(small_config(compute__precision="bfloat16", optim__epochs=2), session)
+
+    assert session.rows[1]["loss.total"] < session.rows[0]["loss.total"]
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="this machine has a GPU")
+def test_a_gpu_that_is_not_there_is_refused() -> None:
+    with pytest.raises(PlanError, match="compute.device is cuda, and this process was given no"):
+        run_worker(small_config(compute__device="cuda"), MemorySession())
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+def test_a_gpu_learns_what_the_cpu_learns() -> None:
+    sessions = MemorySession(), MemorySession()
+    sessions[1].device = torch.device("cuda", 0)
+
+    for session in sessions:
+        run_worker(small_config(optim__epochs=2), session)
+
+    losses = [session.rows[-1]["loss.total"] for session in sessions]
+    assert losses[0] == pytest.approx(losses[1], rel=0.05)
+
+
+def test_a_batch_too_small_for_the_workers_is_refused() -> None:
+    session = MemorySession()
+    session.world_size = 40
+
+    with pytest.raises(SettingError, match="each of the 40 workers at least 2 images, not 64"):
+        run_worker(small_config(), session)
+
+
+def test_the_learning_rate_follows_the_schedule_of_the_settings() -> None:
+    config = small_config(optim__epochs=4)
+
+    step = [learning_rate(config, epoch) for epoch in range(4)]
+    constant = with_overrides(config, {"optim.lr_schedule": "constant"})
+
+    assert step == pytest.approx([0.1, 0.1, 0.01, 0.001])
+    assert learning_rate(constant, 3) == 0.1
