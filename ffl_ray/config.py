@@ -7,6 +7,7 @@ space, Ray's trial config and table column. `with_overrides` is the one way to c
 from __future__ import annotations
 
 import difflib
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from typing import Annotated, Any, Literal, NamedTuple, TypeVar
 
@@ -297,8 +298,9 @@ def flatten(config: BaseModel, prefix: str = "") -> dict[str, Any]:
 
 
 def mix_name(mix: tuple[str, ...]) -> str:
-    """A mix as one word, `resnet20+resnet20+wrn16_2`: what tables and messages show."""
-    return "+".join(mix)
+    """A mix as one word, `2*resnet20+wrn16_2`: what tables and messages show."""
+    counts = Counter(mix)
+    return "+".join(f"{counts[name]}*{name}" if counts[name] > 1 else name for name in counts)
 
 
 def shown(value: object) -> str:
@@ -308,7 +310,8 @@ def shown(value: object) -> str:
     if isinstance(value, bool):
         return str(value).lower()
     if isinstance(value, tuple):
-        return ("+" if isinstance(value[0], str) else ",").join(str(item) for item in value)
+        names = value and isinstance(value[0], str)
+        return mix_name(value) if names else ",".join(str(item) for item in value)
     return str(value)
 
 

@@ -64,7 +64,7 @@ class StudyView:
         self._words: dict[str, str] = {}
         self._running: dict[str, Row] = {}
         self._epochs: dict[str, int] = {}
-        self._best: tuple[float, str] | None = None
+        self._latest: dict[str, float] = {}
         self._live = Live(
             get_renderable=self._render,
             console=console,
@@ -96,9 +96,7 @@ class StudyView:
 
     def epoch_finished(self, trial_id: str, row: Row) -> None:
         self._running[trial_id] = row
-        value = row[OBJECTIVE]
-        if self._best is None or value > self._best[0]:
-            self._best = (value, trial_id)
+        self._latest[trial_id] = row[OBJECTIVE]
 
     def trial_ended(self, trial_id: str, status: str, row: Row) -> None:
         self._running.pop(trial_id, None)
@@ -145,8 +143,9 @@ class StudyView:
         summary = Table.grid(padding=(0, 2))
         summary.add_row("[dim]trials", bar)
         summary.add_row("", states)
-        if self._best is not None:
-            value, trial_id = self._best
+        if self._latest:
+            trial_id = max(self._latest, key=lambda name: self._latest[name])
+            value = self._latest[trial_id]
             words = f"[b]{value:.4f}[/b] fused, validation  {trial_id}  {self._words[trial_id]}"
             summary.add_row("[dim]best", words)
         summary.add_row("[dim]time", f"{elapsed}{ahead}")

@@ -6,6 +6,7 @@ import argparse
 import sys
 import time
 from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -58,10 +59,12 @@ class Order(NamedTuple):
     space: SearchSpace
     settled: Settled
     plan: Plan
+    facts: DataFacts
 
 
 def _search(args: argparse.Namespace) -> int:
     from ffl_ray.config import with_overrides
+    from ffl_ray.console import make_console
     from ffl_ray.results.study import check_name, default_name
     from ffl_ray.search.space import check_space, load_space, settle
 
@@ -76,23 +79,35 @@ def _search(args: argparse.Namespace) -> int:
         settled = settled._replace(config=config)
     name = check_name(args.name or default_name(space.name))
     storage = cli.study_storage(args.storage_path, name)
-    plan = cli.start_on_ray(args.address, settled.search)
-    return _run(Order(name, storage, space, settled, plan))
+    with make_console().status("starting Ray and opening the data"):
+        plan, facts = _start(args.address, settled)
+    return _run(Order(name, storage, space, settled, plan, facts))
+
+
+def _start(address: str | None, settled: Settled) -> tuple[Plan, DataFacts]:
+    """Start Ray, and open the data meanwhile; on a cluster, open it where the workers are."""
+    from ffl_ray.homes.data_check import check_data, data_facts
+
+    if address is not None:
+        plan = cli.start_on_ray(address, settled.search)
+        return plan, check_data(settled.config)
+    with ThreadPoolExecutor(max_workers=1) as pool:
+        facts = pool.submit(data_facts, settled.config)
+        plan = cli.start_on_ray(None, settled.search)
+        return plan, facts.result()
 
 
 def _run(order: Order) -> int:
     from ffl_ray.config import OBJECTIVE
     from ffl_ray.console import StudyView, make_console
-    from ffl_ray.homes.data_check import check_data
     from ffl_ray.homes.job import Job
     from ffl_ray.results.study import StudyTables
     from ffl_ray.search.recorder import Recorder
     from ffl_ray.search.scheduler import RecordingASHA
     from ffl_ray.search.searcher import StudySearcher, new_optuna_study
 
-    base, search, plan = order.settled.config, order.settled.search, order.plan
-    facts = check_data(base)
-    tables = StudyTables.open(order.storage, order.name, _description(order, facts))
+    base, search, plan, facts = *order.settled, order.plan, order.facts
+    tables = StudyTables.open(order.storage, order.name, _description(order))
     searcher = StudySearcher(
         order.space,
         base,
@@ -163,7 +178,7 @@ def _make_tuner(
     )
 
 
-def _description(order: Order, facts: DataFacts) -> dict[str, Any]:
+def _description(order: Order) -> dict[str, Any]:
     from ffl_ray.config import flatten
     from ffl_ray.results.study import describe_study
 
@@ -174,7 +189,7 @@ def _description(order: Order, facts: DataFacts) -> dict[str, Any]:
         settings,
         space=Path(order.space.path).read_text(),
         plan=order.plan._asdict(),
-        data=facts._asdict(),
+        data=order.facts._asdict(),
     )
 
 

@@ -77,7 +77,8 @@ def test_settings_lists_every_setting(name: str) -> None:
         (["tune", "--num-samples", "0"],
          "error: search.num_samples must be greater than or equal to 1, not 0"),
         (["tune", "--name", "../up"], "error: --name must be letters"),
-        (["train", "--set", "data.name=cifar10"], "error: data.dir must name the folder that holds"),
+        (["train", "--set", "data.name=cifar10"],
+         "error: data.dir must name the folder that holds"),
     ],
 )  # fmt: skip
 def test_a_wrong_input_is_one_line_on_stderr_and_status_2(

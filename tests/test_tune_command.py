@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import signal
 import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -58,11 +59,10 @@ def test_a_search_fills_the_tables_prunes_the_weak_and_says_where_the_results_ar
     assert (trials.epochs_done[trials.status == "pruned"] < 4).all()
     assert trials.split_hash.nunique() == 1
     assert set(members.split) == {"val"}
-    for trial in trials.itertuples():
-        latest = members[(members.trial_id == trial.trial_id) & (members.checkpoint == "latest")]
-        assert len(latest) == trial.num_branches + 2
-        params = json.loads(trial.params)
-        assert params["num_branches"] == trial.num_branches
+    for trial in trials.to_dict("records"):
+        latest = members[(members.trial_id == trial["trial_id"]) & (members.checkpoint == "latest")]
+        assert len(latest) == trial["num_branches"] + 2
+        assert json.loads(trial["params"])["num_branches"] == trial["num_branches"]
     description = json.loads((tmp_path / "study" / "study.json").read_text())
     assert description["data"]["split_hash"] == trials.split_hash[0]
     assert "suggest_mix" in description["space"]
@@ -124,8 +124,9 @@ def test_a_search_never_opens_the_test_split(tmp_path: Path) -> None:
         for index in range(40):
             image = Image.new("RGB", (16, 16), (90 * label + index, 100, 200))
             image.save(data / "train" / name / f"{index}.png")
-    (data / "test" / "cat").mkdir(parents=True)
-    (data / "test" / "cat" / "0.png").write_bytes(b"whoever reads this fails")
+    for name in ("cat", "dog"):
+        (data / "test" / name).mkdir(parents=True)
+        (data / "test" / name / "0.png").write_bytes(b"whoever reads this fails")
     space = tmp_path / "space.py"
     space.write_text(
         "BASE = {'data.name': 'folder', 'data.image_size': 16, 'optim.epochs': 1,\n"
@@ -143,7 +144,9 @@ def test_a_search_never_opens_the_test_split(tmp_path: Path) -> None:
         "from ffl_ray.config import DataConfig; from ffl_ray.data.loader import open_test; "
         f"open_test(DataConfig(name='folder', dir={str(data)!r}, image_size=16))"
     )
-    opened = subprocess.run(["python", "-c", code], capture_output=True, text=True, check=False)
+    opened = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=False
+    )
     assert "0.png can't be read as an image" in opened.stderr
 
 

@@ -7,21 +7,32 @@ which a fifth of every class is then set aside as the test split by a seed that 
 
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import torch
 from PIL import Image, UnidentifiedImageError
-from torchvision.datasets import ImageFolder
+from torch import Tensor
 
 from ffl_ray.config import DataConfig
 from ffl_ray.data.dataset import DatasetInfo, Images, Opened
-from ffl_ray.data.splits import stratified_split
+from ffl_ray.data.splits import Split, stratified_split
 from ffl_ray.errors import DataError
 
 TEST_FRACTION = 0.2
 TEST_SEED = 1904_09058
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
+
+ENDINGS = (".jpg", ".jpeg", ".png", ".ppm", ".bmp", ".pgm", ".tif", ".tiff", ".webp")
+
+
+class Index(NamedTuple):
+    """The images of a folder: path and class number of each."""
+
+    classes: tuple[str, ...]
+    paths: list[Path]
+    labels: list[int]
 
 
 def open_train(settings: DataConfig) -> Opened:
@@ -34,7 +45,7 @@ def open_train(settings: DataConfig) -> Opened:
     if (root / "train").is_dir():
         return _read(_index(root / "train"), settings.image_size)
     whole = _index(root)
-    return _read(whole, settings.image_size, keep=_parts(whole)[0])
+    return _read(_take(whole, _parts(whole).rest), settings.image_size)
 
 
 def open_test(settings: DataConfig) -> Opened:
@@ -42,7 +53,7 @@ def open_test(settings: DataConfig) -> Opened:
     root = _root(settings)
     if not (root / "train").is_dir():
         whole = _index(root)
-        return _read(whole, settings.image_size, keep=_parts(whole)[1])
+        return _read(_take(whole, _parts(whole).held_out), settings.image_size)
     for name in ("test", "val"):
         if (root / name).is_dir():
             return _read(_index(root / name), settings.image_size)
@@ -58,35 +69,48 @@ def _root(settings: DataConfig) -> Path:
     return root
 
 
-def _index(folder: Path) -> ImageFolder:
-    try:
-        index = ImageFolder(str(folder))
-    except FileNotFoundError as error:
+def _index(folder: Path) -> Index:
+    """Classes are the folders, in order of name; their images are at any depth inside."""
+    classes = sorted(entry.name for entry in folder.iterdir() if entry.is_dir())
+    if len(classes) < 2:
         raise DataError(
-            f"data.dir must hold one folder of images per class; in {folder}: {error}"
-        ) from error
-    if len(index.classes) < 2:
-        raise DataError(f"data.dir must hold at least 2 class folders; {folder} holds 1")
-    return index
+            f"data.dir must hold at least 2 class folders of images; {folder} holds {len(classes)}"
+        )
+    paths: list[Path] = []
+    labels: list[int] = []
+    for label, name in enumerate(classes):
+        found = sorted(p for p in (folder / name).rglob("*") if p.suffix.lower() in ENDINGS)
+        if not found:
+            raise DataError(
+                f"data.dir: {folder / name} must hold images ({', '.join(ENDINGS)}), and holds none"
+            )
+        paths += found
+        labels += [label] * len(found)
+    return Index(tuple(classes), paths, labels)
 
 
-def _parts(index: ImageFolder) -> tuple[list[int], list[int]]:
-    split = stratified_split(torch.tensor(index.targets), TEST_FRACTION, TEST_SEED)
-    return split.rest.tolist(), split.held_out.tolist()
+def _parts(index: Index) -> Split:
+    return stratified_split(torch.tensor(index.labels), TEST_FRACTION, TEST_SEED)
 
 
-def _read(index: ImageFolder, size: int, keep: list[int] | None = None) -> Opened:
-    samples = index.samples if keep is None else [index.samples[i] for i in keep]
-    pixels = torch.empty((len(samples), size, size, 3), dtype=torch.uint8)
+def _take(index: Index, positions: Tensor) -> Index:
+    chosen = positions.tolist()
+    return index._replace(
+        paths=[index.paths[i] for i in chosen], labels=[index.labels[i] for i in chosen]
+    )
+
+
+def _read(index: Index, size: int) -> Opened:
+    pixels = torch.empty((len(index.paths), size, size, 3), dtype=torch.uint8)
 
     def decode(position: int) -> None:
-        pixels[position] = torch.from_numpy(_square(samples[position][0], size))
+        pixels[position] = torch.from_numpy(_square(index.paths[position], size))
 
     with ThreadPoolExecutor() as pool:
-        list(pool.map(decode, range(len(samples))))
-    labels = torch.tensor([label for _, label in samples], dtype=torch.int64)
+        list(pool.map(decode, range(len(index.paths))))
+    labels = torch.tensor(index.labels, dtype=torch.int64)
     info = DatasetInfo(
-        tuple(index.classes),
+        index.classes,
         IMAGENET_MEAN,
         IMAGENET_STD,
         crop_padding=max(1, size // 8),
@@ -95,7 +119,7 @@ def _read(index: ImageFolder, size: int, keep: list[int] | None = None) -> Opene
     return Opened(Images(pixels, labels), info)
 
 
-def _square(path: str, size: int) -> np.ndarray[tuple[int, ...], np.dtype[np.uint8]]:
+def _square(path: Path, size: int) -> np.ndarray[tuple[int, ...], np.dtype[np.uint8]]:
     """The middle square of an image, resized: pixels [size, size, 3]."""
     try:
         with Image.open(path) as image:

@@ -4,9 +4,6 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-import ray
-from ray.exceptions import RayTaskError
-
 from ffl_ray.config import Config, flatten, with_overrides
 from ffl_ray.errors import FFLRayError
 
@@ -28,19 +25,21 @@ def data_facts(config: Config) -> DataFacts:
     return DataFacts(data.split_hash, len(data.train), len(data.val), len(data.info.classes))
 
 
-@ray.remote
-def _facts_of(settings: dict[str, object]) -> DataFacts:
-    return data_facts(with_overrides(Config(), settings))
-
-
 def check_data(config: Config) -> DataFacts:
     """`data_facts` in a Ray worker, so that the driver need not load torch.
 
     Raises:
         FFLRayError: as opening the data raises it there.
     """
+    import ray
+    from ray.exceptions import RayTaskError
+
+    @ray.remote
+    def facts_of(settings: dict[str, object]) -> DataFacts:
+        return data_facts(with_overrides(Config(), settings))
+
     try:
-        facts: DataFacts = ray.get(_facts_of.remote(flatten(config)))
+        facts: DataFacts = ray.get(facts_of.remote(flatten(config)))
     except RayTaskError as error:
         if isinstance(error.cause, FFLRayError):
             raise error.cause from None

@@ -12,7 +12,7 @@ from optuna.distributions import BaseDistribution, CategoricalDistribution
 from optuna.trial import FrozenTrial
 
 import ffl_ray
-from ffl_ray.config import Config, SearchConfig, mix_name, nearest, settings, with_overrides
+from ffl_ray.config import Config, SearchConfig, nearest, settings, with_overrides
 from ffl_ray.errors import SettingError, SpaceError
 from ffl_ray.models.table import check_model
 from ffl_ray.search.mix import settings_from_params
@@ -159,14 +159,6 @@ def trial_config(space: SearchSpace, base: Config, trial: optuna.Trial) -> Confi
     config = with_overrides(base, space.propose(trial))
     check_model(config)
     return config
-
-
-def describe(config: Config, names: Sequence[str]) -> str:
-    """The searched settings of a config in a few words."""
-    words = [mix_name(config.model.mix), config.fusion.design]
-    if "distill.temperature" in names:
-        words.append(f"T={config.distill.temperature:.3g}")
-    return " ".join(words)
 
 
 def _check_point(

@@ -13,6 +13,7 @@ from torchvision import datasets
 from ffl_ray.config import DataConfig
 from ffl_ray.data.cifar import LAYOUTS, _ArrayUnpickler
 from ffl_ray.data.dataset import DATASETS
+from ffl_ray.data.folder import _index
 from ffl_ray.data.loader import load_train_val, open_test
 from ffl_ray.errors import DataError
 
@@ -139,13 +140,35 @@ def test_images_are_resized_from_their_middle_square(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("classes", "message"),
-    [(("cat",), "at least 2 class folders"), ((), "one folder of images per class")],
+    [(("cat",), "at least 2 class folders.* holds 1"), ((), "2 class folders.* holds 0")],
 )
 def test_a_folder_without_classes_is_refused(
     classes: tuple[str, ...], message: str, tmp_path: Path
 ) -> None:
     with pytest.raises(DataError, match=message):
         load_train_val(folder(make_folder(tmp_path, classes=classes)))
+
+
+def test_the_index_is_that_of_torchvision(tmp_path: Path) -> None:
+    make_folder(tmp_path / "train", 5, ("dog", "Cat", "ant"))
+    (tmp_path / "train" / "dog" / "deep").mkdir()
+    (tmp_path / "train" / "dog" / "0.png").rename(tmp_path / "train" / "dog" / "deep" / "x.PNG")
+    (tmp_path / "train" / "dog" / "notes.txt").write_text("no image")
+    theirs = datasets.ImageFolder(str(tmp_path / "train"))
+
+    classes, paths, labels = _index(tmp_path / "train")
+
+    assert list(classes) == theirs.classes
+    ours = {str(path): label for path, label in zip(paths, labels, strict=True)}
+    assert ours == dict(theirs.samples)
+
+
+def test_a_class_without_images_is_named(tmp_path: Path) -> None:
+    make_folder(tmp_path / "train")
+    (tmp_path / "train" / "empty").mkdir()
+
+    with pytest.raises(DataError, match="empty must hold images .* and holds none"):
+        load_train_val(folder(tmp_path))
 
 
 def test_a_broken_image_is_named(tmp_path: Path) -> None:

@@ -159,7 +159,7 @@ def test_every_setting_is_a_column_and_keeps_its_value(tmp_path: Path) -> None:
 
     row = ffl_ray.results.load(str(tmp_path)).trials.iloc[0]
 
-    assert row["model.mix"] == "resnet20+resnet20+wrn16_2"
+    assert row["model.mix"] == "2*resnet20+wrn16_2"
     assert row["num_branches"] == 3
     for name, value in config_columns(config).items():
         if value is None:

@@ -1,0 +1,26 @@
+"""The README's picture: `python docs/pictures.py STUDY OUT.svg` draws a study's best trials.
+
+It shows what `ffl_ray.tune` prints at its end, from the study's tables alone.
+"""
+
+import io
+import sys
+
+from rich.console import Console
+
+import ffl_ray.results
+from ffl_ray.console import best_table
+
+
+def main(study: str, out: str) -> None:
+    """Write the picture of a study."""
+    trials = ffl_ray.results.load(study).trials
+    console = Console(record=True, width=112, file=io.StringIO(), force_terminal=True)
+    counts = trials.status.value_counts()
+    console.print(f"{len(trials)} trials: {', '.join(f'{n} {s}' for s, n in counts.items())}\n")
+    console.print(best_table(trials.to_dict("records"), count=8))
+    console.save_svg(out, title=f"python -m ffl_ray.tune {study.rpartition('/')[2]}")
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
