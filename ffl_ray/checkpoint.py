@@ -26,6 +26,7 @@ class Progress(NamedTuple):
         best_objective: its value.
         accelerator_s: seconds of all workers so far.
         settings: the config it was trained with, as text.
+        report: what was, or was about to be, reported of the latest epoch, as JSON.
     """
 
     epochs_done: int = 0
@@ -33,6 +34,7 @@ class Progress(NamedTuple):
     best_objective: float = float("-inf")
     accelerator_s: float = 0.0
     settings: str = ""
+    report: str = ""
 
 
 def dump_checkpoint(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 import time
 from collections import Counter
+from collections.abc import Iterable
 from types import TracebackType
 from typing import Any
 
@@ -43,8 +44,16 @@ def duration(seconds: float) -> str:
 
 def trial_words(config: Config) -> str:
     """A config's mix, fusion design and temperature in a few words."""
-    temperature = f"T={config.distill.temperature:.2f}"
-    return f"{mix_name(config.model.mix)} {config.fusion.design} {temperature}"
+    return _words(mix_name(config.model.mix), config.fusion.design, config.distill.temperature)
+
+
+def row_words(row: Row) -> str:
+    """The same of a row of the trials table."""
+    return _words(row["model.mix"], row["fusion.design"], row["distill.temperature"])
+
+
+def _words(mix: str, design: str, temperature: float) -> str:
+    return f"{mix} {design} T={temperature:.2f}"
 
 
 class StudyView:
@@ -53,9 +62,12 @@ class StudyView:
     Args:
         title: what is being searched, in a line.
         planned: trials in all.
+        past: rows of trials that ended in an earlier run count as done.
     """
 
-    def __init__(self, console: Console, title: str, planned: int) -> None:
+    def __init__(
+        self, console: Console, title: str, planned: int, past: Iterable[Row] = ()
+    ) -> None:
         self._console = console
         self._title = title
         self._planned = planned
@@ -65,6 +77,10 @@ class StudyView:
         self._running: dict[str, Row] = {}
         self._epochs: dict[str, int] = {}
         self._latest: dict[str, float] = {}
+        for row in past:
+            if row["status"] in ("completed", "pruned", "failed"):
+                self._remember(row)
+        self._ended_before = self._done
         self._live = Live(
             get_renderable=self._render,
             console=console,
@@ -111,19 +127,26 @@ class StudyView:
             f"{row['epochs_planned']} epochs  {accuracy}  {self._words[trial_id]}{error}"
         )
 
+    def _remember(self, row: Row) -> None:
+        self._counts[row["status"]] += 1
+        self._words[row["trial_id"]] = row_words(row)
+        if row[OBJECTIVE] is not None:
+            self._latest[row["trial_id"]] = row[OBJECTIVE]
+
     @property
     def _done(self) -> int:
         return self._counts.total()
 
     def _remaining_s(self) -> float | None:
         """From the pace so far; None before the first trial has ended."""
-        if not self._done:
+        done = self._done - self._ended_before
+        if not done:
             return None
         elapsed = time.monotonic() - self._started
         begun: float = sum(
             row.get("epoch", 0) / self._epochs[trial_id] for trial_id, row in self._running.items()
         )
-        share = (self._done + begun) / self._planned
+        share = (done + begun) / (self._planned - self._ended_before)
         return elapsed / share * (1 - share)
 
     def _render(self) -> RenderableType:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from ffl_ray import cli
 
@@ -14,9 +14,9 @@ if TYPE_CHECKING:
     from ffl_ray.homes.job import Job
     from ffl_ray.results.study import StudyTables
     from ffl_ray.search.planner import Plan
+    from ffl_ray.worker import Report
 
-Row = dict[str, Any]
-OnReport = Callable[[Row, list[Row]], None]
+OnReport = Callable[["Report"], None]
 Run = Callable[["Job", OnReport], None]
 
 DESCRIPTION = """Train the branches, the ensemble and the fused classifier of one config.
@@ -80,9 +80,11 @@ def _train(args: argparse.Namespace) -> int:
 def _attempt(run: Run, job: Job, tables: StudyTables, view: TrainView) -> None:
     """Run the job, and have the tables say how it ended."""
 
-    def on_report(row: Row, members: list[Row]) -> None:
-        tables.epoch(TRIAL_ID, row, members)
-        view.epoch_finished(row)
+    def on_report(report: Report) -> None:
+        new = report.row["epoch"] > tables.trials[TRIAL_ID]["epochs_done"]
+        tables.epoch(TRIAL_ID, *report)
+        if new:
+            view.epoch_finished(report.row)
 
     try:
         with cli.everything_else_to(cli.log_file(tables.storage)):

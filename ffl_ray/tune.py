@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import hashlib
 import sys
 import time
 from collections import Counter
@@ -24,11 +25,24 @@ if TYPE_CHECKING:
     from ffl_ray.search.planner import Plan
     from ffl_ray.search.space import SearchSpace, Settled
 
+MAY_CHANGE = frozenset(
+    f"search.{name}"
+    for name in (
+        "num_samples",
+        "max_concurrent_trials",
+        "cpus_per_trial",
+        "gpus_per_trial",
+        "time_budget_s",
+    )
+)
 DESCRIPTION = """Search for the best way to fuse and distil branches on your data.
 
 SPACE is a Python file with BASE and search_space(trial), or the name of a bundled space
 (digits, cifar10, cifar100, cifar100_short). The default, digits, needs no download.
-A search space is Python code and runs as such: open only those that you trust."""
+A search space is Python code and runs as such: open only those that you trust.
+
+The same command with the same --name goes on: ended trials stay, interrupted ones continue after
+their last epoch, and a larger --num-samples adds trials."""
 
 
 def parser() -> argparse.ArgumentParser:
@@ -102,37 +116,44 @@ def _run(order: Order) -> int:
     from ffl_ray.console import StudyView, make_console
     from ffl_ray.homes.job import Job
     from ffl_ray.results.study import StudyTables
+    from ffl_ray.search.history import past_trials
     from ffl_ray.search.recorder import Recorder
     from ffl_ray.search.scheduler import RecordingASHA
-    from ffl_ray.search.searcher import StudySearcher, new_optuna_study
+    from ffl_ray.search.searcher import StudySearcher
 
     base, search, plan, facts = *order.settled, order.plan, order.facts
-    tables = StudyTables.open(order.storage, order.name, _description(order))
+    tables = StudyTables.open(order.storage, order.name, _description(order), may_change=MAY_CHANGE)
+    past = past_trials(tables.trials.rows, tables.epoch_rows())
+    ended = sum(not trial.goes_on for trial in past)
+    console = make_console()
+    if ended >= search.num_samples:
+        console.print(f"{order.name}: all {ended} trials ended before; --num-samples adds more")
+        return _finish(order, tables, console, 0.0)
     searcher = StudySearcher(
         order.space,
         base,
-        new_optuna_study(search),
+        search,
         metric=OBJECTIVE,
+        past=past,
         make_job=lambda trial_id, config: Job.planned(
             trial_id, config, order.storage.location, plan
         )._asdict(),
     )
-    scheduler = RecordingASHA(search, metric=OBJECTIVE, epochs=base.optim.epochs)
-    console = make_console()
+    scheduler = RecordingASHA(search, metric=OBJECTIVE, epochs=base.optim.epochs, past=past)
     title = (
         f"{order.name}: {search.num_samples} trials, {plan.max_concurrent_trials} at once, on "
         f"{base.data.name} ({facts.num_train:,} to train, {facts.num_val:,} to validate)"
     )
-    view = StudyView(console, title, search.num_samples)
-    recorder = Recorder(tables, scheduler, searcher.parameters, view, plan.columns())
+    view = StudyView(console, title, search.num_samples, [*tables.trials.rows])
+    recorder = Recorder(tables, scheduler, searcher.parameters, view, plan.columns(), past)
     started = time.monotonic()
     with cli.everything_else_to(cli.log_file(order.storage)), view:
-        _make_tuner(order, searcher, scheduler, recorder).fit()
+        _make_tuner(order, search.num_samples - ended, searcher, scheduler, recorder).fit()
     return _finish(order, tables, console, time.monotonic() - started)
 
 
 def _make_tuner(
-    order: Order, searcher: Searcher, scheduler: TrialScheduler, recorder: Callback
+    order: Order, count: int, searcher: Searcher, scheduler: TrialScheduler, recorder: Callback
 ) -> Tuner:
     from ray import tune
     from ray.tune.progress_reporter import TrialProgressCallback
@@ -160,7 +181,7 @@ def _make_tuner(
         tune_config=tune.TuneConfig(
             search_alg=searcher,
             scheduler=scheduler,
-            num_samples=search.num_samples,
+            num_samples=count,
             max_concurrent_trials=plan.max_concurrent_trials,
             time_budget_s=search.time_budget_s,
             # A driver that waits for its workers can't be reset for the next trial.
@@ -184,10 +205,12 @@ def _description(order: Order) -> dict[str, Any]:
 
     config, search = order.settled
     settings = flatten(config) | {f"search.{n}": v for n, v in flatten(search).items()}
+    text = Path(order.space.path).read_text()
+    settings["search_space"] = hashlib.sha256(text.encode()).hexdigest()[:16]
     return describe_study(
         "search",
         settings,
-        space=Path(order.space.path).read_text(),
+        space=text,
         plan=order.plan._asdict(),
         data=order.facts._asdict(),
     )
@@ -212,6 +235,8 @@ def _finish(order: Order, tables: StudyTables, console: Console, elapsed_s: floa
             f"all messages: column error of the trials table; {order.storage.location}/log.txt\n"
         )
     console.print(where_text(order.storage.location))
+    if counts["interrupted"]:
+        console.print(f"\nto go on: the same command with --name {order.name}")
     budget = order.settled.search.time_budget_s
     in_time = budget is None or elapsed_s < budget
     if counts["interrupted"] and in_time:

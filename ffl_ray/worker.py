@@ -5,6 +5,7 @@ The same function trains in a plain process, inside a Tune actor and in a Ray Tr
 
 from __future__ import annotations
 
+import json
 import resource
 import time
 from collections.abc import Iterator
@@ -33,6 +34,31 @@ Row = dict[str, Any]
 EVAL_BATCH = 500
 
 
+class Report(NamedTuple):
+    """A finished epoch.
+
+    Attributes:
+        row: of the epochs table.
+        members: rows of the members table, after this epoch.
+        best: the same after the best epoch so far.
+    """
+
+    row: Row
+    members: list[Row]
+    best: list[Row]
+
+    def dump(self) -> str:
+        """The report as JSON."""
+        return json.dumps(self._asdict(), default=datetime.isoformat)
+
+    @classmethod
+    def load(cls, text: str) -> Report:
+        """The report that was dumped."""
+        report = cls(**json.loads(text))
+        report.row["time"] = datetime.fromisoformat(report.row["time"])
+        return report
+
+
 class Session(Protocol):
     """A worker's place in the world, and its way to storage and to whoever watches.
 
@@ -56,8 +82,8 @@ class Session(Protocol):
         """Store a file atomically: a reader sees the old one or the new one."""
         ...
 
-    def report(self, epoch: Row, members: list[Row]) -> None:
-        """Hand over a finished epoch. Every rank calls it, equally often; rank 0's rows count."""
+    def report(self, report: Report) -> None:
+        """Hand over a finished epoch. Every rank calls it, equally often; rank 0's counts."""
         ...
 
 
@@ -81,7 +107,8 @@ def run_worker(config: Config, session: Session) -> None:
 
     Each finished epoch is stored (`latest.pt`, and `best.pt` when the fused classifier's
     validation accuracy is the highest so far) and then reported. A run that is resumed equals,
-    bit for bit on a CPU, the run that was never stopped.
+    bit for bit on a CPU, the run that was never stopped; it reports its latest stored epoch
+    again, since nobody knows whether the first report arrived.
 
     Raises:
         TrainingDivergedError: a loss is no finite number any more.
@@ -91,14 +118,16 @@ def run_worker(config: Config, session: Session) -> None:
     with _threads(session.num_threads):
         training = prepare(config, session)
         progress = _resume(training, session)
+        if progress.report:
+            session.report(Report.load(progress.report))
         while progress.epochs_done < config.optim.epochs:
-            progress, row, metrics = _run_epoch(training, progress)
+            progress = _run_epoch(training, progress)
             if session.rank == 0:
                 state = dump_checkpoint(training.network, training.optimizer, progress)
                 if progress.best_epoch == progress.epochs_done:
                     session.write("best.pt", state)
                 session.write("latest.pt", state)
-            session.report(row, _member_rows(training, metrics, progress.epochs_done))
+            session.report(Report.load(progress.report))
 
 
 def prepare(config: Config, session: Session) -> Training:
@@ -190,9 +219,7 @@ def learning_rate(config: Config, epoch: int) -> float:
     return optim.lr
 
 
-def _run_epoch(
-    training: Training, progress: Progress
-) -> tuple[Progress, Row, dict[str, MemberMetrics]]:
+def _run_epoch(training: Training, progress: Progress) -> Progress:
     config, epoch = training.config, progress.epochs_done
     lr, weight = learning_rate(config, epoch), ramp_up(epoch, config.distill.ramp_up_epochs)
     for group in training.optimizer.param_groups:
@@ -216,6 +243,7 @@ def _run_epoch(
     average_running_statistics(training.network, training.shard.world_size)
     metrics = _validate(training)
     epoch_s = time.perf_counter() - started
+    before = Report.load(progress.report) if progress.report else None
     progress = _advance(progress, metrics["fused"].accuracy, epoch_s, training)
     row = {
         "epoch": progress.epochs_done,
@@ -231,7 +259,13 @@ def _run_epoch(
         "accelerator_s": progress.accelerator_s,
         "peak_memory_bytes": _peak_memory_bytes(training.train.device),
     }
-    return progress, row, metrics
+    members = _member_rows(training, metrics, progress.epochs_done)
+    if before is None or progress.best_epoch == progress.epochs_done:
+        best = members
+    else:
+        best = before.best
+    report = Report(row, members, best)
+    return progress._replace(report=report.dump())
 
 
 def _validate(training: Training) -> dict[str, MemberMetrics]:

@@ -11,6 +11,7 @@ from typing import Any
 import torch
 
 from ffl_ray.config import Config, with_overrides
+from ffl_ray.worker import Report
 
 Row = dict[str, Any]
 ROOT = Path(__file__).parent.parent
@@ -30,6 +31,7 @@ class MemorySession:
         self.files = {} if files is None else files
         self.rows: list[Row] = []
         self.members: list[list[Row]] = []
+        self.best: list[list[Row]] = []
         self.stop_after = stop_after
 
     def read(self, name: str) -> bytes | None:
@@ -38,10 +40,11 @@ class MemorySession:
     def write(self, name: str, data: bytes) -> None:
         self.files[name] = data
 
-    def report(self, epoch: Row, members: list[Row]) -> None:
-        self.rows.append(epoch)
-        self.members.append(members)
-        if epoch["epoch"] == self.stop_after:
+    def report(self, report: Report) -> None:
+        self.rows.append(report.row)
+        self.members.append(report.members)
+        self.best.append(report.best)
+        if report.row["epoch"] == self.stop_after:
             raise KeyboardInterrupt
 
 

@@ -68,9 +68,12 @@ def test_a_search_fills_the_tables_prunes_the_weak_and_says_where_the_results_ar
     assert "suggest_mix" in description["space"]
 
 
-def test_killed_in_the_middle_every_finished_epoch_is_in_the_tables(tmp_path: Path) -> None:
+def test_killed_in_the_middle_every_finished_epoch_is_kept_and_the_search_goes_on(
+    tmp_path: Path,
+) -> None:
+    options = [*QUICK, "--num-samples", "5", "--storage-path", str(tmp_path)]
     process = subprocess.Popen(
-        command("tune", *QUICK, "--set", "optim.epochs=30", "--storage-path", str(tmp_path)),
+        command("tune", *options),
         stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, cwd=ROOT,
     )  # fmt: skip
     deadline = time.monotonic() + 120
@@ -91,6 +94,26 @@ def test_killed_in_the_middle_every_finished_epoch_is_in_the_tables(tmp_path: Pa
         assert trial_id in set(trials.trial_id)
         stored = tmp_path / "study" / "checkpoints" / str(trial_id) / "latest.pt"
         assert stored.exists()
+    before = {(row.trial_id, row.epoch): row["loss.total"] for _, row in epochs.iterrows()}
+
+    again = run("tune", *options)
+
+    assert again.returncode == 0, again.stderr
+    trials, epochs, members = ffl_ray.results.load("study", str(tmp_path))
+    assert list(trials.trial_id) == [f"{number:05d}" for number in range(5)]
+    assert set(trials.status) <= RECORDED
+    after = {(row.trial_id, row.epoch): row["loss.total"] for _, row in epochs.iterrows()}
+    assert len(after) == len(epochs) == int(trials.epochs_done.sum())
+    assert before.items() <= after.items()
+    assert set(members.trial_id) == set(trials.trial_id)
+
+    nothing_left = run("tune", *options)
+    changed = run("tune", *options, "--set", "optim.lr=0.05")
+
+    assert nothing_left.returncode == 0
+    assert "all 5 trials ended before" in nothing_left.stdout
+    assert changed.returncode == 2
+    assert "optim.lr was 0.1 and is 0.05" in changed.stderr
 
 
 def test_ctrl_c_ends_cleanly_with_the_tables_complete(tmp_path: Path) -> None:

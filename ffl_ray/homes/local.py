@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
 import torch
 
 from ffl_ray.results.storage import Storage
-
-Row = dict[str, Any]
+from ffl_ray.worker import Report
 
 
 class LocalSession:
@@ -18,7 +16,7 @@ class LocalSession:
     Args:
         files: folder of its checkpoints.
         num_threads: threads that torch may use.
-        on_report: called with each finished epoch and its members.
+        on_report: called with each finished epoch.
     """
 
     rank = 0
@@ -29,7 +27,7 @@ class LocalSession:
         self,
         files: Storage,
         num_threads: int,
-        on_report: Callable[[Row, list[Row]], None],
+        on_report: Callable[[Report], None],
     ) -> None:
         self.num_threads = num_threads
         self._files = files
@@ -42,5 +40,5 @@ class LocalSession:
     def write(self, name: str, data: bytes) -> None:
         self._files.write(name, data)
 
-    def report(self, epoch: Row, members: list[Row]) -> None:
-        self._on_report(epoch, members)
+    def report(self, report: Report) -> None:
+        self._on_report(report)

@@ -16,9 +16,7 @@ from ray.util.queue import Queue
 from ffl_ray.homes.job import Job
 from ffl_ray.homes.tune_trial import report_metrics
 from ffl_ray.search.recorder import PLACEMENT_GROUP, first_cause
-from ffl_ray.worker import run_worker
-
-Row = dict[str, Any]
+from ffl_ray.worker import Report, run_worker
 
 
 class TrainSession:
@@ -40,10 +38,10 @@ class TrainSession:
     def write(self, name: str, data: bytes) -> None:
         self._files.write(name, data)
 
-    def report(self, epoch: Row, members: list[Row]) -> None:
+    def report(self, report: Report) -> None:
         if self._queue is not None and self.rank == 0:
-            self._queue.put((epoch, members))
-        ray.train.report(report_metrics(epoch, members) | {PLACEMENT_GROUP: _group_id()})
+            self._queue.put(report)
+        ray.train.report(report_metrics(report) | {PLACEMENT_GROUP: _group_id()})
 
 
 def _group_id() -> str | None:
@@ -94,7 +92,7 @@ def make_trainer(
     )
 
 
-def train_and_report(job: Job, on_report: Callable[[Row, list[Row]], None]) -> None:
+def train_and_report(job: Job, on_report: Callable[[Report], None]) -> None:
     """Train a job on its workers, handing every finished epoch to this process as it comes.
 
     Raises:
@@ -105,7 +103,7 @@ def train_and_report(job: Job, on_report: Callable[[Row, list[Row]], None]) -> N
 
     def drain() -> None:
         while (report := queue.get()) is not None:
-            on_report(*report)
+            on_report(report)
 
     reader = threading.Thread(target=drain, daemon=True)
     reader.start()

@@ -15,7 +15,7 @@ from ffl_ray.homes.job import Job
 if TYPE_CHECKING:
     import torch
 
-Row = dict[str, Any]
+    from ffl_ray.worker import Report
 
 
 class ActorSession:
@@ -36,18 +36,14 @@ class ActorSession:
     def write(self, name: str, data: bytes) -> None:
         self._files.write(name, data)
 
-    def report(self, epoch: Row, members: list[Row]) -> None:
-        tune.report(report_metrics(epoch, members))
+    def report(self, report: Report) -> None:
+        tune.report(report_metrics(report))
 
 
-def report_metrics(epoch: Row, members: list[Row]) -> dict[str, Any]:
+def report_metrics(report: Report) -> dict[str, Any]:
     """An epoch as Tune's metrics: what the scheduler needs, and the rows of the tables."""
-    return {
-        "epoch": epoch["epoch"],
-        OBJECTIVE: epoch[OBJECTIVE],
-        "row": epoch,
-        "members": members,
-    }
+    row = report.row
+    return {"epoch": row["epoch"], OBJECTIVE: row[OBJECTIVE], "report": report._asdict()}
 
 
 def train_in_actor(config: dict[str, Any]) -> None:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import posixpath
+import weakref
 from pathlib import Path
 
 from pyarrow import fs
@@ -94,6 +96,26 @@ class Storage:
         except OSError:
             part.unlink(missing_ok=True)
             raise
+
+    def lock(self, owner: object) -> None:
+        """Hold the folder for this process as long as the owner lives; a kill frees it too.
+
+        Where the folder is not on a file tree there is no lock.
+
+        Raises:
+            StudyError: another process holds it.
+        """
+        if not self.is_local:
+            return
+        held = os.open(Path(self._root) / ".lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC)
+        weakref.finalize(owner, os.close, held)
+        try:
+            fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            raise StudyError(
+                f"{self.location} is in use by another process: wait for it, or choose another "
+                f"--name"
+            ) from error
 
     def _path(self, name: str) -> str:
         return posixpath.join(self._root, name) if name else self._root

@@ -28,6 +28,7 @@ LATEST_COLUMNS = (
     "accelerator_s",
     "peak_memory_bytes",
 )
+RESTARTED = ("attempt", "num_workers", "cpus_per_trial", "gpus_per_trial")
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 
 
@@ -65,7 +66,7 @@ def describe_study(kind: str, settings: Mapping[str, Any], **more: Any) -> dict[
 
 
 class StudyTables:
-    """The tables of one study, written row by row by this one process.
+    """The tables of one study, written row by row by this one process, which holds its lock.
 
     Args:
         storage: the study's folder; what is already in its tables stays.
@@ -75,11 +76,11 @@ class StudyTables:
     def __init__(self, storage: Storage, name: str) -> None:
         self.storage = storage
         self.name = name
+        storage.lock(self)
         self.trials = KeyedTable(storage, "trials", "trial_id")
         self._epochs = AppendedTable(storage, "epochs")
         self._members = AppendedTable(storage, "members")
-        self._latest: dict[str, list[Row]] = {}
-        self._best: dict[str, list[Row]] = {}
+        self._members_of: dict[str, list[Row]] = {}
 
     @classmethod
     def open(
@@ -117,7 +118,8 @@ class StudyTables:
         """A trial begins, or begins again after a failure."""
         now = datetime.now(UTC)
         if trial_id in self.trials:
-            self.trials.update(trial_id, status="running", ended=None, **columns)
+            resources = {n: columns[n] for n in RESTARTED if n in columns}
+            self.trials.update(trial_id, status="running", ended=None, **resources)
             return
         self.trials.update(
             trial_id,
@@ -130,17 +132,26 @@ class StudyTables:
             **columns,
         )
 
-    def epoch(self, trial_id: str, row: Row, members: list[Row]) -> None:
-        """A finished epoch; one that is already stored (an attempt repeated it) is passed over."""
+    def epoch(self, trial_id: str, row: Row, members: list[Row], best: list[Row]) -> None:
+        """A finished epoch; the row of one that is already stored is passed over.
+
+        Args:
+            row: of the epochs table.
+            members: of the members table, after this epoch.
+            best: the same, after the best epoch so far.
+        """
         trial = self.trials[trial_id]
+        ids = {"study": self.name, "trial_id": trial_id}
+        self._members_of[trial_id] = [
+            ids | {"checkpoint": which} | member
+            for which, members_then in (("latest", members), ("best", best))
+            for member in members_then
+        ]
         if row["epoch"] <= trial["epochs_done"]:
             return
-        ids = {"study": self.name, "trial_id": trial_id}
         self._epochs.append([ids | {"attempt": trial["attempt"]} | row])
         changes = {name: row[name] for name in LATEST_COLUMNS}
-        self._latest[trial_id] = [ids | member for member in members]
         if row["best_epoch"] == row["epoch"]:
-            self._best[trial_id] = self._latest[trial_id]
             changes["best.val.fused.accuracy"] = row["val.fused.accuracy"]
         self.trials.update(
             trial_id,
@@ -157,12 +168,8 @@ class StudyTables:
             error: class name and message of what ended it.
         """
         kind, message = error or (None, None)
-        rows = {
-            "latest": self._latest.pop(trial_id, []),
-            "best": self._best.pop(trial_id, []),
-        }
+        members = self._members_of.pop(trial_id, [])
         if status != "interrupted":
-            members = [row | {"checkpoint": which} for which in rows for row in rows[which]]
             self._members.append(members)
         self.trials.update(
             trial_id,
@@ -175,6 +182,10 @@ class StudyTables:
     def members(self, trial_id: str) -> list[Row]:
         """The member rows of an ended trial."""
         return [row for row in self._members.rows() if row["trial_id"] == trial_id]
+
+    def epoch_rows(self) -> list[Row]:
+        """All rows of the epochs table."""
+        return self._epochs.rows()
 
     def errored(self, trial_id: str, error: tuple[str, str]) -> None:
         """A trial failed and will be tried again: its latest error is kept meanwhile."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -15,6 +15,7 @@ from ray.util.placement_group import PlacementGroup, remove_placement_group
 
 from ffl_ray.config import Config, with_overrides
 from ffl_ray.results.study import StudyTables
+from ffl_ray.search.history import PastTrial
 from ffl_ray.search.scheduler import RecordingASHA
 
 PLACEMENT_GROUP = "placement_group"
@@ -46,6 +47,7 @@ class Recorder(Callback):
         parameters: Optuna's parameters and distributions of a trial number, as JSON.
         view: is told what is written.
         columns: resources of every trial, as columns of the trials table.
+        past: trials of an earlier run.
     """
 
     def __init__(
@@ -55,12 +57,14 @@ class Recorder(Callback):
         parameters: Callable[[int], tuple[str, str]],
         view: View,
         columns: dict[str, Any],
+        past: Sequence[PastTrial] = (),
     ) -> None:
         self._tables = tables
         self._scheduler = scheduler
         self._parameters = parameters
         self._view = view
         self._columns = columns
+        self._attempts = {trial.trial_id: trial.attempt for trial in past}
         self._open: set[str] = set()
         self._groups: dict[str, str] = {}
 
@@ -77,7 +81,7 @@ class Recorder(Callback):
         self._tables.start(
             trial_id,
             config,
-            attempt=trial.run_metadata.num_failures + 1,
+            attempt=self._attempts.get(trial_id, 0) + trial.run_metadata.num_failures + 1,
             params=params,
             distributions=distributions,
             **self._columns,
@@ -93,13 +97,13 @@ class Recorder(Callback):
         result: dict[str, Any],
         **info: Any,
     ) -> None:
-        if "row" not in result:
+        if "report" not in result:
             return
         trial_id = trial.config["trial_id"]
         if result.get(PLACEMENT_GROUP):
             self._groups[trial_id] = result[PLACEMENT_GROUP]
-        self._tables.epoch(trial_id, result["row"], result["members"])
-        self._view.epoch_finished(trial_id, result["row"])
+        self._tables.epoch(trial_id, **result["report"])
+        self._view.epoch_finished(trial_id, result["report"]["row"])
 
     def on_trial_complete(
         self, iteration: int, trials: list[Trial], trial: Trial, **info: Any

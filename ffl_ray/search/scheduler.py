@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from types import SimpleNamespace
 from typing import Any
 
 from ray.tune.experiment import Trial
 from ray.tune.schedulers import AsyncHyperBandScheduler, TrialScheduler
 
 from ffl_ray.config import SearchConfig
+from ffl_ray.search.history import PastTrial
 
 
 class RecordingASHA(AsyncHyperBandScheduler):
@@ -20,9 +23,12 @@ class RecordingASHA(AsyncHyperBandScheduler):
     Args:
         metric: what to maximise.
         epochs: planned length of every trial.
+        past: trials of an earlier run; their epochs count at the rungs.
     """
 
-    def __init__(self, search: SearchConfig, *, metric: str, epochs: int) -> None:
+    def __init__(
+        self, search: SearchConfig, *, metric: str, epochs: int, past: Sequence[PastTrial] = ()
+    ) -> None:
         grace = min(search.grace_epochs or max(1, epochs // 9), epochs)
         super().__init__(
             time_attr="epoch",
@@ -34,6 +40,25 @@ class RecordingASHA(AsyncHyperBandScheduler):
         )
         self.stopped: set[str] = set()
         self._epochs = epochs
+        self._interrupted = {trial.trial_id: trial for trial in past if trial.goes_on}
+        for trial in past:
+            if not trial.goes_on:
+                self._replay(SimpleNamespace(trial_id=f"past {trial.trial_id}"), trial.values)
+
+    def on_trial_add(self, tune_controller: Any, trial: Trial) -> None:
+        """A trial begins; of one that goes on, all epochs but the latest have been judged.
+
+        The worker reports the latest one again: whether it was judged is not known.
+        """
+        super().on_trial_add(tune_controller, trial)
+        past = self._interrupted.pop(trial.config["trial_id"], None)
+        if past is not None and past.values:
+            latest = max(past.values)
+            self._replay(trial, {e: v for e, v in past.values.items() if e < latest})
+
+    def _replay(self, trial: Any, values: dict[int, float]) -> None:
+        for epoch, value in sorted(values.items()):
+            self._brackets[0].on_result(trial, epoch, value)
 
     def on_trial_result(self, tune_controller: Any, trial: Trial, result: dict[str, Any]) -> str:
         decision: str = super().on_trial_result(tune_controller, trial, result)

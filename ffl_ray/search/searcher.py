@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import optuna
@@ -13,18 +13,33 @@ from optuna.trial import TrialState
 from ray.tune.search import Searcher
 
 from ffl_ray.config import Config, SearchConfig
+from ffl_ray.search.history import PastTrial
 from ffl_ray.search.space import SearchSpace, trial_config
 
-PLANNED_EPOCHS = "epochs_planned"
 
-
-def new_optuna_study(search: SearchConfig) -> optuna.Study:
-    """An in-memory study with a seeded TPE sampler, to be maximised."""
+def new_optuna_study(past: Iterable[PastTrial] = ()) -> optuna.Study:
+    """An in-memory study to be maximised, made again from the trials that the tables hold."""
     optuna.logging.set_verbosity(optuna.logging.WARNING)
-    sampler = optuna.samplers.TPESampler(
-        seed=search.seed, n_startup_trials=search.startup_trials, constant_liar=True
+    study = optuna.create_study(direction="maximize")
+    for trial in past:
+        while len(study.get_trials(deepcopy=False)) < int(trial.trial_id):
+            # Proposed, but killed before it was started: nothing is known of it.
+            study.add_trial(optuna.trial.create_trial(state=TrialState.FAIL))
+        study.add_trial(trial.frozen())
+    return study
+
+
+def new_sampler(search: SearchConfig, number: int) -> optuna.samplers.TPESampler:
+    """TPE for one proposal, with a random stream of its own.
+
+    What is proposed depends on the seed, the trial's number and what is known of the others, not
+    on how often the study was stopped and continued.
+    """
+    return optuna.samplers.TPESampler(
+        seed=search.seed * 100_003 + number,
+        n_startup_trials=search.startup_trials,
+        constant_liar=True,
     )
-    return optuna.create_study(direction="maximize", sampler=sampler)
 
 
 class StudySearcher(Searcher):
@@ -37,7 +52,8 @@ class StudySearcher(Searcher):
 
     Args:
         space: proposes settings, on top of `base`.
-        study: the live study; the caller keeps it and may read it at any time.
+        search: seed and settings of the sampler.
+        past: trials of an earlier run; the interrupted ones go on before new ones start.
         metric: name of the objective in a trial's results.
         make_job: from a trial's id and config to what Tune's function is given.
     """
@@ -46,26 +62,37 @@ class StudySearcher(Searcher):
         self,
         space: SearchSpace,
         base: Config,
-        study: optuna.Study,
+        search: SearchConfig,
         *,
         metric: str,
         make_job: Callable[[str, Config], dict[str, Any]],
+        past: Sequence[PastTrial] = (),
     ) -> None:
         super().__init__(metric=metric, mode="max")
-        self.study = study
+        self.study = new_optuna_study(past)
+        self._search = search
+        self._waiting = [trial for trial in past if trial.goes_on]
         self._space = space
         self._base = base
         self._make_job = make_job
         self._asked: dict[str, optuna.Trial] = {}
+        self._planned: dict[str, int] = {}
         self._reported: dict[str, int] = {}
 
     def suggest(self, trial_id: str) -> dict[str, Any]:
         """The next trial's job; the id in it is its number in the study."""
-        trial = self.study.ask()
-        config = trial_config(self._space, self._base, trial)
-        trial.set_user_attr(PLANNED_EPOCHS, config.optim.epochs)
+        if self._waiting:
+            past = self._waiting.pop(0)
+            trial, config = optuna.Trial(self.study, int(past.trial_id)), past.config
+        else:
+            self.study.sampler = new_sampler(self._search, len(self.study.trials))
+            trial = self.study.ask()
+            config = trial_config(self._space, self._base, trial)
         self._asked[trial_id] = trial
-        self._reported[trial_id] = 0
+        self._planned[trial_id] = config.optim.epochs
+        self._reported[trial_id] = max(
+            self.study.trials[trial.number].intermediate_values, default=0
+        )
         return self._make_job(f"{trial.number:05d}", config)
 
     def on_trial_result(self, trial_id: str, result: dict[str, Any]) -> None:
@@ -86,11 +113,10 @@ class StudySearcher(Searcher):
         result = result or {}
         self.on_trial_result(trial_id, result)
         trial = self._asked.pop(trial_id)
-        planned = trial.user_attrs[PLANNED_EPOCHS]
         value = result.get(self.metric)
         if error or value is None or not math.isfinite(value):
             self.study.tell(trial, state=TrialState.FAIL)
-        elif result["epoch"] < planned:
+        elif result["epoch"] < self._planned[trial_id]:
             self.study.tell(trial, state=TrialState.PRUNED)
         else:
             self.study.tell(trial, values=value)

@@ -101,7 +101,7 @@ def write_for_ever(folder: str) -> None:
     while True:
         epoch += 1
         row = EPOCH | {"epoch": epoch, "best_epoch": epoch}
-        study.epoch("00000", row, members(epoch))
+        study.epoch("00000", row, members(epoch), members(epoch))
 
 
 def test_tables_are_whole_while_they_are_written_and_after_a_kill(tmp_path: Path) -> None:
@@ -132,7 +132,8 @@ def test_an_ended_trial_has_member_rows_of_its_latest_and_best_epoch(tmp_path: P
     study = new_study(tmp_path)
     study.start("00000", Config(), attempt=1)
     for epoch, best in ((1, 1), (2, 2), (3, 2)):
-        study.epoch("00000", EPOCH | {"epoch": epoch, "best_epoch": best}, members(epoch))
+        row = EPOCH | {"epoch": epoch, "best_epoch": best}
+        study.epoch("00000", row, members(epoch), members(best))
     study.end("00000", "completed")
 
     found = ffl_ray.results.load(str(tmp_path)).members
@@ -143,10 +144,11 @@ def test_an_ended_trial_has_member_rows_of_its_latest_and_best_epoch(tmp_path: P
 def test_an_epoch_that_an_attempt_repeats_is_stored_once(tmp_path: Path) -> None:
     study = new_study(tmp_path)
     study.start("00000", Config(), attempt=1)
-    study.epoch("00000", EPOCH | {"epoch": 1, "best_epoch": 1}, members(1))
+    study.epoch("00000", EPOCH | {"epoch": 1, "best_epoch": 1}, members(1), members(1))
     study.start("00000", Config(), attempt=2)
     for epoch in (1, 2):
-        study.epoch("00000", EPOCH | {"epoch": epoch, "best_epoch": 1}, members(epoch))
+        row = EPOCH | {"epoch": epoch, "best_epoch": 1}
+        study.epoch("00000", row, members(epoch), members(1))
 
     found = ffl_ray.results.load(str(tmp_path)).epochs
 
@@ -189,6 +191,15 @@ def test_a_study_goes_on_with_its_settings_and_no_others(tmp_path: Path) -> None
         StudyTables.open(Storage(str(tmp_path)), "study", describe_study("test", {"a": 2}))
     with pytest.raises(StudyError, match="holds a study of kind test"):
         StudyTables.open(Storage(str(tmp_path)), "study", describe_study("other", {"a": 1}))
+
+
+def test_a_study_has_one_writer(tmp_path: Path) -> None:
+    held = new_study(tmp_path)
+
+    with pytest.raises(StudyError, match="is in use by another process"):
+        new_study(tmp_path)
+    del held
+    new_study(tmp_path)
 
 
 def test_a_missing_study_is_an_error_that_names_both_places(tmp_path: Path) -> None:

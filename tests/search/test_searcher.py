@@ -1,6 +1,7 @@
 """The searcher tells Optuna the truth, and ASHA remembers whom it stopped."""
 
 import json
+from collections.abc import Sequence, Set
 from typing import Any, cast
 
 import optuna
@@ -9,22 +10,26 @@ from optuna.trial import TrialState
 from ray.tune.schedulers import TrialScheduler
 
 from ffl_ray.config import OBJECTIVE, Config, SearchConfig, with_overrides
+from ffl_ray.results.schema import config_columns
+from ffl_ray.search.history import PastTrial, past_trials
+from ffl_ray.search.mix import settings_from_params
 from ffl_ray.search.scheduler import RecordingASHA
-from ffl_ray.search.searcher import StudySearcher, new_optuna_study
+from ffl_ray.search.searcher import StudySearcher
 from ffl_ray.search.space import load_space, settle
 
 EPOCHS = 4
 
 
-def new_searcher(seed: int = 0) -> StudySearcher:
+def new_searcher(seed: int = 0, past: Sequence[PastTrial] = ()) -> StudySearcher:
     space = load_space("digits")
     config = with_overrides(settle(space, {}, {}).config, {"optim.epochs": EPOCHS})
     return StudySearcher(
         space,
         config,
-        new_optuna_study(SearchConfig(seed=seed, startup_trials=3)),
+        SearchConfig(seed=seed, startup_trials=3),
         metric=OBJECTIVE,
         make_job=lambda trial_id, config: {"trial_id": trial_id, "config": config},
+        past=past,
     )
 
 
@@ -100,6 +105,57 @@ def test_a_job_carries_the_trials_number_and_a_checked_config() -> None:
     assert set(json.loads(distributions)) == set(searcher.study.trials[1].params)
 
 
+def history(searcher: StudySearcher, interrupted: Set[int] = frozenset()) -> list[PastTrial]:
+    """What the tables would hold of a searcher's trials."""
+    states = {TrialState.COMPLETE: "completed", TrialState.PRUNED: "pruned"}
+    rows, epochs = [], []
+    for trial in searcher.study.trials:
+        trial_id = f"{trial.number:05d}"
+        params, distributions = searcher.parameters(trial.number)
+        config = with_overrides(searcher._base, settings_from_params(trial.params))
+        status = "running" if trial.number in interrupted else states[trial.state]
+        ids = {"trial_id": trial_id, "status": status, "attempt": 1}
+        rows.append(
+            ids | config_columns(config) | {"params": params, "distributions": distributions}
+        )
+        for epoch, value in trial.intermediate_values.items():
+            epochs.append({"trial_id": trial_id, "epoch": epoch, OBJECTIVE: value})
+    return past_trials(rows, epochs)
+
+
+def test_a_study_made_again_from_its_tables_proposes_what_it_would_have() -> None:
+    whole, first = new_searcher(), new_searcher()
+    for index in range(10):
+        run_trial(whole, str(index), [0.1 * (index % 4)] * (2 if index == 3 else EPOCHS))
+    for index in range(6):
+        run_trial(first, str(index), [0.1 * (index % 4)] * (2 if index == 3 else EPOCHS))
+
+    second = new_searcher(past=history(first))
+    for index in range(6, 10):
+        run_trial(second, str(index), [0.1 * (index % 4)] * EPOCHS)
+
+    assert [t.params for t in second.study.trials] == [t.params for t in whole.study.trials]
+    assert [t.state for t in second.study.trials] == [t.state for t in whole.study.trials]
+    assert second.study.trials[3].intermediate_values == pytest.approx({1: 0.3, 2: 0.3})
+
+
+def test_interrupted_trials_go_on_before_new_ones_start() -> None:
+    first = new_searcher()
+    for index in range(4):
+        run_trial(first, str(index), [0.5] * EPOCHS)
+    past = history(first, interrupted={1, 3})
+    second = new_searcher(past=past)
+
+    jobs = [second.suggest(name) for name in "abc"]
+    second.on_trial_result("a", result(EPOCHS, 0.5))
+    second.on_trial_complete("a", result(EPOCHS, 0.6))
+
+    assert [job["trial_id"] for job in jobs] == ["00001", "00003", "00004"]
+    assert jobs[0]["config"] == past[1].config
+    assert second.study.trials[1].state == TrialState.COMPLETE
+    assert second.study.trials[1].params == first.study.trials[1].params
+
+
 def test_tpe_learns_from_what_it_is_told() -> None:
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     searcher = new_searcher()
@@ -118,7 +174,7 @@ class FakeTrial:
 
     def __init__(self, name: str) -> None:
         self.trial_id = name
-        self.stopped = False
+        self.config = {"trial_id": name}
 
     def __hash__(self) -> int:
         return hash(self.trial_id)
@@ -142,3 +198,14 @@ def test_asha_stops_the_weak_remembers_them_and_lets_the_last_epoch_end() -> Non
     assert decisions == [TrialScheduler.CONTINUE] * 4
     assert weak_decision == TrialScheduler.STOP
     assert scheduler.stopped == {"weak"}
+
+
+def test_asha_of_a_study_that_goes_on_judges_by_the_earlier_trials() -> None:
+    search = SearchConfig(grace_epochs=1, reduction_factor=2)
+    first = new_searcher()
+    run_trial(first, "a", [0.9] * EPOCHS)
+    scheduler = RecordingASHA(search, metric=OBJECTIVE, epochs=EPOCHS, past=history(first))
+    weak = cast(Any, FakeTrial("00001"))
+    scheduler.on_trial_add(cast(Any, None), weak)
+
+    assert feed(scheduler, weak, 1, 0.1) == TrialScheduler.STOP
