@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from ffl_ray.results.storage import Storage
     from ffl_ray.search.planner import Plan
 
+FAILED = 1
 WRONG = 2
 INTERRUPTED = 130
 
@@ -67,6 +68,9 @@ def guarded(args: argparse.Namespace, command: Callable[[], int]) -> int:
     except FFLRayError as error:
         sys.stderr.write(f"error: {error}\n")
         return WRONG
+    except OSError as error:
+        sys.stderr.write(f"error: {error}\n")
+        return FAILED
     except KeyboardInterrupt:
         sys.stderr.write("interrupted\n")
         return INTERRUPTED

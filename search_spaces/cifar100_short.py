@@ -1,4 +1,4 @@
-"""The four dimensions on a fifth of CIFAR-100, few epochs: a first look on a CPU in an hour."""
+"""The four dimensions on a fifth of CIFAR-100, three epochs: a first look on two CPU cores."""
 
 import optuna
 
@@ -7,12 +7,11 @@ from ffl_ray.search import suggest_mix
 BASE = {
     "data.name": "cifar100",
     "data.fraction": 0.2,
-    "optim.epochs": 6,
+    "optim.epochs": 3,
     "optim.lr_schedule": "cosine",
-    "distill.ramp_up_epochs": 3,
-    "search.num_samples": 10,
+    "distill.ramp_up_epochs": 2,
+    "search.num_samples": 8,
     "search.grace_epochs": 3,
-    "search.reduction_factor": 2,
 }
 
 
