@@ -8,14 +8,16 @@ import logging
 import os
 import sys
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import ffl_ray
-from ffl_ray.errors import DataError, FFLRayError
+from ffl_ray.errors import DataError, FFLRayError, SettingError
 
 if TYPE_CHECKING:
     from ffl_ray.config import Config, SearchConfig
+    from ffl_ray.homes.data_check import DataFacts
     from ffl_ray.results.storage import Storage
     from ffl_ray.search.planner import Plan
 
@@ -54,6 +56,10 @@ def add_common_options(parser: argparse.ArgumentParser) -> None:
         "--storage-path", metavar="DIR", help="where studies are kept (default ~/ray_results)"
     )
     common.add_argument("--num-workers", type=int, metavar="N", help="processes of one training")
+    common.add_argument(
+        "--cpus-per-trial", type=int, metavar="N", help="CPUs, and so threads, of all its workers"
+    )
+    common.add_argument("--gpus-per-trial", type=float, metavar="N", help="over all its workers")
     common.add_argument("--address", help="of a Ray cluster; by default Ray starts on this machine")
     common.add_argument("--version", action="version", version=ffl_ray.__version__)
 
@@ -103,18 +109,59 @@ def study_storage(path: str | None, name: str) -> Storage:
     return Storage(path or DEFAULT_STORAGE).child(name)
 
 
-def start_on_ray(address: str | None, search: SearchConfig) -> Plan:
-    """Start Ray here or join a cluster, and plan trials on what it has.
+def start(address: str | None, config: Config, search: SearchConfig) -> tuple[Plan, DataFacts]:
+    """Start Ray here and open the data meanwhile; or join a cluster, and open it there.
 
     Raises:
         PlanError: one trial does not fit, or no cluster answers.
+        DataError: the data can't be used.
     """
+    from ffl_ray.homes.data_check import check_data, data_facts
+
+    if address is not None:
+        plan = _start_ray(address, config, search)
+        facts = check_data(config)
+    else:
+        with ThreadPoolExecutor(max_workers=1) as pool:
+            opening = pool.submit(data_facts, config)
+            plan = _start_ray(None, config, search)
+            facts = opening.result()
+    check_shares(config, plan.num_workers, facts)
+    return plan, facts
+
+
+def _start_ray(address: str | None, config: Config, search: SearchConfig) -> Plan:
     from ffl_ray.homes.ray_setup import cluster_machines, prepare_environment, start_ray
     from ffl_ray.search.planner import make_plan
 
     prepare_environment(local=address is None)
     start_ray(address)
-    return make_plan(search, cluster_machines(), elastic=address is not None)
+    return make_plan(
+        search,
+        cluster_machines(),
+        device=config.compute.device,
+        elastic=address is not None,
+    )
+
+
+def check_shares(config: Config, num_workers: int, facts: DataFacts) -> None:
+    """Check that every worker gets images in every step.
+
+    Raises:
+        SettingError: a batch, or a part of the data, is too small for the workers.
+    """
+    least = 2 * num_workers
+    for what, count in (
+        ("optim.batch_size", config.optim.batch_size),
+        ("data.fraction: the images to train on", facts.num_train),
+        ("data.val_fraction: the images to validate on", 2 * facts.num_val),
+    ):
+        if count < least:
+            shown = count // 2 if "val" in what else count
+            needed = num_workers if "val" in what else least
+            raise SettingError(
+                f"{what} must be at least {needed} for {num_workers} workers, not {shown}"
+            )
 
 
 def log_file(storage: Storage) -> Path:

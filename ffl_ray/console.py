@@ -93,7 +93,7 @@ class StudyView:
         if self._console.is_terminal:
             self._live.start()
         else:
-            self._console.print(self._title)
+            self._console.out(self._title)
         return self
 
     def __exit__(
@@ -122,7 +122,7 @@ class StudyView:
         value = row.get(OBJECTIVE)
         accuracy = "no epoch" if value is None else f"fused {value:.4f}"
         error = f"  {row['error_type']}: {row['error']}" if status == "failed" else ""
-        self._console.print(
+        self._console.out(
             f"{self._done}/{self._planned} {trial_id} {status} after {row['epochs_done']} of "
             f"{row['epochs_planned']} epochs  {accuracy}  {self._words[trial_id]}{error}"
         )
@@ -169,7 +169,9 @@ class StudyView:
         if self._latest:
             trial_id = max(self._latest, key=lambda name: self._latest[name])
             value = self._latest[trial_id]
-            words = f"[b]{value:.4f}[/b] fused, validation  {trial_id}  {self._words[trial_id]}"
+            words = Text.assemble(
+                (f"{value:.4f}", "bold"), f" fused, validation  {trial_id}  {self._words[trial_id]}"
+            )
             summary.add_row("[dim]best", words)
         summary.add_row("[dim]time", f"{elapsed}{ahead}")
         return Group(Text(self._title, style="bold"), summary, self._running_table())
@@ -184,7 +186,7 @@ class StudyView:
                 f"{row.get('epoch', 0)}/{epochs}",
                 ProgressBar(total=epochs, completed=row.get("epoch", 0), width=12),
                 "" if value is None else f"{value:.4f}",
-                self._words[trial_id],
+                Text(self._words[trial_id]),
             )
         return table
 
@@ -234,7 +236,7 @@ def best_table(rows: list[Row], count: int = 5) -> RenderableType:
             f"{row[OBJECTIVE]:.4f}",
             f"{row['val.ensemble.accuracy']:.4f}",
             f"{row['val.best_branch.accuracy']:.4f}",
-            row["model.mix"],
+            Text(row["model.mix"]),
             row["fusion.design"],
             f"{row['distill.temperature']:.2f}",
         )
@@ -252,7 +254,7 @@ def members_table(rows: list[Row]) -> RenderableType:
         if row["checkpoint"] == "latest":
             table.add_row(
                 row["member"],
-                row["backbone"] or "",
+                Text(row["backbone"] or ""),
                 *(f"{row[name]:.4f}" for name in ("accuracy", "top5", "nll", "ece")),
                 f"{row['parameters']:,}",
                 f"{row['macs']:,}",
@@ -260,10 +262,10 @@ def members_table(rows: list[Row]) -> RenderableType:
     return table
 
 
-def where_text(location: str) -> str:
+def where_text(location: str, trials: str) -> str:
     """Where the results are, and the two lines of pandas that open them."""
     return (
         f"results  {location}\n"
         f"         import pandas as pd\n"
-        f'         trials = pd.read_parquet("{location}/trials")'
+        f'         trials = pd.read_parquet("{trials}")'
     )

@@ -35,7 +35,7 @@ def metric_sums(
     ranked = logits.topk(min(5, classes), dim=2).indices == expanded.unsqueeze(2)
     right = ranked[:, :, 0].double()
     confidence = log_probs.amax(dim=2).exp()
-    bins = (confidence * NUM_BINS).long().clamp(max=NUM_BINS - 1)
+    bins = (confidence * NUM_BINS).long().clamp(0, NUM_BINS - 1)
     binned = torch.zeros(3, members, NUM_BINS, dtype=torch.float64, device=logits.device)
     for row, values in enumerate((torch.ones_like(confidence), confidence, right)):
         binned[row].scatter_add_(1, bins, values)

@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING
 from ffl_ray import cli
 
 if TYPE_CHECKING:
+    from ffl_ray.config import Config, SearchConfig
     from ffl_ray.console import TrainView
+    from ffl_ray.homes.data_check import DataFacts
     from ffl_ray.homes.job import Job
     from ffl_ray.results.study import StudyTables
     from ffl_ray.search.planner import Plan
@@ -25,6 +27,7 @@ One worker trains in this process; --num-workers N trains on Ray Train with
 DistributedDataParallel, on this machine or on the cluster at --address. The same command with
 the same --name goes on from the last finished epoch."""
 TRIAL_ID = "00000"
+RESOURCES = ("cpus_per_trial", "gpus_per_trial")
 
 
 def parser() -> argparse.ArgumentParser:
@@ -49,31 +52,37 @@ def _train(args: argparse.Namespace) -> int:
 
     config = with_overrides(Config(), cli.overrides_of(args))
     check_model(config)
-    given = {} if args.num_workers is None else {"num_workers": args.num_workers}
-    search = with_overrides(SearchConfig(), given)
+    given = {name: getattr(args, name) for name in ("num_workers", *RESOURCES)}
+    search = with_overrides(
+        SearchConfig(num_samples=1), {n: v for n, v in given.items() if v is not None}
+    )
     if args.address is None:
         config = with_overrides(config, cli.absolute_data_dir(config))
     name = check_name(args.name or default_name("train"))
     storage = cli.study_storage(args.storage_path, name)
     on_ray = search.num_workers > 1 or args.address is not None
-    plan = cli.start_on_ray(args.address, search) if on_ray else _plan_here()
+    with make_console().status("opening the data"):
+        if on_ray:
+            plan, facts = cli.start(args.address, config, search)
+        else:
+            plan, facts = _plan_here(config, search)
     settings = flatten(config) | {"search.num_workers": search.num_workers}
-    tables = StudyTables.open(storage, name, describe_study("train", settings))
+    description = describe_study("train", settings, data=facts._asdict())
+    tables = StudyTables.open(storage, name, description)
     console = make_console()
-    console.print(
+    console.out(
         f"{name}: {trial_words(config)} on {config.data.name}, {config.optim.epochs} epochs, "
         f"{search.num_workers} worker{'s' * (search.num_workers > 1)}"
     )
     view = TrainView(console, config.optim.epochs)
     job = Job.planned(TRIAL_ID, config, storage.location, plan)
     if TRIAL_ID not in tables.trials or tables.trials[TRIAL_ID]["status"] != "completed":
-        attempt = tables.trials[TRIAL_ID]["attempt"] if TRIAL_ID in tables.trials else 0
-        tables.start(TRIAL_ID, config, attempt=attempt + 1, **plan.columns())
+        tables.start(TRIAL_ID, config, **plan.columns())
         _attempt(_run_on_ray if on_ray else _run_here, job, tables, view)
     console.print()
     console.print(members_table(tables.members(TRIAL_ID)))
     console.print()
-    console.print(where_text(storage.location))
+    console.out(where_text(storage.location, storage.child("trials").location))
     return 0
 
 
@@ -98,23 +107,29 @@ def _attempt(run: Run, job: Job, tables: StudyTables, view: TrainView) -> None:
     tables.end(TRIAL_ID, "completed")
 
 
-def _plan_here() -> Plan:
-    from ffl_ray.search.planner import Plan
+def _plan_here(config: Config, search: SearchConfig) -> tuple[Plan, DataFacts]:
+    """One worker in this process, with its GPU if it has one, and the data opened."""
+    import torch
 
-    return Plan(
-        max_concurrent_trials=1,
-        num_workers=1,
-        cpus_per_worker=cli.available_cpus(),
-        gpus_per_worker=0,
-    )
+    from ffl_ray.homes.data_check import data_facts
+    from ffl_ray.search.planner import Machines, make_plan
+
+    machines = Machines(cli.available_cpus(), torch.cuda.device_count())
+    plan = make_plan(search, machines, device=config.compute.device)
+    facts = data_facts(config)
+    cli.check_shares(config, 1, facts)
+    return plan, facts
 
 
 def _run_here(job: Job, on_report: OnReport) -> None:
     """One worker, in this process."""
+    import torch
+
     from ffl_ray.homes.local import LocalSession
     from ffl_ray.worker import run_worker
 
-    run_worker(job.config, LocalSession(job.files, job.cpus_per_worker, on_report))
+    device = torch.device("cuda", 0) if job.gpus_per_worker else torch.device("cpu")
+    run_worker(job.config, LocalSession(job.files, job.cpus_per_worker, on_report, device))
 
 
 def _run_on_ray(job: Job, on_report: OnReport) -> None:

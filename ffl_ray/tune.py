@@ -7,7 +7,6 @@ import hashlib
 import sys
 import time
 from collections import Counter
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -54,8 +53,6 @@ def parser() -> argparse.ArgumentParser:
     search.add_argument("--num-samples", type=int, metavar="N", help="trials in all")
     search.add_argument("--max-concurrent-trials", type=int, metavar="N", help="trials at once")
     search.add_argument("--time-budget-s", type=float, metavar="S", help="stop after S seconds")
-    search.add_argument("--cpus-per-trial", type=int, metavar="N", help="over all its workers")
-    search.add_argument("--gpus-per-trial", type=float, metavar="N", help="over all its workers")
     return made
 
 
@@ -94,21 +91,8 @@ def _search(args: argparse.Namespace) -> int:
     name = check_name(args.name or default_name(space.name))
     storage = cli.study_storage(args.storage_path, name)
     with make_console().status("starting Ray and opening the data"):
-        plan, facts = _start(args.address, settled)
+        plan, facts = cli.start(args.address, settled.config, settled.search)
     return _run(Order(name, storage, space, settled, plan, facts))
-
-
-def _start(address: str | None, settled: Settled) -> tuple[Plan, DataFacts]:
-    """Start Ray, and open the data meanwhile; on a cluster, open it where the workers are."""
-    from ffl_ray.homes.data_check import check_data, data_facts
-
-    if address is not None:
-        plan = cli.start_on_ray(address, settled.search)
-        return plan, check_data(settled.config)
-    with ThreadPoolExecutor(max_workers=1) as pool:
-        facts = pool.submit(data_facts, settled.config)
-        plan = cli.start_on_ray(None, settled.search)
-        return plan, facts.result()
 
 
 def _run(order: Order) -> int:
@@ -127,7 +111,7 @@ def _run(order: Order) -> int:
     ended = sum(not trial.goes_on for trial in past)
     console = make_console()
     if ended >= search.num_samples:
-        console.print(f"{order.name}: all {ended} trials ended before; --num-samples adds more")
+        console.out(f"{order.name}: all {ended} trials ended before; --num-samples adds more")
         return _finish(order, tables, console, 0.0)
     searcher = StudySearcher(
         order.space,
@@ -145,7 +129,7 @@ def _run(order: Order) -> int:
         f"{base.data.name} ({facts.num_train:,} to train, {facts.num_val:,} to validate)"
     )
     view = StudyView(console, title, search.num_samples, [*tables.trials.rows])
-    recorder = Recorder(tables, scheduler, searcher.parameters, view, plan.columns(), past)
+    recorder = Recorder(tables, scheduler, searcher.parameters, view, plan.columns())
     started = time.monotonic()
     with cli.everything_else_to(cli.log_file(order.storage)), view:
         _make_tuner(order, search.num_samples - ended, searcher, scheduler, recorder).fit()
@@ -194,7 +178,7 @@ def _make_tuner(
             storage_path=order.storage.location,
             verbose=0,
             callbacks=[recorder, Mute()],
-            failure_config=tune.FailureConfig(max_failures=1),
+            failure_config=tune.FailureConfig(max_failures=2),
         ),
     )
 
@@ -223,20 +207,20 @@ def _finish(order: Order, tables: StudyTables, console: Console, elapsed_s: floa
     rows = tables.trials.rows
     counts = Counter(row["status"] for row in rows)
     states = ", ".join(f"{count} {status}" for status, count in sorted(counts.items()))
-    console.print(f"\n{len(rows)} trials in {duration(elapsed_s)}: {states}\n")
+    console.out(f"\n{len(rows)} trials in {duration(elapsed_s)}: {states}\n")
     if any(row["epochs_done"] for row in rows):
         console.print(best_table(rows))
         console.print()
     failed = [row for row in rows if row["status"] == "failed"]
     if failed:
         row = failed[0]
-        console.print(f"{row['trial_id']} failed: {row['error_type']}: {row['error']}")
-        console.print(
-            f"all messages: column error of the trials table; {order.storage.location}/log.txt\n"
+        console.out(f"{row['trial_id']} failed: {row['error_type']}: {row['error']}")
+        console.out(
+            f"all messages: column error of the trials table; {cli.log_file(order.storage)}\n"
         )
-    console.print(where_text(order.storage.location))
+    console.out(where_text(order.storage.location, order.storage.child("trials").location))
     if counts["interrupted"]:
-        console.print(f"\nto go on: the same command with --name {order.name}")
+        console.out(f"\nto go on: the same command with --name {order.name}")
     budget = order.settled.search.time_budget_s
     in_time = budget is None or elapsed_s < budget
     if counts["interrupted"] and in_time:

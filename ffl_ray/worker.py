@@ -6,7 +6,9 @@ The same function trains in a plain process, inside a Tune actor and in a Ray Tr
 from __future__ import annotations
 
 import json
+import math
 import resource
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,6 +16,7 @@ from datetime import UTC, datetime
 from typing import Any, NamedTuple, Protocol
 
 import torch
+import torch.distributed as dist
 from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 
@@ -133,6 +136,9 @@ def run_worker(config: Config, session: Session) -> None:
 def prepare(config: Config, session: Session) -> Training:
     """Data on the device, a freshly initialised network, its optimiser and its DDP wrapper."""
     device = choose_device(config, session)
+    if device.type == "cuda":
+        torch.cuda.empty_cache()
+        torch.cuda.reset_peak_memory_stats(device)
     if config.optim.batch_size < 2 * session.world_size:
         raise SettingError(
             f"optim.batch_size must give each of the {session.world_size} workers at least 2 "
@@ -238,10 +244,12 @@ def _run_epoch(training: Training, progress: Progress) -> Progress:
         precision=training.precision,
         world_size=training.shard.world_size,
     )
-    _check_finite(trained.losses, epoch, config)
+    _check_finite("training loss", trained.losses["total"], epoch, config)
     train_s = time.perf_counter() - started
     average_running_statistics(training.network, training.shard.world_size)
     metrics = _validate(training)
+    for name, metric in metrics.items():
+        _check_finite(f"validation NLL of {name}", metric.nll, epoch, config)
     epoch_s = time.perf_counter() - started
     before = Report.load(progress.report) if progress.report else None
     progress = _advance(progress, metrics["fused"].accuracy, epoch_s, training)
@@ -278,10 +286,10 @@ def _validate(training: Training) -> dict[str, MemberMetrics]:
     return dict(zip(member_names(training.network.num_branches), finish(sums), strict=True))
 
 
-def _check_finite(losses: dict[str, float], epoch: int, config: Config) -> None:
-    if not abs(losses["total"]) < float("inf"):
+def _check_finite(what: str, value: float, epoch: int, config: Config) -> None:
+    if not math.isfinite(value):
         raise TrainingDivergedError(
-            f"the training loss became {losses['total']} in epoch {epoch + 1}; "
+            f"the {what} became {value} in epoch {epoch + 1}; "
             f"a smaller optim.lr than {config.optim.lr} may help"
         )
 
@@ -303,7 +311,7 @@ def settings_text(config: Config) -> str:
 
 
 def _resume(training: Training, session: Session) -> Progress:
-    data = session.read("latest.pt")
+    data = _from_rank_0(session.read("latest.pt") if session.rank == 0 else None, training)
     if data is None:
         return Progress()
     progress = load_checkpoint(data, training.network, training.optimizer)
@@ -315,6 +323,15 @@ def _resume(training: Training, session: Session) -> Progress:
             f"a training goes on only with the settings it began with; these differ: {changed}"
         )
     return progress
+
+
+def _from_rank_0(data: bytes | None, training: Training) -> bytes | None:
+    """What rank 0 read, on every worker: a shared folder may show each an age of its own."""
+    if training.shard.world_size == 1:
+        return data
+    box = [data]
+    dist.broadcast_object_list(box, src=0, device=training.train.device)
+    return box[0]
 
 
 def _loss_columns(losses: dict[str, float]) -> Row:
@@ -369,7 +386,8 @@ def _distributed(network: FusionNetwork, session: Session, device: torch.device)
 def _peak_memory_bytes(device: torch.device) -> int:
     if device.type == "cuda":
         return torch.cuda.max_memory_allocated(device)
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    unit = 1 if sys.platform == "darwin" else 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
 
 
 @contextmanager

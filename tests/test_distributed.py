@@ -76,15 +76,8 @@ def shared_training(rank: int, count: int) -> tuple[Tensor, dict[str, float]]:
     return network.weight.detach(), trained.losses
 
 
-def test_uneven_shares_give_the_gradient_of_the_whole_batch(tmp_path: Path) -> None:
-    weight, losses = shared_training(0, 1)
-
-    for other, other_losses in in_processes(shared_training, 2, tmp_path):
-        torch.testing.assert_close(other, weight, atol=1e-6, rtol=1e-6)
-        assert other_losses == pytest.approx(losses, abs=1e-6)
-
-
 def different_statistics(rank: int, count: int) -> list[float]:
+    """Running means that differ between the processes, averaged."""
     network = nn.BatchNorm2d(2)
     assert network.running_mean is not None
     network.running_mean.fill_(float(rank))
@@ -92,26 +85,48 @@ def different_statistics(rank: int, count: int) -> list[float]:
     return [float(value) for value in network.running_mean]
 
 
-def test_batch_norm_statistics_are_averaged_over_workers(tmp_path: Path) -> None:
-    assert in_processes(different_statistics, 2, tmp_path) == [[0.5, 0.5], [0.5, 0.5]]
+def without_batch_norm(
+    rank: int, count: int
+) -> tuple[tuple[Tensor, dict[str, float]], list[float]]:
+    return shared_training(rank, count), different_statistics(rank, count)
 
 
-def digits_training(rank: int, count: int) -> tuple[list[float], list[float]]:
-    session = MemorySession()
+def test_uneven_shares_give_the_whole_batchs_gradient_and_statistics_are_averaged(
+    tmp_path: Path,
+) -> None:
+    weight, losses = shared_training(0, 1)
+
+    results = in_processes(without_batch_norm, 2, tmp_path)
+
+    for (other, other_losses), statistics in results:
+        torch.testing.assert_close(other, weight, atol=1e-6, rtol=1e-6)
+        assert other_losses == pytest.approx(losses, abs=1e-6)
+        assert statistics == [0.5, 0.5]
+
+
+def digits_training(rank: int, count: int) -> tuple[list[float], list[float], int]:
+    """Six epochs; when shared, stopped after the fourth and resumed from rank 0's files alone."""
+    config = small_config(data__fraction=1.0, optim__epochs=6, optim__lr_schedule="cosine")
+    session = MemorySession(stop_after=4 if count > 1 else None)
     session.rank, session.world_size, session.num_threads = rank, count, 1
-    run_worker(
-        small_config(data__fraction=1.0, optim__epochs=6, optim__lr_schedule="cosine"), session
-    )
+    try:
+        run_worker(config, session)
+    except KeyboardInterrupt:
+        if rank:
+            session.files.clear()
+        session.stop_after = None
+        run_worker(config, session)
     members = [member["accuracy"] for member in session.members[-1]]
-    return members, [row["loss.total"] for row in session.rows]
+    return members, [row["loss.total"] for row in session.rows], len(session.rows)
 
 
 def test_two_workers_reach_the_accuracy_of_one_with_the_same_global_batch(tmp_path: Path) -> None:
-    alone, losses = digits_training(0, 1)
+    alone, losses, _ = digits_training(0, 1)
 
     first, second = in_processes(digits_training, 2, tmp_path)
 
     assert first == second
-    members, shared_losses = first
+    members, shared_losses, reports = first
+    assert reports == 7  # six epochs, one of them reported again after the stop
     assert members == pytest.approx(alone, abs=0.05)
     assert shared_losses[0] == pytest.approx(losses[0], rel=0.1)

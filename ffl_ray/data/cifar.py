@@ -11,6 +11,7 @@ from __future__ import annotations
 import hashlib
 import io
 import pickle
+import tarfile
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -95,7 +96,7 @@ def _open(settings: DataConfig, layout: Layout, files: dict[str, str]) -> Opened
             f"{settings.name}, not none (--data-dir FOLDER)"
         )
     folder = Path(settings.dir).expanduser() / layout.folder
-    if settings.download and not all((folder / name).is_file() for name in files):
+    if settings.download and not all((folder / name).is_file() for name in [*files, *layout.meta]):
         _download(settings, folder.parent)
     parts = [_content(folder / name, md5) for name, md5 in files.items()]
     names = [_content(folder / name, md5) for name, md5 in layout.meta.items()]
@@ -115,7 +116,7 @@ def _download(settings: DataConfig, root: Path) -> None:
     kind = {"cifar10": datasets.CIFAR10, "cifar100": datasets.CIFAR100}[settings.name]
     try:
         kind(str(root), download=True)
-    except (OSError, RuntimeError) as error:
+    except (OSError, RuntimeError, EOFError, tarfile.TarError) as error:
         raise DataError(f"data.dir {root}: {settings.name} can't be downloaded: {error}") from error
 
 

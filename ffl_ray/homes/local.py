@@ -1,4 +1,4 @@
-"""A worker in this very process: no Ray, one process."""
+"""A worker that has its process to itself: a plain one, or a Tune actor."""
 
 from __future__ import annotations
 
@@ -11,25 +11,27 @@ from ffl_ray.worker import Report
 
 
 class LocalSession:
-    """The session of a training that has this process to itself.
+    """The session of a training of one worker.
 
     Args:
         files: folder of its checkpoints.
         num_threads: threads that torch may use.
         on_report: called with each finished epoch.
+        device: the one to train on; none: a GPU if this process sees one.
     """
 
     rank = 0
     world_size = 1
-    device: torch.device | None = None
 
     def __init__(
         self,
         files: Storage,
         num_threads: int,
         on_report: Callable[[Report], None],
+        device: torch.device | None = None,
     ) -> None:
         self.num_threads = num_threads
+        self.device = device
         self._files = files
         self._on_report = on_report
         files.make_folder()

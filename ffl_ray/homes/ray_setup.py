@@ -65,8 +65,10 @@ def cluster_machines() -> Machines:
     """What the nodes of the joined cluster have in all."""
     import ray
 
-    resources = ray.cluster_resources()  # type: ignore[no-untyped-call]
-    return Machines(int(resources.get("CPU", 0)), resources.get("GPU", 0.0))
+    nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]  # type: ignore[no-untyped-call]
+    cpus = [int(node.get("CPU", 0)) for node in nodes]
+    gpus = [node.get("GPU", 0.0) for node in nodes]
+    return Machines(sum(cpus), sum(gpus), max(cpus), max(gpus))
 
 
 def hush() -> None:

@@ -15,6 +15,7 @@ from ray.util.queue import Queue
 
 from ffl_ray.homes.job import Job
 from ffl_ray.homes.tune_trial import report_metrics
+from ffl_ray.results.storage import Storage
 from ffl_ray.search.recorder import PLACEMENT_GROUP, first_cause
 from ffl_ray.worker import Report, run_worker
 
@@ -58,7 +59,6 @@ def train_loop(config: dict[str, Any]) -> None:
 
 def make_trainer(
     job: Job,
-    ray_folder: str,
     *,
     callbacks: list[Any] | None = None,
     queue: Queue | None = None,
@@ -67,7 +67,6 @@ def make_trainer(
     """A TorchTrainer for a job: gloo on CPUs, NCCL on GPUs.
 
     Args:
-        ray_folder: where Ray Train keeps its own state.
         queue: takes every finished epoch's rows, when no Tune callback forwards them.
         max_failures: how often the workers are started again; they go on from `latest.pt`.
     """
@@ -85,7 +84,7 @@ def make_trainer(
         ),
         run_config=RunConfig(
             name=job.trial_id,
-            storage_path=ray_folder,
+            storage_path=Storage(job.study).child("ray").location,
             callbacks=callbacks,
             failure_config=FailureConfig(max_failures=max_failures),
         ),
@@ -100,15 +99,20 @@ def train_and_report(job: Job, on_report: Callable[[Report], None]) -> None:
         Exception: whatever else ended the training, with the worker's own message.
     """
     queue = Queue(actor_options={"num_cpus": 0})
+    lost: list[Exception] = []
 
     def drain() -> None:
         while (report := queue.get()) is not None:
-            on_report(report)
+            try:
+                if not lost:
+                    on_report(report)
+            except Exception as error:
+                lost.append(error)
 
     reader = threading.Thread(target=drain, daemon=True)
     reader.start()
     try:
-        make_trainer(job, f"{job.study}/ray", queue=queue, max_failures=1).fit()
+        make_trainer(job, queue=queue, max_failures=2).fit()
     except WorkerGroupError as error:
         raise first_cause(error) from None
     except SystemExit:
@@ -116,4 +120,6 @@ def train_and_report(job: Job, on_report: Callable[[Report], None]) -> None:
         raise KeyboardInterrupt from None
     finally:
         queue.put(None)
-        reader.join(timeout=60)
+        reader.join()
+    if lost:
+        raise lost[0]

@@ -10,34 +10,12 @@ from typing import TYPE_CHECKING, Any
 from ray import tune
 
 from ffl_ray.config import OBJECTIVE
+from ffl_ray.errors import FFLRayError
 from ffl_ray.homes.job import Job
+from ffl_ray.search.recorder import FAILURE, first_cause
 
 if TYPE_CHECKING:
-    import torch
-
     from ffl_ray.worker import Report
-
-
-class ActorSession:
-    """The session of a one-worker trial, in its Tune actor."""
-
-    rank = 0
-    world_size = 1
-
-    def __init__(self, job: Job, device: torch.device) -> None:
-        self.num_threads = job.cpus_per_worker
-        self.device: torch.device | None = device
-        self._files = job.files
-        self._files.make_folder()
-
-    def read(self, name: str) -> bytes | None:
-        return self._files.read(name)
-
-    def write(self, name: str, data: bytes) -> None:
-        self._files.write(name, data)
-
-    def report(self, report: Report) -> None:
-        tune.report(report_metrics(report))
 
 
 def report_metrics(report: Report) -> dict[str, Any]:
@@ -50,19 +28,39 @@ def train_in_actor(config: dict[str, Any]) -> None:
     """Tune's function for a trial of one worker; the actor is reused for the next trial."""
     import torch
 
+    from ffl_ray.homes.local import LocalSession
     from ffl_ray.worker import run_worker
 
     job = Job(**config)
     device = torch.device("cuda", 0) if job.gpus_per_worker else torch.device("cpu")
-    run_worker(job.config, ActorSession(job, device))
+    try:
+        run_worker(job.config, LocalSession(job.files, job.cpus_per_worker, _report, device))
+    except FFLRayError as error:
+        _report_failure(error)
 
 
 def train_on_workers(config: dict[str, Any]) -> None:
     """Tune's function for a trial of several workers; it only waits, and so needs no CPU."""
+    from ray.train import WorkerGroupError
     from ray.tune.integration.ray_train import TuneReportCallback
 
     from ffl_ray.homes.train_workers import make_trainer
 
     job = Job(**config)
     forward = TuneReportCallback()  # type: ignore[no-untyped-call]
-    make_trainer(job, f"{job.study}/ray", callbacks=[forward]).fit()
+    try:
+        make_trainer(job, callbacks=[forward]).fit()
+    except WorkerGroupError as error:
+        cause = first_cause(error)
+        if not isinstance(cause, FFLRayError):
+            raise
+        _report_failure(cause)
+
+
+def _report(report: Report) -> None:
+    tune.report(report_metrics(report))
+
+
+def _report_failure(error: FFLRayError) -> None:
+    """End the trial as failed for good: what ffl_ray raises itself, a retry would meet again."""
+    tune.report({FAILURE: (type(error).__name__, str(error))})

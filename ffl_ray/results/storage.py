@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import fcntl
 import os
 import posixpath
@@ -46,7 +47,11 @@ class Storage:
 
     def child(self, name: str) -> Storage:
         """A folder inside this one."""
-        return Storage(posixpath.join(self.location, name))
+        made = copy.copy(self)
+        made._root = posixpath.join(self._root, name)
+        address, question, query = self.uri.partition("?")
+        made.uri = f"{posixpath.join(address, name)}{question}{query}"
+        return made
 
     def exists(self, name: str = "") -> bool:
         """Whether a file or folder of this name is there."""
@@ -111,11 +116,13 @@ class Storage:
         weakref.finalize(owner, os.close, held)
         try:
             fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
+        except BlockingIOError as error:
             raise StudyError(
                 f"{self.location} is in use by another process: wait for it, or choose another "
                 f"--name"
             ) from error
+        except OSError:
+            return  # a file system without locks
 
     def _path(self, name: str) -> str:
         return posixpath.join(self._root, name) if name else self._root

@@ -28,7 +28,6 @@ LATEST_COLUMNS = (
     "accelerator_s",
     "peak_memory_bytes",
 )
-RESTARTED = ("attempt", "num_workers", "cpus_per_trial", "gpus_per_trial")
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 
 
@@ -115,18 +114,16 @@ class StudyTables:
         return cls(storage, name)
 
     def start(self, trial_id: str, config: Config, **columns: Any) -> None:
-        """A trial begins, or begins again after a failure."""
-        now = datetime.now(UTC)
-        if trial_id in self.trials:
-            resources = {n: columns[n] for n in RESTARTED if n in columns}
-            self.trials.update(trial_id, status="running", ended=None, **resources)
-            return
+        """A trial begins, or begins another attempt."""
+        before = self.trials[trial_id] if trial_id in self.trials else {}
         self.trials.update(
             trial_id,
             study=self.name,
             status="running",
-            started=now,
-            epochs_done=0,
+            attempt=(before.get("attempt") or 0) + 1,
+            started=before.get("started") or datetime.now(UTC),
+            ended=None,
+            epochs_done=before.get("epochs_done") or 0,
             epochs_planned=config.optim.epochs,
             **config_columns(config),
             **columns,
@@ -147,9 +144,8 @@ class StudyTables:
             for which, members_then in (("latest", members), ("best", best))
             for member in members_then
         ]
-        if row["epoch"] <= trial["epochs_done"]:
-            return
-        self._epochs.append([ids | {"attempt": trial["attempt"]} | row])
+        if row["epoch"] > self._epochs.latest_epoch(trial_id):
+            self._epochs.append([ids | {"attempt": trial["attempt"]} | row])
         changes = {name: row[name] for name in LATEST_COLUMNS}
         if row["best_epoch"] == row["epoch"]:
             changes["best.val.fused.accuracy"] = row["val.fused.accuracy"]
@@ -169,8 +165,8 @@ class StudyTables:
         """
         kind, message = error or (None, None)
         members = self._members_of.pop(trial_id, [])
-        if status != "interrupted":
-            self._members.append(members)
+        if members:
+            self._members.replace(trial_id, members)
         self.trials.update(
             trial_id,
             status=status,
@@ -225,9 +221,10 @@ def _versions() -> dict[str, str]:
 def _git_commit() -> str | None:
     """Commit of the code that runs, when it runs from a git checkout."""
     folder = Path(__file__).parent
-    command = ["git", "-C", str(folder), "rev-parse", "HEAD"]
-    try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=5, check=True)
-    except (OSError, subprocess.SubprocessError):
-        return None
+    for words in (["ls-files", "--error-unmatch", Path(__file__).name], ["rev-parse", "HEAD"]):
+        command = ["git", "-C", str(folder), *words]
+        try:
+            done = subprocess.run(command, capture_output=True, text=True, timeout=5, check=True)
+        except (OSError, subprocess.SubprocessError):
+            return None
     return done.stdout.strip()

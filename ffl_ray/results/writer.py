@@ -10,6 +10,7 @@ from __future__ import annotations
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from ffl_ray.results.parts import Parts, Row
 from ffl_ray.results.storage import Storage
@@ -20,24 +21,55 @@ ROWS_PER_PART = 512
 
 
 class AppendedTable:
-    """Rows that never change, in parts of a bounded size; only the last part is in memory."""
+    """Rows of trials that never change, in parts of a bounded size; the last one is in memory."""
 
     def __init__(self, storage: Storage, table: str) -> None:
         self._parts = Parts(storage, table)
         self._parts.make_first()
         names = self._parts.names()
         self._part = len(names) - 1
-        self._tail = self._parts.read(names[-1])
+        self._latest: dict[str, int] = {}
+        self._parts_of: dict[str, set[int]] = {}
+        for part, name in enumerate(names):
+            self._tail = self._parts.read(name)
+            self._remember(part, self._tail)
+
+    def latest_epoch(self, trial_id: str) -> int:
+        """The highest epoch among a trial's rows; 0 when it has none."""
+        return self._latest.get(trial_id, 0)
+
+    def replace(self, trial_id: str, rows: list[Row]) -> None:
+        """Store a trial's rows in place of those it has."""
+        for part in sorted(self._parts_of.pop(trial_id, set())):
+            table = (
+                self._tail if part == self._part else self._parts.read(f"part-{part:05d}.parquet")
+            )
+            kept = table.filter(pc.not_equal(table["trial_id"], trial_id))
+            if part == self._part:
+                self._tail = kept
+            else:
+                self._parts.write(part, kept)
+        self.append(rows)
 
     def append(self, rows: list[Row]) -> None:
         """Store rows behind all others, at once."""
         tail = pa.concat_tables([self._tail, self._parts.arrow(rows)])
         while tail.num_rows > ROWS_PER_PART:
-            self._parts.write(self._part, tail.slice(0, ROWS_PER_PART))
+            full = tail.slice(0, ROWS_PER_PART)
+            self._parts.write(self._part, full)
+            self._remember(self._part, full)
             tail = tail.slice(ROWS_PER_PART)
             self._part += 1
         self._tail = tail.combine_chunks()
         self._parts.write(self._part, self._tail)
+        self._remember(self._part, self._tail.slice(max(0, self._tail.num_rows - len(rows))))
+
+    def _remember(self, part: int, table: pa.Table) -> None:
+        """Note which trials have rows in a part, and how far they are."""
+        ids, epochs = table["trial_id"].to_pylist(), table["epoch"].to_pylist()
+        for trial_id, epoch in zip(ids, epochs, strict=True):
+            self._parts_of.setdefault(trial_id, set()).add(part)
+            self._latest[trial_id] = max(self._latest.get(trial_id, 0), epoch or 0)
 
     def rows(self) -> list[Row]:
         """All rows, read back from storage."""

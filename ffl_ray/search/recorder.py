@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -14,10 +14,11 @@ from ray.tune.experiment import Trial
 from ray.util.placement_group import PlacementGroup, remove_placement_group
 
 from ffl_ray.config import Config, with_overrides
+from ffl_ray.errors import FFLRayError
 from ffl_ray.results.study import StudyTables
-from ffl_ray.search.history import PastTrial
 from ffl_ray.search.scheduler import RecordingASHA
 
+FAILURE = "failure"
 PLACEMENT_GROUP = "placement_group"
 NO_ERROR = ("Unknown", "Tune ended the trial without saying why; see the log")
 
@@ -47,7 +48,6 @@ class Recorder(Callback):
         parameters: Optuna's parameters and distributions of a trial number, as JSON.
         view: is told what is written.
         columns: resources of every trial, as columns of the trials table.
-        past: trials of an earlier run.
     """
 
     def __init__(
@@ -57,16 +57,16 @@ class Recorder(Callback):
         parameters: Callable[[int], tuple[str, str]],
         view: View,
         columns: dict[str, Any],
-        past: Sequence[PastTrial] = (),
     ) -> None:
         self._tables = tables
         self._scheduler = scheduler
         self._parameters = parameters
         self._view = view
         self._columns = columns
-        self._attempts = {trial.trial_id: trial.attempt for trial in past}
         self._open: set[str] = set()
+        self._ended: set[str] = set()
         self._groups: dict[str, str] = {}
+        self._failures: dict[str, tuple[str, str]] = {}
 
     def __getstate__(self) -> dict[str, Any]:
         """Tune pickles callbacks into its own state, which is never used here."""
@@ -75,13 +75,15 @@ class Recorder(Callback):
     def on_trial_start(
         self, iteration: int, trials: list[Trial], trial: Trial, **info: Any
     ) -> None:
+        self._begin(trial)
+
+    def _begin(self, trial: Trial) -> None:
         trial_id = trial.config["trial_id"]
         config = with_overrides(Config(), trial.config["settings"])
         params, distributions = self._parameters(int(trial_id))
         self._tables.start(
             trial_id,
             config,
-            attempt=self._attempts.get(trial_id, 0) + trial.run_metadata.num_failures + 1,
             params=params,
             distributions=distributions,
             **self._columns,
@@ -97,9 +99,11 @@ class Recorder(Callback):
         result: dict[str, Any],
         **info: Any,
     ) -> None:
+        trial_id = trial.config["trial_id"]
+        if FAILURE in result:
+            self._failures[trial_id] = result[FAILURE]
         if "report" not in result:
             return
-        trial_id = trial.config["trial_id"]
         if result.get(PLACEMENT_GROUP):
             self._groups[trial_id] = result[PLACEMENT_GROUP]
         self._tables.epoch(trial_id, **result["report"])
@@ -108,34 +112,45 @@ class Recorder(Callback):
     def on_trial_complete(
         self, iteration: int, trials: list[Trial], trial: Trial, **info: Any
     ) -> None:
+        failure = self._failures.pop(trial.config["trial_id"], None)
+        if failure is not None:
+            self._end(trial.config["trial_id"], "failed", failure)
+            return
         stopped = trial.trial_id in self._scheduler.stopped
         self._end(trial.config["trial_id"], "pruned" if stopped else "completed")
 
     def on_trial_recover(
         self, iteration: int, trials: list[Trial], trial: Trial, **info: Any
     ) -> None:
+        self._begin_unless_open(trial)
         self._tables.errored(trial.config["trial_id"], error_of(trial) or NO_ERROR)
 
     def on_trial_error(
         self, iteration: int, trials: list[Trial], trial: Trial, **info: Any
     ) -> None:
+        self._begin_unless_open(trial)
         self._end(trial.config["trial_id"], "failed", error_of(trial) or NO_ERROR)
+
+    def _begin_unless_open(self, trial: Trial) -> None:
+        """A trial whose actor could not even be started fails without having begun."""
+        if trial.config["trial_id"] not in self._open:
+            self._begin(trial)
 
     def on_experiment_end(self, trials: list[Trial], **info: Any) -> None:
         """Trials that no other hook ended: out of time, interrupted, or failed in passing."""
         for trial in trials:
-            trial_id = trial.config.get("trial_id")
-            if trial_id not in self._open:
-                continue
-            if trial.status == Trial.ERROR:
+            trial_id = trial.config["trial_id"]
+            if trial.status == Trial.ERROR and trial_id not in self._ended:
+                self._begin_unless_open(trial)
                 self._end(trial_id, "failed", error_of(trial) or NO_ERROR)
-            else:
+            elif trial_id in self._open:
                 self._end(trial_id, "interrupted")
 
     def _end(self, trial_id: str, status: str, error: tuple[str, str] | None = None) -> None:
         if trial_id not in self._open:
             return
         self._open.remove(trial_id)
+        self._ended.add(trial_id)
         self._free_workers(trial_id)
         self._tables.end(trial_id, status, error)
         self._view.trial_ended(trial_id, status, self._tables.trials[trial_id])
@@ -154,12 +169,14 @@ class Recorder(Callback):
 def first_cause(error: BaseException) -> BaseException:
     """What really went wrong, below Ray's wrapping.
 
-    When one worker of several raises, the others die of it: their deaths are not the cause.
+    When one worker of several fails, the others lose their connection to it: what ffl_ray itself
+    raised comes first, then a death, then the rest.
     """
-    failures = list(getattr(error, "worker_failures", {}).values())
-    if failures:
-        raised = [failure for failure in failures if not isinstance(failure, RayActorError)]
-        return first_cause((raised or failures)[0])
+    failures = [first_cause(f) for f in getattr(error, "worker_failures", {}).values()]
+    for kind in (FFLRayError, RayActorError, Exception):
+        for failure in failures:
+            if isinstance(failure, kind):
+                return failure
     cause = getattr(error, "cause", None)
     return first_cause(cause) if isinstance(cause, BaseException) else error
 

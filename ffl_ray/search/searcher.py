@@ -36,7 +36,7 @@ def new_sampler(search: SearchConfig, number: int) -> optuna.samplers.TPESampler
     on how often the study was stopped and continued.
     """
     return optuna.samplers.TPESampler(
-        seed=search.seed * 100_003 + number,
+        seed=(search.seed * 100_003 + number) % 2**32,
         n_startup_trials=search.startup_trials,
         constant_liar=True,
     )

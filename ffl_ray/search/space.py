@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import re
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -35,8 +36,8 @@ class SearchSpace(NamedTuple):
 
     @property
     def name(self) -> str:
-        """The file's name without its ending."""
-        return Path(self.path).stem
+        """The file's name without its ending, fit for the name of a study."""
+        return re.sub(r"[^A-Za-z0-9._-]+", "-", Path(self.path).stem).strip("-.") or "study"
 
     def propose(self, trial: optuna.Trial) -> dict[str, Any]:
         """The settings of one trial: what was suggested, then what the space returned."""
@@ -166,7 +167,8 @@ def _check_point(
 ) -> list[str]:
     trial = study.ask()
     try:
-        trial_config(space, base, trial)
+        proposed = space.propose(trial)
+        check_model(with_overrides(base, proposed))
     except SettingError as error:
         raise SpaceError(f"{space.path} can propose an invalid config: {error}") from error
     except Exception as error:
@@ -177,10 +179,10 @@ def _check_point(
         raise SpaceError(
             f"{space.path} is empty: search_space(trial) must suggest at least one setting"
         )
-    twice = sorted(set(settings_from_params(trial.params)) & set(fixed))
+    twice = sorted(set(proposed) & set(fixed))
     if twice:
         raise SpaceError(
-            f"{twice[0]} is searched by {space.path}, so it can't be set on the command line too"
+            f"{twice[0]} is chosen by {space.path}, so it can't be set on the command line too"
         )
     return list(trial.params)
 

@@ -96,7 +96,7 @@ def test_a_column_that_the_schema_lacks_is_an_error(tmp_path: Path) -> None:
 
 def write_for_ever(folder: str) -> None:
     study = new_study(Path(folder))
-    study.start("00000", Config(), attempt=1)
+    study.start("00000", Config())
     epoch = 0
     while True:
         epoch += 1
@@ -130,7 +130,7 @@ def test_tables_are_whole_while_they_are_written_and_after_a_kill(tmp_path: Path
 
 def test_an_ended_trial_has_member_rows_of_its_latest_and_best_epoch(tmp_path: Path) -> None:
     study = new_study(tmp_path)
-    study.start("00000", Config(), attempt=1)
+    study.start("00000", Config())
     for epoch, best in ((1, 1), (2, 2), (3, 2)):
         row = EPOCH | {"epoch": epoch, "best_epoch": best}
         study.epoch("00000", row, members(epoch), members(best))
@@ -143,9 +143,9 @@ def test_an_ended_trial_has_member_rows_of_its_latest_and_best_epoch(tmp_path: P
 
 def test_an_epoch_that_an_attempt_repeats_is_stored_once(tmp_path: Path) -> None:
     study = new_study(tmp_path)
-    study.start("00000", Config(), attempt=1)
+    study.start("00000", Config())
     study.epoch("00000", EPOCH | {"epoch": 1, "best_epoch": 1}, members(1), members(1))
-    study.start("00000", Config(), attempt=2)
+    study.start("00000", Config())
     for epoch in (1, 2):
         row = EPOCH | {"epoch": epoch, "best_epoch": 1}
         study.epoch("00000", row, members(epoch), members(1))
@@ -155,9 +155,78 @@ def test_an_epoch_that_an_attempt_repeats_is_stored_once(tmp_path: Path) -> None
     assert list(zip(found.epoch, found.attempt, strict=True)) == [(1, 1), (2, 2)]
 
 
+def test_a_kill_between_the_writes_of_an_epoch_neither_loses_nor_doubles_it(
+    tmp_path: Path,
+) -> None:
+    study = new_study(tmp_path)
+    study.start("00000", Config())
+    row = EPOCH | {"epoch": 1, "best_epoch": 1}
+    study.epoch("00000", row, members(1), members(1))
+    study.trials.update("00000", epochs_done=0)  # as if the kill came before this table's turn
+    del study
+
+    again = new_study(tmp_path)
+    again.start("00000", Config())
+    again.epoch("00000", row, members(1), members(1))
+
+    results = ffl_ray.results.load(str(tmp_path))
+    assert list(results.epochs.epoch) == [1]
+    assert list(results.trials.epochs_done) == [1]
+    assert list(results.trials.attempt) == [2]
+
+
+@pytest.mark.parametrize("padding", [0, ROWS_PER_PART + 3])
+def test_a_trial_that_ends_twice_has_its_member_rows_once(padding: int, tmp_path: Path) -> None:
+    study = new_study(tmp_path)
+    for trial_id, epoch in (("00000", 1), ("00001", 1), ("00000", 2)):
+        study.start(trial_id, Config())
+        row = EPOCH | {"epoch": epoch, "best_epoch": 1}
+        study.epoch(trial_id, row, members(epoch), members(1))
+        study.end(trial_id, "failed" if epoch == 1 else "completed")
+        if trial_id == "00001":
+            study._members.append([{"trial_id": "other"}] * padding)
+
+    found = ffl_ray.results.load(str(tmp_path)).members
+
+    own = found[found.trial_id != "other"]
+    assert len(found) - len(own) == padding
+    rows = list(zip(own.trial_id, own.checkpoint, own.epoch, strict=True))
+    assert rows == [
+        ("00000", "best", 1), ("00000", "latest", 2), ("00001", "best", 1), ("00001", "latest", 1),
+    ]  # fmt: skip
+
+
+def test_a_trial_that_failed_before_it_began_can_begin_again(tmp_path: Path) -> None:
+    study = new_study(tmp_path)
+    study.start("00000", Config())
+    study.errored("00000", ("ActorDiedError", "no memory"))
+    study.start("00000", Config())
+    study.epoch("00000", EPOCH | {"epoch": 1, "best_epoch": 1}, members(1), members(1))
+    study.end("00000", "completed")
+
+    trial = ffl_ray.results.load(str(tmp_path)).trials.iloc[0]
+
+    assert (trial.status, trial.attempt, trial.epochs_done) == ("completed", 2, 1)
+
+
+@pytest.mark.parametrize(
+    ("uri", "child"),
+    [
+        ("s3://bucket/a?region=eu-west-1&scheme=http", "s3://bucket/a/b/c?region=eu-west-1&scheme=http"),
+        ("s3://bucket/a?region=eu-west-1", "s3://bucket/a/b/c?region=eu-west-1"),
+    ],
+)  # fmt: skip
+def test_a_folder_in_an_object_store_keeps_its_options(uri: str, child: str) -> None:
+    storage = Storage(uri)
+
+    assert storage.child("b").child("c").location == child
+    assert Storage(child).location == child
+    assert not storage.is_local
+
+
 def test_every_setting_is_a_column_and_keeps_its_value(tmp_path: Path) -> None:
     config = with_overrides(Config(), {"model.mix": "wrn16_2+2*resnet20"})
-    new_study(tmp_path).start("00000", config, attempt=1)
+    new_study(tmp_path).start("00000", config)
 
     row = ffl_ray.results.load(str(tmp_path)).trials.iloc[0]
 

@@ -115,6 +115,17 @@ def test_an_unknown_override_is_refused() -> None:
         settle(load_space("digits"), {"optim.epoch": 3}, {})
 
 
+def test_a_setting_that_a_space_returns_can_not_be_set_as_well(tmp_path: Path) -> None:
+    text = (
+        "def search_space(trial):\n"
+        "    trial.suggest_int('seed', 0, 9)\n"
+        "    return {'optim.lr': 0.1}"
+    )
+
+    with pytest.raises(SpaceError, match="optim.lr is chosen by"):
+        check_space(load_space(written(tmp_path, text)), Config(), ["optim.lr"])
+
+
 def test_a_setting_is_searched_or_set_but_not_both() -> None:
-    with pytest.raises(SpaceError, match="distill.temperature is searched by .*digits.py"):
+    with pytest.raises(SpaceError, match="distill.temperature is chosen by .*digits.py"):
         check_space(load_space("digits"), Config(), ["distill.temperature"])

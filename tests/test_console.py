@@ -1,0 +1,60 @@
+"""What a person sees, whatever the names and errors in it."""
+
+import io
+
+import pytest
+from rich.console import Console
+
+from ffl_ray.config import Config
+from ffl_ray.console import StudyView, best_table, duration, trial_words, where_text
+
+ROW = {
+    "trial_id": "00000", "status": "failed", "epochs_done": 1, "epochs_planned": 3,
+    "val.fused.accuracy": 0.5, "val.ensemble.accuracy": 0.5, "val.best_branch.accuracy": 0.4,
+    "model.mix": "resnet20+wrn16_2", "fusion.design": "sum", "distill.temperature": 2.0,
+    "error_type": "RuntimeError", "error": "[/third_party/gloo/pair.cc:534] closed [rank1]",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"), [(0, "0:00"), (59.6, "1:00"), (245, "4:05"), (3723, "1:02:03")]
+)
+def test_a_duration_reads_like_a_clock(seconds: float, text: str) -> None:
+    assert duration(seconds) == text
+
+
+@pytest.mark.parametrize("terminal", [True, False])
+def test_an_error_full_of_brackets_is_shown_as_it_is(terminal: bool) -> None:
+    out = io.StringIO()
+    console = Console(file=out, force_terminal=terminal, width=160, highlight=False)
+
+    with StudyView(console, "study [/x]", 2, [ROW]) as view:
+        view.trial_started("00001", Config())
+        view.epoch_finished("00001", {"epoch": 1, "val.fused.accuracy": 0.7})
+        view.trial_ended("00001", "failed", ROW)
+    console.print(best_table([ROW]))
+    console.out(where_text("/data/[run1]/study", "/data/[run1]/study/trials"))
+
+    assert "study [/x]" in out.getvalue()
+    assert 'pd.read_parquet("/data/[run1]/study/trials")' in out.getvalue()
+    if not terminal:
+        assert "[/third_party/gloo/pair.cc:534] closed [rank1]" in out.getvalue()
+
+
+def test_the_best_trials_are_the_completed_ones_by_their_latest_accuracy() -> None:
+    rows = [
+        ROW | {"trial_id": "00001", "status": "pruned", "val.fused.accuracy": 0.99},
+        ROW | {"trial_id": "00002", "status": "completed", "val.fused.accuracy": 0.80},
+        ROW | {"trial_id": "00003", "status": "completed", "val.fused.accuracy": 0.90},
+        ROW | {"trial_id": "00004", "status": "failed", "val.fused.accuracy": None},
+    ]
+    out = io.StringIO()
+
+    Console(file=out, width=160).print(best_table(rows))
+
+    order = [line.split()[0] for line in out.getvalue().splitlines()[2:]]
+    assert order == ["00003", "00002", "00001"]
+
+
+def test_a_config_in_words_counts_equal_branches() -> None:
+    assert trial_words(Config()) == "2*resnet32 concat_depthwise T=3.00"
