@@ -48,7 +48,13 @@ def _train(args: argparse.Namespace) -> int:
     from ffl_ray.console import TrainView, make_console, members_table, trial_words, where_text
     from ffl_ray.homes.job import Job
     from ffl_ray.models.table import check_model
-    from ffl_ray.results.study import StudyTables, check_name, default_name, describe_study
+    from ffl_ray.results.study import (
+        StudyTables,
+        check_goes_on,
+        check_name,
+        default_name,
+        describe_study,
+    )
 
     config = with_overrides(Config(), cli.overrides_of(args))
     check_model(config)
@@ -61,12 +67,13 @@ def _train(args: argparse.Namespace) -> int:
     name = check_name(args.name or default_name("train"))
     storage = cli.study_storage(args.storage_path, name)
     on_ray = search.num_workers > 1 or args.address is not None
+    settings = flatten(config) | {"search.num_workers": search.num_workers}
+    check_goes_on(storage, "train", settings)
     with make_console().status("opening the data"):
         if on_ray:
             plan, facts = cli.start(args.address, config, search)
         else:
             plan, facts = _plan_here(config, search)
-    settings = flatten(config) | {"search.num_workers": search.num_workers}
     description = describe_study("train", settings, data=facts._asdict())
     tables = StudyTables.open(storage, name, description)
     console = make_console()

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from ray.tune.search import Searcher
     from rich.console import Console
 
+    from ffl_ray.config import SearchConfig
     from ffl_ray.homes.data_check import DataFacts
     from ffl_ray.results.storage import Storage
     from ffl_ray.results.study import StudyTables
@@ -34,6 +35,7 @@ MAY_CHANGE = frozenset(
         "time_budget_s",
     )
 )
+ENDED = ("completed", "pruned", "failed")
 DESCRIPTION = """Search for the best way to fuse and distil branches on your data.
 
 SPACE is a Python file with BASE and search_space(trial), or the name of a bundled space
@@ -76,7 +78,7 @@ class Order(NamedTuple):
 def _search(args: argparse.Namespace) -> int:
     from ffl_ray.config import with_overrides
     from ffl_ray.console import make_console
-    from ffl_ray.results.study import check_name, default_name
+    from ffl_ray.results.study import StudyTables, check_goes_on, check_name, default_name
     from ffl_ray.search.space import check_space, load_space, settle
 
     space = load_space(args.space)
@@ -90,6 +92,10 @@ def _search(args: argparse.Namespace) -> int:
         settled = settled._replace(config=config)
     name = check_name(args.name or default_name(space.name))
     storage = cli.study_storage(args.storage_path, name)
+    if check_goes_on(storage, "search", _settings(space, settled), MAY_CHANGE):
+        status = _nothing_left(StudyTables(storage, name), settled.search)
+        if status is not None:
+            return status
     with make_console().status("starting Ray and opening the data"):
         plan, facts = cli.start(args.address, settled.config, settled.search)
     return _run(Order(name, storage, space, settled, plan, facts))
@@ -109,10 +115,6 @@ def _run(order: Order) -> int:
     tables = StudyTables.open(order.storage, order.name, _description(order), may_change=MAY_CHANGE)
     past = past_trials(tables.trials.rows, tables.epoch_rows())
     ended = sum(not trial.goes_on for trial in past)
-    console = make_console()
-    if ended >= search.num_samples:
-        console.out(f"{order.name}: all {ended} trials ended before; --num-samples adds more")
-        return _finish(order, tables, console, 0.0)
     searcher = StudySearcher(
         order.space,
         base,
@@ -124,6 +126,7 @@ def _run(order: Order) -> int:
         )._asdict(),
     )
     scheduler = RecordingASHA(search, metric=OBJECTIVE, epochs=base.optim.epochs, past=past)
+    console = make_console()
     title = (
         f"{order.name}: {search.num_samples} trials, {plan.max_concurrent_trials} at once, on "
         f"{base.data.name} ({facts.num_train:,} to train, {facts.num_val:,} to validate)"
@@ -133,7 +136,19 @@ def _run(order: Order) -> int:
     started = time.monotonic()
     with cli.everything_else_to(cli.log_file(order.storage)), view:
         _make_tuner(order, search.num_samples - ended, searcher, scheduler, recorder).fit()
-    return _finish(order, tables, console, time.monotonic() - started)
+    return _finish(tables, search, console, time.monotonic() - started)
+
+
+def _nothing_left(tables: StudyTables, search: SearchConfig) -> int | None:
+    """Show a study whose trials have all ended; None when there is something to do."""
+    from ffl_ray.console import make_console
+
+    ended = [row for row in tables.trials.rows if row["status"] in ENDED]
+    if len(ended) < search.num_samples:
+        return None
+    console = make_console()
+    console.out(f"{tables.name}: all {len(ended)} trials ended before; --num-samples adds more")
+    return _finish(tables, search, console, 0.0)
 
 
 def _make_tuner(
@@ -183,28 +198,33 @@ def _make_tuner(
     )
 
 
-def _description(order: Order) -> dict[str, Any]:
+def _settings(space: SearchSpace, settled: Settled) -> dict[str, Any]:
+    """What a study keeps as long as it goes on: its settings, and a hash of its space."""
     from ffl_ray.config import flatten
+
+    settings = flatten(settled.config)
+    settings |= {f"search.{name}": value for name, value in flatten(settled.search).items()}
+    text = Path(space.path).read_bytes()
+    return settings | {"search_space": hashlib.sha256(text).hexdigest()[:16]}
+
+
+def _description(order: Order) -> dict[str, Any]:
     from ffl_ray.results.study import describe_study
 
-    config, search = order.settled
-    settings = flatten(config) | {f"search.{n}": v for n, v in flatten(search).items()}
-    text = Path(order.space.path).read_text()
-    settings["search_space"] = hashlib.sha256(text.encode()).hexdigest()[:16]
     return describe_study(
         "search",
-        settings,
-        space=text,
+        _settings(order.space, order.settled),
+        space=Path(order.space.path).read_text(),
         plan=order.plan._asdict(),
         data=order.facts._asdict(),
     )
 
 
-def _finish(order: Order, tables: StudyTables, console: Console, elapsed_s: float) -> int:
+def _finish(tables: StudyTables, search: SearchConfig, console: Console, elapsed_s: float) -> int:
     """Show what came out; 0 when at least one trial was completed."""
     from ffl_ray.console import best_table, duration, where_text
 
-    rows = tables.trials.rows
+    rows, storage = tables.trials.rows, tables.storage
     counts = Counter(row["status"] for row in rows)
     states = ", ".join(f"{count} {status}" for status, count in sorted(counts.items()))
     console.out(f"\n{len(rows)} trials in {duration(elapsed_s)}: {states}\n")
@@ -215,14 +235,11 @@ def _finish(order: Order, tables: StudyTables, console: Console, elapsed_s: floa
     if failed:
         row = failed[0]
         console.out(f"{row['trial_id']} failed: {row['error_type']}: {row['error']}")
-        console.out(
-            f"all messages: column error of the trials table; {cli.log_file(order.storage)}\n"
-        )
-    console.out(where_text(order.storage.location, order.storage.child("trials").location))
+        console.out(f"all messages: column error of the trials table; {cli.log_file(storage)}\n")
+    console.out(where_text(storage.location, storage.child("trials").location))
     if counts["interrupted"]:
-        console.out(f"\nto go on: the same command with --name {order.name}")
-    budget = order.settled.search.time_budget_s
-    in_time = budget is None or elapsed_s < budget
+        console.out(f"\nto go on: the same command with --name {tables.name}")
+    in_time = search.time_budget_s is None or elapsed_s < search.time_budget_s
     if counts["interrupted"] and in_time:
         return cli.INTERRUPTED
     return 0 if counts["completed"] or counts["interrupted"] else 1

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -65,6 +66,18 @@ def small_config(**overrides: object) -> Config:
 def command(name: str, *options: str) -> list[str]:
     """A command line of the package."""
     return [sys.executable, "-m", f"ffl_ray.{name}", *options]
+
+
+def start(name: str, *options: str, out: int = subprocess.DEVNULL) -> subprocess.Popen[str]:
+    """Start a command that can be interrupted, even where this process ignores Ctrl-C."""
+    return subprocess.Popen(
+        command(name, *options),
+        stdout=out,
+        stderr=out,
+        text=True,
+        cwd=ROOT,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+    )
 
 
 def run(

@@ -6,7 +6,7 @@ import time
 from pathlib import Path
 
 import pandas as pd
-from helpers import ROOT, command, run
+from helpers import run, start
 
 import ffl_ray.results
 
@@ -40,10 +40,7 @@ def test_killed_and_called_again_it_ends_as_if_nothing_had_happened(tmp_path: Pa
     options = [*SMALL, "--set", "optim.epochs=8"]
     whole = run("train", *options, "--storage-path", str(tmp_path / "whole"))
     assert whole.returncode == 0, whole.stderr
-    killed = subprocess.Popen(
-        command("train", *options, "--storage-path", str(tmp_path / "killed")),
-        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, cwd=ROOT,
-    )  # fmt: skip
+    killed = start("train", *options, "--storage-path", str(tmp_path / "killed"))
     part = tmp_path / "killed" / "study" / "epochs" / "part-00000.parquet"
     deadline = time.monotonic() + 100
     while time.monotonic() < deadline and (not part.exists() or len(pd.read_parquet(part)) < 3):
@@ -75,10 +72,8 @@ def test_a_second_call_shows_the_result_and_trains_nothing(tmp_path: Path) -> No
 
 
 def test_ctrl_c_ends_cleanly_and_keeps_the_epochs(tmp_path: Path) -> None:
-    process = subprocess.Popen(
-        command("train", *SMALL, "--set", "optim.epochs=200", "--storage-path", str(tmp_path)),
-        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=ROOT,
-    )  # fmt: skip
+    options = [*SMALL, "--set", "optim.epochs=200", "--storage-path", str(tmp_path)]
+    process = start("train", *options, out=subprocess.PIPE)
     assert process.stdout is not None
     for line in process.stdout:
         if line.startswith("epoch   2/"):

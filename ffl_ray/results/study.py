@@ -101,12 +101,10 @@ class StudyTables:
         Raises:
             StudyError: the folder holds a study with other settings, or can't be written.
         """
-        written = json.loads(json.dumps(description, default=str))
-        if storage.exists("study.json"):
-            _check_same(storage, written, may_change)
+        check_goes_on(storage, description["kind"], description["settings"], may_change)
         storage.make_folder()
         if not storage.exists("study.json"):
-            text = json.dumps({"study": name, **written}, indent=2)
+            text = json.dumps({"study": name, **description}, indent=2, default=str)
             try:
                 storage.write("study.json", text.encode())
             except OSError as error:
@@ -188,14 +186,25 @@ class StudyTables:
         self.trials.update(trial_id, error_type=error[0], error=error[1])
 
 
-def _check_same(storage: Storage, description: dict[str, Any], may_change: frozenset[str]) -> None:
-    """Refuse to go on with a study under other settings, and show what differs."""
+def check_goes_on(
+    storage: Storage,
+    kind: str,
+    settings: Mapping[str, Any],
+    may_change: frozenset[str] = frozenset(),
+) -> bool:
+    """Whether a folder holds a study that goes on with these settings; False when it holds none.
+
+    Raises:
+        StudyError: it holds a study of another kind or with other settings; these are shown.
+    """
+    if not storage.exists("study.json"):
+        return False
     before = read_description(storage)
-    if before["kind"] != description["kind"]:
+    if before["kind"] != kind:
         raise StudyError(
             f"{storage.location} holds a study of kind {before['kind']}: choose another --name"
         )
-    old, new = (d["settings"] for d in (before, description))
+    old, new = before["settings"], json.loads(json.dumps(settings, default=str))
     changed = [
         f"{key} was {old.get(key)!r} and is {new.get(key)!r}"
         for key in sorted(old.keys() | new.keys())
@@ -206,6 +215,7 @@ def _check_same(storage: Storage, description: dict[str, Any], may_change: froze
             f"{storage.location} goes on only with the settings it began with, and "
             f"{'; '.join(changed)}: choose another --name, or give the old settings"
         )
+    return True
 
 
 def _versions() -> dict[str, str]:
