@@ -117,7 +117,11 @@ def start(address: str | None, config: Config, search: SearchConfig) -> tuple[Pl
         DataError: the data can't be used.
     """
     from ffl_ray.homes.data_check import check_data, data_facts
+    from ffl_ray.search.planner import Machines, check_cpus
 
+    if address is None:
+        needed = search.cpus_per_trial or search.num_workers
+        check_cpus(needed, search.num_workers, Machines(available_cpus(), 0))
     if address is not None:
         plan = _start_ray(address, config, search)
         facts = check_data(config)

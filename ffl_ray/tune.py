@@ -30,6 +30,7 @@ MAY_CHANGE = frozenset(
     for name in (
         "num_samples",
         "max_concurrent_trials",
+        "num_workers",
         "cpus_per_trial",
         "gpus_per_trial",
         "time_budget_s",

@@ -68,7 +68,7 @@ def make_plan(
     if gpus:
         at_once = min(at_once, int(machines.gpus / gpus + 1e-6))
     cpus = search.cpus_per_trial or workers * _share(machines, at_once * workers)
-    _check_cpus(cpus, workers, machines, elastic)
+    check_cpus(cpus, workers, machines, elastic)
     per_worker = cpus // workers
     return Plan(
         max_concurrent_trials=min(at_once, machines.cpus // (per_worker * workers)),
@@ -117,7 +117,12 @@ def _check_gpus(gpus: float, workers: int, machines: Machines, elastic: bool) ->
         )
 
 
-def _check_cpus(cpus: int, workers: int, machines: Machines, elastic: bool) -> None:
+def check_cpus(cpus: int, workers: int, machines: Machines, elastic: bool = False) -> None:
+    """Check that the CPUs of one trial are enough for its workers, and are there.
+
+    Raises:
+        PlanError: they are not.
+    """
     if cpus < workers:
         raise PlanError(
             f"search.cpus_per_trial must be at least search.num_workers {workers}, not {cpus} "
