@@ -4,7 +4,9 @@ It shows what `ffl_ray.tune` prints at its end, from the study's tables alone.
 """
 
 import io
+import re
 import sys
+from pathlib import Path
 
 from rich.console import Console
 
@@ -19,7 +21,9 @@ def main(study: str, out: str) -> None:
     counts = trials.status.value_counts()
     console.print(f"{len(trials)} trials: {', '.join(f'{n} {s}' for s, n in counts.items())}\n")
     console.print(best_table(trials.to_dict("records"), count=8))
-    console.save_svg(out, title=f"python -m ffl_ray.tune {study.rpartition('/')[2]}")
+    drawn = console.export_svg(title=f"python -m ffl_ray.tune {study.rpartition('/')[2]}")
+    # The fonts that Rich would load from elsewhere: any monospaced one of the reader's does.
+    Path(out).write_text(re.sub(r"@font-face \{.*?\}\s*", "", drawn, flags=re.DOTALL))
 
 
 if __name__ == "__main__":
