@@ -49,11 +49,13 @@ def test_killed_and_called_again_it_ends_as_if_nothing_had_happened(tmp_path: Pa
     killed = start("train", *options, "--storage-path", str(tmp_path / "killed"))
     part = tmp_path / "killed" / "study" / "epochs" / "part-00000.parquet"
     deadline = time.monotonic() + 100
-    while time.monotonic() < deadline and (not part.exists() or len(pd.read_parquet(part)) < 3):
+    while time.monotonic() < deadline and (
+        not part.exists() or len(pd.read_parquet(part.parent)) < 3
+    ):
         time.sleep(0.02)
     killed.send_signal(signal.SIGKILL)
     killed.wait()
-    done_before = len(pd.read_parquet(part))
+    done_before = len(pd.read_parquet(part.parent))
     assert 3 <= done_before < 8
 
     again = run("train", *options, "--storage-path", str(tmp_path / "killed"))
