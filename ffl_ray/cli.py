@@ -119,13 +119,12 @@ def start(address: str | None, config: Config, search: SearchConfig) -> tuple[Pl
     from ffl_ray.homes.data_check import check_data, data_facts
     from ffl_ray.search.planner import Machines, check_cpus
 
-    if address is None:
-        needed = search.cpus_per_trial or search.num_workers
-        check_cpus(needed, search.num_workers, Machines(available_cpus(), 0))
     if address is not None:
         plan = _start_ray(address, config, search)
         facts = check_data(config)
     else:
+        needed = search.cpus_per_trial or search.num_workers
+        check_cpus(needed, search.num_workers, Machines(available_cpus(), 0))
         with ThreadPoolExecutor(max_workers=1) as pool:
             opening = pool.submit(data_facts, config)
             plan = _start_ray(None, config, search)
@@ -154,17 +153,15 @@ def check_shares(config: Config, num_workers: int, facts: DataFacts) -> None:
     Raises:
         SettingError: a batch, or a part of the data, is too small for the workers.
     """
-    least = 2 * num_workers
-    for what, count in (
-        ("optim.batch_size", config.optim.batch_size),
-        ("data.fraction: the images to train on", facts.num_train),
-        ("data.val_fraction: the images to validate on", 2 * facts.num_val),
+    pair = 2 * num_workers
+    for what, count, least in (
+        ("optim.batch_size", config.optim.batch_size, pair),
+        ("data.fraction: the images to train on", facts.num_train, pair),
+        ("data.val_fraction: the images to validate on", facts.num_val, num_workers),
     ):
         if count < least:
-            shown = count // 2 if "val" in what else count
-            needed = num_workers if "val" in what else least
             raise SettingError(
-                f"{what} must be at least {needed} for {num_workers} workers, not {shown}"
+                f"{what} must be at least {least} for {num_workers} workers, not {count}"
             )
 
 

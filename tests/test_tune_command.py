@@ -31,6 +31,16 @@ def part_files(folder: Path, table: str) -> list[Path]:
     return sorted((folder / "study" / table).glob("part-*.parquet"))
 
 
+def wait_for_epochs(folder: Path, count: int) -> None:
+    """Return when the tables hold that many epochs, or after two minutes."""
+    deadline = time.monotonic() + 120
+    while time.monotonic() < deadline:
+        files = part_files(folder, "epochs")
+        if files and len(pd.read_parquet(files[0].parent)) >= count:
+            return
+        time.sleep(0.05)
+
+
 def processes_of(folder: Path) -> list[str]:
     """Command lines of living processes that name a folder."""
     found = []
@@ -118,12 +128,7 @@ def test_killed_in_the_middle_every_finished_epoch_is_kept_and_the_search_goes_o
 ) -> None:
     options = [*QUICK, "--num-samples", "4", "--storage-path", str(tmp_path)]
     process = start("tune", *options)
-    deadline = time.monotonic() + 120
-    while time.monotonic() < deadline:
-        files = part_files(tmp_path, "epochs")
-        if files and len(pd.read_parquet(files[0].parent)) >= 6:
-            break
-        time.sleep(0.05)
+    wait_for_epochs(tmp_path, 6)
     seen = pd.read_parquet(tmp_path / "study" / "epochs")
     process.send_signal(signal.SIGKILL)
     process.wait()
@@ -161,12 +166,7 @@ def test_killed_in_the_middle_every_finished_epoch_is_kept_and_the_search_goes_o
 def test_ctrl_c_ends_cleanly_with_the_tables_complete(tmp_path: Path) -> None:
     options = [*QUICK, "--set", "optim.epochs=300", "--storage-path", str(tmp_path)]
     process = start("tune", *options, out=subprocess.PIPE)
-    deadline = time.monotonic() + 120
-    while time.monotonic() < deadline:
-        files = part_files(tmp_path, "epochs")
-        if files and len(pd.read_parquet(files[0].parent)) >= 4:
-            break
-        time.sleep(0.05)
+    wait_for_epochs(tmp_path, 4)
     process.send_signal(signal.SIGINT)
     out, errors = process.communicate(timeout=90)
 

@@ -33,7 +33,6 @@ class PastTrial(NamedTuple):
         values: its objective after each finished epoch.
         params: Optuna's parameters.
         distributions: Optuna's distributions of them.
-        attempt: how often it was started.
     """
 
     trial_id: str
@@ -42,7 +41,6 @@ class PastTrial(NamedTuple):
     values: dict[int, float]
     params: dict[str, Any]
     distributions: dict[str, optuna.distributions.BaseDistribution]
-    attempt: int
 
     @property
     def goes_on(self) -> bool:
@@ -91,7 +89,6 @@ def past_trials(trials: Iterable[Row], epochs: Iterable[Row]) -> list[PastTrial]
                 name: json_to_distribution(json.dumps(kind))
                 for name, kind in json.loads(row["distributions"]).items()
             },
-            attempt=row["attempt"],
         )
         for row in sorted(trials, key=lambda row: str(row["trial_id"]))
     ]
