@@ -14,7 +14,7 @@ from torch import nn
 
 from ffl_ray.errors import StudyError
 
-FORMAT = 1
+FORMAT = 2
 
 
 class Progress(NamedTuple):
@@ -23,7 +23,7 @@ class Progress(NamedTuple):
     Attributes:
         epochs_done: finished epochs.
         best_epoch: the one with the best objective, counted from 1; 0 before the first.
-        best_objective: its value.
+        best_score: its value, turned so that more is better.
         accelerator_s: seconds of all workers so far.
         settings: the config it was trained with, as text.
         report: what was, or was about to be, reported of the latest epoch, as JSON.
@@ -31,7 +31,7 @@ class Progress(NamedTuple):
 
     epochs_done: int = 0
     best_epoch: int = 0
-    best_objective: float = float("-inf")
+    best_score: float = float("-inf")
     accelerator_s: float = 0.0
     settings: str = ""
     report: str = ""

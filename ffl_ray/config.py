@@ -15,8 +15,8 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 from pydantic.fields import FieldInfo
 
 from ffl_ray.errors import SettingError
+from ffl_ray.objectives import parse_objective, parse_objectives
 
-OBJECTIVE = "val.fused.accuracy"
 AUTHORS = "Kim et al. 2020, arXiv:1904.09058, and the authors' program"
 
 
@@ -62,6 +62,25 @@ def _mix_names(text: str) -> list[str]:
             raise ValueError(f"must read like 2*resnet20+wrn16_2 (at {part.strip()!r})")
         names += [name] * int(count) if star else [count]
     return names
+
+
+def _objective(value: object) -> object:
+    if not isinstance(value, str):
+        return value
+    objective = parse_objective(value)
+    if objective.is_cost:
+        raise ValueError("must be a validation metric, not a cost")
+    return objective.name
+
+
+def _objectives(value: object) -> object:
+    if value is None or (isinstance(value, str) and value.strip().lower() == "none"):
+        return ()
+    if isinstance(value, str):
+        value = tuple(part.strip() for part in value.replace("+", ",").split(",") if part.strip())
+    if isinstance(value, (list, tuple)):
+        return tuple(objective.name for objective in parse_objectives(value))
+    return value
 
 
 Optional = BeforeValidator(_none_word)
@@ -204,6 +223,9 @@ class ComputeConfig(Section):
     precision: Literal["float32", "bfloat16"] = _setting(
         "float32", "bfloat16: autocast of the forward pass"
     )
+    measure_latency: bool = _setting(
+        False, "time every member on one image before the first epoch (a search by latency does)"
+    )
 
 
 class Config(Section):
@@ -215,6 +237,10 @@ class Config(Section):
     distill: DistillConfig = DistillConfig()
     optim: OptimConfig = OptimConfig()
     compute: ComputeConfig = ComputeConfig()
+    objective: Annotated[str, BeforeValidator(_objective)] = _setting(
+        "fused.accuracy",
+        "validation metric, MEMBER.METRIC, by which the best epoch is kept and trials are pruned",
+    )
     seed: int = _setting(0, "seed of weights, data order and augmentation", ge=0, lt=2**31)
 
 
@@ -222,6 +248,11 @@ class SearchConfig(Section):
     """How a study is searched: a space's BASE may set these as `search.NAME`."""
 
     num_samples: int = _setting(20, "trials in all", unit="trials", ge=1)
+    objectives: Annotated[tuple[str, ...], BeforeValidator(_objectives)] = _setting(
+        (),
+        "what to search for: validation metrics MEMBER.METRIC, and costs (macs, params, "
+        "latency_ms); none: the setting objective alone",
+    )
     max_concurrent_trials: Annotated[int | None, Optional] = _setting(
         None, "trials at once; none: as many as fit the machines", unit="trials", ge=1
     )
@@ -241,18 +272,47 @@ class SearchConfig(Section):
         None, "stop the study after this long; unfinished trials stay interrupted", unit="s", gt=0
     )
     seed: int = _setting(0, "seed of the sampler", ge=0, lt=2**31)
+    sampler: Literal["tpe", "random", "gp", "nsga2", "cmaes"] = _setting(
+        "tpe",
+        "what proposes: multivariate TPE, random, a Gaussian process, NSGA-II, CMA-ES",
+        source="Optuna",
+    )
     startup_trials: int = _setting(
-        8, "random trials before the sampler learns", unit="trials", ge=1
+        8,
+        "random trials before the sampler learns; nsga2: its population",
+        unit="trials",
+        ge=2,
+    )
+    warm_start: Annotated[str | None, Optional] = _setting(
+        None, "a study, by name or folder, whose trials teach the first startup_trials proposals"
+    )
+    scheduler: Literal["asha", "hyperband", "median", "none"] = _setting(
+        "asha",
+        "what stops weak trials: ASHA, the same in several brackets, the median rule, nothing",
+        source="Li et al. 2020, arXiv:1810.05934; Golovin et al. 2017 (median)",
     )
     grace_epochs: Annotated[int | None, Optional] = _setting(
         None,
-        "ASHA stops no trial before; none: a ninth of optim.epochs",
+        "no trial is stopped before; none: a ninth of optim.epochs",
         unit="epochs",
         source="Li et al. 2020, arXiv:1810.05934",
         ge=1,
     )
     reduction_factor: float = _setting(
-        3.0, "ASHA keeps one trial in this many at each rung", ge=1.5, le=16
+        3.0, "ASHA and hyperband keep one trial in this many at each rung", ge=1.5, le=16
+    )
+    max_failures: int = _setting(
+        2,
+        "how often a trial starts again after an error that a retry may mend (a lost process or "
+        "node, storage)",
+        unit="times",
+        ge=0,
+    )
+    keep_checkpoints: int = _setting(
+        3,
+        "ended trials that keep their best checkpoint; the others' are deleted",
+        unit="trials",
+        ge=0,
     )
 
 
@@ -310,7 +370,9 @@ def shown(value: object) -> str:
     if isinstance(value, bool):
         return str(value).lower()
     if isinstance(value, tuple):
-        names = value and isinstance(value[0], str)
+        if not value:
+            return "none"
+        names = isinstance(value[0], str)
         return mix_name(value) if names else ",".join(str(item) for item in value)
     return str(value)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 import time
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from types import TracebackType
 from typing import Any
 
@@ -15,7 +15,8 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from ffl_ray.config import OBJECTIVE, Config, mix_name
+from ffl_ray.config import Config, mix_name
+from ffl_ray.objectives import VALUE, Objective
 
 Row = dict[str, Any]
 PIPE_WIDTH = 160
@@ -62,15 +63,22 @@ class StudyView:
     Args:
         title: what is being searched, in a line.
         planned: trials in all.
+        judge: what trials are pruned by; its value is shown.
         past: rows of trials that ended in an earlier run count as done.
     """
 
     def __init__(
-        self, console: Console, title: str, planned: int, past: Iterable[Row] = ()
+        self,
+        console: Console,
+        title: str,
+        planned: int,
+        judge: Objective,
+        past: Iterable[Row] = (),
     ) -> None:
         self._console = console
         self._title = title
         self._planned = planned
+        self._judge = judge
         self._started = time.monotonic()
         self._counts: Counter[str] = Counter()
         self._words: dict[str, str] = {}
@@ -112,26 +120,26 @@ class StudyView:
 
     def epoch_finished(self, trial_id: str, row: Row) -> None:
         self._running[trial_id] = row
-        self._latest[trial_id] = row[OBJECTIVE]
+        self._latest[trial_id] = row[VALUE]
 
     def trial_ended(self, trial_id: str, status: str, row: Row) -> None:
         self._running.pop(trial_id, None)
         self._counts[status] += 1
         if self._console.is_terminal:
             return
-        value = row.get(OBJECTIVE)
-        accuracy = "no epoch" if value is None else f"fused {value:.4f}"
+        value = row.get(VALUE)
+        reached = "no epoch" if value is None else f"{self._judge.name} {value:.4f}"
         error = f"  {row['error_type']}: {row['error']}" if status == "failed" else ""
         self._console.out(
             f"{self._done}/{self._planned} {trial_id} {status} after {row['epochs_done']} of "
-            f"{row['epochs_planned']} epochs  {accuracy}  {self._words[trial_id]}{error}"
+            f"{row['epochs_planned']} epochs  {reached}  {self._words[trial_id]}{error}"
         )
 
     def _remember(self, row: Row) -> None:
         self._counts[row["status"]] += 1
         self._words[row["trial_id"]] = row_words(row)
-        if row[OBJECTIVE] is not None:
-            self._latest[row["trial_id"]] = row[OBJECTIVE]
+        if row[VALUE] is not None:
+            self._latest[row["trial_id"]] = row[VALUE]
 
     @property
     def _done(self) -> int:
@@ -167,10 +175,11 @@ class StudyView:
         summary.add_row("[dim]trials", bar)
         summary.add_row("", states)
         if self._latest:
-            trial_id = max(self._latest, key=lambda name: self._latest[name])
+            trial_id = max(self._latest, key=lambda name: self._judge.score(self._latest[name]))
             value = self._latest[trial_id]
             words = Text.assemble(
-                (f"{value:.4f}", "bold"), f" fused, validation  {trial_id}  {self._words[trial_id]}"
+                (f"{value:.4f}", "bold"),
+                f" {self._judge.name}  {trial_id}  {self._words[trial_id]}",
             )
             summary.add_row("[dim]best", words)
         summary.add_row("[dim]time", f"{elapsed}{ahead}")
@@ -180,7 +189,7 @@ class StudyView:
         table = Table.grid(padding=(0, 2))
         for trial_id, row in list(self._running.items()):
             epochs = self._epochs[trial_id]
-            value = row.get(OBJECTIVE)
+            value = row.get(VALUE)
             table.add_row(
                 f"[cyan]{trial_id}",
                 f"{row.get('epoch', 0)}/{epochs}",
@@ -210,32 +219,42 @@ class TrainView:
         branches = " ".join(f"{value:.4f}" for value in row["val.branches.accuracy"])
         self._console.print(
             f"epoch {epoch:>3}/{self._epochs}  loss {row['loss.total']:8.4f}  "
-            f"fused [b]{row[OBJECTIVE]:.4f}[/b]  ensemble {row['val.ensemble.accuracy']:.4f}  "
+            f"fused [b]{row['val.fused.accuracy']:.4f}[/b]  "
+            f"ensemble {row['val.ensemble.accuracy']:.4f}  "
             f"branches {branches}  {row['images_per_s']:.0f} images/s  "
             f"{duration(left)} left"
         )
 
 
-def best_table(rows: list[Row], count: int = 5) -> RenderableType:
-    """The best trials by validation accuracy of the fused classifier."""
+def best_table(rows: list[Row], objectives: Sequence[Objective], count: int = 5) -> RenderableType:
+    """The best trials by the first objective, completed ones first."""
+    first = objectives[0]
     ranked = sorted(
-        (row for row in rows if row.get(OBJECTIVE) is not None),
-        key=lambda row: (row["status"] == "completed", row[OBJECTIVE]),
+        (row for row in rows if row.get("objective_values")),
+        key=lambda row: (row["status"] == "completed", first.score(row["objective_values"][0])),
         reverse=True,
     )
-    table = Table(title="best trials, validation accuracy", title_justify="left", box=None)
-    for name in ("trial", "status", "epochs", "fused", "ensemble", "best branch"):
-        table.add_column(name, justify="left" if name in ("trial", "status") else "right")
+    accuracies = {
+        "fused": "val.fused.accuracy",
+        "ensemble": "val.ensemble.accuracy",
+        "best branch": "val.best_branch.accuracy",
+    }
+    others = [o for o in objectives if f"val.{o.name}" not in accuracies.values()]
+    table = Table(title="best trials, validation", title_justify="left", box=None)
+    for name in ("trial", "status", "epochs"):
+        table.add_column(name, justify="right" if name == "epochs" else "left")
+    for name in (*(objective.name for objective in others), *accuracies):
+        table.add_column(name, justify="right")
     for name in ("mix", "fusion", "temperature"):
         table.add_column(name)
     for row in ranked[:count]:
+        values = dict(zip(objectives, row["objective_values"], strict=True))
         table.add_row(
             row["trial_id"],
             Text(row["status"], style=STYLES[row["status"]]),
             str(row["epochs_done"]),
-            f"{row[OBJECTIVE]:.4f}",
-            f"{row['val.ensemble.accuracy']:.4f}",
-            f"{row['val.best_branch.accuracy']:.4f}",
+            *(_number(values[objective]) for objective in others),
+            *(f"{row[column]:.4f}" for column in accuracies.values()),
             Text(row["model.mix"]),
             row["fusion.design"],
             f"{row['distill.temperature']:.2f}",
@@ -243,12 +262,44 @@ def best_table(rows: list[Row], count: int = 5) -> RenderableType:
     return table
 
 
+def front_table(points: list[Row], count: int = 15) -> RenderableType:
+    """The front over the members of all completed trials."""
+    more = f", the first {count} of {len(points)}" if len(points) > count else ""
+    title = f"front over all members of completed trials, validation{more}"
+    table = Table(title=title, title_justify="left", box=None)
+    hidden = ("model.mix", "fusion.design", "distill.temperature", "trial_id", "member", "backbone")
+    metrics = [name for name in points[0] if name not in hidden] if points else []
+    for name in ("trial", "member"):
+        table.add_column(name)
+    for name in metrics:
+        table.add_column(name, justify="right")
+    for name in ("backbone", "mix", "fusion", "temperature"):
+        table.add_column(name)
+    for point in points[:count]:
+        table.add_row(
+            point["trial_id"],
+            point["member"],
+            *(_number(point[name]) for name in metrics),
+            Text(point["backbone"] or ""),
+            Text(point["model.mix"]),
+            point["fusion.design"],
+            f"{point['distill.temperature']:.2f}",
+        )
+    return table
+
+
+def _number(value: float) -> str:
+    """Four decimals below a thousand, else whole with commas."""
+    return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.4f}"
+
+
 def members_table(rows: list[Row]) -> RenderableType:
     """The classifiers that one training gave, after its latest epoch."""
     table = Table(title="members, validation", title_justify="left", box=None)
     for name in ("member", "backbone"):
         table.add_column(name)
-    for name in ("accuracy", "top-5", "NLL", "ECE", "parameters", "MACs"):
+    timed = any(row["latency_ms"] is not None for row in rows)
+    for name in ("accuracy", "top-5", "NLL", "ECE", "parameters", "MACs", *(["ms"] * timed)):
         table.add_column(name, justify="right")
     for row in rows:
         if row["checkpoint"] == "latest":
@@ -258,6 +309,7 @@ def members_table(rows: list[Row]) -> RenderableType:
                 *(f"{row[name]:.4f}" for name in ("accuracy", "top5", "nll", "ece")),
                 f"{row['parameters']:,}",
                 f"{row['macs']:,}",
+                *([f"{row['latency_ms']:.2f}"] if timed else []),
             )
     return table
 

@@ -48,6 +48,7 @@ def _train(args: argparse.Namespace) -> int:
     from ffl_ray.console import TrainView, make_console, members_table, trial_words, where_text
     from ffl_ray.homes.job import Job
     from ffl_ray.models.table import check_model
+    from ffl_ray.objectives import parse_objective
     from ffl_ray.results.study import (
         StudyTables,
         check_goes_on,
@@ -75,7 +76,8 @@ def _train(args: argparse.Namespace) -> int:
         else:
             plan, facts = _plan_here(config, search)
     description = describe_study("train", settings, data=facts._asdict())
-    tables = StudyTables.open(storage, name, description)
+    objective = parse_objective(config.objective)
+    tables = StudyTables.open(storage, name, description, [objective])
     console = make_console()
     console.out(
         f"{name}: {trial_words(config)} on {config.data.name}, {config.optim.epochs} epochs, "
@@ -141,9 +143,10 @@ def _run_here(job: Job, on_report: OnReport) -> None:
 
 def _run_on_ray(job: Job, on_report: OnReport) -> None:
     """Several workers, or a cluster."""
+    from ffl_ray.config import SearchConfig
     from ffl_ray.homes.train_workers import train_and_report
 
-    train_and_report(job, on_report)
+    train_and_report(job, on_report, max_failures=SearchConfig().max_failures)
 
 
 if __name__ == "__main__":

@@ -11,9 +11,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ffl_ray import cli
+from ffl_ray.errors import StudyError
 
 if TYPE_CHECKING:
-    from ray.tune import Callback, Tuner
+    from ray.tune import Tuner
     from ray.tune.schedulers import TrialScheduler
     from ray.tune.search import Searcher
     from rich.console import Console
@@ -22,8 +23,11 @@ if TYPE_CHECKING:
     from ffl_ray.homes.data_check import DataFacts
     from ffl_ray.results.storage import Storage
     from ffl_ray.results.study import StudyTables
+    from ffl_ray.search.mirror import Mirror
     from ffl_ray.search.planner import Plan
+    from ffl_ray.search.recorder import Recorder
     from ffl_ray.search.space import SearchSpace, Settled
+    from ffl_ray.search.warm_start import Teacher
 
 MAY_CHANGE = frozenset(
     f"search.{name}"
@@ -34,7 +38,23 @@ MAY_CHANGE = frozenset(
         "cpus_per_trial",
         "gpus_per_trial",
         "time_budget_s",
+        "max_failures",
+        "keep_checkpoints",
     )
+)
+FLAGS = (
+    "num_samples",
+    "objectives",
+    "sampler",
+    "scheduler",
+    "warm_start",
+    "max_concurrent_trials",
+    "num_workers",
+    "cpus_per_trial",
+    "gpus_per_trial",
+    "time_budget_s",
+    "max_failures",
+    "seed",
 )
 ENDED = ("completed", "pruned", "failed")
 DESCRIPTION = """Search for the best way to fuse and distil branches on your data.
@@ -54,8 +74,24 @@ def parser() -> argparse.ArgumentParser:
     cli.add_common_options(made)
     search = made.add_argument_group("search")
     search.add_argument("--num-samples", type=int, metavar="N", help="trials in all")
+    search.add_argument(
+        "--objective",
+        action="append",
+        dest="objectives",
+        metavar="MEMBER.METRIC",
+        help="such as fused.accuracy, ensemble.nll, fused.macs; given again: several objectives",
+    )
+    search.add_argument("--sampler", metavar="NAME", help="tpe, random, gp, nsga2 or cmaes")
+    search.add_argument("--scheduler", metavar="NAME", help="asha, hyperband, median or none")
+    search.add_argument("--warm-start", metavar="STUDY", help="begin with what it learned")
     search.add_argument("--max-concurrent-trials", type=int, metavar="N", help="trials at once")
     search.add_argument("--time-budget-s", type=float, metavar="S", help="stop after S seconds")
+    search.add_argument(
+        "--max-failures", type=int, metavar="N", help="retries of a trial that lost its machine"
+    )
+    search.add_argument(
+        "--optuna-storage", metavar="URL", help="mirror the study there, such as sqlite:///x.db"
+    )
     return made
 
 
@@ -74,6 +110,7 @@ class Order(NamedTuple):
     settled: Settled
     plan: Plan
     facts: DataFacts
+    mirror: str | None
 
 
 def _search(args: argparse.Namespace) -> int:
@@ -84,9 +121,7 @@ def _search(args: argparse.Namespace) -> int:
 
     space = load_space(args.space)
     overrides = cli.overrides_of(args)
-    flags = ["num_samples", "max_concurrent_trials", "num_workers", "time_budget_s", "seed"]
-    flags += ["cpus_per_trial", "gpus_per_trial"]
-    settled = settle(space, overrides, {flag: getattr(args, flag) for flag in flags})
+    settled = settle(space, overrides, {flag: getattr(args, flag) for flag in FLAGS})
     check_space(space, settled.config, list(overrides))
     if args.address is None:
         config = with_overrides(settled.config, cli.absolute_data_dir(settled.config))
@@ -94,50 +129,84 @@ def _search(args: argparse.Namespace) -> int:
     name = check_name(args.name or default_name(space.name))
     storage = cli.study_storage(args.storage_path, name)
     if check_goes_on(storage, "search", _settings(space, settled), MAY_CHANGE):
-        status = _nothing_left(StudyTables(storage, name), settled.search)
+        status = _nothing_left(StudyTables(storage, name, settled.objectives), settled.search)
         if status is not None:
             return status
     with make_console().status("starting Ray and opening the data"):
         plan, facts = cli.start(args.address, settled.config, settled.search)
-    return _run(Order(name, storage, space, settled, plan, facts))
+    return _run(Order(name, storage, space, settled, plan, facts, args.optuna_storage))
 
 
 def _run(order: Order) -> int:
-    from ffl_ray.config import OBJECTIVE
     from ffl_ray.console import StudyView, make_console
     from ffl_ray.homes.job import Job
+    from ffl_ray.results.history import past_trials
     from ffl_ray.results.study import StudyTables
-    from ffl_ray.search.history import past_trials
+    from ffl_ray.search.keeper import Keeper
     from ffl_ray.search.recorder import Recorder
-    from ffl_ray.search.scheduler import RecordingASHA
+    from ffl_ray.search.scheduler import make_scheduler
     from ffl_ray.search.searcher import StudySearcher
 
-    base, search, plan, facts = *order.settled, order.plan, order.facts
-    tables = StudyTables.open(order.storage, order.name, _description(order), may_change=MAY_CHANGE)
+    settled, plan, storage = order.settled, order.plan, order.storage
+    base, search, objectives = settled.config, settled.search, settled.objectives
+    tables = StudyTables.open(
+        storage, order.name, _description(order), objectives, may_change=MAY_CHANGE
+    )
     past = past_trials(tables.trials.rows, tables.epoch_rows())
     ended = sum(not trial.goes_on for trial in past)
     searcher = StudySearcher(
         order.space,
         base,
         search,
-        metric=OBJECTIVE,
+        objectives,
         past=past,
+        teacher=_teacher(order),
+        mirror=_mirror(order),
         make_job=lambda trial_id, config: Job.planned(
-            trial_id, config, order.storage.location, plan
+            trial_id, config, storage.location, plan
         )._asdict(),
     )
-    scheduler = RecordingASHA(search, metric=OBJECTIVE, epochs=base.optim.epochs, past=past)
+    scheduler = make_scheduler(search, settled.judge, base.optim.epochs, past)
+    keeper = Keeper(storage, objectives, search.keep_checkpoints)
+    keeper.tidy(tables.trials.rows)
     console = make_console()
     title = (
         f"{order.name}: {search.num_samples} trials, {plan.max_concurrent_trials} at once, on "
-        f"{base.data.name} ({facts.num_train:,} to train, {facts.num_val:,} to validate)"
+        f"{base.data.name} ({order.facts.num_train:,} to train, {order.facts.num_val:,} to "
+        f"validate)"
     )
-    view = StudyView(console, title, search.num_samples, [*tables.trials.rows])
-    recorder = Recorder(tables, scheduler, searcher.parameters, view, plan.columns())
+    view = StudyView(console, title, search.num_samples, settled.judge, [*tables.trials.rows])
+    recorder = Recorder(tables, keeper, scheduler, searcher.noted, view, plan.columns())
     started = time.monotonic()
-    with cli.everything_else_to(cli.log_file(order.storage)), view:
+    with cli.everything_else_to(cli.log_file(storage)), view:
         _make_tuner(order, search.num_samples - ended, searcher, scheduler, recorder).fit()
-    return _finish(tables, search, console, time.monotonic() - started)
+    status = _finish(tables, search, console, time.monotonic() - started)
+    if recorder.full.message:
+        raise StudyError(
+            f"{storage.location} is full: {recorder.full.message}. Nothing that was finished is "
+            f"lost: make room, and give the same command with --name {order.name}"
+        )
+    return status
+
+
+def _teacher(order: Order) -> Teacher | None:
+    """What the study named by search.warm_start teaches this one."""
+    from ffl_ray.results.history import optuna_study
+    from ffl_ray.search.warm_start import learn, teacher_of
+
+    def make(name: str) -> Teacher:
+        parent = order.storage.location.rpartition("/")[0]
+        return learn(optuna_study(name, parent), order.space.suggest, name)
+
+    return teacher_of(order.storage, order.settled.search, make)
+
+
+def _mirror(order: Order) -> Mirror | None:
+    from ffl_ray.search.mirror import Mirror
+
+    if order.mirror is None:
+        return None
+    return Mirror(order.mirror, order.name, order.settled.objectives)
 
 
 def _nothing_left(tables: StudyTables, search: SearchConfig) -> int | None:
@@ -153,7 +222,7 @@ def _nothing_left(tables: StudyTables, search: SearchConfig) -> int | None:
 
 
 def _make_tuner(
-    order: Order, count: int, searcher: Searcher, scheduler: TrialScheduler, recorder: Callback
+    order: Order, count: int, searcher: Searcher, scheduler: TrialScheduler, recorder: Recorder
 ) -> Tuner:
     from ray import tune
     from ray.tune.progress_reporter import TrialProgressCallback
@@ -194,7 +263,8 @@ def _make_tuner(
             storage_path=order.storage.location,
             verbose=0,
             callbacks=[recorder, Mute()],
-            failure_config=tune.FailureConfig(max_failures=2),
+            stop=recorder.full,
+            failure_config=tune.FailureConfig(max_failures=search.max_failures),
         ),
     )
 
@@ -223,14 +293,18 @@ def _description(order: Order) -> dict[str, Any]:
 
 def _finish(tables: StudyTables, search: SearchConfig, console: Console, elapsed_s: float) -> int:
     """Show what came out; 0 when at least one trial was completed."""
-    from ffl_ray.console import best_table, duration, where_text
+    from ffl_ray.console import best_table, duration, front_table, where_text
+    from ffl_ray.results.pareto import front
 
     rows, storage = tables.trials.rows, tables.storage
     counts = Counter(row["status"] for row in rows)
     states = ", ".join(f"{count} {status}" for status, count in sorted(counts.items()))
     console.out(f"\n{len(rows)} trials in {duration(elapsed_s)}: {states}\n")
     if any(row["epochs_done"] for row in rows):
-        console.print(best_table(rows))
+        console.print(best_table(rows, tables.objectives))
+        console.print()
+    if len(tables.objectives) > 1 and counts["completed"]:
+        console.print(front_table(front(rows, tables.member_rows(), tables.objectives)))
         console.print()
     failed = [row for row in rows if row["status"] == "failed"]
     if failed:

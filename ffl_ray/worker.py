@@ -21,15 +21,16 @@ from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 
 from ffl_ray.checkpoint import Progress, dump_checkpoint, load_checkpoint
-from ffl_ray.config import OBJECTIVE, Config, flatten
+from ffl_ray.config import Config, flatten
 from ffl_ray.data.loader import DeviceImages, Shard, TrainVal, load_train_val
 from ffl_ray.distill.table import METHODS
 from ffl_ray.engine import Precision, average_running_statistics, evaluate, train_epoch
 from ffl_ray.errors import PlanError, SettingError, TrainingDivergedError
 from ffl_ray.metrics import MemberMetrics, finish
-from ffl_ray.models.cost import MemberCost, member_costs
+from ffl_ray.models.cost import MemberCost, member_costs, member_latencies
 from ffl_ray.models.network import FusionNetwork, build_network, member_names
 from ffl_ray.models.table import check_model
+from ffl_ray.objectives import VALUE, parse_objective
 from ffl_ray.optimizer import PlainSGD
 from ffl_ray.schedules import cosine_lr, ramp_up, step_lr
 
@@ -102,14 +103,15 @@ class Training(NamedTuple):
     precision: Precision
     shard: Shard
     costs: dict[str, MemberCost]
+    latencies_ms: dict[str, float]
     split_hash: str
 
 
 def run_worker(config: Config, session: Session) -> None:
     """Train from the latest checkpoint, or from scratch, to the config's last epoch.
 
-    Each finished epoch is stored (`latest.pt`, and `best.pt` when the fused classifier's
-    validation accuracy is the highest so far) and then reported. A run that is resumed equals,
+    Each finished epoch is stored (`latest.pt`, and `best.pt` when the objective is the best so
+    far) and then reported. A run that is resumed equals,
     bit for bit on a CPU, the run that was never stopped; it reports its latest stored epoch
     again, since nobody knows whether the first report arrived.
 
@@ -164,6 +166,7 @@ def prepare(config: Config, session: Session) -> Training:
         precision=Precision(device.type, config.compute.precision == "bfloat16"),
         shard=Shard(session.rank, session.world_size),
         costs=costs,
+        latencies_ms=_latencies(config, network, data, session),
         split_hash=data.split_hash,
     )
 
@@ -252,7 +255,10 @@ def _run_epoch(training: Training, progress: Progress) -> Progress:
         _check_finite(f"validation NLL of {name}", metric.nll, epoch, config)
     epoch_s = time.perf_counter() - started
     before = Report.load(progress.report) if progress.report else None
-    progress = _advance(progress, metrics["fused"].accuracy, epoch_s, training)
+    members = _member_rows(training, metrics, epoch + 1, before)
+    objective = parse_objective(config.objective)
+    value = objective.value(members)
+    progress = _advance(progress, objective.score(value), epoch_s, training)
     row = {
         "epoch": progress.epochs_done,
         "time": datetime.now(UTC),
@@ -260,6 +266,7 @@ def _run_epoch(training: Training, progress: Progress) -> Progress:
         "distill_weight": weight,
         **_loss_columns(trained.losses),
         **_metric_columns(metrics, training.network.num_branches),
+        VALUE: value,
         "best_epoch": progress.best_epoch,
         "train_s": train_s,
         "epoch_s": epoch_s,
@@ -267,7 +274,6 @@ def _run_epoch(training: Training, progress: Progress) -> Progress:
         "accelerator_s": progress.accelerator_s,
         "peak_memory_bytes": _peak_memory_bytes(training.train.device),
     }
-    members = _member_rows(training, metrics, progress.epochs_done)
     if before is None or progress.best_epoch == progress.epochs_done:
         best = members
     else:
@@ -294,14 +300,14 @@ def _check_finite(what: str, value: float, epoch: int, config: Config) -> None:
         )
 
 
-def _advance(progress: Progress, objective: float, epoch_s: float, training: Training) -> Progress:
+def _advance(progress: Progress, score: float, epoch_s: float, training: Training) -> Progress:
     progress = progress._replace(
         epochs_done=progress.epochs_done + 1,
         accelerator_s=progress.accelerator_s + epoch_s * training.shard.world_size,
         settings=settings_text(training.config),
     )
-    if objective > progress.best_objective:
-        return progress._replace(best_epoch=progress.epochs_done, best_objective=objective)
+    if score > progress.best_score:
+        return progress._replace(best_epoch=progress.epochs_done, best_score=score)
     return progress
 
 
@@ -349,7 +355,7 @@ def _loss_columns(losses: dict[str, float]) -> Row:
 def _metric_columns(metrics: dict[str, MemberMetrics], num_branches: int) -> Row:
     branches = [metrics[f"branch{index}"] for index in range(num_branches)]
     return {
-        OBJECTIVE: metrics["fused"].accuracy,
+        "val.fused.accuracy": metrics["fused"].accuracy,
         "val.ensemble.accuracy": metrics["ensemble"].accuracy,
         "val.best_branch.accuracy": max(branch.accuracy for branch in branches),
         "val.mean_branch.accuracy": sum(branch.accuracy for branch in branches) / num_branches,
@@ -360,8 +366,14 @@ def _metric_columns(metrics: dict[str, MemberMetrics], num_branches: int) -> Row
     }
 
 
-def _member_rows(training: Training, metrics: dict[str, MemberMetrics], epoch: int) -> list[Row]:
+def _member_rows(
+    training: Training, metrics: dict[str, MemberMetrics], epoch: int, before: Report | None
+) -> list[Row]:
+    """Rows of the members table; a latency that was measured once stays what it was."""
     mix = training.config.model.mix
+    latencies: dict[str, float | None] = {**training.latencies_ms}
+    if before is not None:
+        latencies = {row["member"]: row["latency_ms"] for row in before.members}
     return [
         {
             "member": name,
@@ -371,9 +383,19 @@ def _member_rows(training: Training, metrics: dict[str, MemberMetrics], epoch: i
             "epoch": epoch,
             **metric._asdict(),
             **training.costs[name]._asdict(),
+            "latency_ms": latencies.get(name),
         }
         for name, metric in metrics.items()
     ]
+
+
+def _latencies(
+    config: Config, network: FusionNetwork, data: TrainVal, session: Session
+) -> dict[str, float]:
+    """By member, as rank 0 measures it; nothing when nobody asked, or another rank does it."""
+    if not config.compute.measure_latency or session.rank:
+        return {}
+    return member_latencies(network, data.image_shape)
 
 
 def _distributed(network: FusionNetwork, session: Session, device: torch.device) -> nn.Module:

@@ -7,9 +7,12 @@ from rich.console import Console
 
 from ffl_ray.config import Config
 from ffl_ray.console import StudyView, best_table, duration, trial_words, where_text
+from ffl_ray.objectives import parse_objective
 
+FUSED = parse_objective("fused.accuracy")
 ROW = {
     "trial_id": "00000", "status": "failed", "epochs_done": 1, "epochs_planned": 3,
+    "objective_value": 0.5, "objective_values": [0.5],
     "val.fused.accuracy": 0.5, "val.ensemble.accuracy": 0.5, "val.best_branch.accuracy": 0.4,
     "model.mix": "resnet20+wrn16_2", "fusion.design": "sum", "distill.temperature": 2.0,
     "error_type": "RuntimeError", "error": "[/third_party/gloo/pair.cc:534] closed [rank1]",
@@ -28,11 +31,11 @@ def test_an_error_full_of_brackets_is_shown_as_it_is(terminal: bool) -> None:
     out = io.StringIO()
     console = Console(file=out, force_terminal=terminal, width=160, highlight=False)
 
-    with StudyView(console, "study [/x]", 2, [ROW]) as view:
+    with StudyView(console, "study [/x]", 2, FUSED, [ROW]) as view:
         view.trial_started("00001", Config())
-        view.epoch_finished("00001", {"epoch": 1, "val.fused.accuracy": 0.7})
+        view.epoch_finished("00001", {"epoch": 1, "objective_value": 0.7})
         view.trial_ended("00001", "failed", ROW)
-    console.print(best_table([ROW]))
+    console.print(best_table([ROW], [FUSED]))
     console.out(where_text("/data/[run1]/study", "/data/[run1]/study/trials"))
 
     assert "study [/x]" in out.getvalue()
@@ -43,14 +46,14 @@ def test_an_error_full_of_brackets_is_shown_as_it_is(terminal: bool) -> None:
 
 def test_the_best_trials_are_the_completed_ones_by_their_latest_accuracy() -> None:
     rows = [
-        ROW | {"trial_id": "00001", "status": "pruned", "val.fused.accuracy": 0.99},
-        ROW | {"trial_id": "00002", "status": "completed", "val.fused.accuracy": 0.80},
-        ROW | {"trial_id": "00003", "status": "completed", "val.fused.accuracy": 0.90},
-        ROW | {"trial_id": "00004", "status": "failed", "val.fused.accuracy": None},
+        ROW | {"trial_id": "00001", "status": "pruned", "objective_values": [0.99]},
+        ROW | {"trial_id": "00002", "status": "completed", "objective_values": [0.80]},
+        ROW | {"trial_id": "00003", "status": "completed", "objective_values": [0.90]},
+        ROW | {"trial_id": "00004", "status": "failed", "objective_values": None},
     ]
     out = io.StringIO()
 
-    Console(file=out, width=160).print(best_table(rows))
+    Console(file=out, width=160).print(best_table(rows, [FUSED]))
 
     order = [line.split()[0] for line in out.getvalue().splitlines()[2:]]
     assert order == ["00003", "00002", "00001"]

@@ -17,7 +17,7 @@ SMALL = [
 
 
 def comparable(epochs: pd.DataFrame) -> list[tuple[object, ...]]:
-    columns = ["epoch", "loss.total", "val.fused.accuracy", "val.ensemble.nll"]
+    columns = ["epoch", "loss.total", "objective_value", "val.ensemble.nll"]
     return list(epochs[columns].itertuples(index=False, name=None))
 
 

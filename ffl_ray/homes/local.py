@@ -40,7 +40,20 @@ class LocalSession:
         return self._files.read(name)
 
     def write(self, name: str, data: bytes) -> None:
-        self._files.write(name, data)
+        write_unless_ended(self._files, name, data)
 
     def report(self, report: Report) -> None:
         self._on_report(report)
+
+
+def write_unless_ended(files: Storage, name: str, data: bytes) -> None:
+    """Store a checkpoint; nothing when its folder is gone, because its trial has ended.
+
+    A trial that a scheduler stops ends, and its checkpoints with it, while its worker is still
+    in the middle of an epoch.
+    """
+    try:
+        files.write(name, data)
+    except FileNotFoundError:
+        if files.exists():
+            raise

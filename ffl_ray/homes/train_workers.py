@@ -14,6 +14,7 @@ from ray.util import get_current_placement_group
 from ray.util.queue import Queue
 
 from ffl_ray.homes.job import Job
+from ffl_ray.homes.local import write_unless_ended
 from ffl_ray.homes.tune_trial import report_metrics
 from ffl_ray.results.storage import Storage
 from ffl_ray.search.recorder import PLACEMENT_GROUP, first_cause
@@ -37,7 +38,7 @@ class TrainSession:
         return self._files.read(name)
 
     def write(self, name: str, data: bytes) -> None:
-        self._files.write(name, data)
+        write_unless_ended(self._files, name, data)
 
     def report(self, report: Report) -> None:
         if self._queue is not None and self.rank == 0:
@@ -91,8 +92,11 @@ def make_trainer(
     )
 
 
-def train_and_report(job: Job, on_report: Callable[[Report], None]) -> None:
+def train_and_report(job: Job, on_report: Callable[[Report], None], *, max_failures: int) -> None:
     """Train a job on its workers, handing every finished epoch to this process as it comes.
+
+    Args:
+        max_failures: how often the workers are started again.
 
     Raises:
         FFLRayError: as a worker raised it.
@@ -112,7 +116,7 @@ def train_and_report(job: Job, on_report: Callable[[Report], None]) -> None:
     reader = threading.Thread(target=drain, daemon=True)
     reader.start()
     try:
-        make_trainer(job, queue=queue, max_failures=2).fit()
+        make_trainer(job, queue=queue, max_failures=max_failures).fit()
     except WorkerGroupError as error:
         raise first_cause(error) from None
     except SystemExit:

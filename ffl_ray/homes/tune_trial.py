@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 from ray import tune
 
-from ffl_ray.config import OBJECTIVE
-from ffl_ray.errors import FFLRayError
+from ffl_ray.homes.failures import failure_of, retry_may_help
 from ffl_ray.homes.job import Job
+from ffl_ray.objectives import VALUE
 from ffl_ray.search.recorder import FAILURE, first_cause
 
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 def report_metrics(report: Report) -> dict[str, Any]:
     """An epoch as Tune's metrics: what the scheduler needs, and the rows of the tables."""
     row = report.row
-    return {"epoch": row["epoch"], OBJECTIVE: row[OBJECTIVE], "report": report._asdict()}
+    return {"epoch": row["epoch"], VALUE: row[VALUE], "report": report._asdict()}
 
 
 def train_in_actor(config: dict[str, Any]) -> None:
@@ -35,7 +35,9 @@ def train_in_actor(config: dict[str, Any]) -> None:
     device = torch.device("cuda", 0) if job.gpus_per_worker else torch.device("cpu")
     try:
         run_worker(job.config, LocalSession(job.files, job.cpus_per_worker, _report, device))
-    except FFLRayError as error:
+    except Exception as error:
+        if retry_may_help(error):
+            raise
         _report_failure(error)
 
 
@@ -52,7 +54,7 @@ def train_on_workers(config: dict[str, Any]) -> None:
         make_trainer(job, callbacks=[forward]).fit()
     except WorkerGroupError as error:
         cause = first_cause(error)
-        if not isinstance(cause, FFLRayError):
+        if retry_may_help(cause):
             raise
         _report_failure(cause)
 
@@ -61,6 +63,6 @@ def _report(report: Report) -> None:
     tune.report(report_metrics(report))
 
 
-def _report_failure(error: FFLRayError) -> None:
-    """End the trial as failed for good: what ffl_ray raises itself, a retry would meet again."""
-    tune.report({FAILURE: (type(error).__name__, str(error))})
+def _report_failure(error: BaseException) -> None:
+    """End the trial for good: what no retry can mend would be met again."""
+    tune.report({FAILURE: failure_of(error)})

@@ -94,3 +94,9 @@ def _table(storage: Storage, name: str) -> pd.DataFrame:
 def _nullable(kind: pa.DataType) -> Any:
     """Pandas' nullable types, so that a missing integer does not turn a column into floats."""
     return {pa.int64(): pd.Int64Dtype(), pa.bool_(): pd.BooleanDtype()}.get(kind)
+
+
+def records(frame: pd.DataFrame) -> list[dict[str, Any]]:
+    """A DataFrame's rows, with None for what is missing."""
+    plain = frame.astype(object).where(frame.notna(), None)
+    return [dict(zip(plain.columns, row, strict=True)) for row in plain.itertuples(index=False)]

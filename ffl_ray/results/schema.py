@@ -14,7 +14,7 @@ import pyarrow as pa
 
 from ffl_ray.config import Config, flatten, mix_name, settings
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 STATUSES = ("running", "completed", "pruned", "failed", "interrupted")
 
 _TEXT, _INT, _FLOAT, _BOOL = pa.string(), pa.int64(), pa.float64(), pa.bool_()
@@ -69,15 +69,18 @@ TRIALS = [
     Column("ended", _TIME, "", "when it ended"),
     Column("epochs_done", _INT, "epochs", "finished epochs"),
     Column("epochs_planned", _INT, "epochs", "length it was planned for"),
-    Column("val.fused.accuracy", _FLOAT, "fraction", "the objective: after the latest epoch"),
-    Column("val.ensemble.accuracy", _FLOAT, "fraction", "of the ensemble, after the latest epoch"),
+    Column("objective_value", _FLOAT, "", "of the setting objective, after the latest epoch"),
+    Column("objective_values", _FLOATS, "", "of the study's objectives, in order, likewise"),
+    Column("val.fused.accuracy", _FLOAT, "fraction", "top-1 of the fused classifier, likewise"),
+    Column("val.ensemble.accuracy", _FLOAT, "fraction", "of the ensemble, likewise"),
     Column("val.best_branch.accuracy", _FLOAT, "fraction", "of the best branch, likewise"),
-    Column("best_epoch", _INT, "epochs", "epoch of the highest objective, from 1"),
-    Column("best.val.fused.accuracy", _FLOAT, "fraction", "the objective at that epoch"),
+    Column("best_epoch", _INT, "epochs", "epoch of the best objective_value, from 1"),
+    Column("best_objective_value", _FLOAT, "", "objective_value at that epoch"),
     Column("num_branches", _INT, "branches", "how many branches the mix has"),
     *_setting_columns(),
     Column("params", _TEXT, "", "Optuna's parameters, JSON"),
     Column("distributions", _TEXT, "", "Optuna's distributions of them, JSON"),
+    Column("sampler_state", _TEXT, "", "what Optuna's sampler noted of the trial, JSON"),
     Column("num_workers", _INT, "processes", "training processes"),
     Column("cpus_per_trial", _FLOAT, "CPUs", "CPUs of all its workers"),
     Column("gpus_per_trial", _FLOAT, "GPUs", "GPUs of all its workers"),
@@ -107,7 +110,8 @@ EPOCHS = [
     Column("val.fused.nll", _FLOAT, "nats", "negative log-likelihood"),
     Column("val.ensemble.nll", _FLOAT, "nats", "likewise"),
     Column("val.branches.nll", _FLOATS, "nats", "likewise, of each branch"),
-    Column("best_epoch", _INT, "epochs", "epoch of the highest objective so far"),
+    Column("objective_value", _FLOAT, "", "of the setting objective"),
+    Column("best_epoch", _INT, "epochs", "epoch of the best objective_value so far"),
     Column("train_s", _FLOAT, "s", "training"),
     Column("epoch_s", _FLOAT, "s", "training and validation"),
     Column("images_per_s", _FLOAT, "images/s", "training, over all workers"),
@@ -120,7 +124,7 @@ MEMBERS = [
     *_IDS,
     Column("member", _TEXT, "", "branch0, branch1, ..., ensemble or fused"),
     Column("backbone", _TEXT, "", "of a branch; null for ensemble and fused"),
-    Column("checkpoint", _TEXT, "", "latest, or best by val.fused.accuracy"),
+    Column("checkpoint", _TEXT, "", "latest, or best by the setting objective"),
     Column("epoch", _INT, "epochs", "epoch of that checkpoint, from 1"),
     Column("split", _TEXT, "", "what it is measured on: val (a search opens no other)"),
     Column("split_hash", _TEXT, "", "names the train/val split"),
@@ -130,6 +134,7 @@ MEMBERS = [
     Column("ece", _FLOAT, "fraction", "expected calibration error, 15 bins"),
     Column("parameters", _INT, "", "of the member deployed alone"),
     Column("macs", _INT, "", "multiply-accumulates of one image, convolutions and linear layers"),
+    Column("latency_ms", _FLOAT, "ms", "of one image where it was trained; null: not measured"),
 ]
 TABLES = {"trials": TRIALS, "epochs": EPOCHS, "members": MEMBERS}
 

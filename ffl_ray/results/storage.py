@@ -102,6 +102,17 @@ class Storage:
             part.unlink(missing_ok=True)
             raise
 
+    def delete(self, name: str) -> None:
+        """Remove a file or a whole folder; nothing happens when it is not there."""
+        kind = self._fs.get_file_info(self._path(name)).type
+        try:
+            if kind == fs.FileType.Directory:
+                self._fs.delete_dir(self._path(name))
+            elif kind == fs.FileType.File:
+                self._fs.delete_file(self._path(name))
+        except FileNotFoundError:
+            return  # somebody else was faster
+
     def lock(self, owner: object) -> None:
         """Hold the folder for this process as long as the owner lives; a kill frees it too.
 

@@ -6,7 +6,7 @@ import json
 import platform
 import re
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
@@ -14,6 +14,7 @@ from typing import Any
 
 from ffl_ray.config import Config
 from ffl_ray.errors import SettingError, StudyError
+from ffl_ray.objectives import VALUE, Objective
 from ffl_ray.results.reader import read_description
 from ffl_ray.results.schema import SCHEMA_VERSION, config_columns
 from ffl_ray.results.storage import Storage
@@ -21,6 +22,7 @@ from ffl_ray.results.writer import AppendedTable, KeyedTable, Row
 
 PACKAGES = ("ffl_ray", "torch", "torchvision", "ray", "optuna", "pandas", "pyarrow")
 LATEST_COLUMNS = (
+    VALUE,
     "val.fused.accuracy",
     "val.ensemble.accuracy",
     "val.best_branch.accuracy",
@@ -70,11 +72,13 @@ class StudyTables:
     Args:
         storage: the study's folder; what is already in its tables stays.
         name: of the study.
+        objectives: whose values the trials table holds.
     """
 
-    def __init__(self, storage: Storage, name: str) -> None:
+    def __init__(self, storage: Storage, name: str, objectives: Sequence[Objective] = ()) -> None:
         self.storage = storage
         self.name = name
+        self.objectives = tuple(objectives)
         storage.lock(self)
         self.trials = KeyedTable(storage, "trials", "trial_id")
         self._epochs = AppendedTable(storage, "epochs")
@@ -87,6 +91,7 @@ class StudyTables:
         storage: Storage,
         name: str,
         description: Mapping[str, Any],
+        objectives: Sequence[Objective],
         *,
         may_change: frozenset[str] = frozenset(),
     ) -> StudyTables:
@@ -96,6 +101,7 @@ class StudyTables:
 
         Args:
             description: what `describe_study` made.
+            objectives: as in `StudyTables`.
             may_change: settings that may differ from those the study began with.
 
         Raises:
@@ -109,7 +115,7 @@ class StudyTables:
                 storage.write("study.json", text.encode())
             except OSError as error:
                 raise StudyError(f"{storage.location} can't be written: {error}") from error
-        return cls(storage, name)
+        return cls(storage, name, objectives)
 
     def start(self, trial_id: str, config: Config, **columns: Any) -> None:
         """A trial begins, or begins another attempt."""
@@ -146,20 +152,24 @@ class StudyTables:
             self._epochs.append([ids | {"attempt": trial["attempt"]} | row])
         changes = {name: row[name] for name in LATEST_COLUMNS}
         if row["best_epoch"] == row["epoch"]:
-            changes["best.val.fused.accuracy"] = row["val.fused.accuracy"]
+            changes["best_objective_value"] = row[VALUE]
         self.trials.update(
             trial_id,
             epochs_done=row["epoch"],
             split_hash=members[0]["split_hash"],
+            objective_values=[objective.value(members) for objective in self.objectives],
             **changes,
         )
 
-    def end(self, trial_id: str, status: str, error: tuple[str, str] | None = None) -> None:
+    def end(
+        self, trial_id: str, status: str, error: tuple[str, str] | None = None, **columns: Any
+    ) -> None:
         """A trial ends; its members get their rows.
 
         Args:
             status: one of `schema.STATUSES`.
             error: class name and message of what ended it.
+            columns: others of the trials table to set.
         """
         kind, message = error or (None, None)
         members = self._members_of.pop(trial_id, [])
@@ -171,11 +181,16 @@ class StudyTables:
             error_type=kind,
             error=message,
             ended=datetime.now(UTC),
+            **columns,
         )
 
     def members(self, trial_id: str) -> list[Row]:
         """The member rows of an ended trial."""
         return [row for row in self._members.rows() if row["trial_id"] == trial_id]
+
+    def member_rows(self) -> list[Row]:
+        """All rows of the members table."""
+        return self._members.rows()
 
     def epoch_rows(self) -> list[Row]:
         """All rows of the epochs table."""

@@ -9,14 +9,15 @@ from typing import Any, Protocol
 from ray import cloudpickle
 from ray._raylet import PlacementGroupID
 from ray.exceptions import RayActorError
-from ray.tune import Callback
+from ray.tune import Callback, Stopper
 from ray.tune.experiment import Trial
 from ray.util.placement_group import PlacementGroup, remove_placement_group
 
 from ffl_ray.config import Config, with_overrides
 from ffl_ray.errors import FFLRayError
 from ffl_ray.results.study import StudyTables
-from ffl_ray.search.scheduler import RecordingASHA
+from ffl_ray.search.keeper import Keeper
+from ffl_ray.search.scheduler import StudyScheduler
 
 FAILURE = "failure"
 PLACEMENT_GROUP = "placement_group"
@@ -39,13 +40,27 @@ class View(Protocol):
         ...
 
 
+class StopWhenFull(Stopper):
+    """Ends the study when a worker found no room for a checkpoint: no trial could go on."""
+
+    def __init__(self) -> None:
+        self.message = ""
+
+    def __call__(self, trial_id: str, result: dict[str, Any]) -> bool:
+        return False
+
+    def stop_all(self) -> bool:
+        return bool(self.message)
+
+
 class Recorder(Callback):
     """Tune's callback on the driver: the one writer of the study's tables.
 
     Args:
         tables: of the study.
+        keeper: of its checkpoints.
         scheduler: knows which trials were stopped for being weak.
-        parameters: Optuna's parameters and distributions of a trial number, as JSON.
+        noted: Optuna's columns of a trial number.
         view: is told what is written.
         columns: resources of every trial, as columns of the trials table.
     """
@@ -53,16 +68,19 @@ class Recorder(Callback):
     def __init__(
         self,
         tables: StudyTables,
-        scheduler: RecordingASHA,
-        parameters: Callable[[int], tuple[str, str]],
+        keeper: Keeper,
+        scheduler: StudyScheduler,
+        noted: Callable[[int], dict[str, str]],
         view: View,
         columns: dict[str, Any],
     ) -> None:
         self._tables = tables
+        self._keeper = keeper
         self._scheduler = scheduler
-        self._parameters = parameters
+        self._noted = noted
         self._view = view
         self._columns = columns
+        self.full = StopWhenFull()
         self._open: set[str] = set()
         self._ended: set[str] = set()
         self._groups: dict[str, str] = {}
@@ -80,14 +98,8 @@ class Recorder(Callback):
     def _begin(self, trial: Trial) -> None:
         trial_id = trial.config["trial_id"]
         config = with_overrides(Config(), trial.config["settings"])
-        params, distributions = self._parameters(int(trial_id))
-        self._tables.start(
-            trial_id,
-            config,
-            params=params,
-            distributions=distributions,
-            **self._columns,
-        )
+        self._tables.start(trial_id, config, **self._noted(int(trial_id)), **self._columns)
+        self._keeper.started(trial_id)
         self._open.add(trial_id)
         self._view.trial_started(trial_id, config)
 
@@ -101,7 +113,9 @@ class Recorder(Callback):
     ) -> None:
         trial_id = trial.config["trial_id"]
         if FAILURE in result:
-            self._failures[trial_id] = result[FAILURE]
+            self._failures[trial_id] = result[FAILURE]["error"]
+            if result[FAILURE]["storage_is_full"]:
+                self.full.message = result[FAILURE]["error"][1]
         if "report" not in result:
             return
         if result.get(PLACEMENT_GROUP):
@@ -112,12 +126,20 @@ class Recorder(Callback):
     def on_trial_complete(
         self, iteration: int, trials: list[Trial], trial: Trial, **info: Any
     ) -> None:
-        failure = self._failures.pop(trial.config["trial_id"], None)
-        if failure is not None:
-            self._end(trial.config["trial_id"], "failed", failure)
+        trial_id = trial.config["trial_id"]
+        if trial_id not in self._open:
             return
+        failure = self._failures.pop(trial_id, None)
         stopped = trial.trial_id in self._scheduler.stopped
-        self._end(trial.config["trial_id"], "pruned" if stopped else "completed")
+        done = self._tables.trials[trial_id]
+        if failure is not None:
+            self._end(trial_id, "interrupted" if self.full.message else "failed", failure)
+        elif stopped:
+            self._end(trial_id, "pruned")
+        elif done["epochs_done"] == done["epochs_planned"]:
+            self._end(trial_id, "completed")
+        else:
+            self._end(trial_id, "interrupted")
 
     def on_trial_recover(
         self, iteration: int, trials: list[Trial], trial: Trial, **info: Any
@@ -145,14 +167,15 @@ class Recorder(Callback):
                 self._end(trial_id, "failed", error_of(trial) or NO_ERROR)
             elif trial_id in self._open:
                 self._end(trial_id, "interrupted")
+        self._keeper.look()
+        self._keeper.tidy(self._tables.trials.rows)
 
     def _end(self, trial_id: str, status: str, error: tuple[str, str] | None = None) -> None:
-        if trial_id not in self._open:
-            return
-        self._open.remove(trial_id)
+        self._open.discard(trial_id)
         self._ended.add(trial_id)
         self._free_workers(trial_id)
-        self._tables.end(trial_id, status, error)
+        self._tables.end(trial_id, status, error, **self._noted(int(trial_id)))
+        self._keeper.tidy(self._tables.trials.rows)
         self._view.trial_ended(trial_id, status, self._tables.trials[trial_id])
 
     def _free_workers(self, trial_id: str) -> None:

@@ -1,49 +1,111 @@
-"""ASHA that remembers whom it stopped."""
+"""Schedulers that remember whom they stopped, and that judge by the trials of earlier runs too.
+
+Tune ends a trial in the same way when a scheduler stops it, when time runs out and when a person
+interrupts; `stopped` tells the first from the others. A trial that has done all its planned
+epochs is left to end by itself.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
 from types import SimpleNamespace
 from typing import Any
 
+import numpy as np
 from ray.tune.experiment import Trial
-from ray.tune.schedulers import AsyncHyperBandScheduler, TrialScheduler
+from ray.tune.schedulers import (
+    AsyncHyperBandScheduler,
+    FIFOScheduler,
+    MedianStoppingRule,
+    TrialScheduler,
+)
 
 from ffl_ray.config import SearchConfig
-from ffl_ray.search.history import PastTrial
+from ffl_ray.objectives import VALUE, Objective
+from ffl_ray.results.history import PastTrial
+
+MOST_BRACKETS = 3
+
+
+def make_scheduler(
+    search: SearchConfig, objective: Objective, epochs: int, past: Sequence[PastTrial] = ()
+) -> StudyScheduler:
+    """The study's scheduler.
+
+    Args:
+        objective: what trials are judged by.
+        epochs: planned length of every trial.
+        past: trials of an earlier run; their epochs count.
+    """
+    mode = "max" if objective.maximised else "min"
+    if search.scheduler == "none":
+        return RecordingFIFO()
+    if search.scheduler == "median":
+        return RecordingMedian(mode, grace_epochs(search, epochs), epochs, past)
+    brackets = num_brackets(search, epochs) if search.scheduler == "hyperband" else 1
+    return RecordingASHA(search, mode=mode, epochs=epochs, brackets=brackets, past=past)
+
+
+def grace_epochs(search: SearchConfig, epochs: int) -> int:
+    """Before so many epochs no trial is stopped."""
+    return min(search.grace_epochs or max(1, epochs // 9), epochs)
+
+
+def num_brackets(search: SearchConfig, epochs: int) -> int:
+    """As many as have a rung within the training, and three at most."""
+    rungs = math.log(epochs / grace_epochs(search, epochs)) / math.log(search.reduction_factor)
+    return min(MOST_BRACKETS, int(rungs + 1e-9) + 1)
+
+
+class RecordingFIFO(FIFOScheduler):
+    """Stops nobody."""
+
+    def __init__(self) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self.stopped: set[str] = set()
 
 
 class RecordingASHA(AsyncHyperBandScheduler):
     """Asynchronous successive halving (Li et al. 2020, arXiv:1810.05934) over finished epochs.
 
-    Tune ends a trial in the same way when a scheduler stops it, when time runs out and when a
-    person interrupts; `stopped` tells the first from the others. A trial that has done all its
-    planned epochs is left to end by itself.
+    With several brackets it is the asynchronous form of Hyperband (Li et al. 2018,
+    arXiv:1603.06560): each later bracket stops nobody before a later rung. A trial's bracket
+    follows from the seed and its number, more trials going to the earlier ones.
 
     Args:
-        metric: what to maximise.
+        mode: max or min.
         epochs: planned length of every trial.
         past: trials of an earlier run; their epochs count at the rungs.
     """
 
     def __init__(
-        self, search: SearchConfig, *, metric: str, epochs: int, past: Sequence[PastTrial] = ()
+        self,
+        search: SearchConfig,
+        *,
+        mode: str,
+        epochs: int,
+        brackets: int = 1,
+        past: Sequence[PastTrial] = (),
     ) -> None:
-        grace = min(search.grace_epochs or max(1, epochs // 9), epochs)
         super().__init__(
             time_attr="epoch",
-            metric=metric,
-            mode="max",
+            metric=VALUE,
+            mode=mode,
             max_t=epochs,
-            grace_period=grace,
+            grace_period=grace_epochs(search, epochs),
             reduction_factor=search.reduction_factor,
+            brackets=brackets,
         )
         self.stopped: set[str] = set()
+        self._seed = search.seed
         self._epochs = epochs
         self._interrupted = {trial.trial_id: trial for trial in past if trial.goes_on}
         for trial in past:
             if not trial.goes_on:
-                self._replay(SimpleNamespace(trial_id=f"past {trial.trial_id}"), trial.values)
+                name = SimpleNamespace(trial_id=f"past {trial.trial_id}")
+                self._replay(name, self._bracket_of(trial.trial_id), trial.epochs)
 
     def on_trial_add(self, tune_controller: Any, trial: Trial) -> None:
         """A trial begins; of one that goes on, all epochs but the latest have been judged.
@@ -51,14 +113,22 @@ class RecordingASHA(AsyncHyperBandScheduler):
         The worker reports the latest one again: whether it was judged is not known.
         """
         super().on_trial_add(tune_controller, trial)
+        bracket = self._bracket_of(trial.config["trial_id"])
+        self._trial_info[trial.trial_id] = bracket
         past = self._interrupted.pop(trial.config["trial_id"], None)
-        if past is not None and past.values:
-            latest = max(past.values)
-            self._replay(trial, {e: v for e, v in past.values.items() if e < latest})
+        if past is not None and past.epochs:
+            latest = max(past.epochs)
+            self._replay(trial, bracket, {e: v for e, v in past.epochs.items() if e < latest})
 
-    def _replay(self, trial: Any, values: dict[int, float]) -> None:
+    def _bracket_of(self, trial_id: str) -> Any:
+        """A bracket with the odds that Tune gives it, drawn by the trial's number."""
+        odds = np.exp([float(len(bracket._rungs)) for bracket in self._brackets])
+        generator = np.random.default_rng((self._seed, int(trial_id)))
+        return self._brackets[generator.choice(len(self._brackets), p=odds / odds.sum())]
+
+    def _replay(self, trial: Any, bracket: Any, values: dict[int, float]) -> None:
         for epoch, value in sorted(values.items()):
-            self._brackets[0].on_result(trial, epoch, value)
+            bracket.on_result(trial, epoch, value if self._mode == "max" else -value)
 
     def on_trial_result(self, tune_controller: Any, trial: Trial, result: dict[str, Any]) -> str:
         decision: str = super().on_trial_result(tune_controller, trial, result)
@@ -68,3 +138,57 @@ class RecordingASHA(AsyncHyperBandScheduler):
             return str(TrialScheduler.CONTINUE)
         self.stopped.add(trial.trial_id)
         return decision
+
+
+class RecordingMedian(MedianStoppingRule):
+    """Stops a trial whose best is worse than the median of the others' means so far.
+
+    Golovin et al. 2017, "Google Vizier", section 3.2.1. Nobody is stopped before three others
+    have come as far.
+
+    Args:
+        mode: max or min.
+        grace: nobody is stopped before, in epochs.
+        epochs: planned length of every trial.
+        past: trials of an earlier run; their epochs count.
+    """
+
+    def __init__(self, mode: str, grace: int, epochs: int, past: Sequence[PastTrial] = ()) -> None:
+        super().__init__(time_attr="epoch", metric=VALUE, mode=mode, grace_period=grace)
+        # Tune would pause trials until there is enough to compare with; ours need not wait.
+        self._last_pause = defaultdict(lambda: math.inf)
+        self.stopped: set[str] = set()
+        self._epochs = epochs
+        self._interrupted = {trial.trial_id: trial for trial in past if trial.goes_on}
+        for trial in past:
+            if not trial.goes_on and trial.epochs:
+                self._results[trial.trial_id] = _results(trial.epochs.items())
+
+    def on_trial_add(self, tune_controller: Any, trial: Trial) -> None:
+        super().on_trial_add(tune_controller, trial)
+        past = self._interrupted.pop(trial.config["trial_id"], None)
+        if past is not None and past.epochs:
+            latest = max(past.epochs)
+            earlier = [(e, v) for e, v in past.epochs.items() if e < latest]
+            if earlier:
+                self._results[trial] = _results(earlier)
+
+    def on_trial_result(self, tune_controller: Any, trial: Trial, result: dict[str, Any]) -> str:
+        if result.get("epoch", 0) >= self._epochs:
+            return str(TrialScheduler.CONTINUE)
+        decision: str = super().on_trial_result(tune_controller, trial, result)
+        if decision == TrialScheduler.STOP:
+            self.stopped.add(trial.trial_id)
+        return decision
+
+    def on_trial_complete(self, tune_controller: Any, trial: Trial, result: dict[str, Any]) -> None:
+        """A failure's last result has no epoch: it teaches nothing."""
+        if VALUE in result:
+            super().on_trial_complete(tune_controller, trial, result)
+
+
+def _results(epochs: Iterable[tuple[int, float]]) -> list[dict[str, Any]]:
+    return [{"epoch": epoch, VALUE: value} for epoch, value in sorted(epochs)]
+
+
+StudyScheduler = RecordingFIFO | RecordingASHA | RecordingMedian

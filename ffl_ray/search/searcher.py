@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import optuna
@@ -13,49 +13,34 @@ from optuna.trial import TrialState
 from ray.tune.search import Searcher
 
 from ffl_ray.config import Config, SearchConfig
-from ffl_ray.search.history import PastTrial
+from ffl_ray.objectives import VALUE, Objective
+from ffl_ray.results.history import PastTrial, new_optuna_study
+from ffl_ray.search.mirror import Mirror
+from ffl_ray.search.samplers import new_sampler
 from ffl_ray.search.space import SearchSpace, trial_config
+from ffl_ray.search.warm_start import Teacher
 
-
-def new_optuna_study(past: Iterable[PastTrial] = ()) -> optuna.Study:
-    """An in-memory study to be maximised, made again from the trials that the tables hold."""
-    optuna.logging.set_verbosity(optuna.logging.WARNING)
-    study = optuna.create_study(direction="maximize")
-    for trial in past:
-        while len(study.get_trials(deepcopy=False)) < int(trial.trial_id):
-            # Proposed, but killed before it was started: nothing is known of it.
-            study.add_trial(optuna.trial.create_trial(state=TrialState.FAIL))
-        study.add_trial(trial.frozen())
-    return study
-
-
-def new_sampler(search: SearchConfig, number: int) -> optuna.samplers.TPESampler:
-    """TPE for one proposal, with a random stream of its own.
-
-    What is proposed depends on the seed, the trial's number and what is known of the others, not
-    on how often the study was stopped and continued.
-    """
-    return optuna.samplers.TPESampler(
-        seed=(search.seed * 100_003 + number) % 2**32,
-        n_startup_trials=search.startup_trials,
-        constant_liar=True,
-    )
+MEMBERS = "report/members"
 
 
 class StudySearcher(Searcher):
-    """Tune's searcher over an Optuna study of one objective.
+    """Tune's searcher over an Optuna study of one or several objectives.
 
     Ray's own OptunaSearch tells Optuna that a trial which a scheduler stopped is complete, with
     the value of its last epoch. Here a trial is COMPLETE only when its planned epochs are done;
-    one stopped before is PRUNED, with every intermediate value; one without a finite value, or
-    with an error, has failed.
+    one stopped before is PRUNED, with every intermediate value (of several objectives Optuna
+    keeps none, and a pruned trial stays out of the front); one without a finite value, or with
+    an error, has failed.
 
     Args:
         space: proposes settings, on top of `base`.
         search: seed and settings of the sampler.
-        past: trials of an earlier run; the interrupted ones go on before new ones start.
-        metric: name of the objective in a trial's results.
+        objectives: what to search for.
+        past: trials of an earlier run; the interrupted ones, and those that were proposed and
+            never started, go on before new ones start.
         make_job: from a trial's id and config to what Tune's function is given.
+        teacher: proposes the first trials.
+        mirror: is told everything that the study is told.
     """
 
     def __init__(
@@ -63,45 +48,71 @@ class StudySearcher(Searcher):
         space: SearchSpace,
         base: Config,
         search: SearchConfig,
+        objectives: Sequence[Objective],
         *,
-        metric: str,
         make_job: Callable[[str, Config], dict[str, Any]],
         past: Sequence[PastTrial] = (),
+        teacher: Teacher | None = None,
+        mirror: Mirror | None = None,
     ) -> None:
-        super().__init__(metric=metric, mode="max")
-        self.study = new_optuna_study(past)
+        super().__init__(metric=VALUE, mode="max")
+        self.study = new_optuna_study(objectives, past)
+        self._objectives = tuple(objectives)
         self._search = search
-        self._waiting = [trial for trial in past if trial.goes_on]
+        self._teacher = teacher
+        self._mirror = mirror
+        known = {int(trial.trial_id): trial for trial in past}
+        self._waiting = [
+            (number, known.get(number))
+            for number in range(len(self.study.get_trials(deepcopy=False)))
+            if number not in known or known[number].goes_on
+        ]
         self._space = space
         self._base = base
         self._make_job = make_job
         self._asked: dict[str, optuna.Trial] = {}
         self._planned: dict[str, int] = {}
         self._reported: dict[str, int] = {}
+        if mirror is not None:
+            mirror.open(self.study.trials)
 
     def suggest(self, trial_id: str) -> dict[str, Any]:
         """The next trial's job; the id in it is its number in the study."""
-        if self._waiting:
-            past = self._waiting.pop(0)
+        number, past = self._waiting.pop(0) if self._waiting else (None, None)
+        if past is not None:
             trial, config = optuna.Trial(self.study, int(past.trial_id)), past.config
         else:
-            self.study.sampler = new_sampler(self._search, len(self.study.trials))
-            trial = self.study.ask()
+            trial = self._ask(number)
             config = trial_config(self._space, self._base, trial)
         self._asked[trial_id] = trial
         self._planned[trial_id] = config.optim.epochs
-        self._reported[trial_id] = max(
-            self.study.trials[trial.number].intermediate_values, default=0
-        )
+        self._reported[trial_id] = max(past.epochs, default=0) if past else 0
+        if self._mirror is not None:
+            self._mirror.begin(self.study.trials[trial.number])
         return self._make_job(f"{trial.number:05d}", config)
+
+    def _ask(self, number: int | None) -> optuna.Trial:
+        """A new trial, or the one of a number that never started."""
+        place = len(self.study.get_trials(deepcopy=False)) if number is None else number
+        self.study.sampler = new_sampler(self._search, place)
+        if self._teacher is not None and place < self._search.startup_trials:
+            suggest = self._space.suggest
+            params = self._teacher.suggest(suggest, self._search, place)
+            self.study.sampler = optuna.samplers.PartialFixedSampler(params, self.study.sampler)
+        return self.study.ask() if number is None else optuna.Trial(self.study, number)
 
     def on_trial_result(self, trial_id: str, result: dict[str, Any]) -> None:
         """Pass on the objective of a finished epoch; an epoch that a retry repeats is known."""
-        value, epoch = result.get(self.metric), result.get("epoch", 0)
+        value, epoch = result.get(VALUE), result.get("epoch", 0)
         if value is None or not math.isfinite(value) or epoch <= self._reported[trial_id]:
             return
-        self._asked[trial_id].report(value, step=epoch)
         self._reported[trial_id] = epoch
+        if len(self._objectives) > 1:
+            return
+        trial = self._asked[trial_id]
+        trial.report(value, step=epoch)
+        if self._mirror is not None:
+            self._mirror.report(trial.number, epoch, value)
 
     def on_trial_complete(
         self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False
@@ -113,22 +124,40 @@ class StudySearcher(Searcher):
         result = result or {}
         self.on_trial_result(trial_id, result)
         trial = self._asked.pop(trial_id)
-        value = result.get(self.metric)
-        if error or value is None or not math.isfinite(value):
+        values = self._values(result)
+        if error or not values:
             self.study.tell(trial, state=TrialState.FAIL)
         elif result["epoch"] < self._planned[trial_id]:
             self.study.tell(trial, state=TrialState.PRUNED)
         else:
-            self.study.tell(trial, values=value)
+            self.study.tell(trial, values=values)
+        if self._mirror is not None:
+            self._mirror.end(self.study.trials[trial.number])
 
-    def parameters(self, number: int) -> tuple[str, str]:
-        """A trial's Optuna parameters and distributions, each as JSON."""
+    def _values(self, result: dict[str, Any]) -> list[float]:
+        """The objectives after the latest epoch, if all are numbers; else nothing."""
+        if MEMBERS not in result:
+            return []
+        values = [objective.value(result[MEMBERS]) for objective in self._objectives]
+        return values if all(math.isfinite(value) for value in values) else []
+
+    def noted(self, number: int) -> dict[str, str]:
+        """A trial's parameters, distributions and sampler's notes: columns, each as JSON."""
         trial = self.study.trials[number]
         distributions = {
             name: json.loads(distribution_to_json(distribution))
             for name, distribution in trial.distributions.items()
         }
-        return json.dumps(trial.params), json.dumps(distributions)
+        return {
+            "params": json.dumps(trial.params),
+            "distributions": json.dumps(distributions),
+            "sampler_state": json.dumps({"trial": trial.system_attrs, "study": self._of_study()}),
+        }
+
+    def _of_study(self) -> dict[str, Any]:
+        """The sampler's latest note of the study: NSGA-II's parents of a generation."""
+        notes = self.study._storage.get_study_system_attrs(self.study._study_id)
+        return dict(list(notes.items())[-1:])
 
     def save(self, checkpoint_path: str) -> None:
         """Nothing: the tables hold everything from which the study is made again."""

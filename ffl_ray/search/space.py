@@ -16,7 +16,9 @@ import ffl_ray
 from ffl_ray.config import Config, SearchConfig, nearest, settings, with_overrides
 from ffl_ray.errors import SettingError, SpaceError
 from ffl_ray.models.table import check_model
+from ffl_ray.objectives import Objective, parse_objective, parse_objectives, quality
 from ffl_ray.search.mix import settings_from_params
+from ffl_ray.search.samplers import check_sampler
 
 RANDOM_CHECKS = 200
 
@@ -50,6 +52,16 @@ class Settled(NamedTuple):
 
     config: Config
     search: SearchConfig
+
+    @property
+    def objectives(self) -> tuple[Objective, ...]:
+        """What to search for, in order."""
+        return parse_objectives(self.search.objectives)
+
+    @property
+    def judge(self) -> Objective:
+        """What trials are pruned by: the setting objective."""
+        return parse_objective(self.config.objective)
 
 
 def bundled_folder() -> Path:
@@ -115,7 +127,21 @@ def settle(
     config = with_overrides(config, _without_search(overrides))
     given = {name: value for name, value in search.items() if value is not None}
     searched = _searched(searched, _only_search(overrides) | given)
-    return Settled(config, searched)
+    chosen = "objective" in overrides or "objective" in space.base
+    return _with_objectives(config, searched, chosen)
+
+
+def _with_objectives(config: Config, search: SearchConfig, chosen: bool) -> Settled:
+    """One objective unless several are given; the first validation metric prunes, unless chosen."""
+    objectives = parse_objectives(search.objectives or (config.objective,))
+    check_sampler(search, len(objectives))
+    changes: dict[str, object] = {}
+    if not chosen:
+        changes["objective"] = quality(objectives).name
+    if any(objective.metric == "latency_ms" for objective in objectives):
+        changes["compute.measure_latency"] = True
+    names = tuple(objective.name for objective in objectives)
+    return Settled(with_overrides(config, changes), with_overrides(search, {"objectives": names}))
 
 
 def _searched(search: SearchConfig, changes: Mapping[str, object]) -> SearchConfig:

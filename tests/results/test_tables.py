@@ -16,6 +16,7 @@ from helpers import ROOT
 import ffl_ray.results
 from ffl_ray.config import Config, with_overrides
 from ffl_ray.errors import SettingError, StudyError
+from ffl_ray.objectives import parse_objective
 from ffl_ray.results.schema import (
     SCHEMA_VERSION,
     TABLES,
@@ -27,7 +28,9 @@ from ffl_ray.results.storage import Storage
 from ffl_ray.results.study import StudyTables, check_name, describe_study
 from ffl_ray.results.writer import ROWS_PER_PART, AppendedTable, KeyedTable
 
+FUSED = [parse_objective("fused.accuracy")]
 EPOCH = {
+    "objective_value": 0.5,
     "val.fused.accuracy": 0.5,
     "val.ensemble.accuracy": 0.5,
     "val.best_branch.accuracy": 0.5,
@@ -37,7 +40,7 @@ EPOCH = {
 
 
 def new_study(folder: Path, name: str = "study") -> StudyTables:
-    return StudyTables.open(Storage(str(folder)), name, describe_study("test", {"a": 1}))
+    return StudyTables.open(Storage(str(folder)), name, describe_study("test", {"a": 1}), FUSED)
 
 
 def members(epoch: int) -> list[dict[str, Any]]:
@@ -257,9 +260,9 @@ def test_a_study_goes_on_with_its_settings_and_no_others(tmp_path: Path) -> None
     new_study(tmp_path)
 
     with pytest.raises(StudyError, match=r"goes on only with .* a was 1 and is 2"):
-        StudyTables.open(Storage(str(tmp_path)), "study", describe_study("test", {"a": 2}))
+        StudyTables.open(Storage(str(tmp_path)), "study", describe_study("test", {"a": 2}), FUSED)
     with pytest.raises(StudyError, match="holds a study of kind test"):
-        StudyTables.open(Storage(str(tmp_path)), "study", describe_study("other", {"a": 1}))
+        StudyTables.open(Storage(str(tmp_path)), "study", describe_study("other", {"a": 1}), FUSED)
 
 
 def test_a_study_has_one_writer(tmp_path: Path) -> None:

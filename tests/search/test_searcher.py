@@ -1,40 +1,45 @@
-"""The searcher tells Optuna the truth, and ASHA remembers whom it stopped."""
+"""The searcher tells Optuna the truth, and proposes the same for the same results."""
 
 import json
 from collections.abc import Sequence, Set
-from typing import Any, cast
+from typing import Any
 
 import optuna
 import pytest
 from optuna.trial import TrialState
-from ray.tune.schedulers import TrialScheduler
 
-from ffl_ray.config import OBJECTIVE, Config, SearchConfig, with_overrides
+from ffl_ray.config import Config, SearchConfig, with_overrides
+from ffl_ray.objectives import VALUE, parse_objectives
+from ffl_ray.results.history import PastTrial, past_trials
 from ffl_ray.results.schema import config_columns
-from ffl_ray.search.history import PastTrial, past_trials
 from ffl_ray.search.mix import settings_from_params
-from ffl_ray.search.scheduler import RecordingASHA
 from ffl_ray.search.searcher import StudySearcher
 from ffl_ray.search.space import load_space, settle
 
 EPOCHS = 4
 
 
-def new_searcher(seed: int = 0, past: Sequence[PastTrial] = ()) -> StudySearcher:
+def new_searcher(
+    seed: int = 0,
+    past: Sequence[PastTrial] = (),
+    objectives: Sequence[str] = ("fused.accuracy",),
+    search: SearchConfig | None = None,
+) -> StudySearcher:
     space = load_space("digits")
     config = with_overrides(settle(space, {}, {}).config, {"optim.epochs": EPOCHS})
     return StudySearcher(
         space,
         config,
-        SearchConfig(seed=seed, startup_trials=3),
-        metric=OBJECTIVE,
+        search or SearchConfig(seed=seed, startup_trials=3),
+        parse_objectives(objectives),
         make_job=lambda trial_id, config: {"trial_id": trial_id, "config": config},
         past=past,
     )
 
 
 def result(epoch: int, value: float) -> dict[str, Any]:
-    return {"epoch": epoch, OBJECTIVE: value}
+    members = [{"member": "fused", "accuracy": value, "macs": 1000 * epoch}]
+    return {"epoch": epoch, VALUE: value, "report/members": members}
 
 
 def run_trial(searcher: StudySearcher, name: str, values: list[float], error: bool = False) -> None:
@@ -106,9 +111,9 @@ def test_a_job_carries_the_trials_number_and_a_checked_config() -> None:
 
     assert [job["trial_id"] for job in jobs] == ["00000", "00001", "00002"]
     assert all(isinstance(job["config"], Config) for job in jobs)
-    params, distributions = searcher.parameters(1)
-    assert json.loads(params) == searcher.study.trials[1].params
-    assert set(json.loads(distributions)) == set(searcher.study.trials[1].params)
+    noted = {name: json.loads(text) for name, text in searcher.noted(1).items()}
+    assert noted["params"] == searcher.study.trials[1].params
+    assert set(noted["distributions"]) == set(noted["params"])
 
 
 def history(searcher: StudySearcher, interrupted: Set[int] = frozenset()) -> list[PastTrial]:
@@ -117,15 +122,13 @@ def history(searcher: StudySearcher, interrupted: Set[int] = frozenset()) -> lis
     rows, epochs = [], []
     for trial in searcher.study.trials:
         trial_id = f"{trial.number:05d}"
-        params, distributions = searcher.parameters(trial.number)
         config = with_overrides(searcher._base, settings_from_params(trial.params))
         status = "running" if trial.number in interrupted else states[trial.state]
         ids = {"trial_id": trial_id, "status": status, "attempt": 1}
-        rows.append(
-            ids | config_columns(config) | {"params": params, "distributions": distributions}
-        )
+        columns = searcher.noted(trial.number) | {"objective_values": trial.values}
+        rows.append(ids | config_columns(config) | columns)
         for epoch, value in trial.intermediate_values.items():
-            epochs.append({"trial_id": trial_id, "epoch": epoch, OBJECTIVE: value})
+            epochs.append({"trial_id": trial_id, "epoch": epoch, VALUE: value})
     return past_trials(rows, epochs)
 
 
@@ -175,43 +178,47 @@ def test_tpe_learns_from_what_it_is_told() -> None:
     assert sum(abs(t - 4) < 1.5 for t in late) >= 10
 
 
-class FakeTrial:
-    """What ASHA asks of a Tune trial."""
+@pytest.mark.parametrize("sampler", ["tpe", "random", "gp", "nsga2", "cmaes"])
+def test_every_sampler_goes_on_as_if_it_had_never_stopped(sampler: str) -> None:
+    def run(searcher: StudySearcher, numbers: range) -> None:
+        for index in numbers:
+            run_trial(searcher, str(index), [0.1 * (index % 4)] * (2 if index == 3 else EPOCHS))
 
-    def __init__(self, name: str) -> None:
-        self.trial_id = name
-        self.config = {"trial_id": name}
+    search = SearchConfig(seed=5, startup_trials=3, sampler=sampler)  # type: ignore[arg-type]
+    whole, first = new_searcher(search=search), new_searcher(search=search)
+    run(whole, range(8))
+    run(first, range(5))
 
-    def __hash__(self) -> int:
-        return hash(self.trial_id)
+    second = new_searcher(search=search, past=history(first))
+    run(second, range(5, 8))
 
-
-def feed(scheduler: RecordingASHA, trial: Any, epoch: int, value: float) -> str:
-    return scheduler.on_trial_result(None, trial, {"epoch": epoch, OBJECTIVE: value,
-                                                   "training_iteration": epoch})  # fmt: skip
-
-
-def test_asha_stops_the_weak_remembers_them_and_lets_the_last_epoch_end() -> None:
-    search = SearchConfig(grace_epochs=1, reduction_factor=2)
-    scheduler = RecordingASHA(search, metric=OBJECTIVE, epochs=4)
-    strong, weak = cast(Any, FakeTrial("strong")), cast(Any, FakeTrial("weak"))
-    for trial in (strong, weak):
-        scheduler.on_trial_add(cast(Any, None), trial)
-
-    decisions = [feed(scheduler, strong, epoch, 0.9) for epoch in range(1, 5)]
-    weak_decision = feed(scheduler, weak, 1, 0.1)
-
-    assert decisions == [TrialScheduler.CONTINUE] * 4
-    assert weak_decision == TrialScheduler.STOP
-    assert scheduler.stopped == {"weak"}
+    assert [t.params for t in second.study.trials] == [t.params for t in whole.study.trials]
 
 
-def test_asha_of_a_study_that_goes_on_judges_by_the_earlier_trials() -> None:
-    search = SearchConfig(grace_epochs=1, reduction_factor=2)
-    first = new_searcher()
-    run_trial(first, "a", [0.9] * EPOCHS)
-    scheduler = RecordingASHA(search, metric=OBJECTIVE, epochs=EPOCHS, past=history(first))
-    weak = cast(Any, FakeTrial("00001"))
-    scheduler.on_trial_add(cast(Any, None), weak)
+def test_with_several_objectives_a_pruned_trial_stays_out_of_the_front() -> None:
+    searcher = new_searcher(objectives=("fused.accuracy", "fused.macs"))
 
-    assert feed(scheduler, weak, 1, 0.1) == TrialScheduler.STOP
+    run_trial(searcher, "a", [0.1, 0.2, 0.3, 0.4])
+    run_trial(searcher, "b", [0.9])
+    run_trial(searcher, "c", [0.1, 0.2, 0.3, 0.3])
+
+    states = [trial.state for trial in searcher.study.trials]
+    assert states == [TrialState.COMPLETE, TrialState.PRUNED, TrialState.COMPLETE]
+    assert searcher.study.trials[0].values == [0.4, 4000]
+    assert [trial.number for trial in searcher.study.best_trials] == [0]
+    again = new_searcher(objectives=("fused.accuracy", "fused.macs"), past=history(searcher))
+    assert [t.state for t in again.study.trials] == states
+    assert again.study.trials[0].values == [0.4, 4000]
+
+
+def test_a_number_that_was_proposed_and_never_started_is_proposed_again() -> None:
+    whole = new_searcher()
+    for name in "abc":
+        run_trial(whole, name, [0.5] * EPOCHS)
+    past = [trial for trial in history(whole) if trial.trial_id != "00001"]
+
+    searcher = new_searcher(past=past)
+    jobs = [searcher.suggest(name) for name in "xy"]
+
+    assert [job["trial_id"] for job in jobs] == ["00001", "00003"]
+    assert searcher.study.trials[1].params == whole.study.trials[1].params

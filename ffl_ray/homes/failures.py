@@ -1,0 +1,42 @@
+"""Which failures a retry may mend, and how the others end a trial at once."""
+
+from __future__ import annotations
+
+import errno
+from typing import Any
+
+from ray.exceptions import RayError
+
+from ffl_ray.errors import FFLRayError
+
+FULL = (errno.ENOSPC, errno.EDQUOT)
+LOST = ("DistBackendError", "DistNetworkError", "DistStoreError", "AcceleratorError")
+
+
+def retry_may_help(error: BaseException) -> bool:
+    """Whether the same training may succeed when it is started again.
+
+    A lost process, node, connection or file system may come back. What the code itself raises (a
+    setting, a user's backbone, memory that is too small) would be met again.
+    """
+    if isinstance(error, FFLRayError) or storage_is_full(error):
+        return False
+    if isinstance(error, (RayError, ConnectionError, TimeoutError)):
+        return True
+    if isinstance(error, OSError):
+        return not isinstance(error, (FileNotFoundError, PermissionError, NotADirectoryError))
+    return any(kind.__name__ in LOST for kind in type(error).__mro__)
+
+
+def storage_is_full(error: BaseException) -> bool:
+    """Whether no disk space, or no quota of it, was left."""
+    return isinstance(error, OSError) and error.errno in FULL
+
+
+def failure_of(error: BaseException) -> dict[str, Any]:
+    """A failure as what a trial reports of it.
+
+    A failed trial is an ordinary result of a search; a full disk ends the search itself.
+    """
+    text = str(error) or type(error).__name__
+    return {"error": (type(error).__name__, text), "storage_is_full": storage_is_full(error)}

@@ -1,0 +1,117 @@
+"""What a training, or a search, is judged by: `MEMBER.METRIC`, and its better direction.
+
+The metrics are those of the members table. Members are fused, ensemble, branch0, branch1 (a
+network has two branches at least), best_branch and mean_branch.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Literal, NamedTuple
+
+Row = Mapping[str, Any]
+VALUE = "objective_value"
+
+MAXIMISED = ("accuracy", "top5")
+MINIMISED = ("nll", "ece")
+COSTS = {"macs": "macs", "params": "parameters", "latency_ms": "latency_ms"}
+MEMBERS = ("fused", "ensemble", "best_branch", "mean_branch", "branch0", "branch1")
+
+
+class Objective(NamedTuple):
+    """One thing to maximise or minimise.
+
+    Attributes:
+        name: as it is written, such as fused.accuracy.
+        member: one of `MEMBERS`.
+        metric: a column of the members table.
+        maximised: whether more is better.
+    """
+
+    name: str
+    member: str
+    metric: str
+    maximised: bool
+
+    @property
+    def is_cost(self) -> bool:
+        """Whether it says what a member costs, not how good it is."""
+        return self.metric in COSTS.values()
+
+    @property
+    def direction(self) -> Literal["maximize", "minimize"]:
+        """Maximize or minimize, Optuna's words."""
+        return "maximize" if self.maximised else "minimize"
+
+    def score(self, value: float) -> float:
+        """The value, turned so that more is better."""
+        return value if self.maximised else -value
+
+    def value(self, members: Iterable[Row]) -> float:
+        """The objective of a training with these member rows.
+
+        best_branch is the branch of the best value (for a cost: of the best accuracy),
+        mean_branch the mean over the branches.
+
+        Raises:
+            KeyError: no row of this member.
+        """
+        rows = {row["member"]: row for row in members}
+        branches = [row for name, row in rows.items() if name.startswith("branch")]
+        if self.member == "mean_branch":
+            return sum(float(row[self.metric]) for row in branches) / len(branches)
+        if self.member == "best_branch":
+            return float(max(branches, key=self._rank)[self.metric])
+        return float(rows[self.member][self.metric])
+
+    def _rank(self, row: Row) -> float:
+        return float(row["accuracy"]) if self.is_cost else self.score(float(row[self.metric]))
+
+
+def parse_objective(name: str, member: str = "fused") -> Objective:
+    """An objective from its name.
+
+    Args:
+        member: whose cost is meant by a bare params, macs or latency_ms.
+
+    Raises:
+        ValueError: the name is not MEMBER.METRIC of a known member and metric.
+    """
+    given, dot, metric = name.strip().removeprefix("val.").rpartition(".")
+    owner = given if dot else member
+    known = (*MAXIMISED, *MINIMISED, *COSTS)
+    if metric not in known or owner not in MEMBERS or (not dot and metric not in COSTS):
+        raise ValueError(
+            f"must be MEMBER.METRIC with a member of {', '.join(MEMBERS)} and a metric of "
+            f"{', '.join(known)} (a cost alone is that of the first objective's member)"
+        )
+    column = COSTS.get(metric, metric)
+    return Objective(f"{owner}.{metric}", owner, column, metric in MAXIMISED)
+
+
+def parse_objectives(names: Sequence[str]) -> tuple[Objective, ...]:
+    """The objectives of a search, in order.
+
+    Raises:
+        ValueError: a name is unknown, one stands twice, or none is a validation metric.
+    """
+    objectives: list[Objective] = []
+    for name in names:
+        member = objectives[0].member if objectives else "fused"
+        objectives.append(parse_objective(name, member))
+    found = [objective.name for objective in objectives]
+    if len(set(found)) < len(found):
+        raise ValueError("must not name an objective twice")
+    if objectives and all(objective.is_cost for objective in objectives):
+        raise ValueError("must hold a validation metric: by costs alone the smallest network wins")
+    return tuple(objectives)
+
+
+def quality(objectives: Sequence[Objective]) -> Objective:
+    """The first that is a validation metric: what trials are pruned by."""
+    return next(objective for objective in objectives if not objective.is_cost)
+
+
+def dominates(a: Sequence[float], b: Sequence[float]) -> bool:
+    """Whether scores are nowhere worse and somewhere better than others; more is better."""
+    return all(x >= y for x, y in zip(a, b, strict=True)) and tuple(a) != tuple(b)

@@ -1,0 +1,162 @@
+"""What a study's tables say of its trials, in Optuna's terms."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Any, NamedTuple
+
+import optuna
+from optuna.distributions import json_to_distribution
+from optuna.trial import TrialState
+
+from ffl_ray.config import Config, settings, with_overrides
+from ffl_ray.errors import StudyError
+from ffl_ray.objectives import VALUE, Objective, parse_objectives
+from ffl_ray.results.parts import Parts
+from ffl_ray.results.reader import find_study, read_description
+from ffl_ray.results.storage import Storage
+
+Row = Mapping[str, Any]
+STATES = {
+    "completed": TrialState.COMPLETE,
+    "pruned": TrialState.PRUNED,
+    "failed": TrialState.FAIL,
+    "interrupted": TrialState.RUNNING,
+    "running": TrialState.RUNNING,
+}
+
+
+class PastTrial(NamedTuple):
+    """A trial of an earlier run.
+
+    Attributes:
+        trial_id: its number, five digits.
+        config: its settings.
+        state: what Optuna is told of it; RUNNING when it is to go on.
+        epochs: the setting objective after each finished epoch.
+        values: the study's objectives after the latest one.
+        params: Optuna's parameters.
+        distributions: Optuna's distributions of them.
+        sampler_state: what Optuna's sampler noted of it, and of the study in its time.
+    """
+
+    trial_id: str
+    config: Config
+    state: TrialState
+    epochs: dict[int, float]
+    values: list[float]
+    params: dict[str, Any]
+    distributions: dict[str, optuna.distributions.BaseDistribution]
+    sampler_state: dict[str, Any]
+
+    @property
+    def goes_on(self) -> bool:
+        """Whether it was interrupted."""
+        return self.state == TrialState.RUNNING
+
+    def frozen(self) -> optuna.trial.FrozenTrial:
+        """The trial as Optuna keeps it; several objectives have no intermediate values."""
+        now = datetime.now(UTC).replace(tzinfo=None)
+        complete = self.state == TrialState.COMPLETE
+        return optuna.trial.FrozenTrial(
+            number=int(self.trial_id),
+            trial_id=int(self.trial_id),
+            state=self.state,
+            value=None,
+            values=self.values if complete else None,
+            datetime_start=now,
+            datetime_complete=None if self.goes_on else now,
+            params=self.params,
+            distributions=self.distributions,
+            user_attrs={},
+            system_attrs=self.sampler_state.get("trial", {}),
+            intermediate_values={} if len(self.values) > 1 else self.epochs,
+        )
+
+
+def past_trials(trials: Iterable[Row], epochs: Iterable[Row]) -> list[PastTrial]:
+    """The trials that a study's tables hold, in order of their numbers.
+
+    Args:
+        trials: rows of the trials table.
+        epochs: rows of the epochs table.
+    """
+    values: dict[str, dict[int, float]] = {}
+    for row in epochs:
+        values.setdefault(row["trial_id"], {})[row["epoch"]] = row[VALUE]
+    names = [setting.name for setting in settings(Config)]
+    return [
+        PastTrial(
+            trial_id=row["trial_id"],
+            config=with_overrides(Config(), {name: row[name] for name in names}),
+            state=STATES[row["status"]],
+            epochs=values.get(row["trial_id"], {}),
+            values=row["objective_values"] or [],
+            params=json.loads(row["params"]),
+            distributions={
+                name: json_to_distribution(json.dumps(kind))
+                for name, kind in json.loads(row["distributions"]).items()
+            },
+            sampler_state=json.loads(row["sampler_state"] or "{}"),
+        )
+        for row in sorted(trials, key=lambda row: str(row["trial_id"]))
+    ]
+
+
+def new_optuna_study(
+    objectives: Sequence[Objective], past: Iterable[PastTrial] = (), name: str | None = None
+) -> optuna.Study:
+    """An in-memory study, made again from the trials that the tables hold.
+
+    A number that the tables skip was proposed and killed before it started: it stands here as a
+    running trial without parameters.
+    """
+    # Its notes on parameters that a sampler draws one by one are for authors of samplers.
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
+    directions = [objective.direction for objective in objectives]
+    storage = optuna.storages.InMemoryStorage()
+    study = optuna.create_study(storage=storage, directions=directions, study_name=name)
+    study_id = storage.get_study_id_from_name(study.study_name)
+    for trial in past:
+        for key, value in trial.sampler_state.get("study", {}).items():
+            storage.set_study_system_attr(study_id, key, value)
+        while len(study.get_trials(deepcopy=False)) < int(trial.trial_id):
+            study.add_trial(optuna.trial.create_trial(state=TrialState.RUNNING))
+        study.add_trial(trial.frozen())
+    return study
+
+
+def optuna_study(study: str, storage_path: str | None = None) -> optuna.Study:
+    """A search as an `optuna.Study` in memory: for its plots, importances and analyses.
+
+    Args:
+        study: a folder or URI, or the name of a study under the storage path.
+        storage_path: where studies are; by default ~/ray_results.
+
+    Raises:
+        StudyError: no such study, it is no search, or a table is damaged.
+    """
+    storage = find_study(study, storage_path)
+    objectives = study_objectives(storage)
+    past = past_trials(_rows(storage, "trials"), _rows(storage, "epochs"))
+    return new_optuna_study(objectives, past, read_description(storage)["study"])
+
+
+def study_objectives(storage: Storage) -> tuple[Objective, ...]:
+    """What a search was for.
+
+    Raises:
+        StudyError: the study is no search.
+    """
+    description = read_description(storage)
+    if description["kind"] != "search":
+        raise StudyError(f"{storage.location} is no search: it holds a {description['kind']}")
+    names = description["settings"]["search.objectives"]
+    return parse_objectives(names or [description["settings"]["objective"]])
+
+
+def _rows(storage: Storage, table: str) -> list[Row]:
+    parts = Parts(storage, table)
+    return [row for name in parts.names() for row in parts.read(name).to_pylist()]

@@ -1,0 +1,68 @@
+"""The front of a search: every member of every completed trial is a candidate.
+
+One training yields N + 2 classifiers. With objectives such as fused.accuracy and fused.macs a
+cheap branch of one trial competes with the fused classifier of another: what counts is the
+metric of each objective, taken of the candidate itself.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from ffl_ray.objectives import Objective, dominates
+
+Row = Mapping[str, Any]
+
+
+def front(
+    trials: Iterable[Row], members: Iterable[Row], objectives: Sequence[Objective]
+) -> list[dict[str, Any]]:
+    """The members that no other beats in every metric of the objectives, best first.
+
+    Pruned, failed and interrupted trials stay out: their members are half trained.
+
+    Args:
+        trials: rows of the trials table.
+        members: rows of the members table; the latest checkpoint of each counts.
+
+    Returns:
+        Rows with trial_id, member, backbone, the metrics, and the trial's mix, fusion design and
+        temperature.
+    """
+    completed = {row["trial_id"]: row for row in trials if row["status"] == "completed"}
+    metrics = list(dict.fromkeys(objective.metric for objective in objectives))
+    turned = {objective.metric: objective for objective in objectives}
+    candidates = [
+        row
+        for row in members
+        if row["trial_id"] in completed
+        and row["checkpoint"] == "latest"
+        and all(row[metric] is not None for metric in metrics)
+    ]
+    scores = [[turned[m].score(row[m]) for m in metrics] for row in candidates]
+    chosen = non_dominated(scores)
+    return [_point(candidates[i], completed[candidates[i]["trial_id"]], metrics) for i in chosen]
+
+
+def non_dominated(scores: Sequence[Sequence[float]]) -> list[int]:
+    """Positions of the points that no other dominates, in falling order; more is better.
+
+    A point can only be dominated by one that comes before it in falling order.
+    """
+    found: list[int] = []
+    for index in sorted(range(len(scores)), key=lambda i: list(scores[i]), reverse=True):
+        if not any(dominates(scores[kept], scores[index]) for kept in found):
+            found.append(index)
+    return found
+
+
+def _point(member: Row, trial: Row, metrics: Sequence[str]) -> dict[str, Any]:
+    names = ("model.mix", "fusion.design", "distill.temperature")
+    return {
+        "trial_id": member["trial_id"],
+        "member": member["member"],
+        "backbone": member["backbone"],
+        **{metric: member[metric] for metric in metrics},
+        **{name: trial[name] for name in names},
+    }

@@ -1,0 +1,170 @@
+"""Beginning with what another study learned, where the spaces overlap.
+
+The other study's trials teach a sampler that makes the first `startup_trials` proposals in place
+of random ones: first its best point, then what TPE draws from all it knows. Its values are never
+mixed with this study's: they may come from other data or other lengths of training.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple
+
+import optuna
+from optuna.distributions import BaseDistribution, distribution_to_json, json_to_distribution
+from optuna.trial import TrialState
+
+from ffl_ray.config import SearchConfig
+from ffl_ray.errors import StudyError
+from ffl_ray.results.storage import Storage
+
+FILE = "warm_start.json"
+PROBES = 64
+Suggest = Callable[[optuna.Trial], object]
+
+
+class Lesson(NamedTuple):
+    """One trial of the other study, cut down to the parameters that both spaces have.
+
+    Attributes:
+        params: by name.
+        score: its first objective; more is better.
+    """
+
+    params: dict[str, Any]
+    score: float
+
+
+class Teacher(NamedTuple):
+    """What another study teaches."""
+
+    lessons: tuple[Lesson, ...]
+    distributions: dict[str, BaseDistribution]
+
+    def suggest(self, suggest: Suggest, search: SearchConfig, number: int) -> dict[str, Any]:
+        """The parameters of the trial of this number, drawn from what the other study knows."""
+        seed = (search.seed * 100_003 + number) % 2**32
+        sampler = optuna.samplers.TPESampler(seed=seed, n_startup_trials=0, multivariate=True)
+        study = optuna.create_study(direction="maximize", sampler=sampler)
+        for lesson in self.lessons:
+            study.add_trial(
+                optuna.trial.create_trial(
+                    state=TrialState.COMPLETE,
+                    value=lesson.score,
+                    params=lesson.params,
+                    distributions={name: self.distributions[name] for name in lesson.params},
+                )
+            )
+        if number == 0:
+            study.enqueue_trial(max(self.lessons, key=lambda lesson: lesson.score).params)
+        trial = study.ask()
+        suggest(trial)
+        return trial.params
+
+    def dump(self) -> bytes:
+        """The teacher as JSON."""
+        kinds = {n: json.loads(distribution_to_json(d)) for n, d in self.distributions.items()}
+        lessons = [lesson._asdict() for lesson in self.lessons]
+        return json.dumps({"distributions": kinds, "lessons": lessons}).encode()
+
+    @classmethod
+    def load(cls, data: bytes) -> Teacher:
+        """The teacher that was dumped."""
+        found = json.loads(data)
+        kinds = {n: json_to_distribution(json.dumps(d)) for n, d in found["distributions"].items()}
+        return cls(tuple(Lesson(**lesson) for lesson in found["lessons"]), kinds)
+
+
+def learn(other: optuna.Study, suggest: Suggest, name: str) -> Teacher:
+    """What a study teaches a space: its ended trials, in the parameters that both have.
+
+    Args:
+        suggest: the new space.
+        name: of the other study, for the message.
+
+    Raises:
+        StudyError: no ended trial of it has a parameter of the space in its range.
+    """
+    ranges = _ranges(suggest)
+    sign = 1 if other.directions[0] == optuna.study.StudyDirection.MAXIMIZE else -1
+    lessons = []
+    for trial in other.get_trials(deepcopy=False):
+        params = {n: v for n, v in trial.params.items() if _fits(ranges.get(n, ()), v)}
+        score = _score(trial)
+        if params and score is not None:
+            lessons.append(Lesson(params, sign * score))
+    if not lessons:
+        theirs = sorted({name for trial in other.trials for name in trial.params})
+        raise StudyError(
+            f"search.warm_start must name a study with ended trials whose parameters this space "
+            f"has in its ranges; {name} has {', '.join(theirs) or 'none'}, and the space has "
+            f"{', '.join(sorted(ranges))}"
+        )
+    return Teacher(tuple(lessons), {name: _widest(kinds) for name, kinds in ranges.items()})
+
+
+def teacher_of(
+    storage: Storage, search: SearchConfig, make: Callable[[str], Teacher]
+) -> Teacher | None:
+    """The study's teacher: made when the study begins, and kept in its folder from then on.
+
+    Args:
+        storage: of the study that is being taught.
+        make: from the setting search.warm_start to a teacher.
+    """
+    if search.warm_start is None:
+        return None
+    kept = storage.read(FILE)
+    if kept is not None:
+        return Teacher.load(kept)
+    teacher = make(search.warm_start)
+    storage.write(FILE, teacher.dump())
+    return teacher
+
+
+def _score(trial: optuna.trial.FrozenTrial) -> float | None:
+    """Its first objective at the end, or where it was stopped."""
+    if trial.state == TrialState.COMPLETE:
+        return float(trial.values[0])
+    values: Mapping[int, float] = trial.intermediate_values
+    if trial.state == TrialState.PRUNED and values:
+        return values[max(values)]
+    return None
+
+
+def _ranges(suggest: Suggest) -> dict[str, list[BaseDistribution]]:
+    """Every distribution under which each parameter of a space is met."""
+    study = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=0))
+    found: dict[str, list[BaseDistribution]] = {}
+    for _ in range(PROBES):
+        trial = study.ask()
+        suggest(trial)
+        for name, kind in trial.distributions.items():
+            if kind not in found.setdefault(name, []):
+                found[name].append(kind)
+    return found
+
+
+def _fits(kinds: Sequence[BaseDistribution], value: Any) -> bool:
+    for kind in kinds:
+        try:
+            if kind._contains(kind.to_internal_repr(value)):
+                return True
+        except ValueError:
+            continue
+    return False
+
+
+def _widest(kinds: Sequence[BaseDistribution]) -> BaseDistribution:
+    """The union of ranges of one parameter."""
+    first = kinds[0]
+    if isinstance(first, optuna.distributions.IntDistribution):
+        ints = [k for k in kinds if isinstance(k, optuna.distributions.IntDistribution)]
+        low, high = min(k.low for k in ints), max(k.high for k in ints)
+        return optuna.distributions.IntDistribution(low, high, log=first.log, step=first.step)
+    if isinstance(first, optuna.distributions.FloatDistribution):
+        floats = [k for k in kinds if isinstance(k, optuna.distributions.FloatDistribution)]
+        low_f, high_f = min(k.low for k in floats), max(k.high for k in floats)
+        return optuna.distributions.FloatDistribution(low_f, high_f, log=first.log, step=first.step)
+    return first
