@@ -1,0 +1,51 @@
+"""What the benchmarks share: running a search, and a mean with its 95% interval."""
+
+from __future__ import annotations
+
+import argparse
+import statistics
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from scipy.stats import t
+
+from ffl_ray.results import load
+from ffl_ray.results.reader import Results
+
+
+def out_folder(description: str) -> Path:
+    """The command line of a benchmark: where its studies go."""
+    parser = argparse.ArgumentParser(description=description)
+    parser.add_argument("--out", default="benchmarks/out", help="folder of the studies")
+    return Path(parser.parse_args().out)
+
+
+def tune_command(out: Path, name: str, *options: str) -> list[str]:
+    """A search of this name under a folder."""
+    places = ["--storage-path", str(out), "--name", name]
+    return [sys.executable, "-m", "ffl_ray.tune", *places, *options]
+
+
+def search(out: Path, name: str, *options: str) -> Results:
+    """Run a search, unless it has run before; its tables."""
+    done = out / f"{name}.done"
+    if not done.exists():
+        out.mkdir(parents=True, exist_ok=True)
+        subprocess.run(tune_command(out, name, *options), check=True, stdout=subprocess.DEVNULL)
+        done.touch()
+    return load(name, str(out))
+
+
+def interval(values: Sequence[float]) -> str:
+    """Mean and half the width of its 95% interval by Student's t."""
+    count = len(values)
+    half = t.ppf(0.975, count - 1) * statistics.stdev(values) / count**0.5
+    return f"{statistics.mean(values):.4f} ± {half:.4f}"
+
+
+def show(text: str) -> None:
+    """Print a line at once."""
+    sys.stdout.write(text + "\n")
+    sys.stdout.flush()

@@ -1,0 +1,68 @@
+"""The default sampler and scheduler against random search without early stopping.
+
+Both search the bundled digits space for the fused classifier's NLL (accuracy is near its ceiling
+there) for the same wall time. What counts is the best completed trial at equal seconds of
+training and validation: the fewest that any of the ten searches spent.
+"""
+
+from __future__ import annotations
+
+import pandas as pd
+
+from benchmarks.common import interval, out_folder, search, show
+from ffl_ray.results.reader import Results
+
+SEEDS = range(5)
+BUDGET_S = "100"
+COMMON = (
+    "digits", "--objective", "fused.nll", "--num-samples", "1000", "--time-budget-s", BUDGET_S,
+)  # fmt: skip
+SIDES = {
+    "tpe and asha": ("--sampler", "tpe", "--scheduler", "asha"),
+    "random, no stopping": ("--sampler", "random", "--scheduler", "none"),
+}
+
+
+def spent(results: Results) -> pd.DataFrame:
+    """The epochs in order of time, with the study's seconds of training so far."""
+    epochs = results.epochs.sort_values("time", ignore_index=True)
+    return epochs.assign(spent_s=epochs["epoch_s"].cumsum())
+
+
+def best_at(results: Results, seconds: float) -> tuple[float, int]:
+    """Lowest NLL after the last epoch of a trial completed by then, and the trials begun."""
+    planned = results.trials.set_index("trial_id")["epochs_planned"]
+    epochs = spent(results)
+    epochs = epochs[epochs["spent_s"] <= seconds]
+    last = epochs[epochs["epoch"] == epochs["trial_id"].map(planned)]
+    return float(last["objective_value"].min()), epochs["trial_id"].nunique()
+
+
+def main() -> None:
+    """Run both sides with every seed and print the comparison."""
+    out = out_folder(__doc__ or "")
+    studies = {
+        side: [
+            search(out, f"{side.replace(' ', '-').replace(',', '')}-{seed}", *COMMON, *options,
+                   "--set", f"search.seed={seed}")
+            for seed in SEEDS
+        ]
+        for side, options in SIDES.items()
+    }  # fmt: skip
+    seconds = min(spent(r)["spent_s"].iloc[-1] for found in studies.values() for r in found)
+    show(f"best fused NLL on validation after {seconds:.0f} s of training, {len(SEEDS)} seeds\n")
+    show("| search | best fused NLL | trials begun |")
+    show("|---|---|---|")
+    values = {}
+    for side, found in studies.items():
+        points = [best_at(results, seconds) for results in found]
+        values[side] = [value for value, _ in points]
+        begun = sum(trials for _, trials in points) / len(points)
+        show(f"| {side} | {interval(values[side])} | {begun:.1f} |")
+    ours, theirs = values.values()
+    gain = [b - a for a, b in zip(ours, theirs, strict=True)]
+    show(f"\nper seed, random minus tpe and asha: {interval(gain)}  {[f'{g:.4f}' for g in gain]}")
+
+
+if __name__ == "__main__":
+    main()
