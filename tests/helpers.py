@@ -68,7 +68,9 @@ def command(name: str, *options: str) -> list[str]:
     return [sys.executable, "-m", f"ffl_ray.{name}", *options]
 
 
-def start(name: str, *options: str, out: int = subprocess.DEVNULL) -> subprocess.Popen[str]:
+def start(
+    name: str, *options: str, out: int = subprocess.DEVNULL, **environment: str
+) -> subprocess.Popen[str]:
     """Start a command that can be interrupted, even where this process ignores Ctrl-C."""
     return subprocess.Popen(
         command(name, *options),
@@ -76,6 +78,7 @@ def start(name: str, *options: str, out: int = subprocess.DEVNULL) -> subprocess
         stderr=out,
         text=True,
         cwd=ROOT,
+        env=os.environ | environment,
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
 

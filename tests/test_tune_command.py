@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import os
 import random
 import signal
 import subprocess
 import time
+from collections.abc import Iterator
 from pathlib import Path
+from typing import NamedTuple
 
+import optuna
 import pandas as pd
 import pytest
 from helpers import run, start
@@ -54,6 +59,29 @@ def processes_of(folder: Path) -> list[str]:
     return found
 
 
+def actors_of(mark: str) -> list[tuple[int, str]]:
+    """Process id and title of the living Ray actors whose environment holds a mark."""
+    found = []
+    for path in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):
+            title = (path / "cmdline").read_bytes().decode(errors="replace")
+            if title.startswith("ray::") and mark.encode() in (path / "environ").read_bytes():
+                found.append((int(path.name), title))
+    return found
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A file system of a few megabytes, which only root can make."""
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    command = ["mount", "-t", "tmpfs", "-o", "size=12m", "tmpfs", str(folder)]
+    if subprocess.run(command, capture_output=True, check=False).returncode:
+        pytest.skip("this user may not mount a tmpfs")
+    yield folder
+    subprocess.run(["umount", "-l", str(folder)], check=True)
+
+
 SPACE = """
 from ffl_ray.search import suggest_mix
 
@@ -87,15 +115,29 @@ def write_images(root: Path) -> Path:
     return root
 
 
-def test_a_search_completes_prunes_and_fails_trials_without_opening_the_test_split(
-    tmp_path: Path,
-) -> None:
-    data = write_images(tmp_path / "data")
-    space = tmp_path / "mine.py"
-    space.write_text(SPACE)
-    options = ["--data-dir", str(data), "--storage-path", str(tmp_path), "--name", "study"]
+class Searched(NamedTuple):
+    """A finished search on a folder of images whose test split nobody can read."""
 
-    done = run("tune", str(space), "--num-samples", "6", *options)
+    folder: Path
+    options: list[str]
+    done: subprocess.CompletedProcess[str]
+
+
+@pytest.fixture(scope="module")
+def searched(tmp_path_factory: pytest.TempPathFactory) -> Searched:
+    folder = tmp_path_factory.mktemp("searched")
+    space = folder / "mine.py"
+    space.write_text(SPACE)
+    data = write_images(folder / "data")
+    options = [str(space), "--data-dir", str(data), "--storage-path", str(folder)]
+    done = run("tune", *options, "--num-samples", "6", "--name", "study")
+    return Searched(folder, options, done)
+
+
+def test_a_search_completes_prunes_and_fails_trials_without_opening_the_test_split(
+    searched: Searched,
+) -> None:
+    tmp_path, _, done = searched
 
     assert done.returncode == 0, done.stderr
     assert done.stderr == ""
@@ -119,8 +161,43 @@ def test_a_search_completes_prunes_and_fails_trials_without_opening_the_test_spl
     description = json.loads((tmp_path / "study" / "study.json").read_text())
     assert description["data"]["split_hash"] == trials.split_hash[0]
     assert "suggest_mix" in description["space"]
+    kept = sorted(path.name for path in (tmp_path / "study" / "checkpoints").glob("*/*"))
+    assert kept == ["best.pt"] * min(3, int((trials.status == "completed").sum()))
+    told = ffl_ray.results.optuna_study("study", str(tmp_path))
+    for trial, row in zip(told.trials, trials.itertuples(), strict=True):
+        assert trial.state.name == {"completed": "COMPLETE", "failed": "FAIL"}.get(
+            str(row.status), "PRUNED"
+        )
+        assert len(trial.intermediate_values) == row.epochs_done
     with pytest.raises(DataError, match="0.png can't be read as an image"):
-        open_test(DataConfig(name="folder", dir=str(data), image_size=16))
+        open_test(DataConfig(name="folder", dir=str(tmp_path / "data"), image_size=16))
+
+
+def test_a_taught_search_of_two_objectives_is_mirrored_and_gives_a_front_over_members(
+    searched: Searched,
+) -> None:
+    folder, options, _ = searched
+    url = f"sqlite:///{folder}/mirror.db"
+    pupil = ["--name", "pupil", "--num-samples", "3", "--warm-start", "study"]
+    objectives = ["--objective", "ensemble.nll", "--objective", "latency_ms"]
+
+    done = run("tune", *options, *pupil, *objectives, "--optuna-storage", url)
+
+    assert done.returncode == 0, done.stderr
+    assert "front over all members of completed trials" in done.stdout
+    trials = ffl_ray.results.load("pupil", str(folder)).trials
+    teacher = ffl_ray.results.load("study", str(folder)).trials
+    best = teacher.loc[teacher["objective_value"].idxmax()]
+    assert trials["model.mix"][0] == best["model.mix"]
+    assert trials["distill.temperature"][0] == best["distill.temperature"]
+    shown = optuna.load_study(study_name="pupil", storage=url)
+    rebuilt = ffl_ray.results.optuna_study("pupil", str(folder))
+    assert [t.values for t in shown.trials] == [t.values for t in rebuilt.trials]
+    assert [t.state for t in shown.trials] == [t.state for t in rebuilt.trials]
+    front = ffl_ray.results.front("pupil", str(folder))
+    assert {"trial_id", "member", "nll", "latency_ms"} <= set(front.columns)
+    assert front["nll"].is_monotonic_increasing
+    assert front["latency_ms"].is_monotonic_decreasing
 
 
 def test_killed_in_the_middle_every_finished_epoch_is_kept_and_the_search_goes_on(
@@ -139,8 +216,8 @@ def test_killed_in_the_middle_every_finished_epoch_is_kept_and_the_search_goes_o
     for trial_id, rows in epochs.groupby("trial_id"):
         assert list(rows.epoch) == list(range(1, len(rows) + 1)), trial_id
         assert trial_id in set(trials.trial_id)
-        stored = tmp_path / "study" / "checkpoints" / str(trial_id) / "latest.pt"
-        assert stored.exists()
+    for trial_id in trials.trial_id[trials.status == "running"]:
+        assert (tmp_path / "study" / "checkpoints" / trial_id / "latest.pt").exists()
     before = {(row.trial_id, row.epoch): row["loss.total"] for _, row in epochs.iterrows()}
 
     again = run("tune", *options)
@@ -161,6 +238,37 @@ def test_killed_in_the_middle_every_finished_epoch_is_kept_and_the_search_goes_o
     assert "all 4 trials ended before" in nothing_left.stdout
     assert changed.returncode == 2
     assert "optim.lr was 0.1 and is 0.05" in changed.stderr
+
+
+def test_a_killed_worker_costs_the_epoch_in_flight_and_a_full_disk_costs_nothing_stored(
+    small_disk: Path,
+) -> None:
+    options = [*QUICK, "--num-samples", "3", "--storage-path", str(small_disk)]
+    more = ["--set", "search.keep_checkpoints=1", "--set", "model.trunk_stages=0"]
+    mark = f"mark-{random.random()}"
+    process = start("tune", *options, *more, out=subprocess.PIPE, FFL_RAY_TEST_MARK=mark)
+    wait_for_epochs(small_disk, 2)
+    victim = next(pid for pid, title in actors_of(mark) if "train_in_actor" in title)
+    os.kill(victim, signal.SIGKILL)
+    _, errors = process.communicate(timeout=200)
+
+    trials, epochs, _ = ffl_ray.results.load("study", str(small_disk))
+    assert process.returncode == 1, errors
+    assert len(errors.splitlines()) == 1
+    assert "No space left on device" in errors
+    assert int(trials.epochs_done.sum()) == len(epochs)
+    before = {(row.trial_id, row.epoch): row["loss.total"] for _, row in epochs.iterrows()}
+
+    subprocess.run(["mount", "-o", "remount,size=400m", str(small_disk)], check=True)
+    again = run("tune", *options, *more)
+
+    assert again.returncode == 0, again.stderr
+    trials, epochs, _ = ffl_ray.results.load("study", str(small_disk))
+    after = {(row.trial_id, row.epoch): row["loss.total"] for _, row in epochs.iterrows()}
+    assert set(trials.status) <= RECORDED
+    assert len(trials) == 3
+    assert before.items() <= after.items()
+    assert len(after) == len(epochs) == int(trials.epochs_done.sum())
 
 
 def test_ctrl_c_ends_cleanly_with_the_tables_complete(tmp_path: Path) -> None:
