@@ -12,9 +12,9 @@ from helpers import ROOT, MemorySession, small_config
 
 from ffl_ray.config import with_overrides
 from ffl_ray.errors import PlanError, SettingError, TrainingDivergedError
-from ffl_ray.optimizer import PlainSGD
+from ffl_ray.optimizer import PlainSGD, learning_rate
 from ffl_ray.results.schema import arrow_schema
-from ffl_ray.worker import learning_rate, run_worker
+from ffl_ray.worker import run_worker
 
 TIMES = {"time", "train_s", "epoch_s", "images_per_s", "accelerator_s", "peak_memory_bytes"}
 
