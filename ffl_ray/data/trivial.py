@@ -19,7 +19,7 @@ def trivial_augment(
     One operation of 14, at one of 31 strengths (Mueller and Hutter 2021, arXiv:2103.10158,
     section 3). Its ranges are the published ones whatever the size of the images: a shift of up
     to 32 pixels may leave nothing of a small one. The pixels never leave their device, and each
-    image is a call of its own: 128 images of 32x32 take about 30 ms on one CPU thread.
+    image is a call of its own: 128 images of 32x32 take 20 to 30 ms on one CPU thread.
     """
     # 6 s: torchvision imports torch's compiler.
     from torchvision.transforms.v2 import TrivialAugmentWide
