@@ -11,13 +11,22 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from typing import Annotated, Any, Literal, NamedTuple, TypeVar
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+)
 from pydantic.fields import FieldInfo
 
 from ffl_ray.errors import SettingError
 from ffl_ray.objectives import parse_objective, parse_objectives
 
 AUTHORS = "Kim et al. 2020, arXiv:1904.09058, and the authors' program"
+ADAM = "Kingma and Ba 2015, arXiv:1412.6980"
 
 
 def _setting(
@@ -85,6 +94,7 @@ def _objectives(value: object) -> object:
 
 Optional = BeforeValidator(_none_word)
 Fraction = Annotated[float, Field(gt=0, le=1)]
+Mixing = Literal["none", "mixup", "cutmix"]
 
 
 class Section(BaseModel):
@@ -113,10 +123,24 @@ class DataConfig(Section):
         0.1, "share of what is used that is held out for validation", gt=0, lt=1
     )
     split_seed: int = _setting(0, "seed of the train/val split; equal seeds, equal split", ge=0)
-    augment: Literal["standard", "none"] = _setting(
+    augment: Literal["standard", "trivial", "none"] = _setting(
         "standard",
-        "standard: random crop of the reflect-padded image, and a horizontal flip",
-        source=AUTHORS,
+        "standard: random crop of the reflect-padded image, and a horizontal flip; trivial: "
+        "then torchvision's TrivialAugmentWide, whose shifts reach 32 pixels at any size",
+        source=f"{AUTHORS}; Mueller and Hutter 2021, arXiv:2103.10158",
+    )
+    mixing: Mixing = _setting(
+        "none",
+        "mixup: every image and its label blended with another's of the batch; cutmix: a box of "
+        "it replaced by another's, the label blended by area",
+        source="Zhang et al. 2018, arXiv:1710.09412; Yun et al. 2019, arXiv:1905.04899",
+    )
+    mixing_alpha: float = _setting(
+        1.0,
+        "mixup and cutmix: the blend's share is drawn from Beta(alpha, alpha) once per batch",
+        source="Zhang et al. 2018, arXiv:1710.09412; Yun et al. 2019, arXiv:1905.04899",
+        ge=0.01,
+        le=100,
     )
     crop_padding: Annotated[int | None, Optional] = _setting(
         None, "padding of the random crop; none: the data set's own", unit="pixels", ge=0, le=64
@@ -159,7 +183,18 @@ class DistillConfig(Section):
 
     method: Literal["ffl"] = _setting("ffl", "how the members teach each other", source=AUTHORS)
     temperature: float = _setting(
-        3.0, "softening of both sides of every KL term", source=AUTHORS, gt=0, le=100
+        3.0,
+        "softening of both sides of every KL term that has none of its own",
+        source=AUTHORS,
+        gt=0,
+        le=100,
+    )
+    label_smoothing: float = _setting(
+        0.0,
+        "share of every label that is spread evenly over all classes, in every cross-entropy",
+        source="Szegedy et al. 2016, arXiv:1512.00567, section 7",
+        ge=0,
+        lt=1,
     )
     ensemble_to_fused: bool = _setting(
         True, "the ensemble of branches teaches the fused classifier", source=AUTHORS
@@ -167,11 +202,17 @@ class DistillConfig(Section):
     ensemble_to_fused_weight: float = _setting(
         1.0, "weight of that term", source=AUTHORS, ge=0, le=1000
     )
+    ensemble_to_fused_temperature: Annotated[float | None, Optional] = _setting(
+        None, "softening of that term; none: distill.temperature", gt=0, le=100
+    )
     fused_to_branch: bool = _setting(
         True, "the fused classifier teaches every branch", source=AUTHORS
     )
     fused_to_branch_weight: float = _setting(
         1.0, "weight of each of those terms", source=AUTHORS, ge=0, le=1000
+    )
+    fused_to_branch_temperature: Annotated[float | None, Optional] = _setting(
+        None, "softening of each of those terms; none: distill.temperature", gt=0, le=100
     )
     ramp_up_epochs: float = _setting(
         80.0,
@@ -186,7 +227,7 @@ class DistillConfig(Section):
 
 
 class OptimConfig(Section):
-    """SGD, its two weight decays, and the LR schedule."""
+    """The optimiser, its two weight decays, and the LR schedule."""
 
     epochs: int = _setting(
         300, "length of the training (the authors' loop runs 301)", unit="epochs", ge=1
@@ -194,24 +235,61 @@ class OptimConfig(Section):
     batch_size: int = _setting(
         128, "images per step over all workers", unit="images", source=AUTHORS, ge=2
     )
-    lr: float = _setting(0.1, "learning rate at the start", source=AUTHORS, gt=0, le=100)
-    momentum: float = _setting(0.9, "SGD momentum", source=AUTHORS, ge=0, lt=1)
-    nesterov: bool = _setting(True, "Nesterov's form of momentum", source=AUTHORS)
+    optimizer: Literal["sgd", "adamw"] = _setting(
+        "sgd",
+        "which optimiser; a setting that belongs to the other one is ignored",
+        source=f"{AUTHORS}; adamw: Loshchilov and Hutter 2019, arXiv:1711.05101",
+    )
+    lr: float = _setting(
+        0.1, "learning rate after warm-up, at the schedule's start", source=AUTHORS, gt=0, le=100
+    )
+    momentum: float = _setting(0.9, "sgd alone: momentum", source=AUTHORS, ge=0, lt=1)
+    nesterov: bool = _setting(True, "sgd alone: Nesterov's form of momentum", source=AUTHORS)
+    beta1: float = _setting(
+        0.9, "adamw alone: decay of the gradient's running mean", source=ADAM, ge=0, lt=1
+    )
+    beta2: float = _setting(
+        0.999, "adamw alone: decay of the squared gradient's running mean", source=ADAM, ge=0, lt=1
+    )
+    epsilon: float = _setting(
+        1e-8, "adamw alone: added to the root of that mean", source=ADAM, gt=0, le=1
+    )
     weight_decay: float = _setting(
-        1e-4, "weight decay of trunks, branches and classifiers", source=AUTHORS, ge=0, le=1
+        1e-4,
+        "weight decay of trunks, branches and classifiers; adamw decouples it from the gradient",
+        source=AUTHORS,
+        ge=0,
+        le=1,
     )
     fusion_weight_decay: float = _setting(
         1e-5, "weight decay of the fusion module", source=AUTHORS, ge=0, le=1
     )
-    lr_schedule: Literal["step", "cosine", "constant"] = _setting(
-        "step", "how the learning rate falls", source=AUTHORS
+    warmup_epochs: int = _setting(
+        0,
+        "the learning rate first rises linearly, from lr / warmup_epochs to lr, over these; the "
+        "schedule takes the epochs that remain",
+        unit="epochs",
+        source="Goyal et al. 2017, arXiv:1706.02677, section 2.2",
+        ge=0,
+    )
+    lr_schedule: Literal["step", "cosine", "linear", "constant"] = _setting(
+        "step", "how the learning rate falls after warm-up", source=AUTHORS
     )
     lr_milestones: Annotated[tuple[Fraction, ...], BeforeValidator(_split_numbers)] = _setting(
         (0.5, 0.75),
-        "where `step` multiplies by lr_decay, as shares of the epochs (150 and 225 of 300)",
+        "where `step` multiplies by lr_decay, as shares of the epochs after warm-up (150 and 225 "
+        "of 300)",
         source=AUTHORS,
     )
     lr_decay: float = _setting(0.1, "factor at each milestone", source=AUTHORS, gt=0, le=1)
+
+    @field_validator("warmup_epochs")
+    @classmethod
+    def _within_the_training(cls, value: int, info: ValidationInfo) -> int:
+        epochs = info.data.get("epochs")
+        if epochs is not None and value > epochs:
+            raise ValueError(f"must be at most optim.epochs, {epochs}")
+        return value
 
 
 class ComputeConfig(Section):

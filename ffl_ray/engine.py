@@ -7,15 +7,16 @@ from typing import NamedTuple
 
 import torch
 import torch.distributed as dist
-from jaxtyping import Float64, Int64
+from jaxtyping import Float64
 from torch import Tensor, nn
 
+from ffl_ray.data.dataset import Labels
 from ffl_ray.data.loader import Batch
 from ffl_ray.distill.terms import Term, total_loss
 from ffl_ray.metrics import metric_sums
 from ffl_ray.models.network import NetworkOutput
 
-LossTerms = Callable[[NetworkOutput, Int64[Tensor, "batch"]], dict[str, Term]]
+LossTerms = Callable[[NetworkOutput, Labels], dict[str, Term]]
 
 
 class TrainedEpoch(NamedTuple):

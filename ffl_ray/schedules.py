@@ -19,6 +19,17 @@ def ramp_up(epoch: float, length: float) -> float:
     return math.exp(-5.0 * (1.0 - min(epoch, length) / length) ** 2)
 
 
+def warmup_lr(epoch: int, *, warmup_epochs: int, lr: float) -> float:
+    """Learning rate that rises in equal steps: lr/W, 2 lr/W, ..., lr over W epochs.
+
+    Goyal et al. 2017, arXiv:1706.02677, section 2.2, with a step per epoch.
+
+    Args:
+        epoch: epochs finished so far, less than warmup_epochs.
+    """
+    return lr * (epoch + 1) / warmup_epochs
+
+
 def step_lr(
     epoch: int, *, epochs: int, lr: float, milestones: Sequence[float], decay: float
 ) -> float:
@@ -37,3 +48,8 @@ def step_lr(
 def cosine_lr(epoch: int, *, epochs: int, lr: float) -> float:
     """Half a cosine from lr towards 0 (Loshchilov and Hutter 2017, arXiv:1608.03983, eq. 5)."""
     return lr * 0.5 * (1.0 + math.cos(math.pi * epoch / epochs))
+
+
+def linear_lr(epoch: int, *, epochs: int, lr: float) -> float:
+    """A straight line from lr towards 0, which it would reach at the epoch after the last."""
+    return lr * (1.0 - epoch / epochs)

@@ -22,7 +22,7 @@ from torch.nn.parallel import DistributedDataParallel
 
 from ffl_ray.checkpoint import Progress, dump_checkpoint, load_checkpoint
 from ffl_ray.config import Config, flatten
-from ffl_ray.data.loader import DeviceImages, Shard, TrainVal, load_train_val
+from ffl_ray.data.loader import DeviceImages, Shard, TrainVal, augmentation_of, load_train_val
 from ffl_ray.distill.table import METHODS
 from ffl_ray.engine import Precision, average_running_statistics, evaluate, train_epoch
 from ffl_ray.errors import PlanError, SettingError, TrainingDivergedError
@@ -31,8 +31,8 @@ from ffl_ray.models.cost import MemberCost, member_costs, member_latencies
 from ffl_ray.models.network import FusionNetwork, build_network, member_names
 from ffl_ray.models.table import check_model
 from ffl_ray.objectives import VALUE, parse_objective
-from ffl_ray.optimizer import PlainSGD
-from ffl_ray.schedules import cosine_lr, ramp_up, step_lr
+from ffl_ray.optimizer import learning_rate, new_optimizer
+from ffl_ray.schedules import ramp_up
 
 Row = dict[str, Any]
 EVAL_BATCH = 500
@@ -182,19 +182,6 @@ def new_network(config: Config, data: TrainVal) -> FusionNetwork:
     )
 
 
-def new_optimizer(config: Config, network: FusionNetwork) -> torch.optim.SGD:
-    """SGD over two groups: the fusion module has a weight decay of its own.
-
-    The authors step two optimisers with equal settings otherwise: the same computation.
-    """
-    optim = config.optim
-    groups = network.parameter_groups(
-        weight_decay=optim.weight_decay, fusion_weight_decay=optim.fusion_weight_decay
-    )
-    nesterov = optim.nesterov and optim.momentum > 0
-    return PlainSGD(groups, lr=optim.lr, momentum=optim.momentum, nesterov=nesterov, fused=True)
-
-
 def choose_device(config: Config, session: Session) -> torch.device:
     """The session's device, unless the config insists on another.
 
@@ -212,22 +199,6 @@ def choose_device(config: Config, session: Session) -> torch.device:
     return torch.device("cpu")
 
 
-def learning_rate(config: Config, epoch: int) -> float:
-    """The learning rate of an epoch, by the config's schedule; epochs count from 0."""
-    optim = config.optim
-    if optim.lr_schedule == "step":
-        return step_lr(
-            epoch,
-            epochs=optim.epochs,
-            lr=optim.lr,
-            milestones=optim.lr_milestones,
-            decay=optim.lr_decay,
-        )
-    if optim.lr_schedule == "cosine":
-        return cosine_lr(epoch, epochs=optim.epochs, lr=optim.lr)
-    return optim.lr
-
-
 def _run_epoch(training: Training, progress: Progress) -> Progress:
     config, epoch = training.config, progress.epochs_done
     lr, weight = learning_rate(config, epoch), ramp_up(epoch, config.distill.ramp_up_epochs)
@@ -235,7 +206,11 @@ def _run_epoch(training: Training, progress: Progress) -> Progress:
         group["lr"] = lr
     started = time.perf_counter()
     batches = training.train.train_batches(
-        batch_size=config.optim.batch_size, seed=config.seed, epoch=epoch, shard=training.shard
+        batch_size=config.optim.batch_size,
+        seed=config.seed,
+        epoch=epoch,
+        shard=training.shard,
+        augmentation=augmentation_of(config.data),
     )
     method = METHODS[config.distill.method]
     trained = train_epoch(

@@ -62,6 +62,12 @@ def test_every_order_and_spelling_of_a_mix_is_one_mix(text: str) -> None:
         ("data.name", "cifar", r"data.name must be 'digits', 'cifar10', 'cifar100' or 'folder'"),
         ("data.val_fraction", 0, r"data.val_fraction must be greater than 0, not 0"),
         ("fusion.design", "add", r"fusion.design must be 'concat_depthwise', .*not 'add'"),
+        ("data.augment", "randaugment", r"must be 'standard', 'trivial' or 'none', not 'rand"),
+        ("data.mixing_alpha", 0, r"data.mixing_alpha must be greater than or equal to 0.01, not"),
+        ("distill.label_smoothing", 1, r"distill.label_smoothing must be less than 1, not 1"),
+        ("distill.fused_to_branch_temperature", 0, r"_temperature must be greater than 0, not 0"),
+        ("optim.beta2", 1, r"optim.beta2 must be less than 1, not 1"),
+        ("optim.warmup_epochs", 301, r"optim.warmup_epochs must be at most optim.epochs, 300, n"),
         ("seed", -1, r"seed must be greater than or equal to 0, not -1"),
     ],
 )
@@ -82,3 +88,22 @@ def test_an_assignment_without_name_or_value_is_refused(item: str) -> None:
 def test_every_setting_says_what_it_means(model: type[Config | SearchConfig]) -> None:
     for name, field in settings(model):
         assert field.description, name
+
+
+def test_fewer_epochs_than_the_warm_up_are_refused_too() -> None:
+    config = with_overrides(Config(), {"optim.warmup_epochs": 5, "optim.epochs": 5})
+
+    with pytest.raises(SettingError, match=r"warmup_epochs must be at most .* 4, not 5$"):
+        with_overrides(config, {"optim.epochs": 4})
+
+
+def test_wrong_epochs_are_reported_by_themselves() -> None:
+    with pytest.raises(SettingError, match=r"^optim.epochs must be .* 1, not 0$"):
+        with_overrides(Config(), {"optim.epochs": 0, "optim.warmup_epochs": 5})
+
+
+@pytest.mark.parametrize("text", ["none", "None", ""])
+def test_a_temperature_of_none_is_the_common_one(text: str) -> None:
+    config = with_overrides(Config(), {"distill.fused_to_branch_temperature": text})
+
+    assert config == Config()

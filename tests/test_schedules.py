@@ -2,7 +2,7 @@
 
 import pytest
 
-from ffl_ray.schedules import cosine_lr, ramp_up, step_lr
+from ffl_ray.schedules import cosine_lr, linear_lr, ramp_up, step_lr, warmup_lr
 
 
 @pytest.mark.parametrize(
@@ -34,3 +34,15 @@ def test_cosine_falls_from_lr_through_half_towards_zero() -> None:
     assert values[5] == pytest.approx(0.1)
     assert values == sorted(values, reverse=True)
     assert values[-1] > 0
+
+
+def test_linear_falls_in_equal_steps_towards_zero() -> None:
+    values = [linear_lr(epoch, epochs=5, lr=0.2) for epoch in range(5)]
+
+    assert values == pytest.approx([0.2, 0.16, 0.12, 0.08, 0.04])
+
+
+def test_warm_up_rises_in_equal_steps_to_lr() -> None:
+    values = [warmup_lr(epoch, warmup_epochs=4, lr=0.2) for epoch in range(4)]
+
+    assert values == pytest.approx([0.05, 0.1, 0.15, 0.2])

@@ -5,10 +5,13 @@ from __future__ import annotations
 import importlib
 from typing import NamedTuple, Protocol
 
-from jaxtyping import Int64, UInt8
+from jaxtyping import Float, Int64, UInt8
 from torch import Tensor
 
 from ffl_ray.config import DataConfig
+
+Labels = Int64[Tensor, "batch"] | Float[Tensor, "batch classes"]
+"""Class numbers, or class probabilities where images are mixed: F.cross_entropy takes both."""
 
 
 class Images(NamedTuple):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import math
 from collections.abc import Iterator
 from typing import NamedTuple
 
@@ -10,11 +11,19 @@ import torch
 from jaxtyping import Float, Int64
 from torch import Tensor
 
-from ffl_ray.config import DataConfig
-from ffl_ray.data.augment import crop_and_flip, draw, normalise
-from ffl_ray.data.dataset import DatasetInfo, Images, Opened, dataset_module
+from ffl_ray.config import DataConfig, Mixing
+from ffl_ray.data.augment import Draws, crop_and_flip, draw, normalise
+from ffl_ray.data.dataset import DatasetInfo, Images, Labels, Opened, dataset_module
+from ffl_ray.data.mixing import Mix, draw_mixes, mix_images, mix_labels
+from ffl_ray.data.seeds import draw_seeds
 from ffl_ray.data.splits import split_hash, stratified_split
+from ffl_ray.data.trivial import trivial_augment
 from ffl_ray.errors import DataError, SettingError
+
+NOT_AUGMENTED = {
+    name: DataConfig.model_fields[name].default
+    for name in ("augment", "crop_padding", "flip", "mixing", "mixing_alpha")
+}
 
 
 class TrainVal(NamedTuple):
@@ -33,11 +42,19 @@ class TrainVal(NamedTuple):
 
 
 class Batch(NamedTuple):
-    """One worker's share of a step."""
+    """One worker's share of a step; its labels are class numbers unless images are mixed."""
 
     images: Float[Tensor, "batch channels height width"]
-    labels: Int64[Tensor, "batch"]
+    labels: Labels
     global_size: int
+
+
+class Augmentation(NamedTuple):
+    """What training images go through after the data set's crop and flip."""
+
+    trivial: bool = False
+    mixing: Mixing = "none"
+    mixing_alpha: float = 1.0
 
 
 class Shard(NamedTuple):
@@ -50,14 +67,16 @@ class Shard(NamedTuple):
 def load_train_val(settings: DataConfig) -> TrainVal:
     """The train and val parts that the settings fix; the test split stays closed.
 
-    Kept for the last few settings of this process, so that the trials of one worker share it.
+    Kept for the last few settings of this process, so that the trials of one worker share it,
+    however each of them augments.
 
     Raises:
         DataError: files are missing or damaged, or a part would be empty.
     """
     if settings.name == "digits":
         settings = settings.model_copy(update={"dir": None, "image_size": 8})
-    return _load_train_val(settings)
+    data = _load_train_val(settings.model_copy(update=NOT_AUGMENTED))
+    return data._replace(info=_with_settings(data.info, settings, data.train))
 
 
 @functools.lru_cache(maxsize=2)
@@ -72,7 +91,6 @@ def _load_train_val(settings: DataConfig) -> TrainVal:
             f"{settings.fraction} and {settings.val_fraction} of {len(images)} images leave "
             f"{len(train)} to train and {len(val)} to validate"
         )
-    info = _with_settings(info, settings, images)
     return TrainVal(images.take(train), images.take(val), info, split_hash(train, val))
 
 
@@ -82,7 +100,7 @@ def open_test(settings: DataConfig) -> Opened:
 
 
 def _with_settings(info: DatasetInfo, settings: DataConfig, images: Images) -> DatasetInfo:
-    standard = settings.augment == "standard"
+    standard = settings.augment != "none"
     padding = info.crop_padding if settings.crop_padding is None else settings.crop_padding
     flip = info.flip if settings.flip is None else settings.flip
     smallest = min(images.pixels.shape[1:3])
@@ -91,6 +109,20 @@ def _with_settings(info: DatasetInfo, settings: DataConfig, images: Images) -> D
             f"data.crop_padding must be less than the images' side {smallest}, not {padding}"
         )
     return info._replace(crop_padding=padding if standard else 0, flip=flip and standard)
+
+
+def augmentation_of(settings: DataConfig) -> Augmentation:
+    """The settings' augmentation, beside crop and flip."""
+    return Augmentation(settings.augment == "trivial", settings.mixing, settings.mixing_alpha)
+
+
+class _Epoch(NamedTuple):
+    """All random numbers of an epoch: of each position in its order, and of each batch."""
+
+    order: Int64[Tensor, "images"]
+    draws: Draws
+    seeds: list[int] | None
+    mixes: list[Mix] | None
 
 
 class DeviceImages:
@@ -104,32 +136,45 @@ class DeviceImages:
         self.std = torch.tensor(info.std, device=device)
 
     def train_batches(
-        self, *, batch_size: int, seed: int, epoch: int, shard: Shard = Shard()
+        self,
+        *,
+        batch_size: int,
+        seed: int,
+        epoch: int,
+        shard: Shard = Shard(),
+        augmentation: Augmentation = Augmentation(),
     ) -> Iterator[Batch]:
         """One epoch in random order, augmented.
 
-        Order, crops and flips depend on seed and epoch alone: any number of workers sees the
+        Order and augmentation depend on seed and epoch alone: any number of workers sees the
         same global batches, and an epoch can be repeated by itself. The last batch is kept
-        unless it leaves a worker fewer than two images, which batch norm can't take.
+        unless it leaves a worker fewer than two images, which batch norm can't take. An image
+        that is mixed has the next one of the global batch as its partner, the last one the
+        first: the order is random already (torchvision's MixUp and CutMix pair the same way).
 
         Args:
             batch_size: images per step over all workers.
             epoch: epochs finished so far.
         """
         count = len(self.images)
-        generator = torch.Generator().manual_seed(seed * 1_000_003 + epoch)
-        order = torch.randperm(count, generator=generator).to(self.device)
-        draws = draw(
-            count, padding=self.info.crop_padding, flip=self.info.flip, generator=generator
-        ).to(self.device)
-        for start in range(0, count, batch_size):
+        drawn = self._draw(batch_size, seed * 1_000_003 + epoch, augmentation)
+        for step, start in enumerate(range(0, count, batch_size)):
             size = min(batch_size, count - start)
             if size < 2 * shard.world_size:
                 return
             part = _part(start, size, shard)
-            pixels = crop_and_flip(self.images.pixels, order[part], draws.take(part))
-            labels = self.images.labels[order[part]]
-            yield Batch(normalise(pixels, self.mean, self.std), labels, size)
+            images, labels = self._augmented(drawn, part)
+            if drawn.mixes is None:
+                yield Batch(images, labels, size)
+                continue
+            after = start + (part.stop - start) % size
+            next_image, next_label = self._augmented(drawn, slice(after, after + 1))
+            mix, num_classes = drawn.mixes[step], len(self.info.classes)
+            yield Batch(
+                mix_images(images, torch.cat([images[1:], next_image]), mix),
+                mix_labels(labels, torch.cat([labels[1:], next_label]), mix, num_classes),
+                size,
+            )
 
     def eval_batches(self, *, batch_size: int, shard: Shard = Shard()) -> Iterator[Batch]:
         """The shard's share of all images once, in order, not augmented."""
@@ -141,6 +186,36 @@ class DeviceImages:
                 continue
             pixels = normalise(self.images.pixels[part], self.mean, self.std)
             yield Batch(pixels, self.images.labels[part], size)
+
+    def _draw(self, batch_size: int, seed: int, augmentation: Augmentation) -> _Epoch:
+        count, height, width, _ = self.images.pixels.shape
+        generator = torch.Generator().manual_seed(seed)
+        order = torch.randperm(count, generator=generator).to(self.device)
+        draws = draw(
+            count, padding=self.info.crop_padding, flip=self.info.flip, generator=generator
+        ).to(self.device)
+        seeds = draw_seeds(count, generator) if augmentation.trivial else None
+        mixes = None
+        if augmentation.mixing != "none":
+            mixes = draw_mixes(
+                math.ceil(count / batch_size),
+                mixing=augmentation.mixing,
+                alpha=augmentation.mixing_alpha,
+                height=height,
+                width=width,
+                generator=generator,
+            )
+        return _Epoch(order, draws, seeds, mixes)
+
+    def _augmented(
+        self, drawn: _Epoch, part: slice
+    ) -> tuple[Float[Tensor, "batch channels height width"], Int64[Tensor, "batch"]]:
+        """The images and labels at some positions of the epoch's order."""
+        indices = drawn.order[part]
+        pixels = crop_and_flip(self.images.pixels, indices, drawn.draws.take(part))
+        if drawn.seeds is not None:
+            pixels = trivial_augment(pixels, drawn.seeds[part])
+        return normalise(pixels, self.mean, self.std), self.images.labels[indices]
 
 
 def _part(start: int, size: int, shard: Shard) -> slice:

@@ -1,35 +1,37 @@
 """Feature Fusion Learning: Kim et al. 2020, arXiv:1904.09058."""
 
+import functools
+
 import torch.nn.functional as F
-from jaxtyping import Int64
-from torch import Tensor
 
 from ffl_ray.config import DistillConfig
+from ffl_ray.data.dataset import Labels
 from ffl_ray.distill.terms import Term, distillation_kl
 from ffl_ray.models.network import NetworkOutput
 
 
-def ffl_terms(
-    output: NetworkOutput, labels: Int64[Tensor, "batch"], settings: DistillConfig
-) -> dict[str, Term]:
+def ffl_terms(output: NetworkOutput, labels: Labels, settings: DistillConfig) -> dict[str, Term]:
     """Cross-entropy of every classifier, and the two directions of mutual distillation.
 
     L = sum_k CE(z_k, y) + CE(z_f, y) + w(t) [ sum_k KL(z_f -> z_k) + KL(z_e -> z_f) ]
     with the teacher first in each KL, z_e the mean of the branches' logits, every weight 1 by
     default and only the bracket ramped. The sum over branches is not divided by their number.
     """
+    cross_entropy = functools.partial(F.cross_entropy, label_smoothing=settings.label_smoothing)
+    kl = functools.partial(distillation_kl, epsilon=settings.target_epsilon)
     terms = {
-        f"ce_branches.{index}": Term(F.cross_entropy(logits, labels))
+        f"ce_branches.{index}": Term(cross_entropy(logits, labels))
         for index, logits in enumerate(output.branches)
     }
-    terms["ce_fused"] = Term(F.cross_entropy(output.fused, labels))
-    softening = {"temperature": settings.temperature, "epsilon": settings.target_epsilon}
+    terms["ce_fused"] = Term(cross_entropy(output.fused, labels))
     if settings.ensemble_to_fused:
-        value = distillation_kl(output.fused, output.ensemble, **softening)
+        temperature = settings.ensemble_to_fused_temperature or settings.temperature
+        value = kl(output.fused, output.ensemble, temperature=temperature)
         terms["ensemble_to_fused"] = Term(value, settings.ensemble_to_fused_weight, ramped=True)
     if settings.fused_to_branch:
+        temperature = settings.fused_to_branch_temperature or settings.temperature
         for index, logits in enumerate(output.branches):
-            value = distillation_kl(logits, output.fused, **softening)
+            value = kl(logits, output.fused, temperature=temperature)
             terms[f"fused_to_branches.{index}"] = Term(
                 value, settings.fused_to_branch_weight, ramped=True
             )

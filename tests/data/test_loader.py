@@ -1,15 +1,31 @@
 """Train and val parts, and the batches that workers share."""
 
+from typing import Literal
+
 import pytest
 import torch
 from sklearn.datasets import load_digits
 
 from ffl_ray.config import DataConfig
 from ffl_ray.data import digits as digits_file
-from ffl_ray.data.loader import DeviceImages, Shard, load_train_val
+from ffl_ray.data.loader import (
+    Augmentation,
+    Batch,
+    DeviceImages,
+    Shard,
+    augmentation_of,
+    load_train_val,
+)
 from ffl_ray.errors import DataError, SettingError
 
 CPU = torch.device("cpu")
+AUGMENTATIONS = [
+    Augmentation(),
+    Augmentation(trivial=True),
+    Augmentation(mixing="mixup"),
+    Augmentation(mixing="cutmix", mixing_alpha=0.5),
+    Augmentation(trivial=True, mixing="mixup"),
+]
 
 
 def test_digits_are_real_and_split_once_and_for_all() -> None:
@@ -68,30 +84,42 @@ def test_an_epoch_shows_every_image_once() -> None:
     assert torch.equal(together.bincount(), images.images.labels.bincount())
 
 
-def test_epochs_and_seeds_differ_and_each_can_be_repeated() -> None:
+@pytest.mark.parametrize("augmentation", AUGMENTATIONS)
+def test_epochs_and_seeds_differ_and_each_can_be_repeated(augmentation: Augmentation) -> None:
     images = digits()
 
     def first(seed: int, epoch: int) -> torch.Tensor:
-        return next(images.train_batches(batch_size=64, seed=seed, epoch=epoch)).images
+        batches = images.train_batches(
+            batch_size=64, seed=seed, epoch=epoch, augmentation=augmentation
+        )
+        return next(batches).images
 
     assert torch.equal(first(0, 3), first(0, 3))
     assert not torch.equal(first(0, 3), first(0, 4))
     assert not torch.equal(first(0, 3), first(1, 3))
 
 
+@pytest.mark.parametrize("augmentation", AUGMENTATIONS)
 @pytest.mark.parametrize("world_size", [2, 3])
-def test_workers_share_the_very_batches_that_one_worker_sees(world_size: int) -> None:
+def test_workers_share_the_very_batches_that_one_worker_sees(
+    world_size: int, augmentation: Augmentation
+) -> None:
     images = digits()
-    alone = list(images.train_batches(batch_size=64, seed=0, epoch=1))
 
-    shards = [Shard(rank, world_size) for rank in range(world_size)]
-    parts = [
-        list(images.train_batches(batch_size=64, seed=0, epoch=1, shard=shard)) for shard in shards
-    ]
+    def batches(shard: Shard) -> list[Batch]:
+        return list(
+            images.train_batches(
+                batch_size=64, seed=0, epoch=1, shard=shard, augmentation=augmentation
+            )
+        )
+
+    alone = batches(Shard())
+    parts = [batches(Shard(rank, world_size)) for rank in range(world_size)]
 
     for step, batch in enumerate(alone):
         shared = torch.cat([part[step].images for part in parts])
         assert torch.equal(shared, batch.images)
+        assert torch.equal(torch.cat([part[step].labels for part in parts]), batch.labels)
         assert all(part[step].global_size == len(batch.labels) for part in parts)
 
 
@@ -110,3 +138,47 @@ def test_evaluation_shows_every_image_once_and_unchanged() -> None:
     assert sum(len(batch.labels) for part in parts for batch in part) == len(images.images)
     whole = next(images.eval_batches(batch_size=50))
     assert torch.equal(torch.cat([parts[0][0].images, parts[1][0].images]), whole.images)
+
+
+def test_a_mixed_image_has_the_next_one_of_the_global_batch_as_its_partner() -> None:
+    images = digits()
+    plain = list(images.train_batches(batch_size=100, seed=0, epoch=2))
+    mixed = list(
+        images.train_batches(
+            batch_size=100, seed=0, epoch=2, augmentation=Augmentation(mixing="mixup")
+        )
+    )
+
+    shares = []
+    for batch, found in zip(plain, mixed, strict=True):
+        own, other = batch.labels, batch.labels.roll(-1)
+        shares.append(found.labels[own != other].gather(1, own[own != other, None])[0, 0])
+        share, partners = shares[-1], batch.images.roll(-1, 0)
+        blended = batch.images * share + partners * (1 - share)
+        torch.testing.assert_close(found.images, blended, atol=1e-5, rtol=0)
+        assert found.labels.sum(1).tolist() == pytest.approx([1.0] * len(own))
+    assert len(set(map(float, shares))) == len(plain)  # one share for each batch
+
+
+def test_trivial_follows_the_standard_crops_and_flips() -> None:
+    def info(augment: Literal["standard", "trivial", "none"]) -> tuple[int, bool]:
+        found = load_train_val(DataConfig(augment=augment, flip=True)).info
+        return found.crop_padding, found.flip
+
+    assert [info("standard"), info("trivial"), info("none")] == [(1, True), (1, True), (0, False)]
+
+
+def test_data_is_loaded_once_however_it_is_augmented() -> None:
+    plain = load_train_val(DataConfig())
+
+    other = load_train_val(DataConfig(augment="trivial", mixing="mixup", crop_padding=2))
+
+    assert other.train.pixels is plain.train.pixels
+    assert (plain.info.crop_padding, other.info.crop_padding) == (1, 2)
+
+
+def test_the_settings_name_the_augmentation() -> None:
+    settings = DataConfig(augment="trivial", mixing="cutmix", mixing_alpha=0.3)
+
+    assert augmentation_of(settings) == Augmentation(True, "cutmix", 0.3)
+    assert augmentation_of(DataConfig()) == Augmentation()

@@ -25,10 +25,13 @@ def reference_kl(student: Tensor, teacher: Tensor, temperature: float, epsilon: 
     return temperature**2 * total / len(student)
 
 
-def reference_ce(logits: Tensor, labels: Tensor) -> float:
-    rows = zip(logits.tolist(), labels.tolist(), strict=True)
-    total: float = sum(math.log(sum(map(math.exp, row))) - row[y] for row, y in rows)
-    return total / len(labels)
+def reference_ce(logits: Tensor, targets: Tensor) -> float:
+    """Cross-entropy with class probabilities, one example and class at a time."""
+    total = 0.0
+    for row, target in zip(logits.tolist(), targets.tolist(), strict=True):
+        log_norm = math.log(sum(map(math.exp, row)))
+        total += sum(share * (log_norm - x) for x, share in zip(row, target, strict=True))
+    return total / len(targets)
 
 
 @pytest.mark.parametrize("num_branches", [2, 3, 5])
@@ -48,16 +51,66 @@ def test_every_term_equals_a_loop_in_float64(num_branches: int, temperature: flo
     total = total_loss(terms, 0.25)
 
     mean = sum(output.branches[1:], output.branches[0]) / num_branches
-    expected = {"ce_fused": reference_ce(output.fused, labels)}
+    one_hot = torch.eye(10)[labels]
+    expected = {"ce_fused": reference_ce(output.fused, one_hot)}
     expected["ensemble_to_fused"] = reference_kl(output.fused, mean, temperature, 1e-7)
     for i, logits in enumerate(output.branches):
-        expected[f"ce_branches.{i}"] = reference_ce(logits, labels)
+        expected[f"ce_branches.{i}"] = reference_ce(logits, one_hot)
         expected[f"fused_to_branches.{i}"] = reference_kl(logits, output.fused, temperature, 1e-7)
     assert {n: t.value.item() for n, t in terms.items()} == pytest.approx(expected, abs=1e-12)
     weights = {"ensemble_to_fused": 0.25 * 0.5, "fused_to_branches": 0.25 * 2.0}
     assert total.item() == pytest.approx(
         sum(weights.get(n.partition(".")[0], 1.0) * v for n, v in expected.items()), abs=1e-12
     )
+
+
+@pytest.mark.parametrize(
+    ("ensemble_to_fused", "fused_to_branch"), [(None, None), (2.0, None), (None, 5.0), (2.0, 5.0)]
+)
+def test_each_direction_has_its_own_temperature_or_the_common_one(
+    ensemble_to_fused: float | None, fused_to_branch: float | None
+) -> None:
+    generator = torch.Generator().manual_seed(0)
+    output = NetworkOutput(
+        torch.randn(2, 6, 10, dtype=torch.float64, generator=generator),
+        torch.randn(6, 10, dtype=torch.float64, generator=generator),
+    )
+    settings = DistillConfig(
+        temperature=3.0,
+        ensemble_to_fused_temperature=ensemble_to_fused,
+        fused_to_branch_temperature=fused_to_branch,
+    )
+
+    terms = ffl_terms(output, torch.arange(6), settings)
+
+    found = [terms[name].value.item() for name in ("ensemble_to_fused", "fused_to_branches.1")]
+    mean = output.branches.mean(0)
+    assert found == pytest.approx(
+        [
+            reference_kl(output.fused, mean, ensemble_to_fused or 3.0, 1e-7),
+            reference_kl(output.branches[1], output.fused, fused_to_branch or 3.0, 1e-7),
+        ],
+        abs=1e-12,
+    )
+
+
+@pytest.mark.parametrize("mixed", [False, True])
+@pytest.mark.parametrize("smoothing", [0.0, 0.1, 0.9])
+def test_every_cross_entropy_takes_smoothed_and_mixed_labels(smoothing: float, mixed: bool) -> None:
+    generator = torch.Generator().manual_seed(0)
+    output = NetworkOutput(
+        torch.randn(2, 6, 10, dtype=torch.float64, generator=generator),
+        torch.randn(6, 10, dtype=torch.float64, generator=generator),
+    )
+    eye = torch.eye(10, dtype=torch.float64)
+    shares = 0.75 * eye[:6] + 0.25 * eye[1:7] if mixed else eye[:6]
+    settings = DistillConfig(label_smoothing=smoothing)
+
+    terms = ffl_terms(output, shares if mixed else torch.arange(6), settings)
+
+    targets = (1 - smoothing) * shares + smoothing / 10
+    for name, logits in (("ce_branches.1", output.branches[1]), ("ce_fused", output.fused)):
+        assert terms[name].value.item() == pytest.approx(reference_ce(logits, targets), abs=1e-12)
 
 
 def test_kl_of_equal_logits_is_zero_and_by_hand_otherwise() -> None:

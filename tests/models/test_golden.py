@@ -12,8 +12,8 @@ from ffl_ray.config import Config, DistillConfig, with_overrides
 from ffl_ray.distill.ffl import ffl_terms
 from ffl_ray.distill.terms import total_loss
 from ffl_ray.models.network import FusionNetwork, build_network
+from ffl_ray.optimizer import new_optimizer
 from ffl_ray.schedules import ramp_up
-from ffl_ray.worker import new_optimizer
 
 GOLDEN = json.loads(Path(rule.__file__).with_name("ffl_golden.json").read_text())
 TOLERANCE = 1e-5

@@ -1,10 +1,11 @@
 """Search spaces: the bundled ones hold, and a wrong one is refused before anything starts."""
 
+import re
 from pathlib import Path
 
 import pytest
 
-from ffl_ray.config import Config
+from ffl_ray.config import Config, with_overrides
 from ffl_ray.errors import SettingError, SpaceError
 from ffl_ray.search.space import bundled_folder, check_space, load_space, settle
 
@@ -129,3 +130,48 @@ def test_a_setting_that_a_space_returns_can_not_be_set_as_well(tmp_path: Path) -
 def test_a_setting_is_searched_or_set_but_not_both() -> None:
     with pytest.raises(SpaceError, match="distill.temperature is chosen by .*digits.py"):
         check_space(load_space("digits"), Config(), ["distill.temperature"])
+
+
+EVERY_TRAINING_OPTION = """
+def search_space(trial):
+    suggest_mix(trial, num_branches=(2, 3), backbones=("resnet20", "wrn16_2"))
+    trial.suggest_int("model.trunk_stages", 0, 2)
+    trial.suggest_categorical("fusion.detach", [True, False])
+    trial.suggest_categorical("data.augment", ["standard", "trivial", "none"])
+    trial.suggest_categorical("data.mixing", ["none", "mixup", "cutmix"])
+    trial.suggest_float("data.mixing_alpha", 0.1, 4.0, log=True)
+    trial.suggest_float("distill.label_smoothing", 0.0, 0.3)
+    trial.suggest_float("distill.ensemble_to_fused_temperature", 1.0, 8.0, log=True)
+    trial.suggest_categorical("distill.fused_to_branch_temperature", [None, 2.0, 4.0])
+    trial.suggest_float("distill.ensemble_to_fused_weight", 0.0, 4.0)
+    trial.suggest_float("distill.fused_to_branch_weight", 0.0, 4.0)
+    trial.suggest_float("distill.ramp_up_epochs", 0.0, 12.0)
+    trial.suggest_categorical("optim.lr_schedule", ["step", "cosine", "linear", "constant"])
+    trial.suggest_int("optim.warmup_epochs", 0, 12)
+    if trial.suggest_categorical("optim.optimizer", ["sgd", "adamw"]) == "adamw":
+        trial.suggest_float("optim.beta1", 0.8, 0.95)
+        trial.suggest_float("optim.beta2", 0.95, 0.999)
+        trial.suggest_float("optim.epsilon", 1e-8, 1e-4, log=True)
+        trial.suggest_float("optim.lr", 1e-4, 1e-2, log=True)
+    else:
+        trial.suggest_float("optim.momentum", 0.8, 0.95)
+        trial.suggest_categorical("optim.nesterov", [True, False])
+        trial.suggest_float("optim.lr", 1e-2, 1.0, log=True)
+"""
+
+
+def test_every_training_option_can_be_searched(tmp_path: Path) -> None:
+    space = load_space(written(tmp_path, EVERY_TRAINING_OPTION))
+
+    names = check_space(space, with_overrides(Config(), {"optim.epochs": 12}))
+
+    options = set(re.findall(r'"(\w+[.]\w+)"', EVERY_TRAINING_OPTION))
+    assert len(options) == 20
+    assert options <= set(names)
+
+
+def test_a_warm_up_range_beyond_the_training_is_refused(tmp_path: Path) -> None:
+    space = load_space(written(tmp_path, EVERY_TRAINING_OPTION))
+
+    with pytest.raises(SpaceError, match="warmup_epochs must be at most optim.epochs, 11, not 12"):
+        check_space(space, with_overrides(Config(), {"optim.epochs": 11}))
