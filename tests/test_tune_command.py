@@ -130,7 +130,8 @@ def searched(tmp_path_factory: pytest.TempPathFactory) -> Searched:
     space.write_text(SPACE)
     data = write_images(folder / "data")
     options = [str(space), "--data-dir", str(data), "--storage-path", str(folder)]
-    done = run("tune", *options, "--num-samples", "6", "--name", "study")
+    mirror = ["--optuna-storage", f"sqlite:///{folder}/mirror.db"]
+    done = run("tune", *options, "--num-samples", "6", "--name", "study", *mirror)
     return Searched(folder, options, done)
 
 
@@ -167,6 +168,10 @@ def test_a_search_completes_prunes_and_fails_trials_without_opening_the_test_spl
     states = {"completed": "COMPLETE", "pruned": "PRUNED", "failed": "FAIL"}
     assert [t.state.name for t in told.trials] == [states[status] for status in trials.status]
     assert [len(t.intermediate_values) for t in told.trials] == list(trials.epochs_done)
+    live = optuna.load_study(study_name="study", storage=f"sqlite:///{tmp_path}/mirror.db")
+    assert [(t.state, t.intermediate_values) for t in live.trials] == [
+        (t.state, t.intermediate_values) for t in told.trials
+    ]
     with pytest.raises(DataError, match="0.png can't be read as an image"):
         open_test(DataConfig(name="folder", dir=str(tmp_path / "data"), image_size=16))
 
