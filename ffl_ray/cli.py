@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import io
 import logging
 import os
 import sys
@@ -172,10 +173,33 @@ def log_file(storage: Storage) -> Path:
     return Path(f"{storage.location.rpartition('/')[2]}.log.txt")
 
 
+class LogFile(io.TextIOBase):
+    """A file for what nobody needs: a full disk costs its lines, and never the study."""
+
+    def __init__(self, path: Path) -> None:
+        self._file = path.open("a", buffering=1)
+
+    def write(self, text: str) -> int:
+        with contextlib.suppress(OSError):
+            self._file.write(text)
+        return len(text)
+
+    def flush(self) -> None:
+        with contextlib.suppress(OSError):
+            self._file.flush()
+
+    def fileno(self) -> int:
+        return self._file.fileno()
+
+    def close(self) -> None:
+        with contextlib.suppress(OSError):
+            self._file.close()
+
+
 @contextlib.contextmanager
 def everything_else_to(path: Path) -> Iterator[None]:
     """Send what libraries print, warn and log to a file."""
-    with path.open("a", buffering=1) as log:
+    with contextlib.closing(LogFile(path)) as log:
         handler = logging.StreamHandler(log)
         handler.setFormatter(logging.Formatter("%(asctime)s %(name)s %(message)s"))
         logging.getLogger().addHandler(handler)

@@ -72,10 +72,10 @@ def actors_of(mark: str) -> list[tuple[int, str]]:
 
 @pytest.fixture
 def small_disk(tmp_path: Path) -> Iterator[Path]:
-    """A file system of a few megabytes, which only root can make."""
+    """A file system of its own, small enough to fill, which only root can make."""
     folder = tmp_path / "disk"
     folder.mkdir()
-    command = ["mount", "-t", "tmpfs", "-o", "size=12m", "tmpfs", str(folder)]
+    command = ["mount", "-t", "tmpfs", "-o", "size=64m", "tmpfs", str(folder)]
     if subprocess.run(command, capture_output=True, check=False).returncode:
         pytest.skip("this user may not mount a tmpfs")
     yield folder
@@ -243,27 +243,40 @@ def test_killed_in_the_middle_every_finished_epoch_is_kept_and_the_search_goes_o
     assert "optim.lr was 0.1 and is 0.05" in changed.stderr
 
 
-def test_a_killed_worker_costs_the_epoch_in_flight_and_a_full_disk_costs_nothing_stored(
+def fill(folder: Path) -> Path:
+    """Leave no room on a file system; the file that takes it."""
+    filler = folder / "filler"
+    with contextlib.suppress(OSError), filler.open("wb", buffering=0) as file:
+        while True:
+            file.write(bytes(4096))
+    return filler
+
+
+def test_a_killed_worker_goes_on_and_a_full_disk_ends_the_study_with_its_tables_readable(
     small_disk: Path,
 ) -> None:
-    options = [*QUICK, "--num-samples", "3", "--storage-path", str(small_disk)]
-    more = ["--set", "search.keep_checkpoints=1", "--set", "model.trunk_stages=0"]
+    options = [*QUICK, "--set", "optim.epochs=8", "--num-samples", "3"]
+    options += ["--storage-path", str(small_disk)]
     mark = f"mark-{random.random()}"
-    process = start("tune", *options, *more, out=subprocess.PIPE, FFL_RAY_TEST_MARK=mark)
+    process = start("tune", *options, out=subprocess.PIPE, FFL_RAY_TEST_MARK=mark)
     wait_for_epochs(small_disk, 2)
     victim = next(pid for pid, title in actors_of(mark) if "ImplicitFunc" in title)
     os.kill(victim, signal.SIGKILL)
+    wait_for_epochs(small_disk, 6)
+    filler = fill(small_disk)
     _, errors = process.communicate(timeout=200)
 
     trials, epochs, _ = ffl_ray.results.load("study", str(small_disk))
-    assert process.returncode == 1, errors
+    assert process.returncode == 2, errors
     assert len(errors.splitlines()) == 1
-    assert "No space left on device" in errors
-    assert int(trials.epochs_done.sum()) == len(epochs)
+    assert "is full: " in errors
+    assert "make room, and give the same command with --name study" in errors
+    assert set(trials.error_type.dropna()) <= {"OSError", "ActorDiedError"}
+    assert "failed" not in set(trials.status)
     before = {(row.trial_id, row.epoch): row["loss.total"] for _, row in epochs.iterrows()}
 
-    subprocess.run(["mount", "-o", "remount,size=400m", str(small_disk)], check=True)
-    again = run("tune", *options, *more)
+    filler.unlink()
+    again = run("tune", *options)
 
     assert again.returncode == 0, again.stderr
     trials, epochs, _ = ffl_ray.results.load("study", str(small_disk))

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import errno
 from typing import Any
 
 from ray.exceptions import RayError
 
 from ffl_ray.errors import FFLRayError
+from ffl_ray.results.storage import storage_is_full
 
-FULL = (errno.ENOSPC, errno.EDQUOT)
 LOST = ("DistBackendError", "DistNetworkError", "DistStoreError", "AcceleratorError")
 
 
@@ -26,11 +25,6 @@ def retry_may_help(error: BaseException) -> bool:
     if isinstance(error, OSError):
         return not isinstance(error, (FileNotFoundError, PermissionError, NotADirectoryError))
     return any(kind.__name__ in LOST for kind in type(error).__mro__)
-
-
-def storage_is_full(error: BaseException) -> bool:
-    """Whether no disk space, or no quota of it, was left."""
-    return isinstance(error, OSError) and error.errno in FULL
 
 
 def failure_of(error: BaseException) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import errno
 import fcntl
 import os
 import posixpath
@@ -12,6 +13,13 @@ from pathlib import Path
 from pyarrow import fs
 
 from ffl_ray.errors import StudyError
+
+FULL = (errno.ENOSPC, errno.EDQUOT)
+
+
+def storage_is_full(error: BaseException) -> bool:
+    """Whether no disk space, or no quota of it, was left."""
+    return isinstance(error, OSError) and error.errno in FULL
 
 
 class Storage:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -15,6 +16,7 @@ from ray.util.placement_group import PlacementGroup, remove_placement_group
 
 from ffl_ray.config import Config, with_overrides
 from ffl_ray.errors import FFLRayError
+from ffl_ray.results.storage import storage_is_full
 from ffl_ray.results.study import StudyTables
 from ffl_ray.search.keeper import Keeper
 from ffl_ray.search.scheduler import StudyScheduler
@@ -41,7 +43,7 @@ class View(Protocol):
 
 
 class StopWhenFull(Stopper):
-    """Ends the study when a worker found no room for a checkpoint: no trial could go on."""
+    """Ends the study when there was no room for a checkpoint or a row: no trial could go on."""
 
     def __init__(self) -> None:
         self.message = ""
@@ -51,6 +53,16 @@ class StopWhenFull(Stopper):
 
     def stop_all(self) -> bool:
         return bool(self.message)
+
+    @contextmanager
+    def watching(self) -> Iterator[None]:
+        """Pass over a write that found no room, and remember it."""
+        try:
+            yield
+        except OSError as error:
+            if not storage_is_full(error):
+                raise
+            self.message = str(error)
 
 
 class Recorder(Callback):
@@ -98,7 +110,8 @@ class Recorder(Callback):
     def _begin(self, trial: Trial) -> None:
         trial_id = trial.config["trial_id"]
         config = with_overrides(Config(), trial.config["settings"])
-        self._tables.start(trial_id, config, **self._noted(int(trial_id)), **self._columns)
+        with self.full.watching():
+            self._tables.start(trial_id, config, **self._noted(int(trial_id)), **self._columns)
         self._keeper.started(trial_id)
         self._open.add(trial_id)
         self._view.trial_started(trial_id, config)
@@ -120,7 +133,8 @@ class Recorder(Callback):
             return
         if result.get(PLACEMENT_GROUP):
             self._groups[trial_id] = result[PLACEMENT_GROUP]
-        self._tables.epoch(trial_id, **result["report"])
+        with self.full.watching():
+            self._tables.epoch(trial_id, **result["report"])
         self._view.epoch_finished(trial_id, result["report"]["row"])
 
     def on_trial_complete(
@@ -145,7 +159,8 @@ class Recorder(Callback):
         self, iteration: int, trials: list[Trial], trial: Trial, **info: Any
     ) -> None:
         self._begin_unless_open(trial)
-        self._tables.errored(trial.config["trial_id"], error_of(trial) or NO_ERROR)
+        with self.full.watching():
+            self._tables.errored(trial.config["trial_id"], error_of(trial) or NO_ERROR)
 
     def on_trial_error(
         self, iteration: int, trials: list[Trial], trial: Trial, **info: Any
@@ -174,7 +189,8 @@ class Recorder(Callback):
         self._open.discard(trial_id)
         self._ended.add(trial_id)
         self._free_workers(trial_id)
-        self._tables.end(trial_id, status, error, **self._noted(int(trial_id)))
+        with self.full.watching():
+            self._tables.end(trial_id, status, error, **self._noted(int(trial_id)))
         self._keeper.tidy(self._tables.trials.rows)
         self._view.trial_ended(trial_id, status, self._tables.trials[trial_id])
 
