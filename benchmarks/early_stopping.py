@@ -41,14 +41,12 @@ def best_at(results: Results, seconds: float) -> tuple[float, int]:
 def main() -> None:
     """Run both sides with every seed and print the comparison."""
     out = out_folder(__doc__ or "")
-    studies = {
-        side: [
-            search(out, f"{side.replace(' ', '-').replace(',', '')}-{seed}", *COMMON, *options,
-                   "--set", f"search.seed={seed}")
-            for seed in SEEDS
-        ]
-        for side, options in SIDES.items()
-    }  # fmt: skip
+    studies: dict[str, list[Results]] = {side: [] for side in SIDES}
+    for seed in SEEDS:
+        for side, options in SIDES.items():
+            name = f"{side.replace(' ', '-').replace(',', '')}-{seed}"
+            seeded = ("--set", f"search.seed={seed}")
+            studies[side].append(search(out, name, *COMMON, *options, *seeded))
     seconds = min(spent(r)["spent_s"].iloc[-1] for found in studies.values() for r in found)
     show(f"best fused NLL on validation after {seconds:.0f} s of training, {len(SEEDS)} seeds\n")
     show("| search | best fused NLL | trials begun |")
