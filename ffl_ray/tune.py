@@ -110,7 +110,8 @@ class Order(NamedTuple):
     settled: Settled
     plan: Plan
     facts: DataFacts
-    mirror: str | None
+    teacher: Teacher | None
+    mirror: Mirror | None
 
 
 def _search(args: argparse.Namespace) -> int:
@@ -132,9 +133,11 @@ def _search(args: argparse.Namespace) -> int:
         status = _nothing_left(StudyTables(storage, name, settled.objectives), settled.search)
         if status is not None:
             return status
+    teacher = _teacher(storage, space, settled)
+    mirror = _mirror(args.optuna_storage, name, settled)
     with make_console().status("starting Ray and opening the data"):
         plan, facts = cli.start(args.address, settled.config, settled.search)
-    return _run(Order(name, storage, space, settled, plan, facts, args.optuna_storage))
+    return _run(Order(name, storage, space, settled, plan, facts, teacher, mirror))
 
 
 def _run(order: Order) -> int:
@@ -146,12 +149,14 @@ def _run(order: Order) -> int:
     from ffl_ray.search.recorder import Recorder
     from ffl_ray.search.scheduler import make_scheduler
     from ffl_ray.search.searcher import StudySearcher
+    from ffl_ray.search.warm_start import keep
 
     settled, plan, storage = order.settled, order.plan, order.storage
     base, search, objectives = settled.config, settled.search, settled.objectives
     tables = StudyTables.open(
         storage, order.name, _description(order), objectives, may_change=MAY_CHANGE
     )
+    keep(storage, order.teacher)
     past = past_trials(tables.trials.rows, tables.epoch_rows())
     ended = sum(not trial.goes_on for trial in past)
     searcher = StudySearcher(
@@ -160,8 +165,8 @@ def _run(order: Order) -> int:
         search,
         objectives,
         past=past,
-        teacher=_teacher(order),
-        mirror=_mirror(order),
+        teacher=order.teacher,
+        mirror=order.mirror,
         make_job=lambda trial_id, config: Job.planned(
             trial_id, config, storage.location, plan
         )._asdict(),
@@ -189,24 +194,22 @@ def _run(order: Order) -> int:
     return status
 
 
-def _teacher(order: Order) -> Teacher | None:
+def _teacher(storage: Storage, space: SearchSpace, settled: Settled) -> Teacher | None:
     """What the study named by search.warm_start teaches this one."""
     from ffl_ray.results.history import optuna_study
     from ffl_ray.search.warm_start import learn, teacher_of
 
     def make(name: str) -> Teacher:
-        parent = order.storage.location.rpartition("/")[0]
-        return learn(optuna_study(name, parent), order.space.suggest, name)
+        return learn(optuna_study(name, storage.location.rpartition("/")[0]), space.suggest, name)
 
-    return teacher_of(order.storage, order.settled.search, make)
+    return teacher_of(storage, settled.search, make)
 
 
-def _mirror(order: Order) -> Mirror | None:
+def _mirror(url: str | None, name: str, settled: Settled) -> Mirror | None:
+    """The Optuna storage that is told of the search, if one is named."""
     from ffl_ray.search.mirror import Mirror
 
-    if order.mirror is None:
-        return None
-    return Mirror(order.mirror, order.name, order.settled.objectives)
+    return None if url is None else Mirror(url, name, settled.objectives)
 
 
 def _nothing_left(tables: StudyTables, search: SearchConfig) -> int | None:

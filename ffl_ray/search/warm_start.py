@@ -107,7 +107,7 @@ def learn(other: optuna.Study, suggest: Suggest, name: str) -> Teacher:
 def teacher_of(
     storage: Storage, search: SearchConfig, make: Callable[[str], Teacher]
 ) -> Teacher | None:
-    """The study's teacher: made when the study begins, and kept in its folder from then on.
+    """The study's teacher: the one that is kept in its folder, or a new one.
 
     Args:
         storage: of the study that is being taught.
@@ -116,11 +116,13 @@ def teacher_of(
     if search.warm_start is None:
         return None
     kept = storage.read(FILE)
-    if kept is not None:
-        return Teacher.load(kept)
-    teacher = make(search.warm_start)
-    storage.write(FILE, teacher.dump())
-    return teacher
+    return make(search.warm_start) if kept is None else Teacher.load(kept)
+
+
+def keep(storage: Storage, teacher: Teacher | None) -> None:
+    """Keep a teacher with the study: the other one may change, or go."""
+    if teacher is not None and not storage.exists(FILE):
+        storage.write(FILE, teacher.dump())
 
 
 def _score(trial: optuna.trial.FrozenTrial) -> float | None:

@@ -10,7 +10,7 @@ from ffl_ray.config import SearchConfig
 from ffl_ray.errors import StudyError
 from ffl_ray.results.storage import Storage
 from ffl_ray.search.mix import suggest_mix
-from ffl_ray.search.warm_start import FILE, Teacher, learn, teacher_of
+from ffl_ray.search.warm_start import FILE, Teacher, keep, learn, teacher_of
 
 SEARCH = SearchConfig(startup_trials=6)
 
@@ -101,6 +101,7 @@ def test_a_teacher_is_kept_with_the_study_it_teaches(tmp_path: Path) -> None:
     search = SearchConfig(warm_start="other", startup_trials=6)
     storage = Storage(str(tmp_path))
     made = teacher_of(storage, search, lambda name: learn(searched(), space, name))
+    keep(storage, made)
 
     def gone(name: str) -> Teacher:
         raise AssertionError(f"{name} was asked again")
