@@ -27,7 +27,8 @@ from ffl_ray.distill.table import METHODS
 from ffl_ray.engine import Precision, average_running_statistics, evaluate, train_epoch
 from ffl_ray.errors import PlanError, SettingError, TrainingDivergedError
 from ffl_ray.metrics import MemberMetrics, finish
-from ffl_ray.models.cost import MemberCost, member_costs, member_latencies
+from ffl_ray.models.cost import MemberCost, member_costs
+from ffl_ray.models.latency import member_latencies
 from ffl_ray.models.network import FusionNetwork, build_network, member_names
 from ffl_ray.models.table import check_model
 from ffl_ray.objectives import VALUE, parse_objective

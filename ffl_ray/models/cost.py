@@ -1,10 +1,7 @@
-"""What a member costs when it is deployed alone: parameters, multiply-accumulates, time."""
+"""What a member costs when it is deployed alone: parameters and multiply-accumulates."""
 
 from __future__ import annotations
 
-import statistics
-import time
-from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import torch
@@ -52,36 +49,3 @@ def _cost(network: FusionNetwork, name: str, images: Tensor) -> MemberCost:
     for hook in hooks:
         hook.remove()
     return MemberCost(sum(p.numel() for p in parts.values()), macs)
-
-
-def member_latencies(
-    network: FusionNetwork, image_shape: tuple[int, int, int], *, runs: int = 20
-) -> dict[str, float]:
-    """Milliseconds that every member takes for one image where the network lives.
-
-    The median of some runs after a quarter as many to warm up. Trials that share the machine
-    slow each other: compare latencies of one study, not of two.
-    """
-    was_training = network.training
-    network.eval()
-    device = next(network.parameters()).device
-    image = torch.zeros(1, *image_shape, device=device)
-    with torch.no_grad():
-        found = {
-            name: _median_ms(lambda name=name: network.member(name, image), device, runs)  # type: ignore[misc]
-            for name in member_names(network.num_branches)
-        }
-    network.train(was_training)
-    return found
-
-
-def _median_ms(run: Callable[[], Tensor], device: torch.device, runs: int) -> float:
-    times = []
-    for index in range(runs + runs // 4):
-        started = time.perf_counter()
-        run()
-        if device.type == "cuda":
-            torch.cuda.synchronize(device)
-        if index >= runs // 4:
-            times.append(time.perf_counter() - started)
-    return statistics.median(times) * 1000

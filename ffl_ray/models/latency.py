@@ -1,0 +1,45 @@
+"""How long a member takes for one image."""
+
+from __future__ import annotations
+
+import statistics
+import time
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+from ffl_ray.models.network import FusionNetwork, member_names
+
+
+def member_latencies(
+    network: FusionNetwork, image_shape: tuple[int, int, int], *, runs: int = 20
+) -> dict[str, float]:
+    """Milliseconds that every member takes for one image where the network lives.
+
+    The median of some runs after a quarter as many to warm up. Trials that share the machine
+    slow each other: compare latencies of one study, not of two.
+    """
+    was_training = network.training
+    network.eval()
+    device = next(network.parameters()).device
+    image = torch.zeros(1, *image_shape, device=device)
+    with torch.no_grad():
+        found = {
+            name: _median_ms(lambda name=name: network.member(name, image), device, runs)  # type: ignore[misc]
+            for name in member_names(network.num_branches)
+        }
+    network.train(was_training)
+    return found
+
+
+def _median_ms(run: Callable[[], Tensor], device: torch.device, runs: int) -> float:
+    times = []
+    for index in range(runs + runs // 4):
+        started = time.perf_counter()
+        run()
+        if device.type == "cuda":
+            torch.cuda.synchronize(device)
+        if index >= runs // 4:
+            times.append(time.perf_counter() - started)
+    return statistics.median(times) * 1000
