@@ -127,9 +127,17 @@ class ModelConfig(Section):
 class FusionConfig(Section):
     """How the branches' feature maps become one classifier."""
 
-    design: Literal["concat_depthwise", "concat_pointwise", "sum", "gated"] = _setting(
-        "concat_depthwise", "fusion design", source=AUTHORS
-    )
+    design: Literal[
+        "concat_depthwise",
+        "concat_pointwise",
+        "sum",
+        "mean",
+        "gated",
+        "attention",
+        "squeeze_excitation",
+        "pooled_linear",
+        "pairwise",
+    ] = _setting("concat_depthwise", "fusion design", source=AUTHORS)
     detach: bool = _setting(
         False, "stop the fused classifier's gradient at the feature maps", source=AUTHORS
     )

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from collections.abc import Callable
+from typing import Any, NamedTuple, TypeVar
 
 import torch
 from torch import Tensor, nn
 
 from ffl_ray.models.network import FusionNetwork, member_names
+
+ResultT = TypeVar("ResultT")
 
 
 class MemberCost(NamedTuple):
@@ -33,19 +36,34 @@ def member_costs(
     return costs
 
 
-def _cost(network: FusionNetwork, name: str, images: Tensor) -> MemberCost:
-    parts = {id(p): p for part in network.member_modules(name) for p in part.parameters()}
+def count_parameters(*modules: nn.Module) -> int:
+    """Number of parameters of these modules, one that they share counted once."""
+    parameters = {id(p): p for module in modules for p in module.parameters()}
+    return sum(p.numel() for p in parameters.values())
+
+
+def count_macs(module: nn.Module, run: Callable[[], ResultT]) -> tuple[int, ResultT]:
+    """Multiply-accumulates of the module's convolutions and linear layers in one call of `run`.
+
+    Returns:
+        The count over all images that `run` passes, and what `run` gives.
+    """
     macs = 0
 
     def count(layer: nn.Module, _: Any, out: Tensor) -> None:
         nonlocal macs
-        positions = out.numel() // out.shape[0] // out.shape[1]
-        macs += positions * layer.get_parameter("weight").numel()
+        weight = layer.get_parameter("weight")
+        macs += out.numel() * (weight.numel() // weight.shape[0])
 
-    layers = [m for m in network.modules() if isinstance(m, (nn.Conv2d, nn.Linear))]
+    layers = [m for m in module.modules() if isinstance(m, (nn.Conv2d, nn.Linear))]
     hooks = [layer.register_forward_hook(count) for layer in layers]
     with torch.no_grad():
-        network.member(name, images)
+        result = run()
     for hook in hooks:
         hook.remove()
-    return MemberCost(sum(p.numel() for p in parts.values()), macs)
+    return macs, result
+
+
+def _cost(network: FusionNetwork, name: str, images: Tensor) -> MemberCost:
+    macs, _ = count_macs(network, lambda: network.member(name, images))
+    return MemberCost(count_parameters(*network.member_modules(name)), macs)

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from ffl_ray.config import FusionConfig, ModelConfig
 from ffl_ray.models.backbone import build_backbone
 from ffl_ray.models.fusion import Fusion, MapShape, build_fusion
+from ffl_ray.models.fusion_designs import Features, Map
 from ffl_ray.models.init import init_weights
 
 
@@ -95,6 +96,13 @@ class FusionNetwork(nn.Module):
             return self._fuse(bases, maps)
         return torch.stack([self._classify(i, x) for i, x in enumerate(maps)]).mean(dim=0)
 
+    def fusion_inputs(
+        self, images: Float[Tensor, "batch channels height width"]
+    ) -> tuple[list[Map], Features]:
+        """What the fusion takes: the branches' maps, and the trunks' pooled features."""
+        bases, maps = self._features(images)
+        return maps, self._trunk_features(bases, maps)
+
     def member_modules(self, name: str) -> list[nn.Module]:
         """The parts that a member keeps when it is deployed alone."""
         if name.startswith("branch"):
@@ -127,12 +135,14 @@ class FusionNetwork(nn.Module):
         logits: Tensor = self.classifiers[index](feature_map.mean(dim=(2, 3)))
         return logits
 
-    def _fuse(self, bases: dict[str, Tensor], maps: list[Tensor]) -> Tensor:
+    def _trunk_features(self, bases: dict[str, Tensor], maps: list[Tensor]) -> Tensor:
         features = list(bases.values()) if self.shares_trunk else maps
+        return torch.cat([x.mean(dim=(2, 3)) for x in features], dim=1)
+
+    def _fuse(self, bases: dict[str, Tensor], maps: list[Tensor]) -> Tensor:
+        pooled = self._trunk_features(bases, maps)
         if self.detach_fusion:
-            maps = [x.detach() for x in maps]
-            features = [x.detach() for x in features]
-        pooled = torch.cat([x.mean(dim=(2, 3)) for x in features], dim=1)
+            maps, pooled = [x.detach() for x in maps], pooled.detach()
         logits: Tensor = self.fusion(maps, pooled)
         return logits
 
