@@ -19,6 +19,7 @@ from torch import Tensor
 from ffl_ray.config import FusionConfig, ModelConfig, mix_name
 from ffl_ray.models.cost import MemberCost, count_macs, count_parameters
 from ffl_ray.models.fusion import FUSION_DESIGNS, Fusion, MapShape, build_fusion
+from ffl_ray.models.meta import on_meta
 from ffl_ray.models.network import FusionNetwork, build_network
 from ffl_ray.models.table import BACKBONES, backbone_row
 
@@ -62,16 +63,16 @@ def mixes(backbone: str) -> dict[str, tuple[str, ...]]:
 
 
 @functools.cache
+@on_meta()
 def meta_network(mix: tuple[str, ...]) -> FusionNetwork:
-    """The network of a mix on the meta device, where shapes are real and numbers are not."""
-    with torch.device("meta"):
-        return build_network(
-            ModelConfig(mix=mix),
-            FusionConfig(),
-            image_shape=(3, IMAGE_SIZE, IMAGE_SIZE),
-            num_classes=NUM_CLASSES,
-            seed=0,
-        )
+    """The network of a mix on the meta device."""
+    return build_network(
+        ModelConfig(mix=mix),
+        FusionConfig(),
+        image_shape=(3, IMAGE_SIZE, IMAGE_SIZE),
+        num_classes=NUM_CLASSES,
+        seed=0,
+    )
 
 
 def meta_images(batch: int, size: int) -> Tensor:
@@ -79,11 +80,11 @@ def meta_images(batch: int, size: int) -> Tensor:
     return torch.empty(batch, 3, size, size, device="meta")
 
 
+@on_meta()
 def meta_fusion(design: str, maps: list[Tensor], features: Tensor) -> Fusion:
     """A fusion design on the meta device for such maps and trunk features."""
     shapes = [MapShape(*x.shape[1:]) for x in maps]
-    with torch.device("meta"):
-        return build_fusion(design, shapes, features.shape[1], NUM_CLASSES)
+    return build_fusion(design, shapes, features.shape[1], NUM_CLASSES)
 
 
 def fusion_costs(maps: list[Tensor], features: Tensor) -> Iterator[MemberCost]:
@@ -94,6 +95,7 @@ def fusion_costs(maps: list[Tensor], features: Tensor) -> Iterator[MemberCost]:
         yield MemberCost(count_parameters(fusion), macs)
 
 
+@on_meta()
 def fused_costs(network: FusionNetwork) -> dict[str, MemberCost]:
     """The cost of the fused member by design, for one image; the network's own is left aside."""
     network.eval()
@@ -106,6 +108,7 @@ def fused_costs(network: FusionNetwork) -> dict[str, MemberCost]:
     }
 
 
+@on_meta()
 def backbone_cost(network: FusionNetwork) -> BackboneCost:
     """The cost of the network's first branch for one image, and its last map."""
     network.eval()
@@ -139,6 +142,7 @@ def backbone_line(backbone: str) -> str:
     return _row(f"`{backbone}`", *map(_grouped, cost.branch), stages, shape, source)
 
 
+@on_meta()
 def design_lines() -> list[str]:
     """The designs' lines of the page."""
     width, pixels = _EXAMPLE["C"], math.isqrt(_EXAMPLE["P"])

@@ -11,11 +11,18 @@ from ffl_ray.config import FusionConfig, ModelConfig
 from ffl_ray.models.cost import count_macs, count_parameters
 from ffl_ray.models.fusion import FUSION_DESIGNS, Fusion, MapShape, Projection, build_fusion
 from ffl_ray.models.fusion_designs import FusionShape
+from ffl_ray.models.meta import on_meta
 from ffl_ray.models.network import build_network
 from ffl_ray.models.sizes import documented, meta_fusion, meta_images, meta_network
 
 SHAPES = [FusionShape(2, 64, 32, 100), FusionShape(3, 24, 5, 7), FusionShape(8, 7, 3, 10)]
 MIXES = [("resnet20", "resnet20"), ("resnet20", "wrn16_2")]
+
+
+@pytest.fixture(autouse=True)
+def one_thread(two_threads: None) -> None:
+    """On maps this small a second thread costs more than it gives."""
+    torch.set_num_threads(1)
 
 
 def normal(*shape: int, seed: int = 0) -> Tensor:
@@ -221,11 +228,13 @@ def test_any_number_of_maps_of_any_size_trains_every_parameter(
 
 @pytest.mark.parametrize("mix", MIXES)
 def test_images_of_224_pixels_fuse_by_every_design(mix: tuple[str, str]) -> None:
-    maps, features = meta_network(mix).train().fusion_inputs(meta_images(2, 224))
+    with on_meta():
+        maps, features = meta_network(mix).fusion_inputs(meta_images(2, 224))
 
     assert maps[0].shape[2:] == (56, 56)
     for design in FUSION_DESIGNS:
-        logits = meta_fusion(design, maps, features)(maps, features)
+        with on_meta():
+            logits = meta_fusion(design, maps, features)(maps, features)
         torch.autograd.backward(logits.sum(), retain_graph=True)
         assert logits.shape == (2, 100), design
 

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from ffl_ray.config import FusionConfig, ModelConfig
 from ffl_ray.models.cost import count_parameters, member_costs
 from ffl_ray.models.fusion import FUSION_DESIGNS
+from ffl_ray.models.meta import on_meta
 from ffl_ray.models.network import FusionNetwork, build_network
 from ffl_ray.models.sizes import (
     PARTNERS,
@@ -31,6 +32,12 @@ SIZES = (8, 32, 64)
 LARGEST_REAL = 25e6  # parameters of a branch; drawing more takes above a second
 
 
+@pytest.fixture(autouse=True)
+def one_thread(two_threads: None) -> None:
+    """On maps this small a second thread costs more than it gives."""
+    torch.set_num_threads(1)
+
+
 def without_gradient(module: nn.Module) -> list[str]:
     """Names of the parameters that no gradient reached; the gradients are dropped."""
     names = [name for name, parameter in module.named_parameters() if parameter.grad is None]
@@ -42,7 +49,8 @@ def faults_of_fusion(design: str, maps: list[Tensor], features: Tensor) -> list[
     inputs = [x.detach().requires_grad_() for x in maps]
     fusion = meta_fusion(design, inputs, features)
 
-    logits = fusion(inputs, features.detach())
+    with on_meta():
+        logits = fusion(inputs, features.detach())
     torch.autograd.backward(logits.sum())
 
     faults = [f"map {i} has no gradient" for i, x in enumerate(inputs) if x.grad is None]
@@ -60,7 +68,8 @@ def test_a_backbone_and_every_design_train_every_parameter_at_every_size(
     network = meta_network(mixes(backbone)[kind]).train()
     faults = []
     for size in SIZES:
-        maps, features = network.fusion_inputs(meta_images(BATCH, size))
+        with on_meta():
+            maps, features = network.fusion_inputs(meta_images(BATCH, size))
         for design in FUSION_DESIGNS:
             faults += [f"{design}, {size}: {x}" for x in faults_of_fusion(design, maps, features)]
         torch.autograd.backward(maps, [torch.empty_like(x) for x in maps])
@@ -78,15 +87,16 @@ def test_the_page_of_networks_is_the_code() -> None:
 def test_costs_on_the_page_are_those_of_members(kind: str) -> None:
     mix = mixes(PARTNERS[0])[kind]
     network = meta_network(mix)
-    fused = fused_costs(network)
 
-    assert backbone_cost(network).branch == member_costs(real(mix), (3, 32, 32))["branch0"]
-    for design, cost in fused.items():
-        assert cost == member_costs(real(mix, design), (3, 32, 32))["fused"], design
+    for design, cost in fused_costs(network).items():
+        with on_meta():
+            costs = member_costs(network_of(mix, design, size=32, classes=100), (3, 32, 32))
+        assert cost == costs["fused"], design
+        assert backbone_cost(network).branch == costs["branch0"]
 
 
-def real(
-    mix: tuple[str, ...], design: str = "concat_depthwise", size: int = 32, classes: int = 100
+def network_of(
+    mix: tuple[str, ...], design: str = "concat_depthwise", *, size: int = 8, classes: int = 10
 ) -> FusionNetwork:
     return build_network(
         ModelConfig(mix=mix),
@@ -114,7 +124,7 @@ def assert_real_gradients(network: FusionNetwork) -> None:
 @pytest.mark.parametrize("kind", ["same", "mixed"])
 @pytest.mark.parametrize("design", FUSION_DESIGNS)
 def test_every_design_gives_every_parameter_a_finite_gradient(design: str, kind: str) -> None:
-    assert_real_gradients(real(mixes(PARTNERS[0])[kind], design, size=8, classes=10))
+    assert_real_gradients(network_of(mixes(PARTNERS[0])[kind], design))
 
 
 @pytest.mark.parametrize("backbone", BACKBONES)
@@ -123,4 +133,4 @@ def test_every_backbone_gets_finite_gradients_from_the_papers_design(backbone: s
     if count_parameters(*meta_network(mix).member_modules("branch0")) > LARGEST_REAL:
         pytest.skip("its weights take above a second to draw; the meta device covers it")
 
-    assert_real_gradients(real(mix, size=8, classes=10))
+    assert_real_gradients(network_of(mix))
