@@ -1,5 +1,8 @@
 """Networks: published sizes, every part used, any mix, any design, any image size."""
 
+import subprocess
+import sys
+
 import pytest
 import torch
 from torch.utils.flop_counter import FlopCounterMode
@@ -105,8 +108,7 @@ def test_macs_are_those_that_torch_counts(mix: str, design: str) -> None:
         assert counter.get_total_flops() == 2 * cost.macs
 
 
-@pytest.mark.parametrize("size", [8, 16])
-@pytest.mark.parametrize("mix", ["2*{}", "{}+resnet20+wrn16_2"])
+@pytest.mark.parametrize(("mix", "size"), [("2*{}", 8), ("{}+resnet8+wrn10_1", 16)])
 @pytest.mark.parametrize("design", FUSION_DESIGNS)
 @pytest.mark.parametrize("backbone", SMALLEST)
 def test_every_backbone_and_design_trains_every_parameter(
@@ -223,3 +225,18 @@ def test_every_design_of_the_settings_is_in_the_table() -> None:
     field = FusionConfig.model_fields["design"]
 
     assert set(FUSION_DESIGNS) == set(field.annotation.__args__)  # type: ignore[union-attr]
+
+
+def test_building_and_costing_a_bundled_network_loads_no_compiler_and_no_torchvision() -> None:
+    program = (
+        "import sys; from ffl_ray.config import Config\n"
+        "from ffl_ray.models.cost import member_costs\n"
+        "from ffl_ray.models.network import build_network\n"
+        "config = Config()\n"
+        "network = build_network(config.model, config.fusion, image_shape=(1, 8, 8),"
+        " num_classes=10, seed=0)\n"
+        "member_costs(network, (1, 8, 8))\n"
+        "assert not {'torch._dynamo', 'torchvision'} & set(sys.modules)\n"
+    )
+
+    subprocess.run([sys.executable, "-c", program], check=True)
