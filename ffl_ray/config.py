@@ -106,6 +106,13 @@ class DataConfig(Section):
         None, "random horizontal flip; none: the data set's own (digits are not flipped)"
     )
 
+    @property
+    def image_shape(self) -> tuple[int, int, int]:
+        """Channels, height and width of the images that the settings give."""
+        if self.name == "folder":
+            return 3, self.image_size, self.image_size
+        return (1, 8, 8) if self.name == "digits" else (3, 32, 32)
+
 
 class ModelConfig(Section):
     """Which branches, and how much of them is shared."""
@@ -121,6 +128,11 @@ class ModelConfig(Section):
         unit="stages",
         source=AUTHORS,
         ge=0,
+    )
+    pretrained: bool = _setting(
+        False,
+        "start from torchvision's published weights; every backbone must be torchvision:NAME. "
+        "Branches of one backbone then differ by their classifiers alone",
     )
 
 

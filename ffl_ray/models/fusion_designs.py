@@ -3,9 +3,8 @@
 A design takes maps of one shape (`Fusion` sees to that) and the pooled features of the trunks.
 In each docstring stand its source, its parameters and its multiply-accumulates for one image,
 as expressions of n branches, maps of C channels and P pixels, D trunk features and K classes;
-tests evaluate those very expressions. As in `models/cost.py`, MACs are those of convolutions and
-linear layers; `Not counted` gives what other multiplications a design has, those of pooling, batch
-norm and activations aside. docs/networks.md shows them all for one size.
+tests evaluate those very expressions. MACs are counted as in `models/cost.py`: convolutions and
+matrix products. docs/networks.md shows them all for one size.
 """
 
 from __future__ import annotations
@@ -133,8 +132,7 @@ class Gated(nn.Module):
 
     Source: ONE, Lan et al. 2018, arXiv:1806.04606, section 3.
     Parameters: D*n + n + C*K + K.
-    MACs: D*n + C*K.
-    Not counted: n*C*P for the weighted sum.
+    MACs: D*n + n*C*P + C*K.
     """
 
     def __init__(self, shape: FusionShape) -> None:
@@ -162,8 +160,7 @@ class Attention(nn.Module):
     Source: OKDDip, Chen et al. 2020, arXiv:1912.00350; the scale of Vaswani et al. 2017,
         arXiv:1706.03762, section 3.2.1.
     Parameters: 2*C*max(1, C//8) + C*K + K.
-    MACs: 2*n*C*max(1, C//8) + C*K.
-    Not counted: n*n*max(1, C//8) + n*C for the scores and the mix.
+    MACs: (2*n*C + n*n)*max(1, C//8) + n*C + C*K.
     """
 
     def __init__(self, shape: FusionShape) -> None:
@@ -188,12 +185,12 @@ class SqueezeExcitation(nn.Module):
     The gate: global average pooling, linear to h = max(4, n*C // 16), ReLU, linear back, sigmoid,
     one factor per joint channel. The reduction of 16 and the missing biases are theirs; at least 4
     hidden units, since a lone one that ReLU turns off would end the gate's training. The 1x1
-    convolution to C channels, batch norm and ReLU are those of `concat_pointwise`.
+    convolution to C channels, batch norm and ReLU are those of `concat_pointwise`. The scaling,
+    n*C*P products, is element-wise and not counted.
 
     Source: Hu et al. 2018, arXiv:1709.01507, section 3.
     Parameters: 2*n*C*max(4, n*C//16) + n*C*C + 2*C + C*K + K.
     MACs: 2*n*C*max(4, n*C//16) + n*C*C*P + C*K.
-    Not counted: n*C*P for the scaling of the channels.
     """
 
     def __init__(self, shape: FusionShape) -> None:

@@ -31,7 +31,7 @@ _EXAMPLE = {"n": 2, "C": 64, "P": 8 * 8, "D": 32, "K": NUM_CLASSES}
 INTRODUCTION = f"""# Networks and what they cost
 
 For {NUM_CLASSES} classes and one {IMAGE_SIZE}x{IMAGE_SIZE} colour image; MACs are the
-multiply-accumulates of convolutions and linear layers. Tests hold every number;
+multiply-accumulates of convolutions and matrix products. Tests hold every number;
 `python -m ffl_ray.models.sizes` prints this page."""
 BACKBONE_NOTE = """One branch deployed alone, which is the plain network: its trunk, its private
 stages and its classifier. The last map (channels x height x width) is what the fusion takes."""
@@ -91,7 +91,7 @@ def fusion_costs(maps: list[Tensor], features: Tensor) -> Iterator[MemberCost]:
     """The cost of every design, with the projections that these maps need."""
     for design in FUSION_DESIGNS:
         fusion = meta_fusion(design, maps, features).eval()
-        macs, _ = count_macs(fusion, functools.partial(fusion, maps, features))
+        macs, _ = count_macs(functools.partial(fusion, maps, features))
         yield MemberCost(count_parameters(fusion), macs)
 
 
@@ -100,7 +100,7 @@ def fused_costs(network: FusionNetwork) -> dict[str, MemberCost]:
     """The cost of the fused member by design, for one image; the network's own is left aside."""
     network.eval()
     images = meta_images(1, IMAGE_SIZE)
-    macs, inputs = count_macs(network, lambda: network.fusion_inputs(images))
+    macs, inputs = count_macs(lambda: network.fusion_inputs(images))
     parameters = count_parameters(network.trunks, network.branches)
     return {
         design: MemberCost(parameters + cost.parameters, macs + cost.macs)
@@ -119,17 +119,21 @@ def backbone_cost(network: FusionNetwork) -> BackboneCost:
         classifier(feature_map.mean(dim=(2, 3)))
         return feature_map
 
-    macs, feature_map = count_macs(network, run)
+    macs, feature_map = count_macs(run)
     return BackboneCost(
         MemberCost(count_parameters(*parts), macs), MapShape(*feature_map.shape[1:])
     )
 
 
 def documented(design: str, what: str) -> str:
-    """What a design's docstring says of its `Source`, `Parameters`, `MACs` or `Not counted`."""
+    """What a design's docstring says of its `Source`, `Parameters` or `MACs`."""
     text = " ".join(str(FUSION_DESIGNS[design].__doc__).split()) + " "
-    found = re.search(rf" {what}: (.+?)\. (?=$|Parameters:|MACs:|Not counted:)", text)
-    return found[1] if found else "nothing"
+    found = re.search(rf" {what}: (.+?)\. (?=$|Parameters:|MACs:)", text)
+    if found is None:
+        raise ValueError(
+            f"a fusion design's docstring must state {what}, which {design}'s does not"
+        )
+    return found[1]
 
 
 def backbone_line(backbone: str) -> str:
@@ -152,8 +156,7 @@ def design_lines() -> list[str]:
     for design, cost in zip(FUSION_DESIGNS, costs, strict=True):
         formulas = [f"`{documented(design, what)}`" for what in ("Parameters", "MACs")]
         source = documented(design, "Source")
-        extra = documented(design, "Not counted")
-        lines.append(_row(f"`{design}`", *map(_grouped, cost), *formulas, extra, source))
+        lines.append(_row(f"`{design}`", *map(_grouped, cost), *formulas, source))
     return lines
 
 
@@ -172,7 +175,7 @@ def networks_page() -> str:
     lines += [backbone_line(backbone) for backbone in BACKBONES]
     lines += ["", "## Fusion designs", "", DESIGN_NOTE, ""]
     costs = ("parameters", "MACs", "parameters, formula", "MACs, formula")
-    lines += _table("design", *costs, "multiplications not counted", "source")
+    lines += _table("design", *costs, "source")
     lines += design_lines()
     for kind, note in PRODUCT_NOTES.items():
         lines += ["", f"## Every backbone with every design: {kind}", "", note, ""]

@@ -5,7 +5,6 @@ from typing import Any, get_args
 import pytest
 import torch
 from torch import Tensor, nn
-from torch.utils.flop_counter import FlopCounterMode
 
 from ffl_ray.config import FusionConfig, ModelConfig
 from ffl_ray.models.cost import count_macs, count_parameters
@@ -47,11 +46,10 @@ def design_of(name: str, shape: FusionShape) -> Any:
 
 
 def evaluated(design: str, what: str, shape: FusionShape, pixels: int = 0) -> int:
-    """A docstring's expression at some sizes; words behind it are left out."""
-    expression = documented(design, what).partition(" for ")[0].replace("nothing", "0")
+    """A docstring's expression at some sizes."""
     n, c, d, k = shape
     sizes = {"n": n, "C": c, "D": d, "K": k, "P": pixels, "max": max}
-    return int(eval(expression, {"__builtins__": {}}, sizes))
+    return int(eval(documented(design, what), {"__builtins__": {}}, sizes))
 
 
 def test_every_design_of_the_settings_is_in_the_table_in_the_same_order() -> None:
@@ -65,32 +63,17 @@ def test_every_design_of_the_settings_is_in_the_table_in_the_same_order() -> Non
 def test_documented_parameters_and_macs_are_the_real_ones(design: str, shape: FusionShape) -> None:
     module = design_of(design, shape)
     maps, features = maps_of(shape, batch=1, height=3, width=5), normal(1, shape.trunk_width)
-    macs, _ = count_macs(module, lambda: module(maps, features))
+    macs, _ = count_macs(lambda: module(maps, features))
 
     assert count_parameters(module) == evaluated(design, "Parameters", shape)
     assert macs == evaluated(design, "MACs", shape, pixels=15)
-    assert documented(design, "Source") != "nothing"
-
-
-@pytest.mark.parametrize("design", FUSION_DESIGNS)
-def test_torch_counts_the_documented_macs_and_the_products_not_counted(design: str) -> None:
-    shape = SHAPES[1]
-    module = design_of(design, shape)
-    with torch.no_grad(), FlopCounterMode(display=False) as counter:
-        module(maps_of(shape, batch=1), normal(1, shape.trunk_width))
-
-    matrix_products = evaluated(design, "Not counted", shape, pixels=16)
-    if design == "squeeze_excitation":  # scales element-wise, which torch does not count either
-        matrix_products = 0
-    assert counter.get_total_flops() == 2 * (
-        evaluated(design, "MACs", shape, pixels=16) + matrix_products
-    )
+    assert documented(design, "Source")
 
 
 @pytest.mark.parametrize("target", [MapShape(5, 2, 3), MapShape(24, 8, 8)])
 def test_a_projection_has_its_documented_size(target: MapShape) -> None:
     projection = Projection(12, target).eval()
-    macs, projected = count_macs(projection, lambda: projection(torch.zeros(1, 12, 8, 8)))
+    macs, projected = count_macs(lambda: projection(torch.zeros(1, 12, 8, 8)))
 
     assert projected.shape == (1, *target)
     assert count_parameters(projection) == 12 * target.channels + 2 * target.channels

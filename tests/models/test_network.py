@@ -1,5 +1,8 @@
 """Networks: published sizes, every part used, any mix, any design, any image size."""
 
+import subprocess
+import sys
+
 import pytest
 import torch
 from torch.utils.flop_counter import FlopCounterMode
@@ -7,11 +10,23 @@ from torch.utils.flop_counter import FlopCounterMode
 from ffl_ray.config import Config, with_overrides
 from ffl_ray.errors import SettingError
 from ffl_ray.models.cost import member_costs
-from ffl_ray.models.fusion import MapShape, common_shape
+from ffl_ray.models.fusion import FUSION_DESIGNS, MapShape, common_shape
 from ffl_ray.models.network import FusionNetwork, build_network, member_names
 from ffl_ray.models.resnet import cifar_resnet
 from ffl_ray.models.table import check_model
 from ffl_ray.models.wide_resnet import wide_resnet
+
+SMALLEST = (
+    "resnet8",
+    "bottleneck_resnet11",
+    "preact_bottleneck_resnet11",
+    "wrn16_2",
+    "vgg11",
+    "densenet7_12",
+    "densenet_bc10_12",
+    "mobilenet_v2",
+    "shufflenet_v2",
+)
 
 
 def network_of(
@@ -79,15 +94,27 @@ def test_macs_are_those_of_the_authors_program(depth: int, vanilla: float, fused
     assert costs["fused"].macs + classifiers == pytest.approx(fused, abs=0.01e6)
 
 
-@pytest.mark.parametrize("design", ["concat_depthwise", "concat_pointwise", "sum"])
-def test_macs_are_those_that_torch_counts(design: str) -> None:
-    network = network_of("resnet20+wrn16_2", fusion__design=design).eval()
-    costs = member_costs(network, (3, 32, 32))
+@pytest.mark.parametrize("design", FUSION_DESIGNS)
+@pytest.mark.parametrize(
+    "mix", ["resnet20+wrn16_2", "densenet7_12+mobilenet_v2+shufflenet_v2", "2*vgg11"]
+)
+def test_macs_are_those_that_torch_counts(mix: str, design: str) -> None:
+    network = network_of(mix, size=16, fusion__design=design).eval()
+    costs = member_costs(network, (3, 16, 16))
 
     for name, cost in costs.items():
         with torch.no_grad(), FlopCounterMode(display=False) as counter:
-            network.member(name, torch.zeros(1, 3, 32, 32))
+            network.member(name, torch.zeros(1, 3, 16, 16))
         assert counter.get_total_flops() == 2 * cost.macs
+
+
+@pytest.mark.parametrize("num_branches", [2, 4, 8])
+def test_any_number_of_branches_fuses(num_branches: int) -> None:
+    network = network_of(f"{num_branches}*resnet20", size=8)
+
+    output = network(torch.zeros(2, 3, 8, 8))
+
+    assert output.members.shape == (num_branches + 2, 2, 100)
 
 
 @pytest.mark.parametrize("mix", ["2*resnet20", "resnet20+resnet20+wrn16_2"])
@@ -172,3 +199,18 @@ def test_a_depth_that_a_family_lacks_is_refused() -> None:
         cifar_resnet(3, depth=31)
     with pytest.raises(SettingError, match=r"6n \+ 4 with n >= 1, not 20"):
         wide_resnet(3, depth=20, widen=2)
+
+
+def test_building_and_costing_a_bundled_network_loads_no_compiler_and_no_torchvision() -> None:
+    program = (
+        "import sys; from ffl_ray.config import Config\n"
+        "from ffl_ray.models.cost import member_costs\n"
+        "from ffl_ray.models.network import build_network\n"
+        "config = Config()\n"
+        "network = build_network(config.model, config.fusion, image_shape=(1, 8, 8),"
+        " num_classes=10, seed=0)\n"
+        "member_costs(network, (1, 8, 8))\n"
+        "assert not {'torch._dynamo', 'torchvision'} & set(sys.modules)\n"
+    )
+
+    subprocess.run([sys.executable, "-c", program], check=True)
