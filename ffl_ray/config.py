@@ -149,6 +149,13 @@ class DataConfig(Section):
         None, "random horizontal flip; none: the data set's own (digits are not flipped)"
     )
 
+    @property
+    def image_shape(self) -> tuple[int, int, int]:
+        """Channels, height and width of the images that the settings give."""
+        if self.name == "folder":
+            return 3, self.image_size, self.image_size
+        return (1, 8, 8) if self.name == "digits" else (3, 32, 32)
+
 
 class ModelConfig(Section):
     """Which branches, and how much of them is shared."""
@@ -165,14 +172,27 @@ class ModelConfig(Section):
         source=AUTHORS,
         ge=0,
     )
+    pretrained: bool = _setting(
+        False,
+        "start from torchvision's published weights; every backbone must be torchvision:NAME. "
+        "Branches of one backbone then differ by their classifiers alone",
+    )
 
 
 class FusionConfig(Section):
     """How the branches' feature maps become one classifier."""
 
-    design: Literal["concat_depthwise", "concat_pointwise", "sum", "gated"] = _setting(
-        "concat_depthwise", "fusion design", source=AUTHORS
-    )
+    design: Literal[
+        "concat_depthwise",
+        "concat_pointwise",
+        "sum",
+        "mean",
+        "gated",
+        "attention",
+        "squeeze_excitation",
+        "pooled_linear",
+        "pairwise",
+    ] = _setting("concat_depthwise", "fusion design", source=AUTHORS)
     detach: bool = _setting(
         False, "stop the fused classifier's gradient at the feature maps", source=AUTHORS
     )

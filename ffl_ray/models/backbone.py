@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import importlib
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 from torch import nn
 
 from ffl_ray.models.init import init_weights
-from ffl_ray.models.table import backbone_row
+from ffl_ray.models.table import backbone_row, is_bundled
 
 
 class Backbone(NamedTuple):
@@ -30,12 +31,43 @@ class Backbone(NamedTuple):
         return lead, nn.Sequential(*self.stages[trunk_stages:])
 
 
-def build_backbone(name: str, in_channels: int) -> Backbone:
-    """A freshly initialised backbone of the table."""
+def build_backbone(name: str, in_channels: int, *, pretrained: bool = False) -> Backbone:
+    """A freshly initialised backbone of the table.
+
+    Networks of torchvision and the user's own keep the initial weights they give themselves.
+
+    Args:
+        pretrained: with torchvision's published weights, for a network of torchvision.
+    """
     row = backbone_row(name)
     module, _, function = row.function.partition(":")
     build = getattr(importlib.import_module(module), function)
-    backbone: Backbone = build(in_channels, **row.arguments)
-    for part in (backbone.stem, *backbone.stages):
-        init_weights(part)
+    weights = {"pretrained": True} if pretrained else {}
+    backbone: Backbone = build(in_channels, **row.arguments, **weights)
+    if is_bundled(name):
+        for part in (backbone.stem, *backbone.stages):
+            init_weights(part)
     return backbone
+
+
+def residual_stages(
+    block: Callable[[int, int, int], nn.Module],
+    in_channels: int,
+    widths: Sequence[int],
+    blocks: int,
+) -> list[nn.Sequential]:
+    """Stages of equal length, each but the first at half the resolution of the one before.
+
+    Args:
+        block: makes a block from its input width, output width and stride.
+        widths: output channels of each stage.
+        blocks: how many each stage has.
+    """
+    stages = []
+    previous = in_channels
+    for index, width in enumerate(widths):
+        stage = nn.Sequential(block(previous, width, 2 if index else 1))
+        stage.extend(block(width, width, 1) for _ in range(blocks - 1))
+        stages.append(stage)
+        previous = width
+    return stages

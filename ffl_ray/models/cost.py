@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any, NamedTuple, TypeVar
 
 import torch
 from torch import Tensor, nn
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from ffl_ray.models.network import FusionNetwork, member_names
+
+ResultT = TypeVar("ResultT")
 
 
 class MemberCost(NamedTuple):
@@ -20,10 +25,10 @@ class MemberCost(NamedTuple):
 def member_costs(
     network: FusionNetwork, image_shape: tuple[int, int, int]
 ) -> dict[str, MemberCost]:
-    """The cost of every member: convolutions and linear layers count, nothing else does.
+    """The cost of every member: convolutions and matrix products count, nothing else does.
 
-    Counted by hooks: torch's FlopCounterMode gives the same numbers (a test holds it) and takes
-    5 s on its first use.
+    Matrix products are linear layers, those inside attention, and einsum. torch's
+    FlopCounterMode gives the same numbers (a test holds it) and takes 5 s on its first use.
     """
     was_training = network.training
     network.eval()
@@ -34,18 +39,63 @@ def member_costs(
 
 
 def _cost(network: FusionNetwork, name: str, images: Tensor) -> MemberCost:
-    parts = {id(p): p for part in network.member_modules(name) for p in part.parameters()}
-    macs = 0
+    macs, _ = count_macs(lambda: network.member(name, images))
+    return MemberCost(count_parameters(*network.member_modules(name)), macs)
 
-    def count(layer: nn.Module, _: Any, out: Tensor) -> None:
-        nonlocal macs
-        positions = out.numel() // out.shape[0] // out.shape[1]
-        macs += positions * layer.get_parameter("weight").numel()
 
-    layers = [m for m in network.modules() if isinstance(m, (nn.Conv2d, nn.Linear))]
-    hooks = [layer.register_forward_hook(count) for layer in layers]
-    with torch.no_grad():
-        network.member(name, images)
-    for hook in hooks:
-        hook.remove()
-    return MemberCost(sum(p.numel() for p in parts.values()), macs)
+def count_parameters(*modules: nn.Module) -> int:
+    """Number of parameters of these modules, one that they share counted once."""
+    parameters = {id(p): p for module in modules for p in module.parameters()}
+    return sum(p.numel() for p in parameters.values())
+
+
+def count_macs(run: Callable[[], ResultT]) -> tuple[int, ResultT]:
+    """Multiply-accumulates of one call of `run`, over all its images, and what it gives."""
+    with torch.no_grad(), _plain_attention(), _Counter() as counter:
+        result = run()
+    return counter.macs, result
+
+
+class _Counter(TorchDispatchMode):  # type: ignore[no-untyped-call]
+    """Counts the multiply-accumulates of the operations that run inside."""
+
+    def __init__(self) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self.macs = 0
+
+    @classmethod
+    def _should_skip_dynamo(cls) -> bool:
+        # torch's own answer loads the compiler on the first operation, which takes 5 s.
+        return False
+
+    def __torch_dispatch__(
+        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None
+    ) -> Any:
+        out = func(*args, **(kwargs or {}))
+        self.macs += _macs(func._schema.name, args, out)
+        return out
+
+
+def _macs(operation: str, args: tuple[Any, ...], out: Any) -> int:
+    if operation in ("aten::convolution", "aten::_convolution"):
+        weight: Tensor = args[1]
+        return int(out.numel() * weight[0].numel())
+    if operation in ("aten::mm", "aten::bmm"):
+        return int(out.numel() * args[0].shape[-1])
+    if operation in ("aten::addmm", "aten::baddbmm"):
+        return int(out.numel() * args[1].shape[-1])
+    if operation.startswith("aten::_scaled_dot_product"):
+        query, key, value = args[:3]
+        return int(query[..., 0].numel() * key.shape[-2] * (key.shape[-1] + value.shape[-1]))
+    return 0
+
+
+@contextmanager
+def _plain_attention() -> Iterator[None]:
+    """Attention by its parts: the fused layer of evaluation mode hides its matrix products."""
+    before = torch.backends.mha.get_fastpath_enabled()
+    torch.backends.mha.set_fastpath_enabled(False)
+    try:
+        yield
+    finally:
+        torch.backends.mha.set_fastpath_enabled(before)

@@ -13,7 +13,9 @@ from torch import Tensor, nn
 from ffl_ray.config import FusionConfig, ModelConfig
 from ffl_ray.models.backbone import build_backbone
 from ffl_ray.models.fusion import Fusion, MapShape, build_fusion
+from ffl_ray.models.fusion_designs import Features, Map
 from ffl_ray.models.init import init_weights
+from ffl_ray.models.table import check_images
 
 
 class NetworkOutput(NamedTuple):
@@ -42,8 +44,8 @@ class FusionNetwork(nn.Module):
     """N parallel branches on shared or separate trunks, and the module that fuses them.
 
     Args:
-        trunks: by backbone name; branches of one backbone share one.
-        trunk_of: the name of each branch's trunk.
+        trunks: by `trunk_key` of the backbone; branches of one backbone share one.
+        trunk_of: the key of each branch's trunk.
         branches: each from its trunk's output to a feature map.
         classifiers: a linear layer per branch, on its pooled map.
         detach_fusion: let no gradient of the fused logits reach branches and trunks.
@@ -95,6 +97,13 @@ class FusionNetwork(nn.Module):
             return self._fuse(bases, maps)
         return torch.stack([self._classify(i, x) for i, x in enumerate(maps)]).mean(dim=0)
 
+    def fusion_inputs(
+        self, images: Float[Tensor, "batch channels height width"]
+    ) -> tuple[list[Map], Features]:
+        """What the fusion takes: the branches' maps, and the trunks' pooled features."""
+        bases, maps = self._features(images)
+        return maps, self._trunk_features(bases, maps)
+
     def member_modules(self, name: str) -> list[nn.Module]:
         """The parts that a member keeps when it is deployed alone."""
         if name.startswith("branch"):
@@ -127,12 +136,14 @@ class FusionNetwork(nn.Module):
         logits: Tensor = self.classifiers[index](feature_map.mean(dim=(2, 3)))
         return logits
 
-    def _fuse(self, bases: dict[str, Tensor], maps: list[Tensor]) -> Tensor:
+    def _trunk_features(self, bases: dict[str, Tensor], maps: list[Tensor]) -> Tensor:
         features = list(bases.values()) if self.shares_trunk else maps
+        return torch.cat([x.mean(dim=(2, 3)) for x in features], dim=1)
+
+    def _fuse(self, bases: dict[str, Tensor], maps: list[Tensor]) -> Tensor:
+        pooled = self._trunk_features(bases, maps)
         if self.detach_fusion:
-            maps = [x.detach() for x in maps]
-            features = [x.detach() for x in features]
-        pooled = torch.cat([x.mean(dim=(2, 3)) for x in features], dim=1)
+            maps, pooled = [x.detach() for x in maps], pooled.detach()
         logits: Tensor = self.fusion(maps, pooled)
         return logits
 
@@ -152,15 +163,21 @@ def build_network(
 
     Args:
         image_shape: channels, height and width.
+
+    Raises:
+        SettingError: a backbone is unknown, or can't take such images.
     """
+    for name in dict.fromkeys(model.mix):
+        check_images(name, image_shape, pretrained=model.pretrained)
     trunks: dict[str, nn.Module] = {}
     branches: list[nn.Module] = []
     classifiers: list[nn.Module] = []
     shapes: list[MapShape] = []
     for index, name in enumerate(model.mix):
         with seeded(seed, index):
-            lead, rest = build_backbone(name, image_shape[0]).split(model.trunk_stages)
-            trunk = trunks.setdefault(name, lead)
+            backbone = build_backbone(name, image_shape[0], pretrained=model.pretrained)
+            lead, rest = backbone.split(model.trunk_stages)
+            trunk = trunks.setdefault(trunk_key(name), lead)
             shapes.append(_map_shape(trunk, rest, image_shape))
             branches.append(rest)
             classifiers.append(nn.Linear(shapes[-1].channels, num_classes))
@@ -172,9 +189,15 @@ def build_network(
     with seeded(seed, -1):
         fused = build_fusion(fusion.design, shapes, trunk_width, num_classes)
         init_weights(fused)
+    trunk_of = tuple(trunk_key(name) for name in model.mix)
     return FusionNetwork(
-        trunks, model.mix, branches, classifiers, fused, detach_fusion=fusion.detach
+        trunks, trunk_of, branches, classifiers, fused, detach_fusion=fusion.detach
     )
+
+
+def trunk_key(name: str) -> str:
+    """A backbone's name as the key of a module: no dot may stand in one, and no name has a /."""
+    return name.replace(".", "/")
 
 
 @contextmanager

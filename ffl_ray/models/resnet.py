@@ -7,8 +7,8 @@ authors' program of FFL; blocks are basic ones at every depth.
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from ffl_ray.errors import SettingError
-from ffl_ray.models.backbone import Backbone
+from ffl_ray.models.backbone import Backbone, residual_stages
+from ffl_ray.models.depths import CIFAR_RESNET
 
 WIDTHS = (16, 32, 64)
 
@@ -43,19 +43,10 @@ def cifar_resnet(in_channels: int, *, depth: int) -> Backbone:
     Raises:
         SettingError: the depth is not 6n + 2.
     """
-    if depth < 8 or depth % 6 != 2:
-        raise SettingError(f"a CIFAR ResNet's depth is 6n + 2 with n >= 1, not {depth}")
-    blocks = (depth - 2) // 6
+    blocks = CIFAR_RESNET.blocks(depth)
     stem = nn.Sequential(
         nn.Conv2d(in_channels, WIDTHS[0], 3, padding=1, bias=False),
         nn.BatchNorm2d(WIDTHS[0]),
         nn.ReLU(inplace=True),
     )
-    stages = []
-    previous = WIDTHS[0]
-    for index, width in enumerate(WIDTHS):
-        stage = nn.Sequential(BasicBlock(previous, width, stride=2 if index else 1))
-        stage.extend(BasicBlock(width, width, stride=1) for _ in range(blocks - 1))
-        stages.append(stage)
-        previous = width
-    return Backbone(stem, tuple(stages))
+    return Backbone(stem, tuple(residual_stages(BasicBlock, WIDTHS[0], WIDTHS, blocks)))

@@ -3,8 +3,8 @@
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from ffl_ray.errors import SettingError
-from ffl_ray.models.backbone import Backbone
+from ffl_ray.models.backbone import Backbone, residual_stages
+from ffl_ray.models.depths import WIDE_RESNET
 
 
 class PreActivationBlock(nn.Module):
@@ -36,17 +36,9 @@ def wide_resnet(in_channels: int, *, depth: int, widen: int) -> Backbone:
     Raises:
         SettingError: the depth is not 6n + 4.
     """
-    if depth < 10 or depth % 6 != 4:
-        raise SettingError(f"a wide ResNet's depth is 6n + 4 with n >= 1, not {depth}")
-    blocks = (depth - 4) // 6
-    stages = []
-    previous = 16
-    for index, base in enumerate((16, 32, 64)):
-        width = base * widen
-        stage = nn.Sequential(PreActivationBlock(previous, width, stride=2 if index else 1))
-        stage.extend(PreActivationBlock(width, width, stride=1) for _ in range(blocks - 1))
-        stages.append(stage)
-        previous = width
-    stages[-1].append(nn.BatchNorm2d(previous))
+    blocks = WIDE_RESNET.blocks(depth)
+    widths = [base * widen for base in (16, 32, 64)]
+    stages = residual_stages(PreActivationBlock, 16, widths, blocks)
+    stages[-1].append(nn.BatchNorm2d(widths[-1]))
     stages[-1].append(nn.ReLU(inplace=True))
     return Backbone(nn.Conv2d(in_channels, 16, 3, padding=1, bias=False), tuple(stages))

@@ -138,7 +138,7 @@ MEMBERS = [
     Column("nll", _FLOAT, "nats", "negative log-likelihood per example"),
     Column("ece", _FLOAT, "fraction", "expected calibration error, 15 bins"),
     Column("parameters", _INT, "", "of the member deployed alone"),
-    Column("macs", _INT, "", "multiply-accumulates of one image, convolutions and linear layers"),
+    Column("macs", _INT, "", "multiply-accumulates of one image, convolutions and matrix products"),
     Column("latency_ms", _FLOAT, "ms", "of one image where it was trained; null: not measured"),
 ]
 TABLES = {"trials": TRIALS, "epochs": EPOCHS, "members": MEMBERS}

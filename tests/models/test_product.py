@@ -1,0 +1,136 @@
+"""Every backbone with every fusion design, in pairs of one and of two kinds, at three sizes.
+
+The product runs on the meta device: shapes, autograd graphs and costs are real there, numbers are
+not. A backbone runs forward and backward once per pair and size, and each design on its maps.
+Numbers are tested for every design on small backbones and for every backbone on one design.
+"""
+
+import pytest
+import torch
+from helpers import ROOT
+from torch import Tensor, nn
+
+from ffl_ray.config import FusionConfig, ModelConfig
+from ffl_ray.models.cost import count_parameters, member_costs
+from ffl_ray.models.fusion import FUSION_DESIGNS
+from ffl_ray.models.meta import on_meta
+from ffl_ray.models.network import FusionNetwork, build_network
+from ffl_ray.models.sizes import (
+    PARTNERS,
+    backbone_cost,
+    fused_costs,
+    meta_fusion,
+    meta_images,
+    meta_network,
+    mixes,
+    networks_page,
+)
+from ffl_ray.models.table import BACKBONES
+
+BATCH = 2
+SIZES = (8, 32, 64)
+LARGEST_REAL = 25e6  # parameters of a branch; drawing more takes above a second
+
+
+@pytest.fixture(autouse=True)
+def one_thread(two_threads: None) -> None:
+    """On maps this small a second thread costs more than it gives."""
+    torch.set_num_threads(1)
+
+
+def without_gradient(module: nn.Module) -> list[str]:
+    """Names of the parameters that no gradient reached; the gradients are dropped."""
+    names = [name for name, parameter in module.named_parameters() if parameter.grad is None]
+    module.zero_grad(set_to_none=True)
+    return names
+
+
+def faults_of_fusion(design: str, maps: list[Tensor], features: Tensor) -> list[str]:
+    inputs = [x.detach().requires_grad_() for x in maps]
+    fusion = meta_fusion(design, inputs, features)
+
+    with on_meta():
+        logits = fusion(inputs, features.detach())
+    torch.autograd.backward(logits.sum())
+
+    faults = [f"map {i} has no gradient" for i, x in enumerate(inputs) if x.grad is None]
+    faults += [f"{name} has no gradient" for name in without_gradient(fusion)]
+    if logits.shape != (BATCH, 100):
+        faults.append(f"logits of shape {tuple(logits.shape)}")
+    return faults
+
+
+@pytest.mark.parametrize("kind", ["same", "mixed"])
+@pytest.mark.parametrize("backbone", BACKBONES)
+def test_a_backbone_and_every_design_train_every_parameter_at_every_size(
+    backbone: str, kind: str
+) -> None:
+    network = meta_network(mixes(backbone)[kind]).train()
+    faults = []
+    for size in SIZES:
+        with on_meta():
+            maps, features = network.fusion_inputs(meta_images(BATCH, size))
+        for design in FUSION_DESIGNS:
+            faults += [f"{design}, {size}: {x}" for x in faults_of_fusion(design, maps, features)]
+        torch.autograd.backward(maps, [torch.empty_like(x) for x in maps])
+        for name in without_gradient(nn.ModuleList([network.trunks, network.branches])):
+            faults.append(f"{size}: trunks or branches {name} has no gradient")
+
+    assert not faults
+
+
+def test_the_page_of_networks_is_the_code() -> None:
+    assert (ROOT / "docs" / "networks.md").read_text() == networks_page() + "\n"
+
+
+@pytest.mark.parametrize("kind", ["same", "mixed"])
+def test_costs_on_the_page_are_those_of_members(kind: str) -> None:
+    mix = mixes(PARTNERS[0])[kind]
+    network = meta_network(mix)
+
+    for design, cost in fused_costs(network).items():
+        with on_meta():
+            costs = member_costs(network_of(mix, design, size=32, classes=100), (3, 32, 32))
+        assert cost == costs["fused"], design
+        assert backbone_cost(network).branch == costs["branch0"]
+
+
+def network_of(
+    mix: tuple[str, ...], design: str = "concat_depthwise", *, size: int = 8, classes: int = 10
+) -> FusionNetwork:
+    return build_network(
+        ModelConfig(mix=mix),
+        FusionConfig.model_validate({"design": design}),
+        image_shape=(3, size, size),
+        num_classes=classes,
+        seed=0,
+    )
+
+
+def assert_real_gradients(network: FusionNetwork) -> None:
+    images = torch.randn(8, 3, 8, 8, generator=torch.Generator().manual_seed(0))
+
+    output = network(images)
+    torch.autograd.backward(output.members.square().sum())
+
+    assert output.members.shape == (4, 8, 10)
+    assert output.members.isfinite().all()
+    for name, parameter in network.named_parameters():
+        assert parameter.grad is not None, name
+        assert parameter.grad.isfinite().all(), name
+        assert parameter.grad.any(), name
+
+
+@pytest.mark.parametrize("kind", ["same", "mixed"])
+@pytest.mark.parametrize("design", FUSION_DESIGNS)
+def test_every_design_gives_every_parameter_a_finite_gradient(design: str, kind: str) -> None:
+    assert_real_gradients(network_of(mixes(PARTNERS[0])[kind], design))
+
+
+@pytest.mark.parametrize("backbone", BACKBONES)
+def test_every_backbone_gets_finite_gradients_from_the_papers_design(backbone: str) -> None:
+    mix = mixes(backbone)["same"]
+    if count_parameters(*meta_network(mix).member_modules("branch0")) > LARGEST_REAL:
+        pytest.skip("its weights take above a second to draw; the meta device covers it")
+
+    assert_real_gradients(network_of(mix))
