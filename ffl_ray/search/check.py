@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from typing import NamedTuple
 
-from ffl_ray.config import Config, flatten
+from ffl_ray.config import Config
 from ffl_ray.data.dataset import FIXED_CLASSES, image_shape
 from ffl_ray.errors import SpaceError
 from ffl_ray.search.estimate import NetworkSize, network_size
@@ -49,7 +49,7 @@ def check_networks(space: SearchSpace, base: Config, random: int = RANDOM_POINTS
     for point in points(space, base, random):
         counts[point.at_end] += 1
         config = point.config
-        key = (*flatten(config.model).values(), *flatten(config.fusion).values(), config.data)
+        key = (config.model, config.fusion, image_shape(config.data))
         if key not in sizes:
             sizes[key] = _size(space, point)
     return Checked(
