@@ -40,7 +40,8 @@ class Outline(TorchFunctionMode):
         named = kwargs or {}
         if func in _DRAWS:
             return args[0] if args else named["tensor"]
-        out = _STAND_INS.get(func, func)(*args, **named)
+        shaped: Callable[..., Any] = _STAND_INS.get(func, func)
+        out = shaped(*args, **named)
         if func in (torch.conv2d, linear):
             weight = args[1]
             self.macs += out.numel() // weight.shape[0] * weight.numel()
