@@ -13,7 +13,7 @@ from ffl_ray.homes import nodes, outlook
 from ffl_ray.homes.data_check import data_facts
 from ffl_ray.homes.nodes import free_disk, memory_facts
 from ffl_ray.results.storage import Storage
-from ffl_ray.search.limits import Node
+from ffl_ray.search.limits import PROCESS_BYTES, Node
 from ffl_ray.search.planner import Plan
 from ffl_ray.search.space import load_space, settle
 from ffl_ray.tune import main
@@ -41,7 +41,7 @@ def test_a_study_is_forecast_without_a_file_written(tmp_path: Path) -> None:
 def test_a_machine_with_too_little_memory_is_refused_before_anything_is_measured(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    small = [Node(True, 1, 0, 450_500_000, 0)]
+    small = [Node(True, 1, 0, PROCESS_BYTES + 500_000, 0)]
     monkeypatch.setattr(outlook, "this_machine", lambda cpus, gpus: small)
     monkeypatch.setattr(outlook, "measure", lambda *_: pytest.fail("it trains"))
 

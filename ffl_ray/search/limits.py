@@ -9,9 +9,10 @@ from ffl_ray.errors import PlanError
 from ffl_ray.search.forecast import Forecast
 from ffl_ray.search.planner import Plan
 
-# A process that has loaded Python, torch, Ray and pyarrow, before it trains (torch 2.15: 0.4 GB on
-# a CPU); a CUDA context takes about as much of the GPU.
-PROCESS_BYTES = 450_000_000
+# A trial's process beside its training: private memory of a Tune actor on a CPU is 0.45 GB in its
+# first trial and 0.8 GB after sixteen networks (torch 2.15, Ray 2.60; oneDNN keeps its kernels). A
+# CUDA context takes about as much of the GPU.
+PROCESS_BYTES = 550_000_000
 # Ray's memory monitor kills workers when 95% of a machine's memory is in use.
 MONITORED_SHARE = 0.95
 NETWORK_FILE_SYSTEMS = frozenset(
