@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
     from ffl_ray.config import SearchConfig
     from ffl_ray.homes.data_check import DataFacts
+    from ffl_ray.homes.outlook import Outlook
     from ffl_ray.results.storage import Storage
     from ffl_ray.results.study import StudyTables
     from ffl_ray.search.mirror import Mirror
@@ -60,7 +61,8 @@ ENDED = ("completed", "pruned", "failed")
 DESCRIPTION = """Search for the best way to fuse and distil branches on your data.
 
 SPACE is a Python file with BASE and search_space(trial), or the name of a bundled space
-(digits, cifar10, cifar100, cifar100_short). The default, digits, needs no download.
+(digits, cifar10, cifar100, cifar100_short, tiny, imagenet; branch_count, mix, fusion and
+temperature ask one question each). The default, digits, needs no download.
 A search space is Python code and runs as such: open only those that you trust.
 
 The same command with the same --name goes on: ended trials stay, interrupted ones continue after
@@ -91,6 +93,13 @@ def parser() -> argparse.ArgumentParser:
     )
     search.add_argument(
         "--optuna-storage", metavar="URL", help="mirror the study there, such as sqlite:///x.db"
+    )
+    before = made.add_argument_group("before a search")
+    before.add_argument(
+        "--check", action="store_true", help="build every network that SPACE can propose, and stop"
+    )
+    before.add_argument(
+        "--dry-run", action="store_true", help="show the plan and what it will take, and stop"
     )
     return made
 
@@ -124,25 +133,57 @@ def _search(args: argparse.Namespace) -> int:
     overrides = cli.overrides_of(args)
     settled = settle(space, overrides, {flag: getattr(args, flag) for flag in FLAGS})
     check_space(space, settled.config, list(overrides))
+    if args.check:
+        return _check(space, settled)
     if args.address is None:
         config = with_overrides(settled.config, cli.absolute_data_dir(settled.config))
         settled = settled._replace(config=config)
     name = check_name(args.name or default_name(space.name))
     storage = cli.study_storage(args.storage_path, name)
-    if check_goes_on(storage, "search", _settings(space, settled), MAY_CHANGE):
+    goes_on = check_goes_on(storage, "search", _settings(space, settled), MAY_CHANGE)
+    if goes_on and not args.dry_run:
         status = _nothing_left(StudyTables(storage, name, settled.objectives), settled.search)
         if status is not None:
             return status
     teacher = _teacher(storage, space, settled)
-    mirror = _mirror(args.optuna_storage, name, settled)
+    mirror = None if args.dry_run else _mirror(args.optuna_storage, name, settled)
     with make_console().status("starting Ray and opening the data"):
         plan, facts = cli.start(args.address, settled.config, settled.search)
-    return _run(Order(name, storage, space, settled, plan, facts, teacher, mirror))
+    order = Order(name, storage, space, settled, plan, facts, teacher, mirror)
+    outlook = _look_ahead(order, cluster=args.address is not None)
+    if args.dry_run:
+        from ffl_ray.plan_view import plan_table
+
+        make_console().print(plan_table(outlook))
+        return 0
+    return _run(order, outlook)
 
 
-def _run(order: Order) -> int:
+def _check(space: SearchSpace, settled: Settled) -> int:
+    from ffl_ray.console import make_console
+    from ffl_ray.plan_view import check_table
+    from ffl_ray.search.check import check_networks
+
+    with make_console().status("building networks"):
+        checked = check_networks(space, settled.config)
+    make_console().print(check_table(space.name, checked))
+    return 0
+
+
+def _look_ahead(order: Order, *, cluster: bool) -> Outlook:
+    from ffl_ray.console import make_console
+    from ffl_ray.homes.outlook import look_ahead
+
+    with make_console().status("measuring what a trial takes"):
+        return look_ahead(
+            order.space, *order.settled, order.plan, order.facts, order.storage, cluster=cluster
+        )
+
+
+def _run(order: Order, outlook: Outlook) -> int:
     from ffl_ray.console import StudyView, make_console
     from ffl_ray.homes.job import Job
+    from ffl_ray.plan_view import plan_lines
     from ffl_ray.results.history import past_trials
     from ffl_ray.results.study import StudyTables
     from ffl_ray.search.keeper import Keeper
@@ -175,6 +216,7 @@ def _run(order: Order) -> int:
     keeper = Keeper(storage, objectives, search.keep_checkpoints)
     keeper.tidy(tables.trials.rows)
     console = make_console()
+    console.print(plan_lines(outlook, search.num_samples - ended))
     title = (
         f"{order.name}: {search.num_samples} trials, {plan.max_concurrent_trials} at once, on "
         f"{base.data.name} ({order.facts.num_train:,} to train, {order.facts.num_val:,} to "

@@ -25,8 +25,7 @@ from ray.tune.schedulers import (
 from ffl_ray.config import SearchConfig
 from ffl_ray.objectives import VALUE, Objective
 from ffl_ray.results.history import PastTrial
-
-MOST_BRACKETS = 3
+from ffl_ray.search.brackets import grace_epochs, num_brackets
 
 
 def make_scheduler(
@@ -46,17 +45,6 @@ def make_scheduler(
         return RecordingMedian(mode, grace_epochs(search, epochs), epochs, past)
     brackets = num_brackets(search, epochs) if search.scheduler == "hyperband" else 1
     return RecordingASHA(search, mode=mode, epochs=epochs, brackets=brackets, past=past)
-
-
-def grace_epochs(search: SearchConfig, epochs: int) -> int:
-    """Before so many epochs no trial is stopped."""
-    return min(search.grace_epochs or max(1, epochs // 9), epochs)
-
-
-def num_brackets(search: SearchConfig, epochs: int) -> int:
-    """As many as have a rung within the training, and three at most."""
-    rungs = math.log(epochs / grace_epochs(search, epochs)) / math.log(search.reduction_factor)
-    return min(MOST_BRACKETS, int(rungs + 1e-9) + 1)
 
 
 class RecordingFIFO(FIFOScheduler):

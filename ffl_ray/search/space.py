@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -13,7 +13,7 @@ from optuna.distributions import BaseDistribution, CategoricalDistribution
 from optuna.trial import FrozenTrial
 
 import ffl_ray
-from ffl_ray.config import Config, SearchConfig, nearest, settings, with_overrides
+from ffl_ray.config import Config, SearchConfig, nearest, settings, shown, with_overrides
 from ffl_ray.errors import SettingError, SpaceError
 from ffl_ray.models.table import check_model
 from ffl_ray.objectives import Objective, parse_objective, parse_objectives, quality
@@ -165,16 +165,58 @@ def check_space(space: SearchSpace, base: Config, fixed: Sequence[str] = ()) -> 
         SpaceError: it proposes nothing, an unknown setting or a value out of bounds.
     """
     names: dict[str, None] = {}
+    for point in points(space, base, RANDOM_CHECKS, fixed):
+        names |= dict.fromkeys(point.params)
+    return list(names)
+
+
+class Point(NamedTuple):
+    """One proposal of a space.
+
+    Attributes:
+        config: its checked settings.
+        params: what was suggested for it.
+        distributions: Optuna's, of each of them.
+        at_end: whether it is an end of every range, and no random point.
+    """
+
+    config: Config
+    params: dict[str, Any]
+    distributions: dict[str, BaseDistribution]
+    at_end: bool
+
+    @property
+    def words(self) -> str:
+        """The point as a message names it."""
+        return named_point(self.params)
+
+
+def named_point(params: Mapping[str, Any]) -> str:
+    """Optuna's parameters in one line."""
+    return ", ".join(f"{name}={shown(value)}" for name, value in params.items()) or "no parameter"
+
+
+def points(
+    space: SearchSpace, base: Config, random: int, fixed: Sequence[str] = ()
+) -> Iterator[Point]:
+    """Both ends of every range, with every choice, and then random points; each is checked.
+
+    Args:
+        random: how many random points; equal for equal spaces.
+        fixed: settings that the command line set; a space must not search them as well.
+
+    Raises:
+        SpaceError: it proposes nothing, an unknown setting or a value out of bounds.
+    """
     ends, most_choices = _study(_EndSampler()), 1
     while len(ends.trials) < 2 * most_choices:
-        names |= dict.fromkeys(_check_point(space, base, ends, fixed))
+        yield _check_point(space, base, ends, fixed)
         for distribution in ends.trials[-1].distributions.values():
             if isinstance(distribution, CategoricalDistribution):
                 most_choices = max(most_choices, len(distribution.choices))
-    random = _study(optuna.samplers.RandomSampler(seed=0))
-    for _ in range(RANDOM_CHECKS):
-        names |= dict.fromkeys(_check_point(space, base, random, fixed))
-    return list(names)
+    sampled = _study(optuna.samplers.RandomSampler(seed=0))
+    for _ in range(random):
+        yield _check_point(space, base, sampled, fixed)
 
 
 def trial_config(space: SearchSpace, base: Config, trial: optuna.Trial) -> Config:
@@ -190,13 +232,16 @@ def trial_config(space: SearchSpace, base: Config, trial: optuna.Trial) -> Confi
 
 def _check_point(
     space: SearchSpace, base: Config, study: optuna.Study, fixed: Sequence[str]
-) -> list[str]:
+) -> Point:
     trial = study.ask()
     try:
         proposed = space.propose(trial)
-        check_model(with_overrides(base, proposed))
+        config = with_overrides(base, proposed)
+        check_model(config)
     except SettingError as error:
-        raise SpaceError(f"{space.path} can propose an invalid config: {error}") from error
+        raise SpaceError(
+            f"{space.path} can propose an invalid config: {error} (at {named_point(trial.params)})"
+        ) from error
     except Exception as error:
         raise SpaceError(
             f"{space.path}: search_space fails: {type(error).__name__}: {error}"
@@ -210,7 +255,8 @@ def _check_point(
         raise SpaceError(
             f"{twice[0]} is chosen by {space.path}, so it can't be set on the command line too"
         )
-    return list(trial.params)
+    at_end = isinstance(study.sampler, _EndSampler)
+    return Point(config, trial.params, trial.distributions, at_end)
 
 
 def _study(sampler: optuna.samplers.BaseSampler) -> optuna.Study:

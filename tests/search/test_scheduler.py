@@ -10,7 +10,8 @@ from ray.tune.schedulers import TrialScheduler
 from ffl_ray.config import Config, SearchConfig, with_overrides
 from ffl_ray.objectives import VALUE, parse_objective
 from ffl_ray.results.history import PastTrial
-from ffl_ray.search.scheduler import StudyScheduler, make_scheduler, num_brackets
+from ffl_ray.search.brackets import num_brackets
+from ffl_ray.search.scheduler import StudyScheduler, make_scheduler
 
 EPOCHS = 4
 ACCURACY, NLL = parse_objective("fused.accuracy"), parse_objective("fused.nll")

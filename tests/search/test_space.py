@@ -5,10 +5,16 @@ from pathlib import Path
 
 import pytest
 
-from ffl_ray.config import Config, with_overrides
+from ffl_ray.config import Config, flatten, with_overrides
 from ffl_ray.errors import SettingError, SpaceError
-from ffl_ray.search.space import bundled_folder, check_space, load_space, settle
+from ffl_ray.search.space import bundled_folder, check_space, load_space, points, settle
 
+ONE_QUESTION = {
+    "branch_count": {"num_branches"},
+    "mix": {"mix.resnet20", "mix.resnet32", "mix.wrn16_2"},
+    "fusion": {"fusion.design"},
+    "temperature": {"distill.temperature"},
+}
 BUNDLED = sorted(path.stem for path in bundled_folder().glob("*.py"))
 HEAD = "from ffl_ray.search import suggest_mix\n"
 
@@ -25,7 +31,45 @@ def test_a_bundled_space_proposes_only_what_can_be_trained(name: str) -> None:
 
     names = check_space(space, settle(space, {}, {}).config)
 
-    assert {"num_branches", "fusion.design", "distill.temperature"} <= set(names)
+    four = {"num_branches", "fusion.design", "distill.temperature"}
+    assert ONE_QUESTION.get(name, four) <= set(names)
+
+
+@pytest.mark.parametrize("name", ONE_QUESTION)
+def test_a_single_question_varies_nothing_else_and_prunes_nothing(name: str) -> None:
+    space = load_space(name)
+    base, search = settle(space, {}, {})
+
+    varied = set()
+    for point in points(space, base, 50):
+        changed = flatten(point.config)
+        varied |= {key for key, value in flatten(base).items() if changed[key] != value}
+
+    assert search.grace_epochs is not None
+    assert search.grace_epochs >= base.optim.epochs
+    assert search.startup_trials >= search.num_samples
+    expected = {"fusion": {"fusion.design"}, "temperature": {"distill.temperature"}}
+    assert varied == expected.get(name, {"model.mix"})
+
+
+def test_the_ends_of_ranges_come_with_every_choice_and_then_random_points() -> None:
+    space = load_space("digits")
+
+    found = list(points(space, settle(space, {}, {}).config, 5))
+
+    ends = [point for point in found if point.at_end]
+    assert len(found) - len(ends) == 5
+    assert {point.params["fusion.design"] for point in ends} == {
+        "concat_depthwise", "concat_pointwise", "sum", "gated",
+    }  # fmt: skip
+    assert {point.params["distill.temperature"] for point in ends} == {1.0, 8.0}
+
+
+def test_a_refused_point_is_named(tmp_path: Path) -> None:
+    text = "def search_space(trial): trial.suggest_float('distill.temperature', 1, 101)"
+
+    with pytest.raises(SpaceError, match=r"not 101.* \(at distill.temperature=101.0\)"):
+        check_space(load_space(written(tmp_path, text)), Config())
 
 
 def test_digits_is_the_default_and_among_them() -> None:

@@ -1,0 +1,112 @@
+"""A study before it starts: its cost measured and computed, and held against the machines."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+from ffl_ray.config import Config, SearchConfig, flatten, with_overrides
+from ffl_ray.homes.data_check import DataFacts
+from ffl_ray.homes.nodes import alive_nodes, call_on_node, free_disk, mounts, this_machine
+from ffl_ray.results.storage import Storage
+from ffl_ray.search.estimate import DataSize, TrainingCost, training_costs
+from ffl_ray.search.forecast import Forecast, forecast, sampled_points, spread
+from ffl_ray.search.limits import Room, check_disk, check_memory, check_storage, room
+from ffl_ray.search.planner import Plan
+from ffl_ray.search.space import Point, SearchSpace
+from ffl_ray.search.speed import fit, measure
+
+Settings = Mapping[str, Any]
+
+
+class Outlook(NamedTuple):
+    """Everything that is known of a study before it starts.
+
+    Attributes:
+        plan: how it is laid out.
+        forecast: what it will take.
+        has: memory for each worker.
+        misfits: how many of the sampled configs do not fit that memory.
+        free_disk_bytes: where its folder is; none in an object store.
+        sampled: the points that the forecast is made from.
+    """
+
+    plan: Plan
+    forecast: Forecast
+    has: Room
+    misfits: int
+    free_disk_bytes: int | None
+    sampled: list[Point]
+
+
+def look_ahead(
+    space: SearchSpace,
+    base: Config,
+    search: SearchConfig,
+    plan: Plan,
+    facts: DataFacts,
+    storage: Storage,
+    *,
+    cluster: bool,
+) -> Outlook:
+    """Forecast a study on the machines that Ray has, and refuse what can't work.
+
+    Args:
+        cluster: Ray was joined at an address, so this process need not be where trials run.
+
+    Raises:
+        PlanError: storage, memory or disk do not do for it.
+    """
+    on_gpu = plan.gpus_per_worker > 0
+    nodes = alive_nodes() if cluster or on_gpu else this_machine(_cpus(plan), 0)
+    check_storage(storage.location, storage.is_local, nodes, mounts())
+    sampled = sampled_points(space, base)
+    data = DataSize(facts.num_classes, facts.num_train, facts.num_val)
+    costs = training_costs([point.config for point in sampled], data, plan.num_workers)
+    has = room(plan, nodes)
+    fitting = [i for i, cost in enumerate(costs) if _fits(cost, has)]
+    timed = None
+    if fitting:
+        chosen = [fitting[i] for i in spread([costs[i] for i in fitting])]
+        here = not cluster and not on_gpu
+        timed = _measured(
+            [sampled[i].config for i in chosen], [costs[i] for i in chosen], plan, here
+        )
+    speed = fit(timed) if timed else None
+    expected = forecast(sampled, costs, data, search, plan, speed)
+    misfits = check_memory(expected, has)
+    free = free_disk(storage.location, storage.is_local)
+    check_disk(expected, free, storage.location)
+    return Outlook(plan, expected, has, misfits, free, sampled)
+
+
+def _cpus(plan: Plan) -> int:
+    return plan.max_concurrent_trials * plan.num_workers * plan.cpus_per_worker
+
+
+def _fits(cost: TrainingCost, has: Room) -> bool:
+    return has.bytes is None or cost.memory_bytes <= has.bytes
+
+
+def _measured(configs: list[Config], costs: list[TrainingCost], plan: Plan, here: bool) -> Any:
+    """Timed trainings, in this process or where a worker will be."""
+    device = "cuda" if plan.gpus_per_worker else "cpu"
+    if here:
+        return measure(configs, costs, plan.cpus_per_worker, device)
+    settings = [flatten(config) for config in configs]
+    return call_on_node(
+        _measure_there,
+        settings,
+        costs,
+        plan.cpus_per_worker,
+        device,
+        cpus=plan.cpus_per_worker,
+        gpus=plan.gpus_per_worker,
+    )
+
+
+def _measure_there(
+    settings: list[Settings], costs: list[TrainingCost], num_threads: int, device: str
+) -> Any:
+    configs = [with_overrides(Config(), flat) for flat in settings]
+    return measure(configs, costs, num_threads, device)

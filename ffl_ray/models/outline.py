@@ -1,0 +1,145 @@
+"""Networks without numbers: shapes and an autograd graph in milliseconds, nothing computed.
+
+Inside `outlined()` no weight is drawn, and convolutions and batch norms give empty tensors of the
+right shape; any other operation is torch's. On the meta device nothing takes memory either, but
+torch's meta kernels are Python and import its compiler on first use (6 s). On the CPU there is no
+such wait: empty weights are memory that is never touched.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn import init
+from torch.nn.functional import batch_norm, linear
+from torch.overrides import TorchFunctionMode
+
+
+class Outline(TorchFunctionMode):
+    """A mode of torch in which convolutions, batch norms and random weights are shapes.
+
+    Attributes:
+        macs: multiply-accumulates of the convolutions and linear layers since it was entered.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.macs = 0
+
+    def __torch_function__(
+        self,
+        func: Callable[..., Any],
+        types: Sequence[type],
+        args: Sequence[Any] = (),
+        kwargs: Mapping[str, Any] | None = None,
+    ) -> Any:
+        named = kwargs or {}
+        if func in _DRAWS:
+            return args[0] if args else named["tensor"]
+        shaped: Callable[..., Any] = _STAND_INS.get(func, func)
+        out = shaped(*args, **named)
+        if func in (torch.conv2d, linear):
+            weight = args[1]
+            self.macs += out.numel() // weight.shape[0] * weight.numel()
+        return out
+
+
+@contextmanager
+def outlined(device: str = "cpu") -> Iterator[Outline]:
+    """Everything built and run inside is an outline.
+
+    Args:
+        device: meta, or cpu; a network must run where it was built.
+    """
+    with torch.device(device), Outline() as outline:
+        yield outline
+
+
+class _Conv2d(torch.autograd.Function):
+    """A convolution's output shape; its backward needs input and weight."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, weight: Tensor, shape: tuple[int, ...]) -> Tensor:
+        ctx.save_for_backward(x, weight)
+        return x.new_empty(shape)
+
+
+class _BatchNorm(torch.autograd.Function):
+    """Batch norm's output shape; its backward needs the input, and mean and deviation of it."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, weight: Tensor | None) -> Tensor:
+        ctx.save_for_backward(x, weight, x.new_empty(2, x.shape[1]))
+        return x.new_empty(x.shape)
+
+
+def _conv2d(
+    x: Tensor,
+    weight: Tensor,
+    bias: Tensor | None = None,
+    stride: int | Sequence[int] = 1,
+    padding: int | str | Sequence[int] = 0,
+    dilation: int | Sequence[int] = 1,
+    groups: int = 1,
+) -> Tensor:
+    out_channels, per_group, *kernel = weight.shape
+    if x.shape[1] != per_group * groups:
+        raise RuntimeError(
+            f"a convolution's input must have {per_group * groups} channels, not {x.shape[1]}"
+        )
+    sides = []
+    for axis in (0, 1):
+        span = _at(dilation, axis) * (kernel[axis] - 1)
+        length = x.shape[2 + axis] + _added(padding, axis, span)
+        if length <= span:
+            raise RuntimeError(
+                f"a convolution's padded input must be at least {span + 1} long, not {length}"
+            )
+        sides.append((length - span - 1) // _at(stride, axis) + 1)
+    out: Tensor = _Conv2d.apply(x, weight, (x.shape[0], out_channels, *sides))
+    return out
+
+
+def _batch_norm(
+    x: Tensor,
+    running_mean: Tensor | None,
+    running_var: Tensor | None,
+    weight: Tensor | None = None,
+    *rest: Any,
+    **named: Any,
+) -> Tensor:
+    if weight is not None and weight.shape[0] != x.shape[1]:
+        raise RuntimeError(
+            f"batch norm's input must have {weight.shape[0]} channels, not {x.shape[1]}"
+        )
+    out: Tensor = _BatchNorm.apply(x, weight)
+    return out
+
+
+def _at(size: int | Sequence[int], axis: int) -> int:
+    return size if isinstance(size, int) else size[axis if len(size) > 1 else 0]
+
+
+def _added(padding: int | str | Sequence[int], axis: int, span: int) -> int:
+    """Rows or columns that padding adds, at both sides together."""
+    if isinstance(padding, str):
+        return span if padding == "same" else 0
+    return 2 * _at(padding, axis)
+
+
+_DRAWS = {
+    init.normal_,
+    init.uniform_,
+    init.kaiming_normal_,
+    init.kaiming_uniform_,
+    Tensor.normal_,
+    Tensor.uniform_,
+}
+_STAND_INS: dict[Callable[..., Any], Callable[..., Tensor]] = {
+    torch.conv2d: _conv2d,
+    batch_norm: _batch_norm,
+}

@@ -1,0 +1,127 @@
+"""How fast this machine trains: a second of real steps, and a line through what they took."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import torch
+
+from ffl_ray.config import Config, with_overrides
+from ffl_ray.data.loader import Batch
+from ffl_ray.distill.table import METHODS
+from ffl_ray.engine import train_epoch
+from ffl_ray.search.estimate import TrainingCost
+from ffl_ray.worker import Report, prepare
+
+BUDGET_S = 0.4
+# Forward multiply-accumulates of a measured step: on one CPU core, a second or two.
+MOST_MACS = {"cpu": 4e9, "cuda": 4e12}
+
+
+class Timed(NamedTuple):
+    """Seconds that an image took in training, and its forward multiply-accumulates."""
+
+    macs: int
+    seconds_per_image: float
+
+
+class Speed(NamedTuple):
+    """A straight line: what every image costs, and what its multiply-accumulates add."""
+
+    base_s: float
+    seconds_per_mac: float
+
+    def seconds_per_image(self, macs: int) -> float:
+        """Of one training step, forward, backward and optimiser."""
+        return self.base_s + self.seconds_per_mac * macs
+
+
+class StepTimer:
+    """The session of a process that only measures: nothing is stored or reported."""
+
+    rank = 0
+    world_size = 1
+
+    def __init__(self, num_threads: int, device: torch.device) -> None:
+        self.num_threads = num_threads
+        self.device: torch.device | None = device
+
+    def read(self, name: str) -> bytes | None:
+        return None
+
+    def write(self, name: str, data: bytes) -> None:
+        pass
+
+    def report(self, report: Report) -> None:
+        pass
+
+
+def fit(timed: list[Timed]) -> Speed:
+    """The line through the cheapest and the dearest of the measured trainings.
+
+    Neither part is negative: noise may make the dearer one look faster, and then time is taken
+    as proportional.
+    """
+    first, last = min(timed), max(timed)
+    if last.macs > first.macs:
+        slope = (last.seconds_per_image - first.seconds_per_image) / (last.macs - first.macs)
+        base = first.seconds_per_image - slope * first.macs
+        if slope > 0 and base >= 0:
+            return Speed(base, slope)
+    total = sum(one.seconds_per_image for one in timed)
+    return Speed(0.0, total / sum(one.macs for one in timed))
+
+
+def measure(
+    configs: list[Config], costs: list[TrainingCost], num_threads: int, device: str
+) -> list[Timed]:
+    """Time real training steps of some configs, on real data, `BUDGET_S` each and at least one.
+
+    A step's batch is cut where it would take long. The first step is not counted: libraries
+    choose their kernels in it.
+    """
+    before = torch.get_num_threads()
+    torch.set_num_threads(num_threads)
+    try:
+        return [
+            Timed(cost.macs, _time_steps(config, cost, num_threads, device))
+            for config, cost in zip(configs, costs, strict=True)
+        ]
+    finally:
+        torch.set_num_threads(before)
+
+
+def _time_steps(config: Config, cost: TrainingCost, num_threads: int, device: str) -> float:
+    batch = min(config.optim.batch_size, max(2, int(MOST_MACS[device] / cost.macs)))
+    config = with_overrides(config, {"optim.batch_size": batch})
+    training = prepare(config, StepTimer(num_threads, torch.device(device)))
+    batches = training.train.train_batches(batch_size=batch, seed=config.seed, epoch=0)
+    method = METHODS[config.distill.method]
+    started = time.perf_counter()
+
+    def seconds(part: Iterator[Batch]) -> float:
+        nonlocal started
+        started = time.perf_counter()
+        done = train_epoch(
+            training.wrapped,
+            part,
+            training.optimizer,
+            lambda output, labels: method(output, labels, config.distill),
+            distill_weight=1.0,
+            precision=training.precision,
+        )
+        return (time.perf_counter() - started) / done.images
+
+    def until_budget(first: Batch) -> Iterator[Batch]:
+        yield first
+        while time.perf_counter() - started < BUDGET_S:
+            batch = next(batches, None)
+            if batch is None:
+                return
+            yield batch
+
+    warm = seconds(iter([next(batches)]))
+    second = next(batches, None)
+    return warm if second is None else seconds(until_budget(second))

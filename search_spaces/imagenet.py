@@ -1,0 +1,35 @@
+"""The four dimensions on a tenth of ImageNet at 224x224: `--data-dir DIR`, GPUs.
+
+DIR holds `train/CLASS/*.JPEG`, and `val/CLASS/` for whoever confirms a result. Images are decoded
+once into memory, before `data.fraction` is taken: the whole of ImageNet is 1.28 million times
+150 kB, 193 GB on the host, and the tenth that is used 19 GB in every trial, on its device. With
+less memory point DIR at a folder of fewer images and set `data.fraction=1`, or set
+`data.image_size=112`, a quarter of it all. CIFAR backbones keep full resolution in their first
+stage, so a batch is small: `--dry-run` says what fits.
+"""
+
+import optuna
+
+from ffl_ray.search import suggest_mix
+
+BASE = {
+    "data.name": "folder",
+    "data.image_size": 224,
+    "data.fraction": 0.1,
+    "optim.epochs": 90,
+    "optim.batch_size": 64,
+    "optim.lr": 0.05,
+    "distill.ramp_up_epochs": 25,
+    "compute.precision": "bfloat16",
+    "search.num_samples": 20,
+    "search.grace_epochs": 10,
+}
+
+
+def search_space(trial: optuna.Trial) -> dict[str, object]:
+    suggest_mix(trial, num_branches=(2, 3), backbones=("resnet20", "resnet32", "wrn16_2"))
+    trial.suggest_categorical(
+        "fusion.design", ["concat_depthwise", "concat_pointwise", "sum", "gated"]
+    )
+    trial.suggest_float("distill.temperature", 1.0, 8.0, log=True)
+    return {}
