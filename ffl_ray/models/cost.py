@@ -51,12 +51,12 @@ def count_parameters(*modules: nn.Module) -> int:
 
 def count_macs(run: Callable[[], ResultT]) -> tuple[int, ResultT]:
     """Multiply-accumulates of one call of `run`, over all its images, and what it gives."""
-    with torch.no_grad(), _plain_attention(), _Counter() as counter:
+    with torch.no_grad(), _plain_attention(), MacCounter() as counter:
         result = run()
     return counter.macs, result
 
 
-class _Counter(TorchDispatchMode):  # type: ignore[no-untyped-call]
+class MacCounter(TorchDispatchMode):  # type: ignore[no-untyped-call]
     """Counts the multiply-accumulates of the operations that run inside."""
 
     def __init__(self) -> None:

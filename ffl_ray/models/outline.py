@@ -15,7 +15,7 @@ from typing import Any
 import torch
 from torch import Tensor
 from torch.nn import init
-from torch.nn.functional import batch_norm, linear
+from torch.nn.functional import batch_norm
 from torch.overrides import TorchFunctionMode
 
 
@@ -23,7 +23,8 @@ class Outline(TorchFunctionMode):
     """A mode of torch in which convolutions, batch norms and random weights are shapes.
 
     Attributes:
-        macs: multiply-accumulates of the convolutions and linear layers since it was entered.
+        macs: multiply-accumulates of the convolutions since it was entered; those of matrix
+            products, which are torch's own here, are counted by `MacCounter`.
     """
 
     def __init__(self) -> None:
@@ -42,9 +43,8 @@ class Outline(TorchFunctionMode):
             return args[0] if args else named["tensor"]
         shaped: Callable[..., Any] = _STAND_INS.get(func, func)
         out = shaped(*args, **named)
-        if func in (torch.conv2d, linear):
-            weight = args[1]
-            self.macs += out.numel() // weight.shape[0] * weight.numel()
+        if func is torch.conv2d:
+            self.macs += out.numel() * args[1][0].numel()
         return out
 
 

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from ffl_ray.config import Config, FusionConfig, ModelConfig
 from ffl_ray.data.dataset import image_shape
+from ffl_ray.models.cost import MacCounter
 from ffl_ray.models.network import FusionNetwork, build_network
 from ffl_ray.models.outline import outlined
 from ffl_ray.models.table import check_model
@@ -131,18 +132,20 @@ def network_size(
         RuntimeError: the network can't take such images.
     """
     check_model(Config(model=model, fusion=fusion))
+    model = model.model_copy(update={"pretrained": False})  # of equal size, and not downloaded
     with outlined(device) as outline:
         network = build_network(model, fusion, image_shape=image, num_classes=num_classes, seed=0)
         images = torch.empty(OUTLINE_BATCH, *image)
         outline.macs = 0
-        saved = _saved_bytes(network, images)
+        with MacCounter() as counter:
+            saved = _saved_bytes(network, images)
     parameters = list(network.parameters())
     buffers = list(network.buffers())
     return NetworkSize(
         parameters=sum(tensor.numel() for tensor in parameters),
         buffers=sum(tensor.numel() for tensor in buffers),
         tensors=len(parameters) + len(buffers),
-        macs=outline.macs // OUTLINE_BATCH,
+        macs=(outline.macs + counter.macs) // OUTLINE_BATCH,
         saved_bytes=sum(saved) // OUTLINE_BATCH,
         largest_bytes=max(saved) // OUTLINE_BATCH,
     )
