@@ -75,7 +75,7 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
     """A file system of its own, small enough to fill, which only root can make."""
     folder = tmp_path / "disk"
     folder.mkdir()
-    command = ["mount", "-t", "tmpfs", "-o", "size=64m", "tmpfs", str(folder)]
+    command = ["mount", "-t", "tmpfs", "-o", "size=400m", "tmpfs", str(folder)]
     if subprocess.run(command, capture_output=True, check=False).returncode:
         pytest.skip("this user may not mount a tmpfs")
     yield folder
@@ -246,9 +246,10 @@ def test_killed_in_the_middle_every_finished_epoch_is_kept_and_the_search_goes_o
 def fill(folder: Path) -> Path:
     """Leave no room on a file system; the file that takes it."""
     filler = folder / "filler"
-    with contextlib.suppress(OSError), filler.open("wb", buffering=0) as file:
-        while True:
-            file.write(bytes(4096))
+    for block in (2**20, 2**12):
+        with contextlib.suppress(OSError), filler.open("ab", buffering=0) as file:
+            while True:
+                file.write(bytes(block))
     return filler
 
 
