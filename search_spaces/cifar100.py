@@ -10,12 +10,20 @@ BASE = {
     "search.num_samples": 40,
     "search.grace_epochs": 30,
 }
+FUSION_DESIGNS = [
+    "concat_depthwise",
+    "concat_pointwise",
+    "sum",
+    "gated",
+    "attention",
+    "squeeze_excitation",
+    "pooled_linear",
+    "pairwise",
+]
 
 
 def search_space(trial: optuna.Trial) -> dict[str, object]:
     suggest_mix(trial, num_branches=(2, 4), backbones=("resnet20", "resnet32", "wrn16_2"))
-    trial.suggest_categorical(
-        "fusion.design", ["concat_depthwise", "concat_pointwise", "sum", "gated"]
-    )
+    trial.suggest_categorical("fusion.design", FUSION_DESIGNS)
     trial.suggest_float("distill.temperature", 1.0, 8.0, log=True)
     return {}
