@@ -1,7 +1,8 @@
-"""Fused how? One question, everything else fixed: two ResNet-20s on the digits.
+"""Fused how? One question, everything else fixed: three ResNet-20s on the digits.
 
-Every trial is drawn at random (startup_trials) and runs to its end (grace_epochs), so that no
-design is judged by its first epochs.
+Nine designs (of two branches `pairwise` would be `concat_pointwise`). Every trial is drawn at
+random, has a seed of its own and runs to its end, so that no design is judged by its first epochs.
+Each design comes four times on average: their spread says what a difference means.
 """
 
 import optuna
@@ -9,19 +10,28 @@ import optuna
 BASE = {
     "data.name": "digits",
     "data.val_fraction": 0.2,
-    "model.mix": "2*resnet20",
+    "model.mix": "3*resnet20",
     "optim.epochs": 12,
     "optim.batch_size": 64,
     "optim.lr_schedule": "cosine",
     "distill.ramp_up_epochs": 4,
-    "search.num_samples": 12,
-    "search.startup_trials": 12,
-    "search.grace_epochs": 10_000,
+    "search.num_samples": 36,
+    "search.sampler": "random",
+    "search.scheduler": "none",
 }
+FUSION_DESIGNS = [
+    "concat_depthwise",
+    "concat_pointwise",
+    "sum",
+    "mean",
+    "gated",
+    "attention",
+    "squeeze_excitation",
+    "pooled_linear",
+    "pairwise",
+]
 
 
 def search_space(trial: optuna.Trial) -> dict[str, object]:
-    trial.suggest_categorical(
-        "fusion.design", ["concat_depthwise", "concat_pointwise", "sum", "gated"]
-    )
-    return {}
+    trial.suggest_categorical("fusion.design", FUSION_DESIGNS)
+    return {"seed": trial.number}

@@ -1,8 +1,8 @@
 """At which temperature? One question, everything else fixed: two ResNet-20s on the digits.
 
 From 1 (probabilities as they are) to 16, evenly over the logarithm. Every trial is drawn at
-random (startup_trials) and runs to its end (grace_epochs), so that no temperature is judged before
-ramp-up lets it act.
+random, has a seed of its own and runs to its end, so that no temperature is judged before ramp-up
+lets it act.
 """
 
 import optuna
@@ -16,11 +16,11 @@ BASE = {
     "optim.lr_schedule": "cosine",
     "distill.ramp_up_epochs": 4,
     "search.num_samples": 16,
-    "search.startup_trials": 16,
-    "search.grace_epochs": 10_000,
+    "search.sampler": "random",
+    "search.scheduler": "none",
 }
 
 
 def search_space(trial: optuna.Trial) -> dict[str, object]:
     trial.suggest_float("distill.temperature", 1.0, 16.0, log=True)
-    return {}
+    return {"seed": trial.number}
