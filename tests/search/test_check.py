@@ -26,8 +26,8 @@ def test_every_distinct_network_is_built_once() -> None:
 
     checked = check_networks(space, settle(space, {}, {}).config, random=100)
 
-    assert (checked.ends, checked.random) == (8, 100)
-    assert len(checked.sizes) == 4
+    assert (checked.ends, checked.random) == (18, 100)
+    assert len(checked.sizes) == 9
     assert checked.image == (1, 8, 8)
     assert min(size.parameters for size in checked.sizes) > 100_000
 
