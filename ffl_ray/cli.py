@@ -88,7 +88,8 @@ def print_settings() -> None:
     from rich.console import Console
     from rich.table import Table
 
-    from ffl_ray.config import Config, SearchConfig, flatten, settings, shown
+    from ffl_ray.config import Config, SearchConfig
+    from ffl_ray.overrides import flatten, settings, shown
 
     table = Table(box=None, header_style="bold")
     for heading in ("setting", "default", "unit", "meaning"):
@@ -214,7 +215,7 @@ def everything_else_to(path: Path) -> Iterator[None]:
 
 def overrides_of(args: argparse.Namespace) -> dict[str, object]:
     """The settings that the command line changes."""
-    from ffl_ray.config import parse_assignments
+    from ffl_ray.overrides import parse_assignments
 
     overrides = parse_assignments(args.set)
     if args.data_dir is not None:

@@ -1,28 +1,22 @@
 """Every setting: default, bounds, unit and source.
 
 A setting has one dotted name (`distill.temperature`) everywhere: field, `--set` option, search
-space, Ray's trial config and table column. `with_overrides` is the one way to change any.
+space, Ray's trial config and table column. `overrides.with_overrides` is the one way to change any.
 """
 
 from __future__ import annotations
 
-import difflib
-from collections import Counter
-from collections.abc import Iterator, Mapping
-from typing import Annotated, Any, Literal, NamedTuple, TypeVar
+from typing import Annotated, Any, Literal
 
 from pydantic import (
     BaseModel,
     BeforeValidator,
     ConfigDict,
     Field,
-    ValidationError,
     ValidationInfo,
     field_validator,
 )
-from pydantic.fields import FieldInfo
 
-from ffl_ray.errors import SettingError
 from ffl_ray.objectives import parse_objective, parse_objectives
 
 AUTHORS = "Kim et al. 2020, arXiv:1904.09058, and the authors' program"
@@ -412,115 +406,3 @@ class SearchConfig(Section):
         unit="trials",
         ge=0,
     )
-
-
-ConfigT = TypeVar("ConfigT", bound=BaseModel)
-
-
-class Setting(NamedTuple):
-    """One dotted setting and what is known of it."""
-
-    name: str
-    field: FieldInfo
-
-
-def settings(model: type[BaseModel], prefix: str = "") -> Iterator[Setting]:
-    """Every leaf setting of a section, with its dotted name, in order of definition."""
-    for name, field in model.model_fields.items():
-        kind = field.annotation
-        if isinstance(kind, type) and issubclass(kind, BaseModel):
-            yield from settings(kind, f"{prefix}{name}.")
-        else:
-            yield Setting(f"{prefix}{name}", field)
-
-
-def nearest(name: str, known: list[str]) -> str:
-    """The nearest known name as the tail of a message, or nothing when none is near."""
-    close = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
-    if not close:
-        tails = {known_name.rpartition(".")[2]: known_name for known_name in known}
-        close = [tails[t] for t in difflib.get_close_matches(name, list(tails), n=1, cutoff=0.6)]
-    return f"; the nearest known is {close[0]!r}" if close else ""
-
-
-def flatten(config: BaseModel, prefix: str = "") -> dict[str, Any]:
-    """A config as dotted names and plain values; the inverse of `with_overrides`."""
-    flat: dict[str, Any] = {}
-    for name in type(config).model_fields:
-        value = getattr(config, name)
-        if isinstance(value, BaseModel):
-            flat |= flatten(value, f"{prefix}{name}.")
-        else:
-            flat[f"{prefix}{name}"] = value
-    return flat
-
-
-def mix_name(mix: tuple[str, ...]) -> str:
-    """A mix as one word, `2*resnet20+wrn16_2`: what tables and messages show."""
-    counts = Counter(mix)
-    return "+".join(f"{counts[name]}*{name}" if counts[name] > 1 else name for name in counts)
-
-
-def shown(value: object) -> str:
-    """A setting's value as `--set` takes it."""
-    if value is None:
-        return "none"
-    if isinstance(value, bool):
-        return str(value).lower()
-    if isinstance(value, tuple):
-        if not value:
-            return "none"
-        names = isinstance(value[0], str)
-        return mix_name(value) if names else ",".join(str(item) for item in value)
-    return str(value)
-
-
-def with_overrides(config: ConfigT, overrides: Mapping[str, object]) -> ConfigT:
-    """The config with some dotted settings replaced, checked as a whole.
-
-    Raises:
-        SettingError: a name is unknown (the nearest known one is named) or a value breaks its
-            rule (setting, rule and value are named).
-    """
-    known = [setting.name for setting in settings(type(config))]
-    for name in overrides:
-        if name not in known:
-            raise SettingError(f"unknown setting {name!r}{nearest(name, known)}")
-    nested: dict[str, Any] = {}
-    for name, value in (flatten(config) | dict(overrides)).items():
-        *path, leaf = name.split(".")
-        inner = nested
-        for part in path:
-            inner = inner.setdefault(part, {})
-        inner[leaf] = value
-    try:
-        return type(config).model_validate(nested)
-    except ValidationError as error:
-        raise SettingError(_explain(error)) from None
-
-
-def _explain(error: ValidationError) -> str:
-    lines = []
-    for item in error.errors(include_url=False):
-        name = ".".join(str(part) for part in item["loc"] if not isinstance(part, int))
-        message = item["msg"].removeprefix("Value error, ")
-        for start in ("Input should be", "Input should have", "Tuple should have"):
-            verb = "have" if start.endswith("have") else "be"
-            message = message.replace(start, f"must {verb}", 1)
-        lines.append(f"{name} {message}, not {item['input']!r}")
-    return "; ".join(lines)
-
-
-def parse_assignments(assignments: list[str]) -> dict[str, object]:
-    """`["a.b=1", ...]` as a mapping of names to unparsed values.
-
-    Raises:
-        SettingError: an item is not of the form name=value.
-    """
-    parsed: dict[str, object] = {}
-    for item in assignments:
-        name, equals, value = item.partition("=")
-        if not equals or not name.strip():
-            raise SettingError(f"--set takes name=value, such as optim.epochs=30, not {item!r}")
-        parsed[name.strip()] = value.strip()
-    return parsed

@@ -15,8 +15,9 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from ffl_ray.config import Config, mix_name
+from ffl_ray.config import Config
 from ffl_ray.objectives import VALUE, Objective
+from ffl_ray.overrides import mix_name
 
 Row = dict[str, Any]
 PIPE_WIDTH = 160

@@ -9,8 +9,8 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from ffl_ray.config import shown
 from ffl_ray.homes.outlook import Outlook
+from ffl_ray.overrides import shown
 from ffl_ray.search.check import Checked
 from ffl_ray.search.limits import gigabytes
 from ffl_ray.search.space import Point

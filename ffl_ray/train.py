@@ -44,11 +44,12 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _train(args: argparse.Namespace) -> int:
-    from ffl_ray.config import Config, SearchConfig, flatten, with_overrides
+    from ffl_ray.config import Config, SearchConfig
     from ffl_ray.console import TrainView, make_console, members_table, trial_words, where_text
     from ffl_ray.homes.job import Job
     from ffl_ray.models.table import check_model
     from ffl_ray.objectives import parse_objective
+    from ffl_ray.overrides import flatten, with_overrides
     from ffl_ray.results.study import (
         StudyTables,
         check_goes_on,

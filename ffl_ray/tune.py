@@ -124,8 +124,8 @@ class Order(NamedTuple):
 
 
 def _search(args: argparse.Namespace) -> int:
-    from ffl_ray.config import with_overrides
     from ffl_ray.console import make_console
+    from ffl_ray.overrides import with_overrides
     from ffl_ray.results.study import StudyTables, check_goes_on, check_name, default_name
     from ffl_ray.search.space import check_space, load_space, settle
 
@@ -316,7 +316,7 @@ def _make_tuner(
 
 def _settings(space: SearchSpace, settled: Settled) -> dict[str, Any]:
     """What a study keeps as long as it goes on: its settings, and a hash of its space."""
-    from ffl_ray.config import flatten
+    from ffl_ray.overrides import flatten
 
     settings = flatten(settled.config)
     settings |= {f"search.{name}": value for name, value in flatten(settled.search).items()}

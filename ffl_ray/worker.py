@@ -21,7 +21,7 @@ from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 
 from ffl_ray.checkpoint import Progress, dump_checkpoint, load_checkpoint
-from ffl_ray.config import Config, flatten
+from ffl_ray.config import Config
 from ffl_ray.data.loader import DeviceImages, Shard, TrainVal, augmentation_of, load_train_val
 from ffl_ray.distill.table import METHODS
 from ffl_ray.engine import Precision, average_running_statistics, evaluate, train_epoch
@@ -33,6 +33,7 @@ from ffl_ray.models.network import FusionNetwork, build_network, member_names
 from ffl_ray.models.table import check_model
 from ffl_ray.objectives import VALUE, parse_objective
 from ffl_ray.optimizer import learning_rate, new_optimizer
+from ffl_ray.overrides import flatten
 from ffl_ray.schedules import ramp_up
 
 Row = dict[str, Any]

@@ -11,7 +11,8 @@ from typing import Any
 
 import torch
 
-from ffl_ray.config import Config, with_overrides
+from ffl_ray.config import Config
+from ffl_ray.overrides import with_overrides
 from ffl_ray.worker import Report
 
 Row = dict[str, Any]

@@ -2,16 +2,9 @@
 
 import pytest
 
-from ffl_ray.config import (
-    Config,
-    SearchConfig,
-    flatten,
-    parse_assignments,
-    settings,
-    shown,
-    with_overrides,
-)
+from ffl_ray.config import Config, SearchConfig
 from ffl_ray.errors import SettingError
+from ffl_ray.overrides import flatten, parse_assignments, settings, shown, with_overrides
 
 
 def test_defaults_are_the_authors_setting() -> None:

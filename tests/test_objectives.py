@@ -2,9 +2,10 @@
 
 import pytest
 
-from ffl_ray.config import Config, SearchConfig, with_overrides
+from ffl_ray.config import Config, SearchConfig
 from ffl_ray.errors import SettingError
 from ffl_ray.objectives import Objective, dominates, parse_objective, parse_objectives, quality
+from ffl_ray.overrides import with_overrides
 
 MEMBERS = [
     {"member": "branch0", "accuracy": 0.6, "nll": 1.0, "macs": 10, "parameters": 1},

@@ -9,9 +9,9 @@ import torch
 from helpers import ROOT, small_config
 from torch.optim import SGD, AdamW, Optimizer
 
-from ffl_ray.config import with_overrides
 from ffl_ray.models.network import build_network
 from ffl_ray.optimizer import PlainAdamW, PlainSGD, learning_rate, new_optimizer
+from ffl_ray.overrides import with_overrides
 
 SGD_SETTINGS = {"lr": 0.1, "momentum": 0.9, "nesterov": True, "weight_decay": 1e-2, "fused": True}
 ADAMW_SETTINGS = {"lr": 0.1, "betas": (0.8, 0.99), "eps": 1e-6, "weight_decay": 0.1, "fused": True}

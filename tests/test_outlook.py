@@ -7,11 +7,11 @@ from pathlib import Path
 import pytest
 from helpers import run
 
-from ffl_ray.config import with_overrides
 from ffl_ray.errors import PlanError
 from ffl_ray.homes import nodes, outlook
 from ffl_ray.homes.data_check import data_facts
 from ffl_ray.homes.nodes import free_disk, memory_facts
+from ffl_ray.overrides import with_overrides
 from ffl_ray.results.storage import Storage
 from ffl_ray.search.limits import PROCESS_BYTES, Node
 from ffl_ray.search.planner import Plan

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from ffl_ray.config import Config, flatten, with_overrides
+from ffl_ray.config import Config
 from ffl_ray.errors import FFLRayError
+from ffl_ray.overrides import flatten, with_overrides
 
 
 class DataFacts(NamedTuple):

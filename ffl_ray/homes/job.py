@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-from ffl_ray.config import Config, flatten, with_overrides
+from ffl_ray.config import Config
+from ffl_ray.overrides import flatten, with_overrides
 from ffl_ray.results.storage import Storage
 from ffl_ray.search.planner import Plan
 

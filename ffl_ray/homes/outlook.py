@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-from ffl_ray.config import Config, SearchConfig, flatten, with_overrides
+from ffl_ray.config import Config, SearchConfig
 from ffl_ray.homes.data_check import DataFacts
 from ffl_ray.homes.nodes import alive_nodes, call_on_node, free_disk, mounts, this_machine
+from ffl_ray.overrides import flatten, with_overrides
 from ffl_ray.results.storage import Storage
 from ffl_ray.search.estimate import DataSize, TrainingCost, training_costs
 from ffl_ray.search.forecast import Forecast, forecast, sampled_points, spread

@@ -24,9 +24,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from ffl_ray.config import nearest
 from ffl_ray.errors import SettingError
 from ffl_ray.models.backbone import Backbone
+from ffl_ray.overrides import nearest
 
 BATCH = 2
 

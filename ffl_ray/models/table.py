@@ -10,9 +10,10 @@ import functools
 import re
 from typing import NamedTuple
 
-from ffl_ray.config import Config, nearest
+from ffl_ray.config import Config
 from ffl_ray.errors import SettingError
 from ffl_ray.models import depths
+from ffl_ray.overrides import nearest
 
 TORCHVISION = "torchvision:"
 

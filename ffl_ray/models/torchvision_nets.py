@@ -18,11 +18,11 @@ import torch
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
-from ffl_ray.config import nearest
 from ffl_ray.errors import SettingError
 from ffl_ray.models.backbone import Backbone
 from ffl_ray.models.stages import Cut, cut_stages, find_cuts
 from ffl_ray.models.table import TORCHVISION
+from ffl_ray.overrides import nearest
 
 SIDE = 224
 ONE_SIZE = ("vit_", "maxvit_")

@@ -11,9 +11,10 @@ import optuna
 from optuna.distributions import json_to_distribution
 from optuna.trial import TrialState
 
-from ffl_ray.config import Config, settings, with_overrides
+from ffl_ray.config import Config
 from ffl_ray.errors import StudyError
 from ffl_ray.objectives import VALUE, Objective, parse_objectives
+from ffl_ray.overrides import settings, with_overrides
 from ffl_ray.results.parts import Parts
 from ffl_ray.results.reader import find_study, read_description
 from ffl_ray.results.storage import Storage

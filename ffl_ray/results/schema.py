@@ -12,7 +12,8 @@ from typing import Any, NamedTuple
 
 import pyarrow as pa
 
-from ffl_ray.config import Config, flatten, mix_name, settings
+from ffl_ray.config import Config
+from ffl_ray.overrides import flatten, mix_name, settings
 
 SCHEMA_VERSION = 2
 STATUSES = ("running", "completed", "pruned", "failed", "interrupted")

@@ -14,8 +14,9 @@ from ray.tune import Callback, Stopper
 from ray.tune.experiment import Trial
 from ray.util.placement_group import PlacementGroup, remove_placement_group
 
-from ffl_ray.config import Config, with_overrides
+from ffl_ray.config import Config
 from ffl_ray.errors import FFLRayError
+from ffl_ray.overrides import with_overrides
 from ffl_ray.results.storage import storage_is_full
 from ffl_ray.results.study import StudyTables
 from ffl_ray.search.keeper import Keeper

@@ -13,10 +13,11 @@ from optuna.distributions import BaseDistribution, CategoricalDistribution
 from optuna.trial import FrozenTrial
 
 import ffl_ray
-from ffl_ray.config import Config, SearchConfig, nearest, settings, shown, with_overrides
+from ffl_ray.config import Config, SearchConfig
 from ffl_ray.errors import SettingError, SpaceError
 from ffl_ray.models.table import check_model
 from ffl_ray.objectives import Objective, parse_objective, parse_objectives, quality
+from ffl_ray.overrides import nearest, settings, shown, with_overrides
 from ffl_ray.search.mix import settings_from_params
 from ffl_ray.search.samplers import check_sampler
 

@@ -8,10 +8,11 @@ from typing import NamedTuple
 
 import torch
 
-from ffl_ray.config import Config, with_overrides
+from ffl_ray.config import Config
 from ffl_ray.data.loader import Batch
 from ffl_ray.distill.table import METHODS
 from ffl_ray.engine import train_epoch
+from ffl_ray.overrides import with_overrides
 from ffl_ray.search.estimate import TrainingCost
 from ffl_ray.worker import Report, prepare
 

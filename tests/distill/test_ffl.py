@@ -6,11 +6,12 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from ffl_ray.config import Config, DistillConfig, with_overrides
+from ffl_ray.config import Config, DistillConfig
 from ffl_ray.distill.ffl import ffl_terms
 from ffl_ray.distill.table import METHODS
 from ffl_ray.distill.terms import distillation_kl, total_loss
 from ffl_ray.models.network import NetworkOutput, build_network
+from ffl_ray.overrides import with_overrides
 
 
 def reference_kl(student: Tensor, teacher: Tensor, temperature: float, epsilon: float) -> float:

@@ -8,11 +8,12 @@ import torch
 from golden import rule
 from torch import nn
 
-from ffl_ray.config import Config, DistillConfig, with_overrides
+from ffl_ray.config import Config, DistillConfig
 from ffl_ray.distill.ffl import ffl_terms
 from ffl_ray.distill.terms import total_loss
 from ffl_ray.models.network import FusionNetwork, build_network
 from ffl_ray.optimizer import new_optimizer
+from ffl_ray.overrides import with_overrides
 from ffl_ray.schedules import ramp_up
 
 GOLDEN = json.loads(Path(rule.__file__).with_name("ffl_golden.json").read_text())

@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
-from ffl_ray.config import Config, with_overrides
+from ffl_ray.config import Config
 from ffl_ray.errors import SettingError
 from ffl_ray.models.cost import member_costs
 from ffl_ray.models.fusion import FUSION_DESIGNS, MapShape, common_shape
@@ -15,6 +15,7 @@ from ffl_ray.models.network import FusionNetwork, build_network, member_names
 from ffl_ray.models.resnet import cifar_resnet
 from ffl_ray.models.table import check_model
 from ffl_ray.models.wide_resnet import wide_resnet
+from ffl_ray.overrides import with_overrides
 
 SMALLEST = (
     "resnet8",

@@ -7,11 +7,12 @@ from pathlib import Path
 import pytest
 import torch
 
-from ffl_ray.config import Config, with_overrides
+from ffl_ray.config import Config
 from ffl_ray.errors import SettingError
 from ffl_ray.models import own
 from ffl_ray.models.network import build_network
 from ffl_ray.models.table import backbone_row, check_images, check_model
+from ffl_ray.overrides import with_overrides
 
 NETS = """
 import torch

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torchvision import models
 from torchvision.models.feature_extraction import create_feature_extractor
 
-from ffl_ray.config import Config, with_overrides
+from ffl_ray.config import Config
 from ffl_ray.errors import SettingError
 from ffl_ray.models import torchvision_nets
 from ffl_ray.models.backbone import Backbone, build_backbone
@@ -20,6 +20,7 @@ from ffl_ray.models.cost import member_costs
 from ffl_ray.models.network import FusionNetwork, build_network
 from ffl_ray.models.stages import cut_stages, trace
 from ffl_ray.models.table import backbone_row, check_images, check_model
+from ffl_ray.overrides import with_overrides
 
 STAGES = {
     "resnet18": (4, 512),

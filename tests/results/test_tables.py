@@ -14,9 +14,10 @@ import pytest
 from helpers import ROOT
 
 import ffl_ray.results
-from ffl_ray.config import Config, with_overrides
+from ffl_ray.config import Config
 from ffl_ray.errors import SettingError, StudyError
 from ffl_ray.objectives import parse_objective
+from ffl_ray.overrides import with_overrides
 from ffl_ray.results.schema import (
     SCHEMA_VERSION,
     TABLES,

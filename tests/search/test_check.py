@@ -6,9 +6,10 @@ import pytest
 from rich.console import Console
 from torch import nn
 
-from ffl_ray.config import Config, with_overrides
+from ffl_ray.config import Config
 from ffl_ray.errors import SpaceError
 from ffl_ray.models.fusion import FUSION_DESIGNS
+from ffl_ray.overrides import with_overrides
 from ffl_ray.plan_view import check_table
 from ffl_ray.search.check import check_networks
 from ffl_ray.search.space import load_space, settle

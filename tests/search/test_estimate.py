@@ -12,13 +12,14 @@ import torch.nn.functional as F
 from helpers import MemorySession, small_config
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from ffl_ray.config import Config, with_overrides
+from ffl_ray.config import Config
 from ffl_ray.data.loader import load_train_val
 from ffl_ray.distill.table import METHODS
 from ffl_ray.engine import train_epoch
 from ffl_ray.models.cost import member_costs
 from ffl_ray.models.network import build_network
 from ffl_ray.models.outline import outlined
+from ffl_ray.overrides import with_overrides
 from ffl_ray.search.estimate import DataSize, network_size, training_cost
 from ffl_ray.worker import prepare, run_worker
 

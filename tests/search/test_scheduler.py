@@ -7,8 +7,9 @@ import pytest
 from optuna.trial import TrialState
 from ray.tune.schedulers import TrialScheduler
 
-from ffl_ray.config import Config, SearchConfig, with_overrides
+from ffl_ray.config import Config, SearchConfig
 from ffl_ray.objectives import VALUE, parse_objective
+from ffl_ray.overrides import with_overrides
 from ffl_ray.results.history import PastTrial
 from ffl_ray.search.brackets import num_brackets
 from ffl_ray.search.scheduler import StudyScheduler, make_scheduler

@@ -5,8 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from ffl_ray.config import Config, flatten, with_overrides
+from ffl_ray.config import Config
 from ffl_ray.errors import SettingError, SpaceError
+from ffl_ray.overrides import flatten, with_overrides
 from ffl_ray.search.space import bundled_folder, check_space, load_space, points, settle
 
 ONE_QUESTION = {
