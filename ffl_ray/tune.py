@@ -14,9 +14,6 @@ from ffl_ray import cli
 from ffl_ray.errors import StudyError
 
 if TYPE_CHECKING:
-    from ray.tune import Tuner
-    from ray.tune.schedulers import TrialScheduler
-    from ray.tune.search import Searcher
     from rich.console import Console
 
     from ffl_ray.config import SearchConfig
@@ -26,7 +23,6 @@ if TYPE_CHECKING:
     from ffl_ray.results.study import StudyTables
     from ffl_ray.search.mirror import Mirror
     from ffl_ray.search.planner import Plan
-    from ffl_ray.search.recorder import Recorder
     from ffl_ray.search.space import SearchSpace, Settled
     from ffl_ray.search.warm_start import Teacher
 
@@ -183,6 +179,7 @@ def _look_ahead(order: Order, *, cluster: bool) -> Outlook:
 def _run(order: Order, outlook: Outlook) -> int:
     from ffl_ray.console import StudyView, make_console
     from ffl_ray.homes.job import Job
+    from ffl_ray.homes.tuner import make_tuner
     from ffl_ray.plan_view import plan_lines
     from ffl_ray.results.history import past_trials
     from ffl_ray.results.study import StudyTables
@@ -224,9 +221,10 @@ def _run(order: Order, outlook: Outlook) -> int:
     )
     view = StudyView(console, title, search.num_samples, settled.judge, [*tables.trials.rows])
     recorder = Recorder(tables, keeper, scheduler, searcher.noted, view, plan.columns())
+    count = search.num_samples - ended
     started = time.monotonic()
     with cli.everything_else_to(cli.log_file(storage)), view:
-        _make_tuner(order, search.num_samples - ended, searcher, scheduler, recorder).fit()
+        make_tuner(plan, search, storage.location, count, searcher, scheduler, recorder).fit()
     status = _finish(tables, search, console, time.monotonic() - started)
     if recorder.full.message:
         raise StudyError(
@@ -264,54 +262,6 @@ def _nothing_left(tables: StudyTables, search: SearchConfig) -> int | None:
     console = make_console()
     console.out(f"{tables.name}: all {len(ended)} trials ended before; --num-samples adds more")
     return _finish(tables, search, console, 0.0)
-
-
-def _make_tuner(
-    order: Order, count: int, searcher: Searcher, scheduler: TrialScheduler, recorder: Recorder
-) -> Tuner:
-    from ray import tune
-    from ray.tune.progress_reporter import TrialProgressCallback
-
-    from ffl_ray.homes.tune_trial import train_in_actor, train_on_workers
-
-    plan, search = order.plan, order.settled.search
-    one = plan.num_workers == 1
-    resources = {"cpu": plan.cpus_per_worker, "gpu": plan.gpus_per_worker}
-    # Ray refuses an empty request; one byte of memory is as good as no CPU.
-    trainable = (
-        tune.with_resources(train_in_actor, resources)
-        if one
-        else tune.with_resources(train_on_workers, {"memory": 1})
-    )
-
-    class Mute(TrialProgressCallback):
-        """Tune prints through a callback of its own unless it finds one of this kind."""
-
-        def _print(self, msg: str) -> None:
-            pass
-
-    return tune.Tuner(
-        trainable,
-        tune_config=tune.TuneConfig(
-            search_alg=searcher,
-            scheduler=scheduler,
-            num_samples=count,
-            max_concurrent_trials=plan.max_concurrent_trials,
-            time_budget_s=search.time_budget_s,
-            # A driver that waits for its workers can't be reset for the next trial.
-            reuse_actors=one,
-            trial_name_creator=lambda trial: trial.config["trial_id"],
-            trial_dirname_creator=lambda trial: trial.config["trial_id"],
-        ),
-        run_config=tune.RunConfig(
-            name="ray",
-            storage_path=order.storage.location,
-            verbose=0,
-            callbacks=[recorder, Mute()],
-            stop=recorder.full,
-            failure_config=tune.FailureConfig(max_failures=search.max_failures),
-        ),
-    )
 
 
 def _settings(space: SearchSpace, settled: Settled) -> dict[str, Any]:

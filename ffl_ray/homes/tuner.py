@@ -1,0 +1,67 @@
+"""Ray Tune's Tuner for a study: our searcher, scheduler and recorder in it, and Tune kept quiet."""
+
+from __future__ import annotations
+
+from ray import tune
+from ray.tune import Tuner
+from ray.tune.progress_reporter import TrialProgressCallback
+from ray.tune.schedulers import TrialScheduler
+from ray.tune.search import Searcher
+
+from ffl_ray.config import SearchConfig
+from ffl_ray.homes.tune_trial import train_in_actor, train_on_workers
+from ffl_ray.search.planner import Plan
+from ffl_ray.search.recorder import Recorder
+
+
+class Mute(TrialProgressCallback):
+    """Tune prints through a callback of its own unless it finds one of this kind."""
+
+    def _print(self, msg: str) -> None:
+        pass
+
+
+def make_tuner(
+    plan: Plan,
+    search: SearchConfig,
+    location: str,
+    count: int,
+    searcher: Searcher,
+    scheduler: TrialScheduler,
+    recorder: Recorder,
+) -> Tuner:
+    """A tuner of `count` trials, in actors that are reused or on Ray Train's workers.
+
+    Args:
+        location: of the study's folder.
+    """
+    one = plan.num_workers == 1
+    resources = {"cpu": plan.cpus_per_worker, "gpu": plan.gpus_per_worker}
+    # Ray refuses an empty request; one byte of memory is as good as no CPU.
+    trainable = (
+        tune.with_resources(train_in_actor, resources)
+        if one
+        else tune.with_resources(train_on_workers, {"memory": 1})
+    )
+    return tune.Tuner(
+        trainable,
+        tune_config=tune.TuneConfig(
+            search_alg=searcher,
+            scheduler=scheduler,
+            num_samples=count,
+            max_concurrent_trials=plan.max_concurrent_trials,
+            time_budget_s=search.time_budget_s,
+            # A driver that waits for its workers can't be reset for the next trial.
+            reuse_actors=one,
+            trial_name_creator=lambda trial: trial.config["trial_id"],
+            trial_dirname_creator=lambda trial: trial.config["trial_id"],
+        ),
+        run_config=tune.RunConfig(
+            name="ray",
+            storage_path=location,
+            verbose=0,
+            callbacks=[recorder, Mute()],
+            stop=recorder.full,
+            failure_config=tune.FailureConfig(max_failures=search.max_failures),
+        ),
+    )
