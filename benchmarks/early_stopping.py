@@ -13,7 +13,7 @@ from benchmarks.common import interval, out_folder, search, show
 from ffl_ray.results.reader import Results
 
 SEEDS = range(5)
-BUDGET_S = "100"
+BUDGET_S = "60"
 COMMON = (
     "digits", "--objective", "fused.nll", "--num-samples", "1000", "--time-budget-s", BUDGET_S,
 )  # fmt: skip

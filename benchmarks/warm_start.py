@@ -22,7 +22,7 @@ PUPIL = (
 def main() -> None:
     """Run teacher and pupils and print the comparison."""
     out = out_folder(__doc__ or "")
-    teacher = ("--objective", "fused.nll", "--num-samples", "40", "--set", "search.seed=100")
+    teacher = ("--objective", "fused.nll", "--num-samples", "24", "--set", "search.seed=100")
     search(out, "teacher", "digits", *teacher)
     show(f"fused NLL on validation of the first {FIRST} trials, {len(SEEDS)} seeds\n")
     show("| start | mean | best | the first |")
