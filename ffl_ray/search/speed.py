@@ -96,7 +96,8 @@ def measure(
 
 def _time_steps(config: Config, cost: TrainingCost, num_threads: int, device: str) -> float:
     batch = min(config.optim.batch_size, max(2, int(MOST_MACS[device] / cost.macs)))
-    config = with_overrides(config, {"optim.batch_size": batch})
+    changes = {"optim.batch_size": batch, "compute.measure_latency": False}
+    config = with_overrides(config, changes)
     training = prepare(config, StepTimer(num_threads, torch.device(device)))
     batches = training.train.train_batches(batch_size=batch, seed=config.seed, epoch=0)
     method = METHODS[config.distill.method]
