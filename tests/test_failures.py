@@ -1,0 +1,52 @@
+"""What is tried again, and what ends a trial at once."""
+
+import errno
+
+import pytest
+import torch
+from ray.exceptions import OutOfMemoryError, RayActorError
+
+from ffl_ray.errors import SettingError, TrainingDivergedError
+from ffl_ray.homes.failures import failure_of, retry_may_help
+
+FULL = OSError(errno.ENOSPC, "No space left on device")
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        RayActorError(),
+        OutOfMemoryError("killed by the memory monitor"),  # type: ignore[no-untyped-call]
+        ConnectionResetError("peer"),
+        TimeoutError("storage"),
+        OSError(errno.EIO, "Input/output error"),
+        torch.distributed.DistBackendError("NCCL"),
+    ],
+)
+def test_what_was_lost_may_come_back(error: Exception) -> None:
+    assert retry_may_help(error)
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        TrainingDivergedError("the training loss became nan"),
+        SettingError("optim.lr"),
+        ZeroDivisionError("in a user's backbone"),
+        torch.OutOfMemoryError("CUDA out of memory"),
+        MemoryError(),
+        FileNotFoundError("data"),
+        FULL,
+    ],
+)
+def test_what_would_be_met_again_is_not_tried_again(error: Exception) -> None:
+    assert not retry_may_help(error)
+
+
+def test_a_failure_says_what_it_was_and_whether_the_storage_is_full() -> None:
+    assert failure_of(ValueError("no")) == {
+        "error": ("ValueError", "no"),
+        "storage_is_full": False,
+    }
+    assert failure_of(FULL)["storage_is_full"]
+    assert failure_of(MemoryError())["error"] == ("MemoryError", "MemoryError")
