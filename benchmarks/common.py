@@ -15,11 +15,16 @@ from ffl_ray.results import load
 from ffl_ray.results.reader import Results
 
 
-def out_folder(description: str) -> Path:
-    """The command line of a benchmark: where its studies go."""
+def new_parser(description: str) -> argparse.ArgumentParser:
+    """The command line that all benchmarks have: where their studies go."""
     parser = argparse.ArgumentParser(description=description)
     parser.add_argument("--out", default="benchmarks/out", help="folder of the studies")
-    return Path(parser.parse_args().out)
+    return parser
+
+
+def out_folder(description: str) -> Path:
+    """Where the studies go, for a benchmark without options of its own."""
+    return Path(new_parser(description).parse_args().out)
 
 
 def tune_command(out: Path, name: str, *options: str) -> list[str]:
