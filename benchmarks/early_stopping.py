@@ -3,7 +3,8 @@
 Both search the bundled digits space for the fused classifier's NLL (accuracy is near its ceiling
 there) for the same wall time. What counts is the best completed trial at equal seconds of
 training and validation: the fewest that any of the ten searches spent. `--setting short` halves
-images and epochs, so that four times as many trials fit; `--setting full` is the space as it is.
+images and epochs, so that more trials fit; `--setting full` is the space as it is; `--setting lr`
+is the short one with the learning rate searched as well.
 """
 
 from __future__ import annotations
@@ -17,10 +18,19 @@ from ffl_ray.results.reader import Results
 
 SEEDS = range(5)
 SETTINGS = {
-    "short": ("--set", "data.fraction=0.5", "--set", "optim.epochs=6", "--time-budget-s", "45"),
-    "full": ("--time-budget-s", "60"),
+    "short": (
+        "digits",
+        "--set",
+        "data.fraction=0.5",
+        "--set",
+        "optim.epochs=6",
+        "--time-budget-s",
+        "45",
+    ),
+    "full": ("digits", "--time-budget-s", "60"),
+    "lr": (str(Path(__file__).with_name("five_dimensions.py")), "--time-budget-s", "40"),
 }
-COMMON = ("digits", "--objective", "fused.nll", "--num-samples", "1000")
+COMMON = ("--objective", "fused.nll", "--num-samples", "1000")
 SIDES = {
     "tpe and asha": ("--sampler", "tpe", "--scheduler", "asha"),
     "random, no stopping": ("--sampler", "random", "--scheduler", "none"),
@@ -53,7 +63,7 @@ def main() -> None:
         for side, options in SIDES.items():
             name = f"{args.setting}-{side.replace(' ', '-').replace(',', '')}-{seed}"
             seeded = ("--set", f"search.seed={seed}")
-            studies[side].append(search(out, name, *COMMON, *setting, *options, *seeded))
+            studies[side].append(search(out, name, *setting, *COMMON, *options, *seeded))
     seconds = min(spent(r)["spent_s"].iloc[-1] for found in studies.values() for r in found)
     show(f"best fused NLL on validation after {seconds:.0f} s of training, {len(SEEDS)} seeds\n")
     show("| search | best fused NLL | trials begun |")
