@@ -17,6 +17,7 @@ BASE = {
 
 
 def search_space(trial: optuna.Trial) -> dict[str, object]:
+    """The four dimensions and optim.lr."""
     suggest_mix(trial, num_branches=(2, 4), backbones=("resnet20", "wrn16_2"))
     trial.suggest_categorical(
         "fusion.design", ["concat_depthwise", "concat_pointwise", "sum", "gated"]
