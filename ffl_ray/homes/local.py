@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ctypes
+import sys
 from collections.abc import Callable
 
 import torch
@@ -57,3 +59,14 @@ def write_unless_ended(files: Storage, name: str, data: bytes) -> None:
     except FileNotFoundError:
         if files.exists():
             raise
+
+
+def give_back_memory() -> None:
+    """Return freed memory to the system, between the trainings of one process.
+
+    Tune runs each trial in a thread of its own, and glibc keeps what a thread freed: an actor of
+    twenty trials held 2.8 GB where one trial needs 0.6.
+    """
+    trim = getattr(ctypes.CDLL(None), "malloc_trim", None) if sys.platform == "linux" else None
+    if trim is not None:
+        trim(0)

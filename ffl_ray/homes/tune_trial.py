@@ -28,7 +28,7 @@ def train_in_actor(config: dict[str, Any]) -> None:
     """Tune's function for a trial of one worker; the actor is reused for the next trial."""
     import torch
 
-    from ffl_ray.homes.local import LocalSession
+    from ffl_ray.homes.local import LocalSession, give_back_memory
     from ffl_ray.worker import run_worker
 
     job = Job(**config)
@@ -39,6 +39,8 @@ def train_in_actor(config: dict[str, Any]) -> None:
         if retry_may_help(error):
             raise
         _report_failure(error)
+    finally:
+        give_back_memory()
 
 
 def train_on_workers(config: dict[str, Any]) -> None:
