@@ -53,8 +53,10 @@ def _report(args: argparse.Namespace) -> int:
     study = open_study(find_study(args.study, args.storage_path))
     if args.format == "csv":
         files = _csv(study)
-        for place in [_write(study, f"report/{name}", text, args.out and f"{args.out}/{name}")
-                      for name, text in files.items()]:
+        for place in [
+            _write(study, f"report/{name}", text, args.out and f"{args.out}/{name}")
+            for name, text in files.items()
+        ]:
             sys.stdout.write(f"{place}\n")
         return 0
     text = _text(study, args.format)
@@ -78,7 +80,9 @@ def _text(study: Study, kind: str) -> str:
     from ffl_ray.reporting.sections import sections
 
     created = study.description.get("created", "")
-    made = f"{study.description['kind']}, created {created}; report by ffl_ray {ffl_ray.__version__}"
+    made = (
+        f"{study.description['kind']}, created {created}; report by ffl_ray {ffl_ray.__version__}"
+    )
     if kind == "md":
         from ffl_ray.reporting.text import markdown
 

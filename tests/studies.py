@@ -129,7 +129,7 @@ def _members(config: Config, epoch: int, number: int, *, fused: bool) -> list[di
             "epoch": epoch,
             "split": "val",
             "split_hash": "ab12",
-            "accuracy": 0.5 + 0.1 * epoch + 0.01 * number + 0.002 * place,
+            "accuracy": 0.5 + 0.1 * epoch + 0.01 * (number % 10) + 0.002 * place,
             "top5": 0.9,
             "nll": 1.0 / epoch,
             "ece": 0.05,

@@ -15,15 +15,18 @@ import plotly.io
 from plotly.offline import get_plotlyjs
 
 from ffl_ray.reporting.numbers import readable_frame
-from ffl_ray.reporting.parts import Code, Note, Part, Plot, Section, Table
+from ffl_ray.reporting.parts import Code, Missing, Part, Plot, Section, Table
 
 POLICY = (
     "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; "
     "img-src data: blob:; font-src data:"
 )
+SHORT = 12
 CONFIG = {
     "responsive": True,
     "displaylogo": False,
+    "displayModeBar": "hover",
+    "showSendToCloud": False,
     "modeBarButtonsToRemove": ["lasso2d", "select2d", "autoScale2d"],
 }
 
@@ -77,13 +80,9 @@ def _part(identity: str, part: Part) -> str:
     if isinstance(part, Table):
         return _table(part)
     if isinstance(part, Code):
-        return f"<details><summary>{escape(part.title)}</summary><pre>{escape(part.text)}</pre></details>"
-    return _note(part)
-
-
-def _note(note: Note) -> str:
-    missing = ' class="missing"' if note.text.startswith("No ") else ""
-    return f"<p{missing}>{escape(note.text)}</p>"
+        return _folded(part.title, f"<pre>{escape(part.text)}</pre>")
+    kind = ' class="missing"' if isinstance(part, Missing) else ""
+    return f"<p{kind}>{escape(part.text)}</p>"
 
 
 def _figure(identity: str, plot: Plot) -> str:
@@ -97,9 +96,13 @@ def _figure(identity: str, plot: Plot) -> str:
 def _table(table: Table) -> str:
     rows = f'<div class="scroll">{_rows(table.frame)}</div>'
     if table.folded:
-        return f"<details><summary>{escape(table.caption)}</summary>{rows}</details>"
+        return _folded(table.caption, rows)
     caption = f'<p class="caption">{escape(table.caption)}</p>' if table.caption else ""
     return f"{caption}{rows}"
+
+
+def _folded(title: str, inside: str) -> str:
+    return f"<details><summary>{escape(title)}</summary>{inside}</details>"
 
 
 def _rows(frame: pd.DataFrame) -> str:
@@ -113,7 +116,17 @@ def _rows(frame: pd.DataFrame) -> str:
 
 def _row(tag: str, cells: Sequence[object], kinds: Sequence[str]) -> str:
     inside = "".join(
-        f'<{tag} class="{kind}">{escape(str(cell))}</{tag}>'
+        f'<{tag} class="{kind}">{_breakable(str(cell))}</{tag}>'
         for cell, kind in zip(cells, kinds, strict=True)
     )
     return f"<tr>{inside}</tr>"
+
+
+def _breakable(text: str) -> str:
+    """A text that may go on in the next line behind each dot, + and underscore of a long name."""
+    safe = escape(text)
+    if len(text) <= SHORT:
+        return safe
+    for mark in ".+_":
+        safe = safe.replace(mark, f"{mark}<wbr>")
+    return safe

@@ -33,7 +33,13 @@ class Plot(NamedTuple):
 
 
 class Note(NamedTuple):
-    """A sentence; also the place of a plot that can't be made, which it explains."""
+    """A paragraph."""
+
+    text: str
+
+
+class Missing(NamedTuple):
+    """Why there is no plot or table where one is looked for."""
 
     text: str
 
@@ -45,7 +51,7 @@ class Code(NamedTuple):
     text: str
 
 
-Part = Table | Plot | Note | Code
+Part = Table | Plot | Note | Missing | Code
 
 
 class Section(NamedTuple):

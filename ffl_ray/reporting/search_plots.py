@@ -17,18 +17,17 @@ from optuna.visualization import (
 
 from ffl_ray.objectives import Objective
 from ffl_ray.reporting.look import BLUE, GREY, ORANGE, styled
-from ffl_ray.reporting.parts import Note, Plot
+from ffl_ray.reporting.parts import Missing, Plot
 from ffl_ray.reporting.source import Study
-from ffl_ray.reporting.table_plots import curves, judge_curves
+from ffl_ray.reporting.table_plots import curves, judge_curves, whole_step
 
 NO_TRIAL = "no trial has completed yet"
-PARETO_OBJECTIVES = (2, 3)
 
 
-def history(study: Study, search: optuna.Study) -> Plot | Note:
+def history(study: Study, search: optuna.Study) -> Plot | Missing:
     """The value of each completed trial, and the best so far."""
     if len(study.completed) < 2:
-        return Note(f"No history of the search: it needs 2 completed trials; {_count(study)}.")
+        return Missing(f"No history of the search: it needs 2 completed trials; {_count(study)}.")
     position = study.objectives.index(study.judge)
     if len(study.objectives) == 1:
         figure = plot_optimization_history(search, target_name=study.judge.name)
@@ -36,7 +35,7 @@ def history(study: Study, search: optuna.Study) -> Plot | Note:
         figure = plot_optimization_history(
             search, target=lambda trial: trial.values[position], target_name=study.judge.name
         )
-    figure.update_xaxes(title="trial")
+    figure.update_xaxes(title="trial", dtick=whole_step(len(study.trials)))
     return Plot(
         f"{study.judge.name} of each completed trial in the order of their numbers. "
         f"{study.measured}",
@@ -44,7 +43,7 @@ def history(study: Study, search: optuna.Study) -> Plot | Note:
     )
 
 
-def learning_curves(study: Study, search: optuna.Study) -> Plot | Note:
+def learning_curves(study: Study, search: optuna.Study) -> Plot | Missing:
     """The judge after every epoch of every trial, a line a trial."""
     if len(study.objectives) > 1 or not any(
         trial.intermediate_values and trial.state != TrialState.FAIL
@@ -54,7 +53,7 @@ def learning_curves(study: Study, search: optuna.Study) -> Plot | Note:
     return curves(study, plot_intermediate_values(search))
 
 
-def importances(study: Study, search: optuna.Study) -> Iterator[Plot | Note]:
+def importances(study: Study, search: optuna.Study) -> Iterator[Plot | Missing]:
     """How much of each quality's variance every parameter explains, over completed trials."""
     for position, objective in enumerate(study.objectives):
         if not objective.is_cost:
@@ -63,17 +62,17 @@ def importances(study: Study, search: optuna.Study) -> Iterator[Plot | Note]:
 
 def _importance(
     study: Study, search: optuna.Study, position: int, objective: Objective
-) -> Plot | Note:
+) -> Plot | Missing:
     done = [t for t in search.get_trials(deepcopy=False) if t.state == TrialState.COMPLETE]
     values = {trial.values[position] for trial in done}
     if len(values) < 2:
-        return Note(
+        return Missing(
             f"No importance for {objective.name}: it needs at least 2 completed trials with "
             f"different values; {_count(study)}{', all with one value' * (len(done) > 1)}."
         )
     varied = [n for n in _common(done) if len({trial.params[n] for trial in done}) > 1]
     if len(varied) < 2:
-        return Note(
+        return Missing(
             f"No importance for {objective.name}: it compares parameters, and needs at least 2 "
             f"that differ between completed trials; {len(varied)} did."
         )
@@ -101,12 +100,12 @@ def _common(trials: list[FrozenTrial]) -> list[str]:
     return [name for name in trials[0].params if all(name in trial.params for trial in trials)]
 
 
-def slices(study: Study, search: optuna.Study, name: str) -> Plot | Note:
+def slices(study: Study, search: optuna.Study, name: str) -> Plot | Missing:
     """The judge against one numeric parameter, a point a completed trial."""
     done = [t for t in search.get_trials(deepcopy=False) if t.state == TrialState.COMPLETE]
     values = {trial.params[name] for trial in done if name in trial.params}
     if len(values) < 2:
-        return Note(
+        return Missing(
             f"No slice for {name}: it needs 2 values in completed trials; {_count(study)}, with "
             f"{len(values)} of its values."
         )
@@ -117,8 +116,8 @@ def slices(study: Study, search: optuna.Study, name: str) -> Plot | Note:
         target=lambda trial: trial.values[position],
         target_name=study.judge.name,
     )
-    figure.update_traces(marker={"size": 8})
-    figure.update_traces(marker_colorbar={"title": "trial", "thickness": 12})
+    figure.update_traces(marker={"size": 8, "colorbar": {"title": "trial", "thickness": 12}})
+    figure.update_xaxes(nticks=8)
     return Plot(
         f"{study.judge.name} against {name}, a point for each of {len(done)} completed trials; "
         f"darker trials are later ones. {study.measured}",
@@ -126,24 +125,32 @@ def slices(study: Study, search: optuna.Study, name: str) -> Plot | Note:
     )
 
 
-def pareto(study: Study, search: optuna.Study) -> Plot | Note:
-    """The values of all completed trials in the study's own objectives."""
-    if len(study.objectives) not in PARETO_OBJECTIVES:
-        return Note(
-            f"No plot of the objectives against each other: it is drawn of 2 or 3, not of "
-            f"{len(study.objectives)}."
-        )
+def objectives(study: Study, search: optuna.Study) -> Iterator[Plot | Missing]:
+    """The judge against each of the study's other objectives, a point a completed trial."""
+    judge = study.objectives.index(study.judge)
+    for other, objective in enumerate(study.objectives):
+        if other != judge:
+            yield _against(study, search, (other, judge), (objective.name, study.judge.name))
+
+
+def _against(
+    study: Study, search: optuna.Study, positions: tuple[int, int], names: tuple[str, str]
+) -> Plot | Missing:
     if study.completed.empty:
-        return Note(f"No plot of the objectives against each other: {NO_TRIAL}.")
-    names = [objective.name for objective in study.objectives]
-    figure = plot_pareto_front(search, target_names=names)
-    if len(names) == 2:
-        for trace, colour in zip(figure.data, (GREY, ORANGE), strict=False):
-            trace.update(marker={"color": colour, "size": 9, "showscale": False})
+        return Missing(f"No plot of {names[1]} against {names[0]}: {NO_TRIAL}.")
+    figure = plot_pareto_front(
+        search,
+        target_names=list(names),
+        targets=lambda trial: [trial.values[position] for position in positions],
+    )
+    for trace in figure.data:
+        best = trace.name == "Best Trial"
+        trace.marker = {"color": ORANGE if best else GREY, "size": 9}
+    among = "both" if len(study.objectives) == 2 else f"all {len(study.objectives)} objectives"
     return Plot(
-        f"The study's objectives, {' and '.join(names)}, of {len(study.completed)} completed "
-        f"trials; best: no other trial is better in all. {study.measured}",
-        styled(figure, 440),
+        f"{names[1]} against {names[0]} of {len(study.completed)} completed trials; best: no "
+        f"other trial is better in {among}. {study.measured}",
+        styled(figure),
     )
 
 

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 from collections import Counter
+from typing import TYPE_CHECKING
 
 import pandas as pd
 
 from ffl_ray.reporting import tables
 from ffl_ray.reporting.confirmed import confirmed
-from ffl_ray.reporting.parts import Code, Note, Part, Section, Table
+from ffl_ray.reporting.parts import Code, Missing, Note, Part, Section, Table
 from ffl_ray.reporting.source import MIX, Study
 from ffl_ray.reporting.summary import overview
 from ffl_ray.search.mix import NUM_BRANCHES
+
+if TYPE_CHECKING:
+    import optuna
 
 QUESTIONS = (NUM_BRANCHES, MIX, "fusion.design", "distill.temperature")
 
@@ -57,41 +61,47 @@ def _plots(study: Study) -> dict[str, list[Part]]:
     from ffl_ray.reporting.optuna_view import comparable_study
 
     search = comparable_study(study)
-    several = len(study.objectives) > 1
     return {
         "best": [search_plots.history(study, search)],
         "curves": [search_plots.learning_curves(study, search), *curves],
-        "front": [*front, *([search_plots.pareto(study, search)] if several else [])],
+        "front": [*front, *search_plots.objectives(study, search)],
         "importance": list(search_plots.importances(study, search)),
-        "slices": [_slice(study, name) for name in _sliced(study)],
+        "slices": _slices(study, search),
     }
 
 
-def _sliced(study: Study) -> list[str]:
+def _slices(study: Study, search: optuna.Study) -> list[Part]:
     """The four questions, then whatever else was searched."""
-    return list(dict.fromkeys([*QUESTIONS, *study.searched]))
+    count = len(study.completed)
+    if count < 2:
+        return [
+            Missing(
+                f"No slices: they compare completed trials, and there {'is' if count else 'are'} "
+                f"{'one' if count else 'none'}."
+            )
+        ]
+    return [_slice(study, search, name) for name in dict.fromkeys([*QUESTIONS, *study.searched])]
 
 
-def _slice(study: Study, name: str) -> Part:
+def _slice(study: Study, search: optuna.Study, name: str) -> Part:
     from ffl_ray.reporting import search_plots, table_plots
-    from ffl_ray.reporting.optuna_view import comparable_study
 
     if name not in study.searched:
         values = Counter(str(value) for value in study.trials[name].dropna())
-        return Note(
+        return Missing(
             f"No slice for {name}: it was not searched; every trial has "
             f"{tables.some(list(values))}."
         )
     continuous = pd.api.types.is_float_dtype(study.trials[name])
     if continuous:
-        return search_plots.slices(study, comparable_study(study), name)
+        return search_plots.slices(study, search, name)
     return table_plots.groups(study, name)
 
 
 def _best(study: Study) -> list[Part]:
     best = tables.best_trials(study)
     if best.empty:
-        return [Note("No best trials: none has a value yet.")]
+        return [Missing("No best trials: none has a value yet.")]
     judge = study.judge.name
     if study.completed.empty:
         text = (
@@ -101,10 +111,8 @@ def _best(study: Study) -> list[Part]:
     else:
         count = len(study.completed)
         which = f"The best {len(best)} of {count}" if count > len(best) else f"All {count}"
-        text = (
-            f"{which} completed trial{'s' * (count > 1)} by {judge}, after the last epoch. "
-            f"{study.measured}"
-        )
+        trials = f"{which} completed trials" if count > 1 else "The one completed trial"
+        text = f"{trials} by {judge}, after the last epoch. {study.measured}"
     return [Table("best", text, best)]
 
 

@@ -27,26 +27,29 @@ def _counts(study: Study) -> str:
         f"{goal.name} ({'more' if goal.maximised else 'less'} is better)"
         for goal in study.objectives
     )
-    what = "A search" if study.is_search else f"A study of kind {study.description['kind']}"
+    kind = study.description["kind"]
+    what = {"search": "A search", "train": "A training"}.get(kind, f"A study of kind {kind}")
     total = len(study.trials)
     return (
         f"{what} on {study.description['settings'].get('data.name')}, judged by {goals}. "
-        f"{total} trial{'s' * (total > 1)}: {states}; {_times(study.trials)}."
+        f"{total} trial{'s' * (total > 1)}: {states}; {_times(study)}."
     )
 
 
-def _times(trials: pd.DataFrame) -> str:
+def _times(study: Study) -> str:
     """The time that passed, and the sum of its trials' own."""
-    ends = trials["ended"].dropna()
-    passed = (ends.max() - trials["started"].min()).total_seconds() if len(ends) else 0.0
-    busy = duration(float(trials["accelerator_s"].fillna(0).sum()))
-    return f"{duration(passed)} from the first start to the last end, {busy} of training"
+    busy = duration(float(study.trials["accelerator_s"].fillna(0).sum()))
+    moments = pd.concat([study.trials["ended"], study.epochs["time"]]).dropna()
+    if moments.empty:
+        return "no epoch finished yet"
+    passed = (moments.max() - study.trials["started"].min()).total_seconds()
+    return f"{duration(passed)} from the first start to the latest epoch, {busy} of training"
 
 
 def _best(study: Study) -> str:
     done = study.completed.dropna(subset=[study.judge.name])
     if done.empty:
-        return "No trial has completed, so there is no best one."
+        return "No trial has completed yet, so there is no best one."
     best = done.iloc[0]
     value = float(best[study.judge.name])
     return (
@@ -69,7 +72,7 @@ def _interval(study: Study, value: float) -> str:
 
 def _trust(study: Study) -> str:
     """What the numbers are not."""
-    if not study.is_search:
+    if not study.is_search or study.completed.empty:
         return ""
     within = ""
     done = study.completed.dropna(subset=[study.judge.name])

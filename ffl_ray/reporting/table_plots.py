@@ -10,18 +10,21 @@ import pandas as pd
 import plotly.graph_objects as go
 
 from ffl_ray.reporting.look import BLUE, GREY, MEMBER, STATUS, broken, styled
-from ffl_ray.reporting.parts import Note, Plot
+from ffl_ray.reporting.parts import Missing, Plot
 from ffl_ray.reporting.source import MIX, Study
 from ffl_ray.reporting.tables import candidates, cost_front
 
 MOST_VALUES = 20
+LEAST_FOR_BOX = 5
+CROWD = 20
+CLEAR = "rgba(0,0,0,0)"
 
 
-def branch_curves(study: Study, trial_id: str) -> Plot | Note:
+def branch_curves(study: Study, trial_id: str) -> Plot | Missing:
     """The accuracy of every member of one trial after each epoch."""
     epochs = study.epochs[study.epochs["trial_id"] == trial_id]
     if epochs.empty:
-        return Note(f"No learning curves of trial {trial_id}: it has no finished epoch.")
+        return Missing(f"No learning curves of trial {trial_id}: it has no finished epoch.")
     figure = go.Figure()
     branches = pd.DataFrame(list(epochs["val.branches.accuracy"].map(list)))
     lines: dict[str, Sequence[float]] = {f"branch{i}": branches[i] for i in branches.columns}
@@ -37,7 +40,7 @@ def branch_curves(study: Study, trial_id: str) -> Plot | Note:
             line={"color": MEMBER[kind], "width": 1.5 if kind == "branch" else 2.5, "dash": dash},
             hovertemplate=f"{member}, epoch %{{x}}: %{{y:.4f}}<extra></extra>",
         )  # fmt: skip
-    figure.update_xaxes(title="epoch", dtick=_whole(int(epochs["epoch"].max())))
+    figure.update_xaxes(title="epoch", dtick=whole_step(int(epochs["epoch"].max())))
     figure.update_yaxes(title="accuracy")
     mix = study.trials.set_index("trial_id").loc[trial_id, MIX]
     return Plot(
@@ -46,11 +49,11 @@ def branch_curves(study: Study, trial_id: str) -> Plot | Note:
     )
 
 
-def judge_curves(study: Study) -> Plot | Note:
+def judge_curves(study: Study) -> Plot | Missing:
     """As `search_plots.learning_curves`, where Optuna has none: for several objectives."""
     known = study.epochs.dropna(subset=["objective_value"])
     if known.empty:
-        return Note("No learning curves of all trials: none has finished an epoch.")
+        return Missing("No learning curves of all trials: none has finished an epoch.")
     figure = go.Figure()
     for trial_id, group in known.groupby("trial_id"):
         figure.add_scatter(
@@ -64,13 +67,14 @@ def curves(study: Study, figure: go.Figure) -> Plot:
     """Lines named Trial0, Trial1, ... coloured by how the trial ended, with one legend for all."""
     trials = study.trials.set_index("trial_id")
     lines = list(figure.data)
+    crowded = len(lines) > CROWD
     for line in lines:
         trial_id = f"{int(line.name.removeprefix('Trial')):05d}"
         status, mix = trials.loc[trial_id, ["status", MIX]]
         line.update(
             line={"color": STATUS[status], "width": 1.3},
-            marker={"color": STATUS[status], "size": 4},
-            opacity=0.35 if status == "pruned" else 0.8,
+            marker={"color": STATUS[status], "size": 4 if crowded else 7},
+            opacity=0.35 if crowded and status == "pruned" else 0.8,
             name=trial_id,
             legendgroup=status,
             showlegend=False,
@@ -82,7 +86,7 @@ def curves(study: Study, figure: go.Figure) -> Plot:
             line={"color": STATUS[status]},
         )  # fmt: skip
     figure.update_layout(showlegend=True)
-    figure.update_xaxes(title="epoch", dtick=_whole(max(max(line.x) for line in lines)))
+    figure.update_xaxes(title="epoch", dtick=whole_step(max(max(line.x) for line in lines)))
     name = study.description["settings"].get("objective", study.judge.name)
     figure.update_yaxes(title=name)
     return Plot(
@@ -92,16 +96,18 @@ def curves(study: Study, figure: go.Figure) -> Plot:
     )
 
 
-def _whole(last: int, ticks: int = 10) -> int:
-    """A step between whole numbers that gives no more than so many ticks."""
-    return max(1, math.ceil(last / ticks))
+def whole_step(last: int, ticks: int = 10) -> int:
+    """A round step between whole numbers that gives no more than so many ticks."""
+    least = math.ceil(last / ticks)
+    steps = (digit * 10**power for power in range(9) for digit in (1, 2, 5))
+    return next(step for step in steps if step >= least)
 
 
-def accuracy_against_cost(study: Study) -> Plot | Note:
+def accuracy_against_cost(study: Study) -> Plot | Missing:
     """Every member of every completed trial, and the front that no other member beats."""
     members = candidates(study)
     if members.empty:
-        return Note(
+        return Missing(
             "No front of accuracy against cost: it is drawn from completed trials, whose members "
             "are fully trained, and there is none yet."
         )
@@ -133,9 +139,10 @@ def accuracy_against_cost(study: Study) -> Plot | Note:
 
 
 def _log_ticks(members: pd.DataFrame) -> dict[str, Any]:
-    """Ticks at 1, 2 and 5 times powers of ten between the least cost and the most."""
+    """Round ticks between the least cost and the most, more of them where these are near."""
     low, high = members["macs"].min() / 1e6, members["macs"].max() / 1e6
-    steps = [m * 10.0**power for power in range(-4, 7) for m in (1, 2, 5)]
+    digits = (1, 2, 3, 4, 5, 6, 8) if high < 8 * low else (1, 2, 5) if high < 100 * low else (1,)
+    steps = [digit * 10.0**power for power in range(-4, 7) for digit in digits]
     found = [step for step in steps if low / 2 <= step <= high * 2]
     return {"tickvals": found, "ticktext": [f"{step:g}" for step in found]}
 
@@ -149,12 +156,12 @@ def _about(row: dict[Any, Any]) -> str:
     )
 
 
-def groups(study: Study, name: str) -> Plot | Note:
+def groups(study: Study, name: str) -> Plot | Missing:
     """The judge of the completed trials of each value of a setting, a point a trial."""
     done = study.completed.dropna(subset=[study.judge.name])
     values = done[name].dropna().unique()
     if len(values) < 2:
-        return Note(
+        return Missing(
             f"No slice for {name}: it needs 2 values in completed trials, and there "
             f"{'is' if len(values) == 1 else 'are'} {len(values)}."
         )
@@ -168,10 +175,12 @@ def groups(study: Study, name: str) -> Plot | Note:
     for value in kept:
         group = done[done[name] == value]
         label = f"{broken(str(value))}<br><i>{counts[value]} of {tried[value]}</i>"
+        boxed = len(group) >= LEAST_FOR_BOX
         figure.add_box(
             x=group[study.judge.name], y=[label] * len(group), orientation="h", name=label,
-            boxpoints="all", jitter=0.5, pointpos=0, fillcolor="rgba(0,114,178,0.12)",
-            line={"color": GREY, "width": 1.2}, marker={"color": BLUE, "size": 6, "opacity": 0.7},
+            boxpoints="all", jitter=0.6, pointpos=0,
+            fillcolor="rgba(0,114,178,0.12)" if boxed else CLEAR,
+            line={"color": GREY if boxed else CLEAR, "width": 1.2}, marker={"color": BLUE, "size": 6, "opacity": 0.7},
             customdata=[_trial(row) for row in group.to_dict("records")], showlegend=False,
             hovertemplate="%{customdata}: %{x:.4f}<extra></extra>", hoveron="points",
         )  # fmt: skip
@@ -179,9 +188,10 @@ def groups(study: Study, name: str) -> Plot | Note:
     figure.update_yaxes(type="category")
     left = f" The {MOST_VALUES} of {len(order)} most tried are shown." * (len(kept) < len(order))
     return Plot(
-        f"{study.judge.name} by {name}, a point for each of {len(done)} completed trials; under "
-        f"each value, how many of its trials completed: pruned ones, stopped early for being "
-        f"weak, are not drawn.{left} {study.measured}",
+        f"{study.judge.name} by {name}, a point for each of {len(done)} completed trials, a box "
+        f"(quartiles) from {LEAST_FOR_BOX} up; under each value, how many of its trials "
+        f"completed: the others, most of them pruned for being weak, are not drawn.{left} "
+        f"{study.measured}",
         styled(figure, 110 + 62 * len(kept)),
     )
 

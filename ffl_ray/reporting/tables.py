@@ -10,9 +10,10 @@ import pandas as pd
 
 from ffl_ray.objectives import parse_objectives
 from ffl_ray.overrides import shown
-from ffl_ray.reporting.source import MIX, Study
+from ffl_ray.reporting.source import MIX, Study, best_first
 from ffl_ray.results import pareto
 from ffl_ray.results.reader import records
+from ffl_ray.search.mix import NUM_BRANCHES
 
 BEST = 10
 USUAL = [MIX, "fusion.design", "distill.temperature"]
@@ -37,12 +38,17 @@ def trials_table(study: Study, trials: pd.DataFrame) -> pd.DataFrame:
 
 
 def best_trials(study: Study) -> pd.DataFrame:
-    """The best completed trials; where there is none, the best of those that have a value."""
+    """The best completed trials; where there is none, the best of those that have a value.
+
+    The number of branches stays out, since the mix says it.
+    """
     trials = study.completed
-    if trials.empty:
-        trials = study.trials.dropna(subset=[study.judge.name])
-        trials = trials.sort_values(study.judge.name, ascending=not study.judge.maximised)
-    return trials_table(study, trials.head(BEST))
+    if not trials.empty:
+        best = trials_table(study, trials.head(BEST)).drop(columns="status")
+    else:
+        started = study.trials.dropna(subset=[study.judge.name])
+        best = trials_table(study, best_first(started, study.judge).head(BEST))
+    return best.drop(columns=NUM_BRANCHES, errors="ignore")
 
 
 def candidates(study: Study) -> pd.DataFrame:

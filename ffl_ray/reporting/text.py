@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from ffl_ray.reporting.numbers import readable_frame
-from ffl_ray.reporting.parts import Code, Note, Part, Section, Table
+from ffl_ray.reporting.parts import Code, Missing, Note, Part, Section, Table
 
 
 def markdown(name: str, made: str, sections: Sequence[Section]) -> str:
@@ -19,7 +19,7 @@ def markdown(name: str, made: str, sections: Sequence[Section]) -> str:
 
 
 def _lines(part: Part) -> list[str]:
-    if isinstance(part, Note):
+    if isinstance(part, Note | Missing):
         return ["", part.text]
     if isinstance(part, Code):
         return ["", f"{part.title}:", "", "```python", part.text.rstrip(), "```"]
