@@ -6,7 +6,7 @@ from typing import Any
 
 import pandas as pd
 
-NOTHING = "–"
+NOTHING = "-"
 UNITS = {"macs": "MACs", "accelerator_s": "accelerator s", "trial_id": "trial"}
 
 

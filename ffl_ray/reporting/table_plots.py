@@ -180,7 +180,8 @@ def groups(study: Study, name: str) -> Plot | Missing:
             x=group[study.judge.name], y=[label] * len(group), orientation="h", name=label,
             boxpoints="all", jitter=0.6, pointpos=0,
             fillcolor="rgba(0,114,178,0.12)" if boxed else CLEAR,
-            line={"color": GREY if boxed else CLEAR, "width": 1.2}, marker={"color": BLUE, "size": 6, "opacity": 0.7},
+            line={"color": GREY if boxed else CLEAR, "width": 1.2},
+            marker={"color": BLUE, "size": 6, "opacity": 0.7},
             customdata=[_trial(row) for row in group.to_dict("records")], showlegend=False,
             hovertemplate="%{customdata}: %{x:.4f}<extra></extra>", hoveron="points",
         )  # fmt: skip
