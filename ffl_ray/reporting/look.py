@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import plotly.graph_objects as go
 
 # Okabe and Ito's colours, which colour-blind readers tell apart.
@@ -39,7 +41,11 @@ def styled(figure: go.Figure, height: int = 400) -> go.Figure:
 
 
 def broken(label: str, length: int = LABEL_LENGTH, lines: int = 4) -> str:
-    """A long label on several lines, cut at each + of a mix; what is too long for them is cut."""
+    """A long label on several lines, broken behind a + of a mix; what is longer still is cut.
+
+    The module of a backbone of torchvision's or of one's own stays out.
+    """
+    label = re.sub(r"[\w.]+:", "", label)
     found = [""]
     for word in label.replace("+", "+\0").split("\0"):
         if found[-1] and len(found[-1]) + len(word) > length:

@@ -21,6 +21,7 @@ from ffl_ray.reporting.parts import Missing, Plot
 from ffl_ray.reporting.source import Study
 from ffl_ray.reporting.table_plots import curves, judge_curves, whole_step
 
+ROOM_FOR_VALUES = 1.2
 NO_TRIAL = "no trial has completed yet"
 
 
@@ -84,7 +85,9 @@ def _importance(
         target_name=objective.name,
     )
     figure.update_traces(marker_color=BLUE)
-    figure.update_xaxes(title=f"share of the variance of {objective.name}")
+    most = max(max(trace.x) for trace in figure.data)
+    title = f"share of the variance of {objective.name}"
+    figure.update_xaxes(title=title, range=[0, ROOM_FOR_VALUES * most])
     figure.update_yaxes(title=None)
     few = " So few trials say little." if len(done) < 5 * len(varied) else ""
     return Plot(

@@ -172,9 +172,9 @@ def groups(study: Study, name: str) -> Plot | Missing:
         order = medians.sort_index(ascending=False).index
     kept = list(order) if len(order) <= MOST_VALUES else _most_tried(list(order), counts)
     figure = go.Figure()
-    for value in kept:
+    labels = [f"{broken(str(v))}<br><i>{counts[v]} of {tried[v]}</i>" for v in kept]
+    for value, label in zip(kept, labels, strict=True):
         group = done[done[name] == value]
-        label = f"{broken(str(value))}<br><i>{counts[value]} of {tried[value]}</i>"
         boxed = len(group) >= LEAST_FOR_BOX
         figure.add_box(
             x=group[study.judge.name], y=[label] * len(group), orientation="h", name=label,
@@ -193,7 +193,7 @@ def groups(study: Study, name: str) -> Plot | Missing:
         f"(quartiles) from {LEAST_FOR_BOX} up; under each value, how many of its trials "
         f"completed: the others, most of them pruned for being weak, are not drawn.{left} "
         f"{study.measured}",
-        styled(figure, 110 + 62 * len(kept)),
+        styled(figure, 110 + sum(28 + 17 * (1 + label.count("<br>")) for label in labels)),
     )
 
 

@@ -53,7 +53,8 @@ def test_numbers_states_values_and_epochs_are_those_of_the_tables(tmp_path: Path
 def test_long_labels_are_broken_at_a_mix_s_plus_and_cut() -> None:
     assert broken("2*resnet20+wrn16_2") == "2*resnet20+wrn16_2"
     assert broken("2*resnet110+densenet_bc100_12") == "2*resnet110+<br>densenet_bc100_12"
-    assert broken("torchvision:mobilenet_v3_large") == "torchvision:mobilenet…"
+    assert broken("2*torchvision:mobilenet_v3_large") == "2*mobilenet_v3_large"
+    assert broken("a_backbone_of_a_very_long_name") == "a_backbone_of_a_very_…"
     assert broken("+".join(["preact_resnet110"] * 9)).count("<br>") == 3
 
 
