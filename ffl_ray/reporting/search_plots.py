@@ -147,8 +147,10 @@ def _against(
         targets=lambda trial: [trial.values[position] for position in positions],
     )
     for trace in figure.data:
-        best = trace.name == "Best Trial"
+        best = "Best Trial" in trace.hovertemplate
         trace.marker = {"color": ORANGE if best else GREY, "size": 9}
+        trace.name = "best" if best else "others"
+        trace.showlegend = len(trace.x) > 0
     among = "both" if len(study.objectives) == 2 else f"all {len(study.objectives)} objectives"
     return Plot(
         f"{names[1]} against {names[0]} of {len(study.completed)} completed trials; best: no "
