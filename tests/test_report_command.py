@@ -28,7 +28,7 @@ STATES: dict[str, tuple[Made, ...]] = {
     "just started": (Made(POINTS[0], "running", 0),),
 }
 PLOTS = {
-    "completed": 8,
+    "completed": 9,
     "one trial": 3,
     "only failures": 0,
     "pruned only": 2,

@@ -40,16 +40,26 @@ def styled(figure: go.Figure, height: int = 400) -> go.Figure:
     return figure
 
 
-def broken(label: str, length: int = LABEL_LENGTH, lines: int = 4) -> str:
-    """A long label on several lines, broken behind a + of a mix; what is longer still is cut.
+def broken(label: str, length: int = LABEL_LENGTH, lines: int = 6) -> str:
+    """A long label on several lines, broken behind + and _; what is longer still is cut.
 
     The module of a backbone of torchvision's or of one's own stays out.
     """
     label = re.sub(r"[\w.]+:", "", label)
     found = [""]
-    for word in label.replace("+", "+\0").split("\0"):
+    for word in _words(label, length):
         if found[-1] and len(found[-1]) + len(word) > length:
             found.append("")
         found[-1] += word
     cut = [line if len(line) <= length else f"{line[: length - 1]}…" for line in found]
     return "<br>".join(cut[:lines]) + ("…" if len(cut) > lines else "")
+
+
+def _words(label: str, length: int) -> list[str]:
+    """The parts of a mix, and the parts of each that is too long for a line."""
+    parts = re.findall(r"[^+]+\+?|\+", label)
+    return [
+        word
+        for part in parts
+        for word in (re.findall(r"[^_]+_?|_", part) if len(part) > length else [part])
+    ]

@@ -21,7 +21,7 @@ POLICY = (
     "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; "
     "img-src data: blob:; font-src data:"
 )
-SHORT = 12
+SHORT, LONG = 12, 32
 CONFIG = {
     "responsive": True,
     "displaylogo": False,
@@ -116,17 +116,15 @@ def _rows(frame: pd.DataFrame) -> str:
 
 def _row(tag: str, cells: Sequence[object], kinds: Sequence[str]) -> str:
     inside = "".join(
-        f'<{tag} class="{kind}">{_breakable(str(cell))}</{tag}>'
+        f'<{tag} class="{kind}">{_breakable(str(cell), SHORT if tag == "th" else LONG)}</{tag}>'
         for cell, kind in zip(cells, kinds, strict=True)
     )
     return f"<tr>{inside}</tr>"
 
 
-def _breakable(text: str) -> str:
-    """A text that may go on in the next line behind each dot, + and underscore of a long name."""
+def _breakable(text: str, length: int) -> str:
+    """A text that may be broken behind each + of a mix, and in a longer one at . and _ too."""
     safe = escape(text)
-    if len(text) <= SHORT:
-        return safe
-    for mark in ".+_":
+    for mark in "+._" if len(text) > length else "+":
         safe = safe.replace(mark, f"{mark}<wbr>")
     return safe

@@ -173,11 +173,11 @@ def groups(study: Study, name: str) -> Plot | Missing:
     kept = list(order) if len(order) <= MOST_VALUES else _most_tried(list(order), counts)
     figure = go.Figure()
     labels = [f"{broken(str(v))}<br><i>{counts[v]} of {tried[v]}</i>" for v in kept]
-    for value, label in zip(kept, labels, strict=True):
+    for place, value in enumerate(kept):
         group = done[done[name] == value]
         boxed = len(group) >= LEAST_FOR_BOX
         figure.add_box(
-            x=group[study.judge.name], y=[label] * len(group), orientation="h", name=label,
+            x=group[study.judge.name], y=[place] * len(group), orientation="h", name=str(value),
             boxpoints="all", jitter=0.6, pointpos=0,
             fillcolor="rgba(0,114,178,0.12)" if boxed else CLEAR,
             line={"color": GREY if boxed else CLEAR, "width": 1.2},
@@ -186,7 +186,8 @@ def groups(study: Study, name: str) -> Plot | Missing:
             hovertemplate="%{customdata}: %{x:.4f}<extra></extra>", hoveron="points",
         )  # fmt: skip
     figure.update_xaxes(title=study.judge.name)
-    figure.update_yaxes(type="category")
+    ticks = {"tickvals": list(range(len(kept))), "ticktext": labels}
+    figure.update_yaxes(**ticks, zeroline=False, showgrid=False)
     left = f" The {MOST_VALUES} of {len(order)} most tried are shown." * (len(kept) < len(order))
     return Plot(
         f"{study.judge.name} by {name}, a point for each of {len(done)} completed trials, a box "
