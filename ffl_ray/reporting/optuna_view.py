@@ -57,7 +57,9 @@ def _widest(kinds: list[BaseDistribution]) -> BaseDistribution:
     first: Any = kinds[0]
     if isinstance(first, CategoricalDistribution):
         choices: Any = kinds
-        return CategoricalDistribution(dict.fromkeys(c for kind in choices for c in kind.choices))
+        return CategoricalDistribution(
+            list(dict.fromkeys(c for kind in choices for c in kind.choices))
+        )
     numbers: Any = kinds
     low, high = min(k.low for k in numbers), max(k.high for k in numbers)
     make = IntDistribution if isinstance(first, IntDistribution) else FloatDistribution

@@ -109,7 +109,7 @@ def _rows(frame: pd.DataFrame) -> str:
     """The rows, numbers to the right."""
     kinds = ["number" if pd.api.types.is_numeric_dtype(frame[n]) else "text" for n in frame.columns]
     shown = readable_frame(frame)
-    head = _row("th", shown.columns, kinds)
+    head = _row("th", list(shown.columns), kinds)
     body = "\n".join(_row("td", row, kinds) for row in shown.itertuples(index=False))
     return f"<table>\n<thead>{head}</thead>\n<tbody>\n{body}\n</tbody>\n</table>"
 
