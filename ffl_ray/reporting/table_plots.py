@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from typing import Any
 
 import pandas as pd
@@ -13,6 +12,7 @@ from ffl_ray.reporting.look import BLUE, GREY, MEMBER, STATUS, broken, styled
 from ffl_ray.reporting.parts import Missing, Plot
 from ffl_ray.reporting.source import MIX, Study
 from ffl_ray.reporting.tables import candidates, cost_front
+from ffl_ray.results.reader import records
 
 MOST_VALUES = 20
 LEAST_FOR_BOX = 5
@@ -27,7 +27,7 @@ def branch_curves(study: Study, trial_id: str) -> Plot | Missing:
         return Missing(f"No learning curves of trial {trial_id}: it has no finished epoch.")
     figure = go.Figure()
     branches = pd.DataFrame(list(epochs["val.branches.accuracy"].map(list)))
-    lines: dict[str, Sequence[float]] = {f"branch{i}": branches[i] for i in branches.columns}
+    lines: dict[str, pd.Series[float]] = {f"branch{i}": branches[i] for i in branches.columns}
     for member in ("ensemble", "fused"):
         if epochs[f"val.{member}.accuracy"].notna().any():
             lines[member] = epochs[f"val.{member}.accuracy"]
@@ -42,9 +42,9 @@ def branch_curves(study: Study, trial_id: str) -> Plot | Missing:
         )  # fmt: skip
     figure.update_xaxes(title="epoch", dtick=whole_step(int(epochs["epoch"].max())))
     figure.update_yaxes(title="accuracy")
-    mix = study.trials.set_index("trial_id").loc[trial_id, MIX]
+    mixes = dict(zip(study.trials["trial_id"], study.trials[MIX], strict=True))
     return Plot(
-        f"Accuracy of each member of trial {trial_id} ({mix}) after every epoch. {study.measured}",
+        f"Accuracy of each member of trial {trial_id} ({mixes[trial_id]}) after every epoch. {study.measured}",
         styled(figure),
     )
 
@@ -65,12 +65,12 @@ def judge_curves(study: Study) -> Plot | Missing:
 
 def curves(study: Study, figure: go.Figure) -> Plot:
     """Lines named Trial0, Trial1, ... coloured by how the trial ended, with one legend for all."""
-    trials = study.trials.set_index("trial_id")
+    trials = {row["trial_id"]: row for row in records(study.trials)}
     lines = list(figure.data)
     crowded = len(lines) > CROWD
     for line in lines:
         trial_id = f"{int(line.name.removeprefix('Trial')):05d}"
-        status, mix = trials.loc[trial_id, ["status", MIX]]
+        status, mix = trials[trial_id]["status"], trials[trial_id][MIX]
         line.update(
             line={"color": STATUS[status], "width": 1.3},
             marker={"color": STATUS[status], "size": 4 if crowded else 7},
@@ -99,8 +99,8 @@ def curves(study: Study, figure: go.Figure) -> Plot:
 def whole_step(last: int, ticks: int = 10) -> int:
     """A round step between whole numbers that gives no more than so many ticks."""
     least = math.ceil(last / ticks)
-    steps = (digit * 10**power for power in range(9) for digit in (1, 2, 5))
-    return next(step for step in steps if step >= least)
+    tens = [10**power for power in range(9)]
+    return next(step for ten in tens for step in (ten, 2 * ten, 5 * ten) if step >= least)
 
 
 def accuracy_against_cost(study: Study) -> Plot | Missing:

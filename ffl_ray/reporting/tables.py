@@ -70,20 +70,22 @@ def cost_front(study: Study) -> pd.DataFrame:
 
 def failures(study: Study) -> pd.DataFrame:
     """Each different error, how many trials it ended, and which."""
-    failed = study.trials[(study.trials["status"] == "failed") | study.trials["error_type"].notna()]
+    groups: dict[tuple[str, str], list[dict[str, Any]]] = {}
+    for row in records(study.trials):
+        if row["status"] == "failed" or row["error_type"] is not None:
+            error = (row["error_type"] or "unknown", row["error"] or "")
+            groups.setdefault(error, []).append(row)
     rows = [
         {
             "error_type": kind,
             "error": message,
             "trials": len(group),
-            "trial_ids": some(list(group["trial_id"])),
-            "epochs_done": int(group["epochs_done"].fillna(0).max()),
+            "trial_ids": some([row["trial_id"] for row in group]),
+            "epochs_done": max(row["epochs_done"] or 0 for row in group),
         }
-        for (kind, message), group in failed.fillna({"error_type": "unknown", "error": ""}).groupby(
-            ["error_type", "error"], sort=False
-        )
+        for (kind, message), group in sorted(groups.items(), key=lambda item: -len(item[1]))
     ]
-    return pd.DataFrame(sorted(rows, key=lambda row: -int(row["trials"])))
+    return pd.DataFrame(rows)
 
 
 def some(names: list[str], count: int = 5) -> str:
@@ -96,10 +98,10 @@ def ranges(study: Study) -> pd.DataFrame:
     """Each parameter that Optuna drew, its range over all trials, and how much of it was tried."""
     kinds: dict[str, list[Mapping[str, Any]]] = {}
     tried: dict[str, set[Any]] = {}
-    for row in study.trials[["params", "distributions"]].dropna().itertuples(index=False):
-        for name, kind in json.loads(row.distributions).items():
+    for row in records(study.trials[["params", "distributions"]].dropna()):
+        for name, kind in json.loads(row["distributions"]).items():
             kinds.setdefault(name, []).append(kind)
-        for name, value in json.loads(row.params).items():
+        for name, value in json.loads(row["params"]).items():
             tried.setdefault(name, set()).add(value)
     rows = [
         {"parameter": name, "range": _range(found), "values_tried": len(tried.get(name, ()))}

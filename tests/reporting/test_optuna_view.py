@@ -9,7 +9,7 @@ from optuna.trial import TrialState
 from studies import POINTS, Made, make_study
 
 from ffl_ray.reporting.look import broken
-from ffl_ray.reporting.optuna_view import comparable_study, widened
+from ffl_ray.reporting.optuna_view import Distributions, comparable_study, widened
 from ffl_ray.reporting.source import open_study
 from ffl_ray.reporting.table_plots import whole_step
 from ffl_ray.results.storage import Storage
@@ -21,9 +21,15 @@ def view(folder: Path, *trials: Made) -> optuna.Study:
 
 
 def test_a_range_holds_the_ranges_of_all_trials() -> None:
-    first = {"count": IntDistribution(0, 2), "kind": CategoricalDistribution(["a", "b"])}
-    second = {"count": IntDistribution(0, 4), "kind": CategoricalDistribution(["b", "c"])}
-    third = {"x": FloatDistribution(1.0, 8.0, log=True)}
+    first: Distributions = {
+        "count": IntDistribution(0, 2),
+        "kind": CategoricalDistribution(["a", "b"]),
+    }
+    second: Distributions = {
+        "count": IntDistribution(0, 4),
+        "kind": CategoricalDistribution(["b", "c"]),
+    }
+    third: Distributions = {"x": FloatDistribution(1.0, 8.0, log=True)}
 
     assert widened([first, second, third]) == {
         "count": IntDistribution(0, 4),
