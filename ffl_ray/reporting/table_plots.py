@@ -44,7 +44,8 @@ def branch_curves(study: Study, trial_id: str) -> Plot | Missing:
     figure.update_yaxes(title="accuracy")
     mixes = dict(zip(study.trials["trial_id"], study.trials[MIX], strict=True))
     return Plot(
-        f"Accuracy of each member of trial {trial_id} ({mixes[trial_id]}) after every epoch. {study.measured}",
+        f"Accuracy of each member of trial {trial_id} ({mixes[trial_id]}) after every epoch. "
+        f"{study.measured}",
         styled(figure),
     )
 
