@@ -28,8 +28,7 @@ def printed(notebook: nbformat.NotebookNode) -> list[str]:
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
 def test_the_notebook_answers_the_four_questions_as_its_stored_outputs_say() -> None:
-    text = (EXAMPLES / "analysis.ipynb").read_text()
-    stored, fresh = (nbformat.from_dict(json.loads(text)) for _ in range(2))
+    stored, fresh = (nbformat.read(EXAMPLES / "analysis.ipynb", as_version=4) for _ in range(2))
 
     client = NotebookClient(fresh, timeout=120, resources={"metadata": {"path": str(EXAMPLES)}})
     client.execute()

@@ -100,7 +100,7 @@ def curves(study: Study, figure: go.Figure) -> Plot:
 def whole_step(last: int, ticks: int = 10) -> int:
     """A round step between whole numbers that gives no more than so many ticks."""
     least = math.ceil(last / ticks)
-    tens = [10**power for power in range(9)]
+    tens = [int(10**power) for power in range(9)]
     return next(step for ten in tens for step in (ten, 2 * ten, 5 * ten) if step >= least)
 
 
