@@ -53,7 +53,12 @@ class Study(NamedTuple):
     def num_val(self) -> int | None:
         """Images that everything was validated on, when the study says so."""
         found = self.description.get("data", {}).get("num_val")
-        return None if found is None else int(found)
+        return None if found is None or self.splits != ["val"] else int(found)
+
+    @property
+    def splits(self) -> list[str]:
+        """What the members were measured on; a study that confirms another opens the test split."""
+        return sorted(set(self.members["split"].dropna())) or ["val"]
 
     @property
     def completed(self) -> pd.DataFrame:
@@ -72,6 +77,8 @@ class Study(NamedTuple):
     @property
     def measured(self) -> str:
         """What every accuracy of a study was measured on, as the sentence of a caption."""
+        if self.splits != ["val"]:
+            return f"Measured on the split {' and '.join(self.splits)}."
         images = "images" if self.num_val is None else f"{self.num_val} images"
         chosen = (
             "the search chose by them, so the best of many reads too high"
