@@ -68,7 +68,7 @@ def add_common_options(parser: argparse.ArgumentParser) -> None:
 def guarded(args: argparse.Namespace, command: Callable[[], int]) -> int:
     """Run a command; what it refuses becomes one line on stderr and exit status 2."""
     try:
-        if args.settings:
+        if getattr(args, "settings", False):
             print_settings()
             return 0
         return command()

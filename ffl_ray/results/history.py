@@ -15,8 +15,7 @@ from ffl_ray.config import Config
 from ffl_ray.errors import StudyError
 from ffl_ray.objectives import VALUE, Objective, parse_objectives
 from ffl_ray.overrides import settings, with_overrides
-from ffl_ray.results.parts import Parts
-from ffl_ray.results.reader import find_study, read_description
+from ffl_ray.results.reader import find_study, read_description, read_rows
 from ffl_ray.results.storage import Storage
 
 Row = Mapping[str, Any]
@@ -141,7 +140,7 @@ def optuna_study(study: str, storage_path: str | None = None) -> optuna.Study:
     """
     storage = find_study(study, storage_path)
     objectives = study_objectives(storage)
-    past = past_trials(_rows(storage, "trials"), _rows(storage, "epochs"))
+    past = past_trials(read_rows(storage, "trials"), read_rows(storage, "epochs"))
     return new_optuna_study(objectives, past, read_description(storage)["study"])
 
 
@@ -156,8 +155,3 @@ def study_objectives(storage: Storage) -> tuple[Objective, ...]:
         raise StudyError(f"{storage.location} is no search: it holds a {description['kind']}")
     names = description["settings"]["search.objectives"]
     return parse_objectives(names or [description["settings"]["objective"]])
-
-
-def _rows(storage: Storage, table: str) -> list[Row]:
-    parts = Parts(storage, table)
-    return [row for name in parts.names() for row in parts.read(name).to_pylist()]

@@ -51,7 +51,11 @@ class Parts:
             return found.select(self.schema.names).cast(self.schema)
         except (pa.ArrowException, ValueError, OSError) as error:
             place = f"{self._storage.location}/{self._table}/{name}"
-            raise StudyError(f"{place} can't be read: {error}") from error
+            reason = " ".join(str(error).split())
+            raise StudyError(
+                f"{place} can't be read ({reason}): copy the whole folder again from where it was "
+                f"written"
+            ) from error
 
     def write(self, part: int, rows: pa.Table) -> None:
         """Replace one part in one step."""

@@ -1,4 +1,8 @@
-"""Reading a study: its tables as DataFrames, its description as a dictionary."""
+"""Reading a study: its tables as DataFrames, its description as a dictionary.
+
+Everything that can be wrong with a folder is refused here, in one line that names the study and
+says what helps.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import numpy as np
 import pandas as pd
 import pyarrow as pa
 
@@ -16,6 +21,8 @@ from ffl_ray.results.schema import SCHEMA_VERSION
 from ffl_ray.results.storage import Storage
 
 DEFAULT_STORAGE = "~/ray_results"
+REQUIRED = ("study", "kind", "settings")
+COPY = "copy the whole folder again from where it was written"
 ORDER = {
     "trials": ["trial_id"],
     "epochs": ["trial_id", "epoch"],
@@ -39,10 +46,20 @@ def load(study: str, storage_path: str | None = None) -> Results:
         storage_path: where studies are; by default ~/ray_results.
 
     Raises:
-        StudyError: no such study, a damaged table, or a schema newer than this version's.
+        StudyError: no such study, a damaged or missing table, or a schema newer than this
+            version's.
     """
     storage = find_study(study, storage_path)
     read_description(storage)
+    return load_tables(storage)
+
+
+def load_tables(storage: Storage) -> Results:
+    """The three tables in a study's folder.
+
+    Raises:
+        StudyError: a table is missing or damaged.
+    """
     return Results(*(_table(storage, name) for name in Results._fields))
 
 
@@ -50,14 +67,23 @@ def find_study(study: str, storage_path: str | None = None) -> Storage:
     """The folder of a study.
 
     Raises:
-        StudyError: there is none.
+        StudyError: there is none, or it lost its study.json.
     """
     inside = Storage(storage_path or DEFAULT_STORAGE).child(study) if "://" not in study else None
-    for storage in filter(None, (Storage(study), inside)):
+    places = [storage for storage in (Storage(study), inside) if storage is not None]
+    for storage in places:
         if storage.exists("study.json"):
             return storage
-    places = study if inside is None else f"{Path(study).expanduser()} or {inside.location}"
-    raise StudyError(f"no study here: {places} holds no study.json")
+    for storage in places:
+        if any(storage.exists(name) for name in Results._fields):
+            raise StudyError(
+                f"{storage.location} is half-written: it has tables and no study.json; {COPY}"
+            )
+    named = study if inside is None else f"{Path(study).expanduser()} or {inside.location}"
+    raise StudyError(
+        f"no study here: {named} holds no study.json; give a study's folder, or its name with "
+        f"--storage-path"
+    )
 
 
 def read_description(storage: Storage) -> dict[str, Any]:
@@ -73,20 +99,59 @@ def read_description(storage: Storage) -> dict[str, Any]:
         description: dict[str, Any] = json.loads(data)
         version = int(description["schema_version"])
     except (ValueError, KeyError, TypeError) as error:
-        raise StudyError(f"{storage.location}/study.json is damaged: {error}") from error
+        raise _damaged(storage, str(error)) from error
     if version > SCHEMA_VERSION:
         raise StudyError(
             f"{storage.location} has schema version {version}, and this ffl_ray reads up to "
             f"{SCHEMA_VERSION}: upgrade ffl_ray"
         )
+    lacking = [key for key in REQUIRED if key not in description]
+    if lacking:
+        raise _damaged(storage, f"it has no {lacking[0]!r}")
     return description
 
 
-def _table(storage: Storage, name: str) -> pd.DataFrame:
-    parts = Parts(storage, name)
+def _damaged(storage: Storage, reason: str) -> StudyError:
+    return StudyError(f"{storage.location}/study.json is damaged ({reason}): {COPY}")
+
+
+def check_has_trials(storage: Storage, trials: pd.DataFrame) -> None:
+    """Check that a study has at least one trial, be it a running one.
+
+    Raises:
+        StudyError: it has none yet.
+    """
+    if trials.empty:
+        raise StudyError(
+            f"{storage.location} has no trial yet: wait for its first one, or start its command "
+            f"again"
+        )
+
+
+def read_rows(storage: Storage, table: str) -> list[dict[str, Any]]:
+    """A table's rows as plain values.
+
+    Raises:
+        StudyError: it is missing or damaged.
+    """
+    return [row for part in _parts(storage, table) for row in part.to_pylist()]
+
+
+def _parts(storage: Storage, table: str) -> list[pa.Table]:
+    """A table's parts; a writer makes the first one before anything else."""
+    parts = Parts(storage, table)
+    names = parts.names()
+    if not names:
+        raise StudyError(
+            f"{storage.location} is half-written: it has no {table} table; {COPY}, or start its "
+            f"command again"
+        )
     with ThreadPoolExecutor() as pool:
-        tables = list(pool.map(parts.read, parts.names()))
-    table = pa.concat_tables(tables) if tables else parts.schema.empty_table()
+        return list(pool.map(parts.read, names))
+
+
+def _table(storage: Storage, name: str) -> pd.DataFrame:
+    table = pa.concat_tables(_parts(storage, name))
     frame: pd.DataFrame = table.to_pandas(types_mapper=_nullable)
     return frame.sort_values(ORDER[name], ignore_index=True)
 
@@ -97,6 +162,7 @@ def _nullable(kind: pa.DataType) -> Any:
 
 
 def records(frame: pd.DataFrame) -> list[dict[str, Any]]:
-    """A DataFrame's rows, with None for what is missing."""
+    """A DataFrame's rows, with None for what is missing and lists for what a cell holds many of."""
     plain = frame.astype(object).where(frame.notna(), None)
+    plain = plain.map(lambda cell: cell.tolist() if isinstance(cell, np.ndarray) else cell)
     return [dict(zip(plain.columns, row, strict=True)) for row in plain.itertuples(index=False)]

@@ -1,0 +1,97 @@
+"""A search as an Optuna study whose parameters can be compared over all trials."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import optuna
+from optuna.distributions import (
+    BaseDistribution,
+    CategoricalDistribution,
+    FloatDistribution,
+    IntDistribution,
+    json_to_distribution,
+)
+from optuna.trial import FrozenTrial, TrialState, create_trial
+
+from ffl_ray.reporting.source import Study
+from ffl_ray.results.history import STATES
+from ffl_ray.results.reader import records
+from ffl_ray.search.mix import PREFIX
+
+Distributions = dict[str, BaseDistribution]
+
+
+def comparable_study(study: Study) -> optuna.Study:
+    """The search for Optuna's plots.
+
+    Optuna compares only parameters that have the same range in every trial. A count of
+    `suggest_mix` is bounded by the branches that are left, so each range is widened to what it
+    was over all trials. The count of the last backbone follows from the others and is left out,
+    as are parameters that had no choice.
+    """
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
+    made = optuna.create_study(directions=[goal.direction for goal in study.objectives])
+    rows = records(study.trials)
+    kinds = _compared(widened(_distributions(row) for row in rows))
+    epochs = _values_by_epoch(study) if len(study.objectives) == 1 else {}
+    for row in rows:
+        while len(made.get_trials(deepcopy=False)) < int(row["trial_id"]):
+            made.add_trial(create_trial(state=TrialState.RUNNING))
+        made.add_trial(_frozen(row, kinds, epochs.get(row["trial_id"], {})))
+    return made
+
+
+def widened(trials: Iterable[Distributions]) -> Distributions:
+    """For each parameter the range that holds its ranges in all trials."""
+    found: dict[str, list[BaseDistribution]] = {}
+    for trial in trials:
+        for name, kind in trial.items():
+            found.setdefault(name, []).append(kind)
+    return {name: _widest(kinds) for name, kinds in found.items()}
+
+
+def _widest(kinds: list[BaseDistribution]) -> BaseDistribution:
+    first: Any = kinds[0]
+    if isinstance(first, CategoricalDistribution):
+        choices: Any = kinds
+        return CategoricalDistribution(
+            list(dict.fromkeys(c for kind in choices for c in kind.choices))
+        )
+    numbers: Any = kinds
+    low, high = min(k.low for k in numbers), max(k.high for k in numbers)
+    make = IntDistribution if isinstance(first, IntDistribution) else FloatDistribution
+    return make(low, high, log=first.log, step=first.step)
+
+
+def _compared(kinds: Distributions) -> Distributions:
+    counts = sorted(name for name in kinds if name.startswith(PREFIX))
+    follows = counts[-1:]
+    return {n: kind for n, kind in kinds.items() if n not in follows and not kind.single()}
+
+
+def _distributions(row: Mapping[str, Any]) -> Distributions:
+    kinds = json.loads(row["distributions"] or "{}")
+    return {name: json_to_distribution(json.dumps(kind)) for name, kind in kinds.items()}
+
+
+def _values_by_epoch(study: Study) -> dict[str, dict[int, float]]:
+    known = study.epochs.dropna(subset=["objective_value"])
+    return {
+        str(trial_id): dict(zip(group["epoch"], group["objective_value"], strict=True))
+        for trial_id, group in known.groupby("trial_id")
+    }
+
+
+def _frozen(row: Mapping[str, Any], kinds: Distributions, epochs: dict[int, float]) -> FrozenTrial:
+    state = STATES[row["status"]]
+    params = {n: v for n, v in json.loads(row["params"] or "{}").items() if n in kinds}
+    return create_trial(
+        state=state,
+        values=row["objective_values"] if state == TrialState.COMPLETE else None,
+        params=params,
+        distributions={name: kinds[name] for name in params},
+        intermediate_values=epochs,
+    )

@@ -1,0 +1,61 @@
+"""What a section of a report holds: tables, plots, sentences and code."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    import pandas as pd
+    import plotly.graph_objects as go
+
+
+class Table(NamedTuple):
+    """Rows, as measured: each format rounds for itself.
+
+    Attributes:
+        name: of its CSV file.
+        caption: what it shows, of which data.
+        frame: its rows.
+        folded: whether a page shows it on demand only.
+    """
+
+    name: str
+    caption: str
+    frame: pd.DataFrame
+    folded: bool = False
+
+
+class Plot(NamedTuple):
+    """A figure and what it shows, of which data."""
+
+    caption: str
+    figure: go.Figure
+
+
+class Note(NamedTuple):
+    """A paragraph."""
+
+    text: str
+
+
+class Missing(NamedTuple):
+    """Why there is no plot or table where one is looked for."""
+
+    text: str
+
+
+class Code(NamedTuple):
+    """A source text, shown on demand."""
+
+    title: str
+    text: str
+
+
+Part = Table | Plot | Note | Missing | Code
+
+
+class Section(NamedTuple):
+    """A heading and what stands under it."""
+
+    title: str
+    parts: list[Part]

@@ -1,0 +1,39 @@
+"""A report's tables as Markdown, or as CSV files."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from ffl_ray.reporting.numbers import readable_frame
+from ffl_ray.reporting.parts import Code, Missing, Note, Part, Section, Table
+
+
+def markdown(name: str, made: str, sections: Sequence[Section]) -> str:
+    """Headings, sentences and pipe tables; plots stay out."""
+    lines = [f"# {name}", "", made]
+    for section in sections:
+        lines += ["", f"## {section.title}"]
+        for part in section.parts:
+            lines += _lines(part)
+    return "\n".join(lines) + "\n"
+
+
+def _lines(part: Part) -> list[str]:
+    if isinstance(part, Note | Missing):
+        return ["", part.text]
+    if isinstance(part, Code):
+        return ["", f"{part.title}:", "", "```python", part.text.rstrip(), "```"]
+    if isinstance(part, Table):
+        caption = ["", part.caption] if part.caption else []
+        return [*caption, "", _pipes(part)]
+    return []
+
+
+def _pipes(table: Table) -> str:
+    frame = readable_frame(table.frame).replace({r"\|": r"\\|", r"\s*\n\s*": " "}, regex=True)
+    return str(frame.to_markdown(index=False, disable_numparse=True))
+
+
+def csv_files(tables: Sequence[Table]) -> dict[str, str]:
+    """Each table as a CSV file: its name and its text, with every digit."""
+    return {f"{table.name}.csv": str(table.frame.to_csv(index=False)) for table in tables}
