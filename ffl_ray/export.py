@@ -186,13 +186,13 @@ def _source(
     from ffl_ray.exporting.card import Source
     from ffl_ray.exporting.confirmed import confirmed_accuracy
     from ffl_ray.exporting.folder import versions
+    from ffl_ray.exporting.member import portable
     from ffl_ray.exporting.trained import retrain_command, trial_config
 
     completed = sum(row["status"] == "completed" for row in trials.values())
-    config = trial_config(trials[choice.trial_id])
+    config = portable(trial_config(trials[choice.trial_id]))
     return Source(
         study=description["study"],
-        location=storage.location,
         trial_id=choice.trial_id,
         chosen=_rule(args),
         num_trials=completed,

@@ -27,8 +27,7 @@ class Source(NamedTuple):
 
     Attributes:
         study: its name.
-        location: its folder.
-        trial_id: of the trial.
+            trial_id: of the trial.
         chosen: the rule that chose it, in a sentence.
         num_trials: completed trials that it was chosen among.
         split_hash: names the train/val split.
@@ -43,7 +42,6 @@ class Source(NamedTuple):
     """
 
     study: str
-    location: str
     trial_id: str
     chosen: str
     num_trials: int
@@ -163,10 +161,10 @@ def _introduction(about: About, source: Source, config: Config) -> str:
 
 def _intended_use(about: About, config: Config) -> str:
     return (
-        f"For images like those of {config.data.name}, in research and comparison. It answers "
-        f"with one of its {len(about.classes)} classes whatever the image shows. It was measured "
-        f"on {config.data.name} alone: how it does on other images, and whom its mistakes would "
-        f"harm, is not known, so do not let it decide about people."
+        f"For images like those it was trained on ({config.data.name}), in research and "
+        f"comparison. It answers with one of its {len(about.classes)} classes whatever the image "
+        f"shows. It was measured on that data set alone: how it does on other images, and whom "
+        f"its mistakes would harm, is not known, so do not let it decide about people."
     )
 
 
@@ -266,7 +264,7 @@ def _training(source: Source, config: Config) -> str:
     rows = [
         ("data", f"{config.data.name}, {images}"),
         ("split hash", source.split_hash),
-        ("study", source.location),
+        ("study", source.study),
         ("trial", source.trial_id),
         ("settings that are not the defaults", ", ".join(changed) or "none"),
         ("train again", f"`{source.retrain}`"),

@@ -60,10 +60,10 @@ def write_onnx(program: torch.export.ExportedProgram, about: About, path: Path) 
 
 def write_safetensors(member: Member, about: About, path: Path) -> None:
     """The member's weights alone; its description rebuilds the rest."""
-    from safetensors.torch import save_file
+    from safetensors.torch import save
 
     weights = {name: tensor.contiguous() for name, tensor in member.state_dict().items()}
-    save_file(weights, path, metadata={KEY: about.dump()})
+    path.write_bytes(save(weights, metadata={KEY: about.dump()}))
 
 
 Trace = Callable[[], torch.export.ExportedProgram]

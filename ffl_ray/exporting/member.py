@@ -92,11 +92,16 @@ def rebuilt(about: About) -> Member:
     )
 
 
+def portable(config: Config) -> Config:
+    """A config without the place that its data had on one machine."""
+    return with_overrides(config, {"data.dir": None})
+
+
 def describe(config: Config, name: str, data: TrainVal) -> About:
     """What a member of this config's network will say of itself."""
     settings = {
         key: list(value) if isinstance(value, tuple) else value
-        for key, value in flatten(config).items()
+        for key, value in flatten(portable(config)).items()
     }
     return About(
         member=name,
