@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 from helpers import ROOT, run
 
-COMMANDS = ("tune", "train")
+TRAINING = ("tune", "train")
+COMMANDS = (*TRAINING, "export", "predict")
 
 
 def loaded_by(code: str) -> set[str]:
@@ -27,7 +28,7 @@ def loaded_by(code: str) -> set[str]:
     + [f"import ffl_ray.{name} as c; c.parser().format_help()" for name in COMMANDS],
 )
 def test_importing_and_asking_for_help_load_neither_torch_nor_ray(code: str) -> None:
-    assert not {"torch", "ray", "optuna", "pandas"} & loaded_by(code)
+    assert not {"torch", "ray", "optuna", "pandas", "onnxruntime"} & loaded_by(code)
 
 
 @pytest.mark.parametrize("name", COMMANDS)
@@ -43,7 +44,7 @@ def test_help_answers_in_half_a_second(name: str) -> None:
     assert min(times) < 0.5
 
 
-@pytest.mark.parametrize("name", COMMANDS)
+@pytest.mark.parametrize("name", TRAINING)
 def test_settings_lists_every_setting(name: str) -> None:
     done = run(name, "--settings")
 

@@ -29,6 +29,9 @@ class Member(nn.Module):
         std: likewise.
     """
 
+    mean: Tensor
+    std: Tensor
+
     def __init__(
         self, network: FusionNetwork, name: str, mean: Sequence[float], std: Sequence[float]
     ) -> None:
@@ -39,9 +42,6 @@ class Member(nn.Module):
         self.network = stripped(network, name)
         self.eval()
         self.requires_grad_(False)
-
-    mean: Tensor
-    std: Tensor
 
     def forward(
         self, images: Float[Tensor, "batch channels height width"]

@@ -86,8 +86,9 @@ def read_safetensors(path: Path, num_threads: int) -> Model:
     """The module that a folder's config.json and weights rebuild."""
     from ffl_ray.exporting.formats import load_member
 
-    about = parse_about((path.parent / CONFIG).read_bytes(), path.parent / CONFIG)
-    return Model(about, _run(load_member(path.parent)))
+    member = load_member(path.parent)
+    place = path.parent / CONFIG
+    return Model(parse_about(place.read_bytes(), place), _run(member))
 
 
 Reader = Callable[[Path, int], Model]

@@ -48,14 +48,14 @@ class Speed(NamedTuple):
 class FullNetwork(nn.Module):
     """A whole trained network behind its normalisation: the logits of every member."""
 
+    mean: Tensor
+    std: Tensor
+
     def __init__(self, network: FusionNetwork, mean: Sequence[float], std: Sequence[float]) -> None:
         super().__init__()
         self.register_buffer("mean", torch.tensor(mean).reshape(1, -1, 1, 1))
         self.register_buffer("std", torch.tensor(std).reshape(1, -1, 1, 1))
         self.network = network
-
-    mean: Tensor
-    std: Tensor
 
     def forward(
         self, images: Float[Tensor, "batch channels height width"]

@@ -10,30 +10,29 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from conftest import MEMBERS, Exported
+from exporting_helpers import MEMBERS, Exported
 from helpers import run
 from torch import nn
 
 from ffl_ray import export, train
 from ffl_ray.cli import overrides_of
 from ffl_ray.config import Config
-from ffl_ray.errors import ExportError, SettingError
+from ffl_ray.errors import DataError, ExportError, SettingError
 from ffl_ray.exporting import card, formats, load_member
 from ffl_ray.exporting.check import TOLERANCE, as_input
 from ffl_ray.exporting.folder import export_member
 from ffl_ray.exporting.member import Member, empty_network
 from ffl_ray.exporting.speed import FULL, speeds
-from ffl_ray.exporting.trained import Trained, retrain_command, trial_config
+from ffl_ray.exporting.trained import Trained, load_trained, retrain_command, trial_config
 from ffl_ray.models.cost import count_parameters
 from ffl_ray.models.fusion import FUSION_DESIGNS
 from ffl_ray.overrides import with_overrides
 from ffl_ray.results import load
-from ffl_ray.results.reader import records
+from ffl_ray.results.reader import find_study, records
 from ffl_ray.results.schema import config_columns
 
-FILES = ["README.md", "config.json", "metadata.json", "model.onnx", "model.pt2"] + [
-    "model.safetensors"
-]
+MODELS = ["model.onnx", "model.pt2", "model.safetensors"]
+FILES = ["README.md", "config.json", "metadata.json", *MODELS]
 ROW = {"backbone": None, "parameters": 1, "macs": 1, "epoch": 1} | dict.fromkeys(
     ("accuracy", "top5", "nll", "ece"), 0.5
 )
@@ -271,9 +270,7 @@ def test_what_an_exporter_can_not_take_is_one_line(
     assert list(tmp_path.iterdir()) == []
 
 
-def test_one_format_is_written_alone_without_a_word_on_stderr(
-    study: Path, tmp_path: Path
-) -> None:
+def test_one_format_is_written_alone_without_a_word_on_stderr(study: Path, tmp_path: Path) -> None:
     options = ["--pick", "knee", "--format", "onnx", "--out", str(tmp_path / "out")]
 
     done = run("export", "mixed", *options, "--storage-path", str(study))
@@ -309,35 +306,43 @@ def test_a_lost_checkpoint_names_the_trial_and_how_to_train_it_again(
     assert "python -m ffl_ray.train --name mixed-00000 --set data.fraction=0.5" in error
 
 
-@pytest.mark.parametrize(
-    ("damage", "message"),
-    [
-        (b"cut", "00000/best.pt: a checkpoint can't be read"),
-        (None, "latest.pt is of another epoch"),
-    ],
-)
-def test_a_checkpoint_that_is_not_the_best_one_is_refused(
-    damage: bytes | None,
-    message: str,
-    study: Path,
-    tmp_path: Path,
-    capsys: pytest.CaptureFixture[str],
+def test_a_damaged_checkpoint_is_refused(
+    study: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     shutil.copytree(study / "mixed", tmp_path / "mixed")
-    place = tmp_path / "mixed/checkpoints/00000"
-    if damage is None:
-        state = torch.load(place / "best.pt", weights_only=True)
-        state["progress"]["epochs_done"] += 1
-        torch.save(state, place / "best.pt")
-        message = "best.pt must be of epoch"
-    else:
-        (place / "best.pt").write_bytes(damage)
+    (tmp_path / "mixed/checkpoints/00000/best.pt").write_bytes(b"cut")
 
     status = export.main(["mixed", "--storage-path", str(tmp_path), "--out", str(tmp_path / "o")])
 
     assert status == 2
-    assert message in capsys.readouterr().err
+    assert "00000/best.pt: a checkpoint can't be read" in capsys.readouterr().err
     assert not (tmp_path / "o").exists()
+
+
+def test_a_checkpoint_of_another_epoch_than_the_tables_is_refused(
+    study: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shutil.copytree(study / "mixed", tmp_path / "mixed")
+    place = tmp_path / "mixed/checkpoints/00000/best.pt"
+    state = torch.load(place, weights_only=True)
+    state["progress"]["epochs_done"] += 1
+    torch.save(state, place)
+
+    status = export.main(["mixed", "--storage-path", str(tmp_path), "--out", str(tmp_path / "o")])
+
+    assert status == 2
+    assert "best.pt must be of epoch" in capsys.readouterr().err
+    assert not (tmp_path / "o").exists()
+
+
+def test_data_that_are_split_otherwise_are_refused(
+    study: Path,
+) -> None:
+    trial = records(load("mixed", str(study)).trials)[0]
+    other = trial | {"data.split_seed": 1}
+
+    with pytest.raises(DataError, match=f"split as the trial's were, {trial['split_hash']}, not"):
+        load_trained(find_study("mixed", str(study)), other, 1)
 
 
 def test_the_command_that_trains_again_gives_the_same_config(other_config: Config) -> None:
@@ -356,13 +361,34 @@ def test_a_row_of_the_trials_table_gives_its_config_back(other_config: Config) -
     assert trial_config(row) == other_config
 
 
-def test_a_study_that_is_not_there_is_one_line(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+@pytest.mark.parametrize(
+    ("files", "message"),
+    [
+        ({}, "no study here"),
+        ({"study.json": "{"}, "study.json is damaged"),
+        ({"study.json": '{"schema_version": 99}'}, "has schema version 99, and this ffl_ray reads"),
+        ({"trials/part-00000.parquet": "PAR1"}, "part-00000.parquet can't be read"),
+    ],
+)
+def test_a_study_that_can_not_be_read_is_one_line(
+    files: dict[str, str],
+    message: str,
+    study: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
-    status = export.main(["nothing", "--storage-path", str(tmp_path)])
+    for name, text in files.items():
+        (tmp_path / "s" / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(study / "mixed/study.json", tmp_path / "s/study.json")
+        (tmp_path / "s" / name).write_text(text)
 
-    assert status == 2
-    assert capsys.readouterr().err.startswith("error: no study here")
+    status = export.main(["s", "--storage-path", str(tmp_path), "--out", str(tmp_path / "o")])
+
+    error = capsys.readouterr().err
+    assert (status, len(error.splitlines())) == (2, 1)
+    assert error.startswith("error: ")
+    assert message in error
+    assert not (tmp_path / "o").exists()
 
 
 def test_members_are_measured_beside_the_full_network(exported: Exported) -> None:
