@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Any
 
 import ffl_ray
 from ffl_ray import cli
-from ffl_ray.errors import SettingError
 
 if TYPE_CHECKING:
     from ffl_ray.exporting.card import Source
     from ffl_ray.exporting.pick import Candidate
+    from ffl_ray.exporting.speed import Speed
     from ffl_ray.exporting.trained import Trained
     from ffl_ray.results.storage import Storage
 
@@ -27,7 +27,6 @@ picks, over the members of completed trials whose best checkpoint is kept:
   knee    the front of validation accuracy against log(MACs) bends most: the point highest above
           the line between its ends"""
 FORMATS = ("pt2", "onnx", "safetensors")
-UNITS = {"K": 10**3, "M": 10**6, "G": 10**9}
 Row = dict[str, Any]
 
 
@@ -73,16 +72,19 @@ def main(arguments: list[str] | None = None) -> int:
 
 def _export(args: argparse.Namespace) -> int:
     from ffl_ray.console import make_console
+    from ffl_ray.exporting.choice import Rule, choose, parse_macs
     from ffl_ray.exporting.folder import check_free, export_member
     from ffl_ray.exporting.trained import load_trained, with_checkpoints
     from ffl_ray.results.reader import find_study, load, read_description, records
 
+    limit = None if args.max_macs is None else parse_macs(args.max_macs)
+    rule = Rule(args.pick, limit, args.member, args.trial)
     storage = find_study(args.study, args.storage_path)
     description = read_description(storage)
     results = load(args.study, args.storage_path)
     trials = {row["trial_id"]: row for row in records(results.trials)}
     members = records(results.members)
-    choice, note = _choose(args, storage, description, trials, members, with_checkpoints(storage))
+    choice, note = choose(rule, description, trials, members, with_checkpoints(storage))
     out = Path(args.out or f"{description['study']}-{choice.trial_id}-{choice.member}")
     check_free(out)
     console = make_console()
@@ -92,10 +94,10 @@ def _export(args: argparse.Namespace) -> int:
     )
     if note:
         console.out(note)
-    trial = trials[choice.trial_id]
     with console.status("opening the data and the checkpoint") as status:
+        trial = trials[choice.trial_id]
         trained = load_trained(storage, trial, choice.row["epoch"], args.data_dir)
-        source = _source(args, storage, description, trials, choice, trained)
+        source = _source(storage, description, trials, choice, trained, rule.sentence())
         speeds = _speeds(trained, members, choice.trial_id) if args.table else []
         formats = [name for name in FORMATS if name in (args.format or FORMATS)]
         written = export_member(
@@ -112,76 +114,13 @@ def _export(args: argparse.Namespace) -> int:
     return 0
 
 
-def _choose(
-    args: argparse.Namespace,
-    storage: Storage,
-    description: Row,
-    trials: dict[str, Row],
-    members: list[Row],
-    kept: set[str],
-) -> tuple[Candidate, str]:
-    """The member to export, and a line when a better one can't be because its weights are gone.
-
-    Raises:
-        StudyError: nothing fits, or no trial that fits has its checkpoint.
-    """
-    from ffl_ray.errors import StudyError
-    from ffl_ray.exporting import pick
-    from ffl_ray.exporting.trained import retrain_command, trial_config
-
-    objective = pick.study_objective(description)
-    limit = None if args.max_macs is None else parse_macs(args.max_macs)
-    found = pick.candidates(trials.values(), members)
-    if args.trial is not None:
-        found = pick.of_trial(found, args.trial)
-    if args.member is not None:
-        found = pick.of_member(found, args.member)
-
-    def chosen(pool: list[Candidate]) -> Candidate:
-        if limit is not None:
-            return pick.within(pool, limit)
-        if args.pick == "knee":
-            return pick.knee(pool)
-        return pick.best(pool, objective, any_member=args.member is None)
-
-    first = chosen(found)
-    if first.trial_id in kept:
-        return first, ""
-    name = f"{description['study']}-{first.trial_id}"
-    gone = (
-        f"the checkpoint of trial {first.trial_id} ({first.member}, accuracy {first.accuracy:.4f}) "
-        f"was not kept: search with a larger search.keep_checkpoints, or train it again: "
-        f"{retrain_command(trial_config(trials[first.trial_id]), name)}"
-    )
-    left = [candidate for candidate in found if candidate.trial_id in kept]
-    if not left or (limit is not None and all(c.macs > limit for c in left)):
-        raise StudyError(gone)
-    return chosen(left), f"note: the pick of all would be another, but {gone}"
-
-
-def parse_macs(text: str) -> int:
-    """A number of multiply-accumulates: 40000000, 40e6 or 40M.
-
-    Raises:
-        SettingError: it is none.
-    """
-    unit = UNITS.get(text[-1:].upper(), 1)
-    try:
-        number = round(float(text if unit == 1 else text[:-1]) * unit)
-    except (ValueError, OverflowError):
-        number = 0
-    if number < 1:
-        raise SettingError(f"--max-macs must be a positive number such as 40M, not {text!r}")
-    return number
-
-
 def _source(
-    args: argparse.Namespace,
     storage: Storage,
     description: Row,
     trials: dict[str, Row],
     choice: Candidate,
     trained: Trained,
+    chosen: str,
 ) -> Source:
     from ffl_ray.exporting.card import Source
     from ffl_ray.exporting.confirmed import confirmed_accuracy
@@ -189,13 +128,12 @@ def _source(
     from ffl_ray.exporting.member import portable
     from ffl_ray.exporting.trained import retrain_command, trial_config
 
-    completed = sum(row["status"] == "completed" for row in trials.values())
     config = portable(trial_config(trials[choice.trial_id]))
     return Source(
         study=description["study"],
         trial_id=choice.trial_id,
-        chosen=_rule(args),
-        num_trials=completed,
+        chosen=chosen,
+        num_trials=sum(row["status"] == "completed" for row in trials.values()),
         split_hash=trained.data.split_hash,
         num_train=len(trained.data.train),
         num_val=len(trained.data.val),
@@ -208,27 +146,14 @@ def _source(
     )
 
 
-def _rule(args: argparse.Namespace) -> str:
-    """How the member was chosen, as a sentence."""
-    among = "" if args.trial is None else f" of trial {args.trial}"
-    who = "members" if args.member is None else f"{args.member} members"
-    if args.max_macs is not None:
-        return f"Chosen as the most accurate of the {who}{among} within {args.max_macs} MACs."
-    rule = {
-        "best": "by the study's objective",
-        "knee": "at the knee of validation accuracy against log(MACs)",
-    }[args.pick]
-    return f"Chosen {rule} among the {who}{among}."
-
-
-def _speeds(trained: Trained, members: list[Row], trial_id: str) -> list[Any]:
+def _speeds(trained: Trained, members: list[Row], trial_id: str) -> list[Speed]:
     from ffl_ray.exporting.speed import speeds
 
     names = sorted({row["member"] for row in members if row["trial_id"] == trial_id})
     return list(speeds(trained, names))
 
 
-def _print_speeds(speeds: list[Any]) -> None:
+def _print_speeds(speeds: list[Speed]) -> None:
     from rich.table import Table
 
     from ffl_ray.console import make_console

@@ -1,7 +1,6 @@
 """Exported members: equal to the trained ones, alone, and whole or not there at all."""
 
 import json
-import shlex
 import shutil
 import subprocess
 import sys
@@ -14,16 +13,15 @@ from exporting_helpers import MEMBERS, Exported
 from helpers import run
 from torch import nn
 
-from ffl_ray import export, train
-from ffl_ray.cli import overrides_of
+from ffl_ray import export
 from ffl_ray.config import Config
-from ffl_ray.errors import DataError, ExportError, SettingError
+from ffl_ray.errors import DataError, ExportError
 from ffl_ray.exporting import card, formats, load_member
 from ffl_ray.exporting.check import TOLERANCE, as_input
 from ffl_ray.exporting.folder import export_member
 from ffl_ray.exporting.member import Member, empty_network
 from ffl_ray.exporting.speed import FULL, speeds
-from ffl_ray.exporting.trained import Trained, load_trained, retrain_command, trial_config
+from ffl_ray.exporting.trained import Trained, load_trained, trial_config
 from ffl_ray.models.cost import count_parameters
 from ffl_ray.models.fusion import FUSION_DESIGNS
 from ffl_ray.overrides import with_overrides
@@ -345,15 +343,6 @@ def test_data_that_are_split_otherwise_are_refused(
         load_trained(find_study("mixed", str(study)), other, 1)
 
 
-def test_the_command_that_trains_again_gives_the_same_config(other_config: Config) -> None:
-    words = shlex.split(retrain_command(other_config, "again"))
-
-    args = train.parser().parse_args(words[3:])
-
-    assert words[:3] == ["python", "-m", "ffl_ray.train"]
-    assert with_overrides(Config(), overrides_of(args)) == other_config
-
-
 def test_a_row_of_the_trials_table_gives_its_config_back(other_config: Config) -> None:
     row = config_columns(other_config)
     row["optim.lr_milestones"] = np.array(row["optim.lr_milestones"])
@@ -402,16 +391,3 @@ def test_members_are_measured_beside_the_full_network(exported: Exported) -> Non
     assert found["branch0"].macs < found["fused"].macs < found[FULL].macs
     assert found["branch0"].file_bytes < found[FULL].file_bytes
     assert all(speed.torch_ms > 0 and speed.onnx_ms > 0 for speed in found.values())
-
-
-@pytest.mark.parametrize(
-    ("text", "number"), [("40000000", 40_000_000), ("40e6", 40_000_000), ("1.5g", 1_500_000_000)]
-)
-def test_a_limit_of_macs_may_have_a_unit(text: str, number: int) -> None:
-    assert export.parse_macs(text) == number
-
-
-@pytest.mark.parametrize("text", ["", "M", "-1", "0", "many", "nan", "inf"])
-def test_a_limit_that_is_no_positive_number_is_refused(text: str) -> None:
-    with pytest.raises(SettingError, match="--max-macs must be a positive number such as 40M, not"):
-        export.parse_macs(text)
