@@ -17,7 +17,7 @@ from ffl_ray import export
 from ffl_ray.config import Config
 from ffl_ray.errors import DataError, ExportError
 from ffl_ray.exporting import card, formats, load_member
-from ffl_ray.exporting.check import TOLERANCE, as_input
+from ffl_ray.exporting.check import TOLERANCE, Difference, as_input
 from ffl_ray.exporting.folder import export_member
 from ffl_ray.exporting.member import Member, empty_network
 from ffl_ray.exporting.speed import FULL, speeds
@@ -104,7 +104,7 @@ def write_cases(source: Exported, member: str) -> str:
     images = {name: as_input(p) for name, p in pixels.items()}
     logits = {f"{name}_logits": source.logits(member, p) for name, p in pixels.items()}
     folder = source.folders[member]
-    np.savez(folder.parent / f"{folder.name}.npz", **images, **logits)
+    np.savez(folder.parent / f"{folder.name}.npz", **(images | logits))  # type: ignore[arg-type]
     return str(folder)
 
 
@@ -218,7 +218,7 @@ def test_a_confirmed_accuracy_stands_in_the_card_with_its_interval(exported: Exp
 
     source = SOURCE._replace(confirmed=ConfirmedAccuracy(0.91, 0.9, 0.92, 5))
     about = describe(exported.trained.config, "fused", exported.trained.data)
-    written = card.Written({"model.onnx": 1}, {"model.onnx": card.Difference(0, 0, 1)}, [])
+    written = card.Written({"model.onnx": 1}, {"model.onnx": Difference(0, 0, 1)}, [])
 
     text = card.card(about, source, written)
 

@@ -141,7 +141,13 @@ def test_batches_keep_the_order_around_what_can_not_be_read(tmp_path: Path) -> N
     values = [0, 255, 0, 255, 255]
     paths = [save(tmp_path / f"{i}.png", value) for i, value in enumerate(values)]
     gone = Unreadable(tmp_path / "gone", "not there")
-    files = [paths[0], gone, *paths[1:3], tmp_path / "missing.png", *paths[3:]]
+    files: list[Path | Unreadable] = [
+        paths[0],
+        gone,
+        *paths[1:3],
+        tmp_path / "missing.png",
+        *paths[3:],
+    ]
 
     found = list(classify(MODEL, files, top_k=1, batch_size=2))
 
