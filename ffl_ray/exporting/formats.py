@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
-import io
-import logging
-import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import torch
@@ -15,6 +11,7 @@ from torch import nn
 from ffl_ray.errors import ExportError
 from ffl_ray.exporting.about import CONFIG, KEY, About, parse_about
 from ffl_ray.exporting.member import Member, rebuilt
+from ffl_ray.exporting.quiet import silent
 from ffl_ray.models.cost import plain_attention
 
 OPSET = 20
@@ -30,19 +27,19 @@ def torch_program(
     from torch.export import Dim, export
 
     images = torch.rand(BATCH, *image_shape, generator=torch.Generator().manual_seed(0))
-    with torch.no_grad(), plain_attention(), _silent():
+    with torch.no_grad(), plain_attention(), silent():
         return export(module, (images,), dynamic_shapes={INPUT: {0: Dim("batch")}})
 
 
 def write_pt2(program: torch.export.ExportedProgram, about: About, path: Path) -> None:
     """A torch.export program; torch alone opens it."""
-    with _silent():
+    with silent():
         torch.export.save(program, path, extra_files={CONFIG: about.dump()})
 
 
 def write_onnx(program: torch.export.ExportedProgram, about: About, path: Path) -> None:
     """An ONNX graph with its weights in the same file."""
-    with _silent():
+    with silent():
         exported = torch.onnx.export(
             program,
             program.example_inputs[0] if program.example_inputs else (),
@@ -98,20 +95,3 @@ def load_member(folder: str | Path) -> Member:
         line = " ".join(str(error).split())
         raise ExportError(f"{place / SAFETENSORS} does not fit {CONFIG}: {line}") from error
     return member
-
-
-@contextlib.contextmanager
-def _silent() -> Iterator[None]:
-    """Nothing of what the exporters say on their way: whoever exports can't act on it."""
-    before = logging.root.manager.disable
-    logging.disable(logging.WARNING)
-    try:
-        with (
-            warnings.catch_warnings(),
-            contextlib.redirect_stdout(io.StringIO()),
-            contextlib.redirect_stderr(io.StringIO()),
-        ):
-            warnings.simplefilter("ignore")
-            yield
-    finally:
-        logging.disable(before)

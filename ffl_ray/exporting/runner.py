@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
@@ -12,6 +11,7 @@ from jaxtyping import Float
 
 from ffl_ray.errors import ExportError
 from ffl_ray.exporting.about import CONFIG, KEY, About, parse_about
+from ffl_ray.exporting.quiet import silent
 
 if TYPE_CHECKING:
     from torch import nn
@@ -76,8 +76,7 @@ def read_pt2(path: Path, num_threads: int) -> Model:
     import torch
 
     extra = {CONFIG: ""}
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
+    with silent():
         program = torch.export.load(path, extra_files=extra)
     return Model(parse_about(extra[CONFIG] or None, path), _run(program.module()))
 
