@@ -6,6 +6,7 @@ FFLRayError
 ├── SpaceError        a search space can't be loaded, is empty or proposes invalid settings
 ├── PlanError         what was asked for does not fit the machines
 ├── StudyError        a study's folder is missing, taken, in use or not a study
+├── ExportError       an exported model can't be written or read, or differs from the trained one
 └── TrainingDivergedError  a loss stopped being a finite number
 """
 
@@ -32,6 +33,10 @@ class PlanError(FFLRayError, ValueError):
 
 class StudyError(FFLRayError):
     """A study's folder is missing, taken, in use or not a study."""
+
+
+class ExportError(FFLRayError):
+    """An exported model can't be written or read, or differs from the trained one."""
 
 
 class TrainingDivergedError(FFLRayError):

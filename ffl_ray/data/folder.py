@@ -11,11 +11,11 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
-from PIL import Image, UnidentifiedImageError
 from torch import Tensor
 
 from ffl_ray.config import DataConfig
 from ffl_ray.data.dataset import DatasetInfo, Images, Opened
+from ffl_ray.data.decode import ENDINGS, middle_square
 from ffl_ray.data.splits import Split, stratified_split
 from ffl_ray.errors import DataError
 
@@ -23,8 +23,6 @@ TEST_FRACTION = 0.2
 TEST_SEED = 1904_09058
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
-
-ENDINGS = (".jpg", ".jpeg", ".png", ".ppm", ".bmp", ".pgm", ".tif", ".tiff", ".webp")
 
 
 class Index(NamedTuple):
@@ -120,12 +118,7 @@ def _read(index: Index, size: int) -> Opened:
 
 
 def _square(path: Path, size: int) -> np.ndarray[tuple[int, ...], np.dtype[np.uint8]]:
-    """The middle square of an image, resized: pixels [size, size, 3]."""
     try:
-        with Image.open(path) as image:
-            side = min(image.size)
-            left, top = ((length - side) // 2 for length in image.size)
-            box = (left, top, left + side, top + side)
-            return np.array(image.convert("RGB").resize((size, size), box=box))
-    except (UnidentifiedImageError, OSError) as error:
+        return middle_square(path, size)
+    except OSError as error:
         raise DataError(f"data.dir: {path} can't be read as an image: {error}") from error

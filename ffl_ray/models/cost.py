@@ -51,7 +51,7 @@ def count_parameters(*modules: nn.Module) -> int:
 
 def count_macs(run: Callable[[], ResultT]) -> tuple[int, ResultT]:
     """Multiply-accumulates of one call of `run`, over all its images, and what it gives."""
-    with torch.no_grad(), _plain_attention(), MacCounter() as counter:
+    with torch.no_grad(), plain_attention(), MacCounter() as counter:
         result = run()
     return counter.macs, result
 
@@ -91,7 +91,7 @@ def _macs(operation: str, args: tuple[Any, ...], out: Any) -> int:
 
 
 @contextmanager
-def _plain_attention() -> Iterator[None]:
+def plain_attention() -> Iterator[None]:
     """Attention by its parts: the fused layer of evaluation mode hides its matrix products."""
     before = torch.backends.mha.get_fastpath_enabled()
     torch.backends.mha.set_fastpath_enabled(False)

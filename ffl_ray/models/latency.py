@@ -7,7 +7,6 @@ import time
 from collections.abc import Callable
 
 import torch
-from torch import Tensor
 
 from ffl_ray.models.network import FusionNetwork
 
@@ -26,14 +25,15 @@ def member_latencies(
     image = torch.zeros(1, *image_shape, device=device)
     with torch.no_grad():
         found = {
-            name: _median_ms(lambda name=name: network.member(name, image), device, runs)  # type: ignore[misc]
+            name: median_ms(lambda name=name: network.member(name, image), device, runs)  # type: ignore[misc]
             for name in network.member_names
         }
     network.train(was_training)
     return found
 
 
-def _median_ms(run: Callable[[], Tensor], device: torch.device, runs: int) -> float:
+def median_ms(run: Callable[[], object], device: torch.device, runs: int) -> float:
+    """Median of some runs after a quarter as many to warm up."""
     times = []
     for index in range(runs + runs // 4):
         started = time.perf_counter()

@@ -22,7 +22,8 @@ class FoldTokens(nn.Module):
 
     def forward(self, tokens: Tensor) -> Tensor:
         side = math.isqrt(tokens.shape[1] - 1)
-        return tokens[:, 1:].transpose(1, 2).reshape(len(tokens), -1, side, side)
+        # Not len(): a traced batch size has no int.
+        return tokens[:, 1:].transpose(1, 2).reshape(tokens.shape[0], -1, side, side)
 
 
 class ChannelsFirst(nn.Module):

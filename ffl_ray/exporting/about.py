@@ -1,0 +1,76 @@
+"""What an exported model says of itself: all that is needed to rebuild it and to feed it.
+
+It stands in the folder as config.json and inside every model file, so that a file can be used
+alone. No torch here: `predict` loads onnxruntime only.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any, NamedTuple
+
+from ffl_ray.errors import ExportError
+
+FORMAT = 1
+CONFIG = "config.json"
+KEY = "ffl_ray"
+
+
+class About(NamedTuple):
+    """One exported member.
+
+    Attributes:
+        member: branch0, ..., ensemble or fused.
+        settings: of the training, by dotted name.
+        image_shape: channels, height and width.
+        classes: their names, in the order of the logits.
+        mean: per channel, of pixels in [0, 1]; the model subtracts it itself.
+        std: likewise; the model divides by it itself.
+        format: of this description.
+    """
+
+    member: str
+    settings: dict[str, Any]
+    image_shape: tuple[int, int, int]
+    classes: tuple[str, ...]
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+    format: int = FORMAT
+
+    def dump(self) -> str:
+        """The description as JSON."""
+        return json.dumps(self._asdict(), indent=2)
+
+
+def parse_about(text: str | bytes | None, place: object) -> About:
+    """The description that was dumped.
+
+    Args:
+        place: where it was found, for the message.
+
+    Raises:
+        ExportError: there is none, it is damaged, or of a newer version.
+    """
+    if text is None:
+        raise ExportError(f"{place} was not written by python -m ffl_ray.export: it lacks {KEY}")
+    try:
+        found = json.loads(text)
+        if found["format"] > FORMAT:
+            raise ExportError(
+                f"{place} has format {found['format']}, and this ffl_ray reads up to {FORMAT}: "
+                f"upgrade ffl_ray"
+            )
+        channels, height, width = found["image_shape"]
+        return About(
+            member=found["member"],
+            settings=dict(found["settings"]),
+            image_shape=(channels, height, width),
+            classes=tuple(found["classes"]),
+            mean=tuple(found["mean"]),
+            std=tuple(found["std"]),
+            format=found["format"],
+        )
+    except (ValueError, KeyError, TypeError) as error:
+        raise ExportError(
+            f"{place} is damaged ({type(error).__name__}: {error}): export the model again"
+        ) from error
