@@ -2,19 +2,12 @@
 
 from __future__ import annotations
 
-import json
-import signal
-import subprocess
-import time
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-import pandas as pd
-import pytest
-from helpers import run, small_config, start
+from helpers import small_config
 
-import ffl_ray.results
 from ffl_ray.config import Config
 from ffl_ray.methods import resolved
 from ffl_ray.objectives import parse_objectives
