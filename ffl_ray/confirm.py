@@ -5,18 +5,16 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from ffl_ray import cli
-from ffl_ray.errors import PlanError, SettingError, StudyError
+from ffl_ray.errors import SettingError, StudyError
 
 if TYPE_CHECKING:
-    from ffl_ray.config import Config, SearchConfig
-    from ffl_ray.confirmation import Confirmation
-    from ffl_ray.homes.data_check import DataFacts
+    from ffl_ray.config import Config
+    from ffl_ray.confirmation import Confirmation, Order
     from ffl_ray.results.storage import Storage
     from ffl_ray.results.study import StudyTables
-    from ffl_ray.search.arms import Chosen
     from ffl_ray.search.planner import Plan
 
 FOLDER = "confirmed"
@@ -59,24 +57,8 @@ def main(arguments: list[str] | None = None) -> int:
     return cli.guarded(args, lambda: _confirm(args))
 
 
-class Order(NamedTuple):
-    """What was asked for, checked."""
-
-    storage: Storage
-    name: str
-    top: int
-    baselines: Any
-    chosen: list[Chosen]
-    seeds: list[int]
-    settings: dict[str, Any]
-    search: SearchConfig
-    ranked_by: str
-    address: str | None
-    dry_run: bool
-
-
 def _confirm(args: argparse.Namespace) -> int:
-    from ffl_ray.confirmation import Confirmation
+    from ffl_ray.confirmation import Confirmation, going_on, new_configs
     from ffl_ray.final_runs import waiting_runs
     from ffl_ray.results.reader import read_description
     from ffl_ray.results.study import StudyTables
@@ -86,8 +68,8 @@ def _confirm(args: argparse.Namespace) -> int:
     if order.storage.exists("study.json"):
         description = read_description(order.storage)
         before = Confirmation.load(description, order.storage.location)
-        order = _going_on(order, before)
-        if not order.dry_run and order.seeds == before.seeds and not _new(order, before):
+        order = going_on(order, before)
+        if not order.dry_run and order.seeds == before.seeds and not new_configs(order, before):
             tables = StudyTables(order.storage, order.name)
             if not waiting_runs(tables, before.final_runs):
                 _finish(before, tables, description["data"]["num_train"])
@@ -104,6 +86,7 @@ def _order(args: argparse.Namespace) -> Order:
         StudyError: no such study, it is no search, or it has no completed trial.
     """
     from ffl_ray.config import SearchConfig
+    from ffl_ray.confirmation import Order
     from ffl_ray.overrides import with_overrides
     from ffl_ray.results.reader import find_study, load, records
     from ffl_ray.search.arms import best_configs, new_seeds
@@ -184,46 +167,8 @@ def _changed(config: Config, changes: dict[str, object]) -> Config:
     )
 
 
-def _going_on(order: Order, before: Confirmation) -> Order:
-    """What was asked for, on top of what is there: trials once chosen stay chosen.
-
-    Raises:
-        StudyError: settings differ, or fewer configs or seeds are asked for.
-    """
-    place = order.storage.location
-    again = f"give the old settings, or move {place} away"
-    changed = [
-        f"{name} was {before.settings.get(name)!r} and is {order.settings.get(name)!r}"
-        for name in sorted(before.settings.keys() | order.settings.keys())
-        if before.settings.get(name) != order.settings.get(name)
-    ]
-    if changed:
-        raise StudyError(
-            f"{place} goes on only with the settings it began with, and {'; '.join(changed)}: "
-            f"{again}"
-        )
-    for option, was, now in (
-        ("--top", len(before.chosen), min(order.top, len(order.chosen))),
-        ("--seeds", len(before.seeds), len(order.seeds)),
-    ):
-        if now < was:
-            raise StudyError(f"{place} has {option} {was} and can't shrink to {now}: {again}")
-    more = len(order.seeds) - len(before.seeds)
-    kept = [seed for seed in order.seeds if seed not in before.seeds][:more]
-    first = [one for one in order.chosen if one.trial_id in before.chosen]
-    others = [one for one in order.chosen if one.trial_id not in before.chosen]
-    return order._replace(seeds=before.seeds + kept, chosen=first + others)
-
-
-def _new(order: Order, before: Confirmation | None) -> list[Chosen]:
-    """The configs that are not among those chosen before."""
-    known = set() if before is None else set(before.chosen)
-    count = order.top - len(known)
-    return [one for one in order.chosen if one.trial_id not in known][:count]
-
-
 def _run(order: Order, before: Confirmation | None) -> int:
-    from ffl_ray.confirmation import KIND
+    from ffl_ray.confirmation import KIND, plan_confirmation
     from ffl_ray.console import make_console
     from ffl_ray.final_runs import run_final_runs
     from ffl_ray.results.study import StudyTables, describe_study
@@ -231,7 +176,7 @@ def _run(order: Order, before: Confirmation | None) -> int:
     console = make_console()
     with console.status("starting Ray, opening the data and measuring epochs"):
         plan, facts = cli.start(order.address, order.chosen[0].config, order.search, final=True)
-        confirmation = _planned(order, before, plan, facts)
+        confirmation = plan_confirmation(order, before, plan, facts)
     console.out(_plan_text(order, confirmation, plan))
     if order.dry_run:
         return 0
@@ -251,37 +196,6 @@ def _run(order: Order, before: Confirmation | None) -> int:
     )
     _finish(confirmation, tables, facts.num_train)
     return status
-
-
-def _planned(
-    order: Order, before: Confirmation | None, plan: Plan, facts: DataFacts
-) -> Confirmation:
-    """The trainings of an order; what was planned before stays as it was."""
-    from ffl_ray.confirmation import Confirmation
-    from ffl_ray.final_runs import epoch_seconds
-    from ffl_ray.search.arms import networks_to_time, plan_arms, plan_runs
-
-    new = _new(order, before)
-    arms, pairs, runs = ([], [], []) if before is None else before[-3:]
-    if new:
-        timed = networks_to_time(new, order.baselines)
-        seconds = epoch_seconds(timed, plan, facts, cluster=order.address is not None)
-        if seconds is None:
-            raise PlanError("no machine was free within a minute to measure epochs on: try again")
-        known = list(arms)
-        epoch_s = dict(zip(timed, seconds, strict=True))
-        arms, more = plan_arms(new, order.baselines, epoch_s, known)
-        pairs = [*pairs, *more]
-    chosen = [] if before is None else before.chosen
-    return Confirmation(
-        settings=order.settings,
-        ranked_by=order.ranked_by,
-        chosen=[*chosen, *(one.trial_id for one in new)],
-        seeds=order.seeds,
-        arms=arms,
-        pairs=pairs,
-        runs=plan_runs(arms, order.seeds, runs),
-    )
 
 
 def _store(order: Order, confirmation: Confirmation) -> None:

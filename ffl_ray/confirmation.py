@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any, NamedTuple
 
-from ffl_ray.config import Config
-from ffl_ray.errors import StudyError
-from ffl_ray.final_runs import FinalRun
+from ffl_ray.config import Config, SearchConfig
+from ffl_ray.errors import PlanError, StudyError
+from ffl_ray.final_runs import FinalRun, epoch_seconds
+from ffl_ray.homes.data_check import DataFacts
 from ffl_ray.overrides import with_overrides
 from ffl_ray.results.confirmed import (
     Arm,
@@ -20,7 +21,10 @@ from ffl_ray.results.confirmed import (
     summary_rows,
     write_confirmed,
 )
+from ffl_ray.results.storage import Storage
 from ffl_ray.results.study import StudyTables
+from ffl_ray.search.arms import Baselines, Chosen, networks_to_time, plan_arms, plan_runs
+from ffl_ray.search.planner import Plan
 
 KIND = "confirm"
 
@@ -103,6 +107,91 @@ class Confirmation(NamedTuple):
         epoch_s = {arm.name: arm.epoch_s or 0.0 for arm in self.arms}
         arm_of = {run.run_id: run.arm for run in self.runs}
         return sum(run.config.optim.epochs * epoch_s[arm_of[run.run_id]] for run in runs)
+
+
+class Order(NamedTuple):
+    """What was asked for, checked."""
+
+    storage: Storage
+    name: str
+    top: int
+    baselines: Baselines
+    chosen: list[Chosen]
+    seeds: list[int]
+    settings: dict[str, Any]
+    search: SearchConfig
+    ranked_by: str
+    address: str | None
+    dry_run: bool
+
+
+def going_on(order: Order, before: Confirmation) -> Order:
+    """What was asked for, on top of what is there: trials once chosen stay chosen.
+
+    Raises:
+        StudyError: settings differ, or fewer configs or seeds are asked for.
+    """
+    place = order.storage.location
+    again = f"give the old settings, or move {place} away"
+    changed = [
+        f"{name} was {before.settings.get(name)!r} and is {order.settings.get(name)!r}"
+        for name in sorted(before.settings.keys() | order.settings.keys())
+        if before.settings.get(name) != order.settings.get(name)
+    ]
+    if changed:
+        raise StudyError(
+            f"{place} goes on only with the settings it began with, and {'; '.join(changed)}: "
+            f"{again}"
+        )
+    for option, was, now in (
+        ("--top", len(before.chosen), min(order.top, len(order.chosen))),
+        ("--seeds", len(before.seeds), len(order.seeds)),
+    ):
+        if now < was:
+            raise StudyError(f"{place} has {option} {was} and can't shrink to {now}: {again}")
+    more = len(order.seeds) - len(before.seeds)
+    kept = [seed for seed in order.seeds if seed not in before.seeds][:more]
+    first = [one for one in order.chosen if one.trial_id in before.chosen]
+    others = [one for one in order.chosen if one.trial_id not in before.chosen]
+    return order._replace(seeds=before.seeds + kept, chosen=first + others)
+
+
+def new_configs(order: Order, before: Confirmation | None) -> list[Chosen]:
+    """The configs that are not among those chosen before."""
+    known = set() if before is None else set(before.chosen)
+    count = order.top - len(known)
+    return [one for one in order.chosen if one.trial_id not in known][:count]
+
+
+def plan_confirmation(
+    order: Order, before: Confirmation | None, plan: Plan, facts: DataFacts
+) -> Confirmation:
+    """The trainings of an order; what was planned before stays as it was.
+
+    Raises:
+        PlanError: no machine was free to measure epochs on.
+    """
+    new = new_configs(order, before)
+    arms, pairs, runs = ([], [], []) if before is None else before[-3:]
+    if new:
+        timed = networks_to_time(new, order.baselines)
+        seconds = epoch_seconds(timed, plan, facts, cluster=order.address is not None)
+        if seconds is None:
+            raise PlanError("no machine was free within a minute to measure epochs on: try again")
+        known = list(arms)
+        epoch_s = dict(zip(timed, seconds, strict=True))
+        arms, more = plan_arms(new, order.baselines, epoch_s, known)
+        pairs = [*pairs, *more]
+    chosen = [] if before is None else before.chosen
+    return Confirmation(
+        settings=order.settings,
+        ranked_by=order.ranked_by,
+        chosen=[*chosen, *(one.trial_id for one in new)],
+        seeds=order.seeds,
+        arms=arms,
+        pairs=pairs,
+        runs=plan_runs(arms, order.seeds, runs),
+    )
 
 
 def write_tables(confirmation: Confirmation, tables: StudyTables) -> dict[str, list[Row]]:
