@@ -11,7 +11,6 @@ from ffl_ray import cli
 from ffl_ray.errors import SettingError, StudyError
 
 if TYPE_CHECKING:
-    from ffl_ray.config import Config
     from ffl_ray.confirmation import Confirmation, Order
     from ffl_ray.results.storage import Storage
     from ffl_ray.results.study import StudyTables
@@ -125,7 +124,7 @@ def _order(args: argparse.Namespace) -> Order:
         name=f"{description['study']}/{FOLDER}",
         top=args.top,
         baselines=args.baselines,
-        chosen=[one._replace(config=_changed(one.config, changes)) for one in ranked],
+        chosen=[one._replace(config=with_overrides(one.config, changes)) for one in ranked],
         seeds=seeds,
         settings={
             "baselines": args.baselines,
@@ -148,6 +147,9 @@ def _search_of(source: Storage) -> tuple[dict[str, Any], Any]:
 
 def _changes(args: argparse.Namespace) -> dict[str, object]:
     """The settings that may be changed on the way from search to confirmation."""
+    from ffl_ray.config import Config
+    from ffl_ray.overrides import with_overrides
+
     changes = cli.overrides_of(args)
     for name in changes:
         if not name.startswith("compute.") and name != "data.dir":
@@ -155,16 +157,8 @@ def _changes(args: argparse.Namespace) -> dict[str, object]:
                 f"confirm takes the study's settings as they are, apart from compute.* and "
                 f"data.dir; not --set {name}"
             )
-    return changes
-
-
-def _changed(config: Config, changes: dict[str, object]) -> Config:
-    from ffl_ray.overrides import with_overrides
-
-    config = with_overrides(config, changes)
-    return (
-        with_overrides(config, cli.absolute_data_dir(config)) if "data.dir" in changes else config
-    )
+    config = with_overrides(Config(), changes)
+    return changes if args.address is not None else changes | cli.absolute_data_dir(config)
 
 
 def _run(order: Order, before: Confirmation | None) -> int:
