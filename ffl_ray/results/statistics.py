@@ -1,0 +1,125 @@
+"""Repeated measurements: mean, spread, 95% intervals, and what a paired difference allows to say.
+
+Student's t throughout: the runs of one config differ by their seed alone and are few (Student
+1908, "The Probable Error of a Mean", Biometrika 6, 1).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Literal, NamedTuple
+
+from scipy.special import stdtrit
+
+CONFIDENCE = 0.95
+
+Direction = Literal["up", "down"]
+Verdict = Literal["better", "worse", "within noise", "one run: no verdict", "no pair: no verdict"]
+
+DIRECTIONS: dict[str, Direction] = {
+    "accuracy": "up",
+    "top5": "up",
+    "nll": "down",
+    "ece": "down",
+}
+
+
+class Summary(NamedTuple):
+    """What n measurements of one thing say.
+
+    Attributes:
+        n: how many there are; a missing one or NaN does not count.
+        mean: None when there is none.
+        std: of the sample (n - 1 in the denominator); None below two.
+        low: the lower end of the mean's 95% interval; None below two.
+        high: its upper end.
+    """
+
+    n: int
+    mean: float | None
+    std: float | None
+    low: float | None
+    high: float | None
+
+    @property
+    def half(self) -> float | None:
+        """Half the interval's width: what stands behind the plus-minus."""
+        return None if self.low is None or self.high is None else (self.high - self.low) / 2
+
+
+class Comparison(NamedTuple):
+    """Paired differences, ours minus theirs, and what they allow to say of ours."""
+
+    difference: Summary
+    verdict: Verdict
+
+
+def summary(values: Iterable[float | None], confidence: float = CONFIDENCE) -> Summary:
+    """Mean, sample standard deviation and the mean's interval: mean +- t(n - 1) std / sqrt(n)."""
+    numbers = [value for value in values if value is not None and not math.isnan(value)]
+    n = len(numbers)
+    if n == 0:
+        return Summary(0, None, None, None, None)
+    mean = math.fsum(numbers) / n
+    if n == 1:
+        return Summary(1, mean, None, None, None)
+    std = math.sqrt(math.fsum((value - mean) ** 2 for value in numbers) / (n - 1))
+    half = t_quantile(n - 1, confidence) * std / math.sqrt(n)
+    return Summary(n, mean, std, mean - half, mean + half)
+
+
+def t_quantile(degrees: int, confidence: float = CONFIDENCE) -> float:
+    """How many standard errors the two-sided interval reaches to each side."""
+    return float(stdtrit(degrees, (1 + confidence) / 2))
+
+
+def paired_differences(
+    ours: Mapping[int, float | None], theirs: Mapping[int, float | None]
+) -> list[float]:
+    """Ours minus theirs at every seed that both have, in the order of the seeds."""
+    pairs = [(ours[seed], theirs[seed]) for seed in sorted(ours.keys() & theirs.keys())]
+    return [a - b for a, b in pairs if a is not None and b is not None]
+
+
+def compare(
+    ours: Mapping[int, float | None],
+    theirs: Mapping[int, float | None],
+    direction: Direction = "up",
+    confidence: float = CONFIDENCE,
+) -> Comparison:
+    """The differences by seed with their interval, and the verdict on ours.
+
+    Args:
+        ours: a measurement of each seed.
+        theirs: the same of the other side.
+        direction: whether more is better, or less.
+    """
+    difference = summary(paired_differences(ours, theirs), confidence)
+    return Comparison(difference, verdict(difference, direction))
+
+
+def verdict(difference: Summary, direction: Direction = "up") -> Verdict:
+    """Better or worse when the interval of the difference lies on one side of 0."""
+    if difference.n == 0:
+        return "no pair: no verdict"
+    if difference.low is None or difference.high is None:
+        return "one run: no verdict"
+    if difference.low > 0:
+        return "better" if direction == "up" else "worse"
+    if difference.high < 0:
+        return "worse" if direction == "up" else "better"
+    return "within noise"
+
+
+def shown(values: Sequence[float | None] | Summary, scale: float = 1.0, digits: int = 2) -> str:
+    """A mean with its half interval: `70.12 ± 0.34`; without one the mean alone.
+
+    Args:
+        scale: 100 shows fractions as percent.
+    """
+    found = values if isinstance(values, Summary) else summary(values)
+    if found.mean is None:
+        return "-"
+    mean = f"{found.mean * scale:.{digits}f}"
+    return mean if found.half is None else f"{mean} ± {found.half * scale:.{digits}f}"

@@ -1,0 +1,87 @@
+"""Intervals and verdicts, against values worked by hand and tables of Student's t."""
+
+import math
+
+import pytest
+
+from ffl_ray.results.statistics import (
+    Summary,
+    compare,
+    paired_differences,
+    shown,
+    summary,
+    t_quantile,
+    verdict,
+)
+
+
+@pytest.mark.parametrize(("degrees", "expected"), [(1, 12.706), (2, 4.303), (4, 2.776), (9, 2.262)])
+def test_the_quantile_is_the_one_in_the_tables(degrees: int, expected: float) -> None:
+    assert t_quantile(degrees) == pytest.approx(expected, abs=5e-4)
+
+
+def test_mean_spread_and_interval_of_three_numbers_by_hand() -> None:
+    found = summary([1.0, 2.0, 3.0])
+
+    assert (found.n, found.mean, found.std) == (3, 2.0, 1.0)
+    assert found.half == pytest.approx(4.3027 / math.sqrt(3), abs=1e-4)
+    assert found.low == pytest.approx(2.0 - 2.4841, abs=1e-4)
+    assert found.high == pytest.approx(2.0 + 2.4841, abs=1e-4)
+
+
+def test_one_number_has_a_mean_and_no_interval() -> None:
+    found = summary([0.7])
+
+    assert found == Summary(1, 0.7, None, None, None)
+    assert found.half is None
+    assert shown(found, scale=100) == "70.00"
+
+
+def test_missing_numbers_do_not_count() -> None:
+    assert summary([None, 0.5, math.nan]) == summary([0.5])
+    assert summary([None]) == Summary(0, None, None, None, None)
+    assert shown([None]) == "-"
+
+
+def test_differences_pair_the_seeds_that_both_have() -> None:
+    ours = {3: 0.5, 1: 0.7, 2: 0.9, 5: None}
+    theirs = {1: 0.6, 2: 0.9, 4: 0.1, 5: 0.2}
+
+    assert paired_differences(ours, theirs) == pytest.approx([0.1, 0.0])
+
+
+@pytest.mark.parametrize(
+    ("differences", "direction", "expected"),
+    [
+        ([0.010, 0.012, 0.011], "up", "better"),
+        ([0.010, 0.012, 0.011], "down", "worse"),
+        ([-0.010, -0.012, -0.011], "up", "worse"),
+        ([-0.010, -0.012, -0.011], "down", "better"),
+        ([-0.010, 0.012, 0.011], "up", "within noise"),
+        ([0.0, 0.0, 0.0], "up", "within noise"),
+        ([0.2, 0.2, 0.2], "up", "better"),
+        ([0.2], "up", "one run: no verdict"),
+        ([], "up", "no pair: no verdict"),
+    ],
+)
+def test_the_verdict_says_more_than_noise_only_when_the_interval_excludes_zero(
+    differences: list[float], direction: str, expected: str
+) -> None:
+    assert verdict(summary(differences), direction) == expected  # type: ignore[arg-type]
+
+
+def test_pairing_sees_what_the_spread_between_seeds_hides() -> None:
+    theirs = {1: 0.60, 2: 0.70, 3: 0.80}
+    ours = {seed: value + 0.01 + seed / 1e4 for seed, value in theirs.items()}
+
+    paired = compare(ours, theirs)
+
+    assert paired.verdict == "better"
+    assert paired.difference.mean == pytest.approx(0.0102)
+    assert compare(theirs, ours).verdict == "worse"
+    assert compare(ours, theirs, "down").verdict == "worse"
+
+
+def test_a_mean_is_shown_with_half_its_interval() -> None:
+    assert shown([1.0, 2.0, 3.0]) == "2.00 ± 2.48"
+    assert shown([0.701, 0.702], scale=100, digits=1) == "70.2 ± 0.6"
