@@ -1,0 +1,68 @@
+"""What a reproduction takes: hours from steps measured here, and the plan in words."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from ffl_ray.config import Config
+from ffl_ray.final_runs import epoch_seconds
+from ffl_ray.homes.data_check import DataFacts
+from ffl_ray.search.estimate import DataSize, training_costs
+from ffl_ray.search.forecast import START_S, spread
+from ffl_ray.search.planner import Plan
+from ffl_ray.search.speed import Timed, fit
+
+
+def expected_hours(
+    configs: Sequence[Config], plan: Plan, facts: DataFacts, *, cluster: bool
+) -> float | None:
+    """Hours of all these trainings, from a line through the cheapest and the dearest, measured.
+
+    Args:
+        configs: one for each training, those that differ by their seed alone among them.
+        cluster: Ray was joined at an address.
+
+    Returns:
+        None when no machine was free to measure on.
+    """
+    data = DataSize(facts.num_classes, facts.num_train, facts.num_val)
+    costs = training_costs(configs, data, plan.num_workers)
+    ends = spread(costs)
+    seconds = epoch_seconds([configs[i] for i in ends], plan, facts, cluster=cluster)
+    if seconds is None:
+        return None
+    speed = fit(
+        [
+            Timed(costs[i].macs, epoch_s / facts.num_train)
+            for i, epoch_s in zip(ends, seconds, strict=True)
+        ]
+    )
+    start_s = START_S["one" if plan.num_workers == 1 else "several"]
+    total_s = sum(
+        start_s + config.optim.epochs * facts.num_train * speed.seconds_per_image(cost.macs)
+        for config, cost in zip(configs, costs, strict=True)
+    )
+    return total_s / plan.max_concurrent_trials / 3600
+
+
+def plan_text(
+    name: str,
+    configs: Sequence[Config],
+    plan: Plan,
+    facts: DataFacts,
+    hours: float | None,
+    departures: Sequence[str],
+) -> str:
+    """The number of trainings, their length and the hours, in a few lines."""
+    from ffl_ray.reproduction.view import departure_line
+
+    epochs = " or ".join(str(e) for e in sorted({config.optim.epochs for config in configs}))
+    time = "no machine was free to measure the time on"
+    if hours is not None:
+        time = f"about {hours:,.1f} hours" if hours >= 1 else f"about {hours * 60:,.0f} minutes"
+    lines = [
+        f"{name}: {len(configs)} trainings of {epochs} epochs on {facts.num_train:,} images, "
+        f"{plan.max_concurrent_trials} at once: {time}",
+        *([departure_line(departures)] if departures else []),
+    ]
+    return "\n".join(lines)
