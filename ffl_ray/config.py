@@ -52,8 +52,8 @@ def parse_mix(value: object) -> object:
         names = list(value)
     else:
         return value
-    if len(names) < 2:
-        raise ValueError("must hold at least 2 branches: FFL fuses branches")
+    if not names:
+        raise ValueError("must hold at least one branch")
     return tuple(sorted(names))
 
 
@@ -159,9 +159,10 @@ class ModelConfig(Section):
         "backbone of each branch, such as 2*resnet32 or resnet20+wrn16_2; order means nothing",
         source=AUTHORS,
     )
-    trunk_stages: int = _setting(
-        2,
-        "leading stages shared by the branches of one backbone; 0 shares nothing",
+    trunk_stages: Annotated[int | None, Optional] = _setting(
+        None,
+        "leading stages shared by the branches of one backbone; 0 shares nothing; none: 2, and 0 "
+        "for the method independent",
         unit="stages",
         source=AUTHORS,
         ge=0,
@@ -195,13 +196,45 @@ class FusionConfig(Section):
 class DistillConfig(Section):
     """Who teaches whom, and how strongly."""
 
-    method: Literal["ffl"] = _setting("ffl", "how the members teach each other", source=AUTHORS)
-    temperature: float = _setting(
-        3.0,
-        "softening of both sides of every KL term that has none of its own",
+    method: Literal["ffl", "independent", "dml", "cl_ilr", "one", "kdcl", "okddip", "pcl"] = (
+        _setting(
+            "ffl",
+            "how the members teach each other; independent: not at all",
+            source="ffl_ray/methods.py names each one's",
+        )
+    )
+    temperature: Annotated[float | None, Optional] = _setting(
+        None,
+        "softening of both sides of every KL term that has none of its own; none: the method's "
+        "own, 3 (dml 1, cl_ilr 2, kdcl 4)",
         source=AUTHORS,
         gt=0,
         le=100,
+    )
+    weight: Annotated[float | None, Optional] = _setting(
+        None,
+        "weight of every KL term of the methods beside ffl; none: the method's own, 1 (cl_ilr "
+        "0.5, and its cross-entropies take the rest)",
+        ge=0,
+        le=1000,
+    )
+    views: Annotated[bool | None, Optional] = _setting(
+        None,
+        "every branch is trained on an augmentation of its own; none: the method's own (kdcl and "
+        "pcl: yes)",
+        source="Guo et al. 2020 (KDCL); Wu and Gong 2021, arXiv:2006.04147",
+    )
+    kdcl_teacher: Literal["min_logit", "naive", "linear", "general"] = _setting(
+        "min_logit",
+        "kdcl alone: how its branches' logits become their teacher's",
+        source="Guo et al. 2020 (KDCL), section 3",
+    )
+    ema_decay: float = _setting(
+        0.999,
+        "pcl alone: decay of the averages of the weights, per step",
+        source="Wu and Gong 2021, arXiv:2006.04147",
+        ge=0,
+        lt=1,
     )
     label_smoothing: float = _setting(
         0.0,
@@ -228,15 +261,20 @@ class DistillConfig(Section):
     fused_to_branch_temperature: Annotated[float | None, Optional] = _setting(
         None, "softening of each of those terms; none: distill.temperature", gt=0, le=100
     )
-    ramp_up_epochs: float = _setting(
-        80.0,
-        "length of the rise of the distill weight, exp(-5 (1 - t/length)^2); 0: no rise",
+    ramp_up_epochs: Annotated[float | None, Optional] = _setting(
+        None,
+        "length of the rise of the distill weight, exp(-5 (1 - t/length)^2); 0: no rise; none: the "
+        "method's own, 80 (independent, dml, cl_ilr and kdcl 0)",
         unit="epochs",
         source=AUTHORS,
         ge=0,
     )
     target_epsilon: float = _setting(
-        1e-7, "added to every teacher probability, not renormalised", source=AUTHORS, ge=0, le=1e-3
+        1e-7,
+        "ffl, one and okddip: added to every teacher probability, not renormalised",
+        source=AUTHORS,
+        ge=0,
+        le=1e-3,
     )
 
 
@@ -364,9 +402,10 @@ class SearchConfig(Section):
         None, "stop the study after this long; unfinished trials stay interrupted", unit="s", gt=0
     )
     seed: int = _setting(0, "seed of the sampler", ge=0, lt=2**31)
-    sampler: Literal["tpe", "random", "gp", "nsga2", "cmaes"] = _setting(
+    sampler: Literal["tpe", "random", "gp", "nsga2", "cmaes", "grid"] = _setting(
         "tpe",
-        "what proposes: multivariate TPE, random, a Gaussian process, NSGA-II, CMA-ES",
+        "what proposes: multivariate TPE, random, a Gaussian process, NSGA-II, CMA-ES, or every "
+        "point once",
         source="Optuna",
     )
     startup_trials: int = _setting(

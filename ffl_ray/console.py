@@ -17,7 +17,7 @@ from rich.text import Text
 
 from ffl_ray.config import Config
 from ffl_ray.objectives import VALUE, Objective
-from ffl_ray.overrides import mix_name
+from ffl_ray.overrides import flatten, mix_name
 
 Row = dict[str, Any]
 PIPE_WIDTH = 160
@@ -45,17 +45,21 @@ def duration(seconds: float) -> str:
 
 
 def trial_words(config: Config) -> str:
-    """A config's mix, fusion design and temperature in a few words."""
-    return _words(mix_name(config.model.mix), config.fusion.design, config.distill.temperature)
+    """A config's mix, method or fusion design, and temperature in a few words."""
+    return row_words({**flatten(config), "model.mix": mix_name(config.model.mix)})
 
 
 def row_words(row: Row) -> str:
     """The same of a row of the trials table."""
-    return _words(row["model.mix"], row["fusion.design"], row["distill.temperature"])
+    how = how_fused(row) if row["distill.method"] == "ffl" else row["distill.method"]
+    temperature = row["distill.temperature"]
+    softened = "" if temperature is None or how == "independent" else f" T={temperature:.2f}"
+    return f"{row['model.mix']} {how}{softened}"
 
 
-def _words(mix: str, design: str, temperature: float) -> str:
-    return f"{mix} {design} T={temperature:.2f}"
+def how_fused(row: Row) -> str:
+    """The fusion design of a trial whose method has one."""
+    return str(row["fusion.design"]) if row["distill.method"] == "ffl" else "-"
 
 
 class StudyView:
@@ -218,9 +222,10 @@ class TrainView:
         elapsed = time.monotonic() - self._started
         left = elapsed / (epoch - self._first) * (self._epochs - epoch)
         branches = " ".join(f"{value:.4f}" for value in row["val.branches.accuracy"])
+        fused = row["val.fused.accuracy"]
         self._console.print(
             f"epoch {epoch:>3}/{self._epochs}  loss {row['loss.total']:8.4f}  "
-            f"fused [b]{row['val.fused.accuracy']:.4f}[/b]  "
+            f"{'' if fused is None else f'fused [b]{fused:.4f}[/b]  '}"
             f"ensemble {row['val.ensemble.accuracy']:.4f}  "
             f"branches {branches}  {row['images_per_s']:.0f} images/s  "
             f"{duration(left)} left"
@@ -246,7 +251,7 @@ def best_table(rows: list[Row], objectives: Sequence[Objective], count: int = 5)
         table.add_column(name, justify="right" if name == "epochs" else "left")
     for name in (*(objective.name for objective in others), *accuracies):
         table.add_column(name, justify="right")
-    for name in ("mix", "fusion", "temperature"):
+    for name in ("mix", "method", "fusion", "temperature"):
         table.add_column(name)
     for row in ranked[:count]:
         values = dict(zip(objectives, row["objective_values"], strict=True))
@@ -255,10 +260,9 @@ def best_table(rows: list[Row], objectives: Sequence[Objective], count: int = 5)
             Text(row["status"], style=STYLES[row["status"]]),
             str(row["epochs_done"]),
             *(_number(values[objective]) for objective in others),
-            *(f"{row[column]:.4f}" for column in accuracies.values()),
+            *(_number(row[column]) for column in accuracies.values()),
             Text(row["model.mix"]),
-            row["fusion.design"],
-            f"{row['distill.temperature']:.2f}",
+            *_how(row),
         )
     return table
 
@@ -268,13 +272,16 @@ def front_table(points: list[Row], count: int = 15) -> RenderableType:
     more = f", the first {count} of {len(points)}" if len(points) > count else ""
     title = f"front over all members of completed trials, validation{more}"
     table = Table(title=title, title_justify="left", box=None)
-    hidden = ("model.mix", "fusion.design", "distill.temperature", "trial_id", "member", "backbone")
+    hidden = (
+        *("trial_id", "member", "backbone"),
+        *("model.mix", "distill.method", "fusion.design", "distill.temperature"),
+    )
     metrics = [name for name in points[0] if name not in hidden] if points else []
     for name in ("trial", "member"):
         table.add_column(name)
     for name in metrics:
         table.add_column(name, justify="right")
-    for name in ("backbone", "mix", "fusion", "temperature"):
+    for name in ("backbone", "mix", "method", "fusion", "temperature"):
         table.add_column(name)
     for point in points[:count]:
         table.add_row(
@@ -283,14 +290,20 @@ def front_table(points: list[Row], count: int = 15) -> RenderableType:
             *(_number(point[name]) for name in metrics),
             Text(point["backbone"] or ""),
             Text(point["model.mix"]),
-            point["fusion.design"],
-            f"{point['distill.temperature']:.2f}",
+            *_how(point),
         )
     return table
 
 
-def _number(value: float) -> str:
-    """Four decimals below a thousand, else whole with commas."""
+def _how(row: Row) -> list[str]:
+    """Method, fusion design and temperature of a trial."""
+    return [row["distill.method"], how_fused(row), f"{row['distill.temperature']:.2f}"]
+
+
+def _number(value: float | None) -> str:
+    """Four decimals below a thousand, else whole with commas; a dash for what there is not."""
+    if value is None:
+        return "-"
     return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.4f}"
 
 

@@ -46,25 +46,27 @@ def train_epoch(
     distill_weight: float,
     precision: Precision,
     world_size: int = 1,
+    after_step: Callable[[], None] = lambda: None,
 ) -> TrainedEpoch:
     """Train on every batch once.
 
     With several workers the gradient is the global batch's mean whatever share each worker has:
     DistributedDataParallel averages over workers, so each loss is scaled by its share first.
+    `after_step` follows every step of the optimiser.
     """
     network.train()
     sums: Tensor | None = None
     names: list[str] = []
     for batch in batches:
         with precision.context():
-            output = network(batch.images)
-        output = NetworkOutput(output.branches.float(), output.fused.float())
-        terms = loss_terms(output, batch.labels)
+            output: NetworkOutput = network(batch.images)
+        terms = loss_terms(output.in_float32(), batch.labels)
         total = total_loss(terms, distill_weight)
         share = len(batch.labels) / batch.global_size
         torch.autograd.backward(total * (share * world_size))
         optimizer.step()
         optimizer.zero_grad(set_to_none=True)
+        after_step()
         names = ["total", *terms]
         values = torch.stack([total, *(term.value for term in terms.values())]).detach()
         row = torch.cat([values, values.new_ones(1)]).double() * len(batch.labels)

@@ -47,6 +47,7 @@ def _train(args: argparse.Namespace) -> int:
     from ffl_ray.config import Config, SearchConfig
     from ffl_ray.console import TrainView, make_console, members_table, trial_words, where_text
     from ffl_ray.homes.job import Job
+    from ffl_ray.methods import resolved, with_reachable_objective
     from ffl_ray.models.table import check_model
     from ffl_ray.objectives import parse_objective
     from ffl_ray.overrides import flatten, with_overrides
@@ -58,7 +59,10 @@ def _train(args: argparse.Namespace) -> int:
         describe_study,
     )
 
-    config = with_overrides(Config(), cli.overrides_of(args))
+    overrides = cli.overrides_of(args)
+    config = resolved(with_overrides(Config(), overrides))
+    if "objective" not in overrides:
+        config = with_reachable_objective(config)
     check_model(config)
     given = {name: getattr(args, name) for name in ("num_workers", *RESOURCES)}
     search = with_overrides(

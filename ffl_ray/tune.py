@@ -79,7 +79,7 @@ def parser() -> argparse.ArgumentParser:
         metavar="MEMBER.METRIC",
         help="such as fused.accuracy, ensemble.nll, fused.macs; given again: several objectives",
     )
-    search.add_argument("--sampler", metavar="NAME", help="tpe, random, gp, nsga2 or cmaes")
+    search.add_argument("--sampler", metavar="NAME", help="tpe, random, gp, nsga2, cmaes, grid")
     search.add_argument("--scheduler", metavar="NAME", help="asha, hyperband, median or none")
     search.add_argument("--warm-start", metavar="STUDY", help="begin with what it learned")
     search.add_argument("--max-concurrent-trials", type=int, metavar="N", help="trials at once")
@@ -128,7 +128,7 @@ def _search(args: argparse.Namespace) -> int:
     space = load_space(args.space)
     overrides = cli.overrides_of(args)
     settled = settle(space, overrides, {flag: getattr(args, flag) for flag in FLAGS})
-    check_space(space, settled.config, list(overrides))
+    check_space(space, settled.config, list(overrides), settled.search)
     if args.check:
         return _check(space, settled)
     if args.address is None:

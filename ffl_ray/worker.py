@@ -23,13 +23,14 @@ from torch.nn.parallel import DistributedDataParallel
 from ffl_ray.checkpoint import Progress, dump_checkpoint, load_checkpoint
 from ffl_ray.config import Config
 from ffl_ray.data.loader import DeviceImages, Shard, TrainVal, augmentation_of, load_train_val
-from ffl_ray.distill.table import METHODS
+from ffl_ray.distill.table import loss_terms_of
 from ffl_ray.engine import Precision, average_running_statistics, evaluate, train_epoch
 from ffl_ray.errors import PlanError, SettingError, TrainingDivergedError
+from ffl_ray.methods import num_views, ramp_up_epochs_of
 from ffl_ray.metrics import MemberMetrics, finish
 from ffl_ray.models.cost import MemberCost, member_costs
 from ffl_ray.models.latency import member_latencies
-from ffl_ray.models.network import FusionNetwork, build_network, member_names
+from ffl_ray.models.network import FusionNetwork, build_network
 from ffl_ray.models.table import check_model
 from ffl_ray.objectives import VALUE, parse_objective
 from ffl_ray.optimizer import learning_rate, new_optimizer
@@ -178,6 +179,7 @@ def new_network(config: Config, data: TrainVal) -> FusionNetwork:
     return build_network(
         config.model,
         config.fusion,
+        config.distill,
         image_shape=data.image_shape,
         num_classes=len(data.info.classes),
         seed=config.seed,
@@ -203,7 +205,7 @@ def choose_device(config: Config, session: Session) -> torch.device:
 
 def _run_epoch(training: Training, progress: Progress) -> Progress:
     config, epoch = training.config, progress.epochs_done
-    lr, weight = learning_rate(config, epoch), ramp_up(epoch, config.distill.ramp_up_epochs)
+    lr, weight = learning_rate(config, epoch), ramp_up(epoch, ramp_up_epochs_of(config.distill))
     for group in training.optimizer.param_groups:
         group["lr"] = lr
     started = time.perf_counter()
@@ -213,16 +215,17 @@ def _run_epoch(training: Training, progress: Progress) -> Progress:
         epoch=epoch,
         shard=training.shard,
         augmentation=augmentation_of(config.data),
+        num_views=num_views(config),
     )
-    method = METHODS[config.distill.method]
     trained = train_epoch(
         training.wrapped,
         batches,
         training.optimizer,
-        lambda output, labels: method(output, labels, config.distill),
+        loss_terms_of(config.distill),
         distill_weight=weight,
         precision=training.precision,
         world_size=training.shard.world_size,
+        after_step=training.network.after_step,
     )
     _check_finite("training loss", trained.losses["total"], epoch, config)
     train_s = time.perf_counter() - started
@@ -266,7 +269,7 @@ def _validate(training: Training) -> dict[str, MemberMetrics]:
         precision=training.precision,
         world_size=training.shard.world_size,
     )
-    return dict(zip(member_names(training.network.num_branches), finish(sums), strict=True))
+    return dict(zip(training.network.member_names, finish(sums), strict=True))
 
 
 def _check_finite(what: str, value: float, epoch: int, config: Config) -> None:
@@ -331,13 +334,14 @@ def _loss_columns(losses: dict[str, float]) -> Row:
 
 def _metric_columns(metrics: dict[str, MemberMetrics], num_branches: int) -> Row:
     branches = [metrics[f"branch{index}"] for index in range(num_branches)]
+    fused = metrics.get("fused")
     return {
-        "val.fused.accuracy": metrics["fused"].accuracy,
+        "val.fused.accuracy": fused.accuracy if fused else None,
         "val.ensemble.accuracy": metrics["ensemble"].accuracy,
         "val.best_branch.accuracy": max(branch.accuracy for branch in branches),
         "val.mean_branch.accuracy": sum(branch.accuracy for branch in branches) / num_branches,
         "val.branches.accuracy": [branch.accuracy for branch in branches],
-        "val.fused.nll": metrics["fused"].nll,
+        "val.fused.nll": fused.nll if fused else None,
         "val.ensemble.nll": metrics["ensemble"].nll,
         "val.branches.nll": [branch.nll for branch in branches],
     }

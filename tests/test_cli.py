@@ -65,7 +65,7 @@ def test_settings_lists_every_setting(name: str) -> None:
         (["train", "--set", "distill.temperature=0"],
          "error: distill.temperature must be greater than 0, not '0'"),
         (["train", "--set", "model.mix=resnet20"],
-         "error: model.mix must hold at least 2 branches: FFL fuses branches, not 'resnet20'"),
+         "error: model.mix must hold at least 2 branches for distill.method ffl, not 1 (resnet20)"),
         (["tune", "--set", "optim.epochs"],
          "error: --set takes name=value, such as optim.epochs=30, not 'optim.epochs'"),
         (["train", "--set", "data.name=cifar100", "--data-dir", "/no/such/folder"],

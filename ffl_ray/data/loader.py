@@ -42,9 +42,12 @@ class TrainVal(NamedTuple):
 
 
 class Batch(NamedTuple):
-    """One worker's share of a step; its labels are class numbers unless images are mixed."""
+    """One worker's share of a step; its labels are class numbers unless images are mixed.
 
-    images: Float[Tensor, "batch channels height width"]
+    Where every branch sees a view of its own, images have the views as their first dimension.
+    """
+
+    images: Float[Tensor, "*views batch channels height width"]
     labels: Labels
     global_size: int
 
@@ -116,12 +119,18 @@ def augmentation_of(settings: DataConfig) -> Augmentation:
     return Augmentation(settings.augment == "trivial", settings.mixing, settings.mixing_alpha)
 
 
+class _View(NamedTuple):
+    """The random numbers of one augmentation of every image, in the epoch's order."""
+
+    draws: Draws
+    seeds: list[int] | None
+
+
 class _Epoch(NamedTuple):
     """All random numbers of an epoch: of each position in its order, and of each batch."""
 
     order: Int64[Tensor, "images"]
-    draws: Draws
-    seeds: list[int] | None
+    views: list[_View]
     mixes: list[Mix] | None
 
 
@@ -143,6 +152,7 @@ class DeviceImages:
         epoch: int,
         shard: Shard = Shard(),
         augmentation: Augmentation = Augmentation(),
+        num_views: int = 1,
     ) -> Iterator[Batch]:
         """One epoch in random order, augmented.
 
@@ -155,26 +165,23 @@ class DeviceImages:
         Args:
             batch_size: images per step over all workers.
             epoch: epochs finished so far.
+            num_views: augmentations of each image, the first of them the same whatever their
+                number; they share their mixing, since they share their labels.
         """
         count = len(self.images)
-        drawn = self._draw(batch_size, seed * 1_000_003 + epoch, augmentation)
+        drawn = self._draw(batch_size, seed * 1_000_003 + epoch, augmentation, num_views)
         for step, start in enumerate(range(0, count, batch_size)):
             size = min(batch_size, count - start)
             if size < 2 * shard.world_size:
                 return
             part = _part(start, size, shard)
-            images, labels = self._augmented(drawn, part)
-            if drawn.mixes is None:
-                yield Batch(images, labels, size)
-                continue
-            after = start + (part.stop - start) % size
-            next_image, next_label = self._augmented(drawn, slice(after, after + 1))
-            mix, num_classes = drawn.mixes[step], len(self.info.classes)
-            yield Batch(
-                mix_images(images, torch.cat([images[1:], next_image]), mix),
-                mix_labels(labels, torch.cat([labels[1:], next_label]), mix, num_classes),
-                size,
-            )
+            views = [self._view(drawn, view, step, start, size, part) for view in drawn.views]
+            labels = self.images.labels[drawn.order[part]]
+            if drawn.mixes is not None:
+                after = drawn.order[_after(part, start, size)]
+                partners = torch.cat([labels[1:], self.images.labels[after]])
+                labels = mix_labels(labels, partners, drawn.mixes[step], len(self.info.classes))
+            yield Batch(views[0] if num_views == 1 else torch.stack(views), labels, size)
 
     def eval_batches(self, *, batch_size: int, shard: Shard = Shard()) -> Iterator[Batch]:
         """The shard's share of all images once, in order, not augmented."""
@@ -187,14 +194,13 @@ class DeviceImages:
             pixels = normalise(self.images.pixels[part], self.mean, self.std)
             yield Batch(pixels, self.images.labels[part], size)
 
-    def _draw(self, batch_size: int, seed: int, augmentation: Augmentation) -> _Epoch:
+    def _draw(
+        self, batch_size: int, seed: int, augmentation: Augmentation, num_views: int
+    ) -> _Epoch:
         count, height, width, _ = self.images.pixels.shape
         generator = torch.Generator().manual_seed(seed)
         order = torch.randperm(count, generator=generator).to(self.device)
-        draws = draw(
-            count, padding=self.info.crop_padding, flip=self.info.flip, generator=generator
-        ).to(self.device)
-        seeds = draw_seeds(count, generator) if augmentation.trivial else None
+        views = [self._draw_view(augmentation, generator)]
         mixes = None
         if augmentation.mixing != "none":
             mixes = draw_mixes(
@@ -205,17 +211,41 @@ class DeviceImages:
                 width=width,
                 generator=generator,
             )
-        return _Epoch(order, draws, seeds, mixes)
+        views += [self._draw_view(augmentation, generator) for _ in range(num_views - 1)]
+        return _Epoch(order, views, mixes)
+
+    def _draw_view(self, augmentation: Augmentation, generator: torch.Generator) -> _View:
+        count = len(self.images)
+        draws = draw(
+            count, padding=self.info.crop_padding, flip=self.info.flip, generator=generator
+        )
+        seeds = draw_seeds(count, generator) if augmentation.trivial else None
+        return _View(draws.to(self.device), seeds)
+
+    def _view(
+        self, drawn: _Epoch, view: _View, step: int, start: int, size: int, part: slice
+    ) -> Float[Tensor, "batch channels height width"]:
+        """One view of a worker's part of a step, mixed if images are."""
+        images = self._augmented(drawn.order, view, part)
+        if drawn.mixes is None:
+            return images
+        partner = self._augmented(drawn.order, view, _after(part, start, size))
+        return mix_images(images, torch.cat([images[1:], partner]), drawn.mixes[step])
 
     def _augmented(
-        self, drawn: _Epoch, part: slice
-    ) -> tuple[Float[Tensor, "batch channels height width"], Int64[Tensor, "batch"]]:
-        """The images and labels at some positions of the epoch's order."""
-        indices = drawn.order[part]
-        pixels = crop_and_flip(self.images.pixels, indices, drawn.draws.take(part))
-        if drawn.seeds is not None:
-            pixels = trivial_augment(pixels, drawn.seeds[part])
-        return normalise(pixels, self.mean, self.std), self.images.labels[indices]
+        self, order: Int64[Tensor, "images"], view: _View, part: slice
+    ) -> Float[Tensor, "batch channels height width"]:
+        """The images at some positions of the epoch's order."""
+        pixels = crop_and_flip(self.images.pixels, order[part], view.draws.take(part))
+        if view.seeds is not None:
+            pixels = trivial_augment(pixels, view.seeds[part])
+        return normalise(pixels, self.mean, self.std)
+
+
+def _after(part: slice, start: int, size: int) -> slice:
+    """The position after a part of the global batch; after its last one comes its first."""
+    position: int = start + (part.stop - start) % size
+    return slice(position, position + 1)
 
 
 def _part(start: int, size: int, shard: Shard) -> slice:

@@ -2,11 +2,10 @@
 
 import functools
 
-import torch.nn.functional as F
-
 from ffl_ray.config import DistillConfig
 from ffl_ray.data.dataset import Labels
-from ffl_ray.distill.terms import Term, distillation_kl
+from ffl_ray.distill.terms import Term, cross_entropies, distillation_kl
+from ffl_ray.methods import kl_of
 from ffl_ray.models.network import NetworkOutput
 
 
@@ -17,19 +16,16 @@ def ffl_terms(output: NetworkOutput, labels: Labels, settings: DistillConfig) ->
     with the teacher first in each KL, z_e the mean of the branches' logits, every weight 1 by
     default and only the bracket ramped. The sum over branches is not divided by their number.
     """
-    cross_entropy = functools.partial(F.cross_entropy, label_smoothing=settings.label_smoothing)
+    assert output.fused is not None, "FFL has a fused classifier"
+    common = kl_of(settings).temperature
     kl = functools.partial(distillation_kl, epsilon=settings.target_epsilon)
-    terms = {
-        f"ce_branches.{index}": Term(cross_entropy(logits, labels))
-        for index, logits in enumerate(output.branches)
-    }
-    terms["ce_fused"] = Term(cross_entropy(output.fused, labels))
+    terms = cross_entropies(output, labels, settings)
     if settings.ensemble_to_fused:
-        temperature = settings.ensemble_to_fused_temperature or settings.temperature
+        temperature = settings.ensemble_to_fused_temperature or common
         value = kl(output.fused, output.ensemble, temperature=temperature)
         terms["ensemble_to_fused"] = Term(value, settings.ensemble_to_fused_weight, ramped=True)
     if settings.fused_to_branch:
-        temperature = settings.fused_to_branch_temperature or settings.temperature
+        temperature = settings.fused_to_branch_temperature or common
         for index, logits in enumerate(output.branches):
             value = kl(logits, output.fused, temperature=temperature)
             terms[f"fused_to_branches.{index}"] = Term(

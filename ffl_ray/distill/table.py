@@ -1,4 +1,4 @@
-"""The table of methods by name: a new one is one file and one row here."""
+"""The table of losses by method: a new one is one file and one row here, and one in methods.py."""
 
 from __future__ import annotations
 
@@ -6,10 +6,32 @@ from collections.abc import Callable
 
 from ffl_ray.config import DistillConfig
 from ffl_ray.data.dataset import Labels
+from ffl_ray.distill.cl_ilr import cl_ilr_terms
+from ffl_ray.distill.dml import dml_terms
 from ffl_ray.distill.ffl import ffl_terms
+from ffl_ray.distill.independent import independent_terms
+from ffl_ray.distill.kdcl import kdcl_terms
+from ffl_ray.distill.okddip import okddip_terms
+from ffl_ray.distill.one import one_terms
+from ffl_ray.distill.pcl import pcl_terms
 from ffl_ray.distill.terms import Term
 from ffl_ray.models.network import NetworkOutput
 
-Method = Callable[[NetworkOutput, Labels, DistillConfig], dict[str, Term]]
+LossTerms = Callable[[NetworkOutput, Labels], dict[str, Term]]
 
-METHODS: dict[str, Method] = {"ffl": ffl_terms}
+TERMS: dict[str, Callable[[NetworkOutput, Labels, DistillConfig], dict[str, Term]]] = {
+    "ffl": ffl_terms,
+    "independent": independent_terms,
+    "dml": dml_terms,
+    "cl_ilr": cl_ilr_terms,
+    "one": one_terms,
+    "kdcl": kdcl_terms,
+    "okddip": okddip_terms,
+    "pcl": pcl_terms,
+}
+
+
+def loss_terms_of(settings: DistillConfig) -> LossTerms:
+    """The loss of the settings' method."""
+    terms = TERMS[settings.method]
+    return lambda output, labels: terms(output, labels, settings)

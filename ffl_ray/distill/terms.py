@@ -10,6 +10,10 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
 
+from ffl_ray.config import DistillConfig
+from ffl_ray.data.dataset import Labels
+from ffl_ray.models.network import NetworkOutput
+
 Logits = Float[Tensor, "batch classes"]
 
 
@@ -28,18 +32,44 @@ class Term(NamedTuple):
 
 
 def distillation_kl(
-    student_logits: Logits, teacher_logits: Logits, *, temperature: float, epsilon: float = 0.0
+    student_logits: Logits,
+    teacher_logits: Logits,
+    *,
+    temperature: float,
+    epsilon: float = 0.0,
+    detach_teacher: bool = True,
 ) -> Float[Tensor, ""]:
     """KL divergence from the softened teacher to the softened student, in nats.
 
-    T^2 / B sum (p_t + eps) (log(p_t + eps) - log p_s). The teacher is a constant: no gradient
-    reaches it. The squared temperature keeps the gradient on the cross-entropy's scale (Hinton
-    et al. 2015, arXiv:1503.02531, section 2). The authors' program of FFL adds eps = 1e-7
-    without renormalising; it shifts the value by about 9e-5 and the gradient by 1e-8.
+    T^2 / B sum (p_t + eps) (log(p_t + eps) - log p_s). The teacher is a constant unless told
+    otherwise: no gradient reaches it. The squared temperature keeps the gradient on the
+    cross-entropy's scale (Hinton et al. 2015, arXiv:1503.02531, section 2). The authors' program
+    of FFL adds eps = 1e-7 without renormalising; it shifts the value by about 9e-5 and the
+    gradient by 1e-8.
     """
+    teacher_logits = teacher_logits.detach() if detach_teacher else teacher_logits
     student = F.log_softmax(student_logits / temperature, dim=1)
-    teacher = F.softmax(teacher_logits.detach() / temperature, dim=1) + epsilon
+    teacher = F.softmax(teacher_logits / temperature, dim=1) + epsilon
     return F.kl_div(student, teacher, reduction="batchmean") * temperature**2
+
+
+def cross_entropies(
+    output: NetworkOutput, labels: Labels, settings: DistillConfig, weight: float = 1.0
+) -> dict[str, Term]:
+    """The cross-entropy of every branch, and of the fused classifier where there is one."""
+    values = {f"ce_branches.{index}": logits for index, logits in enumerate(output.branches)}
+    if output.fused is not None:
+        values["ce_fused"] = output.fused
+    smoothing = settings.label_smoothing
+    return {
+        name: Term(F.cross_entropy(logits, labels, label_smoothing=smoothing), weight)
+        for name, logits in values.items()
+    }
+
+
+def the_rest(branches: Float[Tensor, "branches batch classes"], index: int) -> Tensor:
+    """Mean of all branches' logits but one's."""
+    return torch.cat([branches[:index], branches[index + 1 :]]).mean(dim=0)
 
 
 def total_loss(terms: Mapping[str, Term], distill_weight: float) -> Float[Tensor, ""]:

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from ffl_ray.models.network import FusionNetwork, member_names
+from ffl_ray.models.network import FusionNetwork
 
 ResultT = TypeVar("ResultT")
 
@@ -33,7 +33,7 @@ def member_costs(
     was_training = network.training
     network.eval()
     images = torch.zeros(1, *image_shape, device=next(network.parameters()).device)
-    costs = {name: _cost(network, name, images) for name in member_names(network.num_branches)}
+    costs = {name: _cost(network, name, images) for name in network.member_names}
     network.train(was_training)
     return costs
 

@@ -9,7 +9,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from ffl_ray.models.network import FusionNetwork, member_names
+from ffl_ray.models.network import FusionNetwork
 
 
 def member_latencies(
@@ -27,7 +27,7 @@ def member_latencies(
     with torch.no_grad():
         found = {
             name: _median_ms(lambda name=name: network.member(name, image), device, runs)  # type: ignore[misc]
-            for name in member_names(network.num_branches)
+            for name in network.member_names
         }
     network.train(was_training)
     return found

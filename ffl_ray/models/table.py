@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 from ffl_ray.config import Config
 from ffl_ray.errors import SettingError
+from ffl_ray.methods import check_method, trunk_stages_of
 from ffl_ray.models import depths
 from ffl_ray.overrides import nearest
 
@@ -217,16 +218,18 @@ def check_model(config: Config) -> None:
 
     Raises:
         SettingError: a backbone is unknown or can't take the data's images, the shared trunk
-            would leave no private stage, or there are no pretrained weights for a backbone.
+            would leave no private stage, there are no pretrained weights for a backbone, or
+            the method needs more branches.
     """
     model = config.model
+    trunk_stages = trunk_stages_of(model, config.distill)
     for name in dict.fromkeys(model.mix):
         stages = backbone_row(name).num_stages
-        if model.trunk_stages >= stages:
+        if trunk_stages >= stages:
             raise SettingError(
                 f"model.trunk_stages must be less than the {stages} "
                 f"stage{'s' * (stages > 1)} of {name}, so that each branch keeps one, not "
-                f"{model.trunk_stages}"
+                f"{trunk_stages}"
             )
         if model.pretrained and not name.startswith(TORCHVISION):
             raise SettingError(
@@ -234,3 +237,4 @@ def check_model(config: Config) -> None:
                 f"not {name}"
             )
         check_images(name, config.data.image_shape, pretrained=model.pretrained)
+    check_method(config)

@@ -27,8 +27,8 @@ def front(
         members: rows of the members table; the latest checkpoint of each counts.
 
     Returns:
-        Rows with trial_id, member, backbone, the metrics, and the trial's mix, fusion design and
-        temperature.
+        Rows with trial_id, member, backbone, the metrics, and the trial's mix, method, fusion
+        design and temperature.
     """
     completed = {row["trial_id"]: row for row in trials if row["status"] == "completed"}
     metrics = list(dict.fromkeys(objective.metric for objective in objectives))
@@ -58,7 +58,7 @@ def non_dominated(scores: Sequence[Sequence[float]]) -> list[int]:
 
 
 def _point(member: Row, trial: Row, metrics: Sequence[str]) -> dict[str, Any]:
-    names = ("model.mix", "fusion.design", "distill.temperature")
+    names = ("model.mix", "distill.method", "fusion.design", "distill.temperature")
     return {
         "trial_id": member["trial_id"],
         "member": member["member"],

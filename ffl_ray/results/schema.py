@@ -15,7 +15,7 @@ import pyarrow as pa
 from ffl_ray.config import Config
 from ffl_ray.overrides import flatten, mix_name, settings
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 STATUSES = ("running", "completed", "pruned", "failed", "interrupted")
 
 _TEXT, _INT, _FLOAT, _BOOL = pa.string(), pa.int64(), pa.float64(), pa.bool_()
@@ -72,7 +72,12 @@ TRIALS = [
     Column("epochs_planned", _INT, "epochs", "length it was planned for"),
     Column("objective_value", _FLOAT, "", "of the setting objective, after the latest epoch"),
     Column("objective_values", _FLOATS, "", "of the study's objectives, in order, likewise"),
-    Column("val.fused.accuracy", _FLOAT, "fraction", "top-1 of the fused classifier, likewise"),
+    Column(
+        "val.fused.accuracy",
+        _FLOAT,
+        "fraction",
+        "top-1 of the fused classifier, likewise; null where the method has none",
+    ),
     Column("val.ensemble.accuracy", _FLOAT, "fraction", "of the ensemble, likewise"),
     Column("val.best_branch.accuracy", _FLOAT, "fraction", "of the best branch, likewise"),
     Column("best_epoch", _INT, "epochs", "epoch of the best objective_value, from 1"),
@@ -108,7 +113,24 @@ EPOCHS = [
     Column("loss.ce_fused", _FLOAT, "nats", "the same of the fused classifier"),
     Column("loss.ensemble_to_fused", _FLOAT, "nats", "KL, times T^2; null when switched off"),
     Column("loss.fused_to_branches", _FLOATS, "nats", "the same for each branch as student"),
-    Column("val.fused.accuracy", _FLOAT, "fraction", "top-1 of the fused classifier"),
+    Column(
+        "loss.peers_to_branches",
+        _FLOATS,
+        "nats",
+        "the same with other branches as teachers (dml, cl_ilr, kdcl, okddip)",
+    ),
+    Column(
+        "loss.mean_teachers_to_branches",
+        _FLOATS,
+        "nats",
+        "the same with the others' averaged weights as teachers (pcl)",
+    ),
+    Column(
+        "val.fused.accuracy",
+        _FLOAT,
+        "fraction",
+        "top-1 of the fused classifier; null where the method has none",
+    ),
     Column("val.ensemble.accuracy", _FLOAT, "fraction", "top-1 of the mean of branch logits"),
     Column("val.best_branch.accuracy", _FLOAT, "fraction", "highest of the branches"),
     Column("val.mean_branch.accuracy", _FLOAT, "fraction", "mean of the branches"),

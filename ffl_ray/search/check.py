@@ -8,7 +8,7 @@ from typing import NamedTuple
 from ffl_ray.config import Config
 from ffl_ray.data.dataset import FIXED_CLASSES, image_shape
 from ffl_ray.errors import SpaceError
-from ffl_ray.search.estimate import NetworkSize, network_size
+from ffl_ray.search.estimate import NetworkSize, network_size, parts_of
 from ffl_ray.search.space import Point, SearchSpace, points
 
 RANDOM_POINTS = 1000
@@ -49,7 +49,7 @@ def check_networks(space: SearchSpace, base: Config, random: int = RANDOM_POINTS
     for point in points(space, base, random):
         counts[point.at_end] += 1
         config = point.config
-        key = (config.model, config.fusion, image_shape(config.data))
+        key = (config.model, config.fusion, parts_of(config), image_shape(config.data))
         if key not in sizes:
             sizes[key] = _size(space, point)
     return Checked(
@@ -66,7 +66,7 @@ def _size(space: SearchSpace, point: Point) -> NetworkSize:
     classes = FIXED_CLASSES.get(config.data.name, FOLDER_CLASSES)
     shape = image_shape(config.data)
     try:
-        return network_size(config.model, config.fusion, shape, classes, "meta")
+        return network_size(config.model, config.fusion, parts_of(config), shape, classes, "meta")
     except Exception as error:
         raise SpaceError(
             f"{space.path} can propose a network that fails: {type(error).__name__}: {error} "

@@ -10,8 +10,9 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from ffl_ray.config import Config, FusionConfig, ModelConfig
+from ffl_ray.config import Config, DistillConfig, FusionConfig, ModelConfig
 from ffl_ray.data.dataset import image_shape
+from ffl_ray.methods import num_views, with_reachable_objective
 from ffl_ray.models.cost import MacCounter
 from ffl_ray.models.network import FusionNetwork, build_network
 from ffl_ray.models.outline import outlined
@@ -40,7 +41,7 @@ class NetworkSize(NamedTuple):
 
     Attributes:
         parameters: trained numbers.
-        buffers: other numbers that are stored, of batch norm.
+        buffers: other numbers that are stored, of batch norm and of averaged weights.
         tensors: how many tensors hold both.
         macs: multiply-accumulates of one image through all members.
         saved_bytes: what the forward pass of one image keeps for the backward pass.
@@ -89,7 +90,7 @@ def training_cost(config: Config, data: DataSize, num_workers: int = 1) -> Train
         RuntimeError: it can't take images of this shape.
     """
     image = image_shape(config.data)
-    size = network_size(config.model, config.fusion, image, data.num_classes)
+    size = network_size(config.model, config.fusion, parts_of(config), image, data.num_classes)
     states = 2 if config.optim.optimizer == "adamw" else int(config.optim.momentum > 0)
     stored = size.parameters * (1 + states) + size.buffers
     gradients = size.parameters * (1 if num_workers == 1 else 2)
@@ -113,10 +114,16 @@ def training_costs(
     return [training_cost(config, data, num_workers) for config in configs]
 
 
+def parts_of(config: Config) -> DistillConfig:
+    """What of a method changes the network: its name, and whether each branch has its own view."""
+    return DistillConfig(method=config.distill.method, views=config.distill.views)
+
+
 @functools.lru_cache(maxsize=4096)
 def network_size(
     model: ModelConfig,
     fusion: FusionConfig,
+    distill: DistillConfig,
     image: tuple[int, int, int],
     num_classes: int,
     device: str = "cpu",
@@ -131,16 +138,21 @@ def network_size(
         SettingError: the settings do not go together.
         RuntimeError: the network can't take such images.
     """
-    check_model(Config(model=model, fusion=fusion))
+    config = with_reachable_objective(Config(model=model, fusion=fusion, distill=distill))
+    check_model(config)
     model = model.model_copy(update={"pretrained": False})  # of equal size, and not downloaded
     with outlined(device) as outline:
-        network = build_network(model, fusion, image_shape=image, num_classes=num_classes, seed=0)
-        images = torch.empty(OUTLINE_BATCH, *image)
+        network = build_network(
+            model, fusion, distill, image_shape=image, num_classes=num_classes, seed=0
+        )
+        views = num_views(config)
+        images = torch.empty(*[views] * (views > 1), OUTLINE_BATCH, *image)
         outline.macs = 0
         with MacCounter() as counter:
             saved = _saved_bytes(network, images)
-    parameters = list(network.parameters())
-    buffers = list(network.buffers())
+    parameters = [tensor for tensor in network.parameters() if tensor.requires_grad]
+    averages = [tensor for tensor in network.parameters() if not tensor.requires_grad]
+    buffers = [*averages, *network.buffers()]
     return NetworkSize(
         parameters=sum(tensor.numel() for tensor in parameters),
         buffers=sum(tensor.numel() for tensor in buffers),

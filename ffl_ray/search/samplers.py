@@ -6,9 +6,13 @@ how often the study was stopped and continued.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import warnings
+from collections.abc import Callable, Mapping
+from typing import Any
 
 import optuna
+from optuna.distributions import BaseDistribution, FloatDistribution
+from optuna.exceptions import ExperimentalWarning
 from optuna.samplers import BaseSampler
 
 from ffl_ray.config import SearchConfig
@@ -40,12 +44,26 @@ def _cmaes(seed: int, search: SearchConfig) -> BaseSampler:
     return optuna.samplers.CmaEsSampler(seed=seed, n_startup_trials=search.startup_trials)
 
 
+class _Grid(optuna.samplers.BruteForceSampler):
+    """Every point once; Optuna's own stops a loop of Optuna's when all are done."""
+
+    def after_trial(self, *_: Any) -> None:
+        pass
+
+
+def _grid(seed: int, search: SearchConfig) -> BaseSampler:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ExperimentalWarning)
+        return _Grid(seed=seed, avoid_premature_stop=True)
+
+
 SAMPLERS: dict[str, Callable[[int, SearchConfig], BaseSampler]] = {
     "tpe": _tpe,
     "random": _random,
     "gp": _gp,
     "nsga2": _nsga2,
     "cmaes": _cmaes,
+    "grid": _grid,
 }
 
 
@@ -64,3 +82,34 @@ def check_sampler(search: SearchConfig, num_objectives: int) -> None:
         raise SettingError(
             f"search.sampler cmaes takes one objective, not {num_objectives}: use nsga2 or tpe"
         )
+
+
+def check_distributions(
+    search: SearchConfig, distributions: Mapping[str, BaseDistribution]
+) -> None:
+    """Check that the sampler can take these parameters.
+
+    Raises:
+        SettingError: a grid is asked for over a range without steps.
+    """
+    for name, kind in distributions.items():
+        if search.sampler == "grid" and isinstance(kind, FloatDistribution) and kind.step is None:
+            raise SettingError(
+                f"search.sampler grid takes choices, counts and floats with a step, and {name} "
+                f"has none"
+            )
+
+
+def grid_size(suggest: Callable[[optuna.Trial], object], most: int) -> int:
+    """How many points a space without continuous parameters has, counted as far as `most`."""
+
+    def visit(trial: optuna.Trial) -> float:
+        suggest(trial)
+        return 0.0
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ExperimentalWarning)
+        sampler = optuna.samplers.BruteForceSampler(seed=0, avoid_premature_stop=True)
+    study = optuna.create_study(sampler=sampler)
+    study.optimize(visit, n_trials=most)
+    return len(study.trials)

@@ -15,11 +15,12 @@ from optuna.trial import FrozenTrial
 import ffl_ray
 from ffl_ray.config import Config, SearchConfig
 from ffl_ray.errors import SettingError, SpaceError
+from ffl_ray.methods import check_objective, resolved, with_reachable_objective
 from ffl_ray.models.table import check_model
 from ffl_ray.objectives import Objective, parse_objective, parse_objectives, quality
 from ffl_ray.overrides import nearest, settings, shown, with_overrides
 from ffl_ray.search.mix import settings_from_params
-from ffl_ray.search.samplers import check_sampler
+from ffl_ray.search.samplers import check_distributions, check_sampler, grid_size
 
 RANDOM_CHECKS = 200
 
@@ -134,6 +135,8 @@ def settle(
 
 def _with_objectives(config: Config, search: SearchConfig, chosen: bool) -> Settled:
     """One objective unless several are given; the first validation metric prunes, unless chosen."""
+    if not chosen:
+        config = with_reachable_objective(config)
     objectives = parse_objectives(search.objectives or (config.objective,))
     check_sampler(search, len(objectives))
     changes: dict[str, object] = {}
@@ -153,11 +156,17 @@ def _searched(search: SearchConfig, changes: Mapping[str, object]) -> SearchConf
         raise SettingError(f"search.{error}") from error
 
 
-def check_space(space: SearchSpace, base: Config, fixed: Sequence[str] = ()) -> list[str]:
+def check_space(
+    space: SearchSpace,
+    base: Config,
+    fixed: Sequence[str] = (),
+    search: SearchConfig | None = None,
+) -> list[str]:
     """Check that what the space proposes can be trained: the ends of ranges, and random points.
 
     Args:
         fixed: settings that the command line set; a space must not search them as well.
+        search: whose objectives every point must have, and whose sampler must take the space.
 
     Returns:
         The names of the searched parameters.
@@ -168,6 +177,22 @@ def check_space(space: SearchSpace, base: Config, fixed: Sequence[str] = ()) -> 
     names: dict[str, None] = {}
     for point in points(space, base, RANDOM_CHECKS, fixed):
         names |= dict.fromkeys(point.params)
+        if search is not None:
+            try:
+                check_distributions(search, point.distributions)
+                for objective in search.objectives:
+                    check_objective(point.config, objective)
+            except SettingError as error:
+                raise SpaceError(
+                    f"{space.path} can propose what can't be searched: {error} (at {point.words})"
+                ) from error
+    if search is not None and search.sampler == "grid":
+        size = grid_size(space.suggest, search.num_samples + 1)
+        if size < search.num_samples:
+            raise SettingError(
+                f"search.num_samples must be at most the {size} points that {space.path} has for "
+                f"search.sampler grid, not {search.num_samples}"
+            )
     return list(names)
 
 
@@ -226,7 +251,7 @@ def trial_config(space: SearchSpace, base: Config, trial: optuna.Trial) -> Confi
     Raises:
         SettingError: the proposal names an unknown setting or breaks a rule.
     """
-    config = with_overrides(base, space.propose(trial))
+    config = resolved(with_overrides(base, space.propose(trial)))
     check_model(config)
     return config
 
@@ -237,7 +262,7 @@ def _check_point(
     trial = study.ask()
     try:
         proposed = space.propose(trial)
-        config = with_overrides(base, proposed)
+        config = resolved(with_overrides(base, proposed))
         check_model(config)
     except SettingError as error:
         raise SpaceError(

@@ -10,8 +10,9 @@ import torch
 
 from ffl_ray.config import Config
 from ffl_ray.data.loader import Batch
-from ffl_ray.distill.table import METHODS
+from ffl_ray.distill.table import loss_terms_of
 from ffl_ray.engine import train_epoch
+from ffl_ray.methods import num_views
 from ffl_ray.overrides import with_overrides
 from ffl_ray.search.estimate import TrainingCost
 from ffl_ray.worker import Report, prepare
@@ -99,8 +100,10 @@ def _time_steps(config: Config, cost: TrainingCost, num_threads: int, device: st
     changes = {"optim.batch_size": batch, "compute.measure_latency": False}
     config = with_overrides(config, changes)
     training = prepare(config, StepTimer(num_threads, torch.device(device)))
-    batches = training.train.train_batches(batch_size=batch, seed=config.seed, epoch=0)
-    method = METHODS[config.distill.method]
+    batches = training.train.train_batches(
+        batch_size=batch, seed=config.seed, epoch=0, num_views=num_views(config)
+    )
+    loss_terms = loss_terms_of(config.distill)
     started = time.perf_counter()
 
     def seconds(part: Iterator[Batch]) -> float:
@@ -110,9 +113,10 @@ def _time_steps(config: Config, cost: TrainingCost, num_threads: int, device: st
             training.wrapped,
             part,
             training.optimizer,
-            lambda output, labels: method(output, labels, config.distill),
+            loss_terms,
             distill_weight=1.0,
             precision=training.precision,
+            after_step=training.network.after_step,
         )
         return (time.perf_counter() - started) / done.images
 

@@ -4,35 +4,16 @@ import math
 
 import pytest
 import torch
-from torch import Tensor, nn
+from reference import reference_ce, reference_kl
+from torch import nn
 
 from ffl_ray.config import Config, DistillConfig
 from ffl_ray.distill.ffl import ffl_terms
-from ffl_ray.distill.table import METHODS
+from ffl_ray.distill.table import TERMS
 from ffl_ray.distill.terms import distillation_kl, total_loss
+from ffl_ray.methods import METHODS
 from ffl_ray.models.network import NetworkOutput, build_network
 from ffl_ray.overrides import with_overrides
-
-
-def reference_kl(student: Tensor, teacher: Tensor, temperature: float, epsilon: float) -> float:
-    """The formula of METHODS 1.2, one example and class at a time."""
-    total = 0.0
-    for s, g in zip(student.tolist(), teacher.tolist(), strict=True):
-        log_norm = math.log(sum(math.exp(x / temperature) for x in s))
-        norm = sum(math.exp(x / temperature) for x in g)
-        for x, y in zip(s, g, strict=True):
-            target = math.exp(y / temperature) / norm + epsilon
-            total += target * (math.log(target) - (x / temperature - log_norm))
-    return temperature**2 * total / len(student)
-
-
-def reference_ce(logits: Tensor, targets: Tensor) -> float:
-    """Cross-entropy with class probabilities, one example and class at a time."""
-    total = 0.0
-    for row, target in zip(logits.tolist(), targets.tolist(), strict=True):
-        log_norm = math.log(sum(map(math.exp, row)))
-        total += sum(share * (log_norm - x) for x, share in zip(row, target, strict=True))
-    return total / len(targets)
 
 
 @pytest.mark.parametrize("num_branches", [2, 3, 5])
@@ -51,6 +32,7 @@ def test_every_term_equals_a_loop_in_float64(num_branches: int, temperature: flo
     terms = ffl_terms(output, labels, settings)
     total = total_loss(terms, 0.25)
 
+    assert output.fused is not None
     mean = sum(output.branches[1:], output.branches[0]) / num_branches
     one_hot = torch.eye(10)[labels]
     expected = {"ce_fused": reference_ce(output.fused, one_hot)}
@@ -86,6 +68,7 @@ def test_each_direction_has_its_own_temperature_or_the_common_one(
 
     found = [terms[name].value.item() for name in ("ensemble_to_fused", "fused_to_branches.1")]
     mean = output.branches.mean(0)
+    assert output.fused is not None
     assert found == pytest.approx(
         [
             reference_kl(output.fused, mean, ensemble_to_fused or 3.0, 1e-7),
@@ -110,6 +93,7 @@ def test_every_cross_entropy_takes_smoothed_and_mixed_labels(smoothing: float, m
     terms = ffl_terms(output, shares if mixed else torch.arange(6), settings)
 
     targets = (1 - smoothing) * shares + smoothing / 10
+    assert output.fused is not None
     for name, logits in (("ce_branches.1", output.branches[1]), ("ce_fused", output.fused)):
         assert terms[name].value.item() == pytest.approx(reference_ce(logits, targets), abs=1e-12)
 
@@ -166,6 +150,7 @@ def reached_parts(term: str, config: Config) -> set[str]:
     images = torch.randn(4, 3, 16, 16, generator=torch.Generator().manual_seed(0))
     terms = ffl_terms(network(images), torch.arange(4), config.distill)
     torch.autograd.backward(terms[term].value)
+    assert network.fusion is not None
     return {
         name
         for name, module in zip(PARTS, [*modules, network.fusion], strict=True)
@@ -190,4 +175,4 @@ def test_detached_fusion_trains_the_fusion_module_alone(term: str) -> None:
 def test_every_method_of_the_settings_is_in_the_table() -> None:
     field = DistillConfig.model_fields["method"]
 
-    assert set(METHODS) == set(field.annotation.__args__)  # type: ignore[union-attr]
+    assert set(METHODS) == set(TERMS) == set(field.annotation.__args__)  # type: ignore[union-attr]

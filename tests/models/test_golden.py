@@ -11,6 +11,7 @@ from torch import nn
 from ffl_ray.config import Config, DistillConfig
 from ffl_ray.distill.ffl import ffl_terms
 from ffl_ray.distill.terms import total_loss
+from ffl_ray.methods import ramp_up_epochs_of
 from ffl_ray.models.network import FusionNetwork, build_network
 from ffl_ray.optimizer import new_optimizer
 from ffl_ray.overrides import with_overrides
@@ -25,6 +26,7 @@ def golden_network(config: Config) -> FusionNetwork:
         config.model, config.fusion, image_shape=(3, 32, 32), num_classes=rule.CLASSES, seed=0
     ).double()
     parts: list[nn.Module] = [network.trunks, *network.branches, *network.classifiers]
+    assert network.fusion is not None
     rule.fill([*parts, network.fusion])
     return network
 
@@ -41,7 +43,7 @@ def test_three_training_steps_equal_the_authors_in_every_logit_and_loss_term() -
     for step, expected in enumerate(GOLDEN["steps"]):
         output = network(rule.images())
         terms = ffl_terms(output, rule.labels(), DistillConfig())
-        total = total_loss(terms, ramp_up(rule.EPOCH, config.distill.ramp_up_epochs))
+        total = total_loss(terms, ramp_up(rule.EPOCH, ramp_up_epochs_of(config.distill)))
         optimizer.zero_grad()
         torch.autograd.backward(total)
         optimizer.step()

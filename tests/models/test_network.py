@@ -41,8 +41,8 @@ def network_of(
     )
 
 
-def count(*modules: torch.nn.Module) -> int:
-    return sum(p.numel() for module in modules for p in module.parameters())
+def count(*modules: torch.nn.Module | None) -> int:
+    return sum(p.numel() for module in modules if module for p in module.parameters())
 
 
 @pytest.mark.parametrize(

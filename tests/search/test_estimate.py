@@ -14,7 +14,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from ffl_ray.config import Config
 from ffl_ray.data.loader import load_train_val
-from ffl_ray.distill.table import METHODS
+from ffl_ray.distill.table import loss_terms_of
 from ffl_ray.engine import train_epoch
 from ffl_ray.models.cost import member_costs
 from ffl_ray.models.network import build_network
@@ -124,14 +124,13 @@ def test_memory_is_within_a_quarter_of_what_a_real_step_allocates(
     held += sum(b.nbytes for b in training.network.buffers())
     held += sum(t.nbytes for part in (training.train, training.val) for t in part.images)
     batches = training.train.train_batches(batch_size=batch_size, seed=0, epoch=0)
-    method = METHODS[config.distill.method]
 
     with LiveBytes() as live:
         train_epoch(
             training.wrapped,
             [next(batches), next(batches)],
             training.optimizer,
-            lambda output, labels: method(output, labels, config.distill),
+            loss_terms_of(config.distill),
             distill_weight=1.0,
             precision=training.precision,
         )

@@ -1,0 +1,23 @@
+"""Collaborative Learning: Song and Chai 2018, arXiv:1805.11761."""
+
+from ffl_ray.config import DistillConfig
+from ffl_ray.data.dataset import Labels
+from ffl_ray.distill.terms import Term, cross_entropies, distillation_kl, the_rest
+from ffl_ray.methods import kl_of
+from ffl_ray.models.network import NetworkOutput
+
+
+def cl_ilr_terms(output: NetworkOutput, labels: Labels, settings: DistillConfig) -> dict[str, Term]:
+    """Every branch learns from the mean of the others' logits.
+
+    L = sum_k [ (1 - b) CE(z_k, y) + b KL(mean_(j != k) z_j -> z_k) ] with b = distill.weight, 0.5
+    by default, at temperature 2. No gradient reaches the mean. Above 1 the cross-entropy would
+    turn negative, so b is at most 1 here. The network divides the gradient that comes back to a
+    shared trunk by the number of branches (`models.heads.divided_gradient`).
+    """
+    temperature, weight = kl_of(settings)
+    terms = cross_entropies(output, labels, settings, weight=1 - weight)
+    for index, student in enumerate(output.branches):
+        value = distillation_kl(student, the_rest(output.branches, index), temperature=temperature)
+        terms[f"peers_to_branches.{index}"] = Term(value, weight, ramped=True)
+    return terms

@@ -1,0 +1,36 @@
+"""OKDDip: Chen et al. 2020, arXiv:1912.00350."""
+
+import torch
+
+from ffl_ray.config import DistillConfig
+from ffl_ray.data.dataset import Labels
+from ffl_ray.distill.terms import Term, cross_entropies, distillation_kl
+from ffl_ray.methods import kl_of
+from ffl_ray.models.network import NetworkOutput
+
+
+def okddip_terms(output: NetworkOutput, labels: Labels, settings: DistillConfig) -> dict[str, Term]:
+    """Peers learn from mixes of the peers that attention makes for each, the leader from them all.
+
+    L = sum_k CE(z_k, y) + w(t) [ sum_a KL(t_a -> z_a) + KL(mean_a z_a -> z_0) ] with
+    t_a = sum_b A_ab z_b. Branch 0 is the group leader, which is deployed; the others are the
+    auxiliary peers a, b. As in the authors' program, logits are mixed (the paper's text mixes
+    probabilities), targets are not detached, which is how the attention is trained, and each
+    gets 1e-7 added.
+    """
+    assert output.attention is not None, "OKDDip trains an attention between peers"
+    leader, peers = output.branches[0], output.branches[1:]
+    temperature, weight = kl_of(settings)
+    targets = torch.einsum("kab,bkc->akc", output.attention, peers)
+    pairs = [(leader, peers.mean(dim=0)), *zip(peers, targets, strict=True)]
+    terms = cross_entropies(output, labels, settings)
+    for index, (student, teacher) in enumerate(pairs):
+        value = distillation_kl(
+            student,
+            teacher,
+            temperature=temperature,
+            epsilon=settings.target_epsilon,
+            detach_teacher=False,
+        )
+        terms[f"peers_to_branches.{index}"] = Term(value, weight, ramped=True)
+    return terms
