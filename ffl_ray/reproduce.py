@@ -13,7 +13,7 @@ from ffl_ray.errors import DataError, SettingError
 if TYPE_CHECKING:
     from ffl_ray.config import Config, SearchConfig
     from ffl_ray.final_runs import FinalRun
-    from ffl_ray.reproduction.presets import Scale
+    from ffl_ray.reproduction.presets import Departures, Scale
     from ffl_ray.reproduction.published import Row, Table
     from ffl_ray.reproduction.verdict import Reproduced
     from ffl_ray.results.study import StudyTables
@@ -40,7 +40,7 @@ def parser() -> argparse.ArgumentParser:
     """The command's options; building it loads neither torch nor ray."""
     made = cli.new_parser("reproduce", DESCRIPTION)
     made.add_argument("table", nargs="?", metavar="TABLE")
-    made.add_argument("--list", action="store_true", help="list the tables with their cost")
+    made.add_argument("--list", action="store_true", help="list the tables, or the rows of TABLE")
     made.add_argument(
         "--rows",
         nargs="+",
@@ -94,7 +94,7 @@ class Order(NamedTuple):
         return preset(row, self.table.data, self.scale, changes)
 
     @property
-    def departures(self) -> list[str]:
+    def departures(self) -> Departures:
         """What makes it incomparable with what is published."""
         from ffl_ray.reproduction.presets import departures
 
@@ -117,10 +117,7 @@ def _reproduce(args: argparse.Namespace) -> int:
     from ffl_ray.results.study import check_goes_on, check_name, default_name
 
     if args.table is None or args.list:
-        from ffl_ray.reproduction.view import list_table
-
-        make_console().print(list_table())
-        return 0
+        return _list(args.table)
     order = _order(args)
     runs = final_runs(order)
     search = _search(args, len(runs))
@@ -140,6 +137,17 @@ def _reproduce(args: argparse.Namespace) -> int:
             return 0
         del tables
     return _train(args, order, runs, search, name)
+
+
+def _list(name: str | None) -> int:
+    """Show all tables, or one table's rows."""
+    from ffl_ray.console import make_console
+    from ffl_ray.reproduction.presets import find_table
+    from ffl_ray.reproduction.view import list_table, rows_table
+
+    shown = list_table() if name is None else rows_table(name, find_table(name))
+    make_console().print(shown)
+    return 0
 
 
 def _order(args: argparse.Namespace) -> Order:
@@ -220,13 +228,15 @@ def _dry_run(
     args: argparse.Namespace, order: Order, runs: list[FinalRun], search: SearchConfig
 ) -> int:
     from ffl_ray.console import make_console
-    from ffl_ray.reproduction.cost import expected_hours, plan_text
+    from ffl_ray.reproduction.cost import expected_hours, plan_words
 
     with make_console().status("starting Ray, opening the data and measuring"):
         plan, facts = cli.start(args.address, runs[0].config, search, final=True)
         configs = [run.config for run in runs]
         hours = expected_hours(configs, plan, facts, cluster=args.address is not None)
-    make_console().out(plan_text(order.name, configs, plan, facts, hours, order.departures))
+    make_console().out(plan_words(order.name, configs, plan, facts, hours))
+    if order.departures.words:
+        make_console().out(f"{order.departures.words}: not comparable with the published value")
     return 0
 
 
@@ -260,9 +270,13 @@ def _finish(tables: StudyTables, order: Order, runs: list[FinalRun]) -> None:
     from ffl_ray.reproduction.table import write_reproduced
     from ffl_ray.reproduction.view import reproduced_table
 
-    found = held_against(order, runs, test_accuracies(tables))
-    write_reproduced(tables, order.name, order.table, found, order.departures)
-    make_console().print(reproduced_table(order.name, order.table, found, order.departures))
+    found = held_against(order, runs, tested_accuracies(tables))
+    departures = order.departures
+    configs = {row.name: order.config(row) for row in order.rows}
+    write_reproduced(
+        tables.storage, tables.name, order.name, order.table, found, configs, departures
+    )
+    make_console().print(reproduced_table(order.name, order.table, found, departures))
 
 
 def held_against(
@@ -284,11 +298,11 @@ def held_against(
             if run.run_id in accuracies
             and run.config == config.model_copy(update={"seed": run.config.seed})
         }
-        found.append(reproduced(row, of_row, comparable=not order.departures))
+        found.append(reproduced(row, of_row, comparable=not order.departures.words))
     return found
 
 
-def test_accuracies(tables: StudyTables) -> dict[str, dict[str, float]]:
+def tested_accuracies(tables: StudyTables) -> dict[str, dict[str, float]]:
     """Accuracies on the test split of the members of each run that was measured there."""
     found: dict[str, dict[str, float]] = {}
     for row in tables.member_rows():

@@ -45,24 +45,15 @@ def expected_hours(
     return total_s / plan.max_concurrent_trials / 3600
 
 
-def plan_text(
-    name: str,
-    configs: Sequence[Config],
-    plan: Plan,
-    facts: DataFacts,
-    hours: float | None,
-    departures: Sequence[str],
+def plan_words(
+    name: str, configs: Sequence[Config], plan: Plan, facts: DataFacts, hours: float | None
 ) -> str:
-    """The number of trainings, their length and the hours, in a few lines."""
-    from ffl_ray.reproduction.view import departure_line
-
+    """The number of trainings, their length and the hours, in a line."""
     epochs = " or ".join(str(e) for e in sorted({config.optim.epochs for config in configs}))
     time = "no machine was free to measure the time on"
     if hours is not None:
         time = f"about {hours:,.1f} hours" if hours >= 1 else f"about {hours * 60:,.0f} minutes"
-    lines = [
+    return (
         f"{name}: {len(configs)} trainings of {epochs} epochs on {facts.num_train:,} images, "
-        f"{plan.max_concurrent_trials} at once: {time}",
-        *([departure_line(departures)] if departures else []),
-    ]
-    return "\n".join(lines)
+        f"{plan.max_concurrent_trials} at once: {time}"
+    )

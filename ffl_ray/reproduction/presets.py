@@ -163,26 +163,47 @@ def preset_settings(row: Row, scale: Scale = AS_PUBLISHED) -> dict[str, object]:
     return settings
 
 
+class Departures(NamedTuple):
+    """What makes a run incomparable with the published values, a few words each.
+
+    Attributes:
+        scaled: what it has less of.
+        changed: settings that are not the preset's.
+    """
+
+    scaled: tuple[str, ...] = ()
+    changed: tuple[str, ...] = ()
+
+    @property
+    def words(self) -> str:
+        """All of it as one line; empty when there is nothing."""
+        parts = [f"scaled down to {' and '.join(self.scaled)}"] if self.scaled else []
+        parts += [f"changed to {' and '.join(self.changed)}"] if self.changed else []
+        return ", ".join(parts)
+
+
 def departures(
     rows: Sequence[Row], data: str, scale: Scale, changes: Mapping[str, object]
-) -> list[str]:
-    """What makes a run incomparable with the published values, a few words each; empty: nothing.
+) -> Departures:
+    """How a run of these rows differs from what is published.
 
     Where the data lies, the seed and how it is computed are no departure.
     """
     config = preset(rows[0], data, scale, changes)
-    words = []
+    scaled = []
     if config.optim.epochs != EPOCHS:
-        words.append(f"{config.optim.epochs} of {EPOCHS} epochs")
+        scaled.append(f"{config.optim.epochs} of {EPOCHS} epochs")
     if config.data.fraction != 1:
-        words.append(f"{config.data.fraction:g} of the images")
+        scaled.append(f"{config.data.fraction:g} of the images")
     if scale.backbone is not None and any(scale.backbone != BACKBONES[r.backbone] for r in rows):
-        words.append(f"backbone {scale.backbone}")
+        scaled.append(f"backbone {scale.backbone}")
     said = {"optim.epochs", "data.fraction", "data.dir", "data.download", "seed"}
-    for name in changes.keys() - said:
-        if not name.startswith("compute.") and any(_changed(r, data, changes, name) for r in rows):
-            words.append(f"{name}={shown(flatten(config)[name])}")
-    return words
+    changed = [
+        f"{name}={shown(flatten(config)[name])}"
+        for name in sorted(changes.keys() - said)
+        if not name.startswith("compute.") and any(_changed(r, data, changes, name) for r in rows)
+    ]
+    return Departures(tuple(scaled), tuple(changed))
 
 
 def _changed(row: Row, data: str, changes: Mapping[str, object], name: str) -> bool:

@@ -164,7 +164,32 @@ MEMBERS = [
     Column("macs", _INT, "", "multiply-accumulates of one image, convolutions and matrix products"),
     Column("latency_ms", _FLOAT, "ms", "of one image where it was trained; null: not measured"),
 ]
-TABLES = {"trials": TRIALS, "epochs": EPOCHS, "members": MEMBERS}
+REPRODUCED = [
+    Column("study", _TEXT, "", "name of the study"),
+    Column("table", _TEXT, "", "the published table, as `ffl_ray.reproduce` names it"),
+    Column("row", _TEXT, "", "the row in it: published backbone and method"),
+    Column("published_backbone", _TEXT, "", "as it is printed there"),
+    Column("published_method", _TEXT, "", "likewise"),
+    Column("data.name", _TEXT, "", "the setting of ours"),
+    Column("distill.method", _TEXT, "", "likewise"),
+    Column("model.mix", _TEXT, "", "likewise"),
+    Column("figure", _TEXT, "", "the member of ours that is compared, or a difference of two"),
+    Column("published_mean", _FLOAT, "fraction", "top-1 on test; null where only a range is given"),
+    Column("published_std", _FLOAT, "fraction", "of the authors' runs; null when not printed"),
+    Column("band_low", _FLOAT, "fraction", "published mean - 2 std, or the range's low end"),
+    Column("band_high", _FLOAT, "fraction", "published mean + 2 std, or the range's high end"),
+    Column("n", _INT, "", "runs of ours, one a seed"),
+    Column("mean", _FLOAT, "fraction", "of ours, on test after the last epoch"),
+    Column("std", _FLOAT, "fraction", "of ours, of the sample; null below two runs"),
+    Column("low", _FLOAT, "fraction", "low end of the 95% interval of ours, Student's t"),
+    Column("high", _FLOAT, "fraction", "its high end"),
+    Column("difference", _FLOAT, "fraction", "mean of ours minus the published one"),
+    Column("verdict", _TEXT, "", "in band, out of band, undecided, or why there is none"),
+    Column("departures", _TEXT, "", "what makes ours incomparable; null: nothing"),
+    Column("source", _TEXT, "", "where it is published"),
+    Column("cautions", _TEXT, "", "what to know before believing a difference"),
+]
+TABLES = {"trials": TRIALS, "epochs": EPOCHS, "members": MEMBERS, "reproduced": REPRODUCED}
 
 
 def arrow_schema(table: str) -> pa.Schema:
@@ -197,6 +222,7 @@ def schema_page() -> str:
         "trials": "A row is a trial; it is rewritten as the trial goes on.",
         "epochs": "A row is a finished epoch of a trial.",
         "members": "A row is one deployable classifier of an ended trial, at one checkpoint.",
+        "reproduced": "A row is a published value beside ours; only `ffl_ray.reproduce` writes it.",
     }
     for table, columns in TABLES.items():
         lines += ["", f"## {table}", "", purpose[table], ""]
