@@ -111,8 +111,13 @@ def study_storage(path: str | None, name: str) -> Storage:
     return Storage(path or DEFAULT_STORAGE).child(name)
 
 
-def start(address: str | None, config: Config, search: SearchConfig) -> tuple[Plan, DataFacts]:
+def start(
+    address: str | None, config: Config, search: SearchConfig, *, final: bool = False
+) -> tuple[Plan, DataFacts]:
     """Start Ray here and open the data meanwhile; or join a cluster, and open it there.
+
+    Args:
+        final: for final runs, as `data_facts` takes it.
 
     Raises:
         PlanError: one trial does not fit, or no cluster answers.
@@ -123,15 +128,15 @@ def start(address: str | None, config: Config, search: SearchConfig) -> tuple[Pl
 
     if address is not None:
         plan = _start_ray(address, config, search)
-        facts = check_data(config)
+        facts = check_data(config, final)
     else:
         needed = search.cpus_per_trial or search.num_workers
         check_cpus(needed, search.num_workers, Machines(available_cpus(), 0))
         with ThreadPoolExecutor(max_workers=1) as pool:
-            opening = pool.submit(data_facts, config)
+            opening = pool.submit(data_facts, config, final)
             plan = _start_ray(None, config, search)
             facts = opening.result()
-    check_shares(config, plan.num_workers, facts)
+    check_shares(config, plan.num_workers, facts, final=final)
     return plan, facts
 
 
@@ -149,18 +154,26 @@ def _start_ray(address: str | None, config: Config, search: SearchConfig) -> Pla
     )
 
 
-def check_shares(config: Config, num_workers: int, facts: DataFacts) -> None:
+def check_shares(
+    config: Config, num_workers: int, facts: DataFacts, *, final: bool = False
+) -> None:
     """Check that every worker gets images in every step.
+
+    Args:
+        final: there is no val part.
 
     Raises:
         SettingError: a batch, or a part of the data, is too small for the workers.
     """
     pair = 2 * num_workers
-    for what, count, least in (
+    shares = [
         ("optim.batch_size", config.optim.batch_size, pair),
         ("data.fraction: the images to train on", facts.num_train, pair),
-        ("data.val_fraction: the images to validate on", facts.num_val, num_workers),
-    ):
+    ]
+    if not final:
+        what = "data.val_fraction: the images to validate on"
+        shares.append((what, facts.num_val, num_workers))
+    for what, count, least in shares:
         if count < least:
             raise SettingError(
                 f"{what} must be at least {least} for {num_workers} workers, not {count}"

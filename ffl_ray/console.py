@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 import time
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from types import TracebackType
 from typing import Any
 
@@ -70,6 +70,7 @@ class StudyView:
         planned: trials in all.
         judge: what trials are pruned by; its value is shown.
         past: rows of trials that ended in an earlier run count as done.
+        words: what each trial is, by its id; one that has none is named by its config.
     """
 
     def __init__(
@@ -79,6 +80,7 @@ class StudyView:
         planned: int,
         judge: Objective,
         past: Iterable[Row] = (),
+        words: Mapping[str, str] | None = None,
     ) -> None:
         self._console = console
         self._title = title
@@ -86,7 +88,7 @@ class StudyView:
         self._judge = judge
         self._started = time.monotonic()
         self._counts: Counter[str] = Counter()
-        self._words: dict[str, str] = {}
+        self._words: dict[str, str] = {**(words or {})}
         self._running: dict[str, Row] = {}
         self._epochs: dict[str, int] = {}
         self._latest: dict[str, float] = {}
@@ -119,13 +121,14 @@ class StudyView:
             self._live.stop()
 
     def trial_started(self, trial_id: str, config: Config) -> None:
-        self._words[trial_id] = trial_words(config)
+        self._words.setdefault(trial_id, trial_words(config))
         self._epochs[trial_id] = config.optim.epochs
         self._running[trial_id] = {}
 
     def epoch_finished(self, trial_id: str, row: Row) -> None:
         self._running[trial_id] = row
-        self._latest[trial_id] = row[VALUE]
+        if row[VALUE] is not None:
+            self._latest[trial_id] = row[VALUE]
 
     def trial_ended(self, trial_id: str, status: str, row: Row) -> None:
         self._running.pop(trial_id, None)
@@ -133,16 +136,16 @@ class StudyView:
         if self._console.is_terminal:
             return
         value = row.get(VALUE)
-        reached = "no epoch" if value is None else f"{self._judge.name} {value:.4f}"
+        reached = "" if value is None else f"{self._judge.name} {value:.4f}  "
         error = f"  {row['error_type']}: {row['error']}" if status == "failed" else ""
         self._console.out(
             f"{self._done}/{self._planned} {trial_id} {status} after {row['epochs_done']} of "
-            f"{row['epochs_planned']} epochs  {reached}  {self._words[trial_id]}{error}"
+            f"{row['epochs_planned']} epochs  {reached}{self._words[trial_id]}{error}"
         )
 
     def _remember(self, row: Row) -> None:
         self._counts[row["status"]] += 1
-        self._words[row["trial_id"]] = row_words(row)
+        self._words.setdefault(row["trial_id"], row_words(row))
         if row[VALUE] is not None:
             self._latest[row["trial_id"]] = row[VALUE]
 

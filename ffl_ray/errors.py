@@ -3,6 +3,7 @@
 FFLRayError
 ├── SettingError      a setting's name, value or combination is not allowed
 ├── DataError         a data set is missing, damaged or too small
+│   └── NoTestSplitError  its test split is missing or can't be opened
 ├── SpaceError        a search space can't be loaded, is empty or proposes invalid settings
 ├── PlanError         what was asked for does not fit the machines
 ├── StudyError        a study's folder is missing, taken, in use or not a study
@@ -20,6 +21,10 @@ class SettingError(FFLRayError, ValueError):
 
 class DataError(FFLRayError):
     """A data set is missing, damaged or too small for what is asked of it."""
+
+
+class NoTestSplitError(DataError):
+    """The test split is missing or can't be opened: no final run of this data could end."""
 
 
 class SpaceError(FFLRayError, ValueError):

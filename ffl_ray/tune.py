@@ -226,10 +226,10 @@ def _run(order: Order, outlook: Outlook) -> int:
     with cli.everything_else_to(cli.log_file(storage)), view:
         make_tuner(plan, search, storage.location, count, searcher, scheduler, recorder).fit()
     status = _finish(tables, search, console, time.monotonic() - started)
-    if recorder.full.message:
+    if recorder.hopeless.message:
         raise StudyError(
-            f"{storage.location} is full: {recorder.full.message}. Nothing that was finished is "
-            f"lost: make room, and give the same command with --name {order.name}"
+            f"{storage.location} is full: {recorder.hopeless.message}. Nothing that was finished "
+            f"is lost: make room, and give the same command with --name {order.name}"
         )
     return status
 

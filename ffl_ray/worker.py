@@ -22,7 +22,14 @@ from torch.nn.parallel import DistributedDataParallel
 
 from ffl_ray.checkpoint import Progress, dump_checkpoint, load_checkpoint
 from ffl_ray.config import Config
-from ffl_ray.data.loader import DeviceImages, Shard, TrainVal, augmentation_of, load_train_val
+from ffl_ray.data.loader import (
+    DeviceImages,
+    Shard,
+    TrainVal,
+    augmentation_of,
+    load_final,
+    load_train_val,
+)
 from ffl_ray.distill.table import loss_terms_of
 from ffl_ray.engine import Precision, average_running_statistics, evaluate, train_epoch
 from ffl_ray.errors import PlanError, SettingError, TrainingDivergedError
@@ -123,13 +130,13 @@ def run_worker(config: Config, session: Session) -> None:
         DataError, SettingError: the data or the config can't be used.
     """
     check_model(config)
-    with _threads(session.num_threads):
+    with threads(session.num_threads):
         training = prepare(config, session)
-        progress = _resume(training, session)
+        progress = resume(training, session)
         if progress.report:
             session.report(Report.load(progress.report))
         while progress.epochs_done < config.optim.epochs:
-            progress = _run_epoch(training, progress)
+            progress = run_epoch(training, progress)
             if session.rank == 0:
                 state = dump_checkpoint(training.network, training.optimizer, progress)
                 if progress.best_epoch == progress.epochs_done:
@@ -138,8 +145,12 @@ def run_worker(config: Config, session: Session) -> None:
             session.report(Report.load(progress.report))
 
 
-def prepare(config: Config, session: Session) -> Training:
-    """Data on the device, a freshly initialised network, its optimiser and its DDP wrapper."""
+def prepare(config: Config, session: Session, *, final: bool = False) -> Training:
+    """Data on the device, a freshly initialised network, its optimiser and its DDP wrapper.
+
+    Args:
+        final: train on train and val together; nothing is left to validate with.
+    """
     device = choose_device(config, session)
     if device.type == "cuda":
         torch.cuda.empty_cache()
@@ -149,8 +160,8 @@ def prepare(config: Config, session: Session) -> Training:
             f"optim.batch_size must give each of the {session.world_size} workers at least 2 "
             f"images, not {config.optim.batch_size}"
         )
-    data = load_train_val(config.data)
-    if len(data.val) < session.world_size:
+    data = load_final(config.data) if final else load_train_val(config.data)
+    if len(data.val) < session.world_size and not final:
         raise PlanError(
             f"the validation split must hold an image for each of the {session.world_size} "
             f"workers, not {len(data.val)}"
@@ -203,7 +214,12 @@ def choose_device(config: Config, session: Session) -> torch.device:
     return torch.device("cpu")
 
 
-def _run_epoch(training: Training, progress: Progress) -> Progress:
+def run_epoch(training: Training, progress: Progress) -> Progress:
+    """Train for an epoch and validate, where there is something to validate with.
+
+    Raises:
+        TrainingDivergedError: a loss is no finite number any more.
+    """
     config, epoch = training.config, progress.epochs_done
     lr, weight = learning_rate(config, epoch), ramp_up(epoch, ramp_up_epochs_of(config.distill))
     for group in training.optimizer.param_groups:
@@ -230,15 +246,16 @@ def _run_epoch(training: Training, progress: Progress) -> Progress:
     _check_finite("training loss", trained.losses["total"], epoch, config)
     train_s = time.perf_counter() - started
     average_running_statistics(training.network, training.shard.world_size)
-    metrics = _validate(training)
+    metrics = measured(training, training.val)
     for name, metric in metrics.items():
         _check_finite(f"validation NLL of {name}", metric.nll, epoch, config)
     epoch_s = time.perf_counter() - started
     before = Report.load(progress.report) if progress.report else None
-    members = _member_rows(training, metrics, epoch + 1, before)
+    members = member_rows(training, metrics, epoch + 1, before)
     objective = parse_objective(config.objective)
-    value = objective.value(members)
-    progress = _advance(progress, objective.score(value), epoch_s, training)
+    value = objective.value(members) if members else None
+    score = -math.inf if value is None else objective.score(value)
+    progress = _advance(progress, score, epoch_s, training)
     row = {
         "epoch": progress.epochs_done,
         "time": datetime.now(UTC),
@@ -247,7 +264,7 @@ def _run_epoch(training: Training, progress: Progress) -> Progress:
         **_loss_columns(trained.losses),
         **_metric_columns(metrics, training.network.num_branches),
         VALUE: value,
-        "best_epoch": progress.best_epoch,
+        "best_epoch": progress.best_epoch or None,
         "train_s": train_s,
         "epoch_s": epoch_s,
         "images_per_s": trained.images / train_s,
@@ -262,10 +279,13 @@ def _run_epoch(training: Training, progress: Progress) -> Progress:
     return progress._replace(report=report.dump())
 
 
-def _validate(training: Training) -> dict[str, MemberMetrics]:
+def measured(training: Training, images: DeviceImages) -> dict[str, MemberMetrics]:
+    """The metrics of every member on some images, over all workers; nothing on no images."""
+    if not len(images.images):
+        return {}
     sums = evaluate(
         training.network,
-        training.val.eval_batches(batch_size=EVAL_BATCH, shard=training.shard),
+        images.eval_batches(batch_size=EVAL_BATCH, shard=training.shard),
         precision=training.precision,
         world_size=training.shard.world_size,
     )
@@ -296,7 +316,12 @@ def settings_text(config: Config) -> str:
     return "\n".join(f"{name}={value}" for name, value in sorted(flatten(config).items()))
 
 
-def _resume(training: Training, session: Session) -> Progress:
+def resume(training: Training, session: Session) -> Progress:
+    """The state of the latest checkpoint, put into the training; that of the start without one.
+
+    Raises:
+        SettingError: the checkpoint is of a training with other settings.
+    """
     data = _from_rank_0(session.read("latest.pt") if session.rank == 0 else None, training)
     if data is None:
         return Progress()
@@ -333,6 +358,8 @@ def _loss_columns(losses: dict[str, float]) -> Row:
 
 
 def _metric_columns(metrics: dict[str, MemberMetrics], num_branches: int) -> Row:
+    if not metrics:
+        return {}
     branches = [metrics[f"branch{index}"] for index in range(num_branches)]
     fused = metrics.get("fused")
     return {
@@ -347,8 +374,12 @@ def _metric_columns(metrics: dict[str, MemberMetrics], num_branches: int) -> Row
     }
 
 
-def _member_rows(
-    training: Training, metrics: dict[str, MemberMetrics], epoch: int, before: Report | None
+def member_rows(
+    training: Training,
+    metrics: dict[str, MemberMetrics],
+    epoch: int,
+    before: Report | None,
+    split: str = "val",
 ) -> list[Row]:
     """Rows of the members table; a latency that was measured once stays what it was."""
     mix = training.config.model.mix
@@ -359,7 +390,7 @@ def _member_rows(
         {
             "member": name,
             "backbone": mix[int(name.removeprefix("branch"))] if name[-1].isdigit() else None,
-            "split": "val",
+            "split": split,
             "split_hash": training.split_hash,
             "epoch": epoch,
             **metric._asdict(),
@@ -394,7 +425,8 @@ def _peak_memory_bytes(device: torch.device) -> int:
 
 
 @contextmanager
-def _threads(count: int) -> Iterator[None]:
+def threads(count: int) -> Iterator[None]:
+    """Have torch use this many threads meanwhile."""
     before = torch.get_num_threads()
     torch.set_num_threads(count)
     try:

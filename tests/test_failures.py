@@ -43,10 +43,10 @@ def test_what_would_be_met_again_is_not_tried_again(error: Exception) -> None:
     assert not retry_may_help(error)
 
 
-def test_a_failure_says_what_it_was_and_whether_the_storage_is_full() -> None:
+def test_a_failure_says_what_it_was_and_whether_the_study_can_go_on() -> None:
     assert failure_of(ValueError("no")) == {
         "error": ("ValueError", "no"),
-        "storage_is_full": False,
+        "ends_study": False,
     }
-    assert failure_of(FULL)["storage_is_full"]
+    assert failure_of(FULL)["ends_study"]
     assert failure_of(MemoryError())["error"] == ("MemoryError", "MemoryError")

@@ -83,6 +83,15 @@ def open_train(settings: DataConfig) -> Opened:
     return _open(settings, layout, layout.train)
 
 
+def find_test(settings: DataConfig) -> None:
+    """Check that the test files are there, or may be downloaded; raises as `open_train` does."""
+    layout = LAYOUTS[settings.name]
+    folder = _folder(settings, layout)
+    for name in layout.test:
+        if not settings.download:
+            _check_there(folder / name)
+
+
 def open_test(settings: DataConfig) -> Opened:
     """The 10,000 test images; raises as `open_train` does."""
     layout = LAYOUTS[settings.name]
@@ -90,12 +99,7 @@ def open_test(settings: DataConfig) -> Opened:
 
 
 def _open(settings: DataConfig, layout: Layout, files: dict[str, str]) -> Opened:
-    if settings.dir is None:
-        raise DataError(
-            f"data.dir must name the folder that holds {layout.folder} when data.name is "
-            f"{settings.name}, not none (--data-dir FOLDER)"
-        )
-    folder = Path(settings.dir).expanduser() / layout.folder
+    folder = _folder(settings, layout)
     if settings.download and not all((folder / name).is_file() for name in [*files, *layout.meta]):
         _download(settings, folder.parent)
     parts = [_content(folder / name, md5) for name, md5 in files.items()]
@@ -110,6 +114,15 @@ def _open(settings: DataConfig, layout: Layout, files: dict[str, str]) -> Opened
     return Opened(images, DatasetInfo(classes, layout.mean, layout.std, crop_padding=4, flip=True))
 
 
+def _folder(settings: DataConfig, layout: Layout) -> Path:
+    if settings.dir is None:
+        raise DataError(
+            f"data.dir must name the folder that holds {layout.folder} when data.name is "
+            f"{settings.name}, not none (--data-dir FOLDER)"
+        )
+    return Path(settings.dir).expanduser() / layout.folder
+
+
 def _download(settings: DataConfig, root: Path) -> None:
     from torchvision import datasets
 
@@ -122,11 +135,7 @@ def _download(settings: DataConfig, root: Path) -> None:
 
 def _content(path: Path, md5: str) -> dict[str, Any]:
     """What a file of the set holds, once its md5 is right."""
-    if not path.is_file():
-        raise DataError(
-            f"data.dir must hold {path.parent.name}/{path.name}, and {path} is not there "
-            f"(--set data.download=true fetches it)"
-        )
+    _check_there(path)
     data = path.read_bytes()
     found = hashlib.md5(data, usedforsecurity=False).hexdigest()
     if found != md5:
@@ -136,6 +145,14 @@ def _content(path: Path, md5: str) -> dict[str, Any]:
         )
     content: dict[str, Any] = _ArrayUnpickler(io.BytesIO(data), encoding="latin1").load()
     return content
+
+
+def _check_there(path: Path) -> None:
+    if not path.is_file():
+        raise DataError(
+            f"data.dir must hold {path.parent.name}/{path.name}, and {path} is not there "
+            f"(--set data.download=true fetches it)"
+        )
 
 
 class _ArrayUnpickler(pickle.Unpickler):

@@ -55,6 +55,10 @@ class DatasetModule(Protocol):
         """All images that may be trained on or selected by."""
         ...
 
+    def find_test(self, settings: DataConfig) -> None:
+        """Raise DataError when there is no test split; nothing of it is read."""
+        ...
+
     def open_test(self, settings: DataConfig) -> Opened:
         """The images that only a confirmed result is measured on."""
         ...

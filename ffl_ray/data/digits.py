@@ -32,6 +32,10 @@ def open_train(settings: DataConfig) -> Opened:
     return Opened(images.take(_parts(images).rest), INFO)
 
 
+def find_test(settings: DataConfig) -> None:
+    """The test split is always there."""
+
+
 def open_test(settings: DataConfig) -> Opened:
     """The fifth that is set aside."""
     images = _all_images()

@@ -48,15 +48,26 @@ def open_train(settings: DataConfig) -> Opened:
     return _read(_take(whole, _parts(whole).rest), settings.image_size)
 
 
+def find_test(settings: DataConfig) -> None:
+    """Check that there is a test split; raises as `open_train` does."""
+    root = _root(settings)
+    if (root / "train").is_dir():
+        _test_folder(root)
+
+
 def open_test(settings: DataConfig) -> Opened:
     """The images of `test/` or `val/`, or the part set aside; raises as `open_train` does."""
     root = _root(settings)
     if not (root / "train").is_dir():
         whole = _index(root)
         return _read(_take(whole, _parts(whole).held_out), settings.image_size)
+    return _read(_index(_test_folder(root)), settings.image_size)
+
+
+def _test_folder(root: Path) -> Path:
     for name in ("test", "val"):
         if (root / name).is_dir():
-            return _read(_index(root / name), settings.image_size)
+            return root / name
     raise DataError(f"data.dir must hold test/ or val/ beside train/, and {root} does not")
 
 

@@ -18,7 +18,7 @@ from ffl_ray.data.mixing import Mix, draw_mixes, mix_images, mix_labels
 from ffl_ray.data.seeds import draw_seeds
 from ffl_ray.data.splits import split_hash, stratified_split
 from ffl_ray.data.trivial import trivial_augment
-from ffl_ray.errors import DataError, SettingError
+from ffl_ray.errors import DataError, NoTestSplitError, SettingError
 
 NOT_AUGMENTED = {
     name: DataConfig.model_fields[name].default
@@ -76,16 +76,31 @@ def load_train_val(settings: DataConfig) -> TrainVal:
     Raises:
         DataError: files are missing or damaged, or a part would be empty.
     """
+    return _load(settings, final=False)
+
+
+def load_final(settings: DataConfig) -> TrainVal:
+    """Train and val together as the part to train on, and an empty val part.
+
+    Raises:
+        DataError: files are missing or damaged, or no image would be left.
+    """
+    return _load(settings, final=True)
+
+
+def _load(settings: DataConfig, *, final: bool) -> TrainVal:
     if settings.name == "digits":
         settings = settings.model_copy(update={"dir": None, "image_size": 8})
-    data = _load_train_val(settings.model_copy(update=NOT_AUGMENTED))
+    data = _load_parts(settings.model_copy(update=NOT_AUGMENTED), final)
     return data._replace(info=_with_settings(data.info, settings, data.train))
 
 
 @functools.lru_cache(maxsize=2)
-def _load_train_val(settings: DataConfig) -> TrainVal:
+def _load_parts(settings: DataConfig, final: bool) -> TrainVal:
     images, info = dataset_module(settings).open_train(settings)
     used = stratified_split(images.labels, settings.fraction, settings.split_seed).held_out
+    if final:
+        return _all_to_train(images, used, info, settings)
     inner = stratified_split(images.labels[used], settings.val_fraction, settings.split_seed + 1)
     train, val = used[inner.rest], used[inner.held_out]
     if not len(train) or not len(val):
@@ -97,9 +112,40 @@ def _load_train_val(settings: DataConfig) -> TrainVal:
     return TrainVal(images.take(train), images.take(val), info, split_hash(train, val))
 
 
+def _all_to_train(
+    images: Images, used: Int64[Tensor, "used"], info: DatasetInfo, settings: DataConfig
+) -> TrainVal:
+    if not len(used):
+        raise DataError(
+            f"data.fraction must leave images to train on; {settings.fraction} of {len(images)} "
+            f"images leaves none"
+        )
+    none = used[:0]
+    return TrainVal(images.take(used), images.take(none), info, split_hash(used, none))
+
+
+def check_test(settings: DataConfig) -> None:
+    """Check that there is a test split, without opening it.
+
+    Raises:
+        NoTestSplitError: there is none.
+    """
+    try:
+        dataset_module(settings).find_test(settings)
+    except DataError as error:
+        raise NoTestSplitError(f"there is no test split: {error}") from error
+
+
 def open_test(settings: DataConfig) -> Opened:
-    """The test split: for confirming a finished choice, never for making one."""
-    return dataset_module(settings).open_test(settings)
+    """The test split: for confirming a finished choice, never for making one.
+
+    Raises:
+        NoTestSplitError: it is missing or damaged.
+    """
+    try:
+        return dataset_module(settings).open_test(settings)
+    except (DataError, OSError) as error:
+        raise NoTestSplitError(f"the test split can't be opened: {error}") from error
 
 
 def _with_settings(info: DatasetInfo, settings: DataConfig, images: Images) -> DatasetInfo:

@@ -18,15 +18,21 @@ class DataFacts(NamedTuple):
     num_classes: int
 
 
-def data_facts(config: Config) -> DataFacts:
-    """Open the train and val parts and say what they are."""
-    from ffl_ray.data.loader import load_train_val
+def data_facts(config: Config, final: bool = False) -> DataFacts:
+    """Open the train and val parts and say what they are.
 
-    data = load_train_val(config.data)
+    Args:
+        final: both together are the train part, and there must be a test split; it stays closed.
+    """
+    from ffl_ray.data.loader import check_test, load_final, load_train_val
+
+    if final:
+        check_test(config.data)
+    data = (load_final if final else load_train_val)(config.data)
     return DataFacts(data.split_hash, len(data.train), len(data.val), len(data.info.classes))
 
 
-def check_data(config: Config) -> DataFacts:
+def check_data(config: Config, final: bool = False) -> DataFacts:
     """`data_facts` in a Ray worker, so that the driver need not load torch.
 
     Raises:
@@ -37,7 +43,7 @@ def check_data(config: Config) -> DataFacts:
 
     @ray.remote
     def facts_of(settings: dict[str, object]) -> DataFacts:
-        return data_facts(with_overrides(Config(), settings))
+        return data_facts(with_overrides(Config(), settings), final)
 
     try:
         facts: DataFacts = ray.get(facts_of.remote(flatten(config)))

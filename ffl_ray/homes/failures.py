@@ -6,7 +6,7 @@ from typing import Any
 
 from ray.exceptions import RayError
 
-from ffl_ray.errors import FFLRayError
+from ffl_ray.errors import FFLRayError, NoTestSplitError
 from ffl_ray.results.storage import storage_is_full
 
 LOST = ("DistBackendError", "DistNetworkError", "DistStoreError", "AcceleratorError")
@@ -30,7 +30,9 @@ def retry_may_help(error: BaseException) -> bool:
 def failure_of(error: BaseException) -> dict[str, Any]:
     """A failure as what a trial reports of it.
 
-    A failed trial is an ordinary result of a search; a full disk ends the search itself.
+    A failed trial is an ordinary result of a search; a full disk ends the search itself, and a
+    test split that can't be opened the final runs that need it.
     """
     text = str(error) or type(error).__name__
-    return {"error": (type(error).__name__, text), "storage_is_full": storage_is_full(error)}
+    ends_study = storage_is_full(error) or isinstance(error, NoTestSplitError)
+    return {"error": (type(error).__name__, text), "ends_study": ends_study}

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ffl_ray.config import Config
 from ffl_ray.overrides import flatten, with_overrides
 from ffl_ray.results.storage import Storage
 from ffl_ray.search.planner import Plan
+
+if TYPE_CHECKING:
+    from ffl_ray.worker import Session
 
 
 class Job(NamedTuple):
@@ -20,6 +23,7 @@ class Job(NamedTuple):
         num_workers: processes that train it together.
         cpus_per_worker: CPUs, and so threads, of each.
         gpus_per_worker: GPUs of each.
+        final: train on train and val together, and open the test split at the end.
     """
 
     trial_id: str
@@ -28,9 +32,12 @@ class Job(NamedTuple):
     num_workers: int
     cpus_per_worker: int
     gpus_per_worker: float
+    final: bool = False
 
     @classmethod
-    def planned(cls, trial_id: str, config: Config, study: str, plan: Plan) -> Job:
+    def planned(
+        cls, trial_id: str, config: Config, study: str, plan: Plan, *, final: bool = False
+    ) -> Job:
         """A job for this config, with what the plan gives each trial."""
         return cls(
             trial_id=trial_id,
@@ -39,12 +46,20 @@ class Job(NamedTuple):
             num_workers=plan.num_workers,
             cpus_per_worker=plan.cpus_per_worker,
             gpus_per_worker=plan.gpus_per_worker,
+            final=final,
         )
 
     @property
     def config(self) -> Config:
         """The checked config."""
         return with_overrides(Config(), self.settings)
+
+    def train(self, session: Session) -> None:
+        """Train it in this process, which the session describes; raises as the worker does."""
+        from ffl_ray.final import run_final
+        from ffl_ray.worker import run_worker
+
+        (run_final if self.final else run_worker)(self.config, session)
 
     @property
     def files(self) -> Storage:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from ffl_ray.config import Config, SearchConfig
@@ -18,6 +18,7 @@ from ffl_ray.search.space import Point, SearchSpace
 from ffl_ray.search.speed import fit, measure
 
 Settings = Mapping[str, Any]
+ROUNDS = 3
 
 
 class Outlook(NamedTuple):
@@ -104,6 +105,29 @@ def _measured(configs: list[Config], costs: list[TrainingCost], plan: Plan, here
         cpus=plan.cpus_per_worker,
         gpus=plan.gpus_per_worker,
     )
+
+
+def repeatedly_measured(
+    configs: Sequence[Config], plan: Plan, facts: DataFacts, *, cluster: bool
+) -> list[float] | None:
+    """Seconds per image of each config, the least of some rounds that alternate between them.
+
+    For ratios: what disturbs the machine for a moment disturbs one of a config's rounds alone.
+
+    Args:
+        cluster: Ray was joined at an address, so this process need not be where trials run.
+
+    Returns:
+        None when no machine was free within a minute.
+    """
+    data = DataSize(facts.num_classes, facts.num_train, facts.num_val)
+    costs = training_costs(configs, data, plan.num_workers)
+    here = not cluster and not plan.gpus_per_worker
+    timed = _measured([*configs] * ROUNDS, costs * ROUNDS, plan, here)
+    if timed is None:
+        return None
+    count = len(configs)
+    return [min(one.seconds_per_image for one in timed[i::count]) for i in range(count)]
 
 
 def _measure_there(

@@ -18,7 +18,7 @@ from ffl_ray.homes.local import write_unless_ended
 from ffl_ray.homes.tune_trial import report_metrics
 from ffl_ray.results.storage import Storage
 from ffl_ray.search.recorder import PLACEMENT_GROUP, first_cause
-from ffl_ray.worker import Report, run_worker
+from ffl_ray.worker import Report
 
 
 class TrainSession:
@@ -55,7 +55,7 @@ def _group_id() -> str | None:
 def train_loop(config: dict[str, Any]) -> None:
     """What each worker of a TorchTrainer runs."""
     job = Job(**config["job"])
-    run_worker(job.config, TrainSession(job, config.get("queue")))
+    job.train(TrainSession(job, config.get("queue")))
 
 
 def make_trainer(

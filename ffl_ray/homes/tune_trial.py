@@ -29,12 +29,11 @@ def train_in_actor(config: dict[str, Any]) -> None:
     import torch
 
     from ffl_ray.homes.local import LocalSession
-    from ffl_ray.worker import run_worker
 
     job = Job(**config)
     device = torch.device("cuda", 0) if job.gpus_per_worker else torch.device("cpu")
     try:
-        run_worker(job.config, LocalSession(job.files, job.cpus_per_worker, _report, device))
+        job.train(LocalSession(job.files, job.cpus_per_worker, _report, device))
     except Exception as error:
         if retry_may_help(error):
             raise

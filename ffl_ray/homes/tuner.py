@@ -61,7 +61,7 @@ def make_tuner(
             storage_path=location,
             verbose=0,
             callbacks=[recorder, Mute()],
-            stop=recorder.full,
+            stop=recorder.hopeless,
             failure_config=tune.FailureConfig(max_failures=search.max_failures),
         ),
     )

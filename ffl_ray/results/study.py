@@ -138,8 +138,8 @@ class StudyTables:
 
         Args:
             row: of the epochs table.
-            members: of the members table, after this epoch.
-            best: the same, after the best epoch so far.
+            members: of the members table, after this epoch; none in a final run but at its end.
+            best: the same, after the best epoch so far; none in a final run.
         """
         trial = self.trials[trial_id]
         ids = {"study": self.name, "trial_id": trial_id}
@@ -150,16 +150,13 @@ class StudyTables:
         ]
         if row["epoch"] > self._epochs.latest_epoch(trial_id):
             self._epochs.append([ids | {"attempt": trial["attempt"]} | row])
-        changes = {name: row[name] for name in LATEST_COLUMNS}
+        changes = {name: row.get(name) for name in LATEST_COLUMNS}
         if row["best_epoch"] == row["epoch"]:
             changes["best_objective_value"] = row[VALUE]
-        self.trials.update(
-            trial_id,
-            epochs_done=row["epoch"],
-            split_hash=members[0]["split_hash"],
-            objective_values=[objective.value(members) for objective in self.objectives],
-            **changes,
-        )
+        if members:
+            changes["split_hash"] = members[0]["split_hash"]
+            changes["objective_values"] = [o.value(members) for o in self.objectives]
+        self.trials.update(trial_id, epochs_done=row["epoch"], **changes)
 
     def end(
         self, trial_id: str, status: str, error: tuple[str, str] | None = None, **columns: Any

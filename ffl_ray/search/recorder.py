@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Protocol
@@ -19,7 +19,6 @@ from ffl_ray.errors import FFLRayError
 from ffl_ray.overrides import with_overrides
 from ffl_ray.results.storage import storage_is_full
 from ffl_ray.results.study import StudyTables
-from ffl_ray.search.keeper import Keeper
 from ffl_ray.search.scheduler import StudyScheduler
 
 FAILURE = "failure"
@@ -43,8 +42,28 @@ class View(Protocol):
         ...
 
 
-class StopWhenFull(Stopper):
-    """Ends the study when there was no room for a checkpoint or a row: no trial could go on."""
+class Checkpoints(Protocol):
+    """What deletes the checkpoints that nobody needs."""
+
+    def look(self) -> None:
+        """See what is really there."""
+        ...
+
+    def started(self, trial_id: str) -> None:
+        """A trial will write checkpoints."""
+        ...
+
+    def tidy(self, rows: Iterable[dict[str, Any]]) -> None:
+        """Delete what the study's trials, with these rows, need no more."""
+        ...
+
+
+class StopWhenHopeless(Stopper):
+    """Ends the study when no trial could go on: no room for a checkpoint or a row, no test split.
+
+    Attributes:
+        message: what is in the way; empty while nothing is.
+    """
 
     def __init__(self) -> None:
         self.message = ""
@@ -81,7 +100,7 @@ class Recorder(Callback):
     def __init__(
         self,
         tables: StudyTables,
-        keeper: Keeper,
+        keeper: Checkpoints,
         scheduler: StudyScheduler,
         noted: Callable[[int], dict[str, str]],
         view: View,
@@ -93,7 +112,7 @@ class Recorder(Callback):
         self._noted = noted
         self._view = view
         self._columns = columns
-        self.full = StopWhenFull()
+        self.hopeless = StopWhenHopeless()
         self._open: set[str] = set()
         self._ended: set[str] = set()
         self._groups: dict[str, str] = {}
@@ -111,7 +130,7 @@ class Recorder(Callback):
     def _begin(self, trial: Trial) -> None:
         trial_id = trial.config["trial_id"]
         config = with_overrides(Config(), trial.config["settings"])
-        with self.full.watching():
+        with self.hopeless.watching():
             self._tables.start(trial_id, config, **self._noted(int(trial_id)), **self._columns)
         self._keeper.started(trial_id)
         self._open.add(trial_id)
@@ -128,13 +147,13 @@ class Recorder(Callback):
         trial_id = trial.config["trial_id"]
         if FAILURE in result:
             self._failures[trial_id] = result[FAILURE]["error"]
-            if result[FAILURE]["storage_is_full"]:
-                self.full.message = result[FAILURE]["error"][1]
+            if result[FAILURE]["ends_study"]:
+                self.hopeless.message = result[FAILURE]["error"][1]
         if "report" not in result:
             return
         if result.get(PLACEMENT_GROUP):
             self._groups[trial_id] = result[PLACEMENT_GROUP]
-        with self.full.watching():
+        with self.hopeless.watching():
             self._tables.epoch(trial_id, **result["report"])
         self._view.epoch_finished(trial_id, result["report"]["row"])
 
@@ -148,7 +167,7 @@ class Recorder(Callback):
         stopped = trial.trial_id in self._scheduler.stopped
         done = self._tables.trials[trial_id]
         if failure is not None:
-            self._end(trial_id, "interrupted" if self.full.message else "failed", failure)
+            self._end(trial_id, "interrupted" if self.hopeless.message else "failed", failure)
         elif stopped:
             self._end(trial_id, "pruned")
         elif done["epochs_done"] == done["epochs_planned"]:
@@ -160,7 +179,7 @@ class Recorder(Callback):
         self, iteration: int, trials: list[Trial], trial: Trial, **info: Any
     ) -> None:
         self._begin_unless_open(trial)
-        with self.full.watching():
+        with self.hopeless.watching():
             self._tables.errored(trial.config["trial_id"], error_of(trial) or NO_ERROR)
 
     def on_trial_error(
@@ -190,7 +209,7 @@ class Recorder(Callback):
         self._open.discard(trial_id)
         self._ended.add(trial_id)
         self._free_workers(trial_id)
-        with self.full.watching():
+        with self.hopeless.watching():
             self._tables.end(trial_id, status, error, **self._noted(int(trial_id)))
         self._keeper.tidy(self._tables.trials.rows)
         self._view.trial_ended(trial_id, status, self._tables.trials[trial_id])
