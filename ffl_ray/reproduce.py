@@ -243,7 +243,7 @@ def _dry_run(
 def _train(
     args: argparse.Namespace, order: Order, runs: list[FinalRun], search: SearchConfig, name: str
 ) -> int:
-    from ffl_ray.console import make_console, where_text
+    from ffl_ray.console import make_console
     from ffl_ray.final_runs import run_final_runs
     from ffl_ray.results.study import StudyTables, describe_study
 
@@ -260,14 +260,13 @@ def _train(
     )
     status = run_final_runs(tables, runs, search, plan, title=title)
     _finish(tables, order, runs)
-    make_console().out(where_text(storage.location, storage.child("trials").location))
     return status
 
 
 def _finish(tables: StudyTables, order: Order, runs: list[FinalRun]) -> None:
     """Hold what is completed against what is published: in the study's table, and in print."""
     from ffl_ray.console import make_console
-    from ffl_ray.reproduction.table import write_reproduced
+    from ffl_ray.reproduction.table import FOLDER, write_reproduced
     from ffl_ray.reproduction.view import reproduced_table
 
     found = held_against(order, runs, tested_accuracies(tables))
@@ -276,7 +275,13 @@ def _finish(tables: StudyTables, order: Order, runs: list[FinalRun]) -> None:
     write_reproduced(
         tables.storage, tables.name, order.name, order.table, found, configs, departures
     )
-    make_console().print(reproduced_table(order.name, order.table, found, departures))
+    console = make_console()
+    console.print(reproduced_table(order.name, order.table, found, departures))
+    console.out(
+        f"\nresults  {tables.storage.location}\n"
+        f"         import pandas as pd\n"
+        f'         reproduced = pd.read_parquet("{tables.storage.child(FOLDER).location}")'
+    )
 
 
 def held_against(

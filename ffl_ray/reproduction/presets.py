@@ -177,9 +177,13 @@ class Departures(NamedTuple):
     @property
     def words(self) -> str:
         """All of it as one line; empty when there is nothing."""
-        parts = [f"scaled down to {' and '.join(self.scaled)}"] if self.scaled else []
-        parts += [f"changed to {' and '.join(self.changed)}"] if self.changed else []
-        return ", ".join(parts)
+        parts = [("scaled down to", self.scaled), ("changed to", self.changed)]
+        return ", ".join(f"{how} {_listed(what)}" for how, what in parts if what)
+
+
+def _listed(words: tuple[str, ...]) -> str:
+    *most, last = words
+    return f"{', '.join(most)} and {last}" if most else last
 
 
 def departures(

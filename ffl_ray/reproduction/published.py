@@ -10,6 +10,7 @@ never steps, and the best epoch and head on the test split for its value), and e
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Literal, NamedTuple
 
 Figure = Literal["branch0", "mean_branch", "fused", "fused - mean_branch"]
@@ -197,7 +198,7 @@ CMFF_CAUTIONS = (
 )
 
 
-def _pcl_rows(values: dict[str, tuple[tuple[float, float], ...]]) -> tuple[Row, ...]:
+def _pcl_rows(values: Mapping[str, tuple[tuple[float, float], ...]]) -> tuple[Row, ...]:
     return tuple(
         Row(
             backbone,
