@@ -118,7 +118,7 @@ def _reproduce(args: argparse.Namespace) -> int:
 
     if args.table is None or args.list:
         return _list(args.table)
-    order = _order(args)
+    order = planned(args)
     runs = final_runs(order)
     search = _search(args, len(runs))
     name = check_name(args.name or default_name(f"reproduce-{order.name}"))
@@ -150,7 +150,7 @@ def _list(name: str | None) -> int:
     return 0
 
 
-def _order(args: argparse.Namespace) -> Order:
+def planned(args: argparse.Namespace) -> Order:
     """What the options ask for.
 
     Raises:
