@@ -52,8 +52,8 @@ def parse_mix(value: object) -> object:
         names = list(value)
     else:
         return value
-    if not names:
-        raise ValueError("must hold at least one branch")
+    if not names or not all(names):
+        raise ValueError("must hold at least one branch, and a name for each")
     return tuple(sorted(names))
 
 

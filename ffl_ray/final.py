@@ -83,6 +83,8 @@ def _test(training: Training, progress: Progress) -> Progress:
         )
     test = DeviceImages(images, training.train.info, training.train.device)
     metrics = measured(training, test)
-    rows = member_rows(training, metrics, progress.epochs_done, None, split="test")
+    rows = member_rows(
+        training, metrics, progress.epochs_done, None, images=len(images), split="test"
+    )
     report = Report.load(progress.report)._replace(members=rows)
     return progress._replace(report=report.dump())

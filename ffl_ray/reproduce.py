@@ -228,13 +228,13 @@ def _dry_run(
     args: argparse.Namespace, order: Order, runs: list[FinalRun], search: SearchConfig
 ) -> int:
     from ffl_ray.console import make_console
-    from ffl_ray.reproduction.cost import expected_hours, plan_words
+    from ffl_ray.reproduction.cost import expected_seconds, plan_words
 
     with make_console().status("starting Ray, opening the data and measuring"):
         plan, facts = cli.start(args.address, runs[0].config, search, final=True)
         configs = [run.config for run in runs]
-        hours = expected_hours(configs, plan, facts, cluster=args.address is not None)
-    make_console().out(plan_words(order.name, configs, plan, facts, hours))
+        seconds = expected_seconds(configs, plan, facts, cluster=args.address is not None)
+    make_console().out(plan_words(order.name, configs, plan, facts, seconds))
     if order.departures.words:
         make_console().out(f"{order.departures.words}: not comparable with the published value")
     return 0

@@ -251,7 +251,7 @@ def run_epoch(training: Training, progress: Progress) -> Progress:
         _check_finite(f"validation NLL of {name}", metric.nll, epoch, config)
     epoch_s = time.perf_counter() - started
     before = Report.load(progress.report) if progress.report else None
-    members = member_rows(training, metrics, epoch + 1, before)
+    members = member_rows(training, metrics, epoch + 1, before, images=len(training.val.images))
     objective = parse_objective(config.objective)
     value = objective.value(members) if members else None
     score = -math.inf if value is None else objective.score(value)
@@ -379,9 +379,16 @@ def member_rows(
     metrics: dict[str, MemberMetrics],
     epoch: int,
     before: Report | None,
+    *,
+    images: int,
     split: str = "val",
 ) -> list[Row]:
-    """Rows of the members table; a latency that was measured once stays what it was."""
+    """Rows of the members table; a latency that was measured once stays what it was.
+
+    Args:
+        images: how many the metrics are of.
+        split: which ones.
+    """
     mix = training.config.model.mix
     latencies: dict[str, float | None] = {**training.latencies_ms}
     if before is not None:
@@ -393,6 +400,7 @@ def member_rows(
             "split": split,
             "split_hash": training.split_hash,
             "epoch": epoch,
+            "images": images,
             **metric._asdict(),
             **training.costs[name]._asdict(),
             "latency_ms": latencies.get(name),

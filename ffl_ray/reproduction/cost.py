@@ -7,16 +7,17 @@ from collections.abc import Sequence
 from ffl_ray.config import Config
 from ffl_ray.final_runs import epoch_seconds
 from ffl_ray.homes.data_check import DataFacts
+from ffl_ray.plan_view import hours
 from ffl_ray.search.estimate import DataSize, training_costs
 from ffl_ray.search.forecast import START_S, spread
 from ffl_ray.search.planner import Plan
 from ffl_ray.search.speed import Timed, fit
 
 
-def expected_hours(
+def expected_seconds(
     configs: Sequence[Config], plan: Plan, facts: DataFacts, *, cluster: bool
 ) -> float | None:
-    """Hours of all these trainings, from a line through the cheapest and the dearest, measured.
+    """Seconds of all these trainings, from a line through the cheapest and the dearest, measured.
 
     Args:
         configs: one for each training, those that differ by their seed alone among them.
@@ -42,17 +43,17 @@ def expected_hours(
         start_s + config.optim.epochs * facts.num_train * speed.seconds_per_image(cost.macs)
         for config, cost in zip(configs, costs, strict=True)
     )
-    return total_s / plan.max_concurrent_trials / 3600
+    return total_s / plan.max_concurrent_trials
 
 
 def plan_words(
-    name: str, configs: Sequence[Config], plan: Plan, facts: DataFacts, hours: float | None
+    name: str, configs: Sequence[Config], plan: Plan, facts: DataFacts, seconds: float | None
 ) -> str:
     """The number of trainings, their length and the hours, in a line."""
     epochs = " or ".join(str(e) for e in sorted({config.optim.epochs for config in configs}))
     time = "no machine was free to measure the time on"
-    if hours is not None:
-        time = f"about {hours:,.1f} hours" if hours >= 1 else f"about {hours * 60:,.0f} minutes"
+    if seconds is not None:
+        time = f"about {hours(seconds)}"
     return (
         f"{name}: {len(configs)} trainings of {epochs} epochs on {facts.num_train:,} images, "
         f"{plan.max_concurrent_trials} at once: {time}"

@@ -156,6 +156,7 @@ MEMBERS = [
     Column("epoch", _INT, "epochs", "epoch of that checkpoint, from 1"),
     Column("split", _TEXT, "", "what it is measured on: val, or at the end of a final run test"),
     Column("split_hash", _TEXT, "", "names the train/val split"),
+    Column("images", _INT, "images", "how many it is measured on"),
     Column("accuracy", _FLOAT, "fraction", "top-1"),
     Column("top5", _FLOAT, "fraction", "right class among the five likeliest"),
     Column("nll", _FLOAT, "nats", "negative log-likelihood per example"),
@@ -164,7 +165,66 @@ MEMBERS = [
     Column("macs", _INT, "", "multiply-accumulates of one image, convolutions and matrix products"),
     Column("latency_ms", _FLOAT, "ms", "of one image where it was trained; null: not measured"),
 ]
-REPRODUCED = [
+TABLES = {"trials": TRIALS, "epochs": EPOCHS, "members": MEMBERS}
+
+_ARM = [
+    Column("arm", _TEXT, "", "name of a config that was trained with every seed"),
+    Column("trial_id", _TEXT, "", "of the search's trial that it was; null for a baseline"),
+]
+
+
+def _interval(name: str, unit: str, what: str) -> list[Column]:
+    """Mean, spread and interval of a quantity."""
+    return [
+        Column(f"{name}.mean", _FLOAT, unit, f"{what}, mean over the seeds"),
+        Column(f"{name}.std", _FLOAT, unit, "standard deviation of the sample; null below two"),
+        Column(f"{name}.low", _FLOAT, unit, "lower end of the mean's 95% interval, Student's t"),
+        Column(f"{name}.high", _FLOAT, unit, "its upper end"),
+    ]
+
+
+RUNS = [
+    Column("run_id", _TEXT, "", "trial_id of the training in the tables beside this one"),
+    *_ARM,
+    Column("seed", _INT, "", "of weights, data order and augmentation"),
+]
+SUMMARY = [
+    *_ARM,
+    Column("role", _TEXT, "", "config: of the search; baseline: without any teaching"),
+    Column("mix", _TEXT, "", "backbones of the branches"),
+    Column("method", _TEXT, "", "how the members teach each other"),
+    Column("epochs", _INT, "epochs", "length of each training"),
+    Column("member", _TEXT, "", "branch0, branch1, ..., ensemble or fused"),
+    Column("backbone", _TEXT, "", "of a branch; null for ensemble and fused"),
+    Column("n", _INT, "seeds", "trainings behind the row"),
+    Column("images", _INT, "images", "of the test split"),
+    *_interval("accuracy", "fraction", "top-1 on the test split"),
+    *_interval("nll", "nats", "negative log-likelihood on the test split"),
+    Column("parameters", _INT, "", "of the member deployed alone"),
+    Column("macs", _INT, "", "multiply-accumulates of one image"),
+    Column("accelerator_s", _FLOAT, "s", "of a whole training, mean over the seeds"),
+]
+COMPARISONS = [
+    *_ARM,
+    Column("member", _TEXT, "", "of the config"),
+    Column("equal", _TEXT, "", "epochs: same length, same inference cost; seconds: same training"),
+    Column("baseline", _TEXT, "", "arm that it is compared with"),
+    Column("baseline_member", _TEXT, "", "of the baseline"),
+    Column("metric", _TEXT, "", "accuracy or nll, on the test split"),
+    Column("n", _INT, "seeds", "pairs of trainings with the same seed"),
+    Column("mean", _FLOAT, "", "of the config, over these seeds"),
+    Column("baseline_mean", _FLOAT, "", "of the baseline, likewise"),
+    *_interval("difference", "", "config minus baseline, paired by seed"),
+    Column("verdict", _TEXT, "", "better, worse, within noise, or why there is none"),
+    Column("macs", _INT, "", "multiply-accumulates of one image through the config's member"),
+    Column("baseline_macs", _INT, "", "through the baseline's"),
+    Column("epochs", _INT, "epochs", "of the config"),
+    Column("baseline_epochs", _INT, "epochs", "of the baseline"),
+    Column("accelerator_s", _FLOAT, "s", "of a training of the config, mean over the seeds"),
+    Column("baseline_accelerator_s", _FLOAT, "s", "of a training of the baseline, likewise"),
+]
+CONFIRMED = {"runs": RUNS, "summary": SUMMARY, "comparisons": COMPARISONS}
+_REPRODUCED = [
     Column("study", _TEXT, "", "name of the study"),
     Column("table", _TEXT, "", "the published table, as `ffl_ray.reproduce` names it"),
     Column("row", _TEXT, "", "the row in it: published backbone and method"),
@@ -189,14 +249,15 @@ REPRODUCED = [
     Column("source", _TEXT, "", "where it is published"),
     Column("cautions", _TEXT, "", "what to know before believing a difference"),
 ]
-TABLES = {"trials": TRIALS, "epochs": EPOCHS, "members": MEMBERS, "reproduced": REPRODUCED}
+REPRODUCED = {"reproduced": _REPRODUCED}
+ALL_TABLES = TABLES | CONFIRMED | REPRODUCED
 
 
 def arrow_schema(table: str) -> pa.Schema:
     """The table's fixed Arrow schema, with unit and meaning in each field's metadata."""
     fields = [
         pa.field(c.name, c.type, metadata={"unit": c.unit, "meaning": c.meaning})
-        for c in TABLES[table]
+        for c in ALL_TABLES[table]
     ]
     return pa.schema(fields, metadata={"ffl_ray_schema": str(SCHEMA_VERSION)})
 
@@ -222,9 +283,12 @@ def schema_page() -> str:
         "trials": "A row is a trial; it is rewritten as the trial goes on.",
         "epochs": "A row is a finished epoch of a trial.",
         "members": "A row is one deployable classifier of an ended trial, at one checkpoint.",
-        "reproduced": "A row is a published value beside ours; only `ffl_ray.reproduce` writes it.",
+        "runs": "`confirm` writes this one and the next two. A row is a training.",
+        "summary": "A row is a member of a confirmed config or of a baseline, over its seeds.",
+        "comparisons": "A row is a member against its baseline: differences paired by seed.",
+        "reproduced": "`reproduce` writes it. A row is a published value beside ours.",
     }
-    for table, columns in TABLES.items():
+    for table, columns in ALL_TABLES.items():
         lines += ["", f"## {table}", "", purpose[table], ""]
         lines += ["| column | type | unit | meaning |", "|---|---|---|---|"]
         for name, kind, unit, meaning in columns:

@@ -1,0 +1,438 @@
+"""Confirm a search: `python -m ffl_ray.confirm STUDY`; --help lists the options."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from ffl_ray import cli
+from ffl_ray.errors import PlanError, SettingError, StudyError
+
+if TYPE_CHECKING:
+    from ffl_ray.config import Config, SearchConfig
+    from ffl_ray.final_runs import FinalRun
+    from ffl_ray.homes.data_check import DataFacts
+    from ffl_ray.results.confirmed import Arm, Pair, Run
+    from ffl_ray.results.storage import Storage
+    from ffl_ray.results.study import StudyTables
+    from ffl_ray.search.arms import Chosen
+    from ffl_ray.search.planner import Plan
+
+FOLDER = "confirmed"
+KIND = "confirm"
+BASELINES = ("both", "epochs", "seconds", "none")
+DESCRIPTION = """Train a search's best configs again with new seeds, and open the test split.
+
+The best configs by validation are trained on train and val together, each with every seed, and
+measured on the test split once, after the last epoch. Beside them the same branches without any
+teaching: with as many epochs, so that inference costs the same, and with as many
+accelerator-seconds. The tables of <STUDY>/confirmed say mean, 95% interval, and for each paired
+difference better, worse or within noise.
+
+The same command goes on where it stopped. More --seeds or a larger --top adds to what is there.
+Seeds are the first integers from 1000 on that the search did not use, equal for all configs."""
+
+
+def parser() -> argparse.ArgumentParser:
+    """The command's options; building it loads neither torch nor ray."""
+    made = cli.new_parser("confirm", DESCRIPTION)
+    made.add_argument("study", metavar="STUDY", nargs="?", help="its name, folder or URI")
+    made.add_argument("--top", type=int, default=3, metavar="K", help="configs (default 3)")
+    made.add_argument("--seeds", type=int, default=5, metavar="N", help="of each (default 5)")
+    made.add_argument(
+        "--baselines",
+        choices=BASELINES,
+        default="both",
+        help="independent trainings of equal epochs, of equal seconds, both, or none",
+    )
+    made.add_argument(
+        "--dry-run", action="store_true", help="show what would be trained and how long, and stop"
+    )
+    cli.add_common_options(made)
+    made.add_argument("--max-concurrent-trials", type=int, metavar="N", help="trainings at once")
+    return made
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run the command; returns the exit status."""
+    args = parser().parse_args(arguments)
+    return cli.guarded(args, lambda: _confirm(args))
+
+
+class Confirmation(NamedTuple):
+    """What is to be trained and compared, as study.json keeps it.
+
+    Attributes:
+        settings: what may not change as long as it goes on.
+        ranked_by: the search's objectives.
+        chosen: ids of the confirmed trials, the best first.
+        seeds: of every arm.
+        arms: configs and baselines.
+        pairs: what is compared.
+        runs: what is trained.
+    """
+
+    settings: dict[str, Any]
+    ranked_by: str
+    chosen: list[str]
+    seeds: list[int]
+    arms: list[Arm]
+    pairs: list[Pair]
+    runs: list[Run]
+
+    def dump(self) -> dict[str, Any]:
+        """Plain values for study.json."""
+        return {
+            "ranked_by": self.ranked_by,
+            "chosen": self.chosen,
+            "seeds": self.seeds,
+            "arms": [arm._asdict() for arm in self.arms],
+            "pairs": [pair._asdict() for pair in self.pairs],
+            "runs": [run._asdict() for run in self.runs],
+        }
+
+    @classmethod
+    def load(cls, description: dict[str, Any], location: str) -> Confirmation:
+        """What was dumped.
+
+        Raises:
+            StudyError: study.json is no confirmation, or lacks something.
+        """
+        from ffl_ray.results.confirmed import Arm, Pair, Run
+
+        try:
+            if description["kind"] != KIND:
+                raise StudyError(f"{location} holds a study of kind {description['kind']}")
+            return cls(
+                settings=description["settings"],
+                ranked_by=description["ranked_by"],
+                chosen=description["chosen"],
+                seeds=description["seeds"],
+                arms=[Arm(**arm) for arm in description["arms"]],
+                pairs=[Pair(**pair) for pair in description["pairs"]],
+                runs=[Run(**run) for run in description["runs"]],
+            )
+        except (KeyError, TypeError) as error:
+            raise StudyError(f"{location}/study.json is damaged: {error}") from error
+
+
+class Order(NamedTuple):
+    """What was asked for, checked."""
+
+    storage: Storage
+    name: str
+    top: int
+    baselines: Any
+    chosen: list[Chosen]
+    seeds: list[int]
+    settings: dict[str, Any]
+    search: SearchConfig
+    ranked_by: str
+    address: str | None
+    dry_run: bool
+
+
+def _confirm(args: argparse.Namespace) -> int:
+    from ffl_ray.results.reader import read_description
+    from ffl_ray.results.study import StudyTables
+
+    order = _order(args)
+    before = None
+    if order.storage.exists("study.json"):
+        description = read_description(order.storage)
+        before = Confirmation.load(description, order.storage.location)
+        order = _going_on(order, before)
+        if not order.dry_run and order.seeds == before.seeds and not _new(order, before):
+            tables = StudyTables(order.storage, order.name)
+            if not _waiting(before, tables):
+                return _finish(before, tables, description["data"]["num_train"])
+            del tables
+    return _run(order, before)
+
+
+def _order(args: argparse.Namespace) -> Order:
+    """Check what was asked for against the study.
+
+    Raises:
+        SettingError: an option can't be.
+        StudyError: no such study, it is no search, or it has no completed trial.
+    """
+    from ffl_ray.config import SearchConfig
+    from ffl_ray.overrides import with_overrides
+    from ffl_ray.results.reader import find_study, load, records
+    from ffl_ray.search.arms import best_configs, new_seeds
+
+    if args.study is None:
+        raise SettingError("STUDY must name a search, by its name or folder")
+    for option, value in (("--top", args.top), ("--seeds", args.seeds)):
+        if value < 1:
+            raise SettingError(f"{option} must be at least 1, not {value}")
+    for option in ("seed", "name"):
+        if getattr(args, option) is not None:
+            raise SettingError(
+                f"--{option} is not for confirm: seeds and place follow from the study"
+            )
+    changes = _changes(args)
+    source = find_study(args.study, args.storage_path)
+    description, objectives = _search_of(source)
+    rows = records(load(source.uri).trials)
+    for row in rows:
+        values = row["objective_values"]
+        row["objective_values"] = [] if values is None else list(values)
+        row["optim.lr_milestones"] = list(row["optim.lr_milestones"])
+    ranked = best_configs(rows, objectives, len(rows))
+    if not ranked:
+        raise StudyError(
+            f"{source.location} has no completed trial to confirm: search on, with "
+            f"python -m ffl_ray.tune --name {description['study']}"
+        )
+    given = ("num_workers", "cpus_per_trial", "gpus_per_trial", "max_concurrent_trials")
+    options = {name: getattr(args, name) for name in given if getattr(args, name) is not None}
+    used = {row["seed"] for row in rows}
+    seeds = new_seeds(used, args.seeds)
+    search = with_overrides(SearchConfig(num_samples=args.top * args.seeds), options)
+    return Order(
+        storage=source.child(FOLDER),
+        name=f"{description['study']}/{FOLDER}",
+        top=args.top,
+        baselines=args.baselines,
+        chosen=[one._replace(config=_changed(one.config, changes)) for one in ranked],
+        seeds=seeds,
+        settings={
+            "baselines": args.baselines,
+            "search.num_workers": search.num_workers,
+            **changes,
+        },
+        search=search,
+        ranked_by=", ".join(objective.name for objective in objectives),
+        address=args.address,
+        dry_run=args.dry_run,
+    )
+
+
+def _search_of(source: Storage) -> tuple[dict[str, Any], Any]:
+    from ffl_ray.results.history import study_objectives
+    from ffl_ray.results.reader import read_description
+
+    return read_description(source), study_objectives(source)
+
+
+def _changes(args: argparse.Namespace) -> dict[str, object]:
+    """The settings that may be changed on the way from search to confirmation."""
+    changes = cli.overrides_of(args)
+    for name in changes:
+        if not name.startswith("compute.") and name != "data.dir":
+            raise SettingError(
+                f"confirm takes the study's settings as they are, apart from compute.* and "
+                f"data.dir; not --set {name}"
+            )
+    return changes
+
+
+def _changed(config: Config, changes: dict[str, object]) -> Config:
+    from ffl_ray.overrides import with_overrides
+
+    config = with_overrides(config, changes)
+    return (
+        with_overrides(config, cli.absolute_data_dir(config)) if "data.dir" in changes else config
+    )
+
+
+def _going_on(order: Order, before: Confirmation) -> Order:
+    """What was asked for, on top of what is there: trials once chosen stay chosen.
+
+    Raises:
+        StudyError: settings differ, or fewer configs or seeds are asked for.
+    """
+    place = order.storage.location
+    again = f"give the old settings, or move {place} away"
+    changed = [
+        f"{name} was {before.settings.get(name)!r} and is {order.settings.get(name)!r}"
+        for name in sorted(before.settings.keys() | order.settings.keys())
+        if before.settings.get(name) != order.settings.get(name)
+    ]
+    if changed:
+        raise StudyError(
+            f"{place} goes on only with the settings it began with, and {'; '.join(changed)}: "
+            f"{again}"
+        )
+    for option, was, now in (
+        ("--top", len(before.chosen), min(order.top, len(order.chosen))),
+        ("--seeds", len(before.seeds), len(order.seeds)),
+    ):
+        if now < was:
+            raise StudyError(f"{place} has {option} {was} and can't shrink to {now}: {again}")
+    more = len(order.seeds) - len(before.seeds)
+    kept = [seed for seed in order.seeds if seed not in before.seeds][:more]
+    first = [one for one in order.chosen if one.trial_id in before.chosen]
+    others = [one for one in order.chosen if one.trial_id not in before.chosen]
+    return order._replace(seeds=before.seeds + kept, chosen=first + others)
+
+
+def _new(order: Order, before: Confirmation | None) -> list[Chosen]:
+    """The configs that are not among those chosen before."""
+    known = set() if before is None else set(before.chosen)
+    count = order.top - len(known)
+    return [one for one in order.chosen if one.trial_id not in known][:count]
+
+
+def _waiting(confirmation: Confirmation, tables: StudyTables) -> list[FinalRun]:
+    from ffl_ray.final_runs import waiting_runs
+
+    return waiting_runs(tables, _final_runs(confirmation))
+
+
+def _final_runs(confirmation: Confirmation) -> list[FinalRun]:
+    """The trainings, each with its seed in its config."""
+    from ffl_ray.config import Config
+    from ffl_ray.final_runs import FinalRun
+    from ffl_ray.overrides import with_overrides
+
+    arms = {arm.name: arm for arm in confirmation.arms}
+    return [
+        FinalRun(
+            run.run_id,
+            f"{run.arm}, seed {run.seed}",
+            with_overrides(Config(), {**arms[run.arm].settings, "seed": run.seed}),
+        )
+        for run in confirmation.runs
+    ]
+
+
+def _run(order: Order, before: Confirmation | None) -> int:
+    from ffl_ray.console import make_console
+    from ffl_ray.final_runs import run_final_runs
+    from ffl_ray.results.study import StudyTables, describe_study
+
+    console = make_console()
+    with console.status("starting Ray, opening the data and measuring epochs"):
+        plan, facts = cli.start(order.address, order.chosen[0].config, order.search, final=True)
+        confirmation = _planned(order, before, plan, facts)
+    console.out(_plan_text(order, confirmation, plan))
+    if order.dry_run:
+        return 0
+    description = describe_study(
+        KIND, order.settings, plan=plan._asdict(), data=facts._asdict(), **confirmation.dump()
+    )
+    tables = StudyTables.open(order.storage, order.name, description, [])
+    if before is not None:
+        _store(order, confirmation)
+    status = run_final_runs(
+        tables,
+        _final_runs(confirmation),
+        order.search,
+        plan,
+        title=f"{order.name}: {len(confirmation.runs)} final trainings",
+        keep=_winners(confirmation),
+    )
+    _finish(confirmation, tables, facts.num_train)
+    return status
+
+
+def _planned(
+    order: Order, before: Confirmation | None, plan: Plan, facts: DataFacts
+) -> Confirmation:
+    """The trainings of an order; what was planned before stays as it was."""
+    from ffl_ray.final_runs import epoch_seconds
+    from ffl_ray.search.arms import networks_to_time, plan_arms, plan_runs
+
+    new = _new(order, before)
+    arms, pairs, runs = ([], [], []) if before is None else before[-3:]
+    if new:
+        timed = networks_to_time(new, order.baselines)
+        seconds = epoch_seconds(timed, plan, facts, cluster=order.address is not None)
+        if seconds is None:
+            raise PlanError("no machine was free within a minute to measure epochs on: try again")
+        known = list(arms)
+        epoch_s = dict(zip(timed, seconds, strict=True))
+        arms, more = plan_arms(new, order.baselines, epoch_s, known)
+        pairs = [*pairs, *more]
+    chosen = [] if before is None else before.chosen
+    return Confirmation(
+        settings=order.settings,
+        ranked_by=order.ranked_by,
+        chosen=[*chosen, *(one.trial_id for one in new)],
+        seeds=order.seeds,
+        arms=arms,
+        pairs=pairs,
+        runs=plan_runs(arms, order.seeds, runs),
+    )
+
+
+def _store(order: Order, confirmation: Confirmation) -> None:
+    """Have study.json say what was added."""
+    from ffl_ray.results.reader import read_description
+
+    description = read_description(order.storage) | confirmation.dump()
+    order.storage.write("study.json", json.dumps(description, indent=2, default=str).encode())
+
+
+def _plan_text(order: Order, confirmation: Confirmation, plan: Plan) -> str:
+    """How many trainings there are, and how long those that wait will take."""
+    from ffl_ray.plan_view import hours
+    from ffl_ray.results.study import StudyTables
+
+    waiting = _final_runs(confirmation)
+    if order.storage.exists("study.json"):
+        waiting = _waiting(confirmation, StudyTables(order.storage, order.name))
+    speed = {arm.name: arm.epoch_s or 0.0 for arm in confirmation.arms}
+    arm_of = {run.run_id: run.arm for run in confirmation.runs}
+    total = sum(run.config.optim.epochs * speed[arm_of[run.run_id]] for run in waiting)
+    configs = len(confirmation.chosen)
+    baselines = sum(arm.trial_id is None for arm in confirmation.arms)
+    return (
+        f"plan  {configs} config{'s' * (configs != 1)} and {baselines} "
+        f"baseline{'s' * (baselines != 1)}, {len(order.seeds)} "
+        f"seed{'s' * (len(order.seeds) != 1)} of each: {len(confirmation.runs)} trainings, "
+        f"{len(waiting)} of them to be run, {plan.max_concurrent_trials} at once\n"
+        f"      about {hours(total / plan.max_concurrent_trials)}"
+    )
+
+
+def _winners(confirmation: Confirmation) -> set[str]:
+    """Runs whose weights stay: every confirmed config's with the first seed."""
+    configs = {arm.name for arm in confirmation.arms if arm.trial_id is not None}
+    first = confirmation.seeds[0]
+    return {run.run_id for run in confirmation.runs if run.arm in configs and run.seed == first}
+
+
+def _finish(confirmation: Confirmation, tables: StudyTables, num_train: int) -> int:
+    """Write and show what the completed runs say."""
+    from ffl_ray.confirm_view import comparison_table, how_measured, summary_table
+    from ffl_ray.console import make_console
+    from ffl_ray.results.confirmed import (
+        comparison_rows,
+        measured_arms,
+        run_rows,
+        summary_rows,
+        write_confirmed,
+    )
+
+    arms, pairs, runs = confirmation.arms, confirmation.pairs, confirmation.runs
+    measured = measured_arms(runs, tables.trials.rows, tables.member_rows())
+    summary = summary_rows(arms, measured)
+    compared = comparison_rows(pairs, arms, measured)
+    rows = {"runs": run_rows(runs, arms), "summary": summary, "comparisons": compared}
+    write_confirmed(tables.storage, rows)
+    console = make_console()
+    if not summary:
+        return 0
+    console.print(summary_table(summary))
+    console.print()
+    console.print(comparison_table(compared))
+    console.print()
+    images = summary[0]["images"]
+    verdicts = sum(row["difference.low"] is not None for row in compared)
+    console.out(
+        how_measured(confirmation.seeds, num_train, images, verdicts, confirmation.ranked_by)
+    )
+    location = tables.storage.location
+    console.out(f"\nresults  {location}\n         import pandas as pd")
+    console.out(f'         verdicts = pd.read_parquet("{location}/comparisons")')
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

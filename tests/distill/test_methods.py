@@ -1,0 +1,342 @@
+"""Every method's loss: a loop in float64, values by hand, and who gets a gradient from what."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+from helpers import small_config
+from reference import reference_ce, reference_kl
+from torch import Tensor, nn
+
+from ffl_ray.config import Config, DistillConfig
+from ffl_ray.distill.kdcl import TEACHERS, shares_of
+from ffl_ray.distill.table import TERMS, loss_terms_of
+from ffl_ray.distill.terms import total_loss
+from ffl_ray.errors import SettingError
+from ffl_ray.methods import METHODS, check_method, num_views, resolved, with_reachable_objective
+from ffl_ray.models.network import FusionNetwork, NetworkOutput, build_network
+from ffl_ray.overrides import with_overrides
+
+OTHERS = [name for name in METHODS if name != "ffl"]
+
+
+def random_output(num_branches: int) -> NetworkOutput:
+    generator = torch.Generator().manual_seed(num_branches)
+
+    def draw(*shape: int) -> Tensor:
+        return 3 * torch.randn(*shape, dtype=torch.float64, generator=generator)
+
+    return NetworkOutput(
+        draw(num_branches, 6, 10),
+        draw(6, 10),
+        draw(6, num_branches - 1, num_branches - 1).softmax(dim=2),
+        draw(num_branches, 6, 10),
+    )
+
+
+def without_fused(output: NetworkOutput, method: str) -> NetworkOutput:
+    return output if METHODS[method].head else output._replace(fused=None)
+
+
+def looped(method: str, output: NetworkOutput, labels: Tensor) -> dict[str, float]:
+    """Each method's terms by the formulas of METHODS, peer by peer, image by image."""
+    assert output.fused is not None
+    assert output.attention is not None
+    assert output.mean_teachers is not None
+    z = list(output.branches)
+    one_hot = torch.eye(10)[labels]
+    temperature = METHODS[method].temperature
+    terms = {f"ce_branches.{k}": reference_ce(zk, one_hot) for k, zk in enumerate(z)}
+    if METHODS[method].head:
+        terms["ce_fused"] = reference_ce(output.fused, one_hot)
+    for k, student in enumerate(z):
+        others = [j for j in range(len(z)) if j != k]
+        if method == "dml":
+            kls = [reference_kl(student, z[j], temperature, 0) for j in others]
+            terms[f"peers_to_branches.{k}"] = sum(kls) / len(kls)
+        if method == "cl_ilr":
+            mean = sum(z[j] for j in others) / len(others)
+            assert isinstance(mean, Tensor)
+            terms[f"peers_to_branches.{k}"] = reference_kl(student, mean, temperature, 0)
+        if method == "one":
+            value = reference_kl(student, output.fused, temperature, 1e-7)
+            terms[f"fused_to_branches.{k}"] = value
+        if method == "pcl":
+            value = reference_kl(student, output.fused, temperature, 0)
+            terms[f"fused_to_branches.{k}"] = value
+            kls = [reference_kl(student, output.mean_teachers[j], temperature, 0) for j in others]
+            terms[f"mean_teachers_to_branches.{k}"] = sum(kls) / len(kls)
+        if method == "kdcl":
+            teacher = torch.empty(6, 10, dtype=torch.float64)
+            for i, label in enumerate(labels.tolist()):
+                for c in range(10):
+                    teacher[i, c] = min(float(zj[i, c] - zj[i, label]) for zj in z)
+            terms[f"peers_to_branches.{k}"] = reference_kl(student, teacher, temperature, 0)
+        if method == "okddip":
+            target = torch.zeros(6, 10, dtype=torch.float64)
+            for i in range(6):
+                for b, peer in enumerate(z[1:]):
+                    share = output.attention[i, k - 1, b] if k else 1 / (len(z) - 1)
+                    target[i] += share * peer[i]
+            terms[f"peers_to_branches.{k}"] = reference_kl(student, target, temperature, 1e-7)
+    return terms
+
+
+@pytest.mark.parametrize("num_branches", [3, 4])
+@pytest.mark.parametrize("method", OTHERS)
+def test_every_term_equals_a_loop_in_float64(method: str, num_branches: int) -> None:
+    output = random_output(num_branches)
+    labels = torch.tensor([3, 1, 4, 1, 5, 9])
+    settings = DistillConfig(method=method)  # type: ignore[arg-type]
+
+    terms = loss_terms_of(settings)(without_fused(output, method), labels)
+    total = total_loss(terms, 0.25)
+
+    expected = looped(method, output, labels)
+    assert {n: t.value.item() for n, t in terms.items()} == pytest.approx(expected, abs=1e-12)
+    share = METHODS[method].weight
+    ce = 1 - share if method == "cl_ilr" else 1.0
+    weighted = [v * (ce if n.startswith("ce_") else 0.25 * share) for n, v in expected.items()]
+    assert total.item() == pytest.approx(sum(weighted), abs=1e-12)
+
+
+def test_two_peers_of_two_classes_by_hand() -> None:
+    branches = torch.tensor([[[math.log(3.0), 0.0]], [[0.0, 0.0]]], dtype=torch.float64)
+    output = NetworkOutput(branches)
+    label = torch.tensor([0])
+
+    dml = TERMS["dml"](output, label, DistillConfig(method="dml"))
+    cl = TERMS["cl_ilr"](output, label, DistillConfig(method="cl_ilr", temperature=1.0))
+
+    down = 0.5 * math.log(0.5 / 0.75) + 0.5 * math.log(0.5 / 0.25)
+    up = 0.75 * math.log(0.75 / 0.5) + 0.25 * math.log(0.25 / 0.5)
+    assert dml["ce_branches.0"].value.item() == pytest.approx(-math.log(0.75))
+    assert dml["peers_to_branches.0"].value.item() == pytest.approx(down)
+    assert dml["peers_to_branches.1"].value.item() == pytest.approx(up)
+    total = 0.5 * (-math.log(0.75) - math.log(0.5) + down + up)
+    assert total_loss(cl, 1.0).item() == pytest.approx(total)
+
+
+def test_a_weight_is_that_of_every_kl_term() -> None:
+    output = random_output(3)
+
+    terms = TERMS["okddip"](output, torch.arange(6), DistillConfig(method="okddip", weight=0.5))
+
+    assert {t.weight for n, t in terms.items() if n.startswith("peers")} == {0.5}
+    assert {t.weight for n, t in terms.items() if n.startswith("ce")} == {1.0}
+
+
+@pytest.mark.parametrize("mixed", [False, True])
+def test_min_logit_is_never_worse_than_the_best_branch(mixed: bool) -> None:
+    output = random_output(4)
+    eye = torch.eye(10, dtype=torch.float64)
+    shares = 0.75 * eye[:6] + 0.25 * eye[1:7] if mixed else eye[:6]
+
+    teacher = TEACHERS["min_logit"](output.branches, shares)
+
+    losses = [reference_ce(branch, shares) for branch in output.branches]
+    assert reference_ce(teacher, shares) <= min(losses)
+
+
+def test_naive_takes_each_images_best_branch() -> None:
+    output = random_output(3)
+    shares = shares_of(torch.arange(6), output.branches)
+
+    teacher = TEACHERS["naive"](output.branches, shares)
+
+    for i in range(6):
+        losses = [reference_ce(z[i : i + 1], shares[i : i + 1]) for z in output.branches]
+        assert torch.equal(teacher[i], output.branches[losses.index(min(losses)), i])
+
+
+def test_linear_is_the_best_convex_combination_on_a_grid() -> None:
+    output = random_output(2)
+    shares = shares_of(torch.arange(6), output.branches)
+
+    teacher = TEACHERS["linear"](output.branches, shares)
+
+    for i in range(6):
+        first, second = output.branches[:, i : i + 1]
+        grid = [
+            reference_ce(a * first + (1 - a) * second, shares[i : i + 1])
+            for a in torch.linspace(0, 1, 101).tolist()
+        ]
+        assert reference_ce(teacher[i : i + 1], shares[i : i + 1]) <= min(grid) + 0.01
+
+
+def test_general_weighs_by_the_inverse_of_the_error_correlations() -> None:
+    output = random_output(3)
+    shares = shares_of(torch.arange(6), output.branches)
+
+    teacher = TEACHERS["general"](output.branches, shares)
+
+    errors = [z.softmax(1) - shares for z in output.branches]
+    loop = torch.tensor([[float((a * b).sum()) / 6 for b in errors] for a in errors])
+    inverse = torch.linalg.inv(loop.double())
+    weights = inverse.sum(1) / inverse.sum()
+    expected = sum(w * z for w, z in zip(weights, output.branches, strict=True))
+    assert torch.allclose(teacher, expected, atol=1e-4)
+    same = output.branches[:1].expand(3, -1, -1)
+    assert torch.allclose(TEACHERS["general"](same, shares), same[0])
+
+
+BRANCHES = ("branch0", "branch1", "branch2")
+CLASSIFIERS = ("classifier0", "classifier1", "classifier2")
+OWN = {k: {"trunk", f"branch{k}", f"classifier{k}"} for k in range(3)}
+PEERS = {"trunk", "branch1", "branch2", "classifier1", "classifier2", "attention"}
+EVERYTHING = {"trunk", *BRANCHES, *CLASSIFIERS}
+ROUTING: dict[tuple[str, str], set[str]] = {
+    **{(method, "ce_branches.1"): OWN[1] for method in OTHERS},
+    **{(method, "peers_to_branches.1"): OWN[1] for method in ("dml", "cl_ilr", "kdcl")},
+    ("okddip", "peers_to_branches.0"): OWN[0] | PEERS - {"attention"},
+    ("okddip", "peers_to_branches.1"): PEERS,
+    ("one", "ce_fused"): EVERYTHING | {"fusion"},
+    ("one", "fused_to_branches.1"): OWN[1],
+    ("pcl", "ce_fused"): {"trunk", *BRANCHES, "fusion"},
+    ("pcl", "fused_to_branches.1"): OWN[1],
+    ("pcl", "mean_teachers_to_branches.1"): OWN[1],
+}
+
+
+def network_for(config: Config) -> FusionNetwork:
+    return build_network(
+        config.model,
+        config.fusion,
+        config.distill,
+        image_shape=config.data.image_shape,
+        num_classes=10,
+        seed=0,
+    )
+
+
+def images_for(config: Config, batch: int = 8) -> Tensor:
+    views = num_views(config)
+    shape = [*[views] * (views > 1), batch, *config.data.image_shape]
+    return torch.randn(*shape, generator=torch.Generator().manual_seed(0))
+
+
+@pytest.mark.parametrize(("method", "term"), ROUTING)
+def test_each_term_trains_exactly_its_own_parts(method: str, term: str) -> None:
+    config = small_config(model__mix="3*resnet8", model__trunk_stages=2, distill__method=method)
+    network = network_for(config)
+    terms = loss_terms_of(config.distill)(network(images_for(config)), torch.arange(8))
+
+    torch.autograd.backward(terms[term].value)
+
+    parts: dict[str, nn.Module | None] = {"trunk": network.trunks, "fusion": network.fusion}
+    parts |= dict(zip(BRANCHES, network.branches, strict=True))
+    parts |= dict(zip(CLASSIFIERS, network.classifiers, strict=True))
+    parts |= {"attention": network.attention, "mean_teachers": network.mean_teachers}
+    reached = {
+        name
+        for name, part in parts.items()
+        if part and any(p.grad is not None and bool(p.grad.any()) for p in part.parameters())
+    }
+    assert reached == ROUTING[method, term]
+
+
+def test_cl_ilr_divides_the_trunks_gradient_by_its_branches() -> None:
+    gradients = []
+    for method in ("cl_ilr", "independent"):
+        config = small_config(model__mix="3*resnet8", model__trunk_stages=2, distill__method=method)
+        network = network_for(config).double()
+        network(images_for(config).double()).branches.sum().backward()
+        gradients.append([p.grad for p in network.trunks.parameters()])
+        gradients.append([p.grad for p in network.branches.parameters()])
+
+    divided, own, whole, same = gradients
+    for got, expected in zip(divided, whole, strict=True):
+        assert torch.allclose(3 * got, expected, rtol=1e-9)  # type: ignore[operator, arg-type]
+    assert all(torch.equal(a, b) for a, b in zip(own, same, strict=True))  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_branches_start_the_same_whatever_the_method(method: str) -> None:
+    config = small_config(model__mix="resnet8+2*wrn10_1", distill__method=method)
+    plain = network_for(small_config(model__mix="resnet8+2*wrn10_1", model__trunk_stages=2))
+
+    network = network_for(with_overrides(config, {"model.trunk_stages": 2}))
+
+    expected = plain.state_dict()
+    for name, value in network.state_dict().items():
+        if name.startswith(("trunks", "branches", "classifiers")):
+            assert torch.equal(value, expected[name])
+
+
+def test_a_mean_teacher_follows_the_weights_as_in_a_loop() -> None:
+    config = small_config(model__mix="2*resnet8", distill__method="pcl", distill__ema_decay=0.7)
+    network = network_for(config)
+    assert network.mean_teachers is not None
+    weight = network.classifiers[0].weight
+    assert isinstance(weight, Tensor)
+    average = weight.detach().clone()
+
+    for step in range(1, 6):
+        with torch.no_grad():
+            weight += step
+        network.after_step()
+        keep = min(1 - 1 / (step + 1), 0.7)
+        average = keep * average + (1 - keep) * weight.detach()
+
+    classifiers = network.mean_teachers.parts[2]
+    assert isinstance(classifiers, nn.ModuleList)
+    mean = classifiers[0].weight
+    assert isinstance(mean, Tensor)
+    assert torch.allclose(mean, average, rtol=1e-6)
+    assert not mean.requires_grad
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_members_are_the_branches_the_ensemble_and_fused_where_there_is_one(method: str) -> None:
+    config = small_config(model__mix="3*resnet8", distill__method=method)
+    network = network_for(config).eval()
+    images = torch.randn(4, 1, 8, 8, generator=torch.Generator().manual_seed(1))
+
+    with torch.no_grad():
+        together = network(images).members
+        alone = [network.member(name, images) for name in network.member_names]
+
+    assert ("fused" in network.member_names) == (METHODS[method].head is not None)
+    assert torch.allclose(together, torch.stack(alone), atol=1e-6)
+
+
+def test_the_methods_own_values_stand_where_the_settings_leave_them() -> None:
+    found = {name: resolved(small_config(distill__method=name)) for name in METHODS}
+
+    assert {n: c.distill.temperature for n, c in found.items()} == {
+        "ffl": 3, "independent": 3, "dml": 1, "cl_ilr": 2, "one": 3, "kdcl": 4, "okddip": 3,
+        "pcl": 3,
+    }  # fmt: skip
+    assert [n for n, c in found.items() if c.distill.views] == ["kdcl", "pcl"]
+    assert [n for n, c in found.items() if c.model.trunk_stages == 0] == ["independent"]
+    assert (
+        resolved(with_overrides(Config(), {"distill.ramp_up_epochs": 7})).distill.ramp_up_epochs
+        == 7
+    )
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"distill.method": "okddip"},
+         r"model.mix must hold at least 3 branches for distill.method okddip, not 2"),
+        ({"distill.method": "dml"}, r"distill.method dml has .it has no fused classifier: try"),
+        ({"distill.method": "independent", "model.mix": "resnet20",
+          "objective": "branch1.accuracy"}, r"resnet20, a single branch, not 'branch1.accuracy'"),
+        ({"model.mix": "resnet20"}, r"at least 2 branches for distill.method ffl, not 1"),
+    ],
+)  # fmt: skip
+def test_what_a_method_can_not_do_is_refused(changes: dict[str, object], message: str) -> None:
+    with pytest.raises(SettingError, match=message):
+        check_method(with_overrides(small_config(), changes))
+
+
+def test_the_objective_is_the_ensembles_where_nothing_is_fused() -> None:
+    assert with_reachable_objective(small_config(distill__method="dml")).objective == (
+        "ensemble.accuracy"
+    )
+    assert with_reachable_objective(small_config(distill__method="one")).objective == (
+        "fused.accuracy"
+    )
