@@ -1,0 +1,82 @@
+"""Every method on the same branches, seed by seed: the table of a study of methods_short."""
+
+from __future__ import annotations
+
+import argparse
+
+import pandas as pd
+
+from ffl_ray.methods import METHODS
+from ffl_ray.results import load
+from ffl_ray.results.statistics import compare, shown, summary
+
+BASELINE = "independent"
+
+
+def by_seed(rows: pd.DataFrame, column: str) -> dict[int, float | None]:
+    """A column of a method's trials, by seed."""
+    return {
+        int(seed): None if pd.isna(value) else float(value)
+        for seed, value in zip(rows["seed"], rows[column], strict=True)
+    }
+
+
+def with_members(trials: pd.DataFrame, members: pd.DataFrame) -> pd.DataFrame:
+    """Completed trials with the accuracies and costs of their members after the last epoch."""
+    last = members[members["checkpoint"] == "latest"]
+    branches = last[last["member"].str.startswith("branch")].groupby("trial_id")
+    wide = last.pivot(index="trial_id", columns="member", values=["accuracy", "macs"])
+    added = pd.DataFrame(
+        {
+            "branch": branches["accuracy"].mean(),
+            "ensemble": wide["accuracy", "ensemble"],
+            "fused": wide["accuracy", "fused"],
+            "branch0": wide["accuracy", "branch0"],
+            "macs": wide["macs", "ensemble"],
+        }
+    )
+    completed = trials[trials["status"] == "completed"].set_index("trial_id")
+    return completed.join(added).reset_index()
+
+
+def table(rows: pd.DataFrame) -> pd.DataFrame:
+    """A row for each method: means with 95% intervals in percent, and the paired difference."""
+    groups = {str(method): group for method, group in rows.groupby("distill.method")}
+    found = []
+    for method in METHODS:
+        if method not in groups:
+            continue
+        group = groups[method]
+        columns = {
+            name: shown(summary(by_seed(group, name).values()), scale=100)
+            for name in ("branch", "ensemble", "fused")
+        }
+        ours, theirs = by_seed(group, "branch"), by_seed(groups[BASELINE], "branch")
+        difference, verdict = compare(ours, theirs)
+        seconds = group["accelerator_s"].mean() / groups[BASELINE]["accelerator_s"].mean()
+        found.append(
+            {
+                "method": method,
+                **columns,
+                "branch - independent": "" if method == BASELINE else shown(difference, scale=100),
+                "verdict": "" if method == BASELINE else verdict,
+                "training time": f"{seconds:.2f}",
+            }
+        )
+    return pd.DataFrame(found)
+
+
+def main() -> None:
+    """Print the table of a study."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("study", help="made by: python -m ffl_ray.tune methods_short")
+    parser.add_argument("--storage-path")
+    args = parser.parse_args()
+    trials, _, members = load(args.study, args.storage_path)
+    rows = with_members(trials, members)
+    text = table(rows).to_markdown(index=False, disable_numparse=True)
+    print(text)  # noqa: T201
+
+
+if __name__ == "__main__":
+    main()
