@@ -4,18 +4,14 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING
 
 from ffl_ray import cli
-from ffl_ray.errors import DataError, SettingError
 
 if TYPE_CHECKING:
-    from ffl_ray.config import Config, SearchConfig
+    from ffl_ray.config import SearchConfig
     from ffl_ray.final_runs import FinalRun
-    from ffl_ray.reproduction.presets import Departures, Scale
-    from ffl_ray.reproduction.published import Row, Table
-    from ffl_ray.reproduction.verdict import Reproduced
+    from ffl_ray.reproduction.order import Order
     from ffl_ray.results.study import StudyTables
 
 DESCRIPTION = """Train what is published with the published settings, and hold ours against it.
@@ -33,7 +29,6 @@ The same command with the same --name goes on: finished trainings stay. --rows a
 grow."""
 RESOURCES = ("max_concurrent_trials", "num_workers", "cpus_per_trial", "gpus_per_trial")
 MAY_CHANGE = frozenset(("reproduce.rows", "reproduce.seeds"))
-MOST_SEEDS = 1000
 
 
 def parser() -> argparse.ArgumentParser:
@@ -66,58 +61,13 @@ def main(arguments: list[str] | None = None) -> int:
     return cli.guarded(args, lambda: _reproduce(args))
 
 
-class Order(NamedTuple):
-    """A reproduction that has been checked.
-
-    Attributes:
-        name: of the table.
-        rows: those that are asked for.
-        scale: how much smaller than published.
-        changes: dotted settings that replace the presets'.
-        seed: the first; the others follow it.
-        seeds: how many.
-    """
-
-    name: str
-    table: Table
-    rows: tuple[Row, ...]
-    scale: Scale
-    changes: dict[str, object]
-    seed: int
-    seeds: int
-
-    def config(self, row: Row, seed: int | None = None) -> Config:
-        """The training of a row with a seed, by default the first."""
-        from ffl_ray.reproduction.presets import preset
-
-        changes = self.changes | {"seed": self.seed if seed is None else seed}
-        return preset(row, self.table.data, self.scale, changes)
-
-    @property
-    def departures(self) -> Departures:
-        """What makes it incomparable with what is published."""
-        from ffl_ray.reproduction.presets import departures
-
-        return departures(self.rows, self.table.data, self.scale, self.changes)
-
-    def settings(self) -> dict[str, Any]:
-        """What the study keeps as long as it goes on."""
-        return {
-            "reproduce.table": self.name,
-            "reproduce.rows": [row.name for row in self.rows],
-            "reproduce.seeds": self.seeds,
-            "seed": self.seed,
-            **{f"reproduce.{name}": value for name, value in self.scale._asdict().items()},
-            **self.changes,
-        }
-
-
 def _reproduce(args: argparse.Namespace) -> int:
-    from ffl_ray.console import make_console
-    from ffl_ray.results.study import check_goes_on, check_name, default_name
-
     if args.table is None or args.list:
         return _list(args.table)
+    from ffl_ray.console import make_console
+    from ffl_ray.reproduction.order import final_runs, planned
+    from ffl_ray.results.study import check_goes_on, check_name, default_name
+
     order = planned(args)
     runs = final_runs(order)
     search = _search(args, len(runs))
@@ -148,70 +98,6 @@ def _list(name: str | None) -> int:
     shown = list_table() if name is None else rows_table(name, find_table(name))
     make_console().print(shown)
     return 0
-
-
-def planned(args: argparse.Namespace) -> Order:
-    """What the options ask for.
-
-    Raises:
-        SettingError: a table, a row, a number or a setting is not allowed.
-        DataError: the images are nowhere.
-    """
-    from ffl_ray.models.table import check_model
-    from ffl_ray.reproduction.presets import SEEDS, Scale, choose_rows, find_table
-
-    table = find_table(args.table)
-    changes = cli.overrides_of(args)
-    seeds = SEEDS if args.seeds is None else args.seeds
-    if not 1 <= seeds <= MOST_SEEDS:
-        raise SettingError(f"--seeds must be 1 to {MOST_SEEDS}, not {seeds}")
-    scale = Scale(args.epochs, args.fraction, args.backbone)
-    order = Order(args.table, table, choose_rows(table, args.rows), scale, changes, 0, seeds)
-    first = preset_of(order)
-    changes.pop("seed", None)
-    for row in order.rows:
-        check_model(order.config(row))
-    return order._replace(changes=changes | _data_dir(first, args.address), seed=first.seed)
-
-
-def preset_of(order: Order) -> Config:
-    """The first row's config, its seed as the settings have it."""
-    from ffl_ray.reproduction.presets import preset
-
-    return preset(order.rows[0], order.table.data, order.scale, order.changes)
-
-
-def _data_dir(config: Config, address: str | None) -> dict[str, object]:
-    """data.dir as workers find it.
-
-    Raises:
-        DataError: the data set needs files, and nobody said where they are.
-    """
-    if config.data.dir is None and config.data.name != "digits":
-        raise DataError(
-            f"--data-dir must name the folder that holds the files of {config.data.name} "
-            f"(--set data.download=true fetches them into it), and is not given"
-        )
-    return cli.absolute_data_dir(config) if address is None else {}
-
-
-def final_runs(order: Order) -> list[FinalRun]:
-    """Every training once, by seed and then by row; ids stay when rows or seeds are added."""
-    from ffl_ray.final_runs import FinalRun
-
-    of_table = list(dict.fromkeys(order.config(row) for row in order.table.rows))
-    labels: dict[Config, list[str]] = {}
-    for row in order.rows:
-        labels.setdefault(order.config(row), []).append(row.name)
-    return [
-        FinalRun(
-            f"{of_table.index(config) * MOST_SEEDS + index:05d}",
-            f"{', '.join(names)}, seed {order.seed + index}",
-            config.model_copy(update={"seed": order.seed + index}),
-        )
-        for index in range(order.seeds)
-        for config, names in labels.items()
-    ]
 
 
 def _search(args: argparse.Namespace, count: int) -> SearchConfig:
@@ -266,6 +152,7 @@ def _train(
 def _finish(tables: StudyTables, order: Order, runs: list[FinalRun]) -> None:
     """Hold what is completed against what is published: in the study's table, and in print."""
     from ffl_ray.console import make_console
+    from ffl_ray.reproduction.order import held_against
     from ffl_ray.reproduction.table import FOLDER, write_reproduced
     from ffl_ray.reproduction.view import reproduced_table
 
@@ -282,29 +169,6 @@ def _finish(tables: StudyTables, order: Order, runs: list[FinalRun]) -> None:
         f"         import pandas as pd\n"
         f'         reproduced = pd.read_parquet("{tables.storage.child(FOLDER).location}")'
     )
-
-
-def held_against(
-    order: Order, runs: list[FinalRun], accuracies: Mapping[str, Mapping[str, float]]
-) -> list[Reproduced]:
-    """Every row of the order with what its runs gave.
-
-    Args:
-        accuracies: of the members on the test split, by run.
-    """
-    from ffl_ray.reproduction.verdict import reproduced
-
-    found = []
-    for row in order.rows:
-        config = order.config(row)
-        of_row = {
-            run.config.seed: accuracies[run.run_id]
-            for run in runs
-            if run.run_id in accuracies
-            and run.config == config.model_copy(update={"seed": run.config.seed})
-        }
-        found.append(reproduced(row, of_row, comparable=not order.departures.words))
-    return found
 
 
 def tested_accuracies(tables: StudyTables) -> dict[str, dict[str, float]]:

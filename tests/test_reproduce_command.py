@@ -9,7 +9,8 @@ import pandas as pd
 import pytest
 from helpers import run
 
-from ffl_ray.reproduce import Order, final_runs, held_against, main, parser, planned
+from ffl_ray.reproduce import main, parser
+from ffl_ray.reproduction.order import Order, final_runs, held_against, planned
 from ffl_ray.results.reader import find_study, read_description
 
 SMALL = (
