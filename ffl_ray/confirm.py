@@ -5,23 +5,19 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from ffl_ray import cli
-from ffl_ray.errors import PlanError, SettingError, StudyError
+from ffl_ray.errors import SettingError, StudyError
 
 if TYPE_CHECKING:
-    from ffl_ray.config import Config, SearchConfig
-    from ffl_ray.final_runs import FinalRun
-    from ffl_ray.homes.data_check import DataFacts
-    from ffl_ray.results.confirmed import Arm, Pair, Run
+    from ffl_ray.config import Config
+    from ffl_ray.confirmation import Confirmation, Order
     from ffl_ray.results.storage import Storage
     from ffl_ray.results.study import StudyTables
-    from ffl_ray.search.arms import Chosen
     from ffl_ray.search.planner import Plan
 
 FOLDER = "confirmed"
-KIND = "confirm"
 BASELINES = ("both", "epochs", "seconds", "none")
 DESCRIPTION = """Train a search's best configs again with new seeds, and open the test split.
 
@@ -61,80 +57,9 @@ def main(arguments: list[str] | None = None) -> int:
     return cli.guarded(args, lambda: _confirm(args))
 
 
-class Confirmation(NamedTuple):
-    """What is to be trained and compared, as study.json keeps it.
-
-    Attributes:
-        settings: what may not change as long as it goes on.
-        ranked_by: the search's objectives.
-        chosen: ids of the confirmed trials, the best first.
-        seeds: of every arm.
-        arms: configs and baselines.
-        pairs: what is compared.
-        runs: what is trained.
-    """
-
-    settings: dict[str, Any]
-    ranked_by: str
-    chosen: list[str]
-    seeds: list[int]
-    arms: list[Arm]
-    pairs: list[Pair]
-    runs: list[Run]
-
-    def dump(self) -> dict[str, Any]:
-        """Plain values for study.json."""
-        return {
-            "ranked_by": self.ranked_by,
-            "chosen": self.chosen,
-            "seeds": self.seeds,
-            "arms": [arm._asdict() for arm in self.arms],
-            "pairs": [pair._asdict() for pair in self.pairs],
-            "runs": [run._asdict() for run in self.runs],
-        }
-
-    @classmethod
-    def load(cls, description: dict[str, Any], location: str) -> Confirmation:
-        """What was dumped.
-
-        Raises:
-            StudyError: study.json is no confirmation, or lacks something.
-        """
-        from ffl_ray.results.confirmed import Arm, Pair, Run
-
-        try:
-            if description["kind"] != KIND:
-                raise StudyError(f"{location} holds a study of kind {description['kind']}")
-            return cls(
-                settings=description["settings"],
-                ranked_by=description["ranked_by"],
-                chosen=description["chosen"],
-                seeds=description["seeds"],
-                arms=[Arm(**arm) for arm in description["arms"]],
-                pairs=[Pair(**pair) for pair in description["pairs"]],
-                runs=[Run(**run) for run in description["runs"]],
-            )
-        except (KeyError, TypeError) as error:
-            raise StudyError(f"{location}/study.json is damaged: {error}") from error
-
-
-class Order(NamedTuple):
-    """What was asked for, checked."""
-
-    storage: Storage
-    name: str
-    top: int
-    baselines: Any
-    chosen: list[Chosen]
-    seeds: list[int]
-    settings: dict[str, Any]
-    search: SearchConfig
-    ranked_by: str
-    address: str | None
-    dry_run: bool
-
-
 def _confirm(args: argparse.Namespace) -> int:
+    from ffl_ray.confirmation import Confirmation, going_on, new_configs
+    from ffl_ray.final_runs import waiting_runs
     from ffl_ray.results.reader import read_description
     from ffl_ray.results.study import StudyTables
 
@@ -143,11 +68,12 @@ def _confirm(args: argparse.Namespace) -> int:
     if order.storage.exists("study.json"):
         description = read_description(order.storage)
         before = Confirmation.load(description, order.storage.location)
-        order = _going_on(order, before)
-        if not order.dry_run and order.seeds == before.seeds and not _new(order, before):
+        order = going_on(order, before)
+        if not order.dry_run and order.seeds == before.seeds and not new_configs(order, before):
             tables = StudyTables(order.storage, order.name)
-            if not _waiting(before, tables):
-                return _finish(before, tables, description["data"]["num_train"])
+            if not waiting_runs(tables, before.final_runs):
+                _finish(before, tables, description["data"]["num_train"])
+                return 0
             del tables
     return _run(order, before)
 
@@ -160,6 +86,7 @@ def _order(args: argparse.Namespace) -> Order:
         StudyError: no such study, it is no search, or it has no completed trial.
     """
     from ffl_ray.config import SearchConfig
+    from ffl_ray.confirmation import Order
     from ffl_ray.overrides import with_overrides
     from ffl_ray.results.reader import find_study, load, records
     from ffl_ray.search.arms import best_configs, new_seeds
@@ -240,68 +167,8 @@ def _changed(config: Config, changes: dict[str, object]) -> Config:
     )
 
 
-def _going_on(order: Order, before: Confirmation) -> Order:
-    """What was asked for, on top of what is there: trials once chosen stay chosen.
-
-    Raises:
-        StudyError: settings differ, or fewer configs or seeds are asked for.
-    """
-    place = order.storage.location
-    again = f"give the old settings, or move {place} away"
-    changed = [
-        f"{name} was {before.settings.get(name)!r} and is {order.settings.get(name)!r}"
-        for name in sorted(before.settings.keys() | order.settings.keys())
-        if before.settings.get(name) != order.settings.get(name)
-    ]
-    if changed:
-        raise StudyError(
-            f"{place} goes on only with the settings it began with, and {'; '.join(changed)}: "
-            f"{again}"
-        )
-    for option, was, now in (
-        ("--top", len(before.chosen), min(order.top, len(order.chosen))),
-        ("--seeds", len(before.seeds), len(order.seeds)),
-    ):
-        if now < was:
-            raise StudyError(f"{place} has {option} {was} and can't shrink to {now}: {again}")
-    more = len(order.seeds) - len(before.seeds)
-    kept = [seed for seed in order.seeds if seed not in before.seeds][:more]
-    first = [one for one in order.chosen if one.trial_id in before.chosen]
-    others = [one for one in order.chosen if one.trial_id not in before.chosen]
-    return order._replace(seeds=before.seeds + kept, chosen=first + others)
-
-
-def _new(order: Order, before: Confirmation | None) -> list[Chosen]:
-    """The configs that are not among those chosen before."""
-    known = set() if before is None else set(before.chosen)
-    count = order.top - len(known)
-    return [one for one in order.chosen if one.trial_id not in known][:count]
-
-
-def _waiting(confirmation: Confirmation, tables: StudyTables) -> list[FinalRun]:
-    from ffl_ray.final_runs import waiting_runs
-
-    return waiting_runs(tables, _final_runs(confirmation))
-
-
-def _final_runs(confirmation: Confirmation) -> list[FinalRun]:
-    """The trainings, each with its seed in its config."""
-    from ffl_ray.config import Config
-    from ffl_ray.final_runs import FinalRun
-    from ffl_ray.overrides import with_overrides
-
-    arms = {arm.name: arm for arm in confirmation.arms}
-    return [
-        FinalRun(
-            run.run_id,
-            f"{run.arm}, seed {run.seed}",
-            with_overrides(Config(), {**arms[run.arm].settings, "seed": run.seed}),
-        )
-        for run in confirmation.runs
-    ]
-
-
 def _run(order: Order, before: Confirmation | None) -> int:
+    from ffl_ray.confirmation import KIND, plan_confirmation
     from ffl_ray.console import make_console
     from ffl_ray.final_runs import run_final_runs
     from ffl_ray.results.study import StudyTables, describe_study
@@ -309,7 +176,7 @@ def _run(order: Order, before: Confirmation | None) -> int:
     console = make_console()
     with console.status("starting Ray, opening the data and measuring epochs"):
         plan, facts = cli.start(order.address, order.chosen[0].config, order.search, final=True)
-        confirmation = _planned(order, before, plan, facts)
+        confirmation = plan_confirmation(order, before, plan, facts)
     console.out(_plan_text(order, confirmation, plan))
     if order.dry_run:
         return 0
@@ -321,44 +188,14 @@ def _run(order: Order, before: Confirmation | None) -> int:
         _store(order, confirmation)
     status = run_final_runs(
         tables,
-        _final_runs(confirmation),
+        confirmation.final_runs,
         order.search,
         plan,
         title=f"{order.name}: {len(confirmation.runs)} final trainings",
-        keep=_winners(confirmation),
+        keep=confirmation.winners,
     )
     _finish(confirmation, tables, facts.num_train)
     return status
-
-
-def _planned(
-    order: Order, before: Confirmation | None, plan: Plan, facts: DataFacts
-) -> Confirmation:
-    """The trainings of an order; what was planned before stays as it was."""
-    from ffl_ray.final_runs import epoch_seconds
-    from ffl_ray.search.arms import networks_to_time, plan_arms, plan_runs
-
-    new = _new(order, before)
-    arms, pairs, runs = ([], [], []) if before is None else before[-3:]
-    if new:
-        timed = networks_to_time(new, order.baselines)
-        seconds = epoch_seconds(timed, plan, facts, cluster=order.address is not None)
-        if seconds is None:
-            raise PlanError("no machine was free within a minute to measure epochs on: try again")
-        known = list(arms)
-        epoch_s = dict(zip(timed, seconds, strict=True))
-        arms, more = plan_arms(new, order.baselines, epoch_s, known)
-        pairs = [*pairs, *more]
-    chosen = [] if before is None else before.chosen
-    return Confirmation(
-        settings=order.settings,
-        ranked_by=order.ranked_by,
-        chosen=[*chosen, *(one.trial_id for one in new)],
-        seeds=order.seeds,
-        arms=arms,
-        pairs=pairs,
-        runs=plan_runs(arms, order.seeds, runs),
-    )
 
 
 def _store(order: Order, confirmation: Confirmation) -> None:
@@ -371,15 +208,13 @@ def _store(order: Order, confirmation: Confirmation) -> None:
 
 def _plan_text(order: Order, confirmation: Confirmation, plan: Plan) -> str:
     """How many trainings there are, and how long those that wait will take."""
+    from ffl_ray.final_runs import waiting_runs
     from ffl_ray.plan_view import hours
     from ffl_ray.results.study import StudyTables
 
-    waiting = _final_runs(confirmation)
+    waiting = confirmation.final_runs
     if order.storage.exists("study.json"):
-        waiting = _waiting(confirmation, StudyTables(order.storage, order.name))
-    speed = {arm.name: arm.epoch_s or 0.0 for arm in confirmation.arms}
-    arm_of = {run.run_id: run.arm for run in confirmation.runs}
-    total = sum(run.config.optim.epochs * speed[arm_of[run.run_id]] for run in waiting)
+        waiting = waiting_runs(StudyTables(order.storage, order.name), waiting)
     configs = len(confirmation.chosen)
     baselines = sum(arm.trial_id is None for arm in confirmation.arms)
     return (
@@ -387,42 +222,24 @@ def _plan_text(order: Order, confirmation: Confirmation, plan: Plan) -> str:
         f"baseline{'s' * (baselines != 1)}, {len(order.seeds)} "
         f"seed{'s' * (len(order.seeds) != 1)} of each: {len(confirmation.runs)} trainings, "
         f"{len(waiting)} of them to be run, {plan.max_concurrent_trials} at once\n"
-        f"      about {hours(total / plan.max_concurrent_trials)}"
+        f"      about {hours(confirmation.seconds(waiting) / plan.max_concurrent_trials)}"
     )
 
 
-def _winners(confirmation: Confirmation) -> set[str]:
-    """Runs whose weights stay: every confirmed config's with the first seed."""
-    configs = {arm.name for arm in confirmation.arms if arm.trial_id is not None}
-    first = confirmation.seeds[0]
-    return {run.run_id for run in confirmation.runs if run.arm in configs and run.seed == first}
-
-
-def _finish(confirmation: Confirmation, tables: StudyTables, num_train: int) -> int:
+def _finish(confirmation: Confirmation, tables: StudyTables, num_train: int) -> None:
     """Write and show what the completed runs say."""
     from ffl_ray.confirm_view import comparison_table, how_measured, summary_table
+    from ffl_ray.confirmation import write_tables
     from ffl_ray.console import make_console
-    from ffl_ray.results.confirmed import (
-        comparison_rows,
-        measured_arms,
-        run_rows,
-        summary_rows,
-        write_confirmed,
-    )
 
-    arms, pairs, runs = confirmation.arms, confirmation.pairs, confirmation.runs
-    measured = measured_arms(runs, tables.trials.rows, tables.member_rows())
-    summary = summary_rows(arms, measured)
-    compared = comparison_rows(pairs, arms, measured)
-    rows = {"runs": run_rows(runs, arms), "summary": summary, "comparisons": compared}
-    write_confirmed(tables.storage, rows)
-    console = make_console()
+    rows = write_tables(confirmation, tables)
+    summary, compared = rows["summary"], rows["comparisons"]
     if not summary:
-        return 0
-    console.print(summary_table(summary))
-    console.print()
-    console.print(comparison_table(compared))
-    console.print()
+        return
+    console = make_console()
+    for table in (summary_table(summary), comparison_table(compared)):
+        console.print(table)
+        console.print()
     images = summary[0]["images"]
     verdicts = sum(row["difference.low"] is not None for row in compared)
     console.out(
@@ -431,7 +248,6 @@ def _finish(confirmation: Confirmation, tables: StudyTables, num_train: int) -> 
     location = tables.storage.location
     console.out(f"\nresults  {location}\n         import pandas as pd")
     console.out(f'         verdicts = pd.read_parquet("{location}/comparisons")')
-    return 0
 
 
 if __name__ == "__main__":

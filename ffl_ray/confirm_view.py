@@ -14,7 +14,7 @@ from ffl_ray.results.statistics import Summary, shown
 Row = dict[str, Any]
 STYLES = {"better": "green", "worse": "red", "within noise": "dim"}
 EQUAL = {
-    "epochs": "same number of epochs, and so the same cost of inference as far as MACs say",
+    "epochs": "same number of epochs, cost of inference as the MACs say",
     "seconds": "same accelerator-seconds",
 }
 
@@ -28,6 +28,8 @@ def summary_table(rows: Sequence[Row]) -> RenderableType:
         table.add_column(name, justify="right", no_wrap=True)
     before = None
     for row in rows:
+        if row["member"] == "ensemble" and _is_alone(row["mix"]):
+            continue  # its only branch once more
         again = row["arm"] == before
         before = row["arm"]
         name = row["trial_id"] or "baseline"
@@ -84,6 +86,10 @@ def _differences(rows: Sequence[Row], title: str) -> Table:
             Text(row["verdict"], style=STYLES.get(row["verdict"], "")),
         )
     return table
+
+
+def _is_alone(mix: str) -> bool:
+    return not set(mix) & set("*+")
 
 
 def _summary(row: Row, name: str) -> Summary:

@@ -145,7 +145,8 @@ def check_method(config: Config) -> None:
     """Check what the method asks of the branches and of the objective.
 
     Raises:
-        SettingError: too few branches, or the objective is of a member that there is not.
+        SettingError: too few branches, a weight above 1 for cl_ilr, or an objective of a member
+            that there is not.
     """
     name, method = config.distill.method, method_of(config.distill)
     count = len(config.model.mix)
@@ -153,6 +154,11 @@ def check_method(config: Config) -> None:
         raise SettingError(
             f"model.mix must hold at least {method.least_branches} branches for distill.method "
             f"{name}, not {count} ({'+'.join(config.model.mix)})"
+        )
+    if name == "cl_ilr" and kl_of(config.distill).weight > 1:
+        raise SettingError(
+            f"distill.weight must be at most 1 for distill.method cl_ilr, whose cross-entropies "
+            f"take the rest, not {config.distill.weight}"
         )
     check_objective(config, config.objective)
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from helpers import ROOT, run
 
-COMMANDS = ("tune", "train", "reproduce")
+COMMANDS = ("tune", "train", "confirm", "reproduce")
 
 
 def loaded_by(code: str) -> set[str]:

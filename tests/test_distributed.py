@@ -17,9 +17,11 @@ from torch.nn.parallel import DistributedDataParallel
 from ffl_ray.config import DistillConfig
 from ffl_ray.data.loader import Batch
 from ffl_ray.distill.ffl import ffl_terms
+from ffl_ray.distill.table import loss_terms_of
 from ffl_ray.engine import Precision, average_running_statistics, train_epoch
+from ffl_ray.methods import num_views
 from ffl_ray.models.network import NetworkOutput
-from ffl_ray.worker import run_worker
+from ffl_ray.worker import prepare, run_worker
 
 PRECISION = Precision("cpu", autocast=False)
 
@@ -132,3 +134,48 @@ def test_two_workers_reach_the_accuracy_of_one_with_the_same_global_batch(tmp_pa
     assert reports == 7  # six epochs, one of them reported again after the stop
     assert members == pytest.approx(alone, abs=0.05)
     assert shared_losses[0] == pytest.approx(losses[0], rel=0.1)
+
+
+SHARED_METHODS = ("independent", "one", "okddip", "pcl")
+
+
+def methods_training(rank: int, count: int) -> dict[str, tuple[float, Tensor]]:
+    """Of each method the loss of an epoch, and all its weights in a row."""
+    found = {}
+    for method in SHARED_METHODS:
+        config = small_config(
+            model__mix="3*resnet8",
+            distill__method=method,
+            distill__ramp_up_epochs=0,
+            data__fraction=0.2,
+            objective="ensemble.accuracy",
+        )
+        session = MemorySession()
+        session.rank, session.world_size, session.num_threads = rank, count, 1
+        training = prepare(config, session)
+        trained = train_epoch(
+            training.wrapped,
+            training.train.train_batches(
+                batch_size=64, seed=0, epoch=0, shard=training.shard, num_views=num_views(config)
+            ),
+            training.optimizer,
+            loss_terms_of(config.distill),
+            distill_weight=1.0,
+            precision=PRECISION,
+            world_size=count,
+            after_step=training.network.after_step,
+        )
+        weights = torch.cat([p.detach().flatten() for p in training.network.parameters()])
+        found[method] = (trained.losses["total"], weights)
+    return found
+
+
+def test_every_kind_of_method_trains_on_two_workers_to_one_network(tmp_path: Path) -> None:
+    alone = methods_training(0, 1)
+
+    first, second = in_processes(methods_training, 2, tmp_path)
+
+    for method in SHARED_METHODS:
+        assert torch.equal(first[method][1], second[method][1]), method
+        assert first[method][0] == second[method][0]
+        assert first[method][0] == pytest.approx(alone[method][0], rel=0.1)

@@ -210,6 +210,35 @@ def test_a_taught_search_of_two_objectives_is_mirrored_and_gives_a_front_over_me
     assert front["latency_ms"].is_monotonic_decreasing
 
 
+def test_only_a_confirmation_opens_the_test_split_and_goes_on_once_it_is_mended(
+    searched: Searched,
+) -> None:
+    folder = searched.folder
+    data = ["--set", "data.name=folder", "--set", "data.image_size=16", "--data-dir"]
+    small = ["--set", "model.mix=2*resnet20", "--set", "optim.epochs=1", "--name", "trained"]
+    trained = run("train", *data, str(folder / "data"), *small, "--storage-path", str(folder))
+    options = ["study", "--storage-path", str(folder), "--top", "1", "--seeds", "1"]
+    options += ["--baselines", "none"]
+
+    refused = run("confirm", *options)
+    before = ffl_ray.results.load("study/confirmed", str(folder))
+    for broken in (folder / "data" / "test").glob("*/0.png"):
+        Image.new("RGB", (16, 16), (60, 100, 140)).save(broken)
+    mended = run("confirm", *options)
+
+    assert trained.returncode == 0, trained.stderr
+    assert refused.returncode == 2
+    assert len(refused.stderr.splitlines()) == 1
+    assert "can't go on: the test split can't be opened: data.dir: " in refused.stderr
+    assert list(before.trials.status) == ["interrupted"]
+    assert before.members.empty
+    assert mended.returncode == 0, mended.stderr
+    after = ffl_ray.results.load("study/confirmed", str(folder))
+    assert list(after.epochs.epoch) == [1, 2, 3, 4]
+    assert list(after.epochs.attempt[:3]) == [1, 1, 1]
+    assert set(after.members.images) == {4}
+
+
 def fill(folder: Path) -> Path:
     """Leave no room on a file system; the file that takes it."""
     filler = folder / "filler"

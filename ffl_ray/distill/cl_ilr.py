@@ -11,9 +11,9 @@ def cl_ilr_terms(output: NetworkOutput, labels: Labels, settings: DistillConfig)
     """Every branch learns from the mean of the others' logits.
 
     L = sum_k [ (1 - b) CE(z_k, y) + b KL(mean_(j != k) z_j -> z_k) ] with b = distill.weight, 0.5
-    by default, at temperature 2. No gradient reaches the mean. Above 1 the cross-entropy would
-    turn negative, so b is at most 1 here. The network divides the gradient that comes back to a
-    shared trunk by the number of branches (`models.heads.divided_gradient`).
+    by default, at temperature 2; b is at most 1. No gradient reaches the mean. The network divides
+    the gradient that comes back to a shared trunk by the number of branches
+    (`models.heads.divided_gradient`).
     """
     temperature, weight = kl_of(settings)
     terms = cross_entropies(output, labels, settings, weight=1 - weight)

@@ -91,7 +91,7 @@ def past_trials(trials: Iterable[Row], epochs: Iterable[Row]) -> list[PastTrial]
     return [
         PastTrial(
             trial_id=row["trial_id"],
-            config=with_overrides(Config(), {name: row[name] for name in names}),
+            config=with_overrides(Config(), {n: row[n] for n in names if row[n] is not None}),
             state=STATES[row["status"]],
             epochs=values.get(row["trial_id"], {}),
             values=row["objective_values"] or [],

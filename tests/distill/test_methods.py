@@ -325,6 +325,8 @@ def test_the_methods_own_values_stand_where_the_settings_leave_them() -> None:
         ({"distill.method": "dml"}, r"distill.method dml has .it has no fused classifier: try"),
         ({"distill.method": "independent", "model.mix": "resnet20",
           "objective": "branch1.accuracy"}, r"resnet20, a single branch, not 'branch1.accuracy'"),
+        ({"distill.method": "cl_ilr", "distill.weight": 2, "objective": "ensemble.accuracy"},
+         r"distill.weight must be at most 1 for distill.method cl_ilr.*not 2"),
         ({"model.mix": "resnet20"}, r"at least 2 branches for distill.method ffl, not 1"),
     ],
 )  # fmt: skip
