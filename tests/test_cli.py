@@ -10,7 +10,7 @@ import pytest
 from helpers import ROOT, run
 
 TRAINING = ("tune", "train")
-COMMANDS = (*TRAINING, "report", "export", "predict", "confirm")
+COMMANDS = (*TRAINING, "report", "export", "predict", "confirm", "reproduce")
 
 
 def loaded_by(code: str) -> set[str]:

@@ -16,11 +16,15 @@ WIDTHS = (64, 128, 256)
 
 
 class Bottleneck(nn.Module):
-    """1x1 to a quarter of the width, 3x3, 1x1 back, around a shortcut; ReLU after the sum."""
+    """1x1 to a quarter of the width, 3x3, 1x1 back, around a shortcut; ReLU after the sum.
 
-    def __init__(self, in_channels: int, out_channels: int, stride: int) -> None:
+    Args:
+        widen: the inner width is this many quarters.
+    """
+
+    def __init__(self, in_channels: int, out_channels: int, stride: int, *, widen: int = 1) -> None:
         super().__init__()
-        inner = out_channels // EXPANSION
+        inner = out_channels // EXPANSION * widen
         self.conv1 = nn.Conv2d(in_channels, inner, 1, bias=False)
         self.bn1 = nn.BatchNorm2d(inner)
         self.conv2 = nn.Conv2d(inner, inner, 3, stride, 1, bias=False)

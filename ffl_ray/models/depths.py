@@ -62,6 +62,7 @@ class Choices(NamedTuple):
 
 CIFAR_RESNET = Series("a CIFAR ResNet", 6, 2)
 BOTTLENECK_RESNET = Series("a bottleneck CIFAR ResNet", 9, 2)
+WIDE_BOTTLENECK_RESNET = Series("a wide bottleneck CIFAR ResNet", 9, 2)
 PREACT_RESNET = Series("a pre-activation CIFAR ResNet", 6, 2)
 PREACT_BOTTLENECK_RESNET = Series("a pre-activation bottleneck CIFAR ResNet", 9, 2)
 WIDE_RESNET = Series("a wide ResNet", 6, 4)

@@ -83,6 +83,14 @@ FAMILIES = (
         "He et al. 2016, arXiv:1603.05027; the ResNet-110 of ONE, OKDDip and PCL",
     ),
     Family(
+        "wide_bottleneck_resnet{depth}_{widen}",
+        "ffl_ray.models.wide_bottleneck_resnet:wide_bottleneck_resnet",
+        3,
+        depths.WIDE_BOTTLENECK_RESNET,
+        ("wide_bottleneck_resnet20_8",),
+        "the WRN-20-8 of OKDDip (Chen et al. 2020, arXiv:1912.00350) and PCL",
+    ),
+    Family(
         "preact_resnet{depth}",
         "ffl_ray.models.preact_resnet:preact_resnet",
         3,

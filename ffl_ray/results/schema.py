@@ -224,13 +224,40 @@ COMPARISONS = [
     Column("baseline_accelerator_s", _FLOAT, "s", "of a training of the baseline, likewise"),
 ]
 CONFIRMED = {"runs": RUNS, "summary": SUMMARY, "comparisons": COMPARISONS}
+_REPRODUCED = [
+    Column("study", _TEXT, "", "name of the study"),
+    Column("table", _TEXT, "", "the published table, as `ffl_ray.reproduce` names it"),
+    Column("row", _TEXT, "", "the row in it: published backbone and method"),
+    Column("published_backbone", _TEXT, "", "as it is printed there"),
+    Column("published_method", _TEXT, "", "likewise"),
+    Column("data.name", _TEXT, "", "the setting of ours"),
+    Column("distill.method", _TEXT, "", "likewise"),
+    Column("model.mix", _TEXT, "", "likewise"),
+    Column("figure", _TEXT, "", "the member of ours that is compared, or a difference of two"),
+    Column("published_mean", _FLOAT, "fraction", "top-1 on test; null where only a range is given"),
+    Column("published_std", _FLOAT, "fraction", "of the authors' runs; null when not printed"),
+    Column("band_low", _FLOAT, "fraction", "published mean - 2 std, or the range's low end"),
+    Column("band_high", _FLOAT, "fraction", "published mean + 2 std, or the range's high end"),
+    Column("n", _INT, "", "runs of ours, one a seed"),
+    Column("mean", _FLOAT, "fraction", "of ours, on test after the last epoch"),
+    Column("std", _FLOAT, "fraction", "of ours, of the sample; null below two runs"),
+    Column("low", _FLOAT, "fraction", "low end of the 95% interval of ours, Student's t"),
+    Column("high", _FLOAT, "fraction", "its high end"),
+    Column("difference", _FLOAT, "fraction", "mean of ours minus the published one"),
+    Column("verdict", _TEXT, "", "in band, out of band, undecided, or why there is none"),
+    Column("departures", _TEXT, "", "what makes ours incomparable; null: nothing"),
+    Column("source", _TEXT, "", "where it is published"),
+    Column("cautions", _TEXT, "", "what to know before believing a difference"),
+]
+REPRODUCED = {"reproduced": _REPRODUCED}
+ALL_TABLES = TABLES | CONFIRMED | REPRODUCED
 
 
 def arrow_schema(table: str) -> pa.Schema:
     """The table's fixed Arrow schema, with unit and meaning in each field's metadata."""
     fields = [
         pa.field(c.name, c.type, metadata={"unit": c.unit, "meaning": c.meaning})
-        for c in (TABLES | CONFIRMED)[table]
+        for c in ALL_TABLES[table]
     ]
     return pa.schema(fields, metadata={"ffl_ray_schema": str(SCHEMA_VERSION)})
 
@@ -259,8 +286,9 @@ def schema_page() -> str:
         "runs": "`confirm` writes this one and the next two. A row is a training.",
         "summary": "A row is a member of a confirmed config or of a baseline, over its seeds.",
         "comparisons": "A row is a member against its baseline: differences paired by seed.",
+        "reproduced": "`reproduce` writes it. A row is a published value beside ours.",
     }
-    for table, columns in (TABLES | CONFIRMED).items():
+    for table, columns in ALL_TABLES.items():
         lines += ["", f"## {table}", "", purpose[table], ""]
         lines += ["| column | type | unit | meaning |", "|---|---|---|---|"]
         for name, kind, unit, meaning in columns:

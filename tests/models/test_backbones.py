@@ -15,6 +15,7 @@ from ffl_ray.models.table import BACKBONES, backbone_row
 SMALLEST = (
     "resnet8",
     "bottleneck_resnet11",
+    "wide_bottleneck_resnet11_2",
     "preact_resnet8",
     "preact_bottleneck_resnet11",
     "wrn10_1",
@@ -49,6 +50,8 @@ def deployed(name: str, num_classes: int) -> int:
         ("resnet32", 100, 472_756, "0.47M"),
         # the same table; this ResNet-110 has bottlenecks in 12 + 12 + 12 blocks
         ("bottleneck_resnet110", 100, 1_170_868, "1.17M"),
+        # counted from PCL's program, ResNet([2, 2, 2], width_per_group=512) (METHODS.md 2.2)
+        ("wide_bottleneck_resnet20_8", 100, 6_871_220, "6.87M"),
         # Huang et al. 2017, arXiv:1608.06993, table 2: 1.7M for ResNet-164 (10 classes)
         ("bottleneck_resnet164", 10, 1_704_154, "1.7M"),
         ("preact_bottleneck_resnet164", 10, 1_703_258, "1.7M"),
@@ -163,6 +166,7 @@ def test_a_row_has_the_numbers_of_its_name(name: str) -> None:
         ("resnet2", r"6n \+ 2 with n >= 1, not 2"),
         ("bottleneck_resnet56x", "must name known backbones.*nearest known is 'bottleneck_resnet"),
         ("bottleneck_resnet112", r"a bottleneck CIFAR ResNet's depth is 9n \+ 2.*not 112"),
+        ("wide_bottleneck_resnet21_8", r"a wide bottleneck CIFAR ResNet's depth is 9n.*not 21"),
         ("preact_resnet111", r"a pre-activation CIFAR ResNet's depth is 6n \+ 2.*not 111"),
         ("preact_bottleneck_resnet163", r"pre-activation bottleneck.*9n \+ 2.*not 163"),
         ("wrn20_8", r"a wide ResNet's depth is 6n \+ 4 with n >= 1, not 20"),
