@@ -6,7 +6,16 @@ import pytest
 from rich.console import Console
 
 from ffl_ray.config import Config
-from ffl_ray.console import StudyView, best_table, duration, trial_words, where_text
+from ffl_ray.console import (
+    StudyView,
+    TrainView,
+    best_table,
+    duration,
+    row_words,
+    trial_words,
+    where_text,
+)
+from ffl_ray.methods import resolved
 from ffl_ray.objectives import parse_objective
 
 FUSED = parse_objective("fused.accuracy")
@@ -15,6 +24,7 @@ ROW = {
     "objective_value": 0.5, "objective_values": [0.5],
     "val.fused.accuracy": 0.5, "val.ensemble.accuracy": 0.5, "val.best_branch.accuracy": 0.4,
     "model.mix": "resnet20+wrn16_2", "fusion.design": "sum", "distill.temperature": 2.0,
+    "distill.method": "ffl",
     "error_type": "RuntimeError", "error": "[/third_party/gloo/pair.cc:534] closed [rank1]",
 }  # fmt: skip
 
@@ -60,4 +70,22 @@ def test_the_best_trials_are_the_completed_ones_by_their_latest_accuracy() -> No
 
 
 def test_a_config_in_words_counts_equal_branches() -> None:
-    assert trial_words(Config()) == "2*resnet32 concat_depthwise T=3.00"
+    assert trial_words(resolved(Config())) == "2*resnet32 concat_depthwise T=3.00"
+
+
+def test_a_method_without_a_fusion_design_is_named_instead() -> None:
+    assert row_words(ROW | {"distill.method": "dml"}) == "resnet20+wrn16_2 dml T=2.00"
+    assert row_words(ROW | {"distill.method": "independent"}) == "resnet20+wrn16_2 independent"
+
+
+def test_a_training_without_a_fused_classifier_prints_what_it_has() -> None:
+    out = io.StringIO()
+    row = {
+        "epoch": 1, "loss.total": 2.0, "val.fused.accuracy": None, "images_per_s": 100.0,
+        "val.ensemble.accuracy": 0.5, "val.branches.accuracy": [0.4, 0.45],
+    }  # fmt: skip
+
+    TrainView(Console(file=out, width=160), 2).epoch_finished(row)
+
+    assert "ensemble 0.5000  branches 0.4000 0.4500" in out.getvalue()
+    assert "fused" not in out.getvalue()

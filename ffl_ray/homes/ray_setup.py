@@ -44,13 +44,20 @@ def start_ray(address: str | None) -> None:
     """Start Ray on this machine, or join the cluster at an address.
 
     Raises:
-        PlanError: no cluster answers there.
+        PlanError: no cluster answers there, or Ray does not start here.
     """
     import ray
 
     options: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.CRITICAL}
     if address is None:
-        ray.init(address="local", include_dashboard=False, **options)
+        try:
+            ray.init(address="local", include_dashboard=False, **options)
+        except Exception as error:
+            first = (str(error).strip() or type(error).__name__).splitlines()[0]
+            raise PlanError(
+                f"Ray can't start on this machine: {first} (when other work keeps it busy, the "
+                f"same command later may do)"
+            ) from error
         hush()
         return
     forwarded = {n: v for n, v in os.environ.items() if n in ENVIRONMENT and n != "RAY_AUTH_MODE"}

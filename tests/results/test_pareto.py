@@ -12,7 +12,7 @@ OBJECTIVES = parse_objectives(["fused.accuracy", "fused.macs"])
 def trial(trial_id: str, status: str = "completed") -> dict[str, object]:
     return {
         "trial_id": trial_id, "status": status, "model.mix": "2*resnet20", "fusion.design": "sum",
-        "distill.temperature": 3.0,
+        "distill.temperature": 3.0, "distill.method": "ffl",
     }  # fmt: skip
 
 
