@@ -6,9 +6,14 @@ import argparse
 
 import pandas as pd
 
+from ffl_ray.config import Config
+from ffl_ray.data.dataset import FIXED_CLASSES
 from ffl_ray.methods import METHODS
+from ffl_ray.overrides import settings, with_overrides
 from ffl_ray.results import load
+from ffl_ray.results.reader import records
 from ffl_ray.results.statistics import compare, shown, summary
+from ffl_ray.search.estimate import DataSize, training_cost
 
 BASELINE = "independent"
 
@@ -39,6 +44,15 @@ def with_members(trials: pd.DataFrame, members: pd.DataFrame) -> pd.DataFrame:
     return completed.join(added).reset_index()
 
 
+def training_macs(rows: pd.DataFrame) -> float:
+    """Multiply-accumulates of an image in a training step, of a method's first trial."""
+    row = records(rows)[0]
+    names = [setting.name for setting in settings(Config)]
+    config = with_overrides(Config(), {n: row[n] for n in names if row[n] is not None})
+    data = DataSize(FIXED_CLASSES.get(config.data.name, 1000), 1, 1)
+    return training_cost(config, data).training_macs
+
+
 def table(rows: pd.DataFrame) -> pd.DataFrame:
     """A row for each method: means with 95% intervals in percent, and the paired difference."""
     groups = {str(method): group for method, group in rows.groupby("distill.method")}
@@ -53,14 +67,14 @@ def table(rows: pd.DataFrame) -> pd.DataFrame:
         }
         ours, theirs = by_seed(group, "branch"), by_seed(groups[BASELINE], "branch")
         difference, verdict = compare(ours, theirs)
-        seconds = group["accelerator_s"].mean() / groups[BASELINE]["accelerator_s"].mean()
+        cost = training_macs(group) / training_macs(groups[BASELINE])
         found.append(
             {
                 "method": method,
                 **columns,
                 "branch - independent": "" if method == BASELINE else shown(difference, scale=100),
                 "verdict": "" if method == BASELINE else verdict,
-                "training time": f"{seconds:.2f}",
+                "training MACs": f"{cost:.2f}",
             }
         )
     return pd.DataFrame(found)
