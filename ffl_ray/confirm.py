@@ -104,10 +104,6 @@ def _order(args: argparse.Namespace) -> Order:
     source = find_study(args.study, args.storage_path)
     description, objectives = _search_of(source)
     rows = records(load(source.uri).trials)
-    for row in rows:
-        values = row["objective_values"]
-        row["objective_values"] = [] if values is None else list(values)
-        row["optim.lr_milestones"] = list(row["optim.lr_milestones"])
     ranked = best_configs(rows, objectives, len(rows))
     if not ranked:
         raise StudyError(

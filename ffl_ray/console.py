@@ -300,7 +300,9 @@ def front_table(points: list[Row], count: int = 15) -> RenderableType:
 
 def _how(row: Row) -> list[str]:
     """Method, fusion design and temperature of a trial."""
-    return [row["distill.method"], how_fused(row), f"{row['distill.temperature']:.2f}"]
+    taught = row["distill.method"] != "independent"
+    temperature = f"{row['distill.temperature']:.2f}" if taught else "-"
+    return [row["distill.method"], how_fused(row), temperature]
 
 
 def _number(value: float | None) -> str:
