@@ -50,7 +50,8 @@ def test_a_study_that_can_not_be_read_is_one_line(
     break_it, message = DAMAGE[damage]
     break_it(folder)
     words = {"STUDY": str(folder), "HERE": str(tmp_path / "new")}
-    main = importlib.import_module(f"ffl_ray.{command.partition(' ')[0]}").main
+    name = command.partition(" ")[0]
+    main = importlib.import_module(f"ffl_ray.{name}").main
 
     status = main([words.get(word, word) for word in COMMANDS[command]])
 
