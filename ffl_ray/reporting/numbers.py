@@ -7,6 +7,7 @@ from typing import Any
 import pandas as pd
 
 NOTHING = "-"
+ACCURACY = ("accuracy", "accuracy_low", "accuracy_high")
 UNITS = {"macs": "MACs", "accelerator_s": "accelerator s", "trial_id": "trial"}
 
 
@@ -41,6 +42,6 @@ def heading(name: str) -> str:
 
 
 def _cell(name: str, value: Any) -> str:
-    if name.endswith("accuracy") and isinstance(value, float) and not pd.isna(value):
+    if name.endswith(ACCURACY) and isinstance(value, float) and not pd.isna(value):
         return f"{value:.4f}"
     return readable(value)
