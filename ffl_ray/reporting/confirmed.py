@@ -126,4 +126,5 @@ def _about(compared: Sequence[Row], measured: str) -> str:
 
 def _frame(rows: Sequence[Row], columns: Mapping[str, str]) -> pd.DataFrame:
     frame = pd.DataFrame([{new: row[old] for old, new in columns.items()} for row in rows])
-    return frame.convert_dtypes(convert_string=False, convert_floating=False)
+    whole = [name for name in ("macs", "baseline_macs") if name in frame]
+    return frame.astype(dict.fromkeys(whole, "Int64"))

@@ -20,9 +20,10 @@ FINAL = (
 
 def overview(study: Study) -> list[Part]:
     """A few sentences."""
-    lines = [_counts(study), _best(study), _trust(study), _running(study)]
     if study.is_final:
         lines = [_final_counts(study), FINAL, _running(study)]
+    else:
+        lines = [_counts(study), _best(study), _trust(study), _running(study)]
     return [Note(line) for line in lines if line]
 
 

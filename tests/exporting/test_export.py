@@ -31,7 +31,7 @@ from ffl_ray.results.schema import config_columns
 
 MODELS = ["model.onnx", "model.pt2", "model.safetensors"]
 FILES = ["README.md", "config.json", "metadata.json", *MODELS]
-ROW = {"backbone": None, "parameters": 1, "macs": 1, "epoch": 1} | dict.fromkeys(
+ROW = {"backbone": None, "parameters": 1, "macs": 1, "epoch": 1, "split": "val"} | dict.fromkeys(
     ("accuracy", "top5", "nll", "ece"), 0.5
 )
 SOURCE = card.Source("s", "00000", "Chosen.", 1, "ab", 1, 1, ROW, None, "x", {}, {}, None)
