@@ -40,7 +40,7 @@ def words(page: str) -> str:
 
 
 def test_a_search_shows_what_was_confirmed_of_it(tmp_path: Path) -> None:
-    make_study(tmp_path / "s")
+    make_study(tmp_path / "s", COMPLETED[:1])
     before = page_of(tmp_path / "s")
     make_confirmation(tmp_path / "s")
 
@@ -56,6 +56,7 @@ def test_a_search_shows_what_was_confirmed_of_it(tmp_path: Path) -> None:
         "trained on train + val, 1,438 images",
         "Against the same branches trained independently",
         "independent 2*resnet20, 3 epochs",
+        "4,000,000",
         "better",
     ):
         assert sentence in text, sentence
