@@ -1,8 +1,7 @@
-"""The model card: what stands in an exported folder's README.md and metadata.json."""
+"""The model card: what stands in an exported folder's README.md."""
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
@@ -73,44 +72,6 @@ class Written(NamedTuple):
     size: dict[str, int]
     differences: dict[str, Difference]
     speeds: list[Speed]
-
-
-METRICS = ("epoch", "accuracy", "top5", "nll", "ece")
-
-
-def metadata(about: About, source: Source, written: Written) -> str:
-    """All that the card says, as JSON."""
-    row = source.row
-    metrics = {name: row[name] for name in METRICS}
-    found = {
-        "model": {
-            "member": about.member,
-            "backbone": row["backbone"],
-            "parameters": row["parameters"],
-            "macs": row["macs"],
-        },
-        "input": {
-            "shape": ["batch", *about.image_shape],
-            "type": "float32",
-            "range": [0, 1],
-            "normalisation": "inside the model",
-            "mean": about.mean,
-            "std": about.std,
-        },
-        "output": {"shape": ["batch", len(about.classes)], "values": "logits"},
-        "classes": about.classes,
-        "validation": None if source.is_final else metrics,
-        "test": metrics if source.is_final else None,
-        "confirmed": source.confirmed._asdict() if source.confirmed else None,
-        "source": {k: v for k, v in source._asdict().items() if k not in ("row", "confirmed")},
-        "files": {
-            name: {"bytes": size} | written.differences[name]._asdict()
-            for name, size in written.size.items()
-        },
-        "tolerance": TOLERANCE,
-        "speeds": [speed._asdict() for speed in written.speeds],
-    }
-    return json.dumps(found, indent=2) + "\n"
 
 
 def card(about: About, source: Source, written: Written) -> str:
