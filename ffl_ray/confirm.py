@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     from ffl_ray.results.study import StudyTables
     from ffl_ray.search.planner import Plan
 
-FOLDER = "confirmed"
 BASELINES = ("both", "epochs", "seconds", "none")
 DESCRIPTION = """Train a search's best configs again with new seeds, and open the test split.
 
@@ -87,6 +86,7 @@ def _order(args: argparse.Namespace) -> Order:
     from ffl_ray.config import SearchConfig
     from ffl_ray.confirmation import Order
     from ffl_ray.overrides import with_overrides
+    from ffl_ray.results.confirmed import FOLDER
     from ffl_ray.results.reader import find_study, load, records
     from ffl_ray.search.arms import best_configs, new_seeds
 

@@ -9,6 +9,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from ffl_ray.results.confirmed import distinct_members
 from ffl_ray.results.statistics import Summary, shown
 
 Row = dict[str, Any]
@@ -27,9 +28,7 @@ def summary_table(rows: Sequence[Row]) -> RenderableType:
     for name in ("epochs", "n", "accuracy %", "NLL", "parameters", "MACs", "seconds"):
         table.add_column(name, justify="right", no_wrap=True)
     before = None
-    for row in rows:
-        if row["member"] == "ensemble" and _is_alone(row["mix"]):
-            continue  # its only branch once more
+    for row in distinct_members(rows):
         again = row["arm"] == before
         before = row["arm"]
         name = row["trial_id"] or "baseline"
@@ -86,10 +85,6 @@ def _differences(rows: Sequence[Row], title: str) -> Table:
             Text(row["verdict"], style=STYLES.get(row["verdict"], "")),
         )
     return table
-
-
-def _is_alone(mix: str) -> bool:
-    return not set(mix) & set("*+")
 
 
 def _summary(row: Row, name: str) -> Summary:

@@ -25,7 +25,11 @@ card and metadata.json. Each file is read back and compared with the trained net
 picks, over the members of completed trials whose best checkpoint is kept:
   best    the study's objective is best, and the member that it names (with --member: that one)
   knee    the front of validation accuracy against log(MACs) bends most: the point highest above
-          the line between its ends"""
+          the line between its ends
+
+STUDY/confirmed gives a network that was trained on train and val together: each config's first
+seed. There the picks go by the test split, best and knee by the means over all seeds; --trial
+names one training and leaves the choice to you."""
 FORMATS = ("pt2", "onnx", "safetensors")
 Row = dict[str, Any]
 
@@ -73,8 +77,10 @@ def main(arguments: list[str] | None = None) -> int:
 def _export(args: argparse.Namespace) -> int:
     from ffl_ray.console import make_console
     from ffl_ray.exporting.choice import Rule, choose, parse_macs
+    from ffl_ray.exporting.final_choice import choose_final
     from ffl_ray.exporting.folder import check_free, export_member
     from ffl_ray.exporting.trained import load_trained, with_checkpoints
+    from ffl_ray.results.confirmed import FINAL_KINDS
     from ffl_ray.results.reader import find_study, load, read_description, records
 
     limit = None if args.max_macs is None else parse_macs(args.max_macs)
@@ -84,20 +90,28 @@ def _export(args: argparse.Namespace) -> int:
     results = load(args.study, args.storage_path)
     trials = {row["trial_id"]: row for row in records(results.trials)}
     members = records(results.members)
-    choice, note = choose(rule, description, trials, members, with_checkpoints(storage))
-    out = Path(args.out or f"{description['study']}-{choice.trial_id}-{choice.member}")
+    final = description["kind"] in FINAL_KINDS
+    kept = with_checkpoints(storage, final=final)
+    if final:
+        choice, note = choose_final(rule, description, trials, members, kept), ""
+    else:
+        choice, note = choose(rule, description, trials, members, kept)
+    study = description["study"].replace("/", "-")
+    out = Path(args.out or f"{study}-{choice.trial_id}-{choice.member}")
     check_free(out)
     console = make_console()
     console.out(
-        f"trial {choice.trial_id}, {choice.member}: validation accuracy {choice.accuracy:.4f}, "
+        f"trial {choice.trial_id}, {choice.member}: {'test' if final else 'validation'} "
+        f"accuracy {choice.accuracy:.4f}, "
         f"{choice.row['parameters']:,} parameters, {choice.macs:,} MACs"
     )
     if note:
         console.out(note)
     with console.status("opening the data and the checkpoint") as status:
         trial = trials[choice.trial_id]
-        trained = load_trained(storage, trial, choice.row["epoch"], args.data_dir)
-        source = _source(storage, description, trials, choice, trained, rule.sentence())
+        trained = load_trained(storage, trial, choice.row["epoch"], args.data_dir, final=final)
+        chosen = rule.sentence(final=final)
+        source = _source(storage, description, trials, choice, trained, chosen)
         speeds = _speeds(trained, members, choice.trial_id) if args.table else []
         formats = [name for name in FORMATS if name in (args.format or FORMATS)]
         written = export_member(
@@ -123,12 +137,16 @@ def _source(
     chosen: str,
 ) -> Source:
     from ffl_ray.exporting.card import Source
-    from ffl_ray.exporting.confirmed import confirmed_accuracy
+    from ffl_ray.exporting.confirmed import accuracy_of_run, confirmed_accuracy
     from ffl_ray.exporting.folder import versions
     from ffl_ray.exporting.member import portable
     from ffl_ray.exporting.trained import retrain_command, trial_config
 
+    final = choice.row["split"] == "test"
     config = portable(trial_config(trials[choice.trial_id]))
+    retrain = retrain_command(config, f"{description['study']}-{choice.trial_id}")
+    if final:
+        retrain = f"python -m ffl_ray.confirm {description['study'].rpartition('/')[0]}"
     return Source(
         study=description["study"],
         trial_id=choice.trial_id,
@@ -138,8 +156,10 @@ def _source(
         num_train=len(trained.data.train),
         num_val=len(trained.data.val),
         row=dict(choice.row),
-        confirmed=confirmed_accuracy(storage, choice.trial_id, choice.member),
-        retrain=retrain_command(config, f"{description['study']}-{choice.trial_id}"),
+        confirmed=(accuracy_of_run if final else confirmed_accuracy)(
+            storage, choice.trial_id, choice.member
+        ),
+        retrain=retrain,
         trained_with=description["versions"],
         exported_with=versions(),
         git_commit=description.get("git_commit"),

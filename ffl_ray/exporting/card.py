@@ -1,8 +1,7 @@
-"""The model card: what stands in an exported folder's README.md and metadata.json."""
+"""The model card: what stands in an exported folder's README.md."""
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
@@ -27,14 +26,14 @@ class Source(NamedTuple):
 
     Attributes:
         study: its name.
-            trial_id: of the trial.
+        trial_id: of the trial.
         chosen: the rule that chose it, in a sentence.
         num_trials: completed trials that it was chosen among.
         split_hash: names the train/val split.
         num_train: images trained on.
-        num_val: images validated on.
-        row: of the members table: the validation metrics and costs at the exported epoch.
-        confirmed: accuracy on the test split, if known.
+        num_val: images validated on; none in a final run.
+        row: of the members table: the metrics and costs at the exported epoch, by its split.
+        confirmed: accuracy on the test split over several seeds, if known.
         retrain: the command that trains the config again.
         trained_with: versions at training.
         exported_with: versions at export.
@@ -55,6 +54,11 @@ class Source(NamedTuple):
     exported_with: dict[str, str]
     git_commit: str | None
 
+    @property
+    def is_final(self) -> bool:
+        """Whether these very weights were measured on the test split, at the end of a final run."""
+        return bool(self.row["split"] == "test")
+
 
 class Written(NamedTuple):
     """The files of an export.
@@ -70,42 +74,6 @@ class Written(NamedTuple):
     speeds: list[Speed]
 
 
-METRICS = ("epoch", "accuracy", "top5", "nll", "ece")
-
-
-def metadata(about: About, source: Source, written: Written) -> str:
-    """All that the card says, as JSON."""
-    row = source.row
-    found = {
-        "model": {
-            "member": about.member,
-            "backbone": row["backbone"],
-            "parameters": row["parameters"],
-            "macs": row["macs"],
-        },
-        "input": {
-            "shape": ["batch", *about.image_shape],
-            "type": "float32",
-            "range": [0, 1],
-            "normalisation": "inside the model",
-            "mean": about.mean,
-            "std": about.std,
-        },
-        "output": {"shape": ["batch", len(about.classes)], "values": "logits"},
-        "classes": about.classes,
-        "validation": {name: row[name] for name in METRICS},
-        "test": source.confirmed._asdict() if source.confirmed else None,
-        "source": {k: v for k, v in source._asdict().items() if k not in ("row", "confirmed")},
-        "files": {
-            name: {"bytes": size} | written.differences[name]._asdict()
-            for name, size in written.size.items()
-        },
-        "tolerance": TOLERANCE,
-        "speeds": [speed._asdict() for speed in written.speeds],
-    }
-    return json.dumps(found, indent=2) + "\n"
-
-
 def card(about: About, source: Source, written: Written) -> str:
     """The card, in Markdown."""
     config = with_overrides(Config(), about.settings)
@@ -118,7 +86,7 @@ def card(about: About, source: Source, written: Written) -> str:
         "## Results\n\n" + _results(source),
         "## Input and output\n\n" + _input(about, config),
         "## Use\n\n" + _use(about, written),
-        "## Files\n\n" + _files(written),
+        "## Files\n\n" + _files(source, written),
     ]
     if written.speeds:
         heading = "Size and speed beside the full network"
@@ -176,6 +144,13 @@ def _results(source: Source) -> str:
         ("negative log-likelihood", _number(row["nll"])),
         ("expected calibration error", _number(row["ece"])),
     ]
+    if source.is_final:
+        note = (
+            f"On {row['images']:,} images of the test split, by these very weights, once, after "
+            f"the last epoch ({row['epoch']}). They were trained on train + val; nothing was "
+            f"validated and no epoch chosen."
+        )
+        return f"{note}\n\n{table(('test', 'value'), rows, right=True)}{_seeds(source)}"
     note = (
         f"On {source.num_val:,} validation images, after epoch {row['epoch']}. The same images "
         f"chose the epoch and the trial (of {source.num_trials} completed), so expect somewhat "
@@ -192,9 +167,20 @@ def _test(source: Source) -> str:
             "when it was exported."
         )
     return (
-        f"Test accuracy: {found.mean:.4f} (95% interval {found.low:.4f} to {found.high:.4f}), the "
-        f"mean of {found.seeds} trainings of the same settings with new seeds. These very "
-        f"weights have not seen the test split."
+        f"Test accuracy: {found.words}, n = {found.seeds}: that of the same settings trained again "
+        f"on train + val with other seeds, not of these very weights, which were never measured on "
+        f"the test split."
+    )
+
+
+def _seeds(source: Source) -> str:
+    """What other seeds gave, where a confirmation says it."""
+    found = source.confirmed
+    if found is None:
+        return ""
+    return (
+        f"\n\nThe same settings over all seeds, this one among them: test accuracy {found.words}, "
+        f"n = {found.seeds}."
     )
 
 
@@ -242,15 +228,16 @@ def _use(about: About, written: Written) -> str:
     return "\n\n".join(found)
 
 
-def _files(written: Written) -> str:
+def _files(source: Source, written: Written) -> str:
     rows = [
         (f"`{name}`", f"{size:,}", f"{d.logits:.1e}", f"{d.probabilities:.1e}")
         for (name, size), d in zip(written.size.items(), written.differences.values(), strict=True)
     ]
     images = max(d.images for d in written.differences.values())
+    split = "training" if source.is_final else "validation"
     note = (
         f"Each file was read back and compared with the trained network on {images} images, "
-        f"random and of the validation split: the largest difference of a logit (as a share of "
+        f"random and of the {split} split: the largest difference of a logit (as a share of "
         f"the largest logit where that is above 1) and of a probability; at most {TOLERANCE:g} "
         f"is let through."
     )
@@ -261,6 +248,8 @@ def _files(written: Written) -> str:
 def _training(source: Source, config: Config) -> str:
     changed = [f"{name}={shown(value)}" for name, value in changed_settings(config).items()]
     images = f"{source.num_train:,} images to train, {source.num_val:,} to validate"
+    if source.is_final:
+        images = f"train + val, {source.num_train:,} images to train"
     rows = [
         ("data", f"{config.data.name}, {images}"),
         ("split hash", source.split_hash),

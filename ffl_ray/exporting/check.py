@@ -42,12 +42,16 @@ class Difference(NamedTuple):
 
 
 def probes(trained: Trained, name: str) -> list[Probe]:
-    """Random images, one alone, and real validation images: three batches of other sizes."""
+    """Random images, one alone, and real images: three batches of other sizes.
+
+    The real ones are of the validation split, or, where a final run left none, trained on.
+    """
     generator = torch.Generator().manual_seed(0)
     channels, height, width = trained.data.image_shape
     shape = (NUM_RANDOM, height, width, channels)
     random = torch.randint(0, 256, shape, generator=generator, dtype=torch.uint8)
-    real = trained.data.val.pixels[:NUM_REAL]
+    data = trained.data
+    real = (data.val if len(data.val) else data.train).pixels[:NUM_REAL]
     return [
         Probe(pixels, _trained_logits(trained, name, pixels))
         for pixels in (random, random[:1], real)

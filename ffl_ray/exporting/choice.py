@@ -52,15 +52,30 @@ class Rule(NamedTuple):
             return pick.knee(found)
         return pick.best(found, objective, any_member=self.member is None)
 
-    def sentence(self) -> str:
-        """The rule, for a card."""
+    def sentence(self, *, final: bool = False) -> str:
+        """The rule, for a card.
+
+        Args:
+            final: it chose among final runs.
+        """
+        if not final:
+            return self._sentence("validation")
+        if self.trial is not None and self.pick == "best" and self.max_macs is None:
+            return self._sentence("test")
+        over = "" if self.trial is not None else " By means over all seeds."
+        return (
+            f"{self._sentence('test')}{over} The test split chose it, so expect somewhat less of "
+            f"new images."
+        )
+
+    def _sentence(self, split: str) -> str:
         who = "members" if self.member is None else f"{self.member} members"
         among = "" if self.trial is None else f" of trial {self.trial}"
         if self.max_macs is not None:
             return f"Chosen as the most accurate of the {who}{among} within {self.max_macs:,} MACs."
         by = {
             "best": "by the study's objective",
-            "knee": "at the knee of validation accuracy against log(MACs)",
+            "knee": f"at the knee of {split} accuracy against log(MACs)",
         }
         return f"Chosen {by[self.pick]} among the {who}{among}."
 

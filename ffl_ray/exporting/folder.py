@@ -13,10 +13,11 @@ from pathlib import Path
 
 from ffl_ray.errors import ExportError
 from ffl_ray.exporting.about import CONFIG
-from ffl_ray.exporting.card import Source, Written, card, metadata
+from ffl_ray.exporting.card import Source, Written, card
 from ffl_ray.exporting.check import Difference, check_file, probes
 from ffl_ray.exporting.formats import WRITERS, torch_program
 from ffl_ray.exporting.member import Member, describe
+from ffl_ray.exporting.metadata import metadata
 from ffl_ray.exporting.speed import Speed
 from ffl_ray.exporting.trained import Trained
 

@@ -28,12 +28,12 @@ Row = Mapping[str, Any]
 
 
 class Candidate(NamedTuple):
-    """A member of a completed trial, at its best epoch.
+    """A member of a completed trial, at its best epoch; of a final run at its last one.
 
     Attributes:
         trial_id: of its trial.
         member: its name.
-        accuracy: on the validation split.
+        accuracy: on the validation split; of a final run on the test split.
         macs: multiply-accumulates of one image.
         row: of the members table.
     """
@@ -58,18 +58,25 @@ def study_objective(description: Mapping[str, Any]) -> Objective:
     return quality(parse_objectives(settings.get("search.objectives") or [settings["objective"]]))
 
 
-def candidates(trials: Iterable[Row], members: Iterable[Row]) -> list[Candidate]:
+def candidates(
+    trials: Iterable[Row], members: Iterable[Row], *, final: bool = False
+) -> list[Candidate]:
     """Every member of every completed trial.
+
+    Args:
+        final: the trials are final runs: their latest checkpoint counts, as measured on the test
+            split.
 
     Raises:
         StudyError: no trial is completed.
     """
     completed = {row["trial_id"] for row in trials if row["status"] == "completed"}
+    checkpoint = "latest" if final else "best"
     found = [
         Candidate(row["trial_id"], row["member"], row["accuracy"], row["macs"], row)
         for row in members
         if row["trial_id"] in completed
-        and row["checkpoint"] == "best"
+        and row["checkpoint"] == checkpoint
         and row["accuracy"] is not None
     ]
     if not found:
@@ -77,6 +84,11 @@ def candidates(trials: Iterable[Row], members: Iterable[Row]) -> list[Candidate]
             "the study has no completed trial to export: let it go on with the command that "
             "started it"
         )
+    return ordered(found)
+
+
+def ordered(found: Iterable[Candidate]) -> list[Candidate]:
+    """The most accurate first, of these the cheapest."""
     return sorted(found, key=lambda c: (-c.accuracy, c.macs, c.trial_id, c.member))
 
 

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 from ffl_ray.checkpoint import load_checkpoint
 from ffl_ray.config import Config
-from ffl_ray.data.loader import TrainVal, load_train_val
+from ffl_ray.data.loader import TrainVal, load_final, load_train_val
 from ffl_ray.errors import DataError, StudyError
 from ffl_ray.exporting.member import empty_network
 from ffl_ray.models.network import FusionNetwork
@@ -16,17 +16,16 @@ from ffl_ray.overrides import flatten, settings, shown, with_overrides
 from ffl_ray.results.storage import Storage
 
 Row = Mapping[str, Any]
-BEST = "best.pt"
 
 
 class Trained(NamedTuple):
-    """A trial's network after its best epoch.
+    """A trial's network after its best epoch; a final run's after its last.
 
     Attributes:
         config: it was trained with; data.dir may be another, where the data lie here.
         network: in evaluation mode, on the CPU.
-        data: train and val.
-        epoch: its best, from 1.
+        data: train and val; of a final run both are train, and val is empty.
+        epoch: that epoch, from 1.
     """
 
     config: Config
@@ -35,14 +34,15 @@ class Trained(NamedTuple):
     epoch: int
 
 
-def checkpoint_file(trial_id: str) -> str:
-    """Where a study keeps a trial's best checkpoint."""
-    return f"checkpoints/{trial_id}/{BEST}"
+def checkpoint_file(trial_id: str, *, final: bool = False) -> str:
+    """Where a study keeps a trial's best checkpoint, or a final run's latest."""
+    return f"checkpoints/{trial_id}/{'latest' if final else 'best'}.pt"
 
 
-def with_checkpoints(storage: Storage) -> set[str]:
-    """The trials whose best checkpoint is there."""
-    return {name for name in storage.names("checkpoints") if storage.exists(checkpoint_file(name))}
+def with_checkpoints(storage: Storage, *, final: bool = False) -> set[str]:
+    """The trials whose best checkpoint is there, or the final runs whose latest is."""
+    names = storage.names("checkpoints")
+    return {name for name in names if storage.exists(checkpoint_file(name, final=final))}
 
 
 def trial_config(row: Row) -> Config:
@@ -65,13 +65,21 @@ def changed_settings(config: Config) -> dict[str, Any]:
     return {name: value for name, value in flatten(config).items() if value != defaults[name]}
 
 
-def load_trained(storage: Storage, trial: Row, epoch: int, data_dir: str | None = None) -> Trained:
-    """A trial's network with the weights of its best checkpoint.
+def load_trained(
+    storage: Storage,
+    trial: Row,
+    epoch: int,
+    data_dir: str | None = None,
+    *,
+    final: bool = False,
+) -> Trained:
+    """A trial's network with the weights of its best checkpoint; a final run's of its latest.
 
     Args:
         trial: row of the trials table.
-        epoch: of the best checkpoint, by the members table.
+        epoch: of that checkpoint, by the members table.
         data_dir: where the data lie; none: where the training had them.
+        final: it is a final run.
 
     Raises:
         StudyError: the checkpoint is damaged, or not of that epoch.
@@ -80,14 +88,15 @@ def load_trained(storage: Storage, trial: Row, epoch: int, data_dir: str | None 
     config = trial_config(trial)
     if data_dir is not None:
         config = with_overrides(config, {"data.dir": data_dir})
-    data = load_train_val(config.data)
+    data = (load_final if final else load_train_val)(config.data)
     if data.split_hash != trial["split_hash"]:
         raise DataError(
             f"the data must be split as the trial's were, {trial['split_hash']}, not "
             f"{data.split_hash}: give the same images with --data-dir"
         )
-    place = f"{storage.location}/{checkpoint_file(trial['trial_id'])}"
-    content = storage.read(checkpoint_file(trial["trial_id"]))
+    file = checkpoint_file(trial["trial_id"], final=final)
+    place = f"{storage.location}/{file}"
+    content = storage.read(file)
     if content is None:
         raise StudyError(f"{place} is not there")
     network = empty_network(config, data.info, data.image_shape)

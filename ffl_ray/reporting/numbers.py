@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from numbers import Integral
 from typing import Any
 
 import pandas as pd
 
 NOTHING = "-"
+ACCURACY = ("accuracy", "accuracy_low", "accuracy_high")
 UNITS = {"macs": "MACs", "accelerator_s": "accelerator s", "trial_id": "trial"}
 
 
@@ -18,7 +20,7 @@ def readable(value: Any) -> str:
         return NOTHING
     if isinstance(value, bool):
         return str(value).lower()
-    if isinstance(value, int):
+    if isinstance(value, Integral):
         return f"{value:,}"
     if isinstance(value, float):
         return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.4g}" if value else "0"
@@ -41,6 +43,6 @@ def heading(name: str) -> str:
 
 
 def _cell(name: str, value: Any) -> str:
-    if name.endswith("accuracy") and isinstance(value, float) and not pd.isna(value):
+    if name.endswith(ACCURACY) and isinstance(value, float) and not pd.isna(value):
         return f"{value:.4f}"
-    return readable(value)
+    return str(value) if name == "seed" else readable(value)

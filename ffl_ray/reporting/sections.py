@@ -9,6 +9,7 @@ import pandas as pd
 
 from ffl_ray.reporting import tables
 from ffl_ray.reporting.confirmed import confirmed
+from ffl_ray.reporting.final import final_sections
 from ffl_ray.reporting.parts import Code, Missing, Note, Part, Section, Table
 from ffl_ray.reporting.source import MIX, Study
 from ffl_ray.reporting.summary import overview
@@ -26,20 +27,27 @@ def sections(study: Study, *, plots: bool = True) -> list[Section]:
     Args:
         plots: whether to draw; tables alone need neither Optuna nor plotly.
     """
-    drawn = _plots(study) if plots else {}
     found = [
         Section("Overview", overview(study)),
-        confirmed(study),
-        Section("Best trials", [*_best(study), *drawn.get("best", [])]),
-        Section("Learning curves", drawn.get("curves", [])),
-        Section("Accuracy against inference cost", [*drawn.get("front", []), *_front(study)]),
-        Section("Importance of each hyperparameter", drawn.get("importance", [])),
-        Section("One hyperparameter at a time", drawn.get("slices", [])),
+        *(final_sections if study.is_final else _chosen)(study, plots=plots),
         Section("Failures", _failures(study)),
         Section("What was searched" if study.is_search else "Settings", _searched(study)),
         Section("Provenance", [Table("provenance", "", tables.provenance(study))]),
     ]
     return [section for section in found if section is not None and section.parts]
+
+
+def _chosen(study: Study, *, plots: bool) -> list[Section | None]:
+    """What a study found that chooses by a validation split."""
+    drawn = _plots(study) if plots else {}
+    return [
+        confirmed(study, plots=plots),
+        Section("Best trials", [*_best(study), *drawn.get("best", [])]),
+        Section("Learning curves", drawn.get("curves", [])),
+        Section("Accuracy against inference cost", [*drawn.get("front", []), *_front(study)]),
+        Section("Importance of each hyperparameter", drawn.get("importance", [])),
+        Section("One hyperparameter at a time", drawn.get("slices", [])),
+    ]
 
 
 def every_trial(study: Study) -> Table:
@@ -130,7 +138,7 @@ def _front(study: Study) -> list[Part]:
 def _failures(study: Study) -> list[Part]:
     found = tables.failures(study)
     if found.empty:
-        return [Note("No trial failed.")]
+        return [Note(f"No {'training' if study.is_final else 'trial'} failed.")]
     text = "Each different error, the trials it ended or interrupted, and the epochs they reached."
     return [Table("failures", text, found)]
 

@@ -10,6 +10,7 @@ import pandas as pd
 
 from ffl_ray.errors import StudyError
 from ffl_ray.objectives import Objective, parse_objectives, quality
+from ffl_ray.results.confirmed import FINAL_KINDS, FOLDER
 from ffl_ray.results.reader import check_has_trials, load_tables, read_description
 from ffl_ray.results.storage import Storage
 from ffl_ray.search.mix import NUM_BRANCHES, settings_from_params
@@ -23,7 +24,8 @@ class Study(NamedTuple):
     Attributes:
         storage: its folder.
         description: what its study.json says.
-        objectives: of a search, or the one that a training is judged by.
+        objectives: of a search, or the one that a training is judged by; none where nothing is
+            chosen: final runs are measured once.
         trials: the trials table, with a column for the value of each objective.
         epochs: the epochs table.
         members: the members table.
@@ -43,6 +45,22 @@ class Study(NamedTuple):
     @property
     def is_search(self) -> bool:
         return bool(self.description["kind"] == "search")
+
+    @property
+    def is_final(self) -> bool:
+        """Whether its runs are trained on train and val together and measured on the test split."""
+        return self.description["kind"] in FINAL_KINDS
+
+    @property
+    def has_confirmation(self) -> bool:
+        """Whether `python -m ffl_ray.confirm` was begun on it."""
+        return self.storage.child(FOLDER).exists("study.json")
+
+    @property
+    def data_name(self) -> str:
+        """What it was trained on."""
+        names = self.trials["data.name"].dropna().unique()
+        return str(self.description["settings"].get("data.name") or ", ".join(sorted(names)))
 
     @property
     def judge(self) -> Objective:
@@ -115,6 +133,8 @@ def searched_settings(params: str) -> list[str]:
 
 
 def _objectives(description: Mapping[str, Any], storage: Storage) -> tuple[Objective, ...]:
+    if description["kind"] in FINAL_KINDS:
+        return ()
     settings = description["settings"]
     names = settings.get("search.objectives") or [settings.get("objective", "fused.accuracy")]
     try:

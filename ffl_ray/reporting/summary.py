@@ -12,11 +12,18 @@ from ffl_ray.reporting.parts import Note, Part
 from ffl_ray.reporting.source import MIX, Study
 
 CONFIDENCE = 0.95
+FINAL = (
+    "Each was trained on train + val to its last epoch and then measured on the test split, once. "
+    "Nothing was validated and no epoch was chosen."
+)
 
 
 def overview(study: Study) -> list[Part]:
     """A few sentences."""
-    lines = [_counts(study), _best(study), _trust(study), _running(study)]
+    if study.is_final:
+        lines = [_final_counts(study), FINAL, _running(study)]
+    else:
+        lines = [_counts(study), _best(study), _trust(study), _running(study)]
     return [Note(line) for line in lines if line]
 
 
@@ -31,8 +38,19 @@ def _counts(study: Study) -> str:
     what = {"search": "A search", "train": "A training"}.get(kind, f"A study of kind {kind}")
     total = len(study.trials)
     return (
-        f"{what} on {study.description['settings'].get('data.name')}, judged by {goals}. "
+        f"{what} on {study.data_name}, judged by {goals}. "
         f"{total} trial{'s' * (total > 1)}: {states}; {_times(study)}."
+    )
+
+
+def _final_counts(study: Study) -> str:
+    counts = Counter(study.trials["status"])
+    states = ", ".join(f"{count} {status}" for status, count in counts.most_common())
+    total = len(study.trials)
+    what = {"confirm": "A confirmation", "reproduce": "A reproduction"}[study.description["kind"]]
+    return (
+        f"{what} on {study.data_name}. {total} training{'s' * (total > 1)}: {states}; "
+        f"{_times(study)}."
     )
 
 
@@ -83,6 +101,12 @@ def _trust(study: Study) -> str:
         within = (
             f" {close} of {len(done)} completed trials lie within two standard errors "
             f"({reach:.3f}) of the best."
+        )
+    if study.has_confirmation:
+        return (
+            f"Apart from the confirmed results all of it is selection data: the search chose by "
+            f"the validation split, and each config ran with one seed.{within} What was measured "
+            f"on the test split stands under Confirmed results alone."
         )
     return (
         f"All of it is selection data: the search chose by the validation split, each config ran "

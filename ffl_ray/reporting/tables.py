@@ -17,6 +17,7 @@ from ffl_ray.search.mix import NUM_BRANCHES
 
 BEST = 10
 USUAL = [MIX, "fusion.design", "distill.temperature"]
+FINAL = ("distill.method", "seed")
 ACCURACIES = ["val.fused.accuracy", "val.ensemble.accuracy", "val.best_branch.accuracy"]
 COST = parse_objectives(["fused.accuracy", "fused.macs"])
 
@@ -27,7 +28,7 @@ def trials_table(study: Study, trials: pd.DataFrame) -> pd.DataFrame:
     accuracies = [n for n in ACCURACIES if n.removeprefix("val.") not in objectives]
     wanted = [
         *("trial_id", "status"),
-        *dict.fromkeys([*study.searched, *USUAL]),
+        *dict.fromkeys([*study.searched, *USUAL, *(FINAL if study.is_final else ())]),
         *objectives,
         *accuracies,
         *("epochs_done", "epochs_planned", "accelerator_s"),
@@ -139,7 +140,7 @@ def provenance(study: Study) -> pd.DataFrame:
         "first trial started": _moment(trials["started"].min()),
         "last trial ended": _moment(trials["ended"].max()),
         "accelerator hours": f"{trials['accelerator_s'].sum() / 3600:.3f}",
-        "data": _pairs({"name": settings.get("data.name")} | dict(about.get("data", {}))),
+        "data": _pairs({"name": study.data_name} | dict(about.get("data", {}))),
         "split hash": ", ".join(sorted(set(trials["split_hash"].dropna()))) or None,
         "seeds": _pairs({n: settings.get(n) for n in ("seed", "search.seed", "data.split_seed")}),
         "plan": _pairs(about.get("plan", {})),

@@ -17,6 +17,8 @@ from ffl_ray.results.storage import Storage
 Row = dict[str, Any]
 Equal = Literal["epochs", "seconds"]
 METRICS = ("accuracy", "nll")
+FOLDER = "confirmed"
+FINAL_KINDS = ("confirm", "reproduce")  # train on train + val, measured on the test split
 
 
 class Arm(NamedTuple):
@@ -169,6 +171,11 @@ def _columns(name: str, found: Summary) -> Row:
 def _macs(found: Measured, member: str) -> int | None:
     row = next(iter(found.members.get(member, {}).values()), None)
     return None if row is None else int(row["macs"])
+
+
+def distinct_members(summary: Sequence[Row]) -> list[Row]:
+    """Rows of the summary table without the ensemble of one branch: that branch once more."""
+    return [row for row in summary if row["member"] != "ensemble" or set(row["mix"]) & set("*+")]
 
 
 def run_rows(runs: Sequence[Run], arms: Sequence[Arm]) -> list[Row]:

@@ -31,7 +31,7 @@ from ffl_ray.results.schema import config_columns
 
 MODELS = ["model.onnx", "model.pt2", "model.safetensors"]
 FILES = ["README.md", "config.json", "metadata.json", *MODELS]
-ROW = {"backbone": None, "parameters": 1, "macs": 1, "epoch": 1} | dict.fromkeys(
+ROW = {"backbone": None, "parameters": 1, "macs": 1, "epoch": 1, "split": "val"} | dict.fromkeys(
     ("accuracy", "top5", "nll", "ece"), 0.5
 )
 SOURCE = card.Source("s", "00000", "Chosen.", 1, "ab", 1, 1, ROW, None, "x", {}, {}, None)
@@ -222,7 +222,7 @@ def test_a_confirmed_accuracy_stands_in_the_card_with_its_interval(exported: Exp
 
     text = card.card(about, source, written)
 
-    assert "Test accuracy: 0.9100 (95% interval 0.9000 to 0.9200), the mean of 5 trainings" in text
+    assert "Test accuracy: 0.9100 (95% interval 0.9000 to 0.9200), n = 5: that" in text
 
 
 def test_a_file_that_differs_is_an_error_and_leaves_nothing(
