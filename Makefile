@@ -10,8 +10,13 @@ ARGS ?=
 tune: $(VENV)/.runtime  ## the default search on the embedded data; ARGS="..." adds options
 	$(BIN)/python -m ffl_ray.tune $(ARGS)
 
-test: $(VENV)/.dev lint  ## every check and every test
+test: $(VENV)/.dev lint  ## every check and every test; ARGS="tests/data" runs those alone
+ifeq ($(ARGS),)
+	OMP_WAIT_POLICY=PASSIVE $(BIN)/python -m pytest -n 2 --dist loadfile -m "not ray and not alone"
+	$(BIN)/python -m pytest -m "ray or alone"
+else
 	$(BIN)/python -m pytest $(ARGS)
+endif
 
 lint: $(VENV)/.dev
 	$(BIN)/ruff check .

@@ -7,12 +7,13 @@ from pathlib import Path
 
 import pytest
 import torch
+from helpers import NUM_THREADS
 
 
 @pytest.fixture(autouse=True)
-def two_threads() -> None:
+def equal_threads() -> None:
     """Equal threads in every test: bit-identity depends on them."""
-    torch.set_num_threads(2)
+    torch.set_num_threads(NUM_THREADS)
 
 
 @pytest.fixture

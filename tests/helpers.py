@@ -16,6 +16,7 @@ from ffl_ray.overrides import with_overrides
 from ffl_ray.worker import Report
 
 Row = dict[str, Any]
+NUM_THREADS = 1 if "PYTEST_XDIST_WORKER" in os.environ else 2
 ROOT = Path(__file__).parent.parent
 
 
@@ -24,7 +25,7 @@ class MemorySession:
 
     rank = 0
     world_size = 1
-    num_threads = 2
+    num_threads = NUM_THREADS
 
     def __init__(
         self, files: dict[str, bytes] | None = None, stop_after: int | None = None

@@ -32,6 +32,7 @@ def test_importing_and_asking_for_help_load_neither_torch_nor_ray(code: str) -> 
     assert not heavy & loaded_by(code)
 
 
+@pytest.mark.alone
 @pytest.mark.parametrize("name", COMMANDS)
 def test_help_answers_in_half_a_second(name: str) -> None:
     times = []

@@ -217,6 +217,9 @@ def test_only_a_confirmation_opens_the_test_split_and_goes_on_once_it_is_mended(
     data = ["--set", "data.name=folder", "--set", "data.image_size=16", "--data-dir"]
     small = ["--set", "model.mix=2*resnet20", "--set", "optim.epochs=1", "--name", "trained"]
     trained = run("train", *data, str(folder / "data"), *small, "--storage-path", str(folder))
+    reported = run("report", "study", "--storage-path", str(folder))
+    exporting = ["study", "--storage-path", str(folder), "--format", "safetensors"]
+    exported = run("export", *exporting, "--out", str(folder / "exported"))
     options = ["study", "--storage-path", str(folder), "--top", "1", "--seeds", "1"]
     options += ["--baselines", "none"]
 
@@ -226,7 +229,8 @@ def test_only_a_confirmation_opens_the_test_split_and_goes_on_once_it_is_mended(
         Image.new("RGB", (16, 16), (60, 100, 140)).save(broken)
     mended = run("confirm", *options)
 
-    assert trained.returncode == 0, trained.stderr
+    for passed in (trained, reported, exported):
+        assert passed.returncode == 0, passed.stderr
     assert refused.returncode == 2
     assert len(refused.stderr.splitlines()) == 1
     assert "can't go on: the test split can't be opened: data.dir: " in refused.stderr

@@ -126,6 +126,7 @@ def test_the_measured_ones_are_the_cheapest_and_the_dearest() -> None:
     assert spread([cost(200), cost(200)]) == [0]
 
 
+@pytest.mark.alone
 def test_a_training_takes_between_half_and_twice_what_is_predicted() -> None:
     measured = [small_config(model__mix=mix) for mix in ("2*resnet20", "2*wrn16_2")]
     config = small_config(model__mix="resnet20+wrn16_2", data__fraction=1.0, optim__epochs=2)

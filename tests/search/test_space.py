@@ -3,11 +3,14 @@
 import re
 from pathlib import Path
 
+import optuna
 import pytest
 
-from ffl_ray.config import Config
+from ffl_ray.config import Config, SearchConfig
 from ffl_ray.errors import SettingError, SpaceError
+from ffl_ray.methods import resolved
 from ffl_ray.overrides import flatten, with_overrides
+from ffl_ray.search.samplers import new_sampler
 from ffl_ray.search.space import bundled_folder, check_space, load_space, points, settle
 
 ONE_QUESTION = {
@@ -15,6 +18,16 @@ ONE_QUESTION = {
     "mix": {"mix.resnet20", "mix.resnet32", "mix.wrn16_2"},
     "fusion": {"fusion.design"},
     "temperature": {"distill.temperature"},
+}
+EVERY_POINT = {
+    "methods": {"distill.method", "seed"},
+    "methods_short": {"distill.method", "seed"},
+    "ablations": {
+        "distill.ensemble_to_fused",
+        "distill.fused_to_branch",
+        "fusion.detach",
+        "seed",
+    },
 }
 BUNDLED = sorted(path.stem for path in bundled_folder().glob("*.py"))
 HEAD = "from ffl_ray.search import suggest_mix\n"
@@ -30,10 +43,12 @@ def written(folder: Path, text: str) -> str:
 def test_a_bundled_space_proposes_only_what_can_be_trained(name: str) -> None:
     space = load_space(name)
 
-    names = check_space(space, settle(space, {}, {}).config)
+    settled = settle(space, {}, {})
+
+    names = check_space(space, settled.config, search=settled.search)
 
     four = {"num_branches", "fusion.design", "distill.temperature"}
-    assert ONE_QUESTION.get(name, four) <= set(names)
+    assert (ONE_QUESTION | EVERY_POINT).get(name, four) <= set(names)
 
 
 @pytest.mark.parametrize("name", ONE_QUESTION)
@@ -44,11 +59,50 @@ def test_a_single_question_varies_nothing_else_and_prunes_nothing(name: str) -> 
     varied = set()
     for point in points(space, base, 50):
         changed = flatten(point.config)
-        varied |= {key for key, value in flatten(base).items() if changed[key] != value}
+        varied |= {key for key, value in flatten(resolved(base)).items() if changed[key] != value}
 
     assert (search.sampler, search.scheduler) == ("random", "none")
     expected = {"fusion": {"fusion.design"}, "temperature": {"distill.temperature"}}
     assert varied == {"seed"} | expected.get(name, {"model.mix"})
+
+
+@pytest.mark.parametrize("name", EVERY_POINT)
+def test_a_comparison_visits_every_point_once_with_three_seeds(name: str) -> None:
+    space = load_space(name)
+    search = settle(space, {}, {}).search
+    study = optuna.create_study()
+
+    for number in range(search.num_samples):
+        study.sampler = new_sampler(search, number)
+        trial = study.ask()
+        space.suggest(trial)
+        study.tell(trial, 0.0)
+
+    seen = {tuple(sorted(trial.params.items())) for trial in study.trials}
+    assert (search.sampler, search.scheduler) == ("grid", "none")
+    assert len(seen) == search.num_samples == 24
+    assert {dict(point)["seed"] for point in seen} == {0, 1, 2}
+
+
+def test_a_grid_over_a_range_without_steps_and_one_too_small_are_refused(tmp_path: Path) -> None:
+    space = load_space(
+        written(tmp_path, "def search_space(t):\n    t.suggest_float('optim.lr', 0.1, 1)\n")
+    )
+    with pytest.raises(SpaceError, match=r"grid takes choices.*and optim.lr has none"):
+        check_space(space, Config(), search=SearchConfig(sampler="grid"))
+
+    space = load_space("methods")
+    settled = settle(space, {}, {"num_samples": 25})
+    with pytest.raises(SettingError, match=r"at most the 24 points .* not 25"):
+        check_space(space, settled.config, search=settled.search)
+
+
+def test_a_search_over_methods_can_not_be_for_a_classifier_that_some_lack() -> None:
+    space = load_space("methods")
+    settled = settle(space, {}, {"objectives": ("fused.accuracy",)})
+
+    with pytest.raises(SpaceError, match=r"has no fused classifier: try ensemble.accuracy"):
+        check_space(space, settled.config, search=settled.search)
 
 
 def test_the_ends_of_ranges_come_with_every_choice_and_then_random_points() -> None:
