@@ -20,13 +20,18 @@ def newer(folder: Path) -> None:
     file.write_text(json.dumps(described))
 
 
+def empty(folder: Path) -> None:
+    shutil.rmtree(folder)
+    folder.mkdir()
+
+
 def cut(path: Path) -> None:
     path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
 
 
 DAMAGE: dict[str, tuple[Callable[[Path], object], str]] = {
     "missing": (shutil.rmtree, "no study here"),
-    "empty": (lambda f: [shutil.rmtree(f), f.mkdir()], "no study here"),
+    "empty": (empty, "no study here"),
     "half-written": (lambda f: cut(f / "study.json"), "study.json is damaged"),
     "a part cut off": (lambda f: cut(next((f / "trials").iterdir())), "part-00000.parquet"),
     "newer": (newer, "upgrade ffl_ray"),
