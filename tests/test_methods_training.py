@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import math
 
 import pytest
 import torch
@@ -100,3 +101,35 @@ def test_each_branch_sees_a_view_of_its_own_and_the_first_one_is_the_usual() -> 
     assert torch.equal(views.labels, plain.labels)
     assert not torch.equal(views.images[1], views.images[0])
     assert not torch.equal(views.images[1], views.images[2])
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_every_method_trains_in_bfloat16_with_mixed_images(method: str) -> None:
+    session = train(
+        config_for(
+            method,
+            compute__precision="bfloat16",
+            data__mixing="cutmix",
+            data__fraction=0.1,
+            optim__epochs=1,
+        )
+    )
+
+    row = session.rows[0]
+    assert all(math.isfinite(value) for value in row["loss.ce_branches"])
+    assert math.isfinite(row["loss.total"])
+
+
+@pytest.mark.parametrize("teacher", ["naive", "linear", "general"])
+def test_every_teacher_of_kdcl_trains_on_mixed_images(teacher: str) -> None:
+    session = train(
+        config_for(
+            "kdcl",
+            distill__kdcl_teacher=teacher,
+            data__mixing="mixup",
+            data__fraction=0.1,
+            optim__epochs=1,
+        )
+    )
+
+    assert all(math.isfinite(value) for value in session.rows[0]["loss.peers_to_branches"])
