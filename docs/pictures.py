@@ -25,7 +25,7 @@ KINDS = {"fused": "#c0392b", "ensemble": "#2471a3", "branch": "#7d8b8c"}
 def best(study: str, out: str) -> None:
     """The best trials, as the console shows them."""
     trials = ffl_ray.results.load(study).trials
-    console = Console(record=True, width=112, file=io.StringIO(), force_terminal=True)
+    console = Console(record=True, width=128, file=io.StringIO(), force_terminal=True)
     counts = trials.status.value_counts()
     console.print(f"{len(trials)} trials: {', '.join(f'{n} {s}' for s, n in counts.items())}\n")
     objectives = study_objectives(find_study(study))
