@@ -19,7 +19,7 @@ MIXES = [("resnet20", "resnet20"), ("resnet20", "wrn16_2")]
 
 
 @pytest.fixture(autouse=True)
-def one_thread(two_threads: None) -> None:
+def one_thread(equal_threads: None) -> None:
     """On maps this small a second thread costs more than it gives."""
     torch.set_num_threads(1)
 

@@ -33,7 +33,7 @@ LARGEST_REAL = 25e6  # parameters of a branch; drawing more takes above a second
 
 
 @pytest.fixture(autouse=True)
-def one_thread(two_threads: None) -> None:
+def one_thread(equal_threads: None) -> None:
     """On maps this small a second thread costs more than it gives."""
     torch.set_num_threads(1)
 
