@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import argparse
-import statistics
 import subprocess
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from scipy.stats import t
-
 from ffl_ray.results import load
 from ffl_ray.results.reader import Results
+from ffl_ray.results.statistics import shown
 
 
 def new_parser(description: str) -> argparse.ArgumentParser:
@@ -45,9 +43,7 @@ def search(out: Path, name: str, *options: str) -> Results:
 
 def interval(values: Sequence[float]) -> str:
     """Mean and half the width of its 95% interval by Student's t."""
-    count = len(values)
-    half = t.ppf(0.975, count - 1) * statistics.stdev(values) / count**0.5
-    return f"{statistics.mean(values):.4f} ± {half:.4f}"
+    return shown(values, digits=4)
 
 
 def show(text: str) -> None:

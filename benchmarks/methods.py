@@ -6,12 +6,11 @@ import argparse
 
 import pandas as pd
 
-from ffl_ray.config import Config
 from ffl_ray.data.dataset import FIXED_CLASSES
 from ffl_ray.methods import METHODS
-from ffl_ray.overrides import settings, with_overrides
 from ffl_ray.results import load
 from ffl_ray.results.reader import records
+from ffl_ray.results.schema import row_config
 from ffl_ray.results.statistics import compare, shown, summary
 from ffl_ray.search.estimate import DataSize, training_cost
 
@@ -46,9 +45,7 @@ def with_members(trials: pd.DataFrame, members: pd.DataFrame) -> pd.DataFrame:
 
 def training_macs(rows: pd.DataFrame) -> float:
     """Multiply-accumulates of an image in a training step, of a method's first trial."""
-    row = records(rows)[0]
-    names = [setting.name for setting in settings(Config)]
-    config = with_overrides(Config(), {n: row[n] for n in names if row[n] is not None})
+    config = row_config(records(rows)[0])
     data = DataSize(FIXED_CLASSES.get(config.data.name, 1000), 1, 1)
     return training_cost(config, data).training_macs
 

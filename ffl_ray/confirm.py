@@ -87,7 +87,7 @@ def _order(args: argparse.Namespace) -> Order:
     from ffl_ray.confirmation import Order
     from ffl_ray.overrides import with_overrides
     from ffl_ray.results.confirmed import FOLDER
-    from ffl_ray.results.reader import find_study, load, records
+    from ffl_ray.results.reader import find_study, load_tables, records
     from ffl_ray.search.arms import best_configs, new_seeds
 
     if args.study is None:
@@ -103,7 +103,7 @@ def _order(args: argparse.Namespace) -> Order:
     changes = _changes(args)
     source = find_study(args.study, args.storage_path)
     description, objectives = _search_of(source)
-    rows = records(load(source.uri).trials)
+    rows = records(load_tables(source).trials)
     ranked = best_configs(rows, objectives, len(rows))
     if not ranked:
         raise StudyError(

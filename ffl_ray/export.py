@@ -81,13 +81,13 @@ def _export(args: argparse.Namespace) -> int:
     from ffl_ray.exporting.folder import check_free, export_member
     from ffl_ray.exporting.trained import load_trained, with_checkpoints
     from ffl_ray.results.confirmed import FINAL_KINDS
-    from ffl_ray.results.reader import find_study, load, read_description, records
+    from ffl_ray.results.reader import find_study, load_tables, read_description, records
 
     limit = None if args.max_macs is None else parse_macs(args.max_macs)
     rule = Rule(args.pick, limit, args.member, args.trial)
     storage = find_study(args.study, args.storage_path)
     description = read_description(storage)
-    results = load(args.study, args.storage_path)
+    results = load_tables(storage)
     trials = {row["trial_id"]: row for row in records(results.trials)}
     members = records(results.members)
     final = description["kind"] in FINAL_KINDS
@@ -140,10 +140,11 @@ def _source(
     from ffl_ray.exporting.confirmed import accuracy_of_run, confirmed_accuracy
     from ffl_ray.exporting.folder import versions
     from ffl_ray.exporting.member import portable
-    from ffl_ray.exporting.trained import retrain_command, trial_config
+    from ffl_ray.exporting.trained import retrain_command
+    from ffl_ray.results.schema import row_config
 
     final = choice.row["split"] == "test"
-    config = portable(trial_config(trials[choice.trial_id]))
+    config = portable(row_config(trials[choice.trial_id]))
     retrain = retrain_command(config, f"{description['study']}-{choice.trial_id}")
     if final:
         retrain = f"python -m ffl_ray.confirm {description['study'].rpartition('/')[0]}"

@@ -98,17 +98,17 @@ class KL(NamedTuple):
 
 def kl_of(distill: DistillConfig) -> KL:
     """What the settings, or else the method, say of its KL terms."""
-    own = resolved_distill(distill)
-    assert own.temperature is not None, "the method has one"
-    assert own.weight is not None, "the method has one"
-    return KL(own.temperature, own.weight)
+    own, temperature, weight = method_of(distill), distill.temperature, distill.weight
+    return KL(
+        own.temperature if temperature is None else temperature,
+        own.weight if weight is None else weight,
+    )
 
 
 def ramp_up_epochs_of(distill: DistillConfig) -> float:
     """Length of the distill weight's rise: as set, or the method's own."""
-    length = resolved_distill(distill).ramp_up_epochs
-    assert length is not None, "the method has one"
-    return length
+    length = distill.ramp_up_epochs
+    return method_of(distill).ramp_up_epochs if length is None else length
 
 
 def num_views(config: Config) -> int:

@@ -8,8 +8,9 @@ from typing import Any, Literal, NamedTuple
 from ffl_ray.errors import SettingError, StudyError
 from ffl_ray.exporting import pick
 from ffl_ray.exporting.pick import Candidate
-from ffl_ray.exporting.trained import retrain_command, trial_config
+from ffl_ray.exporting.trained import retrain_command
 from ffl_ray.objectives import Objective
+from ffl_ray.results.schema import row_config
 
 Row = Mapping[str, Any]
 UNITS = {"K": 10**3, "M": 10**6, "G": 10**9}
@@ -118,7 +119,7 @@ def choose(
 
 
 def _gone(first: Candidate, study: str, trial: Row) -> str:
-    command = retrain_command(trial_config(trial), f"{study}-{first.trial_id}")
+    command = retrain_command(row_config(trial), f"{study}-{first.trial_id}")
     return (
         f"the checkpoint of trial {first.trial_id} ({first.member}, accuracy "
         f"{first.accuracy:.4f}) was not kept: search with a larger search.keep_checkpoints, or "

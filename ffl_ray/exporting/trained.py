@@ -12,7 +12,8 @@ from ffl_ray.data.loader import TrainVal, load_final, load_train_val
 from ffl_ray.errors import DataError, StudyError
 from ffl_ray.exporting.member import empty_network
 from ffl_ray.models.network import FusionNetwork
-from ffl_ray.overrides import flatten, settings, shown, with_overrides
+from ffl_ray.overrides import flatten, shown, with_overrides
+from ffl_ray.results.schema import row_config
 from ffl_ray.results.storage import Storage
 
 Row = Mapping[str, Any]
@@ -43,12 +44,6 @@ def with_checkpoints(storage: Storage, *, final: bool = False) -> set[str]:
     """The trials whose best checkpoint is there, or the final runs whose latest is."""
     names = storage.names("checkpoints")
     return {name for name in names if storage.exists(checkpoint_file(name, final=final))}
-
-
-def trial_config(row: Row) -> Config:
-    """The config of a row of the trials table; a setting that is younger has its default."""
-    values = {setting.name: _plain(row.get(setting.name)) for setting in settings(Config)}
-    return with_overrides(Config(), {k: v for k, v in values.items() if v is not None})
 
 
 def retrain_command(config: Config, name: str) -> str:
@@ -85,7 +80,7 @@ def load_trained(
         StudyError: the checkpoint is damaged, or not of that epoch.
         DataError: the data can't be opened, or are split differently here.
     """
-    config = trial_config(trial)
+    config = row_config(trial)
     if data_dir is not None:
         config = with_overrides(config, {"data.dir": data_dir})
     data = (load_final if final else load_train_val)(config.data)
@@ -111,8 +106,3 @@ def load_trained(
         )
     network.eval()
     return Trained(config, network, data, epoch)
-
-
-def _plain(value: Any) -> Any:
-    """A list where pandas gives an array."""
-    return value.tolist() if hasattr(value, "tolist") else value

@@ -11,7 +11,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from ffl_ray.config import DistillConfig, FusionConfig, ModelConfig
-from ffl_ray.methods import method_of, resolved_distill, trunk_stages_of
+from ffl_ray.methods import method_of, trunk_stages_of
 from ffl_ray.models.backbone import build_backbone
 from ffl_ray.models.fusion import Fusion, MapShape, build_fusion
 from ffl_ray.models.fusion_designs import Features, Map
@@ -264,7 +264,7 @@ def build_network(
     Raises:
         SettingError: a backbone is unknown, or can't take such images.
     """
-    distill = resolved_distill(distill or DistillConfig())
+    distill = distill or DistillConfig()
     method, trunk_stages = method_of(distill), trunk_stages_of(model, distill)
     for name in dict.fromkeys(model.mix):
         check_images(name, image_shape, pretrained=model.pretrained)

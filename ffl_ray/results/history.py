@@ -14,8 +14,8 @@ from optuna.trial import TrialState
 from ffl_ray.config import Config
 from ffl_ray.errors import StudyError
 from ffl_ray.objectives import VALUE, Objective, parse_objectives
-from ffl_ray.overrides import settings, with_overrides
 from ffl_ray.results.reader import find_study, read_description, read_rows
+from ffl_ray.results.schema import row_config
 from ffl_ray.results.storage import Storage
 
 Row = Mapping[str, Any]
@@ -86,11 +86,10 @@ def past_trials(trials: Iterable[Row], epochs: Iterable[Row]) -> list[PastTrial]
     values: dict[str, dict[int, float]] = {}
     for row in epochs:
         values.setdefault(row["trial_id"], {})[row["epoch"]] = row[VALUE]
-    names = [setting.name for setting in settings(Config)]
     return [
         PastTrial(
             trial_id=row["trial_id"],
-            config=with_overrides(Config(), {n: row[n] for n in names if row[n] is not None}),
+            config=row_config(row),
             state=STATES[row["status"]],
             epochs=values.get(row["trial_id"], {}),
             values=row["objective_values"] or [],

@@ -8,12 +8,13 @@ from __future__ import annotations
 import sys
 import types
 import typing
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import pyarrow as pa
 
 from ffl_ray.config import Config
-from ffl_ray.overrides import flatten, mix_name, settings
+from ffl_ray.overrides import flatten, mix_name, settings, with_overrides
 
 SCHEMA_VERSION = 3
 STATUSES = ("running", "completed", "pruned", "failed", "interrupted")
@@ -268,6 +269,16 @@ def config_columns(config: Config) -> dict[str, Any]:
     columns["model.mix"] = mix_name(config.model.mix)
     columns["optim.lr_milestones"] = list(config.optim.lr_milestones)
     return columns
+
+
+def row_config(row: Mapping[str, Any]) -> Config:
+    """The config of a row of the trials table; a setting that it lacks has its default.
+
+    The inverse of `config_columns`, of rows and of pandas' alike, which hold arrays for lists.
+    """
+    values: dict[str, Any] = {s.name: row.get(s.name) for s in settings(Config)}
+    plain = {n: v.tolist() if hasattr(v, "tolist") else v for n, v in values.items()}
+    return with_overrides(Config(), {n: v for n, v in plain.items() if v is not None})
 
 
 def schema_page() -> str:

@@ -11,8 +11,9 @@ from typing import Any, Literal, NamedTuple
 from ffl_ray.config import Config
 from ffl_ray.methods import method_of, resolved
 from ffl_ray.objectives import Objective
-from ffl_ray.overrides import flatten, mix_name, settings, with_overrides
+from ffl_ray.overrides import flatten, mix_name, with_overrides
 from ffl_ray.results.confirmed import Arm, Pair, Run
+from ffl_ray.results.schema import row_config
 from ffl_ray.search.keeper import ranked
 
 Row = Mapping[str, Any]
@@ -44,12 +45,6 @@ def new_seeds(used: Collection[int], count: int) -> list[int]:
             seeds.append(candidate)
         candidate += 1
     return seeds
-
-
-def row_config(row: Row) -> Config:
-    """The config of a row of the trials table; a setting that it lacks has its default."""
-    names = [setting.name for setting in settings(Config)]
-    return with_overrides(Config(), {n: row[n] for n in names if row.get(n) is not None})
 
 
 def best_configs(

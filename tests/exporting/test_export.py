@@ -21,13 +21,13 @@ from ffl_ray.exporting.check import TOLERANCE, Difference, as_input
 from ffl_ray.exporting.folder import export_member
 from ffl_ray.exporting.member import Member, empty_network
 from ffl_ray.exporting.speed import FULL, speeds
-from ffl_ray.exporting.trained import Trained, load_trained, trial_config
+from ffl_ray.exporting.trained import Trained, load_trained
 from ffl_ray.models.cost import count_parameters
 from ffl_ray.models.fusion import FUSION_DESIGNS
 from ffl_ray.overrides import with_overrides
 from ffl_ray.results import load
 from ffl_ray.results.reader import find_study, records
-from ffl_ray.results.schema import config_columns
+from ffl_ray.results.schema import config_columns, row_config
 
 MODELS = ["model.onnx", "model.pt2", "model.safetensors"]
 FILES = ["README.md", "config.json", "metadata.json", *MODELS]
@@ -347,7 +347,7 @@ def test_a_row_of_the_trials_table_gives_its_config_back(other_config: Config) -
     row = config_columns(other_config)
     row["optim.lr_milestones"] = np.array(row["optim.lr_milestones"])
 
-    assert trial_config(row) == other_config
+    assert row_config(row) == other_config
 
 
 @pytest.mark.parametrize(

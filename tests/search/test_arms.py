@@ -11,7 +11,7 @@ from helpers import small_config
 from ffl_ray.config import Config
 from ffl_ray.objectives import parse_objectives
 from ffl_ray.overrides import flatten, with_overrides
-from ffl_ray.results.schema import config_columns
+from ffl_ray.results.schema import config_columns, row_config
 from ffl_ray.search.arms import (
     Chosen,
     Plans,
@@ -22,7 +22,6 @@ from ffl_ray.search.arms import (
     new_seeds,
     plan_arms,
     plan_runs,
-    row_config,
     stretched,
 )
 
