@@ -16,11 +16,14 @@ QUESTIONS = ("num_branches", "model.mix", "fusion.design", "distill.temperature"
 
 
 def printed(notebook: nbformat.NotebookNode) -> list[str]:
+    """What each cell printed: how a kernel cuts that into outputs is a matter of time."""
     return [
-        "".join(output["text"])
+        "".join(
+            output["text"]
+            for output in cell.get("outputs", [])
+            if output["output_type"] == "stream" and output["name"] == "stdout"
+        )
         for cell in notebook.cells
-        for output in cell.get("outputs", [])
-        if output["output_type"] == "stream" and output["name"] == "stdout"
     ]
 
 
