@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import torch
 import torch.distributed as dist
-from jaxtyping import Float64
+from jaxtyping import Float, Float64
 from torch import Tensor, nn
 
 from ffl_ray.data.dataset import Labels
@@ -27,53 +27,103 @@ class TrainedEpoch(NamedTuple):
 
 
 class Precision(NamedTuple):
-    """The number format of the forward pass."""
+    """The number format of the forward pass.
+
+    Attributes:
+        autocast: to bfloat16.
+        cached: keep each weight's bfloat16 copy during a forward pass; a recorded step may not.
+    """
 
     device_type: str
     autocast: bool
+    cached: bool = True
 
     def context(self) -> torch.autocast:
         """Autocast to bfloat16, or nothing."""
-        return torch.autocast(self.device_type, torch.bfloat16, enabled=self.autocast)
+        return torch.autocast(
+            self.device_type, torch.bfloat16, enabled=self.autocast, cache_enabled=self.cached
+        )
+
+
+class Loss(NamedTuple):
+    """What a step descends, and its parts.
+
+    Attributes:
+        total: what the gradient is of: the mean over the batch, scaled for several workers.
+        sums: over this worker's part of the batch: the total, each term, and the images.
+        names: of the sums but the last.
+    """
+
+    total: Float[Tensor, ""]
+    sums: Float64[Tensor, "terms"]
+    names: list[str]
+
+
+class Step(NamedTuple):
+    """One step of the optimiser: what it needs beside a batch."""
+
+    network: nn.Module
+    optimizer: torch.optim.Optimizer
+    loss_terms: LossTerms
+    distill_weight: float
+    precision: Precision
+    world_size: int = 1
+    after_step: Callable[[], None] = lambda: None
+
+    def run(self, batch: Batch) -> Loss:
+        """Forward, backward, update."""
+        loss = self.forward(batch)
+        self.backward(loss)
+        self.update()
+        return loss
+
+    def forward(self, batch: Batch) -> Loss:
+        """The loss of a batch.
+
+        With several workers the gradient is the global batch's mean whatever share each worker
+        has: DistributedDataParallel averages over workers, so each loss is scaled by its share
+        first.
+        """
+        with self.precision.context():
+            output: NetworkOutput = self.network(batch.images)
+        terms = self.loss_terms(output.in_float32(), batch.labels)
+        total = total_loss(terms, self.distill_weight)
+        values = torch.stack([total, *(term.value for term in terms.values())]).detach()
+        count = len(batch.labels)
+        sums = torch.cat([values, values.new_ones(1)]).double() * count
+        share = count / batch.global_size
+        return Loss(total * (share * self.world_size), sums, ["total", *terms])
+
+    def backward(self, loss: Loss) -> None:
+        """The gradient of every parameter."""
+        torch.autograd.backward(loss.total)
+
+    def update(self) -> None:
+        """The optimiser's step, and what follows it."""
+        self.optimizer.step()
+        self.optimizer.zero_grad(set_to_none=True)
+        self.after_step()
 
 
 def train_epoch(
-    network: nn.Module,
-    batches: Iterable[Batch],
-    optimizer: torch.optim.Optimizer,
-    loss_terms: LossTerms,
-    *,
-    distill_weight: float,
-    precision: Precision,
-    world_size: int = 1,
-    after_step: Callable[[], None] = lambda: None,
+    step: Step, batches: Iterable[Batch], run: Callable[[Batch], Loss] | None = None
 ) -> TrainedEpoch:
     """Train on every batch once.
 
-    With several workers the gradient is the global batch's mean whatever share each worker has:
-    DistributedDataParallel averages over workers, so each loss is scaled by its share first.
-    `after_step` follows every step of the optimiser.
+    Args:
+        run: takes a step in place of `step.run`.
     """
-    network.train()
+    run = run or step.run
+    step.network.train()
     sums: Tensor | None = None
     names: list[str] = []
     for batch in batches:
-        with precision.context():
-            output: NetworkOutput = network(batch.images)
-        terms = loss_terms(output.in_float32(), batch.labels)
-        total = total_loss(terms, distill_weight)
-        share = len(batch.labels) / batch.global_size
-        torch.autograd.backward(total * (share * world_size))
-        optimizer.step()
-        optimizer.zero_grad(set_to_none=True)
-        after_step()
-        names = ["total", *terms]
-        values = torch.stack([total, *(term.value for term in terms.values())]).detach()
-        row = torch.cat([values, values.new_ones(1)]).double() * len(batch.labels)
-        sums = row if sums is None else sums + row
+        loss = run(batch)
+        names = loss.names
+        sums = loss.sums if sums is None else sums + loss.sums
     if sums is None:
         raise ValueError("an epoch must hold at least one batch, not 0")
-    if world_size > 1:
+    if step.world_size > 1:
         dist.all_reduce(sums)
     *totals, images = sums.tolist()
     losses = {name: value / images for name, value in zip(names, totals, strict=True)}

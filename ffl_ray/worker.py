@@ -31,8 +31,9 @@ from ffl_ray.data.loader import (
     load_train_val,
 )
 from ffl_ray.distill.table import loss_terms_of
-from ffl_ray.engine import Precision, average_running_statistics, evaluate, train_epoch
+from ffl_ray.engine import Precision, Step, average_running_statistics, evaluate, train_epoch
 from ffl_ray.errors import PlanError, SettingError, TrainingDivergedError
+from ffl_ray.gpu import RecordedSteps, bfloat16_pays, can_be_recorded, prepared_ahead
 from ffl_ray.methods import num_views, ramp_up_epochs_of
 from ffl_ray.metrics import MemberMetrics, finish
 from ffl_ray.models.cost import MemberCost, member_costs
@@ -111,6 +112,7 @@ class Training(NamedTuple):
     train: DeviceImages
     val: DeviceImages
     precision: Precision
+    recorded: RecordedSteps | None
     shard: Shard
     costs: dict[str, MemberCost]
     latencies_ms: dict[str, float]
@@ -155,6 +157,7 @@ def prepare(config: Config, session: Session, *, final: bool = False) -> Trainin
     if device.type == "cuda":
         torch.cuda.empty_cache()
         torch.cuda.reset_peak_memory_stats(device)
+        torch.backends.cudnn.benchmark = True
     if config.optim.batch_size < 2 * session.world_size:
         raise SettingError(
             f"optim.batch_size must give each of the {session.world_size} workers at least 2 "
@@ -170,6 +173,9 @@ def prepare(config: Config, session: Session, *, final: bool = False) -> Trainin
     costs = member_costs(network, data.image_shape)
     network = network.to(device=device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     optimizer = new_optimizer(config, network)
+    records = config.compute.cuda_graphs and can_be_recorded(
+        device, network, optimizer, session.world_size
+    )
     return Training(
         config=config,
         network=network,
@@ -177,7 +183,8 @@ def prepare(config: Config, session: Session, *, final: bool = False) -> Trainin
         optimizer=optimizer,
         train=DeviceImages(data.train, data.info, device),
         val=DeviceImages(data.val, data.info, device),
-        precision=Precision(device.type, config.compute.precision == "bfloat16"),
+        precision=Precision(device.type, _in_bfloat16(config, device), cached=not records),
+        recorded=RecordedSteps() if records else None,
         shard=Shard(session.rank, session.world_size),
         costs=costs,
         latencies_ms=_latencies(config, network, data, session),
@@ -214,6 +221,12 @@ def choose_device(config: Config, session: Session) -> torch.device:
     return torch.device("cpu")
 
 
+def _in_bfloat16(config: Config, device: torch.device) -> bool:
+    if config.compute.precision == "auto":
+        return bfloat16_pays(device)
+    return config.compute.precision == "bfloat16"
+
+
 def run_epoch(training: Training, progress: Progress) -> Progress:
     """Train for an epoch and validate, where there is something to validate with.
 
@@ -233,15 +246,11 @@ def run_epoch(training: Training, progress: Progress) -> Progress:
         augmentation=augmentation_of(config.data),
         num_views=num_views(config),
     )
+    step = step_of(training, weight)
     trained = train_epoch(
-        training.wrapped,
-        batches,
-        training.optimizer,
-        loss_terms_of(config.distill),
-        distill_weight=weight,
-        precision=training.precision,
-        world_size=training.shard.world_size,
-        after_step=training.network.after_step,
+        step,
+        prepared_ahead(batches, training.train.device),
+        training.recorded.of_epoch(step) if training.recorded else None,
     )
     _check_finite("training loss", trained.losses["total"], epoch, config)
     train_s = time.perf_counter() - started
@@ -277,6 +286,19 @@ def run_epoch(training: Training, progress: Progress) -> Progress:
         best = before.best
     report = Report(row, members, best)
     return progress._replace(report=report.dump())
+
+
+def step_of(training: Training, distill_weight: float) -> Step:
+    """What takes a training's steps at this distill weight."""
+    return Step(
+        training.wrapped,
+        training.optimizer,
+        loss_terms_of(training.config.distill),
+        distill_weight,
+        training.precision,
+        training.shard.world_size,
+        training.network.after_step,
+    )
 
 
 def measured(training: Training, images: DeviceImages) -> dict[str, MemberMetrics]:
