@@ -23,6 +23,7 @@ from torch.nn.parallel import DistributedDataParallel
 from ffl_ray.checkpoint import Progress, dump_checkpoint, load_checkpoint
 from ffl_ray.config import Config
 from ffl_ray.data.loader import (
+    Batch,
     DeviceImages,
     Shard,
     TrainVal,
@@ -31,7 +32,14 @@ from ffl_ray.data.loader import (
     load_train_val,
 )
 from ffl_ray.distill.table import loss_terms_of
-from ffl_ray.engine import Precision, Step, average_running_statistics, evaluate, train_epoch
+from ffl_ray.engine import (
+    Precision,
+    Step,
+    TrainedEpoch,
+    average_running_statistics,
+    evaluate,
+    train_epoch,
+)
 from ffl_ray.errors import PlanError, SettingError, TrainingDivergedError
 from ffl_ray.gpu import RecordedSteps, bfloat16_pays, can_be_recorded, prepared_ahead
 from ffl_ray.methods import num_views, ramp_up_epochs_of
@@ -238,20 +246,7 @@ def run_epoch(training: Training, progress: Progress) -> Progress:
     for group in training.optimizer.param_groups:
         group["lr"] = lr
     started = time.perf_counter()
-    batches = training.train.train_batches(
-        batch_size=config.optim.batch_size,
-        seed=config.seed,
-        epoch=epoch,
-        shard=training.shard,
-        augmentation=augmentation_of(config.data),
-        num_views=num_views(config),
-    )
-    step = step_of(training, weight)
-    trained = train_epoch(
-        step,
-        prepared_ahead(batches, training.train.device),
-        training.recorded.of_epoch(step) if training.recorded else None,
-    )
+    trained = train_on(training, epoch_batches(training, epoch), weight)
     _check_finite("training loss", trained.losses["total"], epoch, config)
     train_s = time.perf_counter() - started
     average_running_statistics(training.network, training.shard.world_size)
@@ -278,7 +273,7 @@ def run_epoch(training: Training, progress: Progress) -> Progress:
         "epoch_s": epoch_s,
         "images_per_s": trained.images / train_s,
         "accelerator_s": progress.accelerator_s,
-        "peak_memory_bytes": _peak_memory_bytes(training.train.device),
+        "peak_memory_bytes": peak_memory_bytes(training.train.device),
     }
     if before is None or progress.best_epoch == progress.epochs_done:
         best = members
@@ -286,6 +281,26 @@ def run_epoch(training: Training, progress: Progress) -> Progress:
         best = before.best
     report = Report(row, members, best)
     return progress._replace(report=report.dump())
+
+
+def epoch_batches(training: Training, epoch: int) -> Iterator[Batch]:
+    """The worker's share of an epoch's training batches; epochs count from 0."""
+    config = training.config
+    return training.train.train_batches(
+        batch_size=config.optim.batch_size,
+        seed=config.seed,
+        epoch=epoch,
+        shard=training.shard,
+        augmentation=augmentation_of(config.data),
+        num_views=num_views(config),
+    )
+
+
+def train_on(training: Training, batches: Iterator[Batch], distill_weight: float) -> TrainedEpoch:
+    """Take a step on every batch, in the way that suits the device."""
+    step = step_of(training, distill_weight)
+    run = training.recorded.of_epoch(step) if training.recorded else None
+    return train_epoch(step, prepared_ahead(batches, training.train.device), run)
 
 
 def step_of(training: Training, distill_weight: float) -> Step:
@@ -447,7 +462,8 @@ def _distributed(network: FusionNetwork, session: Session, device: torch.device)
     return DistributedDataParallel(network, device_ids=ids, broadcast_buffers=False)
 
 
-def _peak_memory_bytes(device: torch.device) -> int:
+def peak_memory_bytes(device: torch.device) -> int:
+    """The most that this process has held: on a GPU of tensors there, else of memory at all."""
     if device.type == "cuda":
         return torch.cuda.max_memory_allocated(device)
     unit = 1 if sys.platform == "darwin" else 1024

@@ -1,9 +1,9 @@
 """The authors' program of FFL, timed as it is: a process that steps when it is told to.
 
 `python -m ffl_ray.benching.authors CLONE DATA DEVICE THREADS` reads numbers of steps, a line
-each, and answers with the seconds that their `train` took for them. Their files are read from
-the clone and run unchanged but for what names a device or a place: the GPU, the folder of the
-data, the download, the run's log. Nothing of them is kept.
+each, and answers as `Stepper` takes it, with the seconds that their `train` took. Their files
+are read from the clone and run unchanged but for what names a device or a place: the GPU, the
+folder of the data, the download, the run's log. Nothing of them is kept.
 """
 
 from __future__ import annotations
@@ -79,6 +79,8 @@ def main() -> None:
     answers, sys.stdout = sys.stdout, sys.stderr
     import torch
 
+    from ffl_ray.worker import peak_memory_bytes
+
     torch.set_num_threads(int(threads))
     program = load_program(Path(clone), Path(data), device)
     for line in sys.stdin:
@@ -88,7 +90,8 @@ def main() -> None:
         steps.count = int(line)
         started = time.perf_counter()
         program.train(program.model, program.module, 0)
-        answers.write(f"{time.perf_counter() - started}\n")
+        seconds = time.perf_counter() - started
+        answers.write(f"{seconds} {peak_memory_bytes(torch.device(device))}\n")
         answers.flush()
 
 

@@ -47,9 +47,9 @@ class StepTimer:
     rank = 0
     world_size = 1
 
-    def __init__(self, num_threads: int, device: torch.device) -> None:
+    def __init__(self, num_threads: int, device: torch.device | None) -> None:
         self.num_threads = num_threads
-        self.device: torch.device | None = device
+        self.device = device
 
     def read(self, name: str) -> bytes | None:
         return None
