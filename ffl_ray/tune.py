@@ -148,6 +148,8 @@ def _search(args: argparse.Namespace) -> int:
         plan, facts = cli.start(args.address, settled.config, settled.search)
     order = Order(name, storage, space, settled, plan, facts, teacher, mirror)
     outlook = _look_ahead(order, cluster=args.address is not None)
+    if outlook.plan != order.plan:
+        order = order._replace(plan=outlook.plan)
     if args.dry_run:
         from ffl_ray.plan_view import plan_table
 
@@ -170,11 +172,18 @@ def _check(space: SearchSpace, settled: Settled) -> int:
 def _look_ahead(order: Order, *, cluster: bool) -> Outlook:
     from ffl_ray.console import make_console
     from ffl_ray.homes.outlook import look_ahead
+    from ffl_ray.homes.ray_setup import cluster_machines
+    from ffl_ray.homes.sharing import shared_plan
+
+    def look(plan: Plan) -> Outlook:
+        return look_ahead(
+            order.space, *order.settled, plan, order.facts, order.storage, cluster=cluster
+        )
 
     with make_console().status("measuring what a trial takes"):
-        return look_ahead(
-            order.space, *order.settled, order.plan, order.facts, order.storage, cluster=cluster
-        )
+        outlook = look(order.plan)
+        plan = shared_plan(outlook, order.settled.search, cluster_machines)
+        return outlook if plan == order.plan else look(plan)
 
 
 def _run(order: Order, outlook: Outlook) -> int:

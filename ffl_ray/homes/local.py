@@ -9,6 +9,7 @@ from collections.abc import Callable
 import torch
 
 from ffl_ray.results.storage import Storage
+from ffl_ray.search.limits import PROCESS_BYTES
 from ffl_ray.worker import Report
 
 
@@ -59,6 +60,15 @@ def write_unless_ended(files: Storage, name: str, data: bytes) -> None:
     except FileNotFoundError:
         if files.exists():
             raise
+
+
+def bound_gpu_memory(share: float) -> None:
+    """Let this process hold no more of its GPU than its share, its CUDA context included.
+
+    What asks for more gets an out-of-memory error of its own, and not its neighbours.
+    """
+    total = torch.cuda.get_device_properties(0).total_memory
+    torch.cuda.set_per_process_memory_fraction(max(0.0, share - PROCESS_BYTES / total))
 
 
 def give_back_memory() -> None:

@@ -31,6 +31,8 @@ class Outlook(NamedTuple):
         misfits: how many of the sampled configs do not fit that memory.
         free_disk_bytes: where its folder is; none in an object store.
         sampled: the points that the forecast is made from.
+        typical: the dearest config that was timed, with its cost; none when none was.
+        gpu_memory_bytes: free on the fullest GPU; none without one.
     """
 
     plan: Plan
@@ -39,6 +41,8 @@ class Outlook(NamedTuple):
     misfits: int
     free_disk_bytes: int | None
     sampled: list[Point]
+    typical: tuple[Config, TrainingCost] | None = None
+    gpu_memory_bytes: int | None = None
 
 
 def look_ahead(
@@ -67,9 +71,10 @@ def look_ahead(
     costs = training_costs([point.config for point in sampled], data, plan.num_workers)
     has = room(plan, nodes)
     fitting = [i for i, cost in enumerate(costs) if _fits(cost, has)]
-    timed = None
+    timed = typical = None
     if fitting:
         chosen = [fitting[i] for i in spread([costs[i] for i in fitting])]
+        typical = (sampled[chosen[-1]].config, costs[chosen[-1]])
         here = not cluster and not on_gpu
         timed = _measured(
             [sampled[i].config for i in chosen], [costs[i] for i in chosen], plan, here
@@ -79,7 +84,8 @@ def look_ahead(
     misfits = check_memory(expected, has)
     free = free_disk(storage.location, storage.is_local)
     check_disk(expected, free, storage.location)
-    return Outlook(plan, expected, has, misfits, free, sampled)
+    gpu = min((n.gpu_memory_bytes for n in nodes if n.gpu_memory_bytes is not None), default=None)
+    return Outlook(plan, expected, has, misfits, free, sampled, typical, gpu)
 
 
 def _cpus(plan: Plan) -> int:

@@ -28,10 +28,12 @@ def train_in_actor(config: dict[str, Any]) -> None:
     """Tune's function for a trial of one worker; the actor is reused for the next trial."""
     import torch
 
-    from ffl_ray.homes.local import LocalSession, give_back_memory
+    from ffl_ray.homes.local import LocalSession, bound_gpu_memory, give_back_memory
 
     job = Job(**config)
     device = torch.device("cuda", 0) if job.gpus_per_worker else torch.device("cpu")
+    if 0 < job.gpus_per_worker < 1:
+        bound_gpu_memory(job.gpus_per_worker)
     try:
         job.train(LocalSession(job.files, job.cpus_per_worker, _report, device))
     except Exception as error:

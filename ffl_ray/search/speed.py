@@ -78,9 +78,13 @@ def fit(timed: list[Timed]) -> Speed:
 
 
 def measure(
-    configs: list[Config], costs: list[TrainingCost], num_threads: int, device: str
+    configs: list[Config],
+    costs: list[TrainingCost],
+    num_threads: int,
+    device: str,
+    budget_s: float = BUDGET_S,
 ) -> list[Timed]:
-    """Time real training steps of some configs, on real data, `BUDGET_S` each and at least one.
+    """Time real training steps of some configs, on real data, for a budget each, at least one.
 
     A step's batch is cut where it would take long. The first step is not counted: libraries
     choose their kernels in it. On a GPU the first few are not, and a step is recorded in them.
@@ -89,14 +93,16 @@ def measure(
     torch.set_num_threads(num_threads)
     try:
         return [
-            Timed(cost.macs, _time_steps(config, cost, num_threads, device))
+            Timed(cost.macs, _time_steps(config, cost, num_threads, device, budget_s))
             for config, cost in zip(configs, costs, strict=True)
         ]
     finally:
         torch.set_num_threads(before)
 
 
-def _time_steps(config: Config, cost: TrainingCost, num_threads: int, device: str) -> float:
+def _time_steps(
+    config: Config, cost: TrainingCost, num_threads: int, device: str, budget_s: float
+) -> float:
     batch = min(config.optim.batch_size, max(2, int(MOST_MACS[device] / cost.macs)))
     changes = {"optim.batch_size": batch, "compute.measure_latency": False}
     config = with_overrides(config, changes)
@@ -116,7 +122,7 @@ def _time_steps(config: Config, cost: TrainingCost, num_threads: int, device: st
 
     def until_budget(first: Batch) -> Iterator[Batch]:
         yield first
-        while time.perf_counter() - started < BUDGET_S:
+        while time.perf_counter() - started < budget_s:
             batch = next(batches, None)
             if batch is None:
                 return
