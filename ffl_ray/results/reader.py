@@ -66,7 +66,7 @@ def load_tables(storage: Storage) -> Results:
     Raises:
         StudyError: a table is missing or damaged.
     """
-    return Results(*(_table(storage, name) for name in Results._fields))
+    return Results(*(load_table(storage, name) for name in Results._fields))
 
 
 def find_study(study: str, storage_path: str | None = None) -> Storage:
@@ -173,7 +173,12 @@ def _parts(storage: Storage, table: str, columns: Sequence[str] | None = None) -
     return parts.read_all(columns)
 
 
-def _table(storage: Storage, name: str) -> pd.DataFrame:
+def load_table(storage: Storage, name: str) -> pd.DataFrame:
+    """One of a study's tables.
+
+    Raises:
+        StudyError: it is missing or damaged.
+    """
     table = _in_order(pa.concat_tables(_parts(storage, name)), ORDER[name])
     lists = pd.ArrowDtype if name == "epochs" else None
     frame: pd.DataFrame = table.to_pandas(types_mapper=lambda kind: _nullable(kind, lists))
