@@ -9,6 +9,7 @@ merging, and a part is as large as writing it again with each of its rows allows
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -78,7 +79,8 @@ class Parts:
         Raises:
             StudyError: as `read`.
         """
-        with ThreadPoolExecutor() as pool:
+        workers = os.cpu_count() if self._storage.is_local else None
+        with ThreadPoolExecutor(workers) as pool:
             return list(pool.map(lambda name: self.read(name, columns), self.names()))
 
     def write(self, part: int, rows: pa.Table) -> None:

@@ -10,6 +10,7 @@ says what helps.
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -181,7 +182,9 @@ def load_table(storage: Storage, name: str) -> pd.DataFrame:
     """
     table = _in_order(pa.concat_tables(_parts(storage, name)), ORDER[name])
     lists = pd.ArrowDtype if name == "epochs" else None
-    frame: pd.DataFrame = table.to_pandas(types_mapper=lambda kind: _nullable(kind, lists))
+    frame: pd.DataFrame = table.to_pandas(
+        types_mapper=lambda kind: _nullable(kind, lists), self_destruct=True
+    )
     return frame
 
 
@@ -197,10 +200,15 @@ def _in_order(table: pa.Table, columns: Sequence[str]) -> pa.Table:
     order = np.lexsort([_ranks(table[column]) for column in reversed(columns)])
     if np.array_equal(order, np.arange(len(order))):
         return table
-    index = pa.array(order)
-    with ThreadPoolExecutor() as pool:
-        taken = list(pool.map(lambda column: column.take(index), table.columns))
-    return pa.Table.from_arrays(taken, schema=table.schema)
+    index, schema, columns_left = pa.array(order), table.schema, table.columns
+    del table
+
+    def taken(position: int) -> pa.ChunkedArray:
+        column, columns_left[position] = columns_left[position], None  # its memory is used again
+        return column.take(index)
+
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        return pa.Table.from_arrays(list(pool.map(taken, range(len(schema)))), schema=schema)
 
 
 def _ranks(column: pa.ChunkedArray) -> np.ndarray[Any, Any]:
