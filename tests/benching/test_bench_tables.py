@@ -18,7 +18,7 @@ SMALL = ["--trials", "10", "--epochs", "3", "--ray-trials", "2", "--rounds", "1"
 
 
 def test_a_small_study_is_measured_end_to_end(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     (tmp_path / "tmp").mkdir()
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "tmp"))
@@ -27,7 +27,7 @@ def test_a_small_study_is_measured_end_to_end(
 
     rows = pd.read_parquet(tmp_path / "out" / "tables")
     assert status == 0
-    assert "30 rows of epochs" in capsys.readouterr().out
+    assert "30 rows of epochs" in capfd.readouterr().out
     assert list(rows["epochs_parts"]) == [1]
     assert list(rows["same_rows"]) == [6]
     assert (rows[["late_ms_per_epoch", "load_s", "pandas_s", "ray_rows_per_s"]] > 0).all(axis=None)
