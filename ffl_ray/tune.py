@@ -192,6 +192,7 @@ def _run(order: Order, outlook: Outlook) -> int:
     from ffl_ray.homes.tuner import make_tuner
     from ffl_ray.plan_view import plan_lines
     from ffl_ray.results.history import past_trials
+    from ffl_ray.results.reader import objective_by_epoch
     from ffl_ray.results.study import StudyTables
     from ffl_ray.search.keeper import Keeper
     from ffl_ray.search.recorder import Recorder
@@ -205,7 +206,7 @@ def _run(order: Order, outlook: Outlook) -> int:
         storage, order.name, _description(order), objectives, may_change=MAY_CHANGE
     )
     keep(storage, order.teacher)
-    past = past_trials(tables.trials.rows, tables.epoch_rows())
+    past = past_trials(tables.trials.rows, objective_by_epoch(storage))
     ended = sum(not trial.goes_on for trial in past)
     searcher = StudySearcher(
         order.space,

@@ -13,8 +13,13 @@ from optuna.trial import TrialState
 
 from ffl_ray.config import Config
 from ffl_ray.errors import StudyError
-from ffl_ray.objectives import VALUE, Objective, parse_objectives
-from ffl_ray.results.reader import find_study, read_description, read_rows
+from ffl_ray.objectives import Objective, parse_objectives
+from ffl_ray.results.reader import (
+    find_study,
+    objective_by_epoch,
+    read_description,
+    read_rows,
+)
 from ffl_ray.results.schema import row_config
 from ffl_ray.results.storage import Storage
 
@@ -76,16 +81,13 @@ class PastTrial(NamedTuple):
         )
 
 
-def past_trials(trials: Iterable[Row], epochs: Iterable[Row]) -> list[PastTrial]:
+def past_trials(trials: Iterable[Row], values: Mapping[str, dict[int, float]]) -> list[PastTrial]:
     """The trials that a study's tables hold, in order of their numbers.
 
     Args:
         trials: rows of the trials table.
-        epochs: rows of the epochs table.
+        values: the setting objective by epoch, by trial.
     """
-    values: dict[str, dict[int, float]] = {}
-    for row in epochs:
-        values.setdefault(row["trial_id"], {})[row["epoch"]] = row[VALUE]
     return [
         PastTrial(
             trial_id=row["trial_id"],
@@ -139,7 +141,7 @@ def optuna_study(study: str, storage_path: str | None = None) -> optuna.Study:
     """
     storage = find_study(study, storage_path)
     objectives = study_objectives(storage)
-    past = past_trials(read_rows(storage, "trials"), read_rows(storage, "epochs"))
+    past = past_trials(read_rows(storage, "trials"), objective_by_epoch(storage))
     return new_optuna_study(objectives, past, read_description(storage)["study"])
 
 

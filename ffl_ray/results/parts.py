@@ -1,8 +1,17 @@
-"""The part files of a table: read one by one, written whole."""
+"""The part files of a table: read one by one, written whole.
+
+A row is stored in one part and never moves to another. Whoever lists a folder and then opens its
+files, as pandas does, takes his time between the two: were rows moved, by merging small parts
+into a large one, he could meet a row twice, not at all, or a file that is gone. So there is no
+merging, and a part is as large as writing it again with each of its rows allows
+(`writer.ROWS_PER_PART`).
+"""
 
 from __future__ import annotations
 
-import io
+import os
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pyarrow as pa
@@ -28,27 +37,34 @@ class Parts:
         self._storage = storage
         self._table = table
         self._known = set(self.schema.names)
+        self._texts = [field.name for field in self.schema if field.type == pa.string()]
 
     def names(self) -> list[str]:
         """The part files, in order."""
-        return [name for name in self._storage.names(self._table) if name.startswith("part-")]
+        found = [name for name in self._storage.names(self._table) if name.startswith("part-")]
+        return sorted(found, key=number)
 
-    def read(self, name: str) -> pa.Table:
+    def read(self, name: str, columns: Sequence[str] | None = None) -> pa.Table:
         """One part; columns that it lacks, being older than they are, are null.
 
         Read without Arrow's threads: those of `pq.read_table` on a file object can outlive the
         interpreter and abort it at exit (seen in 12 of 20 exits, pyarrow 23 to 26).
 
+        Args:
+            columns: which ones; all of the schema by default.
+
         Raises:
             StudyError: it can't be read, or has columns of another type.
         """
         data = self._storage.read(f"{self._table}/{name}") or b""
+        schema = self.schema
+        if columns is not None:
+            schema = pa.schema([self.schema.field(column) for column in columns])
         try:
-            found = pq.ParquetFile(pa.BufferReader(data)).read(use_threads=False)
-            for field in self.schema:
-                if field.name not in found.column_names:
-                    found = found.append_column(field, pa.nulls(found.num_rows, field.type))
-            return found.select(self.schema.names).cast(self.schema)
+            file = pq.ParquetFile(pa.BufferReader(data))
+            there = set(file.schema_arrow.names)
+            wanted = [field.name for field in schema if field.name in there]
+            return _conformed(file.read(columns=wanted, use_threads=False), schema)
         except (pa.ArrowException, ValueError, OSError) as error:
             place = f"{self._storage.location}/{self._table}/{name}"
             reason = " ".join(str(error).split())
@@ -57,11 +73,27 @@ class Parts:
                 f"written"
             ) from error
 
+    def read_all(self, columns: Sequence[str] | None = None) -> list[pa.Table]:
+        """Every part, in order, several at a time.
+
+        Raises:
+            StudyError: as `read`.
+        """
+        workers = os.cpu_count() if self._storage.is_local else None
+        with ThreadPoolExecutor(workers) as pool:
+            return list(pool.map(lambda name: self.read(name, columns), self.names()))
+
     def write(self, part: int, rows: pa.Table) -> None:
-        """Replace one part in one step."""
-        buffer = io.BytesIO()
-        pq.write_table(rows, buffer, compression="zstd")
-        self._storage.write(f"{self._table}/part-{part:05d}.parquet", buffer.getbuffer())
+        """Replace one part in one step.
+
+        LZ4 is half as fast again to write and twice as fast to read as Zstandard here, for a tenth
+        more bytes. Texts repeat and get a dictionary; measured numbers don't.
+        """
+        buffer = pa.BufferOutputStream()
+        pq.write_table(
+            rows, buffer, compression="lz4", use_dictionary=self._texts, write_statistics=False
+        )
+        self._storage.write(f"{self._table}/part-{part:05d}.parquet", memoryview(buffer.getvalue()))
 
     def make_first(self) -> None:
         """Have at least one part, if an empty one: pandas can't read a folder of none."""
@@ -76,3 +108,18 @@ class Parts:
             if unknown:
                 raise KeyError(f"table {self._table} has no column {sorted(unknown)}")
         return pa.Table.from_pylist(rows, schema=self.schema)
+
+
+def number(name: str) -> int:
+    """The number of a part file."""
+    return int(name.removeprefix("part-").removesuffix(".parquet"))
+
+
+def _conformed(found: pa.Table, schema: pa.Schema) -> pa.Table:
+    """What was read, with all columns of a schema in its order and types."""
+    if found.schema.equals(schema, check_metadata=True):
+        return found
+    for field in schema:
+        if field.name not in found.column_names:
+            found = found.append_column(field, pa.nulls(found.num_rows, field.type))
+    return found.select(schema.names).cast(schema)

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import math
 import platform
 import re
 import subprocess
+import time
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from importlib import metadata
@@ -30,6 +32,7 @@ LATEST_COLUMNS = (
     "accelerator_s",
     "peak_memory_bytes",
 )
+PROGRESS_EVERY_S = 0.25
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 
 
@@ -69,6 +72,10 @@ def describe_study(kind: str, settings: Mapping[str, Any], **more: Any) -> dict[
 class StudyTables:
     """The tables of one study, written row by row by this one process, which holds its lock.
 
+    Whatever is told is in the files when the call returns, but for one thing: how far a running
+    trial is, in its row of the trials table, is written four times a second at most. After a kill
+    the epochs table, which is ahead then, brings that row up to date when the study goes on.
+
     Args:
         storage: the study's folder; what is already in its tables stays.
         name: of the study.
@@ -84,6 +91,8 @@ class StudyTables:
         self._epochs = AppendedTable(storage, "epochs")
         self._members = AppendedTable(storage, "members")
         self._members_of: dict[str, list[Row]] = {}
+        self._settled_at = -math.inf
+        self._catch_up()
 
     @classmethod
     def open(
@@ -156,7 +165,15 @@ class StudyTables:
         if members:
             changes["split_hash"] = members[0]["split_hash"]
             changes["objective_values"] = [o.value(members) for o in self.objectives]
-        self.trials.update(trial_id, epochs_done=row["epoch"], **changes)
+        self.trials.change(trial_id, epochs_done=row["epoch"], **changes)
+        self.settle()
+
+    def settle(self) -> None:
+        """Store how far running trials are, unless that was done a moment ago."""
+        now = time.monotonic()
+        if now - self._settled_at >= PROGRESS_EVERY_S:
+            self.trials.store()
+            self._settled_at = now
 
     def end(
         self, trial_id: str, status: str, error: tuple[str, str] | None = None, **columns: Any
@@ -183,19 +200,28 @@ class StudyTables:
 
     def members(self, trial_id: str) -> list[Row]:
         """The member rows of an ended trial."""
-        return [row for row in self._members.rows() if row["trial_id"] == trial_id]
+        return self._members.rows(trial_id)
 
     def member_rows(self) -> list[Row]:
         """All rows of the members table."""
         return self._members.rows()
 
-    def epoch_rows(self) -> list[Row]:
-        """All rows of the epochs table."""
-        return self._epochs.rows()
-
     def errored(self, trial_id: str, error: tuple[str, str]) -> None:
         """A trial failed and will be tried again: its latest error is kept meanwhile."""
         self.trials.update(trial_id, error_type=error[0], error=error[1])
+
+    def _catch_up(self) -> None:
+        """Bring the trials table to where the epochs table is: a kill may have come between."""
+        for trial in self.trials.rows:
+            trial_id = trial["trial_id"]
+            if self._epochs.latest_epoch(trial_id) > (trial["epochs_done"] or 0):
+                epochs = {row["epoch"]: row for row in self._epochs.rows(trial_id)}
+                row = epochs[max(epochs)]
+                best = epochs.get(row["best_epoch"], {})
+                changes = {name: row[name] for name in LATEST_COLUMNS}
+                changes["best_objective_value"] = best.get(VALUE)
+                self.trials.change(trial_id, epochs_done=row["epoch"], **changes)
+        self.trials.store()
 
 
 def check_goes_on(

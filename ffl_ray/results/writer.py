@@ -1,8 +1,9 @@
 """The one writer of a study's tables: atomic, incremental, readable at every moment.
 
 A table is a folder of part files. Only parts that changed are written again, each whole and in
-one step, so that nobody ever reads half a row, and a kill loses nothing that was written. A
-writer that opens a table which is already there goes on behind its rows.
+one step, so that nobody ever reads half a row, and a kill loses nothing that was written. A row
+stays in the part it was first written to (`parts` says why). A writer that opens a table which is
+already there goes on behind its rows.
 """
 
 from __future__ import annotations
@@ -12,12 +13,17 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from ffl_ray.results.parts import Parts, Row
+from ffl_ray.results.parts import Parts, Row, number
 from ffl_ray.results.storage import Storage
 
 __all__ = ["AppendedTable", "KeyedTable", "Row"]
 
-ROWS_PER_PART = 512
+# Appending a row writes the last part again: 0.6 ms for the file and 0.4 ms per 1,000 rows of the
+# epochs table. Twice the rows would read 5% faster.
+ROWS_PER_PART = 2048
+# Changing a row writes its part again: 1.1 ms for the 79 columns and 1 ms per 100 rows.
+KEYED_ROWS_PER_PART = 64
+GROUPED_ROWS = 64  # from here on Arrow's grouping beats a loop
 
 
 class AppendedTable:
@@ -27,53 +33,83 @@ class AppendedTable:
         self._parts = Parts(storage, table)
         self._parts.make_first()
         names = self._parts.names()
-        self._part = len(names) - 1
+        self._part = number(names[-1])
+        self._tail = self._parts.read(names[-1])
         self._latest: dict[str, int] = {}
         self._parts_of: dict[str, set[int]] = {}
-        for part, name in enumerate(names):
-            self._tail = self._parts.read(name)
-            self._remember(part, self._tail)
+        known = self._parts.read_all(("trial_id", "epoch"))
+        for name, part in zip(names, known, strict=True):
+            self._remember(number(name), part)
 
     def latest_epoch(self, trial_id: str) -> int:
         """The highest epoch among a trial's rows; 0 when it has none."""
         return self._latest.get(trial_id, 0)
 
     def replace(self, trial_id: str, rows: list[Row]) -> None:
-        """Store a trial's rows in place of those it has."""
-        for part in sorted(self._parts_of.pop(trial_id, set())):
-            table = (
-                self._tail if part == self._part else self._parts.read(f"part-{part:05d}.parquet")
-            )
-            kept = table.filter(pc.not_equal(table["trial_id"], trial_id))
-            if part == self._part:
-                self._tail = kept
-            else:
-                self._parts.write(part, kept)
-        self.append(rows)
+        """Store a trial's rows in place of those it has, where these are."""
+        parts = sorted(self._parts_of.pop(trial_id, ()))
+        if not parts:
+            self.append(rows)
+            return
+        for part in parts[:-1]:
+            self._write(part, self._without(part, trial_id))
+        new = self._parts.arrow(rows)
+        self._write(parts[-1], pa.concat_tables([self._without(parts[-1], trial_id), new]))
+        self._remember(parts[-1], new)
 
     def append(self, rows: list[Row]) -> None:
         """Store rows behind all others, at once."""
-        tail = pa.concat_tables([self._tail, self._parts.arrow(rows)])
-        while tail.num_rows > ROWS_PER_PART:
-            full = tail.slice(0, ROWS_PER_PART)
-            self._parts.write(self._part, full)
-            self._remember(self._part, full)
-            tail = tail.slice(ROWS_PER_PART)
-            self._part += 1
-        self._tail = tail.combine_chunks()
-        self._parts.write(self._part, self._tail)
-        self._remember(self._part, self._tail.slice(max(0, self._tail.num_rows - len(rows))))
+        self.extend(self._parts.arrow(rows))
 
-    def _remember(self, part: int, table: pa.Table) -> None:
+    def extend(self, rows: pa.Table) -> None:
+        """Store a table of this schema behind all rows, at once.
+
+        It is cut only where it is larger than a part: those of one call stay together.
+        """
+        if self._tail.num_rows and self._tail.num_rows + rows.num_rows > ROWS_PER_PART:
+            self._part += 1
+            self._tail = self._tail.slice(0, 0)
+        while rows.num_rows > ROWS_PER_PART:
+            self._add(rows.slice(0, ROWS_PER_PART))
+            rows = rows.slice(ROWS_PER_PART)
+            self._part += 1
+            self._tail = self._tail.slice(0, 0)
+        self._add(rows)
+
+    def _add(self, rows: pa.Table) -> None:
+        """Store rows in the last part, behind those it has."""
+        self._write(self._part, pa.concat_tables([self._tail, rows]).combine_chunks())
+        self._remember(self._part, rows)
+
+    def _write(self, part: int, rows: pa.Table) -> None:
+        self._parts.write(part, rows)
+        if part == self._part:
+            self._tail = rows
+
+    def _read(self, part: int) -> pa.Table:
+        return self._tail if part == self._part else self._parts.read(f"part-{part:05d}.parquet")
+
+    def _without(self, part: int, trial_id: str) -> pa.Table:
+        rows = self._read(part)
+        return rows.filter(pc.not_equal(rows["trial_id"], trial_id))
+
+    def _remember(self, part: int, rows: pa.Table) -> None:
         """Note which trials have rows in a part, and how far they are."""
-        ids, epochs = table["trial_id"].to_pylist(), table["epoch"].to_pylist()
-        for trial_id, epoch in zip(ids, epochs, strict=True):
+        if rows.num_rows > GROUPED_ROWS:
+            grouped = rows.group_by("trial_id", use_threads=False).aggregate([("epoch", "max")])
+            rows = grouped.rename_columns({"epoch_max": "epoch"})
+        ids = rows["trial_id"].to_pylist()
+        for trial_id, epoch in zip(ids, rows["epoch"].to_pylist(), strict=True):
             self._parts_of.setdefault(trial_id, set()).add(part)
             self._latest[trial_id] = max(self._latest.get(trial_id, 0), epoch or 0)
 
-    def rows(self) -> list[Row]:
-        """All rows, read back from storage."""
-        return [row for name in self._parts.names() for row in self._parts.read(name).to_pylist()]
+    def rows(self, trial_id: str | None = None) -> list[Row]:
+        """A trial's rows, or all, read back from storage."""
+        if trial_id is None:
+            return [row for part in self._parts.read_all() for row in part.to_pylist()]
+        parts = [self._read(part) for part in sorted(self._parts_of.get(trial_id, ()))]
+        own = [part.filter(pc.equal(part["trial_id"], trial_id)) for part in parts]
+        return [row for part in own for row in part.to_pylist()]
 
 
 class KeyedTable:
@@ -84,8 +120,14 @@ class KeyedTable:
         self._parts.make_first()
         self._key = key
         self._rows: list[Row] = []
-        for name in self._parts.names():
-            self._rows += self._parts.read(name).to_pylist()
+        self._part_of: list[int] = []
+        self._positions: dict[int, list[int]] = {}
+        self._changed: set[int] = set()
+        names = self._parts.names()
+        for name, part in zip(names, self._parts.read_all(), strict=True):
+            self._positions[number(name)] = []
+            for row in part.to_pylist():
+                self._place(row, number(name))
         self._index = {row[key]: position for position, row in enumerate(self._rows)}
 
     def __getitem__(self, key: str) -> Row:
@@ -101,11 +143,31 @@ class KeyedTable:
 
     def update(self, key: str, **changes: Any) -> None:
         """Create or change the row of a key, and store it at once."""
+        self.change(key, **changes)
+        self._store(self._part_of[self._index[key]])
+
+    def change(self, key: str, **changes: Any) -> None:
+        """Create or change the row of a key; it is stored by the next `store`, or an `update`."""
         if key not in self._index:
+            last = max(self._positions)
+            full = len(self._positions[last]) >= KEYED_ROWS_PER_PART
             self._index[key] = len(self._rows)
-            self._rows.append({self._key: key})
+            self._place({self._key: key}, last + full)
         position = self._index[key]
         self._rows[position] |= changes
-        part = position // ROWS_PER_PART
-        first = part * ROWS_PER_PART
-        self._parts.write(part, self._parts.arrow(self._rows[first : first + ROWS_PER_PART]))
+        self._changed.add(self._part_of[position])
+
+    def store(self) -> None:
+        """Write every part that holds changes."""
+        for part in sorted(self._changed):
+            self._store(part)
+
+    def _store(self, part: int) -> None:
+        rows = [self._rows[position] for position in self._positions[part]]
+        self._parts.write(part, self._parts.arrow(rows))
+        self._changed.discard(part)
+
+    def _place(self, row: Row, part: int) -> None:
+        self._positions.setdefault(part, []).append(len(self._rows))
+        self._part_of.append(part)
+        self._rows.append(row)

@@ -157,6 +157,11 @@ class Recorder(Callback):
             self._tables.epoch(trial_id, **result["report"])
         self._view.epoch_finished(trial_id, result["report"]["row"])
 
+    def on_step_end(self, iteration: int, trials: list[Trial], **info: Any) -> None:
+        """Tune's loop came round; it does so many times a second."""
+        with self.hopeless.watching():
+            self._tables.settle()
+
     def on_trial_complete(
         self, iteration: int, trials: list[Trial], trial: Trial, **info: Any
     ) -> None:

@@ -120,7 +120,7 @@ def test_a_job_carries_the_trials_number_and_a_checked_config() -> None:
 def history(searcher: StudySearcher, interrupted: Set[int] = frozenset()) -> list[PastTrial]:
     """What the tables would hold of a searcher's trials."""
     states = {TrialState.COMPLETE: "completed", TrialState.PRUNED: "pruned"}
-    rows, epochs = [], []
+    rows, values = [], {}
     for trial in searcher.study.trials:
         trial_id = f"{trial.number:05d}"
         config = with_overrides(searcher._base, settings_from_params(trial.params))
@@ -128,9 +128,8 @@ def history(searcher: StudySearcher, interrupted: Set[int] = frozenset()) -> lis
         ids = {"trial_id": trial_id, "status": status, "attempt": 1}
         columns = searcher.noted(trial.number) | {"objective_values": trial.values}
         rows.append(ids | config_columns(config) | columns)
-        for epoch, value in trial.intermediate_values.items():
-            epochs.append({"trial_id": trial_id, "epoch": epoch, VALUE: value})
-    return past_trials(rows, epochs)
+        values[trial_id] = trial.intermediate_values
+    return past_trials(rows, values)
 
 
 def test_a_study_made_again_from_its_tables_proposes_what_it_would_have() -> None:
