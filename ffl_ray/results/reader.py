@@ -1,8 +1,5 @@
 """Reading a study: its tables as DataFrames, its description as a dictionary.
 
-The epochs table may have millions of rows. Its lists stay Arrow's: pandas would make an object of
-each cell, which takes longer than everything else together.
-
 Everything that can be wrong with a folder is refused here, in one line that names the study and
 says what helps.
 """
@@ -10,16 +7,13 @@ says what helps.
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from ffl_ray.errors import StudyError
 from ffl_ray.objectives import VALUE
@@ -150,17 +144,12 @@ def objective_by_epoch(storage: Storage) -> dict[str, dict[int, float]]:
     Raises:
         StudyError: the epochs table is missing or damaged.
     """
-    columns = (*ORDER["epochs"], VALUE)
-    table = _in_order(pa.concat_tables(_parts(storage, "epochs", columns)), ORDER["epochs"])
-    ids = table["trial_id"].combine_chunks().dictionary_encode()
-    trials = ids.dictionary.to_pylist()
-    starts = np.flatnonzero(np.diff(ids.indices.to_numpy(), prepend=-1)).tolist()
-    epochs, values = table["epoch"].to_pylist(), table[VALUE].to_pylist()
-    ends = [*starts[1:], len(epochs)]
-    return {
-        trial: dict(zip(epochs[start:end], values[start:end], strict=True))
-        for trial, start, end in zip(trials, starts, ends, strict=True)
-    }
+    values: dict[str, dict[int, float]] = {}
+    columns = ("trial_id", "epoch", VALUE)
+    for part in _parts(storage, "epochs", columns):
+        for trial_id, epoch, value in zip(*(part[c].to_pylist() for c in columns), strict=True):
+            values.setdefault(trial_id, {})[epoch] = value
+    return values
 
 
 def _parts(storage: Storage, table: str, columns: Sequence[str] | None = None) -> list[pa.Table]:
@@ -180,46 +169,14 @@ def load_table(storage: Storage, name: str) -> pd.DataFrame:
     Raises:
         StudyError: it is missing or damaged.
     """
-    table = _in_order(pa.concat_tables(_parts(storage, name)), ORDER[name])
-    lists = pd.ArrowDtype if name == "epochs" else None
-    frame: pd.DataFrame = table.to_pandas(
-        types_mapper=lambda kind: _nullable(kind, lists), self_destruct=True
-    )
-    return frame
+    table = pa.concat_tables(_parts(storage, name))
+    frame: pd.DataFrame = table.to_pandas(types_mapper=_nullable)
+    return frame.sort_values(ORDER[name], ignore_index=True)
 
 
-def _nullable(kind: pa.DataType, lists: Any) -> Any:
+def _nullable(kind: pa.DataType) -> Any:
     """Pandas' nullable types, so that a missing integer does not turn a column into floats."""
-    if lists is not None and pa.types.is_list(kind):
-        return lists(kind)
     return {pa.int64(): pd.Int64Dtype(), pa.bool_(): pd.BooleanDtype()}.get(kind)
-
-
-def _in_order(table: pa.Table, columns: Sequence[str]) -> pa.Table:
-    """A table sorted by some columns, the first one first; equal rows stay in their order."""
-    order = np.lexsort([_ranks(table[column]) for column in reversed(columns)])
-    if np.array_equal(order, np.arange(len(order))):
-        return table
-    index, schema, columns_left = pa.array(order), table.schema, table.columns
-    del table
-
-    def taken(position: int) -> pa.ChunkedArray:
-        column, columns_left[position] = columns_left[position], None  # its memory is used again
-        return column.take(index)
-
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
-        return pa.Table.from_arrays(list(pool.map(taken, range(len(schema)))), schema=schema)
-
-
-def _ranks(column: pa.ChunkedArray) -> np.ndarray[Any, Any]:
-    """Integers in the order of a column's values; what is missing comes last."""
-    codes = column.combine_chunks().dictionary_encode()
-    order = pc.array_sort_indices(codes.dictionary).to_numpy()
-    ranks = np.empty(len(order) + 1, np.int64)
-    ranks[order] = np.arange(len(order))
-    ranks[-1] = len(order)
-    found: np.ndarray[Any, Any] = ranks[codes.indices.fill_null(len(order)).to_numpy()]
-    return found
 
 
 def records(frame: pd.DataFrame) -> list[dict[str, Any]]:

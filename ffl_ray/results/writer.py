@@ -18,10 +18,10 @@ from ffl_ray.results.storage import Storage
 
 __all__ = ["AppendedTable", "KeyedTable", "Row"]
 
-# Appending a row writes the last part again: 0.6 ms for the file and 0.4 ms per 1,000 rows of the
-# epochs table. Twice the rows would read 5% faster.
-ROWS_PER_PART = 2048
-# Changing a row writes its part again: 1.1 ms for the 79 columns and 1 ms per 100 rows.
+# Appending a row writes the last part again, which takes longer the more rows it has; fewer rows
+# make more files, which take longer to read (`bench tables` has both).
+ROWS_PER_PART = 1024
+# Changing a row writes its part again.
 KEYED_ROWS_PER_PART = 64
 GROUPED_ROWS = 64  # from here on Arrow's grouping beats a loop
 
@@ -82,7 +82,7 @@ class AppendedTable:
         self._remember(self._part, rows)
 
     def _write(self, part: int, rows: pa.Table) -> None:
-        self._parts.write(part, rows)
+        self._parts.write(part, rows, compressed=rows.num_rows >= ROWS_PER_PART)
         if part == self._part:
             self._tail = rows
 

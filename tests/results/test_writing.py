@@ -14,7 +14,6 @@ from studies import make_study
 
 import ffl_ray.results
 from ffl_ray.config import Config
-from ffl_ray.results import study as study_module
 from ffl_ray.results import writer
 from ffl_ray.results.reader import objective_by_epoch, read_rows
 from ffl_ray.results.storage import Storage
@@ -178,7 +177,7 @@ def test_there_are_no_more_parts_than_rows_by_the_rows_of_a_part(tmp_path: Path)
 def test_a_running_trials_progress_is_written_now_and_then(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(study_module.time, "monotonic", lambda: 100.0)
+    monkeypatch.setattr("ffl_ray.results.study.time.monotonic", lambda: 100.0)
     watched = Watched(Storage(str(tmp_path)))
     tables = open_tables(watched)
     tables.start("00000", Config())
@@ -186,7 +185,7 @@ def test_a_running_trials_progress_is_written_now_and_then(
     for epoch in (1, 2, 3):
         tables.epoch("00000", epoch_row(epoch), [], [])
     behind = list(pd.read_parquet(tmp_path / "trials").epochs_done)
-    monkeypatch.setattr(study_module.time, "monotonic", lambda: 100.3)
+    monkeypatch.setattr("ffl_ray.results.study.time.monotonic", lambda: 100.3)
     tables.settle()
     tables.settle()
 
