@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import NamedTuple
 
 import torch
@@ -26,6 +26,26 @@ class TrainedEpoch(NamedTuple):
     images: int
 
 
+class LossSums:
+    """Running sums of an epoch on one worker: of each loss term over images, and of images.
+
+    Args:
+        names: of the terms.
+        sums: what an epoch that goes on had summed up, in float64 on the device.
+    """
+
+    def __init__(self, names: Sequence[str] = (), sums: Tensor | None = None) -> None:
+        self.names = list(names)
+        self.sums = sums
+
+    def add(self, terms: dict[str, Tensor], images: int) -> None:
+        """Add a step's mean of each term over some images."""
+        self.names = list(terms)
+        values = torch.stack(list(terms.values())).detach()
+        row = torch.cat([values, values.new_ones(1)]).double() * images
+        self.sums = row if self.sums is None else self.sums + row
+
+
 class Precision(NamedTuple):
     """The number format of the forward pass."""
 
@@ -47,16 +67,17 @@ def train_epoch(
     precision: Precision,
     world_size: int = 1,
     after_step: Callable[[], None] = lambda: None,
+    sums: LossSums | None = None,
 ) -> TrainedEpoch:
     """Train on every batch once.
 
     With several workers the gradient is the global batch's mean whatever share each worker has:
     DistributedDataParallel averages over workers, so each loss is scaled by its share first.
-    `after_step` follows every step of the optimiser.
+    `after_step` ends every step. `sums` has what earlier steps of the epoch summed up, when it
+    goes on after a stop, and is kept up to date.
     """
     network.train()
-    sums: Tensor | None = None
-    names: list[str] = []
+    sums = LossSums() if sums is None else sums
     for batch in batches:
         with precision.context():
             output: NetworkOutput = network(batch.images)
@@ -66,17 +87,15 @@ def train_epoch(
         torch.autograd.backward(total * (share * world_size))
         optimizer.step()
         optimizer.zero_grad(set_to_none=True)
+        values = {name: term.value for name, term in terms.items()}
+        sums.add({"total": total, **values}, len(batch.labels))
         after_step()
-        names = ["total", *terms]
-        values = torch.stack([total, *(term.value for term in terms.values())]).detach()
-        row = torch.cat([values, values.new_ones(1)]).double() * len(batch.labels)
-        sums = row if sums is None else sums + row
-    if sums is None:
+    if sums.sums is None:
         raise ValueError("an epoch must hold at least one batch, not 0")
     if world_size > 1:
-        dist.all_reduce(sums)
-    *totals, images = sums.tolist()
-    losses = {name: value / images for name, value in zip(names, totals, strict=True)}
+        dist.all_reduce(sums.sums)
+    *totals, images = sums.sums.tolist()
+    losses = {name: value / images for name, value in zip(sums.names, totals, strict=True)}
     return TrainedEpoch(losses, round(images))
 
 
