@@ -322,7 +322,7 @@ def _after_step(
     middle = MidEpoch(
         training.network,
         training.optimizer,
-        progress,
+        progress._replace(settings=settings_text(training.config)),
         sums,
         interval_s=interval_s,
         started=started,
@@ -387,14 +387,24 @@ def resume(training: Training, session: Session) -> Progress:
     if data is None:
         return Progress()
     progress = load_checkpoint(data, training.network, training.optimizer)
-    if progress.settings != settings_text(training.config):
-        changed = sorted(
-            set(progress.settings.splitlines()) ^ set(settings_text(training.config).splitlines())
-        )
+    changed = _changed(progress.settings, training.config)
+    if changed:
         raise SettingError(
             f"a training goes on only with the settings it began with; these differ: {changed}"
         )
     return progress
+
+
+def _changed(before: str, config: Config) -> list[str]:
+    """Settings that differ from those of a checkpoint; one it did not know had its default."""
+    stored = set(before.splitlines())
+    known = {line.partition("=")[0] for line in stored}
+    own = {}
+    for line in settings_text(config).splitlines():
+        own[line.partition("=")[0]] = line
+    defaults = set(settings_text(Config()).splitlines())
+    new = {line for name, line in own.items() if name not in known and line in defaults}
+    return sorted(stored ^ (set(own.values()) - new))
 
 
 def _from_rank_0(data: bytes | None, training: Training) -> bytes | None:

@@ -97,7 +97,7 @@ def _trivial(square: Square, seed: int) -> Square:
 
     from ffl_ray.data.trivial import trivial_augment
 
-    pixels = torch.from_numpy(np.ascontiguousarray(square))
+    pixels = torch.from_numpy(square.copy())
     augmented: Square = trivial_augment(pixels[None], [seed])[0].numpy()
     return augmented
 
