@@ -364,8 +364,14 @@ class ComputeConfig(Section):
     device: Literal["auto", "cpu", "cuda"] = _setting(
         "auto", "auto: the GPU a trial was given, else the CPU"
     )
-    precision: Literal["float32", "bfloat16"] = _setting(
-        "float32", "bfloat16: autocast of the forward pass"
+    precision: Literal["auto", "float32", "bfloat16"] = _setting(
+        "auto",
+        "bfloat16: autocast of the forward pass; auto: bfloat16 on a GPU that computes in it, "
+        "else float32",
+    )
+    cuda_graphs: bool = _setting(
+        True,
+        "on a GPU, record a training step once an epoch and replay it (one worker, SGD, not pcl)",
     )
     checkpoint_interval_s: Annotated[float | None, Optional] = _setting(
         600.0,

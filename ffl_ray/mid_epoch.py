@@ -28,6 +28,7 @@ class MidEpoch:
 
     Args:
         progress: as the epoch began, or went on.
+        interval_s: none: nothing is stored within an epoch.
         started: `time.perf_counter()` when the epoch began, less what it had taken before.
         write: stores a file; rank 0 alone calls it.
     """
@@ -39,7 +40,7 @@ class MidEpoch:
         progress: Progress,
         sums: LossSums,
         *,
-        interval_s: float,
+        interval_s: float | None,
         started: float,
         shard: Shard,
         device: torch.device,
@@ -63,13 +64,15 @@ class MidEpoch:
     def after_step(self) -> None:
         """Count a finished step, and store the training when it is time."""
         self._steps += 1
+        if self._interval_s is None:
+            return
         if self._shard.world_size == 1:
             if time.perf_counter() - self._stored_s >= self._interval_s:
                 self._store()
         elif self._steps == self._next_step:
             if self._pace_known:
                 self._store()
-            self._agree()
+            self._agree(self._interval_s)
 
     def _store(self) -> None:
         part = Part(
@@ -93,12 +96,12 @@ class MidEpoch:
         dist.all_gather_object(found, own)
         return found
 
-    def _agree(self) -> None:
+    def _agree(self, interval_s: float) -> None:
         """Have rank 0 say at which step the next checkpoint is due."""
         if self._device.type == "cuda":
             torch.cuda.synchronize(self._device)
         per_step_s = (time.perf_counter() - self._begun[1]) / (self._steps - self._begun[0])
-        box = torch.tensor([math.ceil(self._interval_s / per_step_s)], device=self._device)
+        box = torch.tensor([math.ceil(interval_s / per_step_s)], device=self._device)
         dist.broadcast(box, src=0)
         self._pace_known = True
         self._next_step = self._steps + max(1, int(box))

@@ -33,8 +33,9 @@ from ffl_ray.data.pool import LoaderPool
 from ffl_ray.data.shards import Shard
 from ffl_ray.data.stream import StreamedImages, served
 from ffl_ray.distill.table import loss_terms_of
-from ffl_ray.engine import LossSums, Precision, average_running_statistics, evaluate, train_epoch
+from ffl_ray.engine import Precision, Step, average_running_statistics, evaluate, train_epoch
 from ffl_ray.errors import PlanError, SettingError, TrainingDivergedError
+from ffl_ray.gpu import RecordedSteps, bfloat16_pays, can_be_recorded, prepared_ahead
 from ffl_ray.methods import num_views, ramp_up_epochs_of
 from ffl_ray.metrics import MemberMetrics, finish
 from ffl_ray.mid_epoch import MidEpoch, restore_part
@@ -117,6 +118,7 @@ class Training(NamedTuple):
     val: DeviceImages | StreamedImages
     pool: LoaderPool
     precision: Precision
+    recorded: RecordedSteps | None
     shard: Shard
     costs: dict[str, MemberCost]
     latencies_ms: dict[str, float]
@@ -171,6 +173,7 @@ def prepare(config: Config, session: Session, *, final: bool = False) -> Trainin
     if device.type == "cuda":
         torch.cuda.empty_cache()
         torch.cuda.reset_peak_memory_stats(device)
+        torch.backends.cudnn.benchmark = True
     if config.optim.batch_size < 2 * session.world_size:
         raise SettingError(
             f"optim.batch_size must give each of the {session.world_size} workers at least 2 "
@@ -190,6 +193,9 @@ def prepare(config: Config, session: Session, *, final: bool = False) -> Trainin
     costs = member_costs(network, data.image_shape)
     network = network.to(device=device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     optimizer = new_optimizer(config, network)
+    records = config.compute.cuda_graphs and can_be_recorded(
+        device, network, optimizer, session.world_size
+    )
     return Training(
         config=config,
         network=network,
@@ -198,7 +204,8 @@ def prepare(config: Config, session: Session, *, final: bool = False) -> Trainin
         train=served(data.train, data.info, device, pool),
         val=served(data.val, data.info, device, pool),
         pool=pool,
-        precision=Precision(device.type, config.compute.precision == "bfloat16"),
+        precision=Precision(device.type, _in_bfloat16(config, device), cached=not records),
+        recorded=RecordedSteps() if records else None,
         shard=Shard(session.rank, session.world_size),
         costs=costs,
         latencies_ms=_latencies(config, network, data, session),
@@ -235,6 +242,12 @@ def choose_device(config: Config, session: Session) -> torch.device:
     return torch.device("cpu")
 
 
+def _in_bfloat16(config: Config, device: torch.device) -> bool:
+    if config.compute.precision == "auto":
+        return bfloat16_pays(device)
+    return config.compute.precision == "bfloat16"
+
+
 def run_epoch(
     training: Training, progress: Progress, write: Callable[[str, bytes], None]
 ) -> Progress:
@@ -262,16 +275,24 @@ def run_epoch(
         augmentation=augmentation_of(config.data),
         num_views=num_views(config),
     )
-    trained = train_epoch(
-        training.wrapped,
-        batches,
+    step = step_of(training, weight)
+    middle = MidEpoch(
+        training.network,
         training.optimizer,
-        loss_terms_of(config.distill),
-        distill_weight=weight,
-        precision=training.precision,
-        world_size=training.shard.world_size,
-        after_step=_after_step(training, progress, sums, started, write),
+        progress._replace(settings=settings_text(config)),
+        sums,
+        interval_s=config.compute.checkpoint_interval_s,
+        started=started,
+        shard=training.shard,
+        device=training.train.device,
+        write=write,
+    )
+    trained = train_epoch(
+        step,
+        prepared_ahead(batches, training.train.device),
+        training.recorded.of_epoch(step) if training.recorded else None,
         sums=sums,
+        between=middle.after_step,
     )
     _check_finite("training loss", trained.losses["total"], epoch, config)
     train_s = time.perf_counter() - started
@@ -309,33 +330,17 @@ def run_epoch(
     return progress._replace(report=report.dump())
 
 
-def _after_step(
-    training: Training,
-    progress: Progress,
-    sums: LossSums,
-    started: float,
-    write: Callable[[str, bytes], None],
-) -> Callable[[], None]:
-    interval_s = training.config.compute.checkpoint_interval_s
-    if interval_s is None:
-        return training.network.after_step
-    middle = MidEpoch(
-        training.network,
+def step_of(training: Training, distill_weight: float) -> Step:
+    """What takes a training's steps at this distill weight."""
+    return Step(
+        training.wrapped,
         training.optimizer,
-        progress._replace(settings=settings_text(training.config)),
-        sums,
-        interval_s=interval_s,
-        started=started,
-        shard=training.shard,
-        device=training.train.device,
-        write=write,
+        loss_terms_of(training.config.distill),
+        distill_weight,
+        training.precision,
+        training.shard.world_size,
+        training.network.after_step,
     )
-
-    def both() -> None:
-        training.network.after_step()
-        middle.after_step()
-
-    return both
 
 
 def measured(training: Training, images: DeviceImages | StreamedImages) -> dict[str, MemberMetrics]:

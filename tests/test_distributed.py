@@ -17,11 +17,10 @@ from torch.nn.parallel import DistributedDataParallel
 from ffl_ray.config import DistillConfig
 from ffl_ray.data.loader import Batch
 from ffl_ray.distill.ffl import ffl_terms
-from ffl_ray.distill.table import loss_terms_of
-from ffl_ray.engine import Precision, average_running_statistics, train_epoch
+from ffl_ray.engine import Precision, Step, average_running_statistics, train_epoch
 from ffl_ray.methods import num_views
 from ffl_ray.models.network import NetworkOutput
-from ffl_ray.worker import prepare, run_worker
+from ffl_ray.worker import prepare, run_worker, step_of
 
 PRECISION = Precision("cpu", autocast=False)
 
@@ -68,15 +67,15 @@ def shared_training(rank: int, count: int) -> tuple[Tensor, dict[str, float]]:
         batches.append(Batch(images[part], labels[part], size))
     network = Linears()
     wrapped = DistributedDataParallel(network) if count > 1 else network
-    trained = train_epoch(
+    step = Step(
         wrapped,
-        batches,
         torch.optim.SGD(network.parameters(), lr=0.5),
         lambda output, labels: ffl_terms(output, labels, DistillConfig()),
         distill_weight=0.5,
         precision=PRECISION,
         world_size=count,
     )
+    trained = train_epoch(step, batches)
     return network.weight.detach(), trained.losses
 
 
@@ -153,18 +152,10 @@ def methods_training(rank: int, count: int) -> dict[str, tuple[float, Tensor]]:
         session = MemorySession()
         session.rank, session.world_size, session.num_threads = rank, count, 1
         training = prepare(config, session)
-        trained = train_epoch(
-            training.wrapped,
-            training.train.train_batches(
-                batch_size=64, seed=0, epoch=0, shard=training.shard, num_views=num_views(config)
-            ),
-            training.optimizer,
-            loss_terms_of(config.distill),
-            distill_weight=1.0,
-            precision=PRECISION,
-            world_size=count,
-            after_step=training.network.after_step,
+        batches = training.train.train_batches(
+            batch_size=64, seed=0, epoch=0, shard=training.shard, num_views=num_views(config)
         )
+        trained = train_epoch(step_of(training, distill_weight=1.0), batches)
         weights = torch.cat([p.detach().flatten() for p in training.network.parameters()])
         found[method] = (trained.losses["total"], weights)
     return found

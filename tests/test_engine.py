@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from ffl_ray.config import DistillConfig
 from ffl_ray.data.loader import Batch
 from ffl_ray.distill.ffl import ffl_terms
-from ffl_ray.engine import Precision, train_epoch
+from ffl_ray.engine import Precision, Step, train_epoch
 from ffl_ray.models.network import NetworkOutput
 
 
@@ -32,14 +32,15 @@ def test_losses_are_means_over_examples_and_not_over_batches(soft: bool) -> None
     batches = [Batch(images[:6], labels[:6], 6), Batch(images[6:], labels[6:], 3)]
     network = Fixed()
 
-    trained = train_epoch(
+    step = Step(
         network,
-        batches,
         torch.optim.SGD(network.parameters(), lr=0.0),
         lambda output, targets: ffl_terms(output, targets, DistillConfig(label_smoothing=0.2)),
         distill_weight=0.0,
         precision=Precision("cpu", autocast=False),
     )
+
+    trained = train_epoch(step, batches)
 
     expected = [
         float(F.cross_entropy(scale * images, labels, label_smoothing=0.2))

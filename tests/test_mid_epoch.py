@@ -52,8 +52,8 @@ def images(root: Path) -> Path:
     return root
 
 
-def config_of(kind: str, folder: Path, **changes: object) -> Config:
-    streamed = {
+def config_of(kind: str, folder: Path) -> Config:
+    streamed: dict[str, object] = {
         "data.name": "folder",
         "data.dir": str(images(folder)),
         "data.image_size": 16,
@@ -62,8 +62,9 @@ def config_of(kind: str, folder: Path, **changes: object) -> Config:
         "optim.batch_size": 8,
         "data.mixing": "mixup",
     }
-    own = {"memory": {}, "stream": streamed, "pcl": {"distill.method": "pcl"}}
-    return small_config(**TINY | own[kind] | changes)
+    pcl: dict[str, object] = {"distill.method": "pcl"}
+    own = {"memory": {}, "stream": streamed, "pcl": pcl}
+    return small_config(**{**TINY, **own[kind]})
 
 
 @pytest.mark.parametrize("kind", ["memory", "stream", "pcl"])

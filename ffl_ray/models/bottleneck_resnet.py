@@ -43,7 +43,8 @@ class Bottleneck(nn.Module):
         out = self.relu(self.bn1(self.conv1(x)))
         out = self.relu(self.bn2(self.conv2(out)))
         out = self.bn3(self.conv3(out))
-        joined: Tensor = self.relu(out + self.shortcut(x))
+        out += self.shortcut(x)
+        joined: Tensor = self.relu(out)
         return joined
 
 

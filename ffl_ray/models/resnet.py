@@ -33,7 +33,8 @@ class BasicBlock(nn.Module):
     ) -> Float[Tensor, "batch out_channels out_height out_width"]:
         out = self.relu(self.bn1(self.conv1(x)))
         out = self.bn2(self.conv2(out))
-        joined: Tensor = self.relu(out + self.shortcut(x))
+        out += self.shortcut(x)
+        joined: Tensor = self.relu(out)
         return joined
 
 

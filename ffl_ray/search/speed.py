@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import time
 from collections.abc import Iterator
 from typing import NamedTuple
@@ -10,16 +11,16 @@ import torch
 
 from ffl_ray.config import Config
 from ffl_ray.data.loader import Batch
-from ffl_ray.distill.table import loss_terms_of
 from ffl_ray.engine import train_epoch
 from ffl_ray.methods import num_views
 from ffl_ray.overrides import with_overrides
 from ffl_ray.search.estimate import TrainingCost
-from ffl_ray.worker import Report, prepare
+from ffl_ray.worker import Report, prepare, step_of
 
 BUDGET_S = 0.4
 # Forward multiply-accumulates of a measured step: on one CPU core, a second or two.
 MOST_MACS = {"cpu": 4e9, "cuda": 4e12}
+WARM_STEPS = {"cpu": 1, "cuda": 8}
 
 
 class Timed(NamedTuple):
@@ -82,7 +83,7 @@ def measure(
     """Time real training steps of some configs, on real data, `BUDGET_S` each and at least one.
 
     A step's batch is cut where it would take long. The first step is not counted: libraries
-    choose their kernels in it.
+    choose their kernels in it. On a GPU the first few are not, and a step is recorded in them.
     """
     before = torch.get_num_threads()
     torch.set_num_threads(num_threads)
@@ -103,21 +104,14 @@ def _time_steps(config: Config, cost: TrainingCost, num_threads: int, device: st
     batches = training.train.train_batches(
         batch_size=batch, seed=config.seed, epoch=0, num_views=num_views(config)
     )
-    loss_terms = loss_terms_of(config.distill)
+    step = step_of(training, distill_weight=1.0)
+    run = training.recorded.of_epoch(step) if training.recorded else None
     started = time.perf_counter()
 
     def seconds(part: Iterator[Batch]) -> float:
         nonlocal started
         started = time.perf_counter()
-        done = train_epoch(
-            training.wrapped,
-            part,
-            training.optimizer,
-            loss_terms,
-            distill_weight=1.0,
-            precision=training.precision,
-            after_step=training.network.after_step,
-        )
+        done = train_epoch(step, part, run)
         return (time.perf_counter() - started) / done.images
 
     def until_budget(first: Batch) -> Iterator[Batch]:
@@ -128,6 +122,6 @@ def _time_steps(config: Config, cost: TrainingCost, num_threads: int, device: st
                 return
             yield batch
 
-    warm = seconds(iter([next(batches)]))
+    warm = seconds(itertools.islice(batches, WARM_STEPS[device]))
     second = next(batches, None)
     return warm if second is None else seconds(until_budget(second))

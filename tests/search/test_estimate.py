@@ -14,14 +14,13 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from ffl_ray.config import Config
 from ffl_ray.data.loader import DeviceImages, load_train_val
-from ffl_ray.distill.table import loss_terms_of
 from ffl_ray.engine import train_epoch
 from ffl_ray.models.cost import member_costs
 from ffl_ray.models.network import build_network
 from ffl_ray.models.outline import outlined
 from ffl_ray.overrides import with_overrides
 from ffl_ray.search.estimate import DataSize, network_size, parts_of, training_cost
-from ffl_ray.worker import prepare, run_worker
+from ffl_ray.worker import prepare, run_worker, step_of
 
 MIXES = ("2*resnet20", "resnet20+3*wrn16_2", "2*wrn16_2")
 
@@ -127,14 +126,7 @@ def test_memory_is_within_a_quarter_of_what_a_real_step_allocates(
     batches = training.train.train_batches(batch_size=batch_size, seed=0, epoch=0)
 
     with LiveBytes() as live:
-        train_epoch(
-            training.wrapped,
-            [next(batches), next(batches)],
-            training.optimizer,
-            loss_terms_of(config.distill),
-            distill_weight=1.0,
-            precision=training.precision,
-        )
+        train_epoch(step_of(training, distill_weight=1.0), [next(batches), next(batches)])
 
     assert predicted.memory_bytes == pytest.approx(held + live.peak, rel=0.25)
 
