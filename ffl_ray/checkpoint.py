@@ -1,7 +1,8 @@
 """The state of a training <-> bytes: resuming gives the run that was never stopped.
 
 Data order and augmentation follow from seed and epoch (`DeviceImages.train_batches`), so
-weights, optimiser and epoch count are the whole state. Nothing is unpickled on loading.
+weights, optimiser and the count of epochs and steps are the whole state, and within an epoch what
+each worker has summed up. Nothing is unpickled on loading.
 """
 
 from __future__ import annotations
@@ -10,11 +11,41 @@ import io
 from typing import Any, NamedTuple
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from ffl_ray.errors import StudyError
 
-FORMAT = 2
+FORMAT = 3
+# Format 2 knew no epoch in flight.
+READ_FORMATS = (2, 3)
+
+
+class RankPart(NamedTuple):
+    """What one worker alone knows of an epoch in flight.
+
+    Attributes:
+        sums: of each loss term over its images, and how many those are.
+        statistics: its batch norm statistics; none where it is the only worker.
+    """
+
+    sums: list[float]
+    statistics: dict[str, Tensor]
+
+
+class Part(NamedTuple):
+    """An epoch in flight.
+
+    Attributes:
+        steps_done: finished steps.
+        seconds: it has taken.
+        names: of the loss terms.
+        ranks: the workers, in order.
+    """
+
+    steps_done: int
+    seconds: float
+    names: list[str]
+    ranks: list[RankPart]
 
 
 class Progress(NamedTuple):
@@ -27,6 +58,7 @@ class Progress(NamedTuple):
         accelerator_s: seconds of all workers so far.
         settings: the config it was trained with, as text.
         report: what was, or was about to be, reported of the latest epoch, as JSON.
+        part: the epoch in flight, if any.
     """
 
     epochs_done: int = 0
@@ -35,18 +67,20 @@ class Progress(NamedTuple):
     accelerator_s: float = 0.0
     settings: str = ""
     report: str = ""
+    part: Part | None = None
 
 
 def dump_checkpoint(
     network: nn.Module, optimizer: torch.optim.Optimizer, progress: Progress
 ) -> bytes:
-    """A training's state after a finished epoch."""
+    """A training's state after a finished epoch or step."""
     buffer = io.BytesIO()
     state = {
         "format": FORMAT,
         "network": network.state_dict(),
         "optimizer": optimizer.state_dict(),
-        "progress": progress._asdict(),
+        "progress": progress._replace(part=None)._asdict(),
+        "part": _plain(progress.part),
     }
     torch.save(state, buffer)
     return buffer.getvalue()
@@ -62,11 +96,27 @@ def load_checkpoint(
     """
     try:
         state: dict[str, Any] = torch.load(io.BytesIO(data), map_location="cpu", weights_only=True)
-        if state["format"] != FORMAT:
-            raise ValueError(f"its format is {state['format']}, and this version reads {FORMAT}")
+        if state["format"] not in READ_FORMATS:
+            raise ValueError(
+                f"its format is {state['format']}, and this version reads "
+                f"{' and '.join(map(str, READ_FORMATS))}"
+            )
         network.load_state_dict(state["network"])
         if optimizer is not None:
             optimizer.load_state_dict(state["optimizer"])
-        return Progress(**state["progress"])
+        return Progress(**{**state["progress"], "part": _part(state.get("part"))})
     except Exception as error:
         raise StudyError(f"a checkpoint can't be read: {error}") from error
+
+
+def _plain(part: Part | None) -> dict[str, Any] | None:
+    """As values that are read back without running code."""
+    if part is None:
+        return None
+    return part._asdict() | {"ranks": [rank._asdict() for rank in part.ranks]}
+
+
+def _part(plain: dict[str, Any] | None) -> Part | None:
+    if plain is None:
+        return None
+    return Part(**{**plain, "ranks": [RankPart(**rank) for rank in plain["ranks"]]})

@@ -110,6 +110,20 @@ class DataConfig(Section):
     image_size: int = _setting(
         64, "side to which the images of `folder` are resized", unit="pixels", ge=8, le=512
     )
+    residency: Literal["auto", "memory", "stream"] = _setting(
+        "auto",
+        "memory: images are decoded once and kept; stream: an image folder is decoded anew for "
+        "every epoch, ahead of the training, and augmented by random crops of 8 to 100% of each "
+        "file's area instead of shifts; auto: stream what would take more than 4 GiB",
+        source="the crop: Szegedy et al. 2014, arXiv:1409.4842, section 6",
+    )
+    num_loader_processes: Annotated[int | None, Optional] = _setting(
+        None,
+        "stream: processes of each worker that decode images; none: its CPUs but one, at least 1",
+        unit="processes",
+        ge=1,
+        le=512,
+    )
     fraction: float = _setting(
         1.0, "share of the training split that is used, the same in every class", gt=0, le=1
     )
@@ -358,6 +372,12 @@ class ComputeConfig(Section):
     cuda_graphs: bool = _setting(
         True,
         "on a GPU, record a training step once an epoch and replay it (one worker, SGD, not pcl)",
+    )
+    checkpoint_interval_s: Annotated[float | None, Optional] = _setting(
+        600.0,
+        "a training that is stopped loses at most about this much of an epoch; none: the epoch",
+        unit="s",
+        gt=0,
     )
     measure_latency: bool = _setting(
         False, "time every member on one image before the first epoch (a search by latency does)"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import NamedTuple
 
 import torch
@@ -105,28 +105,51 @@ class Step(NamedTuple):
         self.after_step()
 
 
+class LossSums:
+    """Running sums of an epoch on one worker: of each loss term over images, and of images.
+
+    Args:
+        names: of the sums but the last.
+        sums: what an epoch that goes on had summed up before it was stopped.
+    """
+
+    def __init__(self, names: Sequence[str] = (), sums: Tensor | None = None) -> None:
+        self.names = list(names)
+        self.sums = sums
+
+    def add(self, loss: Loss) -> None:
+        """Add a step's."""
+        self.names = loss.names
+        self.sums = loss.sums if self.sums is None else self.sums + loss.sums
+
+
 def train_epoch(
-    step: Step, batches: Iterable[Batch], run: Callable[[Batch], Loss] | None = None
+    step: Step,
+    batches: Iterable[Batch],
+    run: Callable[[Batch], Loss] | None = None,
+    *,
+    sums: LossSums | None = None,
+    between: Callable[[], None] = lambda: None,
 ) -> TrainedEpoch:
     """Train on every batch once.
 
     Args:
         run: takes a step in place of `step.run`.
+        sums: of the steps of this epoch so far; they are kept up to date.
+        between: called after each step, when its sums are added.
     """
     run = run or step.run
     step.network.train()
-    sums: Tensor | None = None
-    names: list[str] = []
+    sums = LossSums() if sums is None else sums
     for batch in batches:
-        loss = run(batch)
-        names = loss.names
-        sums = loss.sums if sums is None else sums + loss.sums
-    if sums is None:
+        sums.add(run(batch))
+        between()
+    if sums.sums is None:
         raise ValueError("an epoch must hold at least one batch, not 0")
     if step.world_size > 1:
-        dist.all_reduce(sums)
-    *totals, images = sums.tolist()
-    losses = {name: value / images for name, value in zip(names, totals, strict=True)}
+        dist.all_reduce(sums.sums)
+    *totals, images = sums.sums.tolist()
+    losses = {name: value / images for name, value in zip(sums.names, totals, strict=True)}
     return TrainedEpoch(losses, round(images))
 
 

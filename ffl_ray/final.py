@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from ffl_ray.checkpoint import Progress, dump_checkpoint
 from ffl_ray.config import Config
-from ffl_ray.data.loader import DeviceImages, open_test
-from ffl_ray.errors import NoTestSplitError
+from ffl_ray.data.loader import open_test
+from ffl_ray.data.stream import served
+from ffl_ray.errors import DataError, NoTestSplitError
 from ffl_ray.models.table import check_model
 from ffl_ray.worker import (
     Report,
@@ -17,10 +18,9 @@ from ffl_ray.worker import (
     Training,
     measured,
     member_rows,
-    prepare,
+    prepared,
     resume,
     run_epoch,
-    threads,
 )
 
 
@@ -38,14 +38,13 @@ def run_final(config: Config, session: Session) -> None:
         DataError, SettingError: the data or the config can't be used.
     """
     check_model(config)
-    with threads(session.num_threads):
-        training = prepare(config, session, final=True)
+    with prepared(config, session, final=True) as training:
         progress = resume(training, session)
         if _may_be_reported(progress, config):
             session.report(Report.load(progress.report))
         while not _is_tested(progress):
             if progress.epochs_done < config.optim.epochs:
-                progress = run_epoch(training, progress)
+                progress = run_epoch(training, progress, session.write)
             else:
                 progress = _test(training, progress)
             if session.rank == 0:
@@ -81,8 +80,11 @@ def _test(training: Training, progress: Progress) -> Progress:
             f"the test split must hold an image for each of the {training.shard.world_size} "
             f"workers, not {len(images)}"
         )
-    test = DeviceImages(images, training.train.info, training.train.device)
-    metrics = measured(training, test)
+    test = served(images, training.train.info, training.train.device, training.pool)
+    try:
+        metrics = measured(training, test)
+    except DataError as error:
+        raise NoTestSplitError(f"the test split can't be opened: {error}") from error
     rows = member_rows(
         training, metrics, progress.epochs_done, None, images=len(images), split="test"
     )

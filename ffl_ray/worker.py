@@ -10,7 +10,7 @@ import math
 import resource
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import Any, NamedTuple, Protocol
@@ -25,14 +25,17 @@ from ffl_ray.config import Config
 from ffl_ray.data.loader import (
     Batch,
     DeviceImages,
-    Shard,
     TrainVal,
     augmentation_of,
     load_final,
     load_train_val,
 )
+from ffl_ray.data.pool import LoaderPool
+from ffl_ray.data.shards import Shard
+from ffl_ray.data.stream import StreamedImages, served
 from ffl_ray.distill.table import loss_terms_of
 from ffl_ray.engine import (
+    LossSums,
     Precision,
     Step,
     TrainedEpoch,
@@ -44,6 +47,7 @@ from ffl_ray.errors import PlanError, SettingError, TrainingDivergedError
 from ffl_ray.gpu import RecordedSteps, bfloat16_pays, can_be_recorded, prepared_ahead
 from ffl_ray.methods import num_views, ramp_up_epochs_of
 from ffl_ray.metrics import MemberMetrics, finish
+from ffl_ray.mid_epoch import MidEpoch, restore_part
 from ffl_ray.models.cost import MemberCost, member_costs
 from ffl_ray.models.latency import member_latencies
 from ffl_ray.models.network import FusionNetwork, build_network
@@ -55,6 +59,8 @@ from ffl_ray.schedules import ramp_up
 
 Row = dict[str, Any]
 EVAL_BATCH = 500
+# A training may go on with other ones: they change nothing of what is learned.
+FREE_SETTINGS = {"data.num_loader_processes", "compute.checkpoint_interval_s"}
 
 
 class Report(NamedTuple):
@@ -117,8 +123,9 @@ class Training(NamedTuple):
     network: FusionNetwork
     wrapped: nn.Module
     optimizer: torch.optim.Optimizer
-    train: DeviceImages
-    val: DeviceImages
+    train: DeviceImages | StreamedImages
+    val: DeviceImages | StreamedImages
+    pool: LoaderPool
     precision: Precision
     recorded: RecordedSteps | None
     shard: Shard
@@ -131,28 +138,38 @@ def run_worker(config: Config, session: Session) -> None:
     """Train from the latest checkpoint, or from scratch, to the config's last epoch.
 
     Each finished epoch is stored (`latest.pt`, and `best.pt` when the objective is the best so
-    far) and then reported. A run that is resumed equals,
-    bit for bit on a CPU, the run that was never stopped; it reports its latest stored epoch
-    again, since nobody knows whether the first report arrived.
+    far) and then reported; an epoch that takes long is stored in between. A run that is resumed
+    equals, bit for bit on a CPU, the run that was never stopped; it reports its latest stored
+    epoch again, since nobody knows whether the first report arrived.
 
     Raises:
         TrainingDivergedError: a loss is no finite number any more.
         DataError, SettingError: the data or the config can't be used.
     """
     check_model(config)
-    with threads(session.num_threads):
-        training = prepare(config, session)
+    with prepared(config, session) as training:
         progress = resume(training, session)
         if progress.report:
             session.report(Report.load(progress.report))
         while progress.epochs_done < config.optim.epochs:
-            progress = run_epoch(training, progress)
+            progress = run_epoch(training, progress, session.write)
             if session.rank == 0:
                 state = dump_checkpoint(training.network, training.optimizer, progress)
                 if progress.best_epoch == progress.epochs_done:
                     session.write("best.pt", state)
                 session.write("latest.pt", state)
             session.report(Report.load(progress.report))
+
+
+@contextmanager
+def prepared(config: Config, session: Session, *, final: bool = False) -> Iterator[Training]:
+    """`prepare`, with the session's threads; the loader processes end with the block."""
+    with threads(session.num_threads):
+        training = prepare(config, session, final=final)
+        try:
+            yield training
+        finally:
+            training.pool.close()
 
 
 def prepare(config: Config, session: Session, *, final: bool = False) -> Training:
@@ -177,6 +194,10 @@ def prepare(config: Config, session: Session, *, final: bool = False) -> Trainin
             f"the validation split must hold an image for each of the {session.world_size} "
             f"workers, not {len(data.val)}"
         )
+    pool = LoaderPool(
+        config.data.num_loader_processes or max(1, session.num_threads - 1),
+        trivial=config.data.augment == "trivial",
+    )
     network = new_network(config, data)
     costs = member_costs(network, data.image_shape)
     network = network.to(device=device, memory_format=torch.channels_last)  # type: ignore[call-overload]
@@ -189,8 +210,9 @@ def prepare(config: Config, session: Session, *, final: bool = False) -> Trainin
         network=network,
         wrapped=_distributed(network, session, device),
         optimizer=optimizer,
-        train=DeviceImages(data.train, data.info, device),
-        val=DeviceImages(data.val, data.info, device),
+        train=served(data.train, data.info, device, pool),
+        val=served(data.val, data.info, device, pool),
+        pool=pool,
         precision=Precision(device.type, _in_bfloat16(config, device), cached=not records),
         recorded=RecordedSteps() if records else None,
         shard=Shard(session.rank, session.world_size),
@@ -235,8 +257,13 @@ def _in_bfloat16(config: Config, device: torch.device) -> bool:
     return config.compute.precision == "bfloat16"
 
 
-def run_epoch(training: Training, progress: Progress) -> Progress:
-    """Train for an epoch and validate, where there is something to validate with.
+def run_epoch(
+    training: Training, progress: Progress, write: Callable[[str, bytes], None]
+) -> Progress:
+    """Train for an epoch, or the rest of it, and validate, where there is something to do it with.
+
+    Args:
+        write: stores a checkpoint within the epoch.
 
     Raises:
         TrainingDivergedError: a loss is no finite number any more.
@@ -245,8 +272,22 @@ def run_epoch(training: Training, progress: Progress) -> Progress:
     lr, weight = learning_rate(config, epoch), ramp_up(epoch, ramp_up_epochs_of(config.distill))
     for group in training.optimizer.param_groups:
         group["lr"] = lr
-    started = time.perf_counter()
-    trained = train_on(training, epoch_batches(training, epoch), weight)
+    part = progress.part
+    started = time.perf_counter() - (part.seconds if part else 0.0)
+    sums = restore_part(training.network, part, training.shard, training.train.device)
+    middle = MidEpoch(
+        training.network,
+        training.optimizer,
+        progress._replace(settings=settings_text(config)),
+        sums,
+        interval_s=config.compute.checkpoint_interval_s,
+        started=started,
+        shard=training.shard,
+        device=training.train.device,
+        write=write,
+    )
+    batches = epoch_batches(training, epoch, part.steps_done if part else 0)
+    trained = train_on(training, batches, weight, sums=sums, between=middle.after_step)
     _check_finite("training loss", trained.losses["total"], epoch, config)
     train_s = time.perf_counter() - started
     average_running_statistics(training.network, training.shard.world_size)
@@ -283,24 +324,33 @@ def run_epoch(training: Training, progress: Progress) -> Progress:
     return progress._replace(report=report.dump())
 
 
-def epoch_batches(training: Training, epoch: int) -> Iterator[Batch]:
-    """The worker's share of an epoch's training batches; epochs count from 0."""
+def epoch_batches(training: Training, epoch: int, first_step: int = 0) -> Iterator[Batch]:
+    """The worker's share of an epoch's training batches; epochs and steps count from 0."""
     config = training.config
     return training.train.train_batches(
         batch_size=config.optim.batch_size,
         seed=config.seed,
         epoch=epoch,
+        first_step=first_step,
         shard=training.shard,
         augmentation=augmentation_of(config.data),
         num_views=num_views(config),
     )
 
 
-def train_on(training: Training, batches: Iterator[Batch], distill_weight: float) -> TrainedEpoch:
-    """Take a step on every batch, in the way that suits the device."""
+def train_on(
+    training: Training,
+    batches: Iterator[Batch],
+    distill_weight: float,
+    *,
+    sums: LossSums | None = None,
+    between: Callable[[], None] = lambda: None,
+) -> TrainedEpoch:
+    """Take a step on every batch, in the way that suits the device; the rest as `train_epoch`."""
     step = step_of(training, distill_weight)
     run = training.recorded.of_epoch(step) if training.recorded else None
-    return train_epoch(step, prepared_ahead(batches, training.train.device), run)
+    ahead = prepared_ahead(batches, training.train.device)
+    return train_epoch(step, ahead, run, sums=sums, between=between)
 
 
 def step_of(training: Training, distill_weight: float) -> Step:
@@ -316,7 +366,7 @@ def step_of(training: Training, distill_weight: float) -> Step:
     )
 
 
-def measured(training: Training, images: DeviceImages) -> dict[str, MemberMetrics]:
+def measured(training: Training, images: DeviceImages | StreamedImages) -> dict[str, MemberMetrics]:
     """The metrics of every member on some images, over all workers; nothing on no images."""
     if not len(images.images):
         return {}
@@ -342,6 +392,7 @@ def _advance(progress: Progress, score: float, epoch_s: float, training: Trainin
         epochs_done=progress.epochs_done + 1,
         accelerator_s=progress.accelerator_s + epoch_s * training.shard.world_size,
         settings=settings_text(training.config),
+        part=None,
     )
     if score > progress.best_score:
         return progress._replace(best_epoch=progress.epochs_done, best_score=score)
@@ -350,7 +401,8 @@ def _advance(progress: Progress, score: float, epoch_s: float, training: Trainin
 
 def settings_text(config: Config) -> str:
     """A config as sorted `name=value` lines: equal texts, equal trainings."""
-    return "\n".join(f"{name}={value}" for name, value in sorted(flatten(config).items()))
+    values = {n: value for n, value in flatten(config).items() if n not in FREE_SETTINGS}
+    return "\n".join(f"{name}={value}" for name, value in sorted(values.items()))
 
 
 def resume(training: Training, session: Session) -> Progress:
@@ -363,14 +415,24 @@ def resume(training: Training, session: Session) -> Progress:
     if data is None:
         return Progress()
     progress = load_checkpoint(data, training.network, training.optimizer)
-    if progress.settings != settings_text(training.config):
-        changed = sorted(
-            set(progress.settings.splitlines()) ^ set(settings_text(training.config).splitlines())
-        )
+    changed = _changed(progress.settings, training.config)
+    if changed:
         raise SettingError(
             f"a training goes on only with the settings it began with; these differ: {changed}"
         )
     return progress
+
+
+def _changed(before: str, config: Config) -> list[str]:
+    """Settings that differ from those of a checkpoint; one it did not know had its default."""
+    stored = set(before.splitlines())
+    known = {line.partition("=")[0] for line in stored}
+    own = {}
+    for line in settings_text(config).splitlines():
+        own[line.partition("=")[0]] = line
+    defaults = set(settings_text(Config()).splitlines())
+    new = {line for name, line in own.items() if name not in known and line in defaults}
+    return sorted(stored ^ (set(own.values()) - new))
 
 
 def _from_rank_0(data: bytes | None, training: Training) -> bytes | None:

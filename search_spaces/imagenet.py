@@ -1,11 +1,10 @@
 """The four dimensions on a tenth of ImageNet at 224x224: `--data-dir DIR`, GPUs.
 
-DIR holds `train/CLASS/*.JPEG`, and `val/CLASS/` for whoever confirms a result. Images are decoded
-once into memory, before `data.fraction` is taken: the whole of ImageNet is 1.28 million times
-150 kB, 193 GB on the host, and the tenth that is used 19 GB in every trial, on its device. With
-less memory point DIR at a folder of fewer images and set `data.fraction=1`, or set
-`data.image_size=112`, a quarter of it all. CIFAR backbones keep full resolution in their first
-stage, so a batch is small: `--dry-run` says what fits.
+DIR holds `train/CLASS/*.JPEG`, and `val/CLASS/` for whoever confirms a result. A tenth of
+ImageNet would take 19 GB decoded: its files are streamed (`data.residency`), decoded for every
+epoch by the CPUs that each trial has beside its GPU. `python -m ffl_ray.bench input` says how many
+of them keep up with a network. CIFAR backbones keep full resolution in their first stage, so a
+batch is small: `--dry-run` says what fits.
 """
 
 import optuna

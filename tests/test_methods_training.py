@@ -11,6 +11,7 @@ from helpers import MemorySession, small_config
 from torch import Tensor
 
 from ffl_ray.config import Config
+from ffl_ray.data.dataset import Images
 from ffl_ray.data.loader import DeviceImages, load_train_val
 from ffl_ray.methods import METHODS, with_reachable_objective
 from ffl_ray.worker import run_worker
@@ -91,6 +92,7 @@ def test_a_method_whose_teaching_weighs_nothing_is_independent_bit_for_bit(metho
 def test_each_branch_sees_a_view_of_its_own_and_the_first_one_is_the_usual() -> None:
     config = config_for("dml", data__name="digits")
     data = load_train_val(config.data)
+    assert isinstance(data.train, Images)
     images = DeviceImages(data.train, data.info, torch.device("cpu"))
 
     plain = next(images.train_batches(batch_size=32, seed=3, epoch=1))

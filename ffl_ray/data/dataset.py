@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import importlib
+import os
 from typing import NamedTuple, Protocol
 
+import numpy as np
+import torch
 from jaxtyping import Float, Int64, UInt8
 from torch import Tensor
 
 from ffl_ray.config import DataConfig
+from ffl_ray.data.decode import middle_square
 
 Labels = Int64[Tensor, "batch"] | Float[Tensor, "batch classes"]
 """Class numbers, or class probabilities where images are mixed: F.cross_entropy takes both."""
@@ -27,11 +31,57 @@ class Images(NamedTuple):
         """The images at these positions, in this order."""
         return Images(self.pixels[indices], self.labels[indices])
 
+    @property
+    def image_shape(self) -> tuple[int, int, int]:
+        """Channels, height and width."""
+        _, height, width, channels = self.pixels.shape
+        return channels, height, width
+
+
+class Files(NamedTuple):
+    """Labelled image files of one split, not decoded.
+
+    Attributes:
+        folder: that holds them all.
+        names: path of each inside the folder, as bytes: a million of them in one array.
+        labels: class number of each.
+        size: side of the squares that are made of them.
+    """
+
+    folder: str
+    names: np.ndarray[tuple[int], np.dtype[np.bytes_]]
+    labels: Int64[Tensor, "images"]
+    size: int
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def take(self, indices: Int64[Tensor, "taken"]) -> Files:
+        """The files at these positions, in this order."""
+        names = self.names[indices.numpy()]
+        return Files(self.folder, names, self.labels[indices], self.size)
+
+    def path(self, position: int) -> str:
+        """Where the file at a position lies."""
+        return os.path.join(self.folder, os.fsdecode(self.names[position]))  # noqa: PTH118
+
+    @property
+    def pixels(self) -> UInt8[Tensor, "images size size 3"]:
+        """Their middle squares, decoded now: for a few of them."""
+        squares = [middle_square(self.path(i), self.size) for i in range(len(self))]
+        return torch.from_numpy(np.stack(squares))
+
+    @property
+    def image_shape(self) -> tuple[int, int, int]:
+        """Channels, height and width."""
+        return 3, self.size, self.size
+
 
 class DatasetInfo(NamedTuple):
     """What a network and its augmentation must know of a data set.
 
-    mean and std are per channel, of pixels scaled to [0, 1]; crop_padding is in pixels.
+    mean and std are per channel, of pixels scaled to [0, 1]; crop_padding is in pixels. With
+    random_crop an image is a random part of its file, resized.
     """
 
     classes: tuple[str, ...]
@@ -39,12 +89,13 @@ class DatasetInfo(NamedTuple):
     std: tuple[float, ...]
     crop_padding: int
     flip: bool
+    random_crop: bool = False
 
 
 class Opened(NamedTuple):
     """A split together with what is known of its data set."""
 
-    images: Images
+    images: Images | Files
     info: DatasetInfo
 
 

@@ -13,32 +13,41 @@ from torch import Tensor
 
 from ffl_ray.config import DataConfig, Mixing
 from ffl_ray.data.augment import Draws, crop_and_flip, draw, normalise
-from ffl_ray.data.dataset import DatasetInfo, Images, Labels, Opened, dataset_module
+from ffl_ray.data.dataset import DatasetInfo, Files, Images, Labels, Opened, dataset_module
+from ffl_ray.data.decoded import decoded
 from ffl_ray.data.mixing import Mix, draw_mixes, mix_images, mix_labels
+from ffl_ray.data.residency import placed, streams
 from ffl_ray.data.seeds import draw_seeds
+from ffl_ray.data.shards import Shard, part_of, partner_of, steps_of
 from ffl_ray.data.splits import split_hash, stratified_split
 from ffl_ray.data.trivial import trivial_augment
 from ffl_ray.errors import DataError, NoTestSplitError, SettingError
 
 NOT_AUGMENTED = {
     name: DataConfig.model_fields[name].default
-    for name in ("augment", "crop_padding", "flip", "mixing", "mixing_alpha")
+    for name in (
+        "augment",
+        "crop_padding",
+        "flip",
+        "mixing",
+        "mixing_alpha",
+        "num_loader_processes",
+    )
 }
 
 
 class TrainVal(NamedTuple):
     """What a search may see of a data set."""
 
-    train: Images
-    val: Images
+    train: Images | Files
+    val: Images | Files
     info: DatasetInfo
     split_hash: str
 
     @property
     def image_shape(self) -> tuple[int, int, int]:
         """Channels, height and width."""
-        _, height, width, channels = self.train.pixels.shape
-        return channels, height, width
+        return self.train.image_shape
 
 
 class Batch(NamedTuple):
@@ -58,13 +67,6 @@ class Augmentation(NamedTuple):
     trivial: bool = False
     mixing: Mixing = "none"
     mixing_alpha: float = 1.0
-
-
-class Shard(NamedTuple):
-    """Which worker of how many."""
-
-    rank: int = 0
-    world_size: int = 1
 
 
 def load_train_val(settings: DataConfig) -> TrainVal:
@@ -109,11 +111,12 @@ def _load_parts(settings: DataConfig, final: bool) -> TrainVal:
             f"{settings.fraction} and {settings.val_fraction} of {len(images)} images leave "
             f"{len(train)} to train and {len(val)} to validate"
         )
-    return TrainVal(images.take(train), images.take(val), info, split_hash(train, val))
+    parts = placed(images, train, val, settings)
+    return TrainVal(*parts, info, split_hash(train, val))
 
 
 def _all_to_train(
-    images: Images, used: Int64[Tensor, "used"], info: DatasetInfo, settings: DataConfig
+    images: Images | Files, used: Int64[Tensor, "used"], info: DatasetInfo, settings: DataConfig
 ) -> TrainVal:
     if not len(used):
         raise DataError(
@@ -121,7 +124,7 @@ def _all_to_train(
             f"images leaves none"
         )
     none = used[:0]
-    return TrainVal(images.take(used), images.take(none), info, split_hash(used, none))
+    return TrainVal(*placed(images, used, none, settings), info, split_hash(used, none))
 
 
 def check_test(settings: DataConfig) -> None:
@@ -143,21 +146,31 @@ def open_test(settings: DataConfig) -> Opened:
         NoTestSplitError: it is missing or damaged.
     """
     try:
-        return dataset_module(settings).open_test(settings)
+        images, info = dataset_module(settings).open_test(settings)
+        if isinstance(images, Files) and not streams(settings, len(images)):
+            images = decoded(images)
+        return Opened(images, info)
     except (DataError, OSError) as error:
         raise NoTestSplitError(f"the test split can't be opened: {error}") from error
 
 
-def _with_settings(info: DatasetInfo, settings: DataConfig, images: Images) -> DatasetInfo:
+def _with_settings(info: DatasetInfo, settings: DataConfig, images: Images | Files) -> DatasetInfo:
     standard = settings.augment != "none"
+    flip = (info.flip if settings.flip is None else settings.flip) and standard
+    if isinstance(images, Files):
+        if settings.crop_padding is not None:
+            raise SettingError(
+                f"data.crop_padding must be none where images are streamed (data.residency), not "
+                f"{settings.crop_padding}: a random part of each file is taken"
+            )
+        return info._replace(crop_padding=0, flip=flip, random_crop=standard)
     padding = info.crop_padding if settings.crop_padding is None else settings.crop_padding
-    flip = info.flip if settings.flip is None else settings.flip
     smallest = min(images.pixels.shape[1:3])
     if padding >= smallest:
         raise SettingError(
             f"data.crop_padding must be less than the images' side {smallest}, not {padding}"
         )
-    return info._replace(crop_padding=padding if standard else 0, flip=flip and standard)
+    return info._replace(crop_padding=padding if standard else 0, flip=flip)
 
 
 def augmentation_of(settings: DataConfig) -> Augmentation:
@@ -196,6 +209,7 @@ class DeviceImages:
         batch_size: int,
         seed: int,
         epoch: int,
+        first_step: int = 0,
         shard: Shard = Shard(),
         augmentation: Augmentation = Augmentation(),
         num_views: int = 1,
@@ -211,21 +225,19 @@ class DeviceImages:
         Args:
             batch_size: images per step over all workers.
             epoch: epochs finished so far.
+            first_step: steps of the epoch that are done already and left out.
             num_views: augmentations of each image, the first of them the same whatever their
                 number; they share their mixing, since they share their labels.
         """
         count = len(self.images)
         drawn = self._draw(batch_size, seed * 1_000_003 + epoch, augmentation, num_views)
-        for step, start in enumerate(range(0, count, batch_size)):
-            size = min(batch_size, count - start)
-            if size < 2 * shard.world_size:
-                return
-            part = _part(start, size, shard)
+        for step, start, size in steps_of(count, batch_size, shard, first_step):
+            part = part_of(start, size, shard)
             views = [self._view(drawn, view, step, start, size, part) for view in drawn.views]
             labels = self.images.labels[drawn.order[part]]
             if drawn.mixes is not None:
-                after = drawn.order[_after(part, start, size)]
-                partners = torch.cat([labels[1:], self.images.labels[after]])
+                partner = drawn.order[partner_of(part, start, size)]
+                partners = torch.cat([labels[1:], self.images.labels[partner]])
                 labels = mix_labels(labels, partners, drawn.mixes[step], len(self.info.classes))
             yield Batch(views[0] if num_views == 1 else torch.stack(views), labels, size)
 
@@ -234,7 +246,7 @@ class DeviceImages:
         count = len(self.images)
         for start in range(0, count, batch_size):
             size = min(batch_size, count - start)
-            part = _part(start, size, shard)
+            part = part_of(start, size, shard)
             if part.start == part.stop:
                 continue
             pixels = normalise(self.images.pixels[part], self.mean, self.std)
@@ -275,7 +287,7 @@ class DeviceImages:
         images = self._augmented(drawn.order, view, part)
         if drawn.mixes is None:
             return images
-        partner = self._augmented(drawn.order, view, _after(part, start, size))
+        partner = self._augmented(drawn.order, view, partner_of(part, start, size))
         return mix_images(images, torch.cat([images[1:], partner]), drawn.mixes[step])
 
     def _augmented(
@@ -286,16 +298,3 @@ class DeviceImages:
         if view.seeds is not None:
             pixels = trivial_augment(pixels, view.seeds[part])
         return normalise(pixels, self.mean, self.std)
-
-
-def _after(part: slice, start: int, size: int) -> slice:
-    """The position after a part of the global batch; after its last one comes its first."""
-    position: int = start + (part.stop - start) % size
-    return slice(position, position + 1)
-
-
-def _part(start: int, size: int, shard: Shard) -> slice:
-    """The rank's even share of `size` positions from `start`."""
-    first = start + size * shard.rank // shard.world_size
-    last = start + size * (shard.rank + 1) // shard.world_size
-    return slice(first, last)

@@ -51,7 +51,8 @@ def probes(trained: Trained, name: str) -> list[Probe]:
     shape = (NUM_RANDOM, height, width, channels)
     random = torch.randint(0, 256, shape, generator=generator, dtype=torch.uint8)
     data = trained.data
-    real = (data.val if len(data.val) else data.train).pixels[:NUM_REAL]
+    part = data.val if len(data.val) else data.train
+    real = part.take(torch.arange(min(NUM_REAL, len(part)))).pixels
     return [
         Probe(pixels, _trained_logits(trained, name, pixels))
         for pixels in (random, random[:1], real)

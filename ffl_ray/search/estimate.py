@@ -12,6 +12,8 @@ from torch import Tensor, nn
 
 from ffl_ray.config import Config, DistillConfig, FusionConfig, ModelConfig
 from ffl_ray.data.dataset import image_shape
+from ffl_ray.data.pool import STEPS_AHEAD
+from ffl_ray.data.residency import streams
 from ffl_ray.methods import num_views, with_reachable_objective
 from ffl_ray.models.cost import MacCounter
 from ffl_ray.models.network import FusionNetwork, build_network
@@ -64,7 +66,7 @@ class TrainingCost(NamedTuple):
         macs: multiply-accumulates of one image, forward, through all members.
         training_macs: the same for a training step: the backward pass takes twice the forward's.
         checkpoint_bytes: one checkpoint: weights and the optimiser's state.
-        memory_bytes: of one worker, at most: weights, optimiser state, the resident images, and
+        memory_bytes: of one worker, at most: weights, optimiser state, the images it holds, and
             either the gradients and the activations kept for its share of the batch, or what
             evaluating a batch needs, whichever is more.
     """
@@ -97,7 +99,11 @@ def training_cost(config: Config, data: DataSize, num_workers: int = 1) -> Train
     batch = -(-config.optim.batch_size // num_workers)
     training = FLOAT_BYTES * gradients + batch * size.saved_bytes
     evaluating = EVAL_BATCH * LIVE_MAPS * size.largest_bytes
-    images = (data.num_train + data.num_val) * (math.prod(image) + LABEL_BYTES)
+    num_images = data.num_train + data.num_val
+    resident = num_images
+    if streams(config.data, num_images):
+        resident = STEPS_AHEAD * max(batch, EVAL_BATCH)
+    images = num_images * LABEL_BYTES + resident * math.prod(image)
     return TrainingCost(
         parameters=size.parameters,
         macs=size.macs,

@@ -30,7 +30,9 @@ def test_a_small_study_is_measured_end_to_end(
     assert "30 rows of epochs" in capfd.readouterr().out
     assert list(rows["epochs_parts"]) == [1]
     assert list(rows["same_rows"]) == [6]
-    assert (rows[["late_ms_per_epoch", "load_s", "pandas_s", "ray_rows_per_s"]] > 0).all(axis=None)
+    assert (rows[["late_ms_per_epoch", "load_s", "read_epochs_s", "ray_rows_per_s"]] > 0).all(
+        axis=None
+    )
     assert list((tmp_path / "tmp").iterdir()) == []
 
 

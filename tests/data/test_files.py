@@ -12,7 +12,7 @@ from torchvision import datasets
 
 from ffl_ray.config import DataConfig
 from ffl_ray.data.cifar import LAYOUTS, _ArrayUnpickler
-from ffl_ray.data.dataset import DATASETS
+from ffl_ray.data.dataset import DATASETS, Files
 from ffl_ray.data.folder import _index
 from ffl_ray.data.loader import load_train_val, open_test
 from ffl_ray.errors import DataError
@@ -156,10 +156,11 @@ def test_the_index_is_that_of_torchvision(tmp_path: Path) -> None:
     (tmp_path / "train" / "dog" / "notes.txt").write_text("no image")
     theirs = datasets.ImageFolder(str(tmp_path / "train"))
 
-    classes, paths, labels = _index(tmp_path / "train")
+    files, info = _index(tmp_path / "train", 12)
 
-    assert list(classes) == theirs.classes
-    ours = {str(path): label for path, label in zip(paths, labels, strict=True)}
+    assert isinstance(files, Files)
+    assert list(info.classes) == theirs.classes
+    ours = {files.path(i): label for i, label in enumerate(files.labels.tolist())}
     assert ours == dict(theirs.samples)
 
 

@@ -8,14 +8,15 @@ from sklearn.datasets import load_digits
 
 from ffl_ray.config import DataConfig
 from ffl_ray.data import digits as digits_file
+from ffl_ray.data.dataset import Images
 from ffl_ray.data.loader import (
     Augmentation,
     Batch,
     DeviceImages,
-    Shard,
     augmentation_of,
     load_train_val,
 )
+from ffl_ray.data.shards import Shard
 from ffl_ray.errors import DataError, SettingError
 
 CPU = torch.device("cpu")
@@ -71,6 +72,7 @@ def test_padding_wider_than_the_images_is_refused() -> None:
 
 def digits() -> DeviceImages:
     data = load_train_val(DataConfig(val_fraction=0.2))
+    assert isinstance(data.train, Images)
     return DeviceImages(data.train, data.info, CPU)
 
 
