@@ -224,7 +224,7 @@ def run_epoch(training: Training, progress: Progress) -> Progress:
     lr, weight = learning_rate(config, epoch), ramp_up(epoch, ramp_up_epochs_of(config.distill))
     for group in training.optimizer.param_groups:
         group["lr"] = lr
-    started = time.perf_counter()
+    started, cpu_before = time.perf_counter(), time.process_time()
     batches = training.train.train_batches(
         batch_size=config.optim.batch_size,
         seed=config.seed,
@@ -244,7 +244,7 @@ def run_epoch(training: Training, progress: Progress) -> Progress:
         after_step=training.network.after_step,
     )
     _check_finite("training loss", trained.losses["total"], epoch, config)
-    train_s = time.perf_counter() - started
+    train_s, train_cpu_s = time.perf_counter() - started, time.process_time() - cpu_before
     average_running_statistics(training.network, training.shard.world_size)
     metrics = measured(training, training.val)
     for name, metric in metrics.items():
@@ -266,6 +266,7 @@ def run_epoch(training: Training, progress: Progress) -> Progress:
         VALUE: value,
         "best_epoch": progress.best_epoch or None,
         "train_s": train_s,
+        "train_cpu_s": train_cpu_s,
         "epoch_s": epoch_s,
         "images_per_s": trained.images / train_s,
         "accelerator_s": progress.accelerator_s,
