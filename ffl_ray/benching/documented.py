@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import ray.train
+import torch
 from ray import tune
 from ray.train import RunConfig, ScalingConfig
 from ray.train.torch import TorchTrainer
@@ -28,9 +29,9 @@ class OneWorker:
     rank = 0
     world_size = 1
     num_threads = 1
-    device = None
 
     def __init__(self) -> None:
+        self.device: torch.device | None = None
         self._files: dict[str, bytes] = {}
 
     def read(self, name: str) -> bytes | None:
@@ -64,6 +65,7 @@ def train_fn(config: dict[str, Any]) -> None:
 
 def driver_fn(config: dict[str, Any]) -> None:
     """What each trial of Tune runs: a training of its own."""
+    callbacks: list[Any] = [TuneReportCallback()]  # type: ignore[no-untyped-call]
     trainer = TorchTrainer(
         train_fn,
         train_loop_config=config["settings"] | {"distill.temperature": config["temperature"]},
@@ -71,7 +73,7 @@ def driver_fn(config: dict[str, Any]) -> None:
         run_config=RunConfig(
             name=tune.get_context().get_trial_id(),
             storage_path=config["storage_path"],
-            callbacks=[TuneReportCallback()],  # type: ignore[no-untyped-call]
+            callbacks=callbacks,
         ),
     )
     trainer.fit()

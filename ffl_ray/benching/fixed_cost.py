@@ -5,7 +5,7 @@ from __future__ import annotations
 import statistics
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 
 class TimedTrial(NamedTuple):
@@ -81,16 +81,14 @@ def trials_of_study(folder: Path) -> list[TimedTrial]:
     """The trials of a study's tables."""
     import pandas as pd
 
-    trials = pd.read_parquet(folder / "trials", columns=["trial_id", "started", "ended"])
-    epochs = pd.read_parquet(folder / "epochs", columns=["trial_id", "time", "epoch_s"])
-    of: dict[Any, Any] = dict(list(epochs.groupby("trial_id")))
+    from ffl_ray.results.reader import records
+
+    epochs: dict[str, list[tuple[float, float]]] = {}
+    for row in records(pd.read_parquet(folder / "epochs")):
+        epochs.setdefault(row["trial_id"], []).append((row["time"].timestamp(), row["epoch_s"]))
     return [
-        TimedTrial(
-            trial.started.timestamp(),
-            trial.ended.timestamp(),
-            [(e.time.timestamp(), e.epoch_s) for e in of[trial.trial_id].itertuples()],
-        )
-        for trial in trials.itertuples()
+        TimedTrial(row["started"].timestamp(), row["ended"].timestamp(), epochs[row["trial_id"]])
+        for row in records(pd.read_parquet(folder / "trials"))
     ]
 
 

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import argparse
 import json
+import multiprocessing
 import statistics
 import sys
 import tempfile
 from collections.abc import Callable, Iterable
+from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from typing import NamedTuple
 
@@ -24,7 +26,7 @@ from ffl_ray.benching.processes import DRIVER, Ran, run_watched
 from ffl_ray.errors import FFLRayError, SettingError
 
 TRIAL_S = 1.0
-CALIBRATION_EPOCHS = 4
+CALIBRATION_EPOCHS = 8
 
 
 class Measured(NamedTuple):
@@ -49,7 +51,7 @@ def measure(args: argparse.Namespace) -> Found:
         if getattr(args, name) < least:
             flag = f"--{name.replace('_', '-')}"
             raise SettingError(f"{flag} must be at least {least}, not {getattr(args, name)}")
-    epochs = epochs_of_a_trial(seconds_of_an_epoch())
+    epochs = epochs_of_a_trial(_seconds_of_an_epoch(args.at_once))
     ours: list[Measured] = []
     theirs: list[Measured] = []
     with tempfile.TemporaryDirectory() as name:
@@ -86,8 +88,14 @@ def _kept(into: list[Measured], study: Callable[[], Measured]) -> Callable[[], f
     return side
 
 
-def seconds_of_an_epoch() -> float:
-    """What an epoch of a short trial takes here with one thread, its first ones left out."""
+def _seconds_of_an_epoch(at_once: int) -> float:
+    """What an epoch of a short trial takes here while as many others train beside it."""
+    with ProcessPoolExecutor(at_once, multiprocessing.get_context("spawn")) as pool:
+        return statistics.median(pool.map(seconds_of_an_epoch, range(at_once)))
+
+
+def seconds_of_an_epoch(_: int = 0) -> float:
+    """The same in this process, with one thread; the first epoch is left out."""
     from ffl_ray.config import Config
     from ffl_ray.homes.local import LocalSession
     from ffl_ray.overrides import with_overrides
@@ -98,7 +106,7 @@ def seconds_of_an_epoch() -> float:
     config = with_overrides(Config(), settings(CALIBRATION_EPOCHS))
     with tempfile.TemporaryDirectory() as folder:
         run_worker(config, LocalSession(Storage(folder), 1, reports.append))
-    return statistics.median(report.row["epoch_s"] for report in reports[1:])
+    return statistics.median(float(report.row["epoch_s"]) for report in reports[1:])
 
 
 def epochs_of_a_trial(epoch_s: float) -> int:
@@ -196,11 +204,15 @@ def figures_of(studies: list[Measured], prefix: str, at_once: int) -> list[Figur
             f"a trial, start-up included: (wall_s - training / {at_once}) / trials",
         ),
         middle(
+            "cpu_s",
+            (cpu_s(s) for s in studies),
+            "of all processes, from the first step to the last trial's end",
+        ),
+        middle(
             "cpu_share_in_steps",
             (cpu_share(s) for s in studies),
-            "of the CPU time of all processes, from the first training step to the last trial's end",
+            "of cpu_s",
         ),
-        middle("cpu_s", (cpu_s(s) for s in studies), "that CPU time"),
         middle("driver_cpu_s", (cpu_s(s, DRIVER) for s in studies), "of it the driver's"),
     ]
 
