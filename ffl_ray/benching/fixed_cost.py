@@ -37,7 +37,7 @@ class FixedCost(NamedTuple):
 
     Attributes:
         after_first_s: of a slot, from the first trial's end to the last one's: what a slot loses
-            between two trainings. None when no trial but the first is in that time.
+            between two trainings. None when less than one whole trial is in that time.
         in_trial_s: median over the trials, between a trial's start and its end.
         seen_s: of the wall, all start-up included: the command's time less what the training
             alone takes when every slot trains without a pause, over the trials.
@@ -66,7 +66,7 @@ def fixed_cost(trials: Sequence[TimedTrial], slots: int, wall_s: float) -> Fixed
     )
     total = sum(t.trained_s for t in trials)
     return FixedCost(
-        after_first_s=(slots * (end - start) - trained) / counted if counted else None,
+        after_first_s=(slots * (end - start) - trained) / counted if counted >= 1 else None,
         in_trial_s=statistics.median(t.ended - t.started - t.trained_s for t in trials),
         seen_s=(wall_s - total / slots) / len(trials),
         trials=counted,
