@@ -41,7 +41,11 @@ def parser() -> argparse.ArgumentParser:
             "--out", default=DEFAULT_OUT, metavar="DIR", help=f"of the rows (default {DEFAULT_OUT})"
         )
         sub.add_argument(
-            "--rounds", type=int, default=5, metavar="N", help="alternating rounds (default 5)"
+            "--rounds",
+            type=int,
+            default=5,
+            metavar="N",
+            help="alternating rounds (default %(default)s)",
         )
         importlib.import_module(f"ffl_ray.benching.{name}").add_options(sub)
     return made

@@ -272,7 +272,7 @@ def run_epoch(
     lr, weight = learning_rate(config, epoch), ramp_up(epoch, ramp_up_epochs_of(config.distill))
     for group in training.optimizer.param_groups:
         group["lr"] = lr
-    part = progress.part
+    part, cpu_before = progress.part, time.process_time()
     started = time.perf_counter() - (part.seconds if part else 0.0)
     sums = restore_part(training.network, part, training.shard, training.train.device)
     middle = MidEpoch(
@@ -289,7 +289,7 @@ def run_epoch(
     batches = epoch_batches(training, epoch, part.steps_done if part else 0)
     trained = train_on(training, batches, weight, sums=sums, between=middle.after_step)
     _check_finite("training loss", trained.losses["total"], epoch, config)
-    train_s = time.perf_counter() - started
+    train_s, train_cpu_s = time.perf_counter() - started, time.process_time() - cpu_before
     average_running_statistics(training.network, training.shard.world_size)
     metrics = measured(training, training.val)
     for name, metric in metrics.items():
@@ -311,6 +311,7 @@ def run_epoch(
         VALUE: value,
         "best_epoch": progress.best_epoch or None,
         "train_s": train_s,
+        "train_cpu_s": train_cpu_s,
         "epoch_s": epoch_s,
         "images_per_s": trained.images / train_s,
         "accelerator_s": progress.accelerator_s,

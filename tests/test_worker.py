@@ -11,7 +11,10 @@ from ffl_ray.errors import PlanError, SettingError, TrainingDivergedError
 from ffl_ray.results.schema import arrow_schema
 from ffl_ray.worker import run_worker
 
-TIMES = {"time", "train_s", "epoch_s", "images_per_s", "accelerator_s", "peak_memory_bytes"}
+TIMES = {
+    *("time", "train_s", "train_cpu_s", "epoch_s", "images_per_s", "accelerator_s"),
+    "peak_memory_bytes",
+}
 
 
 def weights(files: dict[str, bytes], name: str = "latest.pt") -> dict[str, torch.Tensor]:

@@ -12,7 +12,7 @@ from ray import tune
 from ffl_ray.homes.failures import failure_of, retry_may_help
 from ffl_ray.homes.job import Job
 from ffl_ray.objectives import VALUE
-from ffl_ray.search.recorder import FAILURE, first_cause
+from ffl_ray.search.outcome import FAILURE, first_cause
 
 if TYPE_CHECKING:
     from ffl_ray.worker import Report

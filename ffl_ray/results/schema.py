@@ -142,6 +142,7 @@ EPOCHS = [
     Column("objective_value", _FLOAT, "", "of the setting objective"),
     Column("best_epoch", _INT, "epochs", "epoch of the best objective_value so far"),
     Column("train_s", _FLOAT, "s", "training"),
+    Column("train_cpu_s", _FLOAT, "s", "CPU time of rank 0's process meanwhile, over its threads"),
     Column("epoch_s", _FLOAT, "s", "training and validation"),
     Column("images_per_s", _FLOAT, "images/s", "training, over all workers"),
     Column("accelerator_s", _FLOAT, "s", "epoch_s times workers, summed over the trial's epochs"),

@@ -9,20 +9,17 @@ from typing import Any, Protocol
 
 from ray import cloudpickle
 from ray._raylet import PlacementGroupID
-from ray.exceptions import RayActorError
 from ray.tune import Callback, Stopper
 from ray.tune.experiment import Trial
 from ray.util.placement_group import PlacementGroup, remove_placement_group
 
 from ffl_ray.config import Config
-from ffl_ray.errors import FFLRayError
 from ffl_ray.overrides import with_overrides
 from ffl_ray.results.storage import storage_is_full
 from ffl_ray.results.study import StudyTables
+from ffl_ray.search.outcome import FAILURE, PLACEMENT_GROUP, first_cause
 from ffl_ray.search.scheduler import StudyScheduler
 
-FAILURE = "failure"
-PLACEMENT_GROUP = "placement_group"
 NO_ERROR = ("Unknown", "Tune ended the trial without saying why; see the log")
 
 
@@ -228,21 +225,6 @@ class Recorder(Callback):
         group = self._groups.pop(trial_id, None)
         if group is not None:
             remove_placement_group(PlacementGroup(PlacementGroupID(bytes.fromhex(group))))
-
-
-def first_cause(error: BaseException) -> BaseException:
-    """What really went wrong, below Ray's wrapping.
-
-    When one worker of several fails, the others lose their connection to it: what ffl_ray itself
-    raised comes first, then a death, then the rest.
-    """
-    failures = [first_cause(f) for f in getattr(error, "worker_failures", {}).values()]
-    for kind in (FFLRayError, RayActorError, Exception):
-        for failure in failures:
-            if isinstance(failure, kind):
-                return failure
-    cause = getattr(error, "cause", None)
-    return first_cause(cause) if isinstance(cause, BaseException) else error
 
 
 def error_of(trial: Trial) -> tuple[str, str] | None:
