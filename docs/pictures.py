@@ -3,6 +3,8 @@
 `python docs/pictures.py best STUDY OUT.svg` draws what `ffl_ray.tune` prints at its end.
 `python docs/pictures.py front STUDY OUT.svg` draws every member of every completed trial, accuracy
 against cost, and the front over them.
+`python docs/pictures.py profile BENCH OUT.svg` draws where the time of a training step and the CPU
+time of the default study went, from the latest rows of `ffl_ray.bench train` and `study`.
 """
 
 import io
@@ -12,6 +14,8 @@ from pathlib import Path
 
 import matplotlib as mpl
 import matplotlib.pyplot as plt
+import pandas as pd
+from matplotlib.ticker import PercentFormatter
 from rich.console import Console
 
 import ffl_ray.results
@@ -19,6 +23,7 @@ from ffl_ray.console import best_table
 from ffl_ray.results.history import study_objectives
 from ffl_ray.results.reader import find_study, records
 
+COLOURS = ("#7d8b8c", "#2471a3", "#c0392b", "#e59866")
 KINDS = {"fused": "#c0392b", "ensemble": "#2471a3", "branch": "#7d8b8c"}
 
 
@@ -54,5 +59,34 @@ def front(study: str, out: str) -> None:
     figure.savefig(out, metadata={"Date": None})
 
 
+def profile(bench: str, out: str) -> None:
+    """A step's parts, and the default study's CPU time, as two bars."""
+    step, study = (
+        pd.read_parquet(Path(bench) / subject).sort_values("time").iloc[-1]
+        for subject in ("train", "study")
+    )
+    parts = {p: step[f"{p}_s"] for p in ("input", "forward", "backward", "optimizer")}
+    in_steps = study["default.cpu_share_in_steps"]
+    shares = {"training steps": in_steps, "everything else": 1 - in_steps}
+    mpl.rcParams["svg.hashsalt"] = "ffl_ray"
+    figure, axes = plt.subplots(2, 1, figsize=(7, 3), layout="constrained")
+    for axis, title, bars in (
+        (axes[0], f"a training step, {1000 * sum(parts.values()):.0f} ms", parts),
+        (axes[1], "CPU time of the default study, after start-up", shares),
+    ):
+        left = 0.0
+        for index, (name, value) in enumerate(bars.items()):
+            share = value / sum(bars.values())
+            axis.barh(0, share, left=left, color=COLOURS[index], label=f"{name} {share:.1%}")
+            left += share
+        axis.set_title(title, loc="left", fontsize=10)
+        axis.set_yticks([])
+        axis.set_xlim(0, 1)
+        axis.xaxis.set_major_formatter(PercentFormatter(1))
+        axis.spines[["top", "right", "left"]].set_visible(False)
+        axis.legend(frameon=False, ncols=4, loc="upper left", bbox_to_anchor=(0, -0.35), fontsize=8)
+    figure.savefig(out, metadata={"Date": None})
+
+
 if __name__ == "__main__":
-    {"best": best, "front": front}[sys.argv[1]](*sys.argv[2:])
+    {"best": best, "front": front, "profile": profile}[sys.argv[1]](*sys.argv[2:])

@@ -366,8 +366,8 @@ class ComputeConfig(Section):
     )
     precision: Literal["auto", "float32", "bfloat16"] = _setting(
         "auto",
-        "bfloat16: autocast of the forward pass; auto: bfloat16 on a GPU that computes in it, "
-        "else float32",
+        "bfloat16: autocast of the forward pass; auto: bfloat16 where the device computes in it "
+        "and the network gains by it (not small ones on a CPU), else float32",
     )
     cuda_graphs: bool = _setting(
         True,

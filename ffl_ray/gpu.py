@@ -21,11 +21,6 @@ WARM_UP_STEPS = 3
 LOG = logging.getLogger(__name__)
 
 
-def bfloat16_pays(device: torch.device) -> bool:
-    """Whether a GPU computes in bfloat16 by itself (compute capability 8.0 and later)."""
-    return device.type == "cuda" and torch.cuda.get_device_capability(device) >= (8, 0)
-
-
 def can_be_recorded(
     device: torch.device, network: FusionNetwork, optimizer: torch.optim.Optimizer, workers: int
 ) -> bool:

@@ -44,7 +44,7 @@ from ffl_ray.engine import (
     train_epoch,
 )
 from ffl_ray.errors import PlanError, SettingError, TrainingDivergedError
-from ffl_ray.gpu import RecordedSteps, bfloat16_pays, can_be_recorded, prepared_ahead
+from ffl_ray.gpu import RecordedSteps, can_be_recorded, prepared_ahead
 from ffl_ray.methods import num_views, ramp_up_epochs_of
 from ffl_ray.metrics import MemberMetrics, finish
 from ffl_ray.mid_epoch import MidEpoch, restore_part
@@ -55,6 +55,7 @@ from ffl_ray.models.table import check_model
 from ffl_ray.objectives import VALUE, parse_objective
 from ffl_ray.optimizer import learning_rate, new_optimizer
 from ffl_ray.overrides import flatten
+from ffl_ray.precision import computes_in_bfloat16
 from ffl_ray.schedules import ramp_up
 
 Row = dict[str, Any]
@@ -202,6 +203,9 @@ def prepare(config: Config, session: Session, *, final: bool = False) -> Trainin
     costs = member_costs(network, data.image_shape)
     network = network.to(device=device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     optimizer = new_optimizer(config, network)
+    in_bfloat16 = computes_in_bfloat16(
+        config.compute.precision, device, costs["ensemble"].macs, session.world_size
+    )
     records = config.compute.cuda_graphs and can_be_recorded(
         device, network, optimizer, session.world_size
     )
@@ -213,7 +217,7 @@ def prepare(config: Config, session: Session, *, final: bool = False) -> Trainin
         train=served(data.train, data.info, device, pool),
         val=served(data.val, data.info, device, pool),
         pool=pool,
-        precision=Precision(device.type, _in_bfloat16(config, device), cached=not records),
+        precision=Precision(device.type, in_bfloat16, cached=not records),
         recorded=RecordedSteps() if records else None,
         shard=Shard(session.rank, session.world_size),
         costs=costs,
@@ -249,12 +253,6 @@ def choose_device(config: Config, session: Session) -> torch.device:
     if config.compute.device == "cuda":
         raise PlanError("compute.device is cuda, and this process was given no GPU")
     return torch.device("cpu")
-
-
-def _in_bfloat16(config: Config, device: torch.device) -> bool:
-    if config.compute.precision == "auto":
-        return bfloat16_pays(device)
-    return config.compute.precision == "bfloat16"
 
 
 def run_epoch(
@@ -311,6 +309,7 @@ def run_epoch(
         VALUE: value,
         "best_epoch": progress.best_epoch or None,
         "train_s": train_s,
+        "precision": "bfloat16" if training.precision.autocast else "float32",
         "train_cpu_s": train_cpu_s,
         "epoch_s": epoch_s,
         "images_per_s": trained.images / train_s,

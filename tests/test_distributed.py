@@ -20,6 +20,7 @@ from ffl_ray.distill.ffl import ffl_terms
 from ffl_ray.engine import Precision, Step, average_running_statistics, train_epoch
 from ffl_ray.methods import num_views
 from ffl_ray.models.network import NetworkOutput
+from ffl_ray.precision import computes_in_bfloat16
 from ffl_ray.worker import prepare, run_worker, step_of
 
 PRECISION = Precision("cpu", autocast=False)
@@ -88,10 +89,17 @@ def different_statistics(rank: int, count: int) -> list[float]:
     return [float(value) for value in network.running_mean]
 
 
+def one_can(rank: int, count: int) -> bool:
+    """The number format of two workers, one of which computes in bfloat16 by itself."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(torch.cpu, "get_capabilities", lambda: {"avx512_bf16": rank == 0})
+        return computes_in_bfloat16("auto", torch.device("cpu"), 10**9, count)
+
+
 def without_batch_norm(
     rank: int, count: int
-) -> tuple[tuple[Tensor, dict[str, float]], list[float]]:
-    return shared_training(rank, count), different_statistics(rank, count)
+) -> tuple[tuple[Tensor, dict[str, float]], list[float], bool]:
+    return shared_training(rank, count), different_statistics(rank, count), one_can(rank, count)
 
 
 def test_uneven_shares_give_the_whole_batchs_gradient_and_statistics_are_averaged(
@@ -101,7 +109,9 @@ def test_uneven_shares_give_the_whole_batchs_gradient_and_statistics_are_average
 
     results = in_processes(without_batch_norm, 2, tmp_path)
 
-    for (other, other_losses), statistics in results:
+    assert one_can(0, 1)
+    for (other, other_losses), statistics, in_bfloat16 in results:
+        assert not in_bfloat16
         torch.testing.assert_close(other, weight, atol=1e-6, rtol=1e-6)
         assert other_losses == pytest.approx(losses, abs=1e-6)
         assert statistics == [0.5, 0.5]

@@ -85,8 +85,13 @@ class Sides:
         self._folder.cleanup()
 
 
-def train_sides(args: argparse.Namespace, config: Config, device: str, threads: int) -> Sides:
+def train_sides(
+    args: argparse.Namespace, config: Config, device: str, threads: int, *, in_bfloat16: bool
+) -> Sides:
     """What the command's options ask for.
+
+    Args:
+        in_bfloat16: whether the config computes in it here.
 
     Raises:
         SettingError: they ask for what can't be.
@@ -108,7 +113,7 @@ def train_sides(args: argparse.Namespace, config: Config, device: str, threads: 
         if args.workers is not None:
             sides.add("workers", config, workers=args.workers)
         if args.precisions:
-            sides.add("other_precision", _other_precision(config, device))
+            sides.add("other_precision", _with_precision(config, in_bfloat16=not in_bfloat16))
         if args.branches:
             sides.add("branch_1", _with_branches(config, 1))
         for count in args.branches:
@@ -119,11 +124,9 @@ def train_sides(args: argparse.Namespace, config: Config, device: str, threads: 
     return sides
 
 
-def _other_precision(config: Config, device: str) -> Config:
-    auto = "bfloat16" if device == "cuda" else "float32"
-    used = config.compute.precision.replace("auto", auto)
-    other = {"float32": "bfloat16", "bfloat16": "float32"}[used]
-    return with_overrides(config, {"compute.precision": other})
+def _with_precision(config: Config, *, in_bfloat16: bool) -> Config:
+    precision = "bfloat16" if in_bfloat16 else "float32"
+    return with_overrides(config, {"compute.precision": precision})
 
 
 def _with_branches(config: Config, count: int) -> Config:

@@ -85,7 +85,7 @@ def run(args: argparse.Namespace) -> Found:
         device, batches = training.train.device, endless(training)
         in_bfloat16 = training.precision.autocast
         peak = Peak(device, torch.bfloat16 if in_bfloat16 else torch.float32)
-        sides = train_sides(args, config, device.type, count)
+        sides = train_sides(args, config, device.type, count, in_bfloat16=in_bfloat16)
         with contextlib.closing(sides):
             given = alternated(
                 {

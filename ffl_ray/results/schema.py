@@ -141,6 +141,7 @@ EPOCHS = [
     Column("val.branches.nll", _FLOATS, "nats", "likewise, of each branch"),
     Column("objective_value", _FLOAT, "", "of the setting objective"),
     Column("best_epoch", _INT, "epochs", "epoch of the best objective_value so far"),
+    Column("precision", _TEXT, "", "number format that was computed in: float32 or bfloat16"),
     Column("train_s", _FLOAT, "s", "training"),
     Column("train_cpu_s", _FLOAT, "s", "CPU time of rank 0's process meanwhile, over its threads"),
     Column("epoch_s", _FLOAT, "s", "training and validation"),
@@ -290,9 +291,15 @@ def schema_page() -> str:
         f"Schema version {SCHEMA_VERSION}. Every column may be null; a list column holds one",
         "entry per branch. Accuracies are fractions in [0, 1], losses are nats per example, times",
         "are UTC. `python -m ffl_ray.results.schema` prints this page.",
+        "",
+        "A table is a folder of part files; a row stays in the part it was first written to, so",
+        "that `pandas.read_parquet(FOLDER)` finds every row once at any moment. With millions of",
+        'rows `pandas.read_parquet(FOLDER, dtype_backend="pyarrow")` is quicker: its lists stay',
+        "in Arrow's memory.",
     ]
     purpose = {
-        "trials": "A row is a trial; it is rewritten as the trial goes on.",
+        "trials": "A row is a trial. How far a running one is, is written four times a second at "
+        "most; after a kill the epochs table knows better.",
         "epochs": "A row is a finished epoch of a trial.",
         "members": "A row is one deployable classifier of an ended trial, at one checkpoint.",
         "runs": "`confirm` writes this one and the next two. A row is a training.",
