@@ -148,8 +148,7 @@ def _search(args: argparse.Namespace) -> int:
         plan, facts = cli.start(args.address, settled.config, settled.search)
     order = Order(name, storage, space, settled, plan, facts, teacher, mirror)
     outlook = _look_ahead(order, cluster=args.address is not None)
-    if outlook.plan != order.plan:
-        order = order._replace(plan=outlook.plan)
+    order = order._replace(plan=outlook.plan)
     if args.dry_run:
         from ffl_ray.plan_view import plan_table
 

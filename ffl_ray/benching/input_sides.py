@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import functools
-import itertools
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -18,10 +17,9 @@ from ffl_ray.data.decode import random_square
 from ffl_ray.data.loader import Batch, augmentation_of, load_final
 from ffl_ray.data.pool import LoaderPool
 from ffl_ray.data.stream import StreamedImages
-from ffl_ray.engine import train_epoch
 from ffl_ray.methods import num_views
 from ffl_ray.search.speed import StepTimer
-from ffl_ray.worker import Training, choose_device, prepare, step_of
+from ffl_ray.worker import Training, choose_device, prepare, train_on
 
 STEP_BUDGET_S = 2.0
 MOST_PER_STEP = {"cpu": 8}
@@ -37,8 +35,7 @@ class InputSides:
 
     def __init__(self, config: Config, num_images: int, counts: list[int]) -> None:
         self.config = config
-        given = torch.device("cuda", 0) if torch.cuda.is_available() else torch.device("cpu")
-        self.device = choose_device(config, StepTimer(1, given))
+        self.device = choose_device(config, StepTimer(1, None))
         self._data = load_final(config.data)
         train = self._data.train
         assert isinstance(train, Files)
@@ -156,17 +153,13 @@ class InputSides:
             self._training = prepare(self.config, StepTimer(threads, self.device))
         training = self._training
         batch = self._batch()
-        step = step_of(training, 1.0)
-        run = training.recorded.of_epoch(step) if training.recorded else None
         started = time.perf_counter()
 
-        def until_budget() -> Iterable[Batch]:
-            for _ in itertools.takewhile(
-                lambda _: time.perf_counter() - started < STEP_BUDGET_S, itertools.count()
-            ):
+        def until_budget() -> Iterator[Batch]:
+            while time.perf_counter() - started < STEP_BUDGET_S:
                 yield batch
 
-        done = train_epoch(step, until_budget(), run)
+        done = train_on(training, until_budget(), distill_weight=1.0)
         return done.images / (time.perf_counter() - started)
 
     def _batch(self) -> Batch:

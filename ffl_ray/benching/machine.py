@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import os
 import platform
 from importlib import metadata
 from pathlib import Path
+
+from ffl_ray.cli import available_cpus
 
 PACKAGES = ("torch", "torchvision", "ray", "optuna", "pyarrow", "pandas")
 
@@ -19,9 +20,7 @@ def machine_facts() -> dict[str, str | int]:
     gpu = torch.cuda.get_device_name() if torch.cuda.is_available() else "none"
     facts: dict[str, str | int] = {
         "machine.cpu": _cpu_name(),
-        "machine.cpus": len(os.sched_getaffinity(0))
-        if hasattr(os, "sched_getaffinity")
-        else os.cpu_count() or 1,
+        "machine.cpus": available_cpus(),
         "machine.gpu": gpu,
         "machine.system": f"{platform.system()} {platform.machine()}",
         "version.python": platform.python_version(),

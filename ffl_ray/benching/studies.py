@@ -23,6 +23,7 @@ from ffl_ray.benching.fixed_cost import (
     trials_of_study,
 )
 from ffl_ray.benching.processes import DRIVER, Ran, run_watched
+from ffl_ray.cli import available_cpus
 from ffl_ray.errors import FFLRayError, SettingError
 
 TRIAL_S = 1.0
@@ -73,7 +74,7 @@ def measure(args: argparse.Namespace) -> Found:
             Figure("epochs_per_trial", epochs, "of two ResNet-8 branches on the embedded digits"),
             *figures_of(ours, "", args.at_once),
             *(compared(ours, theirs, args.at_once) if theirs else ()),
-            *(figures_of(default, "default.", _at_once_by_default()) if default else ()),
+            *(figures_of(default, "default.", available_cpus()) if default else ()),
         ],
     )
 
@@ -136,13 +137,7 @@ def _default_study(folder: Path) -> Measured:
     command = [
         *(sys.executable, "-m", "ffl_ray.tune", "--name", "study", "--storage-path", str(folder))
     ]
-    return _study(command, folder, _at_once_by_default())
-
-
-def _at_once_by_default() -> int:
-    from ffl_ray.cli import available_cpus
-
-    return available_cpus()
+    return _study(command, folder, available_cpus())
 
 
 def _study(command: list[str], folder: Path, at_once: int) -> Measured:

@@ -68,6 +68,21 @@ class Augmentation(NamedTuple):
     mixing: Mixing = "none"
     mixing_alpha: float = 1.0
 
+    def mixes(
+        self, steps: int, height: int, width: int, generator: torch.Generator
+    ) -> list[Mix] | None:
+        """How each step's images are mixed; None, and nothing drawn, where they are not."""
+        if self.mixing == "none":
+            return None
+        return draw_mixes(
+            steps,
+            mixing=self.mixing,
+            alpha=self.mixing_alpha,
+            height=height,
+            width=width,
+            generator=generator,
+        )
+
 
 def load_train_val(settings: DataConfig) -> TrainVal:
     """The train and val parts that the settings fix; the test split stays closed.
@@ -259,16 +274,7 @@ class DeviceImages:
         generator = torch.Generator().manual_seed(seed)
         order = torch.randperm(count, generator=generator).to(self.device)
         views = [self._draw_view(augmentation, generator)]
-        mixes = None
-        if augmentation.mixing != "none":
-            mixes = draw_mixes(
-                math.ceil(count / batch_size),
-                mixing=augmentation.mixing,
-                alpha=augmentation.mixing_alpha,
-                height=height,
-                width=width,
-                generator=generator,
-            )
+        mixes = augmentation.mixes(math.ceil(count / batch_size), height, width, generator)
         views += [self._draw_view(augmentation, generator) for _ in range(num_views - 1)]
         return _Epoch(order, views, mixes)
 

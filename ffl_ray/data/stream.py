@@ -14,7 +14,7 @@ from ffl_ray.data.augment import normalise
 from ffl_ray.data.dataset import DatasetInfo, Files, Images
 from ffl_ray.data.loader import Augmentation, Batch, DeviceImages
 from ffl_ray.data.loader_process import Item, Recipe
-from ffl_ray.data.mixing import Mix, draw_mixes, mix_images, mix_labels
+from ffl_ray.data.mixing import Mix, mix_images, mix_labels
 from ffl_ray.data.pool import LoaderPool
 from ffl_ray.data.shards import Shard, part_of, partner_of, steps_of
 
@@ -140,16 +140,8 @@ class StreamedImages:
         generator = torch.Generator().manual_seed(seed)
         order = torch.randperm(count, generator=generator)
         seeds = [torch.randint(2**62, (count,), generator=generator)]
-        mixes = None
-        if augmentation.mixing != "none":
-            mixes = draw_mixes(
-                math.ceil(count / batch_size),
-                mixing=augmentation.mixing,
-                alpha=augmentation.mixing_alpha,
-                height=self.images.size,
-                width=self.images.size,
-                generator=generator,
-            )
+        side = self.images.size
+        mixes = augmentation.mixes(math.ceil(count / batch_size), side, side, generator)
         seeds += [torch.randint(2**62, (count,), generator=generator) for _ in range(num_views - 1)]
         return _Epoch(order, seeds, mixes)
 

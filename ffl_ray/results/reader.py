@@ -61,7 +61,7 @@ def load_tables(storage: Storage) -> Results:
     Raises:
         StudyError: a table is missing or damaged.
     """
-    return Results(*(load_table(storage, name) for name in Results._fields))
+    return Results(*(_table(storage, name) for name in Results._fields))
 
 
 def find_study(study: str, storage_path: str | None = None) -> Storage:
@@ -163,7 +163,7 @@ def _parts(storage: Storage, table: str, columns: Sequence[str] | None = None) -
     return parts.read_all(columns)
 
 
-def load_table(storage: Storage, name: str) -> pd.DataFrame:
+def _table(storage: Storage, name: str) -> pd.DataFrame:
     """One of a study's tables.
 
     Raises:
