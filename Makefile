@@ -39,11 +39,12 @@ $(VENV)/.dev: $(VENV)/.runtime requirements-dev.txt
 	$(BIN)/uv pip install --quiet --python $(BIN)/python --require-hashes -r requirements-dev.txt
 	@touch $@
 
+# What tests need decides first, so that the cluster's and the trackers' packages fit beside the rest.
 lock: $(VENV)/.uv  ## write the pinned versions again, with hashes
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header \
-		--no-annotate --upgrade pyproject.toml --group pyproject.toml:build -o requirements.txt
+		--no-annotate --upgrade pyproject.toml --group pyproject.toml:build --group pyproject.toml:dev -o requirements-dev.txt
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header \
-		--no-annotate --upgrade pyproject.toml --group pyproject.toml:build --group pyproject.toml:dev -c requirements.txt -o requirements-dev.txt
+		--no-annotate --upgrade pyproject.toml --group pyproject.toml:build -c requirements-dev.txt -o requirements.txt
 
 wheel: $(VENV)/.dev
 	$(BIN)/python -m hatchling build -t wheel
