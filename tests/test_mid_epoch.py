@@ -245,10 +245,11 @@ def warned_training(rank: int, count: int) -> dict[str, object]:
     whole, warned, resumed = sessions
     os.environ["FFL_RAY_PREEMPTION"] = str(folder / "elsewhere")
     run_worker(config, whole)
-    with pytest.MonkeyPatch.context() as patch, pytest.raises(PreemptedError) as stopped:
+    with pytest.MonkeyPatch.context() as patch:
         patch.setenv("FFL_RAY_PREEMPTION", str(folder / "mark"))
         patch.setattr("ffl_ray.mid_epoch.is_preempted", lambda: rank == 1 and is_preempted())
-        run_worker(config, warned)
+        with pytest.raises(PreemptedError) as stopped:
+            run_worker(config, warned)
     resumed.files = warned.files
     run_worker(config, resumed)
     return {
