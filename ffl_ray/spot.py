@@ -116,14 +116,21 @@ def move_away(deadline: float, address: str | None = None, node_id: str | None =
 
     A drain that takes a third of the time left, or ten seconds, is not waited for any longer.
     """
-    patience_s = min(DRAIN_S, max(0.0, deadline - time.time()) / 3)
     drain = subprocess.Popen(drain_command(deadline, address, node_id))
-    try:
-        status: int | str = drain.wait(patience_s)
-    except subprocess.TimeoutExpired:
-        status = f"not done after {patience_s:.0f} s"
+    done = _waited(drain, min(DRAIN_S, (deadline - time.time()) / 3))
     leave_mark(deadline)
-    say(f"this machine goes in {deadline - time.time():.0f} s; `ray drain-node`: {status}")
+    say(f"this machine goes in {deadline - time.time():.0f} s; node drained: {done}")
+    if not _waited(drain, deadline - time.time()):
+        drain.kill()
+        drain.wait()
+
+
+def _waited(process: subprocess.Popen[bytes], patience_s: float) -> bool:
+    """Whether it has ended well within that time."""
+    try:
+        return process.wait(max(0.0, patience_s)) == 0
+    except subprocess.TimeoutExpired:
+        return False
 
 
 def say(line: str) -> None:
