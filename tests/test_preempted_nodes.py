@@ -1,0 +1,125 @@
+"""A search on a Ray cluster of several nodes, one of which is warned and then taken away."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+import ray
+from helpers import start
+from ray._private.state import available_resources_per_node
+from ray.cluster_utils import Cluster
+from test_spot import Metadata, served
+
+import ffl_ray.results
+
+pytestmark = [
+    pytest.mark.ray,
+    pytest.mark.skipif(
+        "FFL_RAY_TEST_SLOW" not in os.environ, reason="two minutes: FFL_RAY_TEST_SLOW=1 runs it"
+    ),
+]
+
+
+@contextmanager
+def nodes_of_one_cpu(count: int, marks: Path) -> Iterator[tuple[Cluster, list[Any]]]:
+    """A head that takes no work, and nodes whose marks are their own."""
+    cluster = Cluster(
+        initialize_head=True, head_node_args={"num_cpus": 0, "include_dashboard": False}
+    )
+    try:
+        nodes = [
+            cluster.add_node(num_cpus=1, env_vars={"FFL_RAY_PREEMPTION": str(marks / f"node{i}")})
+            for i in range(count)
+        ]
+        ray.init(address=cluster.address, log_to_driver=False)
+        yield cluster, nodes
+    finally:
+        ray.shutdown()
+        cluster.shutdown()
+
+
+def wait_until(what: Callable[[], Any], timeout_s: float = 120) -> float:
+    """How long it took."""
+    started = time.time()
+    while not what():
+        assert time.time() - started < timeout_s
+        time.sleep(0.1)
+    return time.time() - started
+
+
+def busy(nodes: list[Any]) -> list[Any]:
+    free = available_resources_per_node()
+    return [node for node in nodes if free.get(node.node_id, {}).get("CPU", 0) < 1]
+
+
+@pytest.mark.parametrize("num_workers", [1, 2])
+def test_a_warned_nodes_trial_moves_in_mid_epoch_and_no_failure_is_counted(
+    num_workers: int, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    space = tmp_path / "space.py"
+    space.write_text(
+        "BASE = {'data.fraction': 1.0, 'optim.epochs': 3, 'optim.batch_size': 16,\n"
+        "        'model.mix': '2*resnet32', 'search.max_failures': 0}\n"
+        "def search_space(trial):\n"
+        "    trial.suggest_float('distill.temperature', 1, 4)\n"
+        "    return {}\n"
+    )
+    latest = tmp_path / "study/checkpoints/0000/latest.pt"
+    with nodes_of_one_cpu(num_workers + 1, tmp_path) as (cluster, nodes):
+        search = start(
+            "tune", str(space), "--num-samples", "1", "--num-workers", str(num_workers),
+            "--cpus-per-trial", str(num_workers), "--max-concurrent-trials", "1",
+            "--storage-path", str(tmp_path), "--name", "study", "--address", cluster.address,
+            "--set", "compute.checkpoint_interval_s=2",
+            out=subprocess.PIPE, RAY_AUTH_MODE="disabled",
+        )  # fmt: skip
+        try:
+            wait_until(lambda: any(tmp_path.glob("study/checkpoints/*/latest.pt")))
+            (latest,) = tmp_path.glob("study/checkpoints/*/latest.pt")
+            taken = busy(nodes)[-1]
+            metadata = Metadata()
+            metadata.warn(60)
+            mark = tmp_path / f"node{nodes.index(taken)}"
+            with served(metadata) as address:
+                subprocess.run(
+                    [
+                        sys.executable, "-m", "ffl_ray.spot", "--cloud", "aws", "--metadata",
+                        address, "--address", cluster.address, "--node-id", taken.node_id,
+                    ],
+                    env=os.environ | {"FFL_RAY_PREEMPTION": str(mark)},
+                    check=True,
+                    timeout=60,
+                )  # fmt: skip
+            marked = time.time()
+            assert mark.exists()
+            wait_until(lambda: taken not in busy(nodes), 30)
+            left_s = time.time() - marked
+            others = [node for node in nodes if node is not taken]
+            back_s = wait_until(
+                lambda: (
+                    len(busy(others)) == num_workers and latest.stat().st_mtime > marked + left_s
+                )
+            )
+            cluster.remove_node(taken, allow_graceful=False)
+            out, errors = search.communicate(timeout=240)
+        finally:
+            search.kill()
+            search.communicate()
+
+    with capsys.disabled():
+        print(
+            f"\n{num_workers} workers: left after {left_s:.1f} s, trains again after {back_s:.1f} s more"
+        )
+    assert search.returncode == 0, (out, errors)
+    trials, epochs, _ = ffl_ray.results.load("study", str(tmp_path))
+    assert list(trials.status) == ["completed"]
+    assert list(epochs.epoch) == [1, 2, 3]
+    print(trials.T.to_string())
