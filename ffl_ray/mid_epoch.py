@@ -87,6 +87,7 @@ class MidEpoch:
         if due or preempted:
             self._store()
         if preempted:
+            self._wait_for_rank_0()
             raise PreemptedError(
                 f"a machine of this training is about to be taken away; it is stored after step "
                 f"{self._steps} of epoch {self._progress.epochs_done + 1} and goes on elsewhere"
@@ -103,6 +104,13 @@ class MidEpoch:
             progress = self._progress._replace(part=part)
             self._write("latest.pt", dump_checkpoint(self._network, self._optimizer, progress))
         self._stored_s = time.perf_counter()
+
+    def _wait_for_rank_0(self) -> None:
+        """Return when it has stored: the first worker that fails has the others ended."""
+        if self._shard.world_size > 1:
+            done = torch.zeros(1, device=self._device)
+            dist.all_reduce(done)
+            done.tolist()
 
     def _ranks(self) -> list[RankPart]:
         assert self._sums.sums is not None

@@ -4,10 +4,20 @@ import errno
 
 import pytest
 import torch
-from ray.exceptions import OutOfMemoryError, RayActorError
+from ray import cloudpickle
+from ray.exceptions import OutOfMemoryError, RayActorError, RayTaskError
+from ray.train import FailureConfig, WorkerGroupError
+from ray.train.v2._internal.execution.failure_handling.default import DefaultFailurePolicy
+from ray.tune.experiment import Trial
 
-from ffl_ray.errors import SettingError, TrainingDivergedError
-from ffl_ray.homes.failures import failure_of, retry_may_help
+from ffl_ray.errors import PreemptedError, SettingError, TrainingDivergedError
+from ffl_ray.homes.failures import (
+    NodePreemptedError,
+    failure_of,
+    preemption_for_ray,
+    retry_may_help,
+)
+from ffl_ray.search.outcome import first_cause
 
 FULL = OSError(errno.ENOSPC, "No space left on device")
 
@@ -16,6 +26,7 @@ FULL = OSError(errno.ENOSPC, "No space left on device")
     "error",
     [
         RayActorError(),
+        NodePreemptedError("stored after step 3"),
         OutOfMemoryError("killed by the memory monitor"),  # type: ignore[no-untyped-call]
         ConnectionResetError("peer"),
         TimeoutError("storage"),
@@ -50,3 +61,36 @@ def test_a_failure_says_what_it_was_and_whether_the_study_can_go_on() -> None:
     }
     assert failure_of(FULL)["ends_study"]
     assert failure_of(MemoryError())["error"] == ("MemoryError", "MemoryError")
+
+
+def of_a_preempted_training() -> Exception:
+    """As it arrives in the driver."""
+    with pytest.raises(NodePreemptedError) as raised, preemption_for_ray():
+        raise PreemptedError("stored after step 3")
+    arrived: Exception = cloudpickle.loads(cloudpickle.dumps(raised.value))
+    return arrived
+
+
+def test_tune_counts_no_failure_of_a_preempted_training(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Trial, "local_path", None)  # no file of the error
+    trial = Trial("stub", stub=True, max_failures=0)
+
+    trial.handle_error(RayTaskError("train", "", of_a_preempted_training()))  # type: ignore[no-untyped-call]
+    preempted = (trial.num_failures, trial.should_recover())
+    trial.handle_error(RayTaskError("train", "", ConnectionResetError()))  # type: ignore[no-untyped-call]
+
+    assert preempted == (0, True)
+    assert (trial.num_failures, trial.should_recover()) == (1, False)
+
+
+def test_train_starts_preempted_workers_again_whatever_max_failures_is() -> None:
+    policy = DefaultFailurePolicy(FailureConfig(max_failures=0))
+    preempted = WorkerGroupError("", {rank: of_a_preempted_training() for rank in (0, 1)})
+
+    decisions = [policy.make_decision(preempted).name for _ in range(3)]
+    lost = policy.make_decision(WorkerGroupError("", {0: ConnectionResetError()})).name
+
+    assert decisions == ["RETRY"] * 3
+    assert lost == "RAISE"
+    assert isinstance(first_cause(preempted), NodePreemptedError)
+    assert str(first_cause(preempted)) == "stored after step 3"

@@ -206,9 +206,12 @@ class WarnedSession(MemorySession):
     def __init__(self) -> None:
         super().__init__()
         self.steps: list[int] = []
+        self.written = 0.0
 
     def write(self, name: str, data: bytes) -> None:
+        time.sleep(0.2)  # storage may be slow
         super().write(name, data)
+        self.written = time.monotonic()
         part = torch.load(io.BytesIO(data))["part"]
         self.steps.append(part["steps_done"] if part else 0)
         if len(self.steps) == 1:
@@ -239,10 +242,9 @@ def warned_training(rank: int, count: int) -> dict[str, object]:
     """Two workers, on machines of their own; only that of rank 1 is warned, after a step."""
     folder = Path(os.environ["FFL_RAY_PREEMPTION"])
     config = small_config(**TINY | {"optim.batch_size": 16, "optim.epochs": 1})
-    sessions = [MemorySession(), WarnedSession(), MemorySession()]
-    for session in sessions:
+    whole, warned, resumed = MemorySession(), WarnedSession(), MemorySession()
+    for session in (whole, warned, resumed):
         session.rank, session.world_size, session.num_threads = rank, count, 1
-    whole, warned, resumed = sessions
     os.environ["FFL_RAY_PREEMPTION"] = str(folder / "elsewhere")
     run_worker(config, whole)
     with pytest.MonkeyPatch.context() as patch:
@@ -250,10 +252,13 @@ def warned_training(rank: int, count: int) -> dict[str, object]:
         patch.setattr("ffl_ray.mid_epoch.is_preempted", lambda: rank == 1 and is_preempted())
         with pytest.raises(PreemptedError) as stopped:
             run_worker(config, warned)
+        stopped_at, written_at = time.monotonic(), warned.written
     resumed.files = warned.files
     run_worker(config, resumed)
     return {
-        "steps": warned.steps if isinstance(warned, WarnedSession) else None,
+        "steps": warned.steps,
+        "stopped_at": stopped_at,
+        "written_at": written_at,
         "message": str(stopped.value),
         "whole": weights(whole.files) if rank == 0 else {},
         "resumed": weights(resumed.files) if rank == 0 else {},
@@ -270,6 +275,8 @@ def test_two_workers_stop_at_one_step_when_the_machine_of_either_is_warned(
 
     assert first["steps"] == [1, 11]
     assert first["message"] == second["message"]
+    # Ray ends the others as soon as one of them fails.
+    assert second["stopped_at"] >= first["written_at"]
     assert_same_weights(first["resumed"], first["whole"])
     for found in (first, second):
         assert found["losses"][0] == found["losses"][1]

@@ -124,7 +124,7 @@ def test_a_warned_nodes_trial_moves_in_mid_epoch_and_no_failure_is_counted(
 
     with capsys.disabled():
         sys.stdout.write(
-            f"\n{num_workers} workers: gone {left_s:.1f} s after the mark, back after {back_s:.1f}\n"
+            f"\n{num_workers} workers: gone after {left_s:.1f} s, trains after {back_s:.1f} s\n"
         )
     assert search.returncode == 0, (tmp_path / "out").read_text()
     trials, epochs, _ = ffl_ray.results.load("study", str(tmp_path))
