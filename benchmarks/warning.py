@@ -1,0 +1,89 @@
+"""What it costs a training to look for the mark of a machine that is about to be taken away.
+
+One worker looks after every step; several meet about every two seconds. Both are timed inside a
+real training of the embedded digits.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+from unittest.mock import patch
+
+import torch
+import torch.distributed as dist
+from torch.multiprocessing.spawn import spawn
+
+from ffl_ray import mid_epoch
+from ffl_ray.config import Config
+from ffl_ray.homes.local import LocalSession
+from ffl_ray.overrides import with_overrides
+from ffl_ray.results.storage import Storage
+from ffl_ray.worker import Report, run_worker
+
+SETTINGS = {"model.mix": "2*resnet20", "optim.batch_size": 64}
+
+
+def timed(act: Callable[..., Any], seconds: list[float]) -> Callable[..., Any]:
+    """The same act, its durations noted."""
+
+    def run(*args: Any) -> Any:
+        started = time.perf_counter()
+        try:
+            return act(*args)
+        finally:
+            seconds.append(time.perf_counter() - started)
+
+    return run
+
+
+def train(rank: int, count: int, folder: str, epochs: int) -> None:
+    """One worker's training; its times go to a file."""
+    torch.set_num_threads(1)
+    if count > 1:
+        store = f"file://{folder}/store"
+        dist.init_process_group("gloo", init_method=store, rank=rank, world_size=count)
+    rows: list[dict[str, Any]] = []
+
+    def keep(report: Report) -> None:
+        rows.append(report.row)
+
+    session = LocalSession(Storage(folder).child(f"rank{rank}"), 1, keep, torch.device("cpu"))
+    session.rank, session.world_size = rank, count
+    looks: list[float] = []
+    what = (mid_epoch.MidEpoch, "_meet") if count > 1 else (mid_epoch, "is_preempted")
+    with patch.object(*what, timed(getattr(*what), looks)):
+        run_worker(with_overrides(Config(), SETTINGS | {"optim.epochs": epochs}), session)
+    train_s = sum(row["train_s"] for row in rows)
+    found = {"looks": len(looks), "look_s": sum(looks), "train_s": train_s}
+    Path(folder, f"{rank}.json").write_text(json.dumps(found), encoding="utf-8")
+    if count > 1:
+        dist.destroy_process_group()
+
+
+def main() -> int:
+    """Print the share of each."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.warning", description=__doc__)
+    parser.add_argument("--epochs", type=int, default=10)
+    args = parser.parse_args()
+    for count in (1, 2):
+        with tempfile.TemporaryDirectory() as folder:
+            spawn(train, args=(count, folder, args.epochs), nprocs=count)  # type: ignore[no-untyped-call]
+            found = json.loads(Path(folder, "0.json").read_text(encoding="utf-8"))
+        each_us = 1e6 * found["look_s"] / found["looks"]
+        share = 100 * found["look_s"] / found["train_s"]
+        sys.stdout.write(
+            f"{count} workers: {found['looks']} looks of {each_us:.1f} us in "
+            f"{found['train_s']:.1f} s of training: {share:.4f}%\n"
+        )
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
