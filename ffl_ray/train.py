@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from ffl_ray.homes.job import Job
     from ffl_ray.results.study import StudyTables
     from ffl_ray.search.planner import Plan
-    from ffl_ray.worker import Report
+    from ffl_ray.session import Report
 
 OnReport = Callable[["Report"], None]
 Run = Callable[["Job", OnReport], None]

@@ -13,7 +13,7 @@ import torch
 
 from ffl_ray.config import Config
 from ffl_ray.overrides import with_overrides
-from ffl_ray.worker import Report
+from ffl_ray.session import Report
 
 Row = dict[str, Any]
 NUM_THREADS = 1 if "PYTEST_XDIST_WORKER" in os.environ else 2

@@ -16,7 +16,8 @@ from test_worker import assert_same_weights, weights, without_times
 from ffl_ray.checkpoint import dump_checkpoint, load_checkpoint
 from ffl_ray.config import Config
 from ffl_ray.errors import SettingError
-from ffl_ray.worker import prepared, run_worker
+from ffl_ray.training import prepared
+from ffl_ray.worker import run_worker
 
 TINY = {
     "model.mix": "2*resnet8",

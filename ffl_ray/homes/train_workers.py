@@ -18,7 +18,7 @@ from ffl_ray.homes.local import write_unless_ended
 from ffl_ray.homes.tune_trial import report_metrics
 from ffl_ray.results.storage import Storage
 from ffl_ray.search.outcome import PLACEMENT_GROUP, first_cause
-from ffl_ray.worker import Report
+from ffl_ray.session import Report
 
 
 class TrainSession:

@@ -15,7 +15,7 @@ from ffl_ray.objectives import VALUE
 from ffl_ray.search.outcome import FAILURE, first_cause
 
 if TYPE_CHECKING:
-    from ffl_ray.worker import Report
+    from ffl_ray.session import Report
 
 
 def report_metrics(report: Report) -> dict[str, Any]:

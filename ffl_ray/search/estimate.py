@@ -19,7 +19,7 @@ from ffl_ray.models.cost import MacCounter
 from ffl_ray.models.network import FusionNetwork, build_network
 from ffl_ray.models.outline import outlined
 from ffl_ray.models.table import check_model
-from ffl_ray.worker import EVAL_BATCH
+from ffl_ray.training import EVAL_BATCH
 
 FLOAT_BYTES = 4
 LABEL_BYTES = 8
