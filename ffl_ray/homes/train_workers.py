@@ -13,6 +13,7 @@ from ray.train.torch import TorchConfig, TorchTrainer, get_device
 from ray.util import get_current_placement_group
 from ray.util.queue import Queue
 
+from ffl_ray.homes.failures import preemption_for_ray
 from ffl_ray.homes.job import Job
 from ffl_ray.homes.local import write_unless_ended
 from ffl_ray.homes.tune_trial import report_metrics
@@ -55,7 +56,8 @@ def _group_id() -> str | None:
 def train_loop(config: dict[str, Any]) -> None:
     """What each worker of a TorchTrainer runs."""
     job = Job(**config["job"])
-    job.train(TrainSession(job, config.get("queue")))
+    with preemption_for_ray():
+        job.train(TrainSession(job, config.get("queue")))
 
 
 def make_trainer(

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from ray import tune
 
-from ffl_ray.homes.failures import failure_of, retry_may_help
+from ffl_ray.homes.failures import failure_of, preemption_for_ray, retry_may_help
 from ffl_ray.homes.job import Job
 from ffl_ray.objectives import VALUE
 from ffl_ray.search.outcome import FAILURE, first_cause
@@ -35,7 +35,8 @@ def train_in_actor(config: dict[str, Any]) -> None:
     if 0 < job.gpus_per_worker < 1:
         bound_gpu_memory(job.gpus_per_worker)
     try:
-        job.train(LocalSession(job.files, job.cpus_per_worker, _report, device))
+        with preemption_for_ray():
+            job.train(LocalSession(job.files, job.cpus_per_worker, _report, device))
     except Exception as error:
         if retry_may_help(error):
             raise
