@@ -86,6 +86,7 @@ def _order(args: argparse.Namespace) -> Order:
     from ffl_ray.config import SearchConfig
     from ffl_ray.confirmation import Order
     from ffl_ray.overrides import with_overrides
+    from ffl_ray.results.access import open_for_writing
     from ffl_ray.results.confirmed import FOLDER
     from ffl_ray.results.reader import find_study, load_tables, records
     from ffl_ray.search.arms import best_configs, new_seeds
@@ -116,7 +117,7 @@ def _order(args: argparse.Namespace) -> Order:
     seeds = new_seeds(used, args.seeds)
     search = with_overrides(SearchConfig(num_samples=args.top * args.seeds), options)
     return Order(
-        storage=source.child(FOLDER),
+        storage=open_for_writing(source.location).child(FOLDER),
         name=f"{description['study']}/{FOLDER}",
         top=args.top,
         baselines=args.baselines,
@@ -237,7 +238,9 @@ def _finish(confirmation: Confirmation, tables: StudyTables, num_train: int) -> 
     )
     location = tables.storage.location
     console.out(f"\nresults  {location}\n         import pandas as pd")
-    console.out(f'         verdicts = pd.read_parquet("{location}/comparisons")')
+    console.out(
+        f'         verdicts = pd.read_parquet("{tables.storage.child("comparisons").location}")'
+    )
 
 
 if __name__ == "__main__":

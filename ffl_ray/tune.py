@@ -188,6 +188,7 @@ def _look_ahead(order: Order, *, cluster: bool) -> Outlook:
 def _run(order: Order, outlook: Outlook) -> int:
     from ffl_ray.console import StudyView, make_console
     from ffl_ray.homes.job import Job
+    from ffl_ray.homes.ray_setup import ray_state
     from ffl_ray.homes.tuner import make_tuner
     from ffl_ray.plan_view import plan_lines
     from ffl_ray.results.history import past_trials
@@ -233,8 +234,8 @@ def _run(order: Order, outlook: Outlook) -> int:
     recorder = Recorder(tables, keeper, scheduler, searcher.noted, view, plan.columns())
     count = search.num_samples - ended
     started = time.monotonic()
-    with cli.everything_else_to(cli.log_file(storage)), view:
-        make_tuner(plan, search, storage.location, count, searcher, scheduler, recorder).fit()
+    with cli.everything_else_to(cli.log_file(storage)), view, ray_state() as state:
+        make_tuner(plan, search, state, count, searcher, scheduler, recorder).fit()
     status = _finish(tables, search, console, time.monotonic() - started)
     if recorder.hopeless.message:
         raise StudyError(
@@ -250,7 +251,7 @@ def _teacher(storage: Storage, space: SearchSpace, settled: Settled) -> Teacher 
     from ffl_ray.search.warm_start import learn, teacher_of
 
     def make(name: str) -> Teacher:
-        return learn(optuna_study(name, storage.location.rpartition("/")[0]), space.suggest, name)
+        return learn(optuna_study(name, storage.parent), space.suggest, name)
 
     return teacher_of(storage, settled.search, make)
 

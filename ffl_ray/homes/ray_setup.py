@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import logging
 import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from ffl_ray.errors import PlanError
@@ -28,6 +31,17 @@ ENVIRONMENT = {
     "RAY_TRAIN_ENABLE_PREEMPTION_WATCHER": "0",
     "RAY_TRAIN_ENABLE_PRINT_PATCH": "0",
 }
+
+
+@contextmanager
+def ray_state() -> Iterator[str]:
+    """A folder of this machine for what Tune and Ray Train write of their own.
+
+    The tables are the truth and nothing of it is read, so it stays out of the study's storage: an
+    object store that fails for a minute would end the run from inside Ray.
+    """
+    with tempfile.TemporaryDirectory(prefix="ffl_ray-", ignore_cleanup_errors=True) as folder:
+        yield folder
 
 
 def prepare_environment(*, local: bool) -> None:

@@ -24,7 +24,7 @@ class Mute(TrialProgressCallback):
 def make_tuner(
     plan: Plan,
     search: SearchConfig,
-    location: str,
+    state: str,
     count: int,
     searcher: Searcher,
     scheduler: TrialScheduler,
@@ -33,7 +33,7 @@ def make_tuner(
     """A tuner of `count` trials, in actors that are reused or on Ray Train's workers.
 
     Args:
-        location: of the study's folder.
+        state: a folder of this machine for what Tune writes and nobody reads.
     """
     one = plan.num_workers == 1
     resources = {"cpu": plan.cpus_per_worker, "gpu": plan.gpus_per_worker}
@@ -58,7 +58,7 @@ def make_tuner(
         ),
         run_config=tune.RunConfig(
             name="ray",
-            storage_path=location,
+            storage_path=state,
             verbose=0,
             callbacks=[recorder, Mute()],
             stop=recorder.hopeless,

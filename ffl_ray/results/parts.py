@@ -66,7 +66,7 @@ class Parts:
             wanted = [field.name for field in schema if field.name in there]
             return _conformed(file.read(columns=wanted, use_threads=False), schema)
         except (pa.ArrowException, ValueError, OSError) as error:
-            place = f"{self._storage.location}/{self._table}/{name}"
+            place = self._storage.child(f"{self._table}/{name}").location
             reason = " ".join(str(error).split())
             raise StudyError(
                 f"{place} can't be read ({reason}): copy the whole folder again from where it was "

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -17,9 +16,10 @@ import pyarrow as pa
 
 from ffl_ray.errors import StudyError
 from ffl_ray.objectives import VALUE
+from ffl_ray.results.access import open_for_reading
 from ffl_ray.results.parts import Parts
 from ffl_ray.results.schema import SCHEMA_VERSION
-from ffl_ray.results.storage import Storage
+from ffl_ray.results.storage import Storage, stays_inside
 
 DEFAULT_STORAGE = "~/ray_results"
 REQUIRED = ("study", "kind", "settings")
@@ -70,8 +70,10 @@ def find_study(study: str, storage_path: str | None = None) -> Storage:
     Raises:
         StudyError: there is none, or it lost its study.json.
     """
-    inside = Storage(storage_path or DEFAULT_STORAGE).child(study) if "://" not in study else None
-    places = [storage for storage in (Storage(study), inside) if storage is not None]
+    inside = None
+    if "://" not in study and stays_inside(study.rstrip("/")):
+        inside = open_for_reading(storage_path or DEFAULT_STORAGE).child(study.rstrip("/"))
+    places = [storage for storage in (open_for_reading(study), inside) if storage is not None]
     for storage in places:
         if storage.exists("study.json"):
             return storage
@@ -80,7 +82,7 @@ def find_study(study: str, storage_path: str | None = None) -> Storage:
             raise StudyError(
                 f"{storage.location} is half-written: it has tables and no study.json; {COPY}"
             )
-    named = study if inside is None else f"{Path(study).expanduser()} or {inside.location}"
+    named = " or ".join(storage.location for storage in places)
     raise StudyError(
         f"no study here: {named} holds no study.json; give a study's folder, or its name with "
         f"--storage-path"
@@ -113,7 +115,7 @@ def read_description(storage: Storage) -> dict[str, Any]:
 
 
 def _damaged(storage: Storage, reason: str) -> StudyError:
-    return StudyError(f"{storage.location}/study.json is damaged ({reason}): {COPY}")
+    return StudyError(f"{storage.child('study.json').location} is damaged ({reason}): {COPY}")
 
 
 def check_has_trials(storage: Storage, trials: pd.DataFrame) -> None:
