@@ -58,12 +58,13 @@ def main(arguments: list[str] | None = None) -> int:
 def _confirm(args: argparse.Namespace) -> int:
     from ffl_ray.confirmation import Confirmation, going_on, new_configs
     from ffl_ray.final_runs import waiting_runs
-    from ffl_ray.results.reader import read_description
+    from ffl_ray.results.reader import mend_description, read_description
     from ffl_ray.results.study import StudyTables
 
     order = _order(args)
     before = None
     if order.storage.exists("study.json"):
+        mend_description(order.storage)
         description = read_description(order.storage)
         before = Confirmation.load(description, order.storage.location)
         order = going_on(order, before)
@@ -194,7 +195,8 @@ def _store(order: Order, confirmation: Confirmation) -> None:
     from ffl_ray.results.reader import read_description
 
     description = read_description(order.storage) | confirmation.dump()
-    order.storage.write("study.json", json.dumps(description, indent=2, default=str).encode())
+    text = json.dumps(description, indent=2, default=str)
+    order.storage.write("study.json", text.encode(), copied=True)
 
 
 def _plan_text(order: Order, confirmation: Confirmation, plan: Plan) -> str:

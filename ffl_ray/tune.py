@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from ffl_ray.results.study import StudyTables
     from ffl_ray.search.mirror import Mirror
     from ffl_ray.search.planner import Plan
+    from ffl_ray.search.recorder import StopWhenHopeless
     from ffl_ray.search.space import SearchSpace, Settled
     from ffl_ray.search.warm_start import Teacher
 
@@ -239,10 +240,18 @@ def _run(order: Order, outlook: Outlook) -> int:
     status = _finish(tables, search, console, time.monotonic() - started)
     if recorder.hopeless.message:
         raise StudyError(
-            f"{storage.location} is full: {recorder.hopeless.message}. Nothing that was finished "
-            f"is lost: make room, and give the same command with --name {order.name}"
+            f"{storage.location} {_trouble(recorder.hopeless)}, and give the same command with "
+            f"--name {order.name}"
         )
     return status
+
+
+def _trouble(hopeless: StopWhenHopeless) -> str:
+    """What is in the way of a study, and how to mend it."""
+    kept = "Nothing that was finished is lost"
+    if hopeless.is_gone:
+        return f"does not answer any more: {hopeless.message}. {kept}: wait until it does"
+    return f"is full: {hopeless.message}. {kept}: make room"
 
 
 def _teacher(storage: Storage, space: SearchSpace, settled: Settled) -> Teacher | None:

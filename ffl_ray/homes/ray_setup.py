@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from ffl_ray.errors import PlanError
+from ffl_ray.results.patience import VARIABLE as PATIENCE
 from ffl_ray.search.planner import Machines
 
 ENVIRONMENT = {
@@ -74,7 +75,11 @@ def start_ray(address: str | None) -> None:
             ) from error
         hush()
         return
-    forwarded = {n: v for n, v in os.environ.items() if n in ENVIRONMENT and n != "RAY_AUTH_MODE"}
+    forwarded = {
+        name: value
+        for name, value in os.environ.items()
+        if (name in ENVIRONMENT and name != "RAY_AUTH_MODE") or name == PATIENCE
+    }
     try:
         ray.init(address=address, runtime_env={"env_vars": forwarded}, **options)
     except (ConnectionError, RuntimeError, ValueError) as error:

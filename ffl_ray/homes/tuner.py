@@ -7,11 +7,13 @@ from ray.tune import Tuner
 from ray.tune.progress_reporter import TrialProgressCallback
 from ray.tune.schedulers import TrialScheduler
 from ray.tune.search import Searcher
+from ray.tune.stopper import CombinedStopper, Stopper
 
 from ffl_ray.config import SearchConfig
 from ffl_ray.homes.tune_trial import train_in_actor, train_on_workers
 from ffl_ray.search.planner import Plan
 from ffl_ray.search.recorder import Recorder
+from ffl_ray.search.time_budget import TimeBudget
 
 
 class Mute(TrialProgressCallback):
@@ -19,6 +21,13 @@ class Mute(TrialProgressCallback):
 
     def _print(self, msg: str) -> None:
         pass
+
+
+def _stopper(search: SearchConfig, recorder: Recorder) -> Stopper:
+    """What ends a study before its last trial."""
+    if search.time_budget_s is None:
+        return recorder.hopeless
+    return CombinedStopper(recorder.hopeless, TimeBudget(search.time_budget_s))
 
 
 def make_tuner(
@@ -50,7 +59,6 @@ def make_tuner(
             scheduler=scheduler,
             num_samples=count,
             max_concurrent_trials=plan.max_concurrent_trials,
-            time_budget_s=search.time_budget_s,
             # A driver that waits for its workers can't be reset for the next trial.
             reuse_actors=one,
             trial_name_creator=lambda trial: trial.config["trial_id"],
@@ -61,7 +69,7 @@ def make_tuner(
             storage_path=state,
             verbose=0,
             callbacks=[recorder, Mute()],
-            stop=recorder.hopeless,
+            stop=_stopper(search, recorder),
             failure_config=tune.FailureConfig(max_failures=search.max_failures),
         ),
     )
