@@ -71,6 +71,7 @@ def run_final_runs(
     """
     from ffl_ray.console import StudyView, make_console
     from ffl_ray.homes.job import Job
+    from ffl_ray.homes.ray_setup import ray_state
     from ffl_ray.homes.tuner import make_tuner
     from ffl_ray.search.fixed import FixedRuns, LatestKeeper
     from ffl_ray.search.recorder import Recorder
@@ -92,8 +93,8 @@ def run_final_runs(
     recorder = Recorder(tables, keeper, scheduler, lambda _: {}, view, plan.columns())
     searcher = FixedRuns(jobs)
     started = time.monotonic()
-    with cli.everything_else_to(cli.log_file(tables.storage)), view:
-        make_tuner(plan, search, location, len(jobs), searcher, scheduler, recorder).fit()
+    with cli.everything_else_to(cli.log_file(tables.storage)), view, ray_state() as state:
+        make_tuner(plan, search, state, len(jobs), searcher, scheduler, recorder).fit()
     return _ended(tables, runs, recorder.hopeless.message, time.monotonic() - started)
 
 

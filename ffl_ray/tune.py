@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from ffl_ray.results.study import StudyTables
     from ffl_ray.search.mirror import Mirror
     from ffl_ray.search.planner import Plan
+    from ffl_ray.search.recorder import StopWhenHopeless
     from ffl_ray.search.space import SearchSpace, Settled
     from ffl_ray.search.warm_start import Teacher
 
@@ -188,6 +189,7 @@ def _look_ahead(order: Order, *, cluster: bool) -> Outlook:
 def _run(order: Order, outlook: Outlook) -> int:
     from ffl_ray.console import StudyView, make_console
     from ffl_ray.homes.job import Job
+    from ffl_ray.homes.ray_setup import ray_state
     from ffl_ray.homes.tuner import make_tuner
     from ffl_ray.plan_view import plan_lines
     from ffl_ray.results.history import past_trials
@@ -233,15 +235,23 @@ def _run(order: Order, outlook: Outlook) -> int:
     recorder = Recorder(tables, keeper, scheduler, searcher.noted, view, plan.columns())
     count = search.num_samples - ended
     started = time.monotonic()
-    with cli.everything_else_to(cli.log_file(storage)), view:
-        make_tuner(plan, search, storage.location, count, searcher, scheduler, recorder).fit()
+    with cli.everything_else_to(cli.log_file(storage)), view, ray_state() as state:
+        make_tuner(plan, search, state, count, searcher, scheduler, recorder).fit()
     status = _finish(tables, search, console, time.monotonic() - started)
     if recorder.hopeless.message:
         raise StudyError(
-            f"{storage.location} is full: {recorder.hopeless.message}. Nothing that was finished "
-            f"is lost: make room, and give the same command with --name {order.name}"
+            f"{storage.location} {_trouble(recorder.hopeless)}, and give the same command with "
+            f"--name {order.name}"
         )
     return status
+
+
+def _trouble(hopeless: StopWhenHopeless) -> str:
+    """What is in the way of a study, and how to mend it."""
+    kept = "Nothing that was finished is lost"
+    if hopeless.is_gone:
+        return f"does not answer any more: {hopeless.message}. {kept}: wait until it does"
+    return f"is full: {hopeless.message}. {kept}: make room"
 
 
 def _teacher(storage: Storage, space: SearchSpace, settled: Settled) -> Teacher | None:
@@ -250,7 +260,7 @@ def _teacher(storage: Storage, space: SearchSpace, settled: Settled) -> Teacher 
     from ffl_ray.search.warm_start import learn, teacher_of
 
     def make(name: str) -> Teacher:
-        return learn(optuna_study(name, storage.location.rpartition("/")[0]), space.suggest, name)
+        return learn(optuna_study(name, storage.parent), space.suggest, name)
 
     return teacher_of(storage, settled.search, make)
 

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import logging
 import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from ffl_ray.errors import PlanError
+from ffl_ray.results.patience import VARIABLE as PATIENCE
 from ffl_ray.search.planner import Machines
 
 ENVIRONMENT = {
@@ -28,6 +32,17 @@ ENVIRONMENT = {
     "RAY_TRAIN_ENABLE_PREEMPTION_WATCHER": "0",
     "RAY_TRAIN_ENABLE_PRINT_PATCH": "0",
 }
+
+
+@contextmanager
+def ray_state() -> Iterator[str]:
+    """A folder of this machine for what Tune and Ray Train write of their own.
+
+    The tables are the truth and nothing of it is read, so it stays out of the study's storage: an
+    object store that fails for a minute would end the run from inside Ray.
+    """
+    with tempfile.TemporaryDirectory(prefix="ffl_ray-", ignore_cleanup_errors=True) as folder:
+        yield folder
 
 
 def prepare_environment(*, local: bool) -> None:
@@ -60,7 +75,11 @@ def start_ray(address: str | None) -> None:
             ) from error
         hush()
         return
-    forwarded = {n: v for n, v in os.environ.items() if n in ENVIRONMENT and n != "RAY_AUTH_MODE"}
+    forwarded = {
+        name: value
+        for name, value in os.environ.items()
+        if (name in ENVIRONMENT and name != "RAY_AUTH_MODE") or name == PATIENCE
+    }
     try:
         ray.init(address=address, runtime_env={"env_vars": forwarded}, **options)
     except (ConnectionError, RuntimeError, ValueError) as error:

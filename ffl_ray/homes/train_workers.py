@@ -16,8 +16,8 @@ from ray.util.queue import Queue
 from ffl_ray.homes.failures import preemption_for_ray
 from ffl_ray.homes.job import Job
 from ffl_ray.homes.local import write_unless_ended
+from ffl_ray.homes.ray_setup import ray_state
 from ffl_ray.homes.tune_trial import report_metrics
-from ffl_ray.results.storage import Storage
 from ffl_ray.search.outcome import PLACEMENT_GROUP, first_cause
 from ffl_ray.session import Report
 
@@ -62,6 +62,7 @@ def train_loop(config: dict[str, Any]) -> None:
 
 def make_trainer(
     job: Job,
+    state: str,
     *,
     callbacks: list[Any] | None = None,
     queue: Queue | None = None,
@@ -70,6 +71,7 @@ def make_trainer(
     """A TorchTrainer for a job: gloo on CPUs, NCCL on GPUs.
 
     Args:
+        state: a folder of this machine for what Ray Train writes and nobody reads.
         queue: takes every finished epoch's rows, when no Tune callback forwards them.
         max_failures: how often the workers are started again; they go on from `latest.pt`.
     """
@@ -87,7 +89,7 @@ def make_trainer(
         ),
         run_config=RunConfig(
             name=job.trial_id,
-            storage_path=Storage(job.study).child("ray").location,
+            storage_path=state,
             callbacks=callbacks,
             failure_config=FailureConfig(max_failures=max_failures),
         ),
@@ -118,7 +120,8 @@ def train_and_report(job: Job, on_report: Callable[[Report], None], *, max_failu
     reader = threading.Thread(target=drain, daemon=True)
     reader.start()
     try:
-        make_trainer(job, queue=queue, max_failures=max_failures).fit()
+        with ray_state() as state:
+            make_trainer(job, state, queue=queue, max_failures=max_failures).fit()
     except WorkerGroupError as error:
         raise first_cause(error) from None
     except SystemExit:

@@ -55,7 +55,7 @@ def train_on_workers(config: dict[str, Any]) -> None:
     job = Job(**config)
     forward = TuneReportCallback()  # type: ignore[no-untyped-call]
     try:
-        make_trainer(job, callbacks=[forward]).fit()
+        make_trainer(job, tune.get_context().get_trial_dir(), callbacks=[forward]).fit()
     except WorkerGroupError as error:
         cause = first_cause(error)
         if retry_may_help(cause):

@@ -15,7 +15,7 @@ from ray.util.placement_group import PlacementGroup, remove_placement_group
 
 from ffl_ray.config import Config
 from ffl_ray.overrides import with_overrides
-from ffl_ray.results.storage import storage_is_full
+from ffl_ray.results.patience import may_pass, storage_is_full
 from ffl_ray.results.study import StudyTables
 from ffl_ray.search.outcome import FAILURE, PLACEMENT_GROUP, first_cause
 from ffl_ray.search.scheduler import StudyScheduler
@@ -60,10 +60,12 @@ class StopWhenHopeless(Stopper):
 
     Attributes:
         message: what is in the way; empty while nothing is.
+        is_gone: whether the storage has not answered for longer than anybody waits.
     """
 
     def __init__(self) -> None:
         self.message = ""
+        self.is_gone = False
 
     def __call__(self, trial_id: str, result: dict[str, Any]) -> bool:
         return False
@@ -73,11 +75,12 @@ class StopWhenHopeless(Stopper):
 
     @contextmanager
     def watching(self) -> Iterator[None]:
-        """Pass over a write that found no room, and remember it."""
+        """Pass over a write that found no room, or no storage in time, and remember it."""
         try:
             yield
         except OSError as error:
-            if not storage_is_full(error):
+            self.is_gone = may_pass(error)
+            if not storage_is_full(error) and not self.is_gone:
                 raise
             self.message = str(error)
 
