@@ -189,6 +189,7 @@ def _run(order: Order, outlook: Outlook) -> int:
     from ffl_ray.console import StudyView, make_console
     from ffl_ray.homes.job import Job
     from ffl_ray.homes.tuner import make_tuner
+    from ffl_ray.last_words import last_words, lost_head
     from ffl_ray.plan_view import plan_lines
     from ffl_ray.results.history import past_trials
     from ffl_ray.results.reader import objective_by_epoch
@@ -230,10 +231,13 @@ def _run(order: Order, outlook: Outlook) -> int:
         f"validate)"
     )
     view = StudyView(console, title, search.num_samples, settled.judge, [*tables.trials.rows])
-    recorder = Recorder(tables, keeper, scheduler, searcher.noted, view, plan.columns())
+    recorder = Recorder(
+        tables, keeper, scheduler, searcher.noted, view, plan.columns(), search.max_failures
+    )
     count = search.num_samples - ended
     started = time.monotonic()
-    with cli.everything_else_to(cli.log_file(storage)), view:
+    words = lost_head(f"the same command with --name {order.name}")
+    with last_words(words), cli.everything_else_to(cli.log_file(storage)), view:
         make_tuner(plan, search, storage.location, count, searcher, scheduler, recorder).fit()
     status = _finish(tables, search, console, time.monotonic() - started)
     if recorder.hopeless.message:
