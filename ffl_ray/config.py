@@ -460,8 +460,8 @@ class SearchConfig(Section):
     )
     max_failures: int = _setting(
         2,
-        "how often a trial starts again after an error that a retry may mend (a lost process or "
-        "node, storage)",
+        "how often a trial starts again, without a finished epoch in between, after an error that "
+        "a retry may mend (a lost process or node, storage)",
         unit="times",
         ge=0,
     )

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from ffl_ray import cli
+from ffl_ray.last_words import last_words, lost_head
 
 if TYPE_CHECKING:
     from ffl_ray.config import Config, SearchConfig
@@ -109,8 +110,9 @@ def _attempt(run: Run, job: Job, tables: StudyTables, view: TrainView) -> None:
         if new:
             view.epoch_finished(report.row)
 
+    words = last_words(lost_head(f"the same command with --name {tables.name}"))
     try:
-        with cli.everything_else_to(cli.log_file(tables.storage)):
+        with words, cli.everything_else_to(cli.log_file(tables.storage)):
             run(job, on_report)
     except KeyboardInterrupt:
         tables.end(TRIAL_ID, "interrupted")

@@ -191,6 +191,7 @@ def _run(order: Order, outlook: Outlook) -> int:
     from ffl_ray.homes.job import Job
     from ffl_ray.homes.ray_setup import ray_state
     from ffl_ray.homes.tuner import make_tuner
+    from ffl_ray.last_words import last_words, lost_head
     from ffl_ray.plan_view import plan_lines
     from ffl_ray.results.history import past_trials
     from ffl_ray.results.reader import objective_by_epoch
@@ -232,10 +233,13 @@ def _run(order: Order, outlook: Outlook) -> int:
         f"validate)"
     )
     view = StudyView(console, title, search.num_samples, settled.judge, [*tables.trials.rows])
-    recorder = Recorder(tables, keeper, scheduler, searcher.noted, view, plan.columns())
+    recorder = Recorder(
+        tables, keeper, scheduler, searcher.noted, view, plan.columns(), search.max_failures
+    )
     count = search.num_samples - ended
     started = time.monotonic()
-    with cli.everything_else_to(cli.log_file(storage)), view, ray_state() as state:
+    words = last_words(lost_head(f"the same command with --name {order.name}"))
+    with words, cli.everything_else_to(cli.log_file(storage)), view, ray_state() as state:
         make_tuner(plan, search, state, count, searcher, scheduler, recorder).fit()
     status = _finish(tables, search, console, time.monotonic() - started)
     if recorder.hopeless.message:

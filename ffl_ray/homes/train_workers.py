@@ -10,7 +10,6 @@ import ray.train
 import torch
 from ray.train import FailureConfig, RunConfig, ScalingConfig, WorkerGroupError
 from ray.train.torch import TorchConfig, TorchTrainer, get_device
-from ray.util import get_current_placement_group
 from ray.util.queue import Queue
 
 from ffl_ray.homes.failures import preemption_for_ray
@@ -18,7 +17,8 @@ from ffl_ray.homes.job import Job
 from ffl_ray.homes.local import write_unless_ended
 from ffl_ray.homes.ray_setup import ray_state
 from ffl_ray.homes.tune_trial import report_metrics
-from ffl_ray.search.outcome import PLACEMENT_GROUP, first_cause
+from ffl_ray.search.outcome import first_cause
+from ffl_ray.search.worker_groups import mark_of
 from ffl_ray.session import Report
 
 
@@ -44,13 +44,7 @@ class TrainSession:
     def report(self, report: Report) -> None:
         if self._queue is not None and self.rank == 0:
             self._queue.put(report)
-        ray.train.report(report_metrics(report) | {PLACEMENT_GROUP: _group_id()})
-
-
-def _group_id() -> str | None:
-    """The placement group that holds this training's workers."""
-    group = get_current_placement_group()
-    return None if group is None else str(group.id.hex())
+        ray.train.report(report_metrics(report))
 
 
 def train_loop(config: dict[str, Any]) -> None:
@@ -75,7 +69,10 @@ def make_trainer(
         queue: takes every finished epoch's rows, when no Tune callback forwards them.
         max_failures: how often the workers are started again; they go on from `latest.pt`.
     """
-    resources = {"CPU": float(job.cpus_per_worker)}
+    resources: dict[str, float] = {
+        "CPU": job.cpus_per_worker,
+        "memory": mark_of(job.trial_id),
+    }
     if job.gpus_per_worker:
         resources["GPU"] = job.gpus_per_worker
     return TorchTrainer(
