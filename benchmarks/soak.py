@@ -33,7 +33,7 @@ from ffl_ray.benching.processes import MARK
 
 NAME = "soak"
 SAMPLE_EVERY_S = 2.0
-SLOWEST_START_S = 180.0
+SLOWEST_END_S = 120.0
 ENDED_BY_ITSELF = "ended by itself"
 # Of ten kills: seven of an actor, two of a helper of Ray, one of the driver.
 VICTIMS = (*["actor"] * 4, "helper", *["actor"] * 3, "helper", "driver")
@@ -67,7 +67,7 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument("--trials", type=int, default=500, metavar="N", help="(default 500)")
     made.add_argument("--quiet", type=int, default=100, metavar="N", help="more, without kills")
     made.add_argument("--kill-every", type=float, default=20, metavar="S", help="(default 20)")
-    made.add_argument("--epochs", type=int, default=30, metavar="N", help="of a trial; a second")
+    made.add_argument("--epochs", type=int, default=5, metavar="N", help="of a trial")
     made.add_argument("--num-workers", type=int, default=1, metavar="N", help="of each trial")
     made.add_argument("--seed", type=int, default=0, help="of what is killed")
     made.add_argument("--for-s", type=float, metavar="S", help="stop after; the same goes on")
@@ -156,20 +156,22 @@ def watch(
         driver = subprocess.Popen(
             command(soak, trials), stdout=log, stderr=log, env=os.environ | mark
         )
-    begun = time.time()
-    killer.began(begun)
-    while driver.poll() is None:
-        row = sample(looker, soak.study, generation, soak.started)
-        found, _ = looker.processes()
-        mine = [process for process in found if process.generation == generation]
-        rows.append(row | {"groups": groups.count(mine), "noisy": noisy})
-        if noisy and time.time() >= killer.due:
-            killer.kill(driver, mine)
-        if time.time() >= ends:
-            driver.send_signal(signal.SIGINT)
-            driver.wait(SLOWEST_START_S)
-        time.sleep(max(0.0, row["time"] + SAMPLE_EVERY_S - time.time()))
-    status = driver.returncode
+    killer.began(time.time())
+    try:
+        while driver.poll() is None:
+            row = sample(looker, soak.study, generation, soak.started)
+            found, _ = looker.processes()
+            mine = [process for process in found if process.generation == generation]
+            rows.append(row | {"groups": groups.count(mine), "noisy": noisy})
+            if noisy and time.time() >= killer.due:
+                killer.kill(driver, mine)
+            if time.time() >= ends:
+                driver.send_signal(signal.SIGINT)
+                driver.wait(SLOWEST_END_S)
+            time.sleep(max(0.0, row["time"] + SAMPLE_EVERY_S - time.time()))
+    finally:
+        driver.kill()
+    status = driver.wait()
     if status == 0 and noisy and soak.args.quiet:
         show(f"{soak.args.trials} trials after {killer.count} kills; now without")
         return watch(soak, generation, ends, looker, groups, killer, rows)

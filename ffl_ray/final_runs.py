@@ -71,7 +71,7 @@ def run_final_runs(
     """
     from ffl_ray.console import StudyView, make_console
     from ffl_ray.homes.job import Job
-    from ffl_ray.homes.tuner import make_tuner
+    from ffl_ray.homes.tuner import make_tuner, tunes_folder
     from ffl_ray.search.fixed import FixedRuns, LatestKeeper
     from ffl_ray.search.recorder import Recorder
     from ffl_ray.search.scheduler import RecordingFIFO
@@ -92,7 +92,7 @@ def run_final_runs(
     recorder = Recorder(tables, keeper, scheduler, lambda _: {}, view, plan.columns())
     searcher = FixedRuns(jobs)
     started = time.monotonic()
-    with cli.everything_else_to(cli.log_file(tables.storage)), view:
+    with cli.everything_else_to(cli.log_file(tables.storage)), tunes_folder(tables.storage), view:
         make_tuner(plan, search, location, len(jobs), searcher, scheduler, recorder).fit()
     return _ended(tables, runs, recorder.hopeless.message, time.monotonic() - started)
 

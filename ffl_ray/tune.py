@@ -188,7 +188,7 @@ def _look_ahead(order: Order, *, cluster: bool) -> Outlook:
 def _run(order: Order, outlook: Outlook) -> int:
     from ffl_ray.console import StudyView, make_console
     from ffl_ray.homes.job import Job
-    from ffl_ray.homes.tuner import make_tuner
+    from ffl_ray.homes.tuner import make_tuner, tunes_folder
     from ffl_ray.plan_view import plan_lines
     from ffl_ray.results.history import past_trials
     from ffl_ray.results.reader import objective_by_epoch
@@ -233,7 +233,7 @@ def _run(order: Order, outlook: Outlook) -> int:
     recorder = Recorder(tables, keeper, scheduler, searcher.noted, view, plan.columns())
     count = search.num_samples - ended
     started = time.monotonic()
-    with cli.everything_else_to(cli.log_file(storage)), view:
+    with cli.everything_else_to(cli.log_file(storage)), tunes_folder(storage), view:
         make_tuner(plan, search, storage.location, count, searcher, scheduler, recorder).fit()
     status = _finish(tables, search, console, time.monotonic() - started)
     if recorder.hopeless.message:

@@ -1,4 +1,4 @@
-"""The driver's own parts, opened on a study and fed with the events of trials that nobody trains."""
+"""The driver's own parts, opened on a study and fed with the events of made trials."""
 
 from __future__ import annotations
 

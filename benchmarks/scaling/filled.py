@@ -60,13 +60,9 @@ def fill(storage: Storage, given: Setting, first: int, trials: int) -> None:
         number = int(row["trial_id"])
         last = last_epoch(number, epochs)
         drawn = _drawn(given, number)
-        row |= drawn | {
-            "study": NAME,
-            "status": "completed" if last == epochs else "pruned",
-            "epochs_done": last,
-            "epochs_planned": epochs,
-        }
-        keyed.change(**{"key": row["trial_id"], **row})
+        changes = row | drawn | {"study": NAME, "epochs_done": last, "epochs_planned": epochs}
+        changes["status"] = "completed" if last == epochs else "pruned"
+        keyed.change(**{"key": row["trial_id"], **changes})
         ids = {"study": NAME, "trial_id": row["trial_id"]}
         for which in ("latest", "best"):
             members += [ids | {"checkpoint": which} | m for m in member_rows(number, last)]

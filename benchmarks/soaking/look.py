@@ -58,11 +58,11 @@ class Looker:
     """Finds the processes that carry a mark in their environment, zombies included.
 
     Args:
-        mark: begins the value of the marking variable; behind it stands the generation.
+        mark: begins the value of the marking variable; behind it may stand the generation.
     """
 
     def __init__(self, mark: str) -> None:
-        self._mark = f"{MARK}={mark}:".encode()
+        self._mark = f"{MARK}={mark}".encode()
         self._generations: dict[int, int] = {}
         self._strangers: set[int] = set()
 
@@ -97,7 +97,7 @@ class Looker:
     def _generation(self, folder: Path) -> int | None:
         for entry in (folder / "environ").read_bytes().split(b"\0"):
             if entry.startswith(self._mark):
-                return int(entry.removeprefix(self._mark))
+                return int(entry.removeprefix(self._mark).lstrip(b":") or 0)
         return None
 
 

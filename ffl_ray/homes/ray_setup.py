@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import logging
 import os
+from pathlib import Path
 from typing import Any
 
 from ffl_ray.errors import PlanError
+from ffl_ray.homes.sessions import take_session
 from ffl_ray.search.planner import Machines
 
 ENVIRONMENT = {
@@ -51,13 +53,14 @@ def start_ray(address: str | None) -> None:
     options: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.CRITICAL}
     if address is None:
         try:
-            ray.init(address="local", include_dashboard=False, **options)
+            context = ray.init(address="local", include_dashboard=False, **options)
         except Exception as error:
             first = (str(error).strip() or type(error).__name__).splitlines()[0]
             raise PlanError(
                 f"Ray can't start on this machine: {first} (when other work keeps it busy, the "
                 f"same command later may do)"
             ) from error
+        take_session(Path(context.address_info["session_dir"]))
         hush()
         return
     forwarded = {n: v for n, v in os.environ.items() if n in ENVIRONMENT and n != "RAY_AUTH_MODE"}

@@ -80,6 +80,7 @@ class StudySearcher(Searcher):
         """The next trial's job; the id in it is its number in the study."""
         number, past = self._waiting.pop(0) if self._waiting else (None, None)
         if past is not None:
+            assert past.config is not None, "a trial that goes on has one"
             trial, config = optuna.Trial(self.study, int(past.trial_id)), past.config
         else:
             trial = self._ask(number)
