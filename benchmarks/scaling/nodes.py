@@ -113,7 +113,7 @@ def object_stores() -> str:
     """What all object stores of the cluster hold, in Ray's words."""
     from ray._private.internal_api import memory_summary
 
-    text: str = memory_summary(stats_only=True)
+    text: str = memory_summary(stats_only=True)  # type: ignore[no-untyped-call]
     return " ".join(line for line in text.splitlines() if "Plasma memory" in line)
 
 
