@@ -7,9 +7,11 @@ import os
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 from ffl_ray.errors import PlanError
+from ffl_ray.homes.sessions import take_session
 from ffl_ray.results.patience import VARIABLE as PATIENCE
 from ffl_ray.search.planner import Machines
 
@@ -39,9 +41,16 @@ def ray_state() -> Iterator[str]:
     """A folder of this machine for what Tune and Ray Train write of their own.
 
     The tables are the truth and nothing of it is read, so it stays out of the study's storage: an
-    object store that fails for a minute would end the run from inside Ray.
+    object store that fails for a minute would end the run from inside Ray. In the folder of Ray's
+    session it goes with that when its process is killed.
     """
-    with tempfile.TemporaryDirectory(prefix="ffl_ray-", ignore_cleanup_errors=True) as folder:
+    import ray
+
+    session = ray._private.worker._global_node.get_session_dir_path()  # type: ignore[attr-defined]
+    place = session if os.access(session, os.W_OK) else None
+    with tempfile.TemporaryDirectory(
+        prefix="ffl_ray-", dir=place, ignore_cleanup_errors=True
+    ) as folder:
         yield folder
 
 
@@ -66,13 +75,14 @@ def start_ray(address: str | None) -> None:
     options: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.CRITICAL}
     if address is None:
         try:
-            ray.init(address="local", include_dashboard=False, **options)
+            context = ray.init(address="local", include_dashboard=False, **options)
         except Exception as error:
             first = (str(error).strip() or type(error).__name__).splitlines()[0]
             raise PlanError(
                 f"Ray can't start on this machine: {first} (when other work keeps it busy, the "
                 f"same command later may do)"
             ) from error
+        take_session(Path(context.address_info["session_dir"]))
         hush()
         return
     forwarded = {

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 from ray import tune
 from ray.tune import Tuner
 from ray.tune.progress_reporter import TrialProgressCallback
@@ -38,17 +41,19 @@ def make_tuner(
     searcher: Searcher,
     scheduler: TrialScheduler,
     recorder: Recorder,
+    train: Callable[[dict[str, Any]], None] = train_in_actor,
 ) -> Tuner:
     """A tuner of `count` trials, in actors that are reused or on Ray Train's workers.
 
     Args:
         state: a folder of this machine for what Tune writes and nobody reads.
+        train: what an actor runs for a trial of one worker.
     """
     one = plan.num_workers == 1
     resources = {"cpu": plan.cpus_per_worker, "gpu": plan.gpus_per_worker}
     # Ray refuses an empty request; one byte of memory is as good as no CPU.
     trainable = (
-        tune.with_resources(train_in_actor, resources)
+        tune.with_resources(train, resources)
         if one
         else tune.with_resources(train_on_workers, {"memory": 1})
     )
@@ -65,7 +70,7 @@ def make_tuner(
             trial_dirname_creator=lambda trial: trial.config["trial_id"],
         ),
         run_config=tune.RunConfig(
-            name="ray",
+            name="tune",
             storage_path=state,
             verbose=0,
             callbacks=[recorder, Mute()],

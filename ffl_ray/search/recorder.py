@@ -158,6 +158,7 @@ class Recorder(Callback):
         with self.hopeless.watching():
             self._tables.epoch(trial_id, **result["report"])
         self._view.epoch_finished(trial_id, result["report"]["row"])
+        _forget_all_but_members(result)
 
     def on_step_end(self, iteration: int, trials: list[Trial], **info: Any) -> None:
         """Tune's loop came round; it does so many times a second."""
@@ -168,6 +169,7 @@ class Recorder(Callback):
         self, iteration: int, trials: list[Trial], trial: Trial, **info: Any
     ) -> None:
         trial_id = trial.config["trial_id"]
+        trial.last_result.pop("report", None)
         if trial_id not in self._open:
             return
         failure = self._failures.pop(trial_id, None)
@@ -222,6 +224,15 @@ class Recorder(Callback):
             self._tables.end(trial_id, status, error, **self._noted(int(trial_id)))
         self._keeper.tidy(self._tables.trials.rows)
         self._view.trial_ended(trial_id, status, self._tables.trials[trial_id])
+
+
+def _forget_all_but_members(result: dict[str, Any]) -> None:
+    """Take out of a result what Tune would keep of its trial as long as the driver lives.
+
+    It keeps the latest result and statistics of every number in it, 65 kB a trial. The searcher
+    reads the members once more, when the trial ends; then they go too.
+    """
+    result["report"] = {"members": result["report"]["members"]}
 
 
 def error_of(trial: Trial) -> tuple[str, str] | None:
