@@ -18,7 +18,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from ffl_ray.errors import StudyError
-from ffl_ray.results.schema import arrow_schema
+from ffl_ray.results.guard import check_ids
+from ffl_ray.results.schema import TABLES, arrow_schema
 from ffl_ray.results.storage import Storage
 
 Row = dict[str, Any]
@@ -64,7 +65,9 @@ class Parts:
             file = pq.ParquetFile(pa.BufferReader(data))
             there = set(file.schema_arrow.names)
             wanted = [field.name for field in schema if field.name in there]
-            return _conformed(file.read(columns=wanted, use_threads=False), schema)
+            rows = _conformed(file.read(columns=wanted, use_threads=False), schema)
+            check_ids(rows, "trial_id" if self._table in TABLES else None)
+            return rows
         except (pa.ArrowException, ValueError, OSError) as error:
             place = f"{self._storage.location}/{self._table}/{name}"
             reason = " ".join(str(error).split())

@@ -17,12 +17,12 @@ import pyarrow as pa
 
 from ffl_ray.errors import StudyError
 from ffl_ray.objectives import VALUE
+from ffl_ray.results.guard import flaw_in
 from ffl_ray.results.parts import Parts
 from ffl_ray.results.schema import SCHEMA_VERSION
 from ffl_ray.results.storage import Storage
 
 DEFAULT_STORAGE = "~/ray_results"
-REQUIRED = ("study", "kind", "settings")
 COPY = "copy the whole folder again from where it was written"
 ORDER = {
     "trials": ["trial_id"],
@@ -98,17 +98,17 @@ def read_description(storage: Storage) -> dict[str, Any]:
         raise StudyError(f"no study here: {storage.location} holds no study.json")
     try:
         description: dict[str, Any] = json.loads(data)
-        version = int(description["schema_version"])
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, RecursionError) as error:
         raise _damaged(storage, str(error)) from error
+    flaw = flaw_in(description)
+    if flaw:
+        raise _damaged(storage, flaw)
+    version = description["schema_version"]
     if version > SCHEMA_VERSION:
         raise StudyError(
             f"{storage.location} has schema version {version}, and this ffl_ray reads up to "
             f"{SCHEMA_VERSION}: upgrade ffl_ray"
         )
-    lacking = [key for key in REQUIRED if key not in description]
-    if lacking:
-        raise _damaged(storage, f"it has no {lacking[0]!r}")
     return description
 
 
