@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 import ffl_ray
 from ffl_ray.errors import DataError, FFLRayError, SettingError
+from ffl_ray.plain_text import printable_line
 
 if TYPE_CHECKING:
     from ffl_ray.config import Config, SearchConfig
@@ -73,10 +74,10 @@ def guarded(args: argparse.Namespace, command: Callable[[], int]) -> int:
             return 0
         return command()
     except FFLRayError as error:
-        sys.stderr.write(f"error: {error}\n")
+        sys.stderr.write(f"error: {printable_line(str(error))}\n")
         return WRONG
     except OSError as error:
-        sys.stderr.write(f"error: {error}\n")
+        sys.stderr.write(f"error: {printable_line(str(error))}\n")
         return FAILED
     except KeyboardInterrupt:
         sys.stderr.write("interrupted\n")

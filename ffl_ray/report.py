@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import ffl_ray
 from ffl_ray import cli
 from ffl_ray.errors import StudyError
+from ffl_ray.plain_text import printable
 
 if TYPE_CHECKING:
     from ffl_ray.reporting.source import Study
@@ -86,7 +87,7 @@ def _text(study: Study, kind: str) -> str:
     if kind == "md":
         from ffl_ray.reporting.text import markdown
 
-        return markdown(study.name, made, sections(study, plots=False))
+        return printable(markdown(study.name, made, sections(study, plots=False)))
     from ffl_ray.reporting.page import page
 
     return page(study.name, made, sections(study))

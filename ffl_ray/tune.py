@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ffl_ray import cli
 from ffl_ray.errors import StudyError
+from ffl_ray.plain_text import printable_line
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -328,7 +329,8 @@ def _finish(tables: StudyTables, search: SearchConfig, console: Console, elapsed
     failed = [row for row in rows if row["status"] == "failed"]
     if failed:
         row = failed[0]
-        console.out(f"{row['trial_id']} failed: {row['error_type']}: {row['error']}")
+        failed = printable_line(f"{row['error_type']}: {row['error']}")
+        console.out(f"{row['trial_id']} failed: {failed}")
         console.out(f"all messages: column error of the trials table; {cli.log_file(storage)}\n")
     console.out(where_text(storage.location, storage.child("trials").location))
     if counts["interrupted"]:

@@ -6,12 +6,13 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from ffl_ray.config import Config
-from ffl_ray.exporting.about import About
+from ffl_ray.exporting.about import About, code_named_in
 from ffl_ray.exporting.check import TOLERANCE, Difference
 from ffl_ray.exporting.confirmed import ConfirmedAccuracy
 from ffl_ray.exporting.speed import HEADINGS, Speed, rows_of
 from ffl_ray.exporting.trained import changed_settings
 from ffl_ray.overrides import mix_name, shown, with_overrides
+from ffl_ray.plain_text import in_markdown, printable_line
 
 PREPROCESSING = {
     "digits": "8x8 grey images of single handwritten digits, bright on dark",
@@ -77,6 +78,7 @@ class Written(NamedTuple):
 def card(about: About, source: Source, written: Written) -> str:
     """The card, in Markdown."""
     config = with_overrides(Config(), about.settings)
+    source = _in_markdown(source)
     title = f"{source.study}, trial {source.trial_id}: {about.member}"
     parts = [
         f"---\npipeline_tag: image-classification\ntags: [ffl_ray, {config.data.name}]\n---",
@@ -96,6 +98,17 @@ def card(about: About, source: Source, written: Written) -> str:
         )
     parts += ["## Training\n\n" + _training(source, config)]
     return "\n\n".join(parts) + "\n"
+
+
+def _in_markdown(source: Source) -> Source:
+    """The same with texts that a study.json or a table may hold, as Markdown shows them."""
+    return source._replace(
+        study=in_markdown(source.study),
+        row={k: in_markdown(v) if isinstance(v, str) else v for k, v in source.row.items()},
+        trained_with={in_markdown(k): in_markdown(v) for k, v in source.trained_with.items()},
+        git_commit=source.git_commit and in_markdown(source.git_commit),
+        retrain=printable_line(source.retrain).replace("`", "'"),
+    )
 
 
 def table(
@@ -196,13 +209,14 @@ def _input(about: About, config: Config) -> str:
             f"- As in training: {PREPROCESSING[config.data.name]}. `python -m ffl_ray.predict` "
             f"takes the middle square of any image file and resizes it (bicubic).",
             f"- Output `logits`: float32 [batch, {len(about.classes)}]; softmax gives "
-            f"probabilities. Classes in order: {', '.join(about.classes)}.",
+            f"probabilities. Classes in order: {', '.join(map(in_markdown, about.classes))}.",
         )
     )
 
 
 def _use(about: About, written: Written) -> str:
     shape = ", ".join(map(str, about.image_shape))
+    trusted = ", trusted=True" if code_named_in(about.settings) else ""
     snippets = {
         "model.onnx": (
             "import numpy as np\n"
@@ -213,13 +227,14 @@ def _use(about: About, written: Written) -> str:
         ),
         "model.pt2": (
             "import torch\n\n"
+            "# torch runs code that such a file may hold: load it from those you trust alone.\n"
             'model = torch.export.load("model.pt2").module()\n'
             f"logits = model(torch.rand(1, {shape}))  # pixels / 255"
         ),
         "model.safetensors": (
             "import torch\n\n"
             "from ffl_ray.exporting import load_member\n\n"
-            'model = load_member(".")  # config.json and model.safetensors\n'
+            f'model = load_member("."{trusted})  # config.json and model.safetensors\n'
             f"logits = model(torch.rand(1, {shape}))  # pixels / 255"
         ),
     }

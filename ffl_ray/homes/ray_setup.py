@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import logging
 import os
+import secrets
+import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,7 +18,6 @@ from ffl_ray.results.patience import VARIABLE as PATIENCE
 from ffl_ray.search.planner import Machines
 
 ENVIRONMENT = {
-    "RAY_AUTH_MODE": "disabled",  # local clusters only; else a warning, and a token is made
     "RAY_USAGE_STATS_ENABLED": "0",  # no banner, nothing sent home
     "RAY_AIR_NEW_OUTPUT": "0",  # the older output engine keeps quiet when told to
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",  # else a FutureWarning on CUDA_VISIBLE_DEVICES
@@ -60,8 +61,26 @@ def prepare_environment(*, local: bool) -> None:
     A value that the user set wins. A cluster's authentication is its own affair.
     """
     for name, value in ENVIRONMENT.items():
-        if local or name != "RAY_AUTH_MODE":
-            os.environ.setdefault(name, value)
+        os.environ.setdefault(name, value)
+    if local:
+        _require_token()
+
+
+def _require_token() -> None:
+    """Have the Ray that starts here take orders from processes of this run alone.
+
+    Its ports are open on every network interface, and whoever reaches one can run code unless
+    Ray asks for a token. It is made for this run and lives in the environment of its processes.
+    """
+    if "RAY_AUTH_MODE" in os.environ:
+        return
+    os.environ["RAY_AUTH_MODE"] = "token"
+    if "RAY_AUTH_TOKEN_PATH" not in os.environ:
+        os.environ.setdefault("RAY_AUTH_TOKEN", secrets.token_hex(32))
+    if "ray" in sys.modules:
+        from ray._raylet import Config
+
+        Config.initialize("")  # it read the environment when it was imported
 
 
 def start_ray(address: str | None) -> None:
@@ -85,11 +104,7 @@ def start_ray(address: str | None) -> None:
         take_session(Path(context.address_info["session_dir"]))
         hush()
         return
-    forwarded = {
-        name: value
-        for name, value in os.environ.items()
-        if (name in ENVIRONMENT and name != "RAY_AUTH_MODE") or name == PATIENCE
-    }
+    forwarded = {n: v for n, v in os.environ.items() if n in ENVIRONMENT or n == PATIENCE}
     try:
         ray.init(address=address, runtime_env={"env_vars": forwarded}, **options)
     except (ConnectionError, RuntimeError, ValueError) as error:

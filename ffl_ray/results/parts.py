@@ -18,6 +18,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from ffl_ray.errors import StudyError
+from ffl_ray.results.guard import check_ids
 from ffl_ray.results.patience import LOG
 from ffl_ray.results.schema import arrow_schema
 from ffl_ray.results.storage import COPIES, Storage
@@ -77,10 +78,12 @@ class Parts:
         schema = self.schema
         if columns is not None:
             schema = pa.schema([self.schema.field(column) for column in columns])
-        file = pq.ParquetFile(pa.BufferReader(data))
+        file = pq.ParquetFile(pa.BufferReader(data), page_checksum_verification=True)
         there = set(file.schema_arrow.names)
         wanted = [field.name for field in schema if field.name in there]
-        return _conformed(file.read(columns=wanted, use_threads=False), schema)
+        rows = _conformed(file.read(columns=wanted, use_threads=False), schema)
+        check_ids(rows, "trial_id" if self._table == "trials" else None)
+        return rows
 
     def read_all(self, columns: Sequence[str] | None = None) -> list[pa.Table]:
         """Every part, in order, several at a time.

@@ -18,6 +18,7 @@ import pyarrow as pa
 from ffl_ray.errors import StudyError
 from ffl_ray.objectives import VALUE
 from ffl_ray.results.access import open_for_reading
+from ffl_ray.results.guard import flaw_in
 from ffl_ray.results.parts import AGAIN, Parts
 from ffl_ray.results.patience import LOG
 from ffl_ray.results.schema import SCHEMA_VERSION
@@ -25,8 +26,7 @@ from ffl_ray.results.storage import COPIES, Storage, stays_inside
 
 DEFAULT_STORAGE = "~/ray_results"
 DESCRIPTION = "study.json"
-UNREADABLE = (ValueError, KeyError, TypeError)
-REQUIRED = ("study", "kind", "settings")
+UNREADABLE = (ValueError, RecursionError)
 COPY = "copy the whole folder again from where it was written"
 ORDER = {
     "trials": ["trial_id"],
@@ -103,17 +103,15 @@ def read_description(storage: Storage) -> dict[str, Any]:
     if data is None:
         raise StudyError(f"no study here: {storage.location} holds no study.json")
     try:
-        description, version = _parsed(data)
+        description = _parsed(data)
     except UNREADABLE as error:
         raise _damaged(storage, str(error)) from error
+    version = description["schema_version"]
     if version > SCHEMA_VERSION:
         raise StudyError(
             f"{storage.location} has schema version {version}, and this ffl_ray reads up to "
             f"{SCHEMA_VERSION}: upgrade ffl_ray"
         )
-    lacking = [key for key in REQUIRED if key not in description]
-    if lacking:
-        raise _damaged(storage, f"it has no {lacking[0]!r}")
     return description
 
 
@@ -133,10 +131,19 @@ def mend_description(storage: Storage) -> None:
             LOG.warning("%s was damaged, and was mended from its copy", place)
 
 
-def _parsed(data: bytes) -> tuple[dict[str, Any], int]:
-    """A description, and its schema version."""
+def _parsed(data: bytes) -> dict[str, Any]:
+    """A description.
+
+    Raises:
+        ValueError: it is none.
+    """
     description: dict[str, Any] = json.loads(data)
-    return description, int(description["schema_version"])
+    version = description.get("schema_version") if isinstance(description, dict) else None
+    newer = isinstance(version, int) and version > SCHEMA_VERSION
+    flaw = None if newer else flaw_in(description)
+    if flaw:
+        raise ValueError(flaw)
+    return description
 
 
 def _damaged(storage: Storage, reason: str) -> StudyError:

@@ -17,6 +17,7 @@ from typing import Any
 from ffl_ray.config import Config
 from ffl_ray.errors import SettingError, StudyError
 from ffl_ray.objectives import VALUE, Objective
+from ffl_ray.results.guard import check_links
 from ffl_ray.results.reader import mend_description, read_description
 from ffl_ray.results.schema import SCHEMA_VERSION, config_columns
 from ffl_ray.results.storage import Storage
@@ -87,6 +88,7 @@ class StudyTables:
         self.name = name
         self.objectives = tuple(objectives)
         storage.lock(self)
+        check_links(storage)
         self.trials = KeyedTable(storage, "trials", "trial_id")
         self._epochs = AppendedTable(storage, "epochs")
         self._members = AppendedTable(storage, "members")

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import stat
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any, Protocol
 
 from ray import cloudpickle
@@ -241,7 +242,23 @@ def error_of(trial: Trial) -> tuple[str, str] | None:
     Read from the driver's own copy: the one in storage may not have arrived when a hook fires.
     """
     path = trial.pickled_error_file
-    if not path or not Path(path).exists():
+    data = own_file(path) if path else None
+    if data is None:
         return None
-    cause = first_cause(cloudpickle.loads(Path(path).read_bytes()))
+    cause = first_cause(cloudpickle.loads(data))
     return type(cause).__name__, str(cause)
+
+
+def own_file(path: str) -> bytes | None:
+    """A file's bytes when nobody else can have written them: unpickling runs what stands there.
+
+    Ray's folders for sessions are open to every user of the machine.
+    """
+    try:
+        with open(os.open(path, os.O_RDONLY | os.O_NOFOLLOW), "rb") as file:
+            about = os.fstat(file.fileno())
+            if about.st_uid != os.getuid() or about.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
+                return None
+            return file.read()
+    except OSError:
+        return None
