@@ -19,7 +19,7 @@ import pyarrow.parquet as pq
 
 from ffl_ray.errors import StudyError
 from ffl_ray.results.guard import check_ids
-from ffl_ray.results.schema import TABLES, arrow_schema
+from ffl_ray.results.schema import arrow_schema
 from ffl_ray.results.storage import Storage
 
 Row = dict[str, Any]
@@ -62,11 +62,11 @@ class Parts:
         if columns is not None:
             schema = pa.schema([self.schema.field(column) for column in columns])
         try:
-            file = pq.ParquetFile(pa.BufferReader(data))
+            file = pq.ParquetFile(pa.BufferReader(data), page_checksum_verification=True)
             there = set(file.schema_arrow.names)
             wanted = [field.name for field in schema if field.name in there]
             rows = _conformed(file.read(columns=wanted, use_threads=False), schema)
-            check_ids(rows, "trial_id" if self._table in TABLES else None)
+            check_ids(rows, "trial_id" if self._table == "trials" else None)
             return rows
         except (pa.ArrowException, ValueError, OSError) as error:
             place = f"{self._storage.location}/{self._table}/{name}"
@@ -101,6 +101,7 @@ class Parts:
             compression="lz4" if compressed else "none",
             use_dictionary=self._texts,
             write_statistics=False,
+            write_page_checksum=True,
         )
         self._storage.write(f"{self._table}/part-{part:05d}.parquet", memoryview(buffer.getvalue()))
 

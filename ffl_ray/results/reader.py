@@ -100,15 +100,15 @@ def read_description(storage: Storage) -> dict[str, Any]:
         description: dict[str, Any] = json.loads(data)
     except (ValueError, RecursionError) as error:
         raise _damaged(storage, str(error)) from error
-    flaw = flaw_in(description)
-    if flaw:
-        raise _damaged(storage, flaw)
-    version = description["schema_version"]
-    if version > SCHEMA_VERSION:
+    version = description.get("schema_version") if isinstance(description, dict) else None
+    if isinstance(version, int) and version > SCHEMA_VERSION:
         raise StudyError(
             f"{storage.location} has schema version {version}, and this ffl_ray reads up to "
             f"{SCHEMA_VERSION}: upgrade ffl_ray"
         )
+    flaw = flaw_in(description)
+    if flaw:
+        raise _damaged(storage, flaw)
     return description
 
 
