@@ -12,7 +12,7 @@ HIDDEN = ("Cc", "Cf", "Cs", "Zl", "Zp")
 
 
 def printable(text: str) -> str:
-    """A text whose control characters are spelled out, `\\x1b` and the like."""
+    """A text whose control characters are spelled out, as Python writes them."""
     if text.isprintable():
         return text
     return "".join(c if _harmless(c) else c.encode("unicode_escape").decode() for c in text)

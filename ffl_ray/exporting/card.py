@@ -66,11 +66,13 @@ class Written(NamedTuple):
 
     Attributes:
         size: bytes by name.
+        sha256: by name, of these and of config.json.
         differences: of each from the trained member.
         speeds: of the members and the full network, where they were measured.
     """
 
     size: dict[str, int]
+    sha256: dict[str, str]
     differences: dict[str, Difference]
     speeds: list[Speed]
 

@@ -12,6 +12,7 @@ from ffl_ray.errors import ExportError, SettingError
 from ffl_ray.exporting.about import CONFIG, KEY, About, code_named_in, parse_about
 from ffl_ray.exporting.member import Member, rebuilt
 from ffl_ray.exporting.quiet import silent
+from ffl_ray.exporting.whole import check_whole
 from ffl_ray.models.cost import plain_attention
 
 OPSET = 20
@@ -81,6 +82,8 @@ def load_member(folder: str | Path, *, trusted: bool = False) -> Member:
     from safetensors.torch import load_file
 
     place = Path(folder)
+    for name in (CONFIG, SAFETENSORS):
+        check_whole(place / name)
     try:
         about = parse_about((place / CONFIG).read_bytes(), place / CONFIG)
         weights = load_file(place / SAFETENSORS)

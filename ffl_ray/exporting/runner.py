@@ -12,6 +12,7 @@ from jaxtyping import Float
 from ffl_ray.errors import ExportError
 from ffl_ray.exporting.about import CONFIG, KEY, About, parse_about
 from ffl_ray.exporting.quiet import silent
+from ffl_ray.exporting.whole import check_whole
 
 if TYPE_CHECKING:
     from torch import nn
@@ -106,6 +107,7 @@ READERS: dict[str, Reader] = {
 
 
 def _opened(read: Reader, path: Path, num_threads: int, trusted: bool) -> Model:
+    check_whole(path)
     try:
         return read(path, num_threads, trusted)
     except ExportError:

@@ -15,7 +15,7 @@ from ffl_ray.results.storage import Storage
 ID_COLUMNS = ("trial_id", "run_id", "member")
 ID = r"\A[A-Za-z0-9][A-Za-z0-9_-]{0,99}\z"
 STUDY = r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}(/confirmed)?"
-KINDS = ("search", "train", "confirm", "reproduce")
+KIND = r"[a-z]{1,20}"
 # What study.json must say, and what it may: of which type, and whether it must.
 KEYS: dict[str, tuple[type, bool]] = {
     "schema_version": (int, True),
@@ -94,7 +94,7 @@ def flaw_in(description: object) -> str | None:
             return f"{key!r} is {str(value)[:80]!r}"
     if not re.fullmatch(STUDY, description["study"]):
         return f"the study's name is {description['study'][:120]!r}"
-    if description["kind"] not in KINDS:
+    if not re.fullmatch(KIND, description["kind"]):
         return f"the kind of study is {description['kind'][:80]!r}"
     bad = [v for v in (description.get("versions") or {}).values() if not isinstance(v, str)]
     return f"a version is {str(bad[0])[:80]!r}" if bad else None

@@ -110,6 +110,7 @@ class Parts:
             compression="lz4" if compressed else "none",
             use_dictionary=self._texts,
             write_statistics=False,
+            write_page_checksum=True,
         )
         self._storage.write(
             f"{self._table}/part-{part:05d}.parquet", memoryview(buffer.getvalue()), copied=True

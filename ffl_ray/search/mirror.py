@@ -58,8 +58,8 @@ class Mirror:
             ) from None
         if self._study.directions != directions:
             raise StudyError(
-                f"--optuna-storage {without_password(url, url)} holds a study {name} with other objectives: choose "
-                f"another --name"
+                f"--optuna-storage {without_password(url, url)} holds a study {name} with other "
+                f"objectives: choose another --name"
             )
         self._ids = {t.number: t._trial_id for t in self._study.get_trials(deepcopy=False)}
 
