@@ -37,6 +37,7 @@ MAY_CHANGE = frozenset(
         "time_budget_s",
         "max_failures",
         "keep_checkpoints",
+        "track",
     )
 )
 FLAGS = (
@@ -51,6 +52,7 @@ FLAGS = (
     "gpus_per_trial",
     "time_budget_s",
     "max_failures",
+    "track",
     "seed",
 )
 ENDED = ("completed", "pruned", "failed")
@@ -91,6 +93,12 @@ def parser() -> argparse.ArgumentParser:
     search.add_argument(
         "--optuna-storage", metavar="URL", help="mirror the study there, such as sqlite:///x.db"
     )
+    search.add_argument(
+        "--track",
+        action="append",
+        metavar="NAME",
+        help="show it there as well: tensorboard, mlflow or wandb; may be given again",
+    )
     before = made.add_argument_group("before a search")
     before.add_argument(
         "--check", action="store_true", help="build every network that SPACE can propose, and stop"
@@ -129,6 +137,10 @@ def _search(args: argparse.Namespace) -> int:
     space = load_space(args.space)
     overrides = cli.overrides_of(args)
     settled = settle(space, overrides, {flag: getattr(args, flag) for flag in FLAGS})
+    if settled.search.track:
+        from ffl_ray.homes.trackers import check_trackers
+
+        check_trackers(settled.search.track)
     check_space(space, settled.config, list(overrides), settled.search)
     if args.check:
         return _check(space, settled)
@@ -188,6 +200,7 @@ def _look_ahead(order: Order, *, cluster: bool) -> Outlook:
 def _run(order: Order, outlook: Outlook) -> int:
     from ffl_ray.console import StudyView, make_console
     from ffl_ray.homes.job import Job
+    from ffl_ray.homes.tracking import Views, tracking_of
     from ffl_ray.homes.tuner import make_tuner
     from ffl_ray.plan_view import plan_lines
     from ffl_ray.results.history import past_trials
@@ -230,12 +243,16 @@ def _run(order: Order, outlook: Outlook) -> int:
         f"validate)"
     )
     view = StudyView(console, title, search.num_samples, settled.judge, [*tables.trials.rows])
-    recorder = Recorder(tables, keeper, scheduler, searcher.noted, view, plan.columns())
+    tracking = tracking_of(search, tables, lambda number: searcher.noted(number)["params"])
+    views = Views(view, tracking)
+    recorder = Recorder(tables, keeper, scheduler, searcher.noted, views, plan.columns())
     count = search.num_samples - ended
     started = time.monotonic()
-    with cli.everything_else_to(cli.log_file(storage)), view:
+    with cli.everything_else_to(cli.log_file(storage)), view, tracking:
         make_tuner(plan, search, storage.location, count, searcher, scheduler, recorder).fit()
     status = _finish(tables, search, console, time.monotonic() - started)
+    if tracking.lines:
+        console.out("\n" + "\n".join(tracking.lines))
     if recorder.hopeless.message:
         raise StudyError(
             f"{storage.location} is full: {recorder.hopeless.message}. Nothing that was finished "
