@@ -39,6 +39,7 @@ MAY_CHANGE = frozenset(
         "time_budget_s",
         "max_failures",
         "keep_checkpoints",
+        "track",
     )
 )
 FLAGS = (
@@ -53,6 +54,7 @@ FLAGS = (
     "gpus_per_trial",
     "time_budget_s",
     "max_failures",
+    "track",
     "seed",
 )
 ENDED = ("completed", "pruned", "failed")
@@ -93,6 +95,12 @@ def parser() -> argparse.ArgumentParser:
     search.add_argument(
         "--optuna-storage", metavar="URL", help="mirror the study there, such as sqlite:///x.db"
     )
+    search.add_argument(
+        "--track",
+        action="append",
+        metavar="NAME",
+        help="show it there as well: tensorboard, mlflow or wandb; may be given again",
+    )
     before = made.add_argument_group("before a search")
     before.add_argument(
         "--check", action="store_true", help="build every network that SPACE can propose, and stop"
@@ -131,6 +139,10 @@ def _search(args: argparse.Namespace) -> int:
     space = load_space(args.space)
     overrides = cli.overrides_of(args)
     settled = settle(space, overrides, {flag: getattr(args, flag) for flag in FLAGS})
+    if settled.search.track:
+        from ffl_ray.homes.trackers import check_trackers
+
+        check_trackers(settled.search.track)
     check_space(space, settled.config, list(overrides), settled.search)
     if args.check:
         return _check(space, settled)
@@ -191,6 +203,7 @@ def _run(order: Order, outlook: Outlook) -> int:
     from ffl_ray.console import StudyView, make_console
     from ffl_ray.homes.job import Job
     from ffl_ray.homes.ray_setup import ray_state
+    from ffl_ray.homes.tracking import Views, tracking_of
     from ffl_ray.homes.tuner import make_tuner
     from ffl_ray.last_words import last_words, lost_head
     from ffl_ray.plan_view import plan_lines
@@ -234,15 +247,20 @@ def _run(order: Order, outlook: Outlook) -> int:
         f"validate)"
     )
     view = StudyView(console, title, search.num_samples, settled.judge, [*tables.trials.rows])
+    tracking = tracking_of(search, tables, lambda number: searcher.noted(number)["params"])
+    views = Views(view, tracking)
     recorder = Recorder(
-        tables, keeper, scheduler, searcher.noted, view, plan.columns(), search.max_failures
+        tables, keeper, scheduler, searcher.noted, views, plan.columns(), search.max_failures
     )
     count = search.num_samples - ended
     started = time.monotonic()
     words = last_words(lost_head(f"the same command with --name {order.name}"))
-    with words, cli.everything_else_to(cli.log_file(storage)), view, ray_state() as state:
+    logged = cli.everything_else_to(cli.log_file(storage))
+    with words, logged, view, tracking, ray_state() as state:
         make_tuner(plan, search, state, count, searcher, scheduler, recorder).fit()
     status = _finish(tables, search, console, time.monotonic() - started)
+    if tracking.lines:
+        console.out("\n" + "\n".join(tracking.lines))
     if recorder.hopeless.message:
         raise StudyError(
             f"{storage.location} {_trouble(recorder.hopeless)}, and give the same command with "

@@ -11,9 +11,9 @@ import torch
 from torch import Tensor, nn
 
 from ffl_ray.config import Config, DistillConfig, FusionConfig, ModelConfig
-from ffl_ray.data.dataset import image_shape
 from ffl_ray.data.pool import STEPS_AHEAD
 from ffl_ray.data.residency import streams
+from ffl_ray.image_shapes import image_shape
 from ffl_ray.methods import num_views, with_reachable_objective
 from ffl_ray.models.cost import MacCounter
 from ffl_ray.models.network import FusionNetwork, build_network
