@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import ray
 import yaml
-from cluster.lab import derived
+from cluster.derived import derived_local
 from test_cluster_yaml import accept, start_options
 
 Config = dict[str, Any]
@@ -107,7 +107,7 @@ def test_the_file_says_what_cannot_stand_in_it() -> None:
 def test_the_file_that_is_run_in_tests_is_this_one_but_for_what_a_user_edits_and_wheels() -> None:
     config = read()
 
-    made = accept(derived(config, "10.0.0.1", ["10.0.0.2"]))
+    made = accept(derived_local(config, "10.0.0.1", ["10.0.0.2"]))
 
     whole = accept(config)
     same = whole.keys() - MAY_DIFFER - {"available_node_types", "max_workers"}

@@ -1,15 +1,12 @@
-"""A laptop, a head and two workers, with `clusters/local.yaml` derived for them.
-
-What differs from the file that people edit is in `derived`, and nowhere else.
-"""
+"""A laptop from which a cluster is launched on machines of one's own, and a store beside them."""
 
 from __future__ import annotations
 
-import copy
+import json
 import shutil
 import sys
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -18,7 +15,7 @@ import yaml
 from cluster.machines import GATEWAY, Finished, Machine, Network, Running, wait_for
 
 ROOT = Path(__file__).parents[2]
-LAPTOP, HEAD, WORKERS = "laptop", "head", ("worker1", "worker2")
+LAPTOP = "laptop"
 STORE_PORT = 9000
 STORE = f"http://{GATEWAY}:{STORE_PORT}"
 STUDIES = f"s3://bucket/studies?scheme=http&endpoint_override={GATEWAY}:{STORE_PORT}"
@@ -28,44 +25,9 @@ ENV = {
     "PATH": f"{sys.prefix}/bin:/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin",
     "RAY_UP_enable_autoscaler_v2": "0",
     "RAY_USAGE_STATS_ENABLED": "0",
-    "PYTHONPATH": "/root/ffl_ray",
+    "PYTHONPATH": "/root/ffl_ray:/root/ffl_ray/tests",
 }
-# A machine that is dead is held for dead after some 8 s, and the autoscaler looks every 2 s.
-IMPATIENT = (
-    "export RAY_health_check_initial_delay_ms=2000 RAY_health_check_period_ms=1000 "
-    "RAY_health_check_timeout_ms=2000 RAY_health_check_failure_threshold=3 "
-    "AUTOSCALER_UPDATE_INTERVAL_S=2 AUTOSCALER_HEARTBEAT_TIMEOUT_S=15; "
-)
 NOT_COPIED = (".git", ".venv", ".*_cache", "__pycache__", "results", "build", "dist")
-
-
-def derived(config: Mapping[str, Any], head: str, workers: Sequence[str]) -> dict[str, Any]:
-    """`clusters/local.yaml` for the machines of a test.
-
-    Its addresses, user and key are filled in. No wheel is fetched: the environment of this test
-    stands where the file would make one, and the package is the copy that `ray up` made. The
-    credentials of the store are mounted. A worker offers one CPU, so that two workers of a trial
-    need two of them, and a dead machine is noticed sooner.
-
-    Args:
-        config: the file.
-        head: its address.
-        workers: theirs.
-    """
-    made = copy.deepcopy(dict(config))
-    made["provider"] |= {"head_ip": head, "worker_ips": [*workers]}
-    made["auth"] = {"ssh_user": "root", "ssh_private_key": "~/.ssh/id_ed25519"}
-    made["file_mounts"]["~/.aws/credentials"] = "~/.aws/credentials"
-    made["setup_commands"] = [
-        f"ln -sfn {sys.prefix} ~/.ffl_env",
-        "grep -q PYTHONPATH ~/.bashrc || echo 'export PYTHONPATH=$HOME/ffl_ray' >> ~/.bashrc",
-        *(command for command in config["setup_commands"] if ".bashrc" in command),
-    ]
-    made["head_start_ray_commands"][-1] = (
-        IMPATIENT + made["head_start_ray_commands"][-1] + " --object-store-memory=100000000"
-    )
-    made["worker_start_ray_commands"][-1] += " --num-cpus=1 --object-store-memory=100000000"
-    return made
 
 
 class Transcript:
@@ -98,34 +60,34 @@ class Transcript:
 
 
 class Lab:
-    """The machines with a repository and a key on the laptop, and a store for all of them."""
+    """The machines with a repository and a key on the laptop, and a store for all of them.
 
-    def __init__(self, network: Network, transcript: Transcript) -> None:
+    Args:
+        network: with a machine `LAPTOP`, which is started.
+        transcript: is told what is run.
+        file: the cluster's, in the repository.
+        derive: makes of it the one that the laptop has in its place.
+    """
+
+    def __init__(
+        self,
+        network: Network,
+        transcript: Transcript,
+        file: str,
+        derive: Callable[[dict[str, Any]], dict[str, Any]],
+    ) -> None:
         self.network = network
         self.transcript = transcript
         self.laptop = network[LAPTOP]
-        for name in (LAPTOP, HEAD, *WORKERS):
-            network[name].power_on()
-        self._fill_laptop()
-        self._start_store()
-
-    @property
-    def nodes(self) -> list[Machine]:
-        """The machines that Ray runs on."""
-        return [self.network[name] for name in (HEAD, *WORKERS)]
-
-    def _fill_laptop(self) -> None:
+        self.laptop.power_on()
         repository = self.laptop.path("/root/ffl_ray")
         shutil.copytree(ROOT, repository, ignore=shutil.ignore_patterns(*NOT_COPIED))
-        file = repository / "clusters" / "local.yaml"
-        addresses = [one.address for one in self.nodes]
-        config = derived(yaml.safe_load(file.read_text()), addresses[0], addresses[1:])
-        file.write_text(yaml.safe_dump(config, width=1000))
-        self.laptop.write("/root/.ssh/id_ed25519", self.network.private_key, mode=0o600)
-        self.laptop.write(
-            "/root/.ssh/config", "Host *\n  StrictHostKeyChecking no\n  LogLevel ERROR\n"
-        )
+        config = derive(yaml.safe_load((ROOT / file).read_text(encoding="utf-8")))
+        (repository / file).write_text(yaml.safe_dump(config, width=1000))
+        self.laptop.write("/root/.ssh/id_ed25519", network.private_key, mode=0o600)
+        self.laptop.write("/root/.ssh/config", SSH_CONFIG)
         self.laptop.write("/root/.aws/credentials", CREDENTIALS, mode=0o600)
+        self._start_store()
 
     def _start_store(self) -> None:
         words = [sys.executable, "-m", "moto.server", "-H", GATEWAY, "-p", str(STORE_PORT)]
@@ -161,3 +123,16 @@ def ray_processes(machine: Machine) -> list[str]:
         for one in machine.processes()
         if any(mark in one for mark in marks) and "sshd" not in one
     ]
+
+
+def uri_of(name: str) -> str:
+    """Where a study of this name is."""
+    return STUDIES.replace("/studies", f"/studies/{name}")
+
+
+def stored(lab: Lab, name: str) -> dict[str, Any]:
+    """What a study's tables hold, as `watch_study.py` tells it."""
+    done = lab.try_(f"python tests/cluster/watch_study.py '{uri_of(name)}' --once")
+    assert done.returncode == 0, done.stdout
+    trials: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    return trials

@@ -206,6 +206,11 @@ class Network:
         """Where the machines' disks are, as this process sees it."""
         return Path(f"/proc/{self._pid}/root{self._disks}")
 
+    @property
+    def net_namespace(self) -> str:
+        """The bridge's, as a path."""
+        return f"/proc/{self._pid}/ns/net"
+
     def start_first(self, name: str, address: str) -> Running:
         """Start the first process of a machine."""
         script = str(Path(__file__).with_name("machine.sh"))

@@ -15,23 +15,15 @@ from threading import Thread
 from typing import Any
 
 import pytest
+from cluster.derived import derived_local
 from cluster.here import environment_folders, missing
-from cluster.lab import (
-    ENV,
-    HEAD,
-    LAPTOP,
-    ROOT,
-    STUDIES,
-    WORKERS,
-    Lab,
-    Transcript,
-    ray_processes,
-)
+from cluster.lab import ENV, LAPTOP, ROOT, STUDIES, Lab, Transcript, ray_processes, stored, uri_of
 from cluster.machines import Machine, Network, Running, wait_for
 from cluster.two_hosts import EPOCHS
 
 pytestmark = pytest.mark.ray
 
+HEAD, WORKERS = "head", ("worker1", "worker2")
 WHY_NOT = missing()
 SLOW = bool(os.environ.get("FFL_RAY_TEST_SLOW"))
 FEW = " --num-samples 2 --set optim.epochs=2 --set data.fraction=0.2 --set search.scheduler=none"
@@ -60,9 +52,23 @@ def lab() -> Iterator[Lab]:
     transcript = Transcript()
     with Network([LAPTOP, HEAD, *WORKERS], environment_folders()) as network:
         with transcript.step("a laptop, a head, two workers and an S3 store, each on its own"):
-            made = Lab(network, transcript)
+            nodes = [network[name] for name in (HEAD, *WORKERS)]
+            for node in nodes:
+                node.power_on()
+            head, *workers = (node.address for node in nodes)
+            made = Lab(
+                network,
+                transcript,
+                "clusters/local.yaml",
+                lambda c: derived_local(c, head, workers),
+            )
         yield made
     transcript.say("the machines are gone")
+
+
+def nodes_of(lab: Lab) -> list[Machine]:
+    """The machines that Ray runs on."""
+    return [lab.network[name] for name in (HEAD, *WORKERS)]
 
 
 class Watch:
@@ -70,8 +76,7 @@ class Watch:
 
     def __init__(self, lab: Lab, name: str) -> None:
         self.trials: dict[str, Any] = {}
-        uri = STUDIES.replace("studies", f"studies/{name}")
-        self._process = lab.start(f"exec python tests/cluster/watch_study.py '{uri}'")
+        self._process = lab.start(f"exec python tests/cluster/watch_study.py '{uri_of(name)}'")
         Thread(target=self._listen, daemon=True).start()
 
     def _listen(self) -> None:
@@ -93,18 +98,9 @@ class Watch:
         self._process.wait(30)
 
 
-def stored(lab: Lab, name: str) -> dict[str, Any]:
-    """What a study's tables hold."""
-    uri = STUDIES.replace("studies", f"studies/{name}")
-    trials: dict[str, Any] = json.loads(
-        lab.run(f"python tests/cluster/watch_study.py '{uri}' --once").splitlines()[-1]
-    )
-    return trials
-
-
 def hosts_of(lab: Lab, title: str) -> list[str]:
     """The machines on which a Ray process of this title runs."""
-    return [node.name for node in lab.nodes if any(title in one for one in node.processes())]
+    return [node.name for node in nodes_of(lab) if any(title in one for one in node.processes())]
 
 
 def test_ray_up_brings_up_the_head_and_both_workers(lab: Lab) -> None:
@@ -247,4 +243,6 @@ def test_after_down_and_stop_no_process_of_ray_is_left(lab: Lab) -> None:
 
     lab.transcript.say(f"`ray down` had left Ray on {left}; now nothing of it is anywhere")
     assert left == [*WORKERS]
-    assert {node.name: ray_processes(node) for node in lab.nodes} == {n.name: [] for n in lab.nodes}
+    assert {node.name: ray_processes(node) for node in nodes_of(lab)} == {
+        n.name: [] for n in nodes_of(lab)
+    }
