@@ -19,7 +19,8 @@ from ffl_ray.checkpoint import dump_checkpoint, load_checkpoint
 from ffl_ray.config import Config
 from ffl_ray.errors import PreemptedError, SettingError
 from ffl_ray.preemption import is_preempted, leave_mark, remove_mark
-from ffl_ray.worker import prepared, run_worker
+from ffl_ray.training import prepared
+from ffl_ray.worker import run_worker
 
 TINY = {
     "model.mix": "2*resnet8",

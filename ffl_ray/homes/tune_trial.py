@@ -15,7 +15,7 @@ from ffl_ray.objectives import VALUE
 from ffl_ray.search.outcome import FAILURE, first_cause
 
 if TYPE_CHECKING:
-    from ffl_ray.worker import Report
+    from ffl_ray.session import Report
 
 
 def report_metrics(report: Report) -> dict[str, Any]:
@@ -55,7 +55,7 @@ def train_on_workers(config: dict[str, Any]) -> None:
     job = Job(**config)
     forward = TuneReportCallback()  # type: ignore[no-untyped-call]
     try:
-        make_trainer(job, callbacks=[forward]).fit()
+        make_trainer(job, tune.get_context().get_trial_dir(), callbacks=[forward]).fit()
     except WorkerGroupError as error:
         cause = first_cause(error)
         if retry_may_help(cause):
