@@ -25,7 +25,8 @@ from ffl_ray.config import Config
 from ffl_ray.homes.local import LocalSession
 from ffl_ray.overrides import with_overrides
 from ffl_ray.results.storage import Storage
-from ffl_ray.worker import Report, run_worker
+from ffl_ray.session import Report
+from ffl_ray.worker import run_worker
 
 SETTINGS = {"model.mix": "2*resnet20", "optim.batch_size": 64}
 
