@@ -139,12 +139,12 @@ def say(line: str) -> None:
     sys.stdout.flush()
 
 
-def new_parser() -> argparse.ArgumentParser:
+def parser() -> argparse.ArgumentParser:
     """The command's options."""
-    parser = argparse.ArgumentParser(
+    made = argparse.ArgumentParser(
         prog="python -m ffl_ray.spot", description=__doc__, allow_abbrev=False
     )
-    warning = parser.add_mutually_exclusive_group(required=True)
+    warning = made.add_mutually_exclusive_group(required=True)
     warning.add_argument("--cloud", choices=DEADLINES, help="whose metadata service to ask")
     warning.add_argument(
         "--now",
@@ -153,18 +153,18 @@ def new_parser() -> argparse.ArgumentParser:
         help="the warning has come another way (Kubernetes ends a pod): the machine goes in this "
         "many seconds; the command waits them out",
     )
-    parser.add_argument("--metadata", metavar="URL", help="the metadata service, if elsewhere")
-    parser.add_argument(
+    made.add_argument("--metadata", metavar="URL", help="the metadata service, if elsewhere")
+    made.add_argument(
         "--poll", type=float, default=POLL_S, metavar="SECONDS", help="between two questions"
     )
-    parser.add_argument("--address", help="of Ray's head; by default that which runs here")
-    parser.add_argument("--node-id", help="of this node; by default Ray is asked")
-    return parser
+    made.add_argument("--address", help="of Ray's head; by default that which runs here")
+    made.add_argument("--node-id", help="of this node; by default Ray is asked")
+    return made
 
 
 def main(argv: list[str] | None = None) -> int:
     """Listen until there is a warning, and act on it; a second listener ends at once."""
-    args = new_parser().parse_args(argv)
+    args = parser().parse_args(argv)
     if args.now is not None:
         deadline = time.time() + args.now
         move_away(deadline, args.address, args.node_id)

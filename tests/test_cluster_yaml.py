@@ -15,7 +15,7 @@ import ray
 import yaml
 from ray.autoscaler._private.util import prepare_config, validate_config
 
-from ffl_ray.spot import new_parser
+from ffl_ray.spot import parser
 
 Config = dict[str, Any]
 
@@ -110,7 +110,7 @@ def test_every_worker_listens_for_the_warning_of_its_cloud() -> None:
 
         module = words.index("-m")
         assert words[:3] == ["setsid", "nohup", "python"]
-        assert new_parser().parse_args(words[module + 2 : module + 4]).cloud == cloud
+        assert parser().parse_args(words[module + 2 : module + 4]).cloud == cloud
 
 
 def test_the_head_drives_and_takes_no_work(cluster: Config) -> None:

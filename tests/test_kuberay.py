@@ -23,7 +23,7 @@ from ray.autoscaler._private.kuberay.autoscaling_config import (
     _derive_autoscaling_config_from_ray_cr,
 )
 
-from ffl_ray.spot import new_parser
+from ffl_ray.spot import parser
 
 Tree = dict[str, Any]
 
@@ -162,7 +162,7 @@ def test_a_pod_that_must_go_warns_its_trainings_within_the_time_that_it_has(spec
         words = pod["containers"][0]["lifecycle"]["preStop"]["exec"]["command"]
 
         assert words[:3] == ["python", "-m", "ffl_ray.spot"]
-        notice_s = new_parser().parse_args(words[3:]).now
+        notice_s = parser().parse_args(words[3:]).now
         assert notice_s < 15 < pod["terminationGracePeriodSeconds"]
 
 
