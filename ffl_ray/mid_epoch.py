@@ -21,13 +21,14 @@ from ffl_ray.preemption import is_preempted
 STATISTICS = ("running_mean", "running_var")
 PACE_STEPS = 10
 MEET_S = 2.0
+LOOK_S = 0.25
 
 
 class MidEpoch:
     """Stores a training within an epoch, after a finished step: every so often, and before it stops
     because its machine is about to be taken away.
 
-    Several workers must store after the same step, while their clocks differ and only one of them
+    One worker looks for the mark of its machine by itself. Several must store after the same step, while their clocks differ and only one of them
     may have been warned. They meet after the first step, after ten more, and then about every two
     seconds: rank 0 says whether a checkpoint is due and at which step they meet next, and each
     says whether its machine goes. Storing changes nothing in the training: every worker's batch
@@ -64,7 +65,7 @@ class MidEpoch:
         self._device = device
         self._write = write
         self._steps = self._first = progress.part.steps_done if progress.part else 0
-        self._stored_s = self._met_s = time.perf_counter()
+        self._stored_s = self._met_s = self._look_s = time.perf_counter()
         self._met = self._first
         self._next_step = self._first + 1
 
@@ -76,9 +77,17 @@ class MidEpoch:
         """
         self._steps += 1
         if self._shard.world_size == 1:
-            self._act(due=self._is_due(), preempted=is_preempted())
+            self._act(due=self._is_due(), preempted=self._is_warned())
         elif self._steps == self._next_step:
             self._meet()
+
+    def _is_warned(self) -> bool:
+        """Whether there is a mark; four looks a second are enough where a step takes a millisecond."""
+        now = time.perf_counter()
+        if now < self._look_s:
+            return False
+        self._look_s = now + LOOK_S
+        return is_preempted()
 
     def _is_due(self) -> bool:
         return time.perf_counter() - self._stored_s >= self._interval_s
