@@ -28,12 +28,12 @@ class MidEpoch:
     """Stores a training within an epoch, after a finished step: every so often, and before it stops
     because its machine is about to be taken away.
 
-    One worker looks for the mark of its machine by itself. Several must store after the same step, while their clocks differ and only one of them
-    may have been warned. They meet after the first step, after ten more, and then about every two
-    seconds: rank 0 says whether a checkpoint is due and at which step they meet next, and each
-    says whether its machine goes. Storing changes nothing in the training: every worker's batch
-    norm statistics are kept as they are, and averaged at the epoch's end as if nothing had been
-    stored.
+    One worker looks for its machine's mark by itself. Several must store after the same step,
+    while their clocks differ and only one of them may have been warned. They meet after the first
+    step, after ten more, and then about every two seconds: rank 0 says whether a checkpoint is due
+    and at which step they meet next, and each says whether its machine goes. Storing changes
+    nothing in the training: every worker's batch norm statistics are kept as they are, and
+    averaged at the epoch's end as if nothing had been stored.
 
     Args:
         progress: as the epoch began, or went on.
@@ -82,7 +82,7 @@ class MidEpoch:
             self._meet()
 
     def _is_warned(self) -> bool:
-        """Whether there is a mark; four looks a second are enough where a step takes a millisecond."""
+        """Whether there is a mark. Four looks a second do: a step may take a millisecond."""
         now = time.perf_counter()
         if now < self._look_s:
             return False
