@@ -14,7 +14,7 @@ import ray
 import yaml
 
 pytestmark = pytest.mark.skipif(
-    "FFL_RAY_TEST_SLOW" not in os.environ, reason="a minute: FFL_RAY_TEST_SLOW=1 runs it"
+    "FFL_RAY_TEST_SLOW" not in os.environ, reason="two minutes: FFL_RAY_TEST_SLOW=1 runs it"
 )
 
 TESTS = Path(__file__).parent
@@ -106,5 +106,5 @@ def test_a_file_that_nobody_filled_in_starts_nothing() -> None:
     untouched = life("--as-it-is")
 
     assert untouched["up"]["status"] != 0
-    assert "sg-of-your-network" in untouched["up"]["output"]
+    assert "Failed to detect a security group" in untouched["up"]["output"]
     assert untouched["after_down"] == []
