@@ -87,7 +87,7 @@ def test_a_warned_nodes_trial_moves_in_mid_epoch_and_no_failure_is_counted(
 ) -> None:
     space = tmp_path / "space.py"
     space.write_text(
-        "BASE = {'data.fraction': 1.0, 'optim.epochs': 3, 'optim.batch_size': 16,\n"
+        "BASE = {'data.fraction': 1.0, 'optim.epochs': 4, 'optim.batch_size': 16,\n"
         "        'model.mix': '2*resnet32', 'search.max_failures': 0}\n"
         "def search_space(trial):\n"
         "    trial.suggest_float('distill.temperature', 1, 4)\n"
@@ -129,6 +129,6 @@ def test_a_warned_nodes_trial_moves_in_mid_epoch_and_no_failure_is_counted(
     assert search.returncode == 0, (tmp_path / "out").read_text()
     trials, epochs, _ = ffl_ray.results.load("study", str(tmp_path))
     assert list(trials.status) == ["completed"]
-    assert list(epochs.epoch) == [1, 2, 3]
+    assert list(epochs.epoch) == [1, 2, 3, 4]
     # One worker: Tune starts it again. Several: Train does, within the same attempt.
     assert list(trials.attempt) == [2 if num_workers == 1 else 1]
