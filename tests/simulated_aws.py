@@ -120,7 +120,7 @@ def open_to_the_world(ec2: Any) -> list[str]:
 
 def life(source: Path, *, as_it_is: bool) -> dict[str, Any]:
     """A cluster's life, by Ray's own commands."""
-    import boto3
+    import boto3  # type: ignore[import-untyped]
     import moto
     import ray.scripts.scripts as cli
     import yaml

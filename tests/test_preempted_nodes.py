@@ -23,7 +23,7 @@ import ffl_ray.results
 pytestmark = [
     pytest.mark.ray,
     pytest.mark.skipif(
-        "FFL_RAY_TEST_SLOW" not in os.environ, reason="two minutes: FFL_RAY_TEST_SLOW=1 runs it"
+        "FFL_RAY_TEST_SLOW" not in os.environ, reason="minutes: FFL_RAY_TEST_SLOW=1 runs it"
     ),
 ]
 
@@ -43,7 +43,7 @@ def nodes_of_one_cpu(count: int, marks: Path) -> Iterator[tuple[Cluster, list[An
         yield cluster, nodes
     finally:
         ray.shutdown()
-        cluster.shutdown()
+        cluster.shutdown()  # type: ignore[no-untyped-call]
 
 
 def wait_until(what: Callable[[], Any], timeout_s: float = 120) -> float:
@@ -56,7 +56,7 @@ def wait_until(what: Callable[[], Any], timeout_s: float = 120) -> float:
 
 
 def busy(nodes: list[Any]) -> list[Any]:
-    free = available_resources_per_node()
+    free = available_resources_per_node()  # type: ignore[no-untyped-call]
     return [node for node in nodes if free.get(node.node_id, {}).get("CPU", 0) < 1]
 
 

@@ -311,4 +311,4 @@ def test_rays_command_takes_these_options() -> None:
     assert command == drain_node.name
     assert {option.split("=")[0] for option in options} <= names
     (reason,) = (p for p in drain_node.params if p.name == "reason")
-    assert "DRAIN_NODE_REASON_PREEMPTION" in reason.type.choices
+    assert "DRAIN_NODE_REASON_PREEMPTION" in vars(reason.type)["choices"]
