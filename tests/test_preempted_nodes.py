@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import subprocess
 import sys
@@ -13,12 +14,17 @@ from typing import Any
 
 import pytest
 import ray
+import torch
 from helpers import start
 from ray._private.state import available_resources_per_node
 from ray.cluster_utils import Cluster
+from stores import KEYS, s3_server, uri
 from test_spot import Metadata, served
 
 import ffl_ray.results
+from ffl_ray.results.storage import Storage
+
+EPOCHS = 10
 
 pytestmark = [
     pytest.mark.ray,
@@ -60,10 +66,6 @@ def busy(nodes: list[Any]) -> list[Any]:
     return [node for node in nodes if free.get(node.node_id, {}).get("CPU", 0) < 1]
 
 
-def latest_of(folder: Path) -> list[Path]:
-    return list(folder.glob("study/checkpoints/*/latest.pt"))
-
-
 def warn(node: Any, cluster: Cluster, mark: Path) -> None:
     """Have the node's listener hear that it is taken away in a minute."""
     metadata = Metadata()
@@ -83,52 +85,59 @@ def warn(node: Any, cluster: Cluster, mark: Path) -> None:
 
 @pytest.mark.parametrize("num_workers", [1, 2])
 def test_a_warned_nodes_trial_moves_in_mid_epoch_and_no_failure_is_counted(
-    num_workers: int, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    num_workers: int,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     space = tmp_path / "space.py"
     space.write_text(
-        "BASE = {'data.fraction': 1.0, 'optim.epochs': 4, 'optim.batch_size': 16,\n"
-        "        'model.mix': '2*resnet32', 'search.max_failures': 0}\n"
+        f"BASE = {{'data.fraction': 1.0, 'optim.epochs': {EPOCHS}, 'optim.batch_size': 16,\n"
+        "        'model.mix': '2*resnet32', 'search.max_failures': 0,\n"
+        "        'compute.checkpoint_interval_s': None}\n"
         "def search_space(trial):\n"
         "    trial.suggest_float('distill.temperature', 1, 4)\n"
         "    return {}\n"
     )
+    for name, value in KEYS.items():
+        monkeypatch.setenv(name, value)
     with (
         (tmp_path / "out").open("w") as out,
+        s3_server() as port,
         nodes_of_one_cpu(num_workers + 1, tmp_path) as (cluster, nodes),
     ):
+        files = Storage(uri(port)).child("study").child("checkpoints/00000")
         search = start(
             "tune", str(space), "--num-samples", "1", "--num-workers", str(num_workers),
             "--cpus-per-trial", str(num_workers), "--max-concurrent-trials", "1",
-            "--storage-path", str(tmp_path), "--name", "study", "--address", cluster.address,
-            "--set", "compute.checkpoint_interval_s=2",
+            "--storage-path", uri(port), "--name", "study", "--address", cluster.address,
             out=out.fileno(), RAY_AUTH_MODE="disabled",
         )  # fmt: skip
         try:
-            wait_until(lambda: search.poll() is not None or latest_of(tmp_path), 240)
-            (latest,) = latest_of(tmp_path)
+            wait_until(lambda: search.poll() is not None or files.read("latest.pt"))
+            assert search.poll() is None, (tmp_path / "out").read_text()
             taken = busy(nodes)[-1]
             warn(taken, cluster, tmp_path / f"node{nodes.index(taken)}")
-            marked = time.time()
             left_s = wait_until(lambda: taken not in busy(nodes), 30)
-            others = [node for node in nodes if node is not taken]
             cluster.remove_node(taken, allow_graceful=False)
-            stopped = time.time()
-            wait_until(lambda: len(busy(others)) == num_workers)
-            wait_until(lambda: latest.stat().st_mtime > stopped)
-            back_s = time.time() - marked
+            stored = files.read("latest.pt")
+            back_s = left_s + wait_until(lambda: files.read("latest.pt") != stored)
             search.wait(240)
         finally:
             search.kill()
             search.wait()
+        trials, epochs, _ = ffl_ray.results.load("study", uri(port))
 
+    assert stored is not None
+    state = torch.load(io.BytesIO(stored))
+    done = (state["progress"]["epochs_done"], state["part"]["steps_done"])
     with capsys.disabled():
         sys.stdout.write(
-            f"\n{num_workers} workers: gone after {left_s:.1f} s, trains after {back_s:.1f} s\n"
+            f"\n{num_workers} workers: off the node {left_s:.1f} s after the mark, stored after "
+            f"epoch {done[0]} and {done[1]} steps; the next epoch ended {back_s:.1f} s after it\n"
         )
     assert search.returncode == 0, (tmp_path / "out").read_text()
-    trials, epochs, _ = ffl_ray.results.load("study", str(tmp_path))
     assert list(trials.status) == ["completed"]
-    assert list(epochs.epoch) == [1, 2, 3, 4]
+    assert list(epochs.epoch) == [*range(1, EPOCHS + 1)]
     # One worker: Tune starts it again. Several: Train does, within the same attempt.
     assert list(trials.attempt) == [2 if num_workers == 1 else 1]
