@@ -40,7 +40,7 @@ def derived_local(config: Mapping[str, Any], head: str, workers: Sequence[str]) 
     made = copy.deepcopy(dict(config))
     made["provider"] |= {"head_ip": head, "worker_ips": [*workers]}
     made["auth"] = {"ssh_user": "root", "ssh_private_key": "~/.ssh/id_ed25519"}
-    made["file_mounts"]["~/.aws/credentials"] = "~/.aws/credentials"
+    made["file_mounts"]["~/.aws"] = "~/.aws"
     made["setup_commands"] = [
         SAME_ENVIRONMENT,
         COPY_COMES_FIRST,
@@ -72,7 +72,7 @@ def derived_cloud(config: Mapping[str, Any], pool: int) -> dict[str, Any]:
     for node_type in made["available_node_types"].values():
         node_type["node_config"] = {}
         node_type["max_workers"] = min(node_type["max_workers"], pool)
-    made["file_mounts"]["~/.aws/credentials"] = "~/.aws/credentials"
+    made["file_mounts"]["~/.aws"] = "~/.aws"
     made["setup_commands"] = [SAME_ENVIRONMENT, COPY_COMES_FIRST, FIND_RAY]
     made["head_start_ray_commands"][-1] = IMPATIENT + made["head_start_ray_commands"][-1] + SMALL
     made["worker_start_ray_commands"][1] += SMALL

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import sys
 import time
@@ -24,10 +25,13 @@ SSH_CONFIG = "Host *\n  StrictHostKeyChecking no\n  LogLevel ERROR\n"
 ENV = {
     "PATH": f"{sys.prefix}/bin:/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin",
     "RAY_UP_enable_autoscaler_v2": "0",
+    "RAY_AUTH_MODE": "token",
     "RAY_USAGE_STATS_ENABLED": "0",
     "PYTHONPATH": "/root/ffl_ray:/root/ffl_ray/tests",
 }
-NOT_COPIED = (".git", ".venv", ".*_cache", "__pycache__", "results", "build", "dist")
+NOT_COPIED = (".git", ".venv", ".*_cache", "__pycache__", "build", "dist")
+LAUNCHERS_OWN = re.compile(r"^\S+ \S+\s+V*(INFO|WARN|SUCC) ")
+COLOURS = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]|\r")
 
 
 class Transcript:
@@ -42,8 +46,9 @@ class Transcript:
 
     def show(self, text: str, last: int = 12) -> None:
         """The end of what a command printed."""
-        lines = [line.rstrip() for line in text.splitlines() if line.strip() and "INFO" not in line]
-        for line in lines[-last:]:
+        lines = COLOURS.sub("", text).splitlines()
+        wanted = [line for line in lines if line.strip() and not LAUNCHERS_OWN.match(line)]
+        for line in wanted[-last:]:
             print(f"         | {line[:150]}", flush=True)
 
     @contextmanager
@@ -87,6 +92,7 @@ class Lab:
         self.laptop.write("/root/.ssh/id_ed25519", network.private_key, mode=0o600)
         self.laptop.write("/root/.ssh/config", SSH_CONFIG)
         self.laptop.write("/root/.aws/credentials", CREDENTIALS, mode=0o600)
+        self.laptop.write("/root/.aws/config", "[default]\nregion = us-east-1\n")
         self._start_store()
 
     def _start_store(self) -> None:

@@ -112,6 +112,7 @@ class Machine:
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
+            start_new_session=True,  # Ctrl-C is for the test
             preexec_fn=_die_with_parent,
         )
 
@@ -225,6 +226,7 @@ class Network:
             stdout=subprocess.PIPE,
             stderr=self._log,
             text=True,
+            start_new_session=True,  # Ctrl-C is for the test
             preexec_fn=_die_with_parent,
         )
 
@@ -237,6 +239,7 @@ class Network:
             stdout=self._log,
             stderr=self._log,
             text=True,
+            start_new_session=True,  # Ctrl-C is for the test
             preexec_fn=_die_with_parent,
         )
 
