@@ -96,8 +96,8 @@ class Lab:
         self._start_store()
 
     def _start_store(self) -> None:
-        words = [sys.executable, "-m", "moto.server", "-H", GATEWAY, "-p", str(STORE_PORT)]
-        self.network.on_bridge(words, {})
+        server = (sys.executable, "-m", "moto.server", "-H", GATEWAY, "-p", str(STORE_PORT))
+        self.network.serve(*server)
         wait_for("a bucket", self._make_bucket, 60)
 
     def _make_bucket(self) -> bool:

@@ -86,10 +86,16 @@ class Machine:
         self._network.ip("link", "set", self._card, "down")
         assert self._first is not None
         os.kill(self._pid, signal.SIGKILL)
-        self._first.wait(30)
-        self._pid = 0
+        self.forget()
         # The card goes with the network namespace, a moment later.
         wait_for("the card is gone", lambda: not self._network.has_card(self._card), 30, 0.1)
+
+    def forget(self) -> None:
+        """Wait for its end, if it was on, and let go of it."""
+        if self._first is not None:
+            end(self._first)
+        self._first = None
+        self._pid = 0
 
     def path(self, inside: str) -> Path:
         """A path of its file system, as this process sees it."""
@@ -154,6 +160,7 @@ class Network:
 
     def __init__(self, names: Sequence[str], shared: Sequence[str]) -> None:
         self._shared = [*shared]
+        self._services: list[Running] = []
         self._machines = {
             name: Machine(self, name, f"{NETWORK}.{number}")
             for number, name in enumerate(names, 10)
@@ -181,8 +188,10 @@ class Network:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self._first.kill()
-        self._first.wait(30)
+        for process in (self._first, *self._services):
+            end(process)
+        for machine in self._machines.values():
+            machine.forget()
         wait_for("the machines are gone", lambda: not Path(f"/proc/{self._pid}").exists(), 30, 0.1)
         self._log.close()
         self._folder.cleanup()
@@ -230,18 +239,18 @@ class Network:
             preexec_fn=_die_with_parent,
         )
 
-    def on_bridge(self, command: Sequence[str], env: Mapping[str, str]) -> Running:
+    def serve(self, *command: str) -> None:
         """Start a program of this computer at the bridge's own address, for all machines."""
-        return subprocess.Popen(
+        service = subprocess.Popen(
             ["nsenter", "-t", str(self._pid), "-n", "--", *command],
-            env=os.environ | {**env},
             stdin=subprocess.DEVNULL,
             stdout=self._log,
             stderr=self._log,
             text=True,
-            start_new_session=True,  # Ctrl-C is for the test
+            start_new_session=True,
             preexec_fn=_die_with_parent,
         )
+        self._services.append(service)
 
     def plug_in(self, card: str, pid: int) -> None:
         """Join a machine's network namespace to the bridge."""
@@ -275,6 +284,12 @@ def wait_for(what: str, done: Callable[[], Any], timeout_s: float, every_s: floa
             raise TimeoutError(f"not within {timeout_s:g} s: {what}")
         time.sleep(every_s)
     return found
+
+
+def end(process: Running) -> None:
+    """Kill a process, wait for its end and close its pipes."""
+    process.kill()
+    process.communicate(timeout=30)
 
 
 def _run(*words: str) -> Finished:

@@ -18,7 +18,7 @@ import pytest
 from cluster.derived import derived_local
 from cluster.here import environment_folders, missing
 from cluster.lab import ENV, LAPTOP, ROOT, STUDIES, Lab, Transcript, ray_processes, stored, uri_of
-from cluster.machines import Machine, Network, Running, wait_for
+from cluster.machines import Machine, Network, Running, end, wait_for
 from cluster.two_hosts import EPOCHS
 
 pytestmark = pytest.mark.ray
@@ -77,7 +77,8 @@ class Watch:
     def __init__(self, lab: Lab, name: str) -> None:
         self.trials: dict[str, Any] = {}
         self._process = lab.start(f"exec python tests/cluster/watch_study.py '{uri_of(name)}'")
-        Thread(target=self._listen, daemon=True).start()
+        self._listener = Thread(target=self._listen, daemon=True)
+        self._listener.start()
 
     def _listen(self) -> None:
         assert self._process.stdout is not None
@@ -96,7 +97,8 @@ class Watch:
     def stop(self) -> None:
         """Look no longer."""
         self._process.kill()
-        self._process.wait(30)
+        self._listener.join(30)
+        end(self._process)
 
 
 def hosts_of(lab: Lab, title: str) -> list[str]:
@@ -186,12 +188,13 @@ def test_a_search_from_the_documented_line_uses_both_workers(lab: Lab) -> None:
 
 def test_a_trial_of_two_workers_spans_two_hosts_and_outlives_one_of_them(lab: Lab) -> None:
     say, lost = lab.transcript, lab.network[WORKERS[1]]
-    tunnel = lab.start("exec ray dashboard clusters/local.yaml")
+    say.say("$ ray dashboard clusters/local.yaml &")
+    tunnel, watch = lab.start("exec ray dashboard clusters/local.yaml"), Watch(lab, "second")
     try:
         with say.step("the tunnel to the dashboard"):
             wait_for("it", lambda: reaches(lab.laptop, "127.0.0.1", 8265), 60)
         say.say(f"$ {JOB}")
-        job, watch = lab.start(JOB), Watch(lab, "second")
+        job = lab.start(JOB)
         with say.step("the trial's two workers, on two hosts"):
             workers = wait_for("them", lambda: _two(lab, job), 150)
         with say.step("three epochs in the tables"):
@@ -206,9 +209,9 @@ def test_a_trial_of_two_workers_spans_two_hosts_and_outlives_one_of_them(lab: La
         with say.step("the job has ended"):
             said, _ = job.communicate(timeout=180)
     finally:
-        tunnel.kill()
+        end(tunnel)
+        watch.stop()
     say.show(said)
-    watch.stop()
 
     (trial,) = stored(lab, "second").values()
     say.say(f"the trial: {trial}")
