@@ -83,8 +83,8 @@ class Machine:
 
     def power_off(self) -> None:
         """Cut its power: every process ends at once, and nobody is told."""
+        assert self.is_on, f"{self.name} is off"
         self._network.ip("link", "set", self._card, "down")
-        assert self._first is not None
         os.kill(self._pid, signal.SIGKILL)
         self.forget()
         # The card goes with the network namespace, a moment later.
