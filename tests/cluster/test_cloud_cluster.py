@@ -17,7 +17,6 @@ from cluster.here import environment_folders, missing
 from cluster.lab import LAPTOP, STUDIES, Lab, Transcript, stored
 from cluster.machines import Network, wait_for
 
-WHY_NOT = missing()
 POOL = ("machine0", "machine1", "machine2")
 WORKERS = len(POOL) - 1
 SPOT = "gpu_spot"
@@ -44,8 +43,9 @@ class Scene(NamedTuple):
 
 @pytest.fixture(scope="module")
 def scene() -> Iterator[Scene]:
-    if WHY_NOT:
-        pytest.skip(WHY_NOT)
+    why_not = missing()
+    if why_not:
+        pytest.skip(why_not)
     transcript = Transcript()
     with (
         Network([LAPTOP, *POOL], environment_folders()) as network,

@@ -24,7 +24,6 @@ from cluster.two_hosts import EPOCHS
 pytestmark = pytest.mark.ray
 
 HEAD, WORKERS = "head", ("worker1", "worker2")
-WHY_NOT = missing()
 SLOW = bool(os.environ.get("FFL_RAY_TEST_SLOW"))
 FEW = " --num-samples 2 --set optim.epochs=2 --set data.fraction=0.2 --set search.scheduler=none"
 DASHBOARD = "http://127.0.0.1:8265"
@@ -47,8 +46,9 @@ def documented(part: str) -> str:
 
 @pytest.fixture(scope="module")
 def lab() -> Iterator[Lab]:
-    if WHY_NOT:
-        pytest.skip(WHY_NOT)
+    why_not = missing()
+    if why_not:
+        pytest.skip(why_not)
     transcript = Transcript()
     with Network([LAPTOP, HEAD, *WORKERS], environment_folders()) as network:
         with transcript.step("a laptop, a head, two workers and an S3 store, each on its own"):
