@@ -19,5 +19,6 @@ def test_missing_programs_are_named_as_their_packages(monkeypatch: pytest.Monkey
     said = missing()
 
     assert said is not None
-    assert "openssh-client, rsync, util-linux (Debian's names)" in said
+    for package in ("openssh-client", "rsync", "util-linux"):
+        assert package in said
     assert "\n" not in said
