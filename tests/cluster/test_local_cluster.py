@@ -26,6 +26,7 @@ pytestmark = pytest.mark.ray
 HEAD, WORKERS = "head", ("worker1", "worker2")
 SLOW = bool(os.environ.get("FFL_RAY_TEST_SLOW"))
 FEW = " --num-samples 2 --set optim.epochs=2 --set data.fraction=0.2 --set search.scheduler=none"
+TUNNEL = "ray dashboard clusters/local.yaml > /dev/null 2>&1"
 DASHBOARD = "http://127.0.0.1:8265"
 JOB = (
     f"ray job submit --address {DASHBOARD} -- bash -c 'cd ~/ffl_ray && python -m ffl_ray.tune "
@@ -188,8 +189,8 @@ def test_a_search_from_the_documented_line_uses_both_workers(lab: Lab) -> None:
 
 def test_a_trial_of_two_workers_spans_two_hosts_and_outlives_one_of_them(lab: Lab) -> None:
     say, lost = lab.transcript, lab.network[WORKERS[1]]
-    say.say("$ ray dashboard clusters/local.yaml &")
-    tunnel, watch = lab.start("exec ray dashboard clusters/local.yaml"), Watch(lab, "second")
+    say.say(f"$ {TUNNEL} &")
+    tunnel, watch = lab.start(f"exec {TUNNEL}"), Watch(lab, "second")
     try:
         with say.step("the tunnel to the dashboard"):
             wait_for("it", lambda: reaches(lab.laptop, "127.0.0.1", 8265), 60)
