@@ -109,14 +109,14 @@ class Lab:
         """Start a command line on the laptop, in the repository."""
         return self.laptop.start(f"cd ffl_ray && {line}", ENV)
 
-    def run(self, line: str, *, timeout_s: float = 180) -> str:
+    def run(self, line: str, *, timeout_s: float = 300) -> str:
         """What a command line prints on the laptop, in the repository; it has to succeed."""
         self.transcript.say(f"$ {line}")
         done = self.try_(line, timeout_s=timeout_s)
         assert done.returncode == 0, f"{line} exited {done.returncode}:\n{done.stdout}"
         return done.stdout
 
-    def try_(self, line: str, *, timeout_s: float = 180) -> Finished:
+    def try_(self, line: str, *, timeout_s: float = 300) -> Finished:
         """The same, whatever the exit status, and without a word."""
         return self.laptop.run(f"cd ffl_ray && {line}", ENV, timeout_s=timeout_s)
 

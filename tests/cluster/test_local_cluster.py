@@ -33,7 +33,9 @@ JOB = (
     "tests/cluster/two_hosts.py --name second --num-workers 2 --address auto "
     f'--storage-path "{STUDIES}"\''
 )
-needs_slow = pytest.mark.skipif(not SLOW, reason="half a minute more: FFL_RAY_TEST_SLOW=1")
+needs_slow = pytest.mark.skipif(
+    not SLOW, reason="a minute more: `make test-cluster`, or FFL_RAY_TEST_SLOW=1"
+)
 
 
 def documented(part: str) -> str:
@@ -113,8 +115,8 @@ def test_ray_up_brings_up_the_head_and_both_workers(lab: Lab) -> None:
         lab.transcript.show(lab.run(documented("ray up")), 3)
 
     with lab.transcript.step("both workers have joined"):
-        wait_for("three nodes", lambda: len(hosts_of(lab, "raylet")) == 3, 90)
-        shown = wait_for("their CPUs", lambda: _status(lab), 60)
+        wait_for("three nodes", lambda: len(hosts_of(lab, "raylet")) == 3, 240)
+        shown = wait_for("their CPUs", lambda: _status(lab), 120)
 
     lab.transcript.show(shown, 20)
     assert "0.0/2.0 CPU" in shown
@@ -177,7 +179,8 @@ def test_the_dashboard_is_the_heads_own_and_nobody_enters_without_the_token(lab:
         lab.transcript.show(text, 1)
 
 
-def test_a_search_from_the_documented_line_uses_both_workers(lab: Lab) -> None:
+@needs_slow
+def test_a_search_from_the_documented_line_completes_its_trials(lab: Lab) -> None:
     with lab.transcript.step("a search of two trials by `ray exec`"):
         line = documented("ffl_ray.tune")
         lab.transcript.show(lab.run(f"{line[:-1]}{FEW}'"))
@@ -197,18 +200,18 @@ def test_a_trial_of_two_workers_spans_two_hosts_and_outlives_one_of_them(lab: La
         say.say(f"$ {JOB}")
         job = lab.start(JOB)
         with say.step("the trial's two workers, on two hosts"):
-            workers = wait_for("them", lambda: _two(lab, job), 150)
+            workers = wait_for("them", lambda: _two(lab, job), 300)
         with say.step("three epochs in the tables"):
-            wait_for("them", lambda: watch.epochs() >= 3, 90)
+            wait_for("them", lambda: watch.epochs() >= 3, 180)
         before = watch.epochs()
         lost.power_off()
         say.say(f"{lost.name}'s power is cut after {before} epochs, and comes back after 3 s")
         time.sleep(3)
         lost.power_on()
         with say.step("the trial goes on"):
-            wait_for("another epoch", lambda: watch.attempts() > {1}, 150)
+            wait_for("another epoch", lambda: watch.attempts() > {1}, 300)
         with say.step("the job has ended"):
-            said, _ = job.communicate(timeout=180)
+            said, _ = job.communicate(timeout=300)
     finally:
         end(tunnel)
         watch.stop()
@@ -236,7 +239,7 @@ def _two(lab: Lab, job: Running) -> list[str]:
 @needs_slow
 def test_a_submitted_script_searches_too(lab: Lab) -> None:
     with lab.transcript.step("a search by `ray submit`"):
-        options = f'digits --name third --address auto --storage-path "{STUDIES}"{FEW}'
+        options = f"digits --name third --address auto --storage-path \"'{STUDIES}'\"{FEW}"
         lab.transcript.show(
             lab.run(f"ray submit clusters/local.yaml ffl_ray/tune.py {options}"), 12
         )
@@ -251,9 +254,7 @@ def test_after_down_and_stop_no_process_of_ray_is_left(lab: Lab) -> None:
     left = hosts_of(lab, "raylet")
     with lab.transcript.step("ray stop on each worker"):
         lab.run(documented("ray stop"))
+        wait_for("Ray's end", lambda: not any(map(ray_processes, nodes_of(lab))), 60)
 
     lab.transcript.say(f"`ray down` had left Ray on {left}; now nothing of it is anywhere")
     assert left == [*WORKERS]
-    assert {node.name: ray_processes(node) for node in nodes_of(lab)} == {
-        n.name: [] for n in nodes_of(lab)
-    }
