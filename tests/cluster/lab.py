@@ -24,7 +24,6 @@ CREDENTIALS = "[default]\naws_access_key_id = test\naws_secret_access_key = test
 SSH_CONFIG = "Host *\n  StrictHostKeyChecking no\n  LogLevel ERROR\n"
 ENV = {
     "PATH": f"{sys.prefix}/bin:/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin",
-    "RAY_UP_enable_autoscaler_v2": "0",
     "RAY_AUTH_MODE": "token",
     "RAY_USAGE_STATS_ENABLED": "0",
     "PYTHONPATH": "/root/ffl_ray:/root/ffl_ray/tests",

@@ -112,7 +112,7 @@ def hosts_of(lab: Lab, title: str) -> list[str]:
 def test_ray_up_brings_up_the_head_and_both_workers(lab: Lab) -> None:
     lab.run(documented("get-auth-token"))
     with lab.transcript.step("ray up"):
-        lab.transcript.show(lab.run(documented("ray up")), 3)
+        lab.transcript.show(lab.run(f"{documented('RAY_UP')} && {documented('ray up')}"), 3)
 
     with lab.transcript.step("both workers have joined"):
         wait_for("three nodes", lambda: len(hosts_of(lab, "raylet")) == 3, 240)
