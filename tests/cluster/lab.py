@@ -13,7 +13,8 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from cluster.machines import GATEWAY, Finished, Machine, Network, Running, wait_for
+from cluster.machines import GATEWAY, Finished, Machine, Network
+from cluster.processes import Running, wait_for
 
 ROOT = Path(__file__).parents[2]
 LAPTOP = "laptop"

@@ -17,16 +17,15 @@ import shutil
 import signal
 import subprocess
 import tempfile
-import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import IO, Any
+from typing import IO
 
 from cluster.here import OWN_NAMESPACES
+from cluster.processes import Running, end, wait_for
 
 Finished = subprocess.CompletedProcess[str]
-Running = subprocess.Popen[str]
 
 NETWORK = "10.88.0"
 GATEWAY = f"{NETWORK}.1"
@@ -269,29 +268,6 @@ class Network:
         """The end of what the machines' first processes complained of."""
         self._log.flush()
         return Path(self._log.name).read_text()[-2000:]
-
-
-def wait_for(what: str, done: Callable[[], Any], timeout_s: float, every_s: float = 0.5) -> Any:
-    """What `done` returns, as soon as that is true.
-
-    Raises:
-        TimeoutError: it was not in time.
-    """
-    deadline = time.monotonic() + timeout_s
-    while not (found := done()):
-        if time.monotonic() > deadline:
-            raise TimeoutError(f"not within {timeout_s:g} s: {what}")
-        time.sleep(every_s)
-    return found
-
-
-def end(process: Running) -> None:
-    """Kill a process, wait for its end and close its pipes."""
-    process.kill()
-    process.wait(30)
-    for pipe in (process.stdin, process.stdout):
-        if pipe is not None:
-            pipe.close()
 
 
 def _run(*words: str) -> Finished:

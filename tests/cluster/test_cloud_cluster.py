@@ -15,7 +15,8 @@ from cluster.cloud import Cloud
 from cluster.derived import derived_cloud
 from cluster.here import environment_folders, missing
 from cluster.lab import LAPTOP, STUDIES, Lab, Transcript, stored
-from cluster.machines import Network, wait_for
+from cluster.machines import Network
+from cluster.processes import wait_for
 
 POOL = ("machine0", "machine1", "machine2")
 WORKERS = len(POOL) - 1

@@ -18,7 +18,8 @@ import pytest
 from cluster.derived import derived_local
 from cluster.here import environment_folders, missing
 from cluster.lab import ENV, LAPTOP, ROOT, STUDIES, Lab, Transcript, ray_processes, stored, uri_of
-from cluster.machines import Machine, Network, Running, end, wait_for
+from cluster.machines import Machine, Network
+from cluster.processes import Running, end, wait_for
 from cluster.two_hosts import EPOCHS
 
 pytestmark = pytest.mark.ray
