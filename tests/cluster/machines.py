@@ -66,7 +66,7 @@ class Machine:
         assert word == "ready", word
         self._pid = int(pid)
         self.write("/root/.ssh/authorized_keys", self._network.public_key, mode=0o600)
-        self._network.plug_in(self._card, self._pid)
+        self._network.plug_in(self._card, self._pid, hardware_address(self.address))
         assert self._first.stdin is not None
         self._first.stdin.write(f"{self._network.hosts}\n")
         self._first.stdin.flush()
@@ -250,9 +250,9 @@ class Network:
         )
         self._services.append(service)
 
-    def plug_in(self, card: str, pid: int) -> None:
-        """Join a machine's network namespace to the bridge."""
-        peer = ("peer", "name", "eth0", "netns", str(pid))
+    def plug_in(self, card: str, pid: int, address: str) -> None:
+        """Join a machine's network namespace to the bridge by a card of this hardware address."""
+        peer = ("peer", "name", "eth0", "address", address, "netns", str(pid))
         self.ip("link", "add", card, "type", "veth", *peer)
         self.ip("link", "set", card, "master", "br0", "up")
 
@@ -268,6 +268,11 @@ class Network:
         """The end of what the machines' first processes complained of."""
         self._log.flush()
         return Path(self._log.name).read_text()[-2000:]
+
+
+def hardware_address(address: str) -> str:
+    """A machine's, the same after a reboot: others remember it for minutes."""
+    return ":".join(f"{int(part):02x}" for part in ("2", "0", *address.split(".")))
 
 
 def _run(*words: str) -> Finished:
