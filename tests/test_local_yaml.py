@@ -61,9 +61,7 @@ def test_every_node_installs_the_locked_versions_and_then_the_package(
 
 
 @pytest.mark.parametrize("role", ["head", "worker"])
-def test_no_command_that_starts_ray_needs_a_path_that_a_new_disk_lacks(
-    cluster: Config, role: str
-) -> None:
+def test_what_starts_ray_names_its_path_in_full(cluster: Config, role: str) -> None:
     for command in cluster[f"{role}_start_ray_commands"]:
         assert f"{ENVIRONMENT}/ray " in command
 

@@ -71,11 +71,9 @@ class Cloud:
         """Answer, in the thread that the kernel ends the machines with."""
         here = os.open("/proc/thread-self/ns/net", os.O_RDONLY)
         bridge = os.open(self._network.net_namespace, os.O_RDONLY)
-        os.setns(
-            bridge, os.CLONE_NEWNET
-        )  # of this thread alone; the socket stays where it was made
+        _move_to(bridge)  # this thread alone; the socket stays where it was made
         self._server = HTTPServer((GATEWAY, PORT), _handler(self))
-        os.setns(here, os.CLONE_NEWNET)
+        _move_to(here)
         self._ready.set()
         self._server.serve_forever(0.2)
 

@@ -20,7 +20,7 @@ COPY_COMES_FIRST = (
     "grep -q PYTHONPATH ~/.bashrc || "
     "echo 'export PYTHONPATH=$HOME/ffl_ray:$HOME/ffl_ray/tests' >> ~/.bashrc"
 )
-FIND_RAY = "grep -q ffl_env ~/.bashrc || echo 'export PATH=$HOME/.ffl_env/bin:$PATH' >> ~/.bashrc"
+FIND_RAY = "export PATH=$HOME/.ffl_env/bin:$PATH"
 SMALL = " --object-store-memory=100000000"
 
 
@@ -40,7 +40,7 @@ def derived_local(config: Mapping[str, Any], head: str, workers: Sequence[str]) 
     made = copy.deepcopy(dict(config))
     made["provider"] |= {"head_ip": head, "worker_ips": [*workers]}
     made["auth"] = {"ssh_user": "root", "ssh_private_key": "~/.ssh/id_ed25519"}
-    made["file_mounts"]["~/.aws/credentials"] = "~/.aws/credentials"
+    made["file_mounts"]["~/.aws"] = "~/.aws"
     made["setup_commands"] = [
         SAME_ENVIRONMENT,
         COPY_COMES_FIRST,
@@ -55,8 +55,8 @@ def derived_cloud(config: Mapping[str, Any], pool: int) -> dict[str, Any]:
     """`cluster.yaml` for the small cloud of `cloud.py`.
 
     The provider, the user and its key, and what a machine is asked for with are the cloud's; there
-    is no container, and so nothing to do before it. No wheel is fetched, as above. Idle machines
-    end after half a minute.
+    is no container, nothing to do before it, and its environment is the shell's. No wheel is
+    fetched, as above. Idle machines end after half a minute.
 
     Args:
         config: the file.
@@ -72,8 +72,11 @@ def derived_cloud(config: Mapping[str, Any], pool: int) -> dict[str, Any]:
     for node_type in made["available_node_types"].values():
         node_type["node_config"] = {}
         node_type["max_workers"] = min(node_type["max_workers"], pool)
-    made["file_mounts"]["~/.aws/credentials"] = "~/.aws/credentials"
-    made["setup_commands"] = [SAME_ENVIRONMENT, COPY_COMES_FIRST, FIND_RAY]
+    made["file_mounts"]["~/.aws"] = "~/.aws"
+    options = config["docker"]["run_options"]
+    exported = " ".join(one.removeprefix("--env ") for one in options if one.startswith("--env "))
+    find_ray = f"grep -q ffl_env ~/.bashrc || echo '{FIND_RAY} {exported}' >> ~/.bashrc"
+    made["setup_commands"] = [SAME_ENVIRONMENT, COPY_COMES_FIRST, find_ray]
     made["head_start_ray_commands"][-1] = IMPATIENT + made["head_start_ray_commands"][-1] + SMALL
     made["worker_start_ray_commands"][1] += SMALL
     return made

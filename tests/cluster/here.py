@@ -24,6 +24,7 @@ PROGRAMS = {
     "ssh": "openssh-client",
     "rsync": "rsync",
     "nsenter": "util-linux",
+    "setpriv": "util-linux",
     "unshare": "util-linux",
 }
 TRIAL = """

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import sys
 import time
@@ -12,7 +13,8 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from cluster.machines import GATEWAY, Finished, Machine, Network, Running, wait_for
+from cluster.machines import GATEWAY, Finished, Machine, Network
+from cluster.processes import Running, wait_for
 
 ROOT = Path(__file__).parents[2]
 LAPTOP = "laptop"
@@ -23,11 +25,13 @@ CREDENTIALS = "[default]\naws_access_key_id = test\naws_secret_access_key = test
 SSH_CONFIG = "Host *\n  StrictHostKeyChecking no\n  LogLevel ERROR\n"
 ENV = {
     "PATH": f"{sys.prefix}/bin:/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin",
-    "RAY_UP_enable_autoscaler_v2": "0",
+    "RAY_AUTH_MODE": "token",
     "RAY_USAGE_STATS_ENABLED": "0",
     "PYTHONPATH": "/root/ffl_ray:/root/ffl_ray/tests",
 }
-NOT_COPIED = (".git", ".venv", ".*_cache", "__pycache__", "results", "build", "dist")
+NOT_COPIED = (".git", ".venv", ".*_cache", "__pycache__", "build", "dist")
+LAUNCHERS_OWN = re.compile(r"^\S+ \S+\s+V*(INFO|WARN|SUCC) ")
+COLOURS = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]|\r")
 
 
 class Transcript:
@@ -42,8 +46,9 @@ class Transcript:
 
     def show(self, text: str, last: int = 12) -> None:
         """The end of what a command printed."""
-        lines = [line.rstrip() for line in text.splitlines() if line.strip() and "INFO" not in line]
-        for line in lines[-last:]:
+        lines = COLOURS.sub("", text).splitlines()
+        wanted = [line for line in lines if line.strip() and not LAUNCHERS_OWN.match(line)]
+        for line in wanted[-last:]:
             print(f"         | {line[:150]}", flush=True)
 
     @contextmanager
@@ -87,11 +92,12 @@ class Lab:
         self.laptop.write("/root/.ssh/id_ed25519", network.private_key, mode=0o600)
         self.laptop.write("/root/.ssh/config", SSH_CONFIG)
         self.laptop.write("/root/.aws/credentials", CREDENTIALS, mode=0o600)
+        self.laptop.write("/root/.aws/config", "[default]\nregion = us-east-1\n")
         self._start_store()
 
     def _start_store(self) -> None:
-        words = [sys.executable, "-m", "moto.server", "-H", GATEWAY, "-p", str(STORE_PORT)]
-        self.network.on_bridge(words, {})
+        server = (sys.executable, "-m", "moto.server", "-H", GATEWAY, "-p", str(STORE_PORT))
+        self.network.serve(*server)
         wait_for("a bucket", self._make_bucket, 60)
 
     def _make_bucket(self) -> bool:
@@ -103,14 +109,14 @@ class Lab:
         """Start a command line on the laptop, in the repository."""
         return self.laptop.start(f"cd ffl_ray && {line}", ENV)
 
-    def run(self, line: str, *, timeout_s: float = 180) -> str:
+    def run(self, line: str, *, timeout_s: float = 300) -> str:
         """What a command line prints on the laptop, in the repository; it has to succeed."""
         self.transcript.say(f"$ {line}")
         done = self.try_(line, timeout_s=timeout_s)
         assert done.returncode == 0, f"{line} exited {done.returncode}:\n{done.stdout}"
         return done.stdout
 
-    def try_(self, line: str, *, timeout_s: float = 180) -> Finished:
+    def try_(self, line: str, *, timeout_s: float = 300) -> Finished:
         """The same, whatever the exit status, and without a word."""
         return self.laptop.run(f"cd ffl_ray && {line}", ENV, timeout_s=timeout_s)
 

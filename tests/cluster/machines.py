@@ -17,16 +17,15 @@ import shutil
 import signal
 import subprocess
 import tempfile
-import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import IO, Any
+from typing import IO
 
 from cluster.here import OWN_NAMESPACES
+from cluster.processes import Running, end, wait_for
 
 Finished = subprocess.CompletedProcess[str]
-Running = subprocess.Popen[str]
 
 NETWORK = "10.88.0"
 GATEWAY = f"{NETWORK}.1"
@@ -67,7 +66,7 @@ class Machine:
         assert word == "ready", word
         self._pid = int(pid)
         self.write("/root/.ssh/authorized_keys", self._network.public_key, mode=0o600)
-        self._network.plug_in(self._card, self._pid)
+        self._network.plug_in(self._card, self._pid, hardware_address(self.address))
         assert self._first.stdin is not None
         self._first.stdin.write(f"{self._network.hosts}\n")
         self._first.stdin.flush()
@@ -83,13 +82,17 @@ class Machine:
 
     def power_off(self) -> None:
         """Cut its power: every process ends at once, and nobody is told."""
-        self._network.ip("link", "set", self._card, "down")
-        assert self._first is not None
+        assert self.is_on, f"{self.name} is off"
+        self._network.unplug(self._card)
         os.kill(self._pid, signal.SIGKILL)
-        self._first.wait(30)
+        self.forget()
+
+    def forget(self) -> None:
+        """Wait for its end, if it was on, and let go of it."""
+        if self._first is not None:
+            end(self._first)
+        self._first = None
         self._pid = 0
-        # The card goes with the network namespace, a moment later.
-        wait_for("the card is gone", lambda: not self._network.has_card(self._card), 30, 0.1)
 
     def path(self, inside: str) -> Path:
         """A path of its file system, as this process sees it."""
@@ -105,13 +108,15 @@ class Machine:
     def start(self, command: str, env: Mapping[str, str] | None = None) -> Running:
         """Start a shell command there, as root at home; its output and errors come in one pipe."""
         inside = ("nsenter", "-t", str(self._pid), "-m", "-n", "-u", "-i", "-p", "--")
+        dies_too = ("setpriv", "--pdeathsig", "KILL")  # nsenter forks
         return subprocess.Popen(
-            [*inside, "bash", "-c", f"cd /root && {command}"],
+            [*inside, *dies_too, "bash", "-c", f"cd /root && {command}"],
             env={**LOGGED_IN, **(env or {})},
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
+            start_new_session=True,  # Ctrl-C is for the test
             preexec_fn=_die_with_parent,
         )
 
@@ -122,10 +127,10 @@ class Machine:
         process = self.start(command, env)
         try:
             text, _ = process.communicate(timeout=timeout_s)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            text, _ = process.communicate()
-            raise TimeoutError(f"{self.name}: {command!r} took {timeout_s:g} s: {text}") from None
+        except subprocess.TimeoutExpired as error:
+            end(process)
+            said = f"{self.name}: {command!r} took {timeout_s:g} s: {error.output}"
+            raise TimeoutError(said) from None
         return subprocess.CompletedProcess(command, process.returncode, text)
 
     def processes(self) -> list[str]:
@@ -153,6 +158,7 @@ class Network:
 
     def __init__(self, names: Sequence[str], shared: Sequence[str]) -> None:
         self._shared = [*shared]
+        self._services: list[Running] = []
         self._machines = {
             name: Machine(self, name, f"{NETWORK}.{number}")
             for number, name in enumerate(names, 10)
@@ -180,8 +186,10 @@ class Network:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self._first.kill()
-        self._first.wait(30)
+        for process in (self._first, *self._services):
+            end(process)
+        for machine in self._machines.values():
+            machine.forget()
         wait_for("the machines are gone", lambda: not Path(f"/proc/{self._pid}").exists(), 30, 0.1)
         self._log.close()
         self._folder.cleanup()
@@ -225,30 +233,32 @@ class Network:
             stdout=subprocess.PIPE,
             stderr=self._log,
             text=True,
+            start_new_session=True,  # Ctrl-C is for the test
             preexec_fn=_die_with_parent,
         )
 
-    def on_bridge(self, command: Sequence[str], env: Mapping[str, str]) -> Running:
+    def serve(self, *command: str) -> None:
         """Start a program of this computer at the bridge's own address, for all machines."""
-        return subprocess.Popen(
+        service = subprocess.Popen(
             ["nsenter", "-t", str(self._pid), "-n", "--", *command],
-            env=os.environ | {**env},
             stdin=subprocess.DEVNULL,
             stdout=self._log,
             stderr=self._log,
             text=True,
+            start_new_session=True,
             preexec_fn=_die_with_parent,
         )
+        self._services.append(service)
 
-    def plug_in(self, card: str, pid: int) -> None:
-        """Join a machine's network namespace to the bridge."""
-        peer = ("peer", "name", "eth0", "netns", str(pid))
+    def plug_in(self, card: str, pid: int, address: str) -> None:
+        """Join a machine's network namespace to the bridge by a card of this hardware address."""
+        peer = ("peer", "name", "eth0", "address", address, "netns", str(pid))
         self.ip("link", "add", card, "type", "veth", *peer)
         self.ip("link", "set", card, "master", "br0", "up")
 
-    def has_card(self, card: str) -> bool:
-        """Whether a machine's card is still on the bridge."""
-        return f" {card}@" in self.ip("link", "show").stdout
+    def unplug(self, card: str) -> None:
+        """Take a card off the bridge: nothing comes or goes any more, and nobody is told."""
+        self.ip("link", "del", card)
 
     def ip(self, *words: str) -> Finished:
         """Run `ip` where the bridge is."""
@@ -260,18 +270,9 @@ class Network:
         return Path(self._log.name).read_text()[-2000:]
 
 
-def wait_for(what: str, done: Callable[[], Any], timeout_s: float, every_s: float = 0.5) -> Any:
-    """What `done` returns, as soon as that is true.
-
-    Raises:
-        TimeoutError: it was not in time.
-    """
-    deadline = time.monotonic() + timeout_s
-    while not (found := done()):
-        if time.monotonic() > deadline:
-            raise TimeoutError(f"not within {timeout_s:g} s: {what}")
-        time.sleep(every_s)
-    return found
+def hardware_address(address: str) -> str:
+    """A machine's, the same after a reboot: others remember it for minutes."""
+    return ":".join(f"{int(part):02x}" for part in ("2", "0", *address.split(".")))
 
 
 def _run(*words: str) -> Finished:

@@ -15,9 +15,9 @@ from cluster.cloud import Cloud
 from cluster.derived import derived_cloud
 from cluster.here import environment_folders, missing
 from cluster.lab import LAPTOP, STUDIES, Lab, Transcript, stored
-from cluster.machines import Network, wait_for
+from cluster.machines import Network
+from cluster.processes import wait_for
 
-WHY_NOT = missing()
 POOL = ("machine0", "machine1", "machine2")
 WORKERS = len(POOL) - 1
 SPOT = "gpu_spot"
@@ -44,8 +44,9 @@ class Scene(NamedTuple):
 
 @pytest.fixture(scope="module")
 def scene() -> Iterator[Scene]:
-    if WHY_NOT:
-        pytest.skip(WHY_NOT)
+    why_not = missing()
+    if why_not:
+        pytest.skip(why_not)
     transcript = Transcript()
     with (
         Network([LAPTOP, *POOL], environment_folders()) as network,
@@ -73,13 +74,13 @@ def test_tasks_that_want_gpus_bring_spot_machines_and_a_reclaimed_one_is_replace
     lab, cloud = scene
     work = lab.start("ray exec cluster.yaml 'python ~/ffl_ray/tests/cluster/gpu_work.py 6 8'")
     with lab.transcript.step("two spot machines for six tasks"):
-        wait_for("them", lambda: cloud.kinds() == [SPOT, SPOT, "head"], 90)
+        wait_for("them", lambda: cloud.kinds() == [SPOT, SPOT, "head"], 180)
     numbers = [number for number, one in cloud.running().items() if _is_spot(one.tags)]
     cloud.terminate(numbers[0], "spot reclaimed")
     with lab.transcript.step("another one in its place"):
-        wait_for("it", lambda: _replaced(cloud, numbers), 90)
+        wait_for("it", lambda: _replaced(cloud, numbers), 180)
     with lab.transcript.step("the tasks have ended"):
-        said, _ = work.communicate(timeout=180)
+        said, _ = work.communicate(timeout=300)
     lab.transcript.show(said, 1)
 
     assert work.returncode == 0, said
