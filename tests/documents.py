@@ -1,11 +1,10 @@
-"""README.md and the pages of docs/ as tests read them: blocks of code, commands, headings, links."""
+"""README.md and the pages of docs/ as tests read them: blocks, commands, headings, links."""
 
 from __future__ import annotations
 
 import re
 import shlex
 from collections.abc import Iterator
-from pathlib import Path
 from typing import NamedTuple
 
 from helpers import ROOT
@@ -46,11 +45,13 @@ class Command(NamedTuple):
         place: page and line of its block.
         line: as a shell takes it.
         output: the lines that the page shows after it.
+        folder: where it is given, from the repository's root: the latest `cd` of its block.
     """
 
     place: str
     line: str
     output: tuple[str, ...] = ()
+    folder: str = ""
 
     @property
     def simple(self) -> tuple[tuple[str, ...], ...]:
@@ -83,9 +84,12 @@ def prose(page: str) -> str:
 def commands(block: Block) -> list[Command]:
     """The commands of a console block: what follows `$ `, and what the page shows after it."""
     found: list[Command] = []
+    folder = ""
     for line in re.sub(r"\\\n *", "", block.text).splitlines():
         if line.startswith("$ "):
-            found.append(Command(block.place, line.removeprefix("$ ")))
+            found.append(Command(block.place, line.removeprefix("$ "), folder=folder))
+            into = re.fullmatch(r"\$ cd ([\w./-]+)", line)
+            folder = into[1] if into and (ROOT / into[1]).is_dir() else folder
         elif line.strip():
             assert found, f"{block.place}: a console block begins with a command, not {line!r}"
             found[-1] = found[-1]._replace(output=(*found[-1].output, line))
