@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import posixpath
 import re
 import shlex
 from collections.abc import Iterator
@@ -45,7 +46,7 @@ class Command(NamedTuple):
         place: page and line of its block.
         line: as a shell takes it.
         output: the lines that the page shows after it.
-        folder: where it is given, from the repository's root: the latest `cd` of its block.
+        folder: where it is given, from the repository's root.
     """
 
     place: str
@@ -81,15 +82,22 @@ def prose(page: str) -> str:
     return FENCED.sub(lambda match: "\n" * match[0].count("\n"), text_of(page))
 
 
-def commands(block: Block) -> list[Command]:
+def commands_of(page: str) -> list[Command]:
+    """The commands of a page's console blocks; a `cd` holds for the blocks after it too."""
+    found: list[Command] = []
+    for block in blocks(page):
+        if block.language == "console":
+            found += commands(block, _folder_after(found))
+    return found
+
+
+def commands(block: Block, folder: str = "") -> list[Command]:
     """The commands of a console block: what follows `$ `, and what the page shows after it."""
     found: list[Command] = []
-    folder = ""
     for line in re.sub(r"\\\n *", "", block.text).splitlines():
         if line.startswith("$ "):
             found.append(Command(block.place, line.removeprefix("$ "), folder=folder))
-            into = re.fullmatch(r"\$ cd ([\w./-]+)", line)
-            folder = into[1] if into and (ROOT / into[1]).is_dir() else folder
+            folder = _folder_after(found)
         elif line.strip():
             assert found, f"{block.place}: a console block begins with a command, not {line!r}"
             found[-1] = found[-1]._replace(output=(*found[-1].output, line))
@@ -117,6 +125,14 @@ def anchors(page: str) -> set[str]:
 def links(page: str) -> list[str]:
     """The targets of a page's links and pictures."""
     return re.findall(r"\]\(([^)\s]+)\)", prose(page))
+
+
+def _folder_after(found: list[Command]) -> str:
+    if not found:
+        return ""
+    into = re.fullmatch(r"cd ([\w./-]+)", found[-1].line)
+    folder = posixpath.normpath(posixpath.join(found[-1].folder, into[1])) if into else ""
+    return folder if into and (ROOT / folder).is_dir() else found[-1].folder
 
 
 def _included(text: str) -> str:

@@ -128,7 +128,7 @@ def _check_search(args: argparse.Namespace, changes: dict[str, object], here: He
 
 
 def _check_module(words: Words) -> None:
-    """A module that is there; a benchmark's parser is made in its main: its file has its options."""
+    """A module that is there; a benchmark makes its parser in main: its file has its options."""
     found = importlib.util.find_spec(words[2])
     assert found is not None, f"there is no {words[2]}"
     if words[2].startswith("benchmarks."):

@@ -12,19 +12,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from documents import PAGES, Command, blocks, commands, inline_commands
+from documents import PAGES, Command, commands_of, inline_commands
 from helpers import ROOT
 from reading_commands import Here, check_line, is_ours
 
 CHEAP = {"--help", "--settings", "--version", "--list"}
 PLACEHOLDERS = {"STUDY": "tutorial"}
-IN_BLOCKS = [
-    command
-    for page in PAGES
-    for block in blocks(page)
-    if block.language == "console"
-    for command in commands(block)
-]
+IN_BLOCKS = [command for page in PAGES for command in commands_of(page)]
 SHOWN = IN_BLOCKS + [command for page in PAGES for command in inline_commands(page)]
 
 
