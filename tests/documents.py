@@ -15,6 +15,8 @@ FENCED = re.compile(r"^( *)```([^\n]*)\n(.*?)^\1```$", re.M | re.S)
 INCLUDED = re.compile(r'^ *--8<-- "([^"]+)"$', re.M)
 INLINE = re.compile(r"(?<!`)`(python -m [^`]+)`(?!`)")
 CHOICES = re.compile(r"\b(\w+)(?:\|\w+)+")  # train|study|tables: the first stands for all
+BEFORE_A_PROGRAM = re.compile(r"[A-Za-z_]\w*=.*|\$|do|then|else|!", re.S)
+NO_PROGRAM = frozenset(("for", "while", "if", "done", "fi"))
 REDIRECTIONS = frozenset((">", ">>", "<", ">&"))
 
 
@@ -163,11 +165,10 @@ def _simple(line: str) -> Iterator[tuple[str, ...]]:
 
 
 def _without_variables(words: list[str]) -> Iterator[tuple[str, ...]]:
-    """The words from the program's name on: no NAME=VALUE before it, no `$` of a `$(`."""
+    """The words from the program's name on: no NAME=VALUE or `do` before it, no `$` of a `$(`."""
     first = next(
-        (i for i, word in enumerate(words) if not re.fullmatch(r"[A-Za-z_]\w*=.*|\$", word)),
-        len(words),
+        (i for i, word in enumerate(words) if not BEFORE_A_PROGRAM.fullmatch(word)), len(words)
     )
     rest = [word for word in words[first:] if word != "$"]
-    if rest:
+    if rest and rest[0] not in NO_PROGRAM:
         yield tuple(rest)

@@ -86,6 +86,8 @@ def check_words(words: Words, here: Here) -> None:
         _check_ours(words, here)
     elif words[:2] == ("python", "-m"):
         _check_module(words)
+    elif words[:2] == ("python", "-c"):
+        compile(words[2], "python -c", "exec")
     elif words[0] == "ray":
         _check_ray(words, here)
     elif words[0] == "aws":
