@@ -28,12 +28,14 @@ class Block(NamedTuple):
         line: of its opening fence.
         language: as its fence says.
         text: without the indentation of its fence, included files put in.
+        folder: of the file that it includes, from the repository's root.
     """
 
     page: str
     line: int
     language: str
     text: str
+    folder: str = ""
 
     @property
     def place(self) -> str:
@@ -73,9 +75,11 @@ def blocks(page: str) -> list[Block]:
     found = []
     for match in FENCED.finditer(text):
         indent, language, inner = match.groups()
-        lines = [line.removeprefix(indent) for line in inner.splitlines()]
+        shown = "\n".join(line.removeprefix(indent) for line in inner.splitlines())
+        included = INCLUDED.search(shown)
+        folder = posixpath.dirname(included[1]) if included else ""
         line = text.count("\n", 0, match.start()) + 1
-        found.append(Block(page, line, language.strip(), _included("\n".join(lines))))
+        found.append(Block(page, line, language.strip(), _included(shown), folder))
     return found
 
 

@@ -6,8 +6,6 @@ import importlib
 import re
 import shutil
 import subprocess
-import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -49,17 +47,6 @@ def unique(found: list[Command]) -> list[Any]:
         if name not in tests or command.output:
             tests[name] = pytest.param(command, id=name[:100])
     return list(tests.values())
-
-
-@pytest.fixture
-def own_modules() -> Iterator[None]:
-    """Forget the modules that a command imported from its folder, and that folder."""
-    path, modules = [*sys.path], set(sys.modules)
-    yield
-    sys.path[:] = path
-    for name in set(sys.modules) - modules:
-        if str(ROOT / "examples") in str(getattr(sys.modules[name], "__file__", "")):
-            del sys.modules[name]
 
 
 @pytest.mark.usefixtures("own_modules")

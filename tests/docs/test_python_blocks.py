@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 import yaml
 from documents import PAGES, Block, blocks
+from helpers import ROOT
 
 from ffl_ray.config import Config
 from ffl_ray.search.space import check_space, load_space, settle
@@ -33,8 +34,12 @@ def test_the_python_of_a_page_runs_from_top_to_bottom(
             printed = ""
 
 
+@pytest.mark.usefixtures("own_modules")
 @pytest.mark.parametrize("block", SPACES, ids=lambda block: block.place)
-def test_a_search_space_that_is_shown_can_be_searched(block: Block, tmp_path: Path) -> None:
+def test_a_search_space_that_is_shown_can_be_searched(
+    block: Block, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(ROOT / block.folder)
     path = tmp_path / "my_space.py"
     path.write_text(block.text)
 
