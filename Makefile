@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 UV_VERSION := 0.13.9
 ARGS ?=
 
-.PHONY: tune test test-cluster lint lock wheel clean
+.PHONY: tune test test-cluster lint docs docs-serve lock wheel clean
 
 tune: $(VENV)/.runtime  ## the default search on the embedded data; ARGS="..." adds options
 	$(BIN)/python -m ffl_ray.tune $(ARGS)
@@ -41,6 +41,13 @@ $(VENV)/.runtime: $(VENV)/.uv requirements.txt pyproject.toml
 $(VENV)/.dev: $(VENV)/.runtime requirements-dev.txt
 	$(BIN)/uv pip install --quiet --python $(BIN)/python --require-hashes -r requirements-dev.txt
 	@touch $@
+
+docs: $(VENV)/.dev  ## the site, into build/site; any warning is an error
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict --quiet
+	@echo build/site/index.html
+
+docs-serve: $(VENV)/.dev  ## the site on http://127.0.0.1:8000, built again as pages change
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs serve --strict
 
 # What tests need decides first, so that the cluster's and the trackers' packages fit beside the rest.
 lock: $(VENV)/.uv  ## write the pinned versions again, with hashes

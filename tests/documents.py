@@ -1,11 +1,11 @@
-"""README.md and the pages of docs/ as tests read them: blocks of code, commands, headings, links."""
+"""README.md and the pages of docs/ as tests read them: blocks, commands, headings, links."""
 
 from __future__ import annotations
 
+import posixpath
 import re
 import shlex
 from collections.abc import Iterator
-from pathlib import Path
 from typing import NamedTuple
 
 from helpers import ROOT
@@ -15,6 +15,8 @@ FENCED = re.compile(r"^( *)```([^\n]*)\n(.*?)^\1```$", re.M | re.S)
 INCLUDED = re.compile(r'^ *--8<-- "([^"]+)"$', re.M)
 INLINE = re.compile(r"(?<!`)`(python -m [^`]+)`(?!`)")
 CHOICES = re.compile(r"\b(\w+)(?:\|\w+)+")  # train|study|tables: the first stands for all
+BEFORE_A_PROGRAM = re.compile(r"[A-Za-z_]\w*=.*|\$|do|then|else|!", re.S)
+NO_PROGRAM = frozenset(("for", "while", "if", "done", "fi"))
 REDIRECTIONS = frozenset((">", ">>", "<", ">&"))
 
 
@@ -26,12 +28,14 @@ class Block(NamedTuple):
         line: of its opening fence.
         language: as its fence says.
         text: without the indentation of its fence, included files put in.
+        folder: of the file that it includes, from the repository's root.
     """
 
     page: str
     line: int
     language: str
     text: str
+    folder: str = ""
 
     @property
     def place(self) -> str:
@@ -46,11 +50,13 @@ class Command(NamedTuple):
         place: page and line of its block.
         line: as a shell takes it.
         output: the lines that the page shows after it.
+        folder: where it is given, from the repository's root.
     """
 
     place: str
     line: str
     output: tuple[str, ...] = ()
+    folder: str = ""
 
     @property
     def simple(self) -> tuple[tuple[str, ...], ...]:
@@ -69,9 +75,11 @@ def blocks(page: str) -> list[Block]:
     found = []
     for match in FENCED.finditer(text):
         indent, language, inner = match.groups()
-        lines = [line.removeprefix(indent) for line in inner.splitlines()]
+        shown = "\n".join(line.removeprefix(indent) for line in inner.splitlines())
+        included = INCLUDED.search(shown)
+        folder = posixpath.dirname(included[1]) if included else ""
         line = text.count("\n", 0, match.start()) + 1
-        found.append(Block(page, line, language.strip(), _included("\n".join(lines))))
+        found.append(Block(page, line, language.strip(), _included(shown), folder))
     return found
 
 
@@ -80,12 +88,22 @@ def prose(page: str) -> str:
     return FENCED.sub(lambda match: "\n" * match[0].count("\n"), text_of(page))
 
 
-def commands(block: Block) -> list[Command]:
+def commands_of(page: str) -> list[Command]:
+    """The commands of a page's console blocks; a `cd` holds for the blocks after it too."""
+    found: list[Command] = []
+    for block in blocks(page):
+        if block.language == "console":
+            found += commands(block, _folder_after(found))
+    return found
+
+
+def commands(block: Block, folder: str = "") -> list[Command]:
     """The commands of a console block: what follows `$ `, and what the page shows after it."""
     found: list[Command] = []
     for line in re.sub(r"\\\n *", "", block.text).splitlines():
         if line.startswith("$ "):
-            found.append(Command(block.place, line.removeprefix("$ ")))
+            found.append(Command(block.place, line.removeprefix("$ "), folder=folder))
+            folder = _folder_after(found)
         elif line.strip():
             assert found, f"{block.place}: a console block begins with a command, not {line!r}"
             found[-1] = found[-1]._replace(output=(*found[-1].output, line))
@@ -113,6 +131,14 @@ def anchors(page: str) -> set[str]:
 def links(page: str) -> list[str]:
     """The targets of a page's links and pictures."""
     return re.findall(r"\]\(([^)\s]+)\)", prose(page))
+
+
+def _folder_after(found: list[Command]) -> str:
+    if not found:
+        return ""
+    into = re.fullmatch(r"cd ([\w./-]+)", found[-1].line)
+    folder = posixpath.normpath(posixpath.join(found[-1].folder, into[1])) if into else ""
+    return folder if into and (ROOT / folder).is_dir() else found[-1].folder
 
 
 def _included(text: str) -> str:
@@ -143,11 +169,10 @@ def _simple(line: str) -> Iterator[tuple[str, ...]]:
 
 
 def _without_variables(words: list[str]) -> Iterator[tuple[str, ...]]:
-    """The words from the program's name on: no NAME=VALUE before it, no `$` of a `$(`."""
+    """The words from the program's name on: no NAME=VALUE or `do` before it, no `$` of a `$(`."""
     first = next(
-        (i for i, word in enumerate(words) if not re.fullmatch(r"[A-Za-z_]\w*=.*|\$", word)),
-        len(words),
+        (i for i, word in enumerate(words) if not BEFORE_A_PROGRAM.fullmatch(word)), len(words)
     )
     rest = [word for word in words[first:] if word != "$"]
-    if rest:
+    if rest and rest[0] not in NO_PROGRAM:
         yield tuple(rest)

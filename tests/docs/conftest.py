@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import shutil
+import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -33,13 +35,27 @@ def prepared(home: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return home
 
 
+@pytest.fixture
+def own_modules() -> Iterator[None]:
+    """Forget the modules that a command imported from its folder, and that folder."""
+    path, modules = [*sys.path], set(sys.modules)
+    yield
+    sys.path[:] = path
+    for name in set(sys.modules) - modules:
+        if str(ROOT / "examples") in str(getattr(sys.modules[name], "__file__", "")):
+            del sys.modules[name]
+
+
 @pytest.fixture(scope="session")
 def spaces(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """For each page a folder with its first search space as my_space.py."""
+    """For each page a folder whose my_space.py is its first search space, or that of the README."""
     folder = tmp_path_factory.mktemp("spaces")
+    of_readme = _spaces_of("README.md")
     for page in PAGES:
         (folder / page).mkdir(parents=True)
-        shown = [b.text for b in blocks(page) if "def search_space(" in b.text]
-        if shown:
-            (folder / page / "my_space.py").write_text(shown[0])
+        (folder / page / "my_space.py").write_text([*_spaces_of(page), *of_readme][0])
     return folder
+
+
+def _spaces_of(page: str) -> list[str]:
+    return [block.text for block in blocks(page) if "def search_space(" in block.text]

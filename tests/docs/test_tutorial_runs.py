@@ -1,0 +1,54 @@
+"""The tutorial from top to bottom, its trainings shortened: every command and Python block."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from documents import blocks, commands
+from helpers import ROOT
+
+SHORT = ("--set", "optim.epochs=2", "--set", "data.fraction=0.2")
+SHORTER = {
+    "ffl_ray.train": SHORT,
+    "ffl_ray.tune": (*SHORT, "--num-samples", "3"),
+}
+EXPORTED = "tutorial-00007-branch1"
+
+
+def run_in(folder: Path, words: list[str]) -> str:
+    """What a command prints that must succeed, in a home of its own."""
+    environment = os.environ | {"HOME": str(folder), "PYTHONPATH": str(ROOT)}
+    done = subprocess.run(
+        words, capture_output=True, text=True, check=False, cwd=folder, env=environment
+    )
+    assert done.returncode == 0, f"{words}\n{done.stdout}\n{done.stderr}"
+    return done.stdout
+
+
+@pytest.mark.ray
+@pytest.mark.skipif(
+    "FFL_RAY_TEST_SLOW" not in os.environ, reason="two minutes: FFL_RAY_TEST_SLOW=1 runs it"
+)
+def test_the_tutorial_runs_from_top_to_bottom(tmp_path: Path) -> None:
+    said, python = {}, ""
+    for block in blocks("docs/tutorial.md"):
+        if block.language == "python":
+            python += f"{block.text}\n"
+            run_in(tmp_path, [sys.executable, "-c", python])
+        elif block.language == "console":
+            for command in commands(block):
+                (words,) = command.simple
+                exported = [folder.name for folder in tmp_path.glob("tutorial-*")] or [EXPORTED]
+                given = [exported[0] if word == EXPORTED else word for word in words[1:]]
+                options = SHORTER.get(words[2], ())
+                said[command.line] = run_in(tmp_path, [sys.executable, *given, *options])
+
+    lines = {line.split()[2]: text for line, text in said.items()}
+    assert "members, validation" in lines["ffl_ray.train"]
+    assert "best trials, validation" in lines["ffl_ray.tune"]
+    assert "within noise" in lines["ffl_ray.confirm"] or "worse" in lines["ffl_ray.confirm"]
+    assert len(lines["ffl_ray.predict"].splitlines()) == 5
