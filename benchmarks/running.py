@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import io
+import os
 import signal
 import subprocess
 import sys
@@ -14,6 +15,7 @@ from types import TracebackType
 import pandas as pd
 import torch
 
+from benchmarks.victims import MARK
 from ffl_ray.errors import StudyError
 from ffl_ray.results.reader import load_tables
 from ffl_ray.results.storage import Storage
@@ -42,10 +44,17 @@ class RunningSearch:
         name: of the study; one that is there goes on.
         options: of the command.
         epochs: of the trial.
+        mark: that its processes carry in their environment.
     """
 
     def __init__(
-        self, here: Path, where: str, name: str, *options: str, epochs: int = 20_000
+        self,
+        here: Path,
+        where: str,
+        name: str,
+        *options: str,
+        mark: str,
+        epochs: int = 20_000,
     ) -> None:
         self._storage = Storage(where).child(name)
         self._console = here / f"{name}.txt"
@@ -57,6 +66,7 @@ class RunningSearch:
                 [*command, "--storage-path", where, *options],
                 stdout=console,
                 stderr=console,
+                env=os.environ | {MARK: mark},
             )
 
     def __enter__(self) -> RunningSearch:
