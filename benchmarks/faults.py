@@ -232,7 +232,8 @@ def ended_by(out: Path, name: str, number: int) -> Injection:
         before, stored = search.epochs(), search.stored_epochs()
         at = time.time()
         if name == "head":
-            kill(one.pid for one in processes(mark) if one.pid != search.process.pid)
+            own = search.process.pid
+            kill(one.pid for one in titled(mark, "/ray/", "ray::") if one.pid != own)
         else:
             search.process.kill()
         with contextlib.suppress(subprocess.TimeoutExpired):

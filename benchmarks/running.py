@@ -61,7 +61,7 @@ class RunningSearch:
         space = here / f"{name}_space.py"
         space.write_text(SPACE.replace("EPOCHS", str(epochs)))
         command = [sys.executable, "-m", "ffl_ray.tune", str(space), "--name", name]
-        with self._console.open("w") as console:
+        with self._console.open("a") as console:
             self.process = subprocess.Popen(
                 [*command, "--storage-path", where, *options],
                 stdout=console,
