@@ -213,7 +213,7 @@ def survived(place: Scene, name: str, number: int) -> Injection:
     time.sleep(delay_s)
     before, stored = search.epochs(), search.stored_epochs()
     at = FAULTS[name].inflict(place)
-    recovered = search.recovered(before, at, WITHIN_S)
+    recovered = search.recovered(at, WITHIN_S)
     return found(search, name, number, delay_s, before, stored, None, recovered)
 
 
@@ -241,7 +241,7 @@ def ended_by(out: Path, name: str, number: int) -> Injection:
         ended_s = time.time() - at
     at = time.time()
     with RunningSearch(out, str(out), study, *ONE, mark=new_mark()) as search:
-        recovered = search.recovered(before, at, WITHIN_S)
+        recovered = search.recovered(at, WITHIN_S)
         made = found(search, name, number, delay_s, before, stored, ended_s, recovered)
     kill(one.pid for one in processes(mark))
     return made
