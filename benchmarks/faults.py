@@ -170,7 +170,7 @@ def inflict(out: Path, faults: list[str], times: int, until: float) -> None:
         return
     if faults[0] in ENDING:
         with ThreadPoolExecutor(max_workers=AT_ONCE) as pool:
-            for made in pool.map(lambda one: ended_in_time(out, *one, until), todo):
+            for made in pool.map(lambda one: ended_in_time(out, one[0], one[1], until), todo):
                 if made is not None:
                     append(out, made)
         return
@@ -196,8 +196,8 @@ def scene(out: Path, kind: str) -> Iterator[Scene]:
             return
         store = stack.enter_context(object_store())
         cluster = stack.enter_context(nodes(0, 3, mark=mark))
-        options = (*TWO, "--address", cluster.address)
-        search = stack.enter_context(RunningSearch(out, store, kind, *options, mark=mark))
+        joined = (*TWO, "--address", cluster.address)
+        search = stack.enter_context(RunningSearch(out, store, kind, *joined, mark=mark))
         yield Scene(search, mark, cluster)
 
 
@@ -269,7 +269,7 @@ def found(
         delay_s=round(delay_s, 2),
         epochs_before=len(before),
         epochs_lost=len(before) - len(kept),
-        epochs_again=sum(stored[trial] - least.get(trial, 0) for trial in stored),
+        epochs_again=sum(max(0, stored[trial] - least.get(trial, 0)) for trial in stored),
         trials_lost=int((trials["status"] == "failed").sum()) + missing,
         ended_s=None if ended_s is None else round(ended_s, 1),
         recover_s=None if recover_s is None else round(recover_s, 1),

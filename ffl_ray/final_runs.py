@@ -71,6 +71,7 @@ def run_final_runs(
     """
     from ffl_ray.console import StudyView, make_console
     from ffl_ray.homes.job import Job
+    from ffl_ray.homes.ray_setup import ray_state
     from ffl_ray.homes.tuner import make_tuner
     from ffl_ray.last_words import last_words, lost_head
     from ffl_ray.search.fixed import FixedRuns, LatestKeeper
@@ -96,8 +97,8 @@ def run_final_runs(
     searcher = FixedRuns(jobs)
     started = time.monotonic()
     words = last_words(lost_head("the same command"))
-    with words, cli.everything_else_to(cli.log_file(tables.storage)), view:
-        make_tuner(plan, search, location, len(jobs), searcher, scheduler, recorder).fit()
+    with words, cli.everything_else_to(cli.log_file(tables.storage)), view, ray_state() as state:
+        make_tuner(plan, search, state, len(jobs), searcher, scheduler, recorder).fit()
     return _ended(tables, runs, recorder.hopeless.message, time.monotonic() - started)
 
 

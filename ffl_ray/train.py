@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from ffl_ray.homes.job import Job
     from ffl_ray.results.study import StudyTables
     from ffl_ray.search.planner import Plan
-    from ffl_ray.worker import Report
+    from ffl_ray.session import Report
 
 OnReport = Callable[["Report"], None]
 Run = Callable[["Job", OnReport], None]
@@ -47,9 +47,9 @@ def main(arguments: list[str] | None = None) -> int:
 def _train(args: argparse.Namespace) -> int:
     from ffl_ray.config import Config, SearchConfig
     from ffl_ray.console import TrainView, make_console, members_table, trial_words, where_text
+    from ffl_ray.distill.check import check_config
     from ffl_ray.homes.job import Job
     from ffl_ray.methods import resolved, with_reachable_objective
-    from ffl_ray.models.table import check_model
     from ffl_ray.objectives import parse_objective
     from ffl_ray.overrides import flatten, with_overrides
     from ffl_ray.results.study import (
@@ -64,7 +64,7 @@ def _train(args: argparse.Namespace) -> int:
     config = resolved(with_overrides(Config(), overrides))
     if "objective" not in overrides:
         config = with_reachable_objective(config)
-    check_model(config)
+    check_config(config)
     given = {name: getattr(args, name) for name in ("num_workers", *RESOURCES)}
     search = with_overrides(
         SearchConfig(num_samples=1), {n: v for n, v in given.items() if v is not None}

@@ -30,7 +30,7 @@ FULL = OSError(errno.ENOSPC, "No space left on device")
         RuntimeError(
             "[/pytorch/third_party/gloo/gloo/transport/tcp/pair.cc:538] Connection closed"
         ),
-        WorkerHealthCheckTimeoutError("no answer"),
+        WorkerHealthCheckTimeoutError("no answer"),  # type: ignore[no-untyped-call]
     ],
 )
 def test_what_was_lost_may_come_back(error: Exception) -> None:

@@ -14,14 +14,14 @@ from ray.train.torch import TorchConfig, TorchTrainer, get_device
 from ray.util.queue import Queue
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
-from ffl_ray.homes.failures import retry_may_help
+from ffl_ray.homes.failures import preemption_for_ray, retry_may_help
 from ffl_ray.homes.job import Job
 from ffl_ray.homes.local import write_unless_ended
+from ffl_ray.homes.ray_setup import ray_state
 from ffl_ray.homes.tune_trial import report_metrics
-from ffl_ray.results.storage import Storage
 from ffl_ray.search.outcome import first_cause
 from ffl_ray.search.worker_groups import mark_of
-from ffl_ray.worker import Report
+from ffl_ray.session import Report
 
 
 class TrainSession:
@@ -52,11 +52,13 @@ class TrainSession:
 def train_loop(config: dict[str, Any]) -> None:
     """What each worker of a TorchTrainer runs."""
     job = Job(**config["job"])
-    job.train(TrainSession(job, config.get("queue")))
+    with preemption_for_ray():
+        job.train(TrainSession(job, config.get("queue")))
 
 
 def make_trainer(
     job: Job,
+    state: str,
     *,
     callbacks: list[Any] | None = None,
     queue: Queue | None = None,
@@ -64,6 +66,7 @@ def make_trainer(
     """A TorchTrainer for a job: gloo on CPUs, NCCL on GPUs.
 
     Args:
+        state: a folder of this machine for what Ray Train writes and nobody reads.
         queue: takes every finished epoch's rows, when no Tune callback forwards them.
     """
     resources: dict[str, float] = {
@@ -83,7 +86,7 @@ def make_trainer(
         ),
         run_config=RunConfig(
             name=job.trial_id,
-            storage_path=Storage(job.study).child("ray").location,
+            storage_path=state,
             callbacks=callbacks,
         ),
     )
@@ -142,7 +145,8 @@ def _train_once(job: Job, on_report: Callable[[Report], None]) -> Exception | No
     reader = threading.Thread(target=drain, daemon=True)
     reader.start()
     try:
-        make_trainer(job, queue=queue).fit()
+        with ray_state() as state:
+            make_trainer(job, state, queue=queue).fit()
     except WorkerGroupError as error:
         raise first_cause(error) from None
     except SystemExit:

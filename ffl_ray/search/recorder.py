@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import stat
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any, Protocol
 
 from ray import cloudpickle
@@ -13,7 +14,7 @@ from ray.tune.experiment import Trial
 
 from ffl_ray.config import Config
 from ffl_ray.overrides import with_overrides
-from ffl_ray.results.storage import storage_is_full
+from ffl_ray.results.patience import may_pass, storage_is_full
 from ffl_ray.results.study import StudyTables
 from ffl_ray.search.outcome import FAILURE, first_cause
 from ffl_ray.search.scheduler import StudyScheduler
@@ -59,10 +60,12 @@ class StopWhenHopeless(Stopper):
 
     Attributes:
         message: what is in the way; empty while nothing is.
+        is_gone: whether the storage has not answered for longer than anybody waits.
     """
 
     def __init__(self) -> None:
         self.message = ""
+        self.is_gone = False
 
     def __call__(self, trial_id: str, result: dict[str, Any]) -> bool:
         return False
@@ -72,11 +75,12 @@ class StopWhenHopeless(Stopper):
 
     @contextmanager
     def watching(self) -> Iterator[None]:
-        """Pass over a write that found no room, and remember it."""
+        """Pass over a write that found no room, or no storage in time, and remember it."""
         try:
             yield
         except OSError as error:
-            if not storage_is_full(error):
+            self.is_gone = may_pass(error)
+            if not storage_is_full(error) and not self.is_gone:
                 raise
             self.message = str(error)
 
@@ -155,6 +159,7 @@ class Recorder(Callback):
         with self.hopeless.watching():
             self._tables.epoch(trial_id, **result["report"])
         self._view.epoch_finished(trial_id, result["report"]["row"])
+        _forget_all_but_members(result)
 
     def on_step_end(self, iteration: int, trials: list[Trial], **info: Any) -> None:
         """Tune's loop came round; it does so many times a second."""
@@ -165,6 +170,7 @@ class Recorder(Callback):
         self, iteration: int, trials: list[Trial], trial: Trial, **info: Any
     ) -> None:
         trial_id = trial.config["trial_id"]
+        trial.last_result.pop("report", None)
         if trial_id not in self._open:
             return
         failure = self._failures.pop(trial_id, None)
@@ -221,13 +227,38 @@ class Recorder(Callback):
         self._view.trial_ended(trial_id, status, self._tables.trials[trial_id])
 
 
+def _forget_all_but_members(result: dict[str, Any]) -> None:
+    """Take out of a result what Tune would keep of its trial as long as the driver lives.
+
+    It keeps the latest result and statistics of every number in it, 65 kB a trial. The searcher
+    reads the members once more, when the trial ends; then they go too.
+    """
+    result["report"] = {"members": result["report"]["members"]}
+
+
 def error_of(trial: Trial) -> tuple[str, str] | None:
     """Class name and message of a trial's latest failure.
 
     Read from the driver's own copy: the one in storage may not have arrived when a hook fires.
     """
     path = trial.pickled_error_file
-    if not path or not Path(path).exists():
+    data = own_file(path) if path else None
+    if data is None:
         return None
-    cause = first_cause(cloudpickle.loads(Path(path).read_bytes()))
+    cause = first_cause(cloudpickle.loads(data))
     return type(cause).__name__, str(cause)
+
+
+def own_file(path: str) -> bytes | None:
+    """A file's bytes when nobody else can have written them: unpickling runs what stands there.
+
+    Ray's folders for sessions are open to every user of the machine.
+    """
+    try:
+        with os.fdopen(os.open(path, os.O_RDONLY | os.O_NOFOLLOW), "rb") as file:
+            about = os.fstat(file.fileno())
+            if about.st_uid != os.getuid() or about.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
+                return None
+            return file.read()
+    except OSError:
+        return None

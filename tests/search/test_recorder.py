@@ -51,7 +51,7 @@ class Running:
             max_failures=MAX_FAILURES,
             storage=StorageContext(str(folder), "ray"),
         )
-        self.trial.init_local_path()
+        self.trial.init_local_path()  # type: ignore[no-untyped-call]
         self.recorder.on_trial_start(0, [self.trial], self.trial)
 
     def epoch(self, number: int) -> None:
@@ -63,11 +63,14 @@ class Running:
     def fails(self) -> bool:
         """Lose the actor; whether Tune starts the trial again."""
         self.trial.handle_error(RayActorError())
-        return bool(self.trial.should_recover())
+        return bool(self.trial.should_recover())  # type: ignore[no-untyped-call]
 
 
 @pytest.fixture
-def running(tmp_path: Path) -> Running:
+def running(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Running:
+    # Tune writes a trial's errors under Ray's session, and there is none.
+    session = "ray.train._internal.storage._get_ray_train_session_dir"
+    monkeypatch.setattr(session, lambda: str(tmp_path / "session"))
     return Running(tmp_path)
 
 
