@@ -211,8 +211,9 @@ def survived(place: Scene, name: str, number: int) -> Injection:
     search, delay_s = place.search, moment(name, number)
     search.wait_for_epoch(WITHIN_S)
     time.sleep(delay_s)
-    before, stored = search.epochs(), search.stored_epochs()
+    before = search.epochs()
     at = FAULTS[name].inflict(place)
+    stored = search.stored_epochs()
     recovered = search.recovered(at, WITHIN_S)
     return found(search, name, number, delay_s, before, stored, None, recovered)
 
