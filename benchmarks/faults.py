@@ -11,13 +11,13 @@ from __future__ import annotations
 
 import contextlib
 import csv
-import os
 import random
 import signal
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -26,10 +26,12 @@ import pandas as pd
 from benchmarks.common import new_parser, show
 from benchmarks.object_store import object_store
 from benchmarks.running import RunningSearch
-from benchmarks.victims import MARK, Nodes, kill, nodes, titled
+from benchmarks.victims import Nodes, kill, new_mark, nodes, processes, titled
 
 WITHIN_S = 240.0
 WARNING_S = 5.0
+# A command that has lost its head waits a minute for it, and computes nothing.
+AT_ONCE = 3
 ONE = ("--num-workers", "1", "--cpus-per-trial", "1")
 TWO = ("--num-workers", "2", "--cpus-per-trial", "2")
 
@@ -120,11 +122,11 @@ FAULTS = {
     "actor": Fault("Tune actor of a one-worker trial", kill_actor, "one"),
     "worker": Fault("one training worker of a two-worker trial", kill_worker, "two"),
     "trial-driver": Fault("Tune actor that drives a two-worker trial", kill_actor, "two"),
-    "node": Fault("node of a two-worker trial", kill_node, "two"),
-    "spot": Fault("spot node of a two-worker trial, 5 s after its warning", preempt_node, "two"),
+    "node": Fault("node of a two-worker trial", kill_node, "nodes"),
+    "spot": Fault("spot node of a two-worker trial, 5 s after its warning", preempt_node, "nodes"),
 }
 ENDING = {
-    "head": "all processes of Ray's head; then a new cluster and the same command",
+    "head": "all processes of Ray's head; then the same command on a new one",
     "driver": "the search's own command; then the same command",
 }
 
@@ -155,7 +157,7 @@ def groups(faults: Sequence[str]) -> list[list[str]]:
     if unknown:
         sys.exit(f"no such fault: {unknown[0]}; there are {', '.join([*FAULTS, *ENDING])}")
     made = [[name for name in faults if name in FAULTS and FAULTS[name].scene == scene]
-            for scene in ("one", "two")]  # fmt: skip
+            for scene in ("one", "two", "nodes")]  # fmt: skip
     return [group for group in [*made, *([name] for name in faults if name in ENDING)] if group]
 
 
@@ -167,9 +169,10 @@ def inflict(out: Path, faults: list[str], times: int, until: float) -> None:
     if not todo or time.monotonic() > until:
         return
     if faults[0] in ENDING:
-        for name, number in todo:
-            if time.monotonic() < until:
-                append(out, ended_by(out, name, number))
+        with ThreadPoolExecutor(max_workers=AT_ONCE) as pool:
+            for made in pool.map(lambda one: ended_in_time(out, one[0], one[1], until), todo):
+                if made is not None:
+                    append(out, made)
         return
     with scene(out, FAULTS[faults[0]].scene) as place:
         for name, number in todo:
@@ -183,25 +186,19 @@ def inflict(out: Path, faults: list[str], times: int, until: float) -> None:
 
 @contextlib.contextmanager
 def scene(out: Path, kind: str) -> Iterator[Scene]:
-    """A search that trains: of one worker on this machine, of two on a cluster and S3."""
+    """A search that trains: on this machine, or on a cluster of nodes and S3."""
     with contextlib.ExitStack() as stack:
-        mark = marked()
-        if kind == "one":
-            search = stack.enter_context(RunningSearch(out, str(out), kind, *ONE))
+        mark = new_mark()
+        if kind != "nodes":
+            options = ONE if kind == "one" else TWO
+            search = stack.enter_context(RunningSearch(out, str(out), kind, *options, mark=mark))
             yield Scene(search, mark)
             return
         store = stack.enter_context(object_store())
-        cluster = stack.enter_context(nodes(0, 3))
-        options = (*TWO, "--address", cluster.address)
-        search = stack.enter_context(RunningSearch(out, store, kind, *options))
+        cluster = stack.enter_context(nodes(0, 3, mark=mark))
+        joined = (*TWO, "--address", cluster.address)
+        search = stack.enter_context(RunningSearch(out, store, kind, *joined, mark=mark))
         yield Scene(search, mark, cluster)
-
-
-def marked() -> str:
-    """A sign that all processes started from now on carry."""
-    os.environ[MARK] = f"faults-{random.getrandbits(48):x}"
-    os.environ.setdefault("RAY_AUTH_MODE", "disabled")
-    return os.environ[MARK]
 
 
 def moment(name: str, number: int) -> float:
@@ -214,43 +211,41 @@ def survived(place: Scene, name: str, number: int) -> Injection:
     search, delay_s = place.search, moment(name, number)
     search.wait_for_epoch(WITHIN_S)
     time.sleep(delay_s)
-    before, stored = search.epochs(), search.stored_epochs()
+    before = search.epochs()
     at = FAULTS[name].inflict(place)
-    recovered = search.recovered(before, at, WITHIN_S)
+    stored = search.stored_epochs()
+    recovered = search.recovered(at, WITHIN_S)
     return found(search, name, number, delay_s, before, stored, None, recovered)
+
+
+def ended_in_time(out: Path, name: str, number: int, until: float) -> Injection | None:
+    """As `ended_by`, unless it is too late to begin."""
+    return ended_by(out, name, number) if time.monotonic() < until else None
 
 
 def ended_by(out: Path, name: str, number: int) -> Injection:
     """Inflict a fault that ends the command, and give it again."""
-    mark, delay_s = marked(), moment(name, number)
-    with contextlib.ExitStack() as stack:
-        cluster = stack.enter_context(nodes(2)) if name == "head" else None
-        search = stack.enter_context(RunningSearch(out, str(out), name, *ONE, *at_address(cluster)))
+    study, delay_s = f"{name}-{number}", moment(name, number)
+    mark = new_mark()
+    with RunningSearch(out, str(out), study, *ONE, mark=mark) as search:
         search.wait_for_epoch(WITHIN_S)
         time.sleep(delay_s)
         before, stored = search.epochs(), search.stored_epochs()
         at = time.time()
-        if cluster is not None:
-            cluster.kill_head()
+        if name == "head":
+            own = search.process.pid
+            kill(one.pid for one in titled(mark, "/ray/", "ray::") if one.pid != own)
         else:
-            search.process.send_signal(signal.SIGKILL)
+            search.process.kill()
         with contextlib.suppress(subprocess.TimeoutExpired):
             search.process.wait(WITHIN_S)
         ended_s = time.time() - at
-    mark = marked()
-    with contextlib.ExitStack() as stack:
-        cluster = stack.enter_context(nodes(2)) if name == "head" else None
-        at = time.time()
-        search = stack.enter_context(RunningSearch(out, str(out), name, *ONE, *at_address(cluster)))
-        recovered = search.recovered(before, at, WITHIN_S)
+    at = time.time()
+    with RunningSearch(out, str(out), study, *ONE, mark=new_mark()) as search:
+        recovered = search.recovered(at, WITHIN_S)
         made = found(search, name, number, delay_s, before, stored, ended_s, recovered)
-    kill(one.pid for one in titled(mark, "ray") if one.pid != os.getpid())
+    kill(one.pid for one in processes(mark))
     return made
-
-
-def at_address(cluster: Nodes | None) -> tuple[str, ...]:
-    """The option that joins a cluster, if there is one."""
-    return () if cluster is None else ("--address", cluster.address)
 
 
 def found(
@@ -275,7 +270,7 @@ def found(
         delay_s=round(delay_s, 2),
         epochs_before=len(before),
         epochs_lost=len(before) - len(kept),
-        epochs_again=sum(stored[trial] - least.get(trial, 0) for trial in stored),
+        epochs_again=sum(max(0, stored[trial] - least.get(trial, 0)) for trial in stored),
         trials_lost=int((trials["status"] == "failed").sum()) + missing,
         ended_s=None if ended_s is None else round(ended_s, 1),
         recover_s=None if recover_s is None else round(recover_s, 1),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import io
+import os
 import signal
 import subprocess
 import sys
@@ -14,11 +15,14 @@ from types import TracebackType
 import pandas as pd
 import torch
 
+from benchmarks.victims import MARK
 from ffl_ray.errors import StudyError
 from ffl_ray.results.reader import load_tables
 from ffl_ray.results.storage import Storage
 
 NO_EPOCHS = pd.DataFrame({"trial_id": [], "epoch": [], "loss.total": [], "attempt": [], "time": []})
+# A worker whose neighbour was killed may be at the very end of an epoch; nothing recovers faster.
+IN_FLIGHT_S = 1.0
 SPACE = """
 BASE = {
     "data.name": "digits", "data.val_fraction": 0.2, "data.fraction": 0.5,
@@ -42,21 +46,29 @@ class RunningSearch:
         name: of the study; one that is there goes on.
         options: of the command.
         epochs: of the trial.
+        mark: that its processes carry in their environment.
     """
 
     def __init__(
-        self, here: Path, where: str, name: str, *options: str, epochs: int = 20_000
+        self,
+        here: Path,
+        where: str,
+        name: str,
+        *options: str,
+        mark: str,
+        epochs: int = 20_000,
     ) -> None:
         self._storage = Storage(where).child(name)
         self._console = here / f"{name}.txt"
         space = here / f"{name}_space.py"
         space.write_text(SPACE.replace("EPOCHS", str(epochs)))
         command = [sys.executable, "-m", "ffl_ray.tune", str(space), "--name", name]
-        with self._console.open("w") as console:
+        with self._console.open("a") as console:
             self.process = subprocess.Popen(
                 [*command, "--storage-path", where, *options],
                 stdout=console,
                 stderr=console,
+                env=os.environ | {MARK: mark},
             )
 
     def __enter__(self) -> RunningSearch:
@@ -112,10 +124,8 @@ class RunningSearch:
                 raise TimeoutError(f"no epoch came in {within_s} s: {self.console()}")
             time.sleep(0.3)
 
-    def recovered(
-        self, before: pd.DataFrame, at: float, within_s: float
-    ) -> tuple[float | None, dict[str, int]]:
-        """Seconds from a moment to the first epoch that another attempt trained.
+    def recovered(self, at: float, within_s: float) -> tuple[float | None, dict[str, int]]:
+        """Seconds from a fault to the end of the first epoch that was trained after it.
 
         An epoch that was finished, and whose report was lost, comes first and does not count.
 
@@ -124,10 +134,10 @@ class RunningSearch:
             the checkpoints held meanwhile.
         """
         least, until = self.stored_epochs(), time.monotonic() + within_s
-        moment = pd.Timestamp(at, unit="s", tz="UTC")
+        moment = pd.Timestamp(at + IN_FLIGHT_S, unit="s", tz="UTC")
         while time.monotonic() < until and self.process.poll() is None:
             rows = self.epochs()
-            new = rows[(rows["attempt"] > before["attempt"].max()) & (rows["time"] > moment)]
+            new = rows[rows["time"] > moment] if len(rows) else rows
             for name, done in self.stored_epochs().items():
                 least[name] = min(done, least.get(name, done))
             if len(new):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import random
 import signal
 import time
 from collections.abc import Iterable, Iterator
@@ -14,6 +15,11 @@ MARK = "FFL_RAY_FAULTS_MARK"
 # As in cluster.yaml: a node that falls silent is noticed in seconds.
 HEAD = {"grpc_client_keepalive_time_ms": 20000, "grpc_client_keepalive_timeout_ms": 10000}
 PREEMPTION = 2  # autoscaler.proto, DrainNodeReason
+
+
+def new_mark() -> str:
+    """A sign for processes to carry in their environment."""
+    return f"faults-{random.getrandbits(48):x}"
 
 
 class Process(NamedTuple):
@@ -146,8 +152,10 @@ def raylet(node: Any) -> int:
 
 
 @contextlib.contextmanager
-def nodes(head_cpus: int, others: int = 0) -> Iterator[Nodes]:
-    """A cluster of a head and so many nodes of one CPU each."""
+def nodes(head_cpus: int, others: int = 0, *, mark: str) -> Iterator[Nodes]:
+    """A cluster of a head and so many nodes of one CPU each, whose processes carry a mark."""
+    # They inherit the environment of this process.
+    os.environ |= {MARK: mark, "RAY_AUTH_MODE": "disabled"}
     made = Nodes(head_cpus)
     try:
         for _ in range(others):

@@ -7,6 +7,10 @@ import pytest
 import torch
 from ray.exceptions import OutOfMemoryError, RayActorError, RayTaskError
 from ray.train import WorkerGroupError
+from ray.train.v2._internal.exceptions import (
+    WorkerHealthCheckFailedError,
+    WorkerHealthCheckTimeoutError,
+)
 from ray.train.v2._internal.execution.failure_handling.default import DefaultFailurePolicy
 from ray.train.v2.api.config import FailureConfig
 from ray.tune.experiment import Trial
@@ -33,6 +37,10 @@ FULL = OSError(errno.ENOSPC, "No space left on device")
         TimeoutError("storage"),
         OSError(errno.EIO, "Input/output error"),
         torch.distributed.DistBackendError("NCCL"),
+        RuntimeError(
+            "[/pytorch/third_party/gloo/gloo/transport/tcp/pair.cc:538] Connection closed"
+        ),
+        WorkerHealthCheckTimeoutError("no answer"),  # type: ignore[no-untyped-call]
     ],
 )
 def test_what_was_lost_may_come_back(error: Exception) -> None:
@@ -45,6 +53,7 @@ def test_what_was_lost_may_come_back(error: Exception) -> None:
         TrainingDivergedError("the training loss became nan"),
         SettingError("optim.lr"),
         ZeroDivisionError("in a user's backbone"),
+        RuntimeError("a shape in a user's backbone"),
         torch.OutOfMemoryError("CUDA out of memory"),
         MemoryError(),
         FileNotFoundError("data"),
@@ -53,6 +62,20 @@ def test_what_was_lost_may_come_back(error: Exception) -> None:
 )
 def test_what_would_be_met_again_is_not_tried_again(error: Exception) -> None:
     assert not retry_may_help(error)
+
+
+def test_a_dead_worker_is_the_cause_of_what_its_neighbours_met() -> None:
+    dead = WorkerHealthCheckFailedError("A worker health check failed", RayActorError())
+    group = WorkerGroupError("two", {0: RuntimeError("gloo"), 1: dead})
+
+    assert isinstance(first_cause(group), RayActorError)
+    assert retry_may_help(first_cause(group))
+
+
+def test_what_a_worker_raised_itself_comes_before_the_death_of_another() -> None:
+    diverged = TrainingDivergedError("nan")
+
+    assert first_cause(WorkerGroupError("two", {0: RayActorError(), 1: diverged})) is diverged
 
 
 def test_a_failure_says_what_it_was_and_whether_the_study_can_go_on() -> None:

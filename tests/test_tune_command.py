@@ -286,15 +286,16 @@ def test_killed_workers_a_full_disk_and_a_killed_driver_lose_no_finished_epoch(
         assert "is full: " in errors
         assert "make room, and give the same command with --name study" in errors
         assert "failed" not in set(trials.status)
-        process = start("tune", *options)
+        process = start("tune", *options, out=subprocess.PIPE)
     else:
         seen = losses(folder)
 
     wait_for_epochs(folder, len(seen) + 4)
     stored = losses(folder)
     process.send_signal(signal.SIGKILL)
-    process.wait()
+    _, last_words = process.communicate(timeout=60)
     after_kill = losses(folder)
+    assert "Nothing that was finished is lost: the same command with --name study" in last_words
     trials = ffl_ray.results.load("study", str(folder)).trials
     for trial_id in trials.trial_id[trials.status == "running"]:
         assert (folder / "study" / "checkpoints" / trial_id / "latest.pt").exists()

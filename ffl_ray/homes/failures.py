@@ -11,7 +11,12 @@ from ray.exceptions import RayActorError, RayError
 from ffl_ray.errors import FFLRayError, NoTestSplitError, PreemptedError
 from ffl_ray.results.storage import storage_is_full
 
-LOST = ("DistBackendError", "DistNetworkError", "DistStoreError", "AcceleratorError")
+LOST = (
+    *("DistBackendError", "DistNetworkError", "DistStoreError", "AcceleratorError"),
+    *("WorkerHealthCheckTimeoutError", "CollectiveTimeoutError"),
+)
+# What a worker on a CPU gets when another one is lost is a plain RuntimeError.
+LOST_PEER = "/gloo/"
 
 
 class NodePreemptedError(RayActorError):
@@ -49,6 +54,8 @@ def retry_may_help(error: BaseException) -> bool:
         return True
     if isinstance(error, OSError):
         return not isinstance(error, (FileNotFoundError, PermissionError, NotADirectoryError))
+    if isinstance(error, RuntimeError) and LOST_PEER in str(error):
+        return True
     return any(kind.__name__ in LOST for kind in type(error).__mro__)
 
 

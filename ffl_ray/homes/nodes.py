@@ -21,9 +21,10 @@ CGROUPS = (
 def alive_nodes() -> list[Node]:
     """The nodes of the joined cluster, each with the memory it has free.
 
-    A node that does not answer within a minute has unknown memory.
+    A node that does not answer within a minute, or is lost meanwhile, has unknown memory.
     """
     import ray
+    from ray.exceptions import RayError
     from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
     here = ray.get_runtime_context().get_node_id()
@@ -35,7 +36,14 @@ def alive_nodes() -> list[Node]:
         with_gpu = bool(node["Resources"].get("GPU", 0))
         asked.append(ask.options(scheduling_strategy=place).remote(with_gpu))
     ready, _ = ray.wait(asked, num_returns=len(asked), timeout=TIMEOUT_S)
-    facts = [ray.get(one) if one in ready else (None, None, None) for one in asked]
+
+    def told(one: Any) -> tuple[int | None, int | None, int | None]:
+        try:
+            return ray.get(one) if one in ready else (None, None, None)
+        except RayError:
+            return None, None, None
+
+    facts = [told(one) for one in asked]
     return [
         Node(
             node["NodeID"] == here,

@@ -6,13 +6,15 @@ import threading
 from collections.abc import Callable
 from typing import Any
 
+import ray
 import ray.train
 import torch
-from ray.train import FailureConfig, RunConfig, ScalingConfig, WorkerGroupError
+from ray.train import RunConfig, ScalingConfig, WorkerGroupError
 from ray.train.torch import TorchConfig, TorchTrainer, get_device
 from ray.util.queue import Queue
+from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
-from ffl_ray.homes.failures import preemption_for_ray
+from ffl_ray.homes.failures import preemption_for_ray, retry_may_help
 from ffl_ray.homes.job import Job
 from ffl_ray.homes.local import write_unless_ended
 from ffl_ray.homes.ray_setup import ray_state
@@ -60,14 +62,12 @@ def make_trainer(
     *,
     callbacks: list[Any] | None = None,
     queue: Queue | None = None,
-    max_failures: int = 0,
 ) -> TorchTrainer:
     """A TorchTrainer for a job: gloo on CPUs, NCCL on GPUs.
 
     Args:
         state: a folder of this machine for what Ray Train writes and nobody reads.
         queue: takes every finished epoch's rows, when no Tune callback forwards them.
-        max_failures: how often the workers are started again; they go on from `latest.pt`.
     """
     resources: dict[str, float] = {
         "CPU": job.cpus_per_worker,
@@ -88,7 +88,6 @@ def make_trainer(
             name=job.trial_id,
             storage_path=state,
             callbacks=callbacks,
-            failure_config=FailureConfig(max_failures=max_failures),
         ),
     )
 
@@ -97,28 +96,57 @@ def train_and_report(job: Job, on_report: Callable[[Report], None], *, max_failu
     """Train a job on its workers, handing every finished epoch to this process as it comes.
 
     Args:
-        max_failures: how often the workers are started again.
+        max_failures: how often the workers are started again without an epoch in between.
 
     Raises:
         FFLRayError: as a worker raised it.
         Exception: whatever else ended the training, with the worker's own message.
     """
-    queue = Queue(actor_options={"num_cpus": 0})
-    lost: list[Exception] = []
+    failures, latest = 0, 0
+
+    def progress(report: Report) -> None:
+        nonlocal failures, latest
+        on_report(report)
+        if report.row["epoch"] > latest:
+            failures, latest = 0, report.row["epoch"]
+
+    while True:
+        try:
+            refused = _train_once(job, progress)
+        except Exception as error:
+            failures += 1
+            if failures > max_failures or not retry_may_help(error):
+                raise
+            continue
+        if refused is not None:
+            raise refused
+        return
+
+
+def _train_once(job: Job, on_report: Callable[[Report], None]) -> Exception | None:
+    """One attempt, which goes on from `latest.pt`.
+
+    Returns:
+        What on_report raised, if it did; no epoch was handed to it after that.
+    """
+    # On this process's node: with another one it would be lost, and reports with it.
+    here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
+    queue = Queue(actor_options={"num_cpus": 0, "scheduling_strategy": here})
+    refused: list[Exception] = []
 
     def drain() -> None:
         while (report := queue.get()) is not None:
             try:
-                if not lost:
+                if not refused:
                     on_report(report)
             except Exception as error:
-                lost.append(error)
+                refused.append(error)
 
     reader = threading.Thread(target=drain, daemon=True)
     reader.start()
     try:
         with ray_state() as state:
-            make_trainer(job, state, queue=queue, max_failures=max_failures).fit()
+            make_trainer(job, state, queue=queue).fit()
     except WorkerGroupError as error:
         raise first_cause(error) from None
     except SystemExit:
@@ -127,5 +155,4 @@ def train_and_report(job: Job, on_report: Callable[[Report], None], *, max_failu
     finally:
         queue.put(None)
         reader.join()
-    if lost:
-        raise lost[0]
+    return refused[0] if refused else None

@@ -23,5 +23,6 @@ def first_cause(error: BaseException) -> BaseException:
         for failure in failures:
             if isinstance(failure, kind):
                 return failure
-    cause = getattr(error, "cause", None)
+    # Ray Train wraps the death of a worker as a failed health check.
+    cause = getattr(error, "cause", None) or getattr(error, "health_check_failure", None)
     return first_cause(cause) if isinstance(cause, BaseException) else error
