@@ -209,6 +209,7 @@ def _run(order: Order, outlook: Outlook) -> int:
     keep(storage, order.teacher)
     past = past_trials(tables.trials.rows, objective_by_epoch(storage))
     ended = sum(not trial.goes_on for trial in past)
+    location = storage.location  # Tune pickles the searcher, and a lease can't be
     searcher = StudySearcher(
         order.space,
         base,
@@ -217,9 +218,7 @@ def _run(order: Order, outlook: Outlook) -> int:
         past=past,
         teacher=order.teacher,
         mirror=order.mirror,
-        make_job=lambda trial_id, config: Job.planned(
-            trial_id, config, storage.location, plan
-        )._asdict(),
+        make_job=lambda trial_id, config: Job.planned(trial_id, config, location, plan)._asdict(),
     )
     scheduler = make_scheduler(search, settled.judge, base.optim.epochs, past)
     keeper = Keeper(storage, objectives, search.keep_checkpoints)

@@ -18,8 +18,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from ffl_ray.errors import StudyError
-from ffl_ray.results.schema import arrow_schema
 from ffl_ray.results.patience import LOG
+from ffl_ray.results.schema import arrow_schema
 from ffl_ray.results.storage import COPIES, Storage
 
 Row = dict[str, Any]
