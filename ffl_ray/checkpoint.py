@@ -8,6 +8,8 @@ each worker has summed up. Nothing is unpickled on loading.
 from __future__ import annotations
 
 import io
+import logging
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import torch
@@ -15,6 +17,7 @@ from torch import Tensor, nn
 
 from ffl_ray.errors import StudyError
 
+LOG = logging.getLogger("ffl_ray.storage")
 FORMAT = 3
 # Format 2 knew no epoch in flight.
 READ_FORMATS = (2, 3)
@@ -107,6 +110,39 @@ def load_checkpoint(
         return Progress(**{**state["progress"], "part": _part(state.get("part"))})
     except Exception as error:
         raise StudyError(f"a checkpoint can't be read: {error}") from error
+
+
+def latest_checkpoint(read: Callable[[str], bytes | None]) -> bytes | None:
+    """What a training goes on from: its latest checkpoint, or the best where that is damaged.
+
+    A power loss, or another tool, can cut a file. Epochs that are trained again are the same ones
+    again, and rows that are stored stay as they are.
+
+    Args:
+        read: gives a stored file of the training, or None.
+
+    Returns:
+        None where nothing is stored, or nothing that can be read: it begins from scratch.
+    """
+    data = read("latest.pt")
+    if data is None or _is_whole(data):
+        return data
+    best = read("best.pt")
+    usable = best is not None and _is_whole(best)
+    LOG.warning(
+        "latest.pt is damaged; the training goes on from %s",
+        "its best epoch, best.pt" if usable else "scratch",
+    )
+    return best if usable else None
+
+
+def _is_whole(data: bytes) -> bool:
+    """Whether all of a file is there, whatever version wrote it."""
+    try:
+        torch.load(io.BytesIO(data), map_location="cpu", weights_only=True)
+    except Exception:
+        return False
+    return True
 
 
 def _plain(part: Part | None) -> dict[str, Any] | None:
