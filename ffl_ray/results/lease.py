@@ -1,8 +1,8 @@
 """Who writes a study where there are no locks: a small file that its holder keeps changing.
 
-No clock is read, neither here nor of the store: a lease is held while it is seen to change, and
-free once it has not changed for `WATCH_S` on the watcher's own monotonic clock. So machines whose
-clocks differ, or jump, agree.
+No clock of the day is read, neither here nor of the store: a lease is held while it is seen to
+change, and free once it was looked at for `WATCH_S` and did not. So machines whose clocks differ,
+or jump, agree.
 """
 
 from __future__ import annotations
@@ -118,16 +118,16 @@ class Lease:
     def _wait_until_free(self) -> None:
         """Return when there is no lease, or one that nobody keeps."""
         first = self._read()
-        started = _now()
-        while first and _now() - started < WATCH_S:
+        if not first:
+            return
+        for _ in range(round(WATCH_S / POLL_S)):
             time.sleep(POLL_S)
             found = self._read()
             if not found:
                 return
             if found != first:
                 raise _in_use(self._place, found)
-        if first:
-            LOG.warning("%s: %s, which held it, is gone; taken over", self._place, _name(first))
+        LOG.warning("%s: %s, which held it, is gone; taken over", self._place, _name(first))
 
     def _keep(self) -> None:
         """Change the lease every few seconds; what fails is tried again at the next beat."""

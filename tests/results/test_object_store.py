@@ -1,4 +1,4 @@
-"""A study on a real S3-compatible server: written, read, cut off, held by one, refused to others."""
+"""A study on a real S3-compatible server: written, read, cut off, and held by one process."""
 
 from __future__ import annotations
 
@@ -12,7 +12,6 @@ import threading
 import time
 import urllib.request
 from collections.abc import Iterator
-from pathlib import Path
 
 import pandas as pd
 import pytest
@@ -79,7 +78,7 @@ def test_a_study_in_a_bucket_is_read_by_its_uri(server: int) -> None:
     frame = pd.read_parquet(uri(server, "mine/study/trials"))
     assert set(trials.status) == {"completed"}
     assert list(named.trial_id) == list(trials.trial_id) == list(frame.trial_id)
-    assert not Storage(place).exists(".lease.json") or trials is not None
+    assert not Storage(place).exists(".lease.json")
 
 
 def test_an_outage_in_the_middle_costs_no_row(
@@ -149,12 +148,15 @@ def test_a_server_that_never_answers_is_refused_in_time(monkeypatch: pytest.Monk
 def set_calls_without_rights(port: int, count: str) -> None:
     """How many calls moto answers before it asks for rights."""
     request = urllib.request.Request(
-        f"http://127.0.0.1:{port}/moto-api/reset-auth", data=count.encode(), method="POST"
+        f"http://127.0.0.1:{port}/moto-api/reset-auth",
+        data=count.encode(),
+        headers={"Content-Type": "text/plain"},
+        method="POST",
     )
     urllib.request.urlopen(request, timeout=30).close()
 
 
-def test_who_has_no_right_is_told_so_in_one_line(server: int, tmp_path: Path) -> None:
+def test_who_has_no_right_is_told_so_in_one_line(server: int) -> None:
     set_calls_without_rights(server, "0")
     try:
         with pytest.raises(StudyError, match="access is denied; give credentials|know these cred"):
@@ -230,14 +232,14 @@ def test_a_folder_of_a_bucket_is_held_by_one_process_until_that_is_gone(server: 
 
 
 @pytest.mark.skipif(shutil.which("faketime") is None, reason="needs Debian's package faketime")
-def test_clocks_that_differ_by_years_and_run_at_another_pace_do_not_matter(server: int) -> None:
+def test_clocks_that_differ_by_years_do_not_matter(server: int) -> None:
     place = uri(server, "clocks")
-    past = Holder(place, "faketime", "-f", "-3000d", DONT_FAKE_MONOTONIC="1")
+    past = Holder(place, "faketime", "-f", "-3000d")
     assert past.says() == "held"
-    future = Holder(place, "faketime", "-f", "+3000d", DONT_FAKE_MONOTONIC="1")
+    future = Holder(place, "faketime", "-f", "+3000d")
     refusal = future.says()
     past.process.send_signal(signal.SIGKILL)
-    heir = Holder(place, "faketime", "-f", "+3000d", DONT_FAKE_MONOTONIC="1")
+    heir = Holder(place, "faketime", "-f", "+3000d")
     inherited = heir.says()
     for holder in (past, future, heir):
         holder.end()
