@@ -109,8 +109,10 @@ def _attempt(run: Run, job: Job, tables: StudyTables, view: TrainView) -> None:
         if new:
             view.epoch_finished(report.row)
 
+    from ffl_ray.console import make_console, storage_news
+
     try:
-        with cli.everything_else_to(cli.log_file(tables.storage)):
+        with cli.everything_else_to(cli.log_file(tables.storage)), storage_news(make_console()):
             run(job, on_report)
     except KeyboardInterrupt:
         tables.end(TRIAL_ID, "interrupted")

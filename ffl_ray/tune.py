@@ -187,7 +187,7 @@ def _look_ahead(order: Order, *, cluster: bool) -> Outlook:
 
 
 def _run(order: Order, outlook: Outlook) -> int:
-    from ffl_ray.console import StudyView, make_console
+    from ffl_ray.console import StudyView, make_console, storage_news
     from ffl_ray.homes.job import Job
     from ffl_ray.homes.ray_setup import ray_state
     from ffl_ray.homes.tuner import make_tuner
@@ -234,7 +234,8 @@ def _run(order: Order, outlook: Outlook) -> int:
     recorder = Recorder(tables, keeper, scheduler, searcher.noted, view, plan.columns())
     count = search.num_samples - ended
     started = time.monotonic()
-    with cli.everything_else_to(cli.log_file(storage)), view, ray_state() as state:
+    log = cli.everything_else_to(cli.log_file(storage))
+    with log, storage_news(console), view, ray_state() as state:
         make_tuner(plan, search, state, count, searcher, scheduler, recorder).fit()
     status = _finish(tables, search, console, time.monotonic() - started)
     if recorder.hopeless.message:

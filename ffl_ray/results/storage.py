@@ -95,12 +95,12 @@ class Storage:
 
     def exists(self, name: str = "") -> bool:
         """Whether a file or folder of this name is there."""
-        return self._kind(self._path(name)) != fs.FileType.NotFound
+        return bool(self._kind(self._path(name)) != fs.FileType.NotFound)
 
     def has_bucket(self) -> bool:
         """Whether the bucket is there; a file tree has none to lack."""
         bucket = self._root.partition("/")[0]
-        return self.is_local or self._kind(bucket) != fs.FileType.NotFound
+        return self.is_local or bool(self._kind(bucket) != fs.FileType.NotFound)
 
     def names(self, folder: str = "") -> list[str]:
         """Names of the files and folders directly inside, sorted."""
