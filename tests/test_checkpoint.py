@@ -92,4 +92,4 @@ def test_a_whole_checkpoint_is_the_latest_one_and_none_is_none() -> None:
     latest, best = (dump_checkpoint(network, optimizer, Progress(n)) for n in (3, 2))
 
     assert latest_checkpoint({"latest.pt": latest, "best.pt": best}.get) == latest
-    assert latest_checkpoint({}.get) is None
+    assert latest_checkpoint(lambda name: None) is None
