@@ -8,7 +8,6 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-import pandas as pd
 import pytest
 from helpers import ROOT, command, run
 from stores import KEYS, Wire, s3_server, uri
@@ -43,14 +42,16 @@ class Searching:
 
     Args:
         server: the store's own port, for looking.
-        place: where the search writes.
+        port: by which the search comes to it.
+        path: in the bucket.
         folder: its working folder, in which its log lies.
     """
 
-    def __init__(self, server: int, place: str, folder: Path) -> None:
+    def __init__(self, server: int, port: int, path: str, folder: Path) -> None:
         self._server = server
+        self._path = path
         self.process = subprocess.Popen(
-            command("tune", *OPTIONS, "--storage-path", place),
+            command("tune", *OPTIONS, "--storage-path", uri(port, path)),
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
@@ -61,10 +62,10 @@ class Searching:
     def stored(self) -> set[tuple[str, int]]:
         """The epochs that anybody can read."""
         try:
-            frame = pd.read_parquet(uri(self._server, "mine/study/epochs"))
-        except (FileNotFoundError, OSError):
+            epochs = ffl_ray.results.load(uri(self._server, f"{self._path}/study")).epochs
+        except StudyError:
             return set()
-        return {(str(t), int(e)) for t, e in zip(frame["trial_id"], frame["epoch"], strict=True)}
+        return {(str(t), int(e)) for t, e in zip(epochs["trial_id"], epochs["epoch"], strict=True)}
 
     def wait_for(self, count: int) -> set[tuple[str, int]]:
         deadline = time.monotonic() + 200
@@ -73,11 +74,15 @@ class Searching:
             time.sleep(0.2)
         return found
 
+    def end(self) -> None:
+        self.process.kill()
+        self.process.communicate()
+
 
 def test_a_search_outlives_an_outage_and_its_killed_driver(server: int, tmp_path: Path) -> None:
     with Wire(server) as wire:
         place = uri(wire.port, "mine")
-        first = Searching(server, place, tmp_path)
+        first = Searching(server, wire.port, "mine", tmp_path)
         first.wait_for(4)
         wire.cut()
         time.sleep(OUTAGE_S)
@@ -89,7 +94,7 @@ def test_a_search_outlives_an_outage_and_its_killed_driver(server: int, tmp_path
         out, _ = first.process.communicate()
         killed_with = first.stored()
 
-        again = Searching(server, place, tmp_path)
+        again = Searching(server, wire.port, "mine", tmp_path)
         told, _ = again.process.communicate(timeout=300)
 
         reported = run("report", "study", "--storage-path", place)
@@ -112,17 +117,8 @@ def test_a_store_that_stays_away_ends_the_search_in_one_line(
 ) -> None:
     monkeypatch.setenv("FFL_RAY_STORAGE_PATIENCE_S", "5")
     with Wire(server) as wire:
-        search = Searching(server, uri(wire.port, "mine/away"), tmp_path)
-        time.sleep(1)
-        search._server = server
-        deadline = time.monotonic() + 120
-        while time.monotonic() < deadline:
-            try:
-                if len(ffl_ray.results.load(uri(server, "mine/away/study")).epochs) >= 3:
-                    break
-            except StudyError:
-                pass
-            time.sleep(0.2)
+        search = Searching(server, wire.port, "away", tmp_path)
+        search.wait_for(3)
         wire.cut()
         out, _ = search.process.communicate(timeout=200)
 

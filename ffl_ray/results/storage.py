@@ -125,9 +125,13 @@ class Storage:
         path = self._path(name)
 
         def read() -> bytes:
-            with self._fs.open_input_file(path) as stream:
-                data: bytes = stream.read()
-                return data
+            while True:
+                with self._fs.open_input_file(path) as stream:
+                    data: bytes = stream.read()
+                # An object store is asked for the size first: a file that was replaced by a
+                # longer one in between comes cut short.
+                if self.is_local or self._fs.get_file_info(path).size in (None, len(data)):
+                    return data
 
         try:
             return self._patiently(read)

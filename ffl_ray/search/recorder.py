@@ -207,8 +207,9 @@ class Recorder(Callback):
                 self._end(trial_id, "failed", error_of(trial) or NO_ERROR)
             elif trial_id in self._open:
                 self._end(trial_id, "interrupted")
-        self._keeper.look()
-        self._keeper.tidy(self._tables.trials.rows)
+        with self.hopeless.watching():
+            self._keeper.look()
+            self._keeper.tidy(self._tables.trials.rows)
 
     def _end(self, trial_id: str, status: str, error: tuple[str, str] | None = None) -> None:
         self._open.discard(trial_id)
@@ -216,7 +217,7 @@ class Recorder(Callback):
         self._free_workers(trial_id)
         with self.hopeless.watching():
             self._tables.end(trial_id, status, error, **self._noted(int(trial_id)))
-        self._keeper.tidy(self._tables.trials.rows)
+            self._keeper.tidy(self._tables.trials.rows)
         self._view.trial_ended(trial_id, status, self._tables.trials[trial_id])
 
     def _free_workers(self, trial_id: str) -> None:
