@@ -8,7 +8,10 @@ each worker has summed up. Nothing is unpickled on loading.
 from __future__ import annotations
 
 import io
+import logging
 import zipfile
+import zlib
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import torch
@@ -16,6 +19,7 @@ from torch import Tensor, nn
 
 from ffl_ray.errors import StudyError
 
+LOG = logging.getLogger("ffl_ray.storage")
 FORMAT = 3
 # Format 2 knew no epoch in flight.
 READ_FORMATS = (2, 3)
@@ -96,7 +100,8 @@ def load_checkpoint(
         StudyError: the bytes are no checkpoint of this format.
     """
     try:
-        _check_whole(data)
+        if not _is_whole(data):
+            raise ValueError("it is cut short or altered")
         state: dict[str, Any] = torch.load(io.BytesIO(data), map_location="cpu", weights_only=True)
         if state["format"] not in READ_FORMATS:
             raise ValueError(
@@ -111,16 +116,37 @@ def load_checkpoint(
         raise StudyError(f"a checkpoint can't be read: {error}") from error
 
 
-def _check_whole(data: bytes) -> None:
-    """Check the checksums of the file's parts: torch writes them, and does not look at them.
+def latest_checkpoint(read: Callable[[str], bytes | None]) -> bytes | None:
+    """What a training goes on from: its latest checkpoint, or the best where that is damaged.
 
-    Raises:
-        ValueError: a part is not what was written.
+    A power loss, or another tool, can cut a file. Epochs that are trained again are the same ones
+    again, and rows that are stored stay as they are.
+
+    Args:
+        read: gives a stored file of the training, or None.
+
+    Returns:
+        None where nothing is stored, or nothing that can be read: it begins from scratch.
     """
-    with zipfile.ZipFile(io.BytesIO(data)) as parts:
-        damaged = parts.testzip()
-    if damaged is not None:
-        raise ValueError(f"its part {damaged} is damaged")
+    data = read("latest.pt")
+    if data is None or _is_whole(data):
+        return data
+    best = read("best.pt")
+    usable = best is not None and _is_whole(best)
+    LOG.warning(
+        "latest.pt is damaged; the training goes on from %s",
+        "its best epoch, best.pt" if usable else "scratch",
+    )
+    return best if usable else None
+
+
+def _is_whole(data: bytes) -> bool:
+    """Whether a file is all there and unaltered: torch writes checksums, and reads none."""
+    try:
+        with zipfile.ZipFile(io.BytesIO(data)) as parts:
+            return parts.testzip() is None
+    except (zipfile.BadZipFile, zlib.error, ValueError, OSError, EOFError, NotImplementedError):
+        return False
 
 
 def _plain(part: Part | None) -> dict[str, Any] | None:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import logging
 import sys
 import time
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from types import TracebackType
 from typing import Any
 
@@ -23,6 +25,7 @@ from ffl_ray.plain_text import printable_line, printable_row
 
 Row = dict[str, Any]
 PIPE_WIDTH = 160
+STORAGE_LOGGER = "ffl_ray.storage"
 STYLES = {
     "completed": "green",
     "pruned": "yellow",
@@ -37,6 +40,28 @@ def make_console() -> Console:
     out = sys.__stdout__
     piped = out is None or not out.isatty()
     return Console(file=out, highlight=False, width=PIPE_WIDTH if piped else None)
+
+
+class StorageNews(logging.Handler):
+    """Prints a line when the storage stops answering, and when it answers again."""
+
+    def __init__(self, console: Console) -> None:
+        super().__init__(logging.WARNING)
+        self._console = console
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self._console.out(record.getMessage())
+
+
+@contextmanager
+def storage_news(console: Console) -> Iterator[None]:
+    """Print the news of the storage meanwhile, beside what goes to the log."""
+    logger, handler = logging.getLogger(STORAGE_LOGGER), StorageNews(console)
+    logger.addHandler(handler)
+    try:
+        yield
+    finally:
+        logger.removeHandler(handler)
 
 
 def duration(seconds: float) -> str:

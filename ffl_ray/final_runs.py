@@ -69,7 +69,7 @@ def run_final_runs(
     Raises:
         StudyError: no run could go on: the storage is full, or there is no test split.
     """
-    from ffl_ray.console import StudyView, make_console
+    from ffl_ray.console import StudyView, make_console, storage_news
     from ffl_ray.homes.job import Job
     from ffl_ray.homes.ray_setup import ray_state
     from ffl_ray.homes.tuner import make_tuner
@@ -89,7 +89,8 @@ def run_final_runs(
     ]
     completed = [row for row in tables.trials.rows if row["status"] == "completed"]
     labels = {run.run_id: run.label for run in runs}
-    view = StudyView(make_console(), title, len(runs), NEVER_SHOWN, completed, labels)
+    console = make_console()
+    view = StudyView(console, title, len(runs), NEVER_SHOWN, completed, labels)
     scheduler = RecordingFIFO()
     recorder = Recorder(
         tables, keeper, scheduler, lambda _: {}, view, plan.columns(), search.max_failures
@@ -97,7 +98,8 @@ def run_final_runs(
     searcher = FixedRuns(jobs)
     started = time.monotonic()
     words = last_words(lost_head("the same command"))
-    with words, cli.everything_else_to(cli.log_file(tables.storage)), view, ray_state() as state:
+    logged = cli.everything_else_to(cli.log_file(tables.storage))
+    with words, logged, storage_news(console), view, ray_state() as state:
         make_tuner(plan, search, state, len(jobs), searcher, scheduler, recorder).fit()
     return _ended(tables, runs, recorder.hopeless.message, time.monotonic() - started)
 

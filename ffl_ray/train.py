@@ -110,9 +110,12 @@ def _attempt(run: Run, job: Job, tables: StudyTables, view: TrainView) -> None:
         if new:
             view.epoch_finished(report.row)
 
+    from ffl_ray.console import make_console, storage_news
+
     words = last_words(lost_head(f"the same command with --name {tables.name}"))
+    logged = cli.everything_else_to(cli.log_file(tables.storage))
     try:
-        with words, cli.everything_else_to(cli.log_file(tables.storage)):
+        with words, logged, storage_news(make_console()):
             run(job, on_report)
     except KeyboardInterrupt:
         tables.end(TRIAL_ID, "interrupted")

@@ -200,7 +200,7 @@ def _look_ahead(order: Order, *, cluster: bool) -> Outlook:
 
 
 def _run(order: Order, outlook: Outlook) -> int:
-    from ffl_ray.console import StudyView, make_console
+    from ffl_ray.console import StudyView, make_console, storage_news
     from ffl_ray.homes.job import Job
     from ffl_ray.homes.ray_setup import ray_state
     from ffl_ray.homes.tracking import Views, tracking_of
@@ -255,7 +255,7 @@ def _run(order: Order, outlook: Outlook) -> int:
     started = time.monotonic()
     words = last_words(lost_head(f"the same command with --name {order.name}"))
     logged = cli.everything_else_to(cli.log_file(storage))
-    with words, logged, view, tracking, ray_state() as state:
+    with words, logged, storage_news(console), view, tracking, ray_state() as state:
         make_tuner(plan, search, state, count, searcher, scheduler, recorder).fit()
     status = _finish(tables, search, console, time.monotonic() - started)
     if tracking.lines:

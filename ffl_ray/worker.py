@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 
 import torch.distributed as dist
 
-from ffl_ray.checkpoint import Progress, dump_checkpoint, load_checkpoint
+from ffl_ray.checkpoint import Progress, dump_checkpoint, latest_checkpoint, load_checkpoint
 from ffl_ray.config import Config
 from ffl_ray.engine import average_running_statistics
 from ffl_ray.epoch_rows import loss_columns, member_rows, metric_columns
@@ -166,7 +166,8 @@ def resume(training: Training, session: Session) -> Progress:
     Raises:
         SettingError: the checkpoint is of a training with other settings.
     """
-    data = _from_rank_0(session.read("latest.pt") if session.rank == 0 else None, training)
+    stored = latest_checkpoint(session.read) if session.rank == 0 else None
+    data = _from_rank_0(stored, training)
     if data is None:
         return Progress()
     progress = load_checkpoint(data, training.network, training.optimizer)

@@ -63,7 +63,7 @@ COMPLETED = tuple(Made(point) for point in POINTS)
 
 
 def make_study(
-    folder: Path,
+    folder: Path | str,
     trials: Sequence[Made] = COMPLETED,
     objectives: Sequence[str] = ("fused.accuracy",),
     kind: str = "search",

@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import nn
 
-from ffl_ray.checkpoint import Progress, dump_checkpoint, load_checkpoint
+from ffl_ray.checkpoint import Progress, dump_checkpoint, latest_checkpoint, load_checkpoint
 from ffl_ray.errors import StudyError
 
 
@@ -65,3 +65,31 @@ def test_a_checkpoint_that_holds_code_is_refused_unrun() -> None:
     for data in (buffer.getvalue(), pickle.dumps(Bomb())):
         with pytest.raises(StudyError, match="a checkpoint can't be read"):
             load_checkpoint(data, nn.Linear(3, 2))
+
+
+@pytest.mark.parametrize("damage", [b"", b"not a checkpoint", "cut", "flipped"])
+def test_a_training_goes_on_from_its_best_epoch_where_the_latest_checkpoint_is_damaged(
+    damage: bytes | str, caplog: pytest.LogCaptureFixture
+) -> None:
+    network, optimizer = trained()
+    latest, best = (dump_checkpoint(network, optimizer, Progress(n)) for n in (3, 2))
+    middle = latest.index(network.weight.detach().numpy().tobytes())
+    bad = {
+        "cut": latest[: len(latest) // 2],
+        "flipped": latest[:middle] + b"\x55" + latest[middle + 1 :],
+    }
+    files = {"latest.pt": damage if isinstance(damage, bytes) else bad[damage], "best.pt": best}
+
+    assert latest_checkpoint(files.get) == best
+    assert "latest.pt is damaged; the training goes on from its best epoch" in caplog.text
+    files["best.pt"] = best[:100]
+    assert latest_checkpoint(files.get) is None
+    assert "the training goes on from scratch" in caplog.text
+
+
+def test_a_whole_checkpoint_is_the_latest_one_and_none_is_none() -> None:
+    network, optimizer = trained()
+    latest, best = (dump_checkpoint(network, optimizer, Progress(n)) for n in (3, 2))
+
+    assert latest_checkpoint({"latest.pt": latest, "best.pt": best}.get) == latest
+    assert latest_checkpoint(lambda name: None) is None

@@ -12,6 +12,7 @@ import pytest
 from studies import make_study
 
 from ffl_ray.results.schema import SCHEMA_VERSION
+from ffl_ray.results.storage import COPIES
 
 
 def newer(folder: Path) -> None:
@@ -74,6 +75,7 @@ def test_a_search_that_should_go_on_and_can_not_be_read_is_one_line(
     from ffl_ray.tune import main
 
     make_study(tmp_path / "study")
+    shutil.rmtree(tmp_path / "study" / COPIES)  # else it is mended, and goes on
     break_it, message = DAMAGE[damage]
     break_it(tmp_path / "study")
 

@@ -71,6 +71,26 @@ def test_a_resumed_run_equals_the_run_that_was_never_stopped(stop_after: int, op
     assert_same_weights(weights(resumed.files, "best.pt"), weights(whole.files, "best.pt"))
 
 
+@pytest.mark.parametrize("damaged", [("latest.pt",), ("latest.pt", "best.pt")])
+def test_a_run_with_damaged_checkpoints_ends_like_the_one_that_was_never_stopped(
+    damaged: tuple[str, ...],
+) -> None:
+    config = small_config(data__fraction=0.15)
+    whole = MemorySession()
+    run_worker(config, whole)
+    stopped = MemorySession(stop_after=2)
+    with pytest.raises(KeyboardInterrupt):
+        run_worker(config, stopped)
+    for name in damaged:
+        stopped.files[name] = stopped.files[name][:1000]
+
+    resumed = MemorySession(stopped.files)
+    run_worker(config, resumed)
+
+    assert without_times(resumed.rows[-1:]) == without_times(whole.rows[-1:])
+    assert_same_weights(weights(resumed.files), weights(whole.files))
+
+
 def test_a_finished_run_does_not_run_again() -> None:
     session = MemorySession()
     run_worker(small_config(optim__epochs=1), session)

@@ -1,8 +1,8 @@
 """Who writes a study where there are no locks: a small file that its holder keeps changing.
 
-No clock is read, neither here nor of the store: a lease is held while it is seen to change, and
-free once it has not changed for `WATCH_S` on the watcher's own monotonic clock. So machines whose
-clocks differ, or jump, agree.
+No clock of the day is read, neither here nor of the store: a lease is held while it is seen to
+change, and free once it was looked at for `WATCH_S` and did not. So machines whose clocks differ,
+or jump, agree.
 """
 
 from __future__ import annotations
@@ -109,7 +109,7 @@ class Lease:
         self._wait_until_free()
         self._files.make_folder()
         self._write()
-        time.sleep(SETTLE_S)
+        self._ended.wait(SETTLE_S)
         found = self._read()
         if found.get("id") != self._id:
             raise _in_use(self._place, found)
@@ -118,24 +118,34 @@ class Lease:
     def _wait_until_free(self) -> None:
         """Return when there is no lease, or one that nobody keeps."""
         first = self._read()
-        started = _now()
-        while first and _now() - started < WATCH_S:
-            time.sleep(POLL_S)
+        if not first:
+            return
+        for _ in range(round(WATCH_S / POLL_S)):
+            self._ended.wait(POLL_S)
             found = self._read()
             if not found:
                 return
             if found != first:
                 raise _in_use(self._place, found)
-        if first:
-            LOG.warning("%s: %s, which held it, is gone; taken over", self._place, _name(first))
+        LOG.warning("%s: %s, which held it, is gone; taken over", self._place, _name(first))
 
     def _keep(self) -> None:
-        """Change the lease every few seconds; what fails is tried again at the next beat."""
+        """Change the lease every few seconds; what fails is tried again at the next beat.
+
+        So an outage is noticed here too, when only the trials have something to write.
+        """
+        failed_at: float | None = None
         while not self._ended.wait(BEAT_S) and self._taken_by is None:
             try:
                 self._beat()
             except OSError as error:
-                LOG.info("the lease of %s could not be renewed: %s", self._place, error)
+                if failed_at is None:
+                    failed_at = _now()
+                    LOG.warning("%s does not answer: %s", self._place, _one_line(error))
+                continue
+            if failed_at is not None:
+                LOG.warning("%s answers again after %.0f s", self._place, _now() - failed_at)
+                failed_at = None
 
     def _beat(self) -> None:
         with self._turn:
@@ -161,6 +171,10 @@ class Lease:
     def _write(self) -> None:
         owner = {"id": self._id, "host": socket.gethostname(), "pid": os.getpid()}
         self._files.write(FILE, json.dumps(owner | {"beats": self._beats}).encode())
+
+
+def _one_line(error: OSError) -> str:
+    return " ".join(str(error).split())
 
 
 def _in_use(place: str, owner: dict[str, Any]) -> StudyError:

@@ -95,12 +95,12 @@ class Storage:
 
     def exists(self, name: str = "") -> bool:
         """Whether a file or folder of this name is there."""
-        return self._kind(self._path(name)) != fs.FileType.NotFound
+        return bool(self._kind(self._path(name)) != fs.FileType.NotFound)
 
     def has_bucket(self) -> bool:
         """Whether the bucket is there; a file tree has none to lack."""
         bucket = self._root.partition("/")[0]
-        return self.is_local or self._kind(bucket) != fs.FileType.NotFound
+        return self.is_local or bool(self._kind(bucket) != fs.FileType.NotFound)
 
     def names(self, folder: str = "") -> list[str]:
         """Names of the files and folders directly inside, sorted."""
@@ -125,9 +125,13 @@ class Storage:
         path = self._path(name)
 
         def read() -> bytes:
-            with self._fs.open_input_file(path) as stream:
-                data: bytes = stream.read()
-                return data
+            while True:
+                with self._fs.open_input_file(path) as stream:
+                    data: bytes = stream.read()
+                # An object store is asked for the size first: a file that was replaced by a
+                # longer one in between comes cut short.
+                if self.is_local or self._fs.get_file_info(path).size in (None, len(data)):
+                    return data
 
         try:
             return self._patiently(read)

@@ -48,12 +48,12 @@ class AppendedTable:
 
     def replace(self, trial_id: str, rows: list[Row]) -> None:
         """Store a trial's rows in place of those it has, where these are."""
-        *others, last = sorted(self._parts_of.get(trial_id, ())) or [None]
-        if last is None:
+        parts = sorted(self._parts_of.get(trial_id, ()))
+        if not parts:
             self.append(rows)
             return
-        new = self._parts.arrow(rows)
-        changed = {part: self._without(part, trial_id) for part in (*others, last)}
+        new, last = self._parts.arrow(rows), parts[-1]
+        changed = {part: self._without(part, trial_id) for part in parts}
         changed[last] = pa.concat_tables([changed[last], new])
         del self._parts_of[trial_id]
         self._remember(last, new)

@@ -213,8 +213,9 @@ class Recorder(Callback):
                 self._end(trial, "failed", error_of(trial) or NO_ERROR)
             elif trial_id in self._open:
                 self._end(trial, "interrupted")
-        self._keeper.look()
-        self._keeper.tidy(self._tables.trials.rows)
+        with self.hopeless.watching():
+            self._keeper.look()
+            self._keeper.tidy(self._tables.trials.rows)
 
     def _end(self, trial: Trial, status: str, error: tuple[str, str] | None = None) -> None:
         trial_id = trial.config["trial_id"]
@@ -223,7 +224,7 @@ class Recorder(Callback):
         free_workers(trial.config)
         with self.hopeless.watching():
             self._tables.end(trial_id, status, error, **self._noted(int(trial_id)))
-        self._keeper.tidy(self._tables.trials.rows)
+            self._keeper.tidy(self._tables.trials.rows)
         self._view.trial_ended(trial_id, status, self._tables.trials[trial_id])
 
 

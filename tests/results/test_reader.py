@@ -19,7 +19,7 @@ from ffl_ray.results.reader import (
     records,
 )
 from ffl_ray.results.schema import SCHEMA_VERSION
-from ffl_ray.results.storage import Storage
+from ffl_ray.results.storage import COPIES, Storage
 
 COPY = "copy the whole folder again from where it was written"
 
@@ -82,6 +82,7 @@ DAMAGE: dict[str, tuple[Callable[[Path], object], str]] = {
 def test_what_is_wrong_with_a_folder_is_one_line_with_its_fix(kind: str, tmp_path: Path) -> None:
     folder = tmp_path / "mine"
     make_study(folder)
+    shutil.rmtree(folder / COPIES)
     damage, message = DAMAGE[kind]
     damage(folder)
 
@@ -100,7 +101,7 @@ def test_an_empty_folder_is_no_study(tmp_path: Path) -> None:
 def test_a_missing_address_is_named_alone(tmp_path: Path) -> None:
     uri = f"file://{tmp_path}/nothing"
 
-    with pytest.raises(StudyError, match=f"no study here: {uri} holds no study.json"):
+    with pytest.raises(StudyError, match=f"no study here: {tmp_path}/nothing holds no study.json"):
         find_study(uri)
 
 

@@ -3,6 +3,7 @@
 import json
 import multiprocessing
 import os
+import shutil
 import signal
 import time
 from pathlib import Path
@@ -26,7 +27,7 @@ from ffl_ray.results.schema import (
     config_columns,
     schema_page,
 )
-from ffl_ray.results.storage import Storage
+from ffl_ray.results.storage import COPIES, Storage
 from ffl_ray.results.study import StudyTables, check_name, describe_study
 from ffl_ray.results.writer import (
     ROWS_PER_PART,
@@ -317,6 +318,7 @@ def test_a_damaged_part_is_named(tmp_path: Path) -> None:
 
     with pytest.raises(StudyError, match=r"part-00000.parquet can't be read"):
         ffl_ray.results.load(str(tmp_path))
+    shutil.rmtree(tmp_path / COPIES)  # else it is mended
     with pytest.raises(StudyError, match=r"part-00000.parquet can't be read"):
         new_study(tmp_path)
 

@@ -47,11 +47,11 @@ class Watched:
         self._dies_at = dies_at
         self._after = after
 
-    def write(self, name: str, data: bytes | memoryview) -> None:
+    def write(self, name: str, data: bytes | memoryview, *, copied: bool = False) -> None:
         dies = len(self.writes) == self._dies_at
         self.writes.append(name)
         if not dies or self._after:
-            self.storage.write(name, data)
+            self.storage.write(name, data, copied=copied)
         if dies:
             raise Killed
 
@@ -110,8 +110,8 @@ def test_a_reader_sees_each_reported_epoch_once_after_every_single_write(tmp_pat
     seen: list[Counter[tuple[str, int]]] = []
 
     class Looked(Watched):
-        def write(self, name: str, data: bytes | memoryview) -> None:
-            super().write(name, data)
+        def write(self, name: str, data: bytes | memoryview, *, copied: bool = False) -> None:
+            super().write(name, data, copied=copied)
             if name.startswith("epochs/"):
                 seen.append(stored_epochs(tmp_path))
 
