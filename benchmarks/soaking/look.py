@@ -14,6 +14,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from ffl_ray.benching.processes import MARK, PROC
+from ffl_ray.homes.sessions import MARK as SESSION_MARK
 
 RAY_SESSIONS = Path("/tmp/ray")
 SHARED_MEMORY = Path("/dev/shm")
@@ -141,14 +142,14 @@ def disk_of(folder: Path) -> tuple[int, int]:
 
 
 def sessions_since(start: float) -> list[Path]:
-    """Folders of Ray's sessions that began after a moment, in seconds since 1970."""
+    """Folders of Ray's sessions that are ours and began after a moment, in seconds since 1970."""
     found = []
-    for folder in RAY_SESSIONS.glob("session_2*"):
+    for mark in RAY_SESSIONS.glob(f"session_2*/{SESSION_MARK}"):
         with contextlib.suppress(OSError, ValueError):
-            _, date, clock, *_ = folder.name.split("_")
+            _, date, clock, *_ = mark.parent.name.split("_")
             begun = time.mktime(time.strptime(f"{date} {clock}", "%Y-%m-%d %H-%M-%S"))
             if begun >= start - 1:
-                found.append(folder)
+                found.append(mark.parent)
     return found
 
 
