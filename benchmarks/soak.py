@@ -35,8 +35,8 @@ NAME = "soak"
 SAMPLE_EVERY_S = 2.0
 SLOWEST_END_S = 120.0
 ENDED_BY_ITSELF = "ended by itself"
-# Of ten kills: seven of an actor, two of a helper of Ray, one of the driver.
-VICTIMS = (*["actor"] * 4, "helper", *["actor"] * 3, "helper", "driver")
+# Of ten kills: five of an actor, four of a helper of Ray, one of the driver.
+VICTIMS = (*["actor", "helper"] * 4, "actor", "driver")
 
 
 class Soak(NamedTuple):
