@@ -116,9 +116,7 @@ def run(soak: Soak, rows: list[dict[str, Any]]) -> bool:
             status = watch(soak, generation, ends, looker, groups, killer, rows)
             if status == 0:
                 settle(soak, generation, looker, groups, rows)
-                return bool(
-                    progress(soak.study)["trials_ended"] == soak.args.trials + soak.args.quiet
-                )
+                return progress(soak.study)["trials_ended"] >= soak.args.trials + soak.args.quiet
             if time.time() >= ends:
                 return False
             if status > 0:
@@ -172,7 +170,7 @@ def watch(
     finally:
         driver.kill()
     status = driver.wait()
-    if status == 0 and noisy and soak.args.quiet:
+    if status == 0 and noisy and soak.args.quiet and time.time() < ends:
         show(f"{soak.args.trials} trials after {killer.count} kills; now without")
         return watch(soak, generation, ends, looker, groups, killer, rows)
     return status

@@ -317,12 +317,14 @@ def _finish(tables: StudyTables, search: SearchConfig, console: Console, elapsed
         console.out(f"{row['trial_id']} failed: {row['error_type']}: {row['error']}")
         console.out(f"all messages: column error of the trials table; {cli.log_file(storage)}\n")
     console.out(where_text(storage.location, storage.child("trials").location))
-    if counts["interrupted"]:
+    # One that was interrupted while its actors still started has no interrupted trial.
+    left = search.num_samples - sum(counts[status] for status in ENDED)
+    if left > 0:
         console.out(f"\nto go on: the same command with --name {tables.name}")
     in_time = search.time_budget_s is None or elapsed_s < search.time_budget_s
-    if counts["interrupted"] and in_time:
+    if left > 0 and in_time:
         return cli.INTERRUPTED
-    return 0 if counts["completed"] or counts["interrupted"] else 1
+    return 0 if counts["completed"] or left > 0 else 1
 
 
 if __name__ == "__main__":
