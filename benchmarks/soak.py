@@ -13,6 +13,7 @@ run without kills, so that processes grow old.
 from __future__ import annotations
 
 import argparse
+import contextlib
 import os
 import random
 import signal
@@ -152,7 +153,12 @@ def watch(
     mark = {MARK: f"{soak.out.resolve()}:{generation}"}
     with (soak.out / "driver.log").open("a") as log:
         driver = subprocess.Popen(
-            command(soak, trials), stdout=log, stderr=log, env=os.environ | mark
+            command(soak, trials),
+            stdout=log,
+            stderr=log,
+            env=os.environ | mark,
+            # A shell's background job ignores Ctrl-C, and so would all that it starts.
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
         )
     killer.began(time.time())
     try:
@@ -165,7 +171,9 @@ def watch(
                 killer.kill(driver, mine)
             if time.time() >= ends:
                 driver.send_signal(signal.SIGINT)
-                driver.wait(SLOWEST_END_S)
+                with contextlib.suppress(subprocess.TimeoutExpired):
+                    driver.wait(SLOWEST_END_S)
+                break
             time.sleep(max(0.0, row["time"] + SAMPLE_EVERY_S - time.time()))
     finally:
         driver.kill()
