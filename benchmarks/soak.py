@@ -78,6 +78,8 @@ def parser() -> argparse.ArgumentParser:
 
 def main() -> int:
     """Run it, or what is left of it, and judge it; returns the exit status."""
+    # A shell's background job ignores Ctrl-C, and so would all that it starts.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     args = parser().parse_args()
     soak = open_soak(args)
     rows: list[dict[str, Any]] = []
@@ -117,7 +119,8 @@ def run(soak: Soak, rows: list[dict[str, Any]]) -> bool:
             status = watch(soak, generation, ends, looker, groups, killer, rows)
             if status == 0:
                 settle(soak, generation, looker, groups, rows)
-                return progress(soak.study)["trials_ended"] >= soak.args.trials + soak.args.quiet
+                ended: int = progress(soak.study)["trials_ended"]
+                return ended >= soak.args.trials + soak.args.quiet
             if time.time() >= ends:
                 return False
             if status > 0:
@@ -157,8 +160,6 @@ def watch(
             stdout=log,
             stderr=log,
             env=os.environ | mark,
-            # A shell's background job ignores Ctrl-C, and so would all that it starts.
-            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
         )
     killer.began(time.time())
     try:
