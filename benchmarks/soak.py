@@ -119,8 +119,8 @@ def run(soak: Soak, rows: list[dict[str, Any]]) -> bool:
             status = watch(soak, generation, ends, looker, groups, killer, rows)
             if status == 0:
                 settle(soak, generation, looker, groups, rows)
-                ended: int = progress(soak.study)["trials_ended"]
-                return ended >= soak.args.trials + soak.args.quiet
+                ended = progress(soak.study)["trials_ended"]
+                return bool(ended >= soak.args.trials + soak.args.quiet)
             if time.time() >= ends:
                 return False
             if status > 0:

@@ -175,6 +175,7 @@ def sample(looker: Looker, study: Path, generation: int, started: float) -> dict
     """
     processes, zombies = looker.processes()
     mine = [process for process in processes if process.generation == generation]
+    orphans = [process.kind for process in processes if process.generation != generation]
     disk, files = disk_of(study)
     ray_disk, ray_files = disk_of(study / "ray")
     sessions = sessions_since(started)
@@ -184,7 +185,8 @@ def sample(looker: Looker, study: Path, generation: int, started: float) -> dict
         **progress(study),
         "processes": len(processes),
         "zombies": len(zombies),
-        "orphans": len(processes) - len(mine),
+        "orphans": len(orphans),
+        "orphan_kinds": ", ".join(sorted(orphans)),
         "open_files": sum(process.open_files for process in processes),
         "threads": sum(process.threads for process in processes),
         **_of("driver", mine),

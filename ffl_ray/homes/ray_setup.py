@@ -31,13 +31,18 @@ ENVIRONMENT = {
     "RAY_TRAIN_ENABLE_PRINT_PATCH": "0",
 }
 
+LOCAL_ENVIRONMENT = {
+    # Actors of a killed driver look for its cluster for so long, each with all its memory: 60 s.
+    "RAY_gcs_rpc_server_reconnect_timeout_s": "10",
+}
+
 
 def prepare_environment(*, local: bool) -> None:
     """Settle what Ray reads from the environment; call before the first `import ray`.
 
     A value that the user set wins. A cluster's authentication is its own affair.
     """
-    for name, value in ENVIRONMENT.items():
+    for name, value in (ENVIRONMENT | (LOCAL_ENVIRONMENT if local else {})).items():
         if local or name != "RAY_AUTH_MODE":
             os.environ.setdefault(name, value)
 
