@@ -20,6 +20,7 @@ MEGABYTE = 1e6
 WARM_TRIALS = 16  # what a process needs once is loaded by then
 GONE_WITHIN_S = 30.0
 LASTING_SAMPLES = 5
+ROOM_FOR_LEGEND = 1.2
 
 
 class Limit(NamedTuple):
@@ -227,13 +228,14 @@ def draw(samples: pd.DataFrame, kills: pd.DataFrame, path: Path) -> None:
     """Everything over the trials that had ended, in four panels with the driver's deaths."""
     mpl.rcParams["svg.hashsalt"] = "ffl_ray"
     figure, axes = plt.subplots(2, 2, figsize=(9, 6), layout="constrained", sharex=True)
+    samples = samples.assign(each_actor=samples["actor_pss_bytes"] / samples["actors"])
     x = samples["trials_ended"]
     starts = samples.groupby("generation")["trials_ended"].min()[1:]
     panels: tuple[tuple[str, float, dict[str, str]], ...] = (
         (
             "memory (PSS), MB",
             MEGABYTE,
-            {"driver_pss_bytes": "driver", "actor_pss_bytes": "actors", "ray_pss_bytes": "Ray"},
+            {"driver_pss_bytes": "driver", "each_actor": "an actor", "ray_pss_bytes": "Ray, all"},
         ),
         (
             "processes",
@@ -266,9 +268,9 @@ def draw(samples: pd.DataFrame, kills: pd.DataFrame, path: Path) -> None:
         for start in starts:
             axis.axvline(start, color="#d5d8dc", linewidth=0.8, zorder=0)
         axis.set_title(title, loc="left", fontsize=10)
-        axis.set_ylim(bottom=0)
+        axis.set_ylim(0, ROOM_FOR_LEGEND * axis.get_ylim()[1])
         axis.spines[["top", "right"]].set_visible(False)
-        axis.legend(frameon=False, fontsize=8)
+        axis.legend(frameon=False, fontsize=8, loc="upper left", ncols=3, columnspacing=1)
     for axis in axes[1]:
         axis.set_xlabel("trials ended")
     figure.suptitle(
