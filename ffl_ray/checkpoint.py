@@ -8,6 +8,7 @@ each worker has summed up. Nothing is unpickled on loading.
 from __future__ import annotations
 
 import io
+import zipfile
 from typing import Any, NamedTuple
 
 import torch
@@ -95,6 +96,7 @@ def load_checkpoint(
         StudyError: the bytes are no checkpoint of this format.
     """
     try:
+        _check_whole(data)
         state: dict[str, Any] = torch.load(io.BytesIO(data), map_location="cpu", weights_only=True)
         if state["format"] not in READ_FORMATS:
             raise ValueError(
@@ -107,6 +109,18 @@ def load_checkpoint(
         return Progress(**{**state["progress"], "part": _part(state.get("part"))})
     except Exception as error:
         raise StudyError(f"a checkpoint can't be read: {error}") from error
+
+
+def _check_whole(data: bytes) -> None:
+    """Check the checksums of the file's parts: torch writes them, and does not look at them.
+
+    Raises:
+        ValueError: a part is not what was written.
+    """
+    with zipfile.ZipFile(io.BytesIO(data)) as parts:
+        damaged = parts.testzip()
+    if damaged is not None:
+        raise ValueError(f"its part {damaged} is damaged")
 
 
 def _plain(part: Part | None) -> dict[str, Any] | None:

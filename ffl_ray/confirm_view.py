@@ -9,6 +9,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from ffl_ray.plain_text import printable_row
 from ffl_ray.results.confirmed import distinct_members
 from ffl_ray.results.statistics import Summary, shown
 
@@ -28,14 +29,14 @@ def summary_table(rows: Sequence[Row]) -> RenderableType:
     for name in ("epochs", "n", "accuracy %", "NLL", "parameters", "MACs", "seconds"):
         table.add_column(name, justify="right", no_wrap=True)
     before = None
-    for row in distinct_members(rows):
+    for row in map(printable_row, distinct_members(rows)):
         again = row["arm"] == before
         before = row["arm"]
         name = row["trial_id"] or "baseline"
         table.add_row(
             "" if again else name,
             Text("" if again else row["mix"]),
-            "" if again else row["method"],
+            Text("" if again else row["method"]),
             row["member"],
             str(row["epochs"]),
             str(row["n"]),
@@ -66,7 +67,7 @@ def _differences(rows: Sequence[Row], title: str) -> Table:
         table.add_column(name, justify="right", no_wrap=True)
     table.add_column("verdict")
     before = None
-    for row in rows:
+    for row in map(printable_row, rows):
         mine = (row["arm"], row["member"], row["baseline"])
         again = mine == before
         before = mine

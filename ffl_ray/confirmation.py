@@ -21,6 +21,7 @@ from ffl_ray.results.confirmed import (
     summary_rows,
     write_confirmed,
 )
+from ffl_ray.results.guard import is_plain_id
 from ffl_ray.results.storage import Storage
 from ffl_ray.results.study import StudyTables
 from ffl_ray.search.arms import Baselines, Chosen, networks_to_time, plan_arms, plan_runs
@@ -71,7 +72,7 @@ class Confirmation(NamedTuple):
         try:
             if description["kind"] != KIND:
                 raise StudyError(f"{location} holds a study of kind {description['kind']}")
-            return cls(
+            found = cls(
                 settings=description["settings"],
                 ranked_by=description["ranked_by"],
                 chosen=description["chosen"],
@@ -80,8 +81,19 @@ class Confirmation(NamedTuple):
                 pairs=[Pair(**pair) for pair in description["pairs"]],
                 runs=[Run(**run) for run in description["runs"]],
             )
+            return cls._checked(found, location)
         except (KeyError, TypeError) as error:
             raise StudyError(f"{location}/study.json is damaged: {error}") from error
+
+    @classmethod
+    def _checked(cls, found: Confirmation, location: str) -> Confirmation:
+        """The same, when its runs' ids are plain names, which become folders."""
+        for run in found.runs:
+            if not is_plain_id(run.run_id):
+                raise StudyError(
+                    f"{location}/study.json is damaged: {run.run_id!r} is no name of a run"
+                )
+        return found
 
     @property
     def final_runs(self) -> list[FinalRun]:

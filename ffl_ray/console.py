@@ -18,6 +18,8 @@ from rich.text import Text
 from ffl_ray.config import Config
 from ffl_ray.objectives import VALUE, Objective
 from ffl_ray.overrides import flatten, mix_name
+from ffl_ray.own_code import is_own
+from ffl_ray.plain_text import printable_line, printable_row
 
 Row = dict[str, Any]
 PIPE_WIDTH = 160
@@ -53,14 +55,17 @@ def trial_words(config: Config) -> str:
 def row_words(row: Row) -> str:
     """The same of a row of the trials table."""
     how = how_fused(row) if row["distill.method"] == "ffl" else row["distill.method"]
+    if is_own(str(row["distill.method"])):
+        how = f"{how} {row['fusion.design']}"
     temperature = row["distill.temperature"]
     softened = "" if temperature is None or how == "independent" else f" T={temperature:.2f}"
-    return f"{row['model.mix']} {how}{softened}"
+    return printable_line(f"{row['model.mix']} {how}{softened}")
 
 
 def how_fused(row: Row) -> str:
     """The fusion design of a trial whose method has one."""
-    return str(row["fusion.design"]) if row["distill.method"] == "ffl" else "-"
+    fuses = row["distill.method"] == "ffl" or is_own(str(row["distill.method"]))
+    return str(row["fusion.design"]) if fuses else "-"
 
 
 class StudyView:
@@ -138,7 +143,8 @@ class StudyView:
             return
         value = row.get(VALUE)
         reached = "" if value is None else f"{self._judge.name} {value:.4f}  "
-        error = f"  {row['error_type']}: {row['error']}" if status == "failed" else ""
+        failure = printable_line(f"{row['error_type']}: {row['error']}")
+        error = f"  {failure}" if status == "failed" else ""
         self._console.out(
             f"{self._done}/{self._planned} {trial_id} {status} after {row['epochs_done']} of "
             f"{row['epochs_planned']} epochs  {reached}{self._words[trial_id]}{error}"
@@ -260,11 +266,11 @@ def best_table(rows: list[Row], objectives: Sequence[Objective], count: int = 5)
         table.add_column(name, justify="right")
     for name in ("mix", "method", "fusion", "temperature"):
         table.add_column(name)
-    for row in ranked[:count]:
+    for row in map(printable_row, ranked[:count]):
         values = dict(zip(objectives, row["objective_values"], strict=True))
         table.add_row(
             row["trial_id"],
-            Text(row["status"], style=STYLES[row["status"]]),
+            Text(row["status"], style=STYLES.get(row["status"], "")),
             str(row["epochs_done"]),
             *(_number(values[objective]) for objective in others),
             *(_number(row[column]) for column in accuracies.values()),
@@ -290,7 +296,7 @@ def front_table(points: list[Row], count: int = 15) -> RenderableType:
         table.add_column(name, justify="right")
     for name in ("backbone", "mix", "method", "fusion", "temperature"):
         table.add_column(name)
-    for point in points[:count]:
+    for point in map(printable_row, points[:count]):
         table.add_row(
             point["trial_id"],
             point["member"],
@@ -302,11 +308,11 @@ def front_table(points: list[Row], count: int = 15) -> RenderableType:
     return table
 
 
-def _how(row: Row) -> list[str]:
+def _how(row: Row) -> list[Text]:
     """Method, fusion design and temperature of a trial."""
     taught = row["distill.method"] != "independent"
     temperature = f"{row['distill.temperature']:.2f}" if taught else "-"
-    return [row["distill.method"], how_fused(row), temperature]
+    return [Text(word) for word in (row["distill.method"], how_fused(row), temperature)]
 
 
 def _number(value: float | None) -> str:
@@ -324,7 +330,7 @@ def members_table(rows: list[Row]) -> RenderableType:
     timed = any(row["latency_ms"] is not None for row in rows)
     for name in ("accuracy", "top-5", "NLL", "ECE", "parameters", "MACs", *(["ms"] * timed)):
         table.add_column(name, justify="right")
-    for row in rows:
+    for row in map(printable_row, rows):
         if row["checkpoint"] == "latest":
             table.add_row(
                 row["member"],

@@ -11,11 +11,13 @@ from collections.abc import Iterable
 import ffl_ray
 from ffl_ray import cli
 from ffl_ray.errors import SettingError
+from ffl_ray.plain_text import printable, printable_line
 
 DESCRIPTION = """Classify images with a model that `python -m ffl_ray.export` wrote.
 
 MODEL is its folder, or one of its files. The ONNX file is run by onnxruntime, which starts fast;
-without it torch runs the others. Of each image the middle square is resized to the model's
+without it torch runs the safetensors weights. Neither runs code from the file; a .pt2 can, and is
+opened only with --trust. Of each image the middle square is resized to the model's
 input, grey where the model takes one channel. An image that can't be read gives a line on
 stderr, the rest goes on, and the exit status is 1."""
 
@@ -33,6 +35,12 @@ def parser() -> argparse.ArgumentParser:
     form = made.add_mutually_exclusive_group()
     form.add_argument("--json", action="store_true", help="a JSON object per line and image")
     form.add_argument("--csv", action="store_true", help="path, rank, class, probability")
+    made.add_argument(
+        "--trust",
+        action="store_true",
+        help="the model is your own: open a .pt2 file, or code that its config.json names, though "
+        "both can run anything",
+    )
     made.add_argument("--version", action="version", version=ffl_ray.__version__)
     return made
 
@@ -51,13 +59,13 @@ def _predict(args: argparse.Namespace) -> int:
     from ffl_ray.exporting.classify import Prediction, Unreadable, classify, image_files
     from ffl_ray.exporting.runner import open_model
 
-    model = open_model(args.model, cli.available_cpus())
+    model = open_model(args.model, cli.available_cpus(), trusted=args.trust)
     shown = _Output(args)
     failed = False
     for found in classify(model, image_files(args.images), args.top_k, args.batch_size):
         if isinstance(found, Unreadable):
             failed = True
-            sys.stderr.write(f"error: {found.path}: {found.reason}\n")
+            sys.stderr.write(f"error: {printable_line(f'{found.path}: {found.reason}')}\n")
         elif isinstance(found, Prediction):
             shown.row(str(found.path), found.classes)
     return cli.FAILED if failed else 0
@@ -82,7 +90,7 @@ class _Output:
             sys.stdout.write(json.dumps({"path": path, "classes": found}) + "\n")
         else:
             words = "  ".join(f"{name} {probability:.4f}" for name, probability in classes)
-            sys.stdout.write(f"{path}  {words}\n")
+            sys.stdout.write(printable(f"{path}  {words}") + "\n")
 
 
 if __name__ == "__main__":

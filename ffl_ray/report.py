@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import ffl_ray
 from ffl_ray import cli
 from ffl_ray.errors import StudyError
+from ffl_ray.plain_text import printable
 
 if TYPE_CHECKING:
     from ffl_ray.reporting.source import Study
@@ -86,7 +87,7 @@ def _text(study: Study, kind: str) -> str:
     if kind == "md":
         from ffl_ray.reporting.text import markdown
 
-        return markdown(study.name, made, sections(study, plots=False))
+        return printable(markdown(study.name, made, sections(study, plots=False)))
     from ffl_ray.reporting.page import page
 
     return page(study.name, made, sections(study))
@@ -108,7 +109,7 @@ def _write(study: Study, name: str, text: str, out: str | None) -> str:
             raise StudyError(
                 f"{storage.location} can't be written ({error}): use --out PATH"
             ) from error
-        return f"{storage.location}/{leaf}"
+        return storage.child(leaf).location
     path = Path(out).expanduser()
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(text, encoding="utf-8")

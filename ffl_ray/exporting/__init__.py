@@ -12,14 +12,17 @@ if TYPE_CHECKING:
 __all__ = ["load_member"]
 
 
-def load_member(folder: str | Path) -> Member:
+def load_member(folder: str | Path, *, trusted: bool = False) -> Member:
     """The module of an exported folder, from its config.json and model.safetensors.
 
     It maps images in [0, 1], float32 [batch, channels, height, width], to logits.
 
+    Args:
+        trusted: a backbone of one's own that config.json names may be imported and run.
+
     Raises:
-        ExportError: the folder is no export, or is damaged.
+        ExportError: the folder is no export, is damaged, or names code and is not trusted.
     """
     from ffl_ray.exporting import formats
 
-    return formats.load_member(folder)
+    return formats.load_member(folder, trusted=trusted)

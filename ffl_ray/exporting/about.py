@@ -7,6 +7,8 @@ alone. No torch here: `predict` loads onnxruntime only.
 from __future__ import annotations
 
 import json
+import re
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from ffl_ray.errors import ExportError
@@ -14,6 +16,8 @@ from ffl_ray.errors import ExportError
 FORMAT = 1
 CONFIG = "config.json"
 KEY = "ffl_ray"
+TORCHVISION = "torchvision"
+_CODE = re.compile(r"[^\W\d][\w.]*:[^\W\d]\w*")
 
 
 class About(NamedTuple):
@@ -40,6 +44,21 @@ class About(NamedTuple):
     def dump(self) -> str:
         """The description as JSON."""
         return json.dumps(self._asdict(), indent=2)
+
+
+def code_named_in(settings: Mapping[str, Any]) -> list[str]:
+    """Every module:function among the values of settings: code that building them would run.
+
+    Networks of torchvision are written alike and are none of it.
+    """
+    texts: list[str] = []
+    for value in settings.values():
+        inside = value if isinstance(value, list | tuple) else [value]
+        texts += [
+            word for text in inside if isinstance(text, str) for word in re.split(r"[+*,\s]", text)
+        ]
+    named = [word for word in texts if _CODE.fullmatch(word)]
+    return [word for word in named if word.partition(":")[0] != TORCHVISION]
 
 
 def parse_about(text: str | bytes | None, place: object) -> About:

@@ -6,12 +6,13 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from ffl_ray.config import Config
-from ffl_ray.exporting.about import About
+from ffl_ray.exporting.about import About, code_named_in
 from ffl_ray.exporting.check import TOLERANCE, Difference
 from ffl_ray.exporting.confirmed import ConfirmedAccuracy
 from ffl_ray.exporting.speed import HEADINGS, Speed, rows_of
 from ffl_ray.exporting.trained import changed_settings
 from ffl_ray.overrides import mix_name, shown, with_overrides
+from ffl_ray.plain_text import in_markdown, printable_line
 
 PREPROCESSING = {
     "digits": "8x8 grey images of single handwritten digits, bright on dark",
@@ -19,6 +20,7 @@ PREPROCESSING = {
     "cifar100": "32x32 colour images",
     "folder": "the middle square of each image, resized (bicubic) to the input size, in colour",
 }
+OWN_DATA = "images as your own data set gives them"
 
 
 class Source(NamedTuple):
@@ -65,11 +67,13 @@ class Written(NamedTuple):
 
     Attributes:
         size: bytes by name.
+        sha256: by name, of these and of config.json.
         differences: of each from the trained member.
         speeds: of the members and the full network, where they were measured.
     """
 
     size: dict[str, int]
+    sha256: dict[str, str]
     differences: dict[str, Difference]
     speeds: list[Speed]
 
@@ -77,6 +81,7 @@ class Written(NamedTuple):
 def card(about: About, source: Source, written: Written) -> str:
     """The card, in Markdown."""
     config = with_overrides(Config(), about.settings)
+    source = _in_markdown(source)
     title = f"{source.study}, trial {source.trial_id}: {about.member}"
     parts = [
         f"---\npipeline_tag: image-classification\ntags: [ffl_ray, {config.data.name}]\n---",
@@ -96,6 +101,17 @@ def card(about: About, source: Source, written: Written) -> str:
         )
     parts += ["## Training\n\n" + _training(source, config)]
     return "\n\n".join(parts) + "\n"
+
+
+def _in_markdown(source: Source) -> Source:
+    """The same with texts that a study.json or a table may hold, as Markdown shows them."""
+    return source._replace(
+        study=in_markdown(source.study),
+        row={k: in_markdown(v) if isinstance(v, str) else v for k, v in source.row.items()},
+        trained_with={in_markdown(k): in_markdown(v) for k, v in source.trained_with.items()},
+        git_commit=source.git_commit and in_markdown(source.git_commit),
+        retrain=printable_line(source.retrain).replace("`", "'"),
+    )
 
 
 def table(
@@ -193,16 +209,18 @@ def _input(about: About, config: Config) -> str:
             f"divided by 255 and so in [0, 1]. Any batch.",
             f"- Normalisation is inside the model; do not normalise. It subtracts "
             f"{list(about.mean)} and divides by {list(about.std)}.",
-            f"- As in training: {PREPROCESSING[config.data.name]}. `python -m ffl_ray.predict` "
-            f"takes the middle square of any image file and resizes it (bicubic).",
+            f"- As in training: {PREPROCESSING.get(config.data.name, OWN_DATA)}. "
+            f"`python -m ffl_ray.predict` takes the middle square of any image file and resizes "
+            f"it (bicubic).",
             f"- Output `logits`: float32 [batch, {len(about.classes)}]; softmax gives "
-            f"probabilities. Classes in order: {', '.join(about.classes)}.",
+            f"probabilities. Classes in order: {', '.join(map(in_markdown, about.classes))}.",
         )
     )
 
 
 def _use(about: About, written: Written) -> str:
     shape = ", ".join(map(str, about.image_shape))
+    trusted = ", trusted=True" if code_named_in(about.settings) else ""
     snippets = {
         "model.onnx": (
             "import numpy as np\n"
@@ -213,13 +231,14 @@ def _use(about: About, written: Written) -> str:
         ),
         "model.pt2": (
             "import torch\n\n"
+            "# torch runs code that such a file may hold: load it from those you trust alone.\n"
             'model = torch.export.load("model.pt2").module()\n'
             f"logits = model(torch.rand(1, {shape}))  # pixels / 255"
         ),
         "model.safetensors": (
             "import torch\n\n"
             "from ffl_ray.exporting import load_member\n\n"
-            'model = load_member(".")  # config.json and model.safetensors\n'
+            f'model = load_member("."{trusted})  # config.json and model.safetensors\n'
             f"logits = model(torch.rand(1, {shape}))  # pixels / 255"
         ),
     }

@@ -20,8 +20,9 @@ from ffl_ray.exporting.member import Member, describe
 from ffl_ray.exporting.metadata import metadata
 from ffl_ray.exporting.speed import Speed
 from ffl_ray.exporting.trained import Trained
+from ffl_ray.exporting.whole import METADATA, sha256
 
-CARD, METADATA = "README.md", "metadata.json"
+CARD = "README.md"
 PACKAGES = ("ffl_ray", "torch", "onnx", "onnxscript", "onnxruntime", "safetensors")
 Say = Callable[[str], None]
 
@@ -63,7 +64,8 @@ def export_member(
             say(f"checking {file}")
             differences[file] = check_file(folder / file, expected)
             sizes[file] = (folder / file).stat().st_size
-        written = Written(sizes, differences, speeds)
+        hashes = {name: sha256(folder / name) for name in (CONFIG, *sizes)}
+        written = Written(sizes, hashes, differences, speeds)
         (folder / METADATA).write_text(metadata(about, source, written))
         (folder / CARD).write_text(card(about, source, written))
     return written

@@ -8,10 +8,11 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from ffl_ray.errors import ExportError
-from ffl_ray.exporting.about import CONFIG, KEY, About, parse_about
+from ffl_ray.errors import ExportError, SettingError
+from ffl_ray.exporting.about import CONFIG, KEY, About, code_named_in, parse_about
 from ffl_ray.exporting.member import Member, rebuilt
 from ffl_ray.exporting.quiet import silent
+from ffl_ray.exporting.whole import check_whole
 from ffl_ray.models.cost import plain_attention
 
 OPSET = 20
@@ -75,12 +76,14 @@ WRITERS: dict[str, tuple[str, Writer]] = {
 }
 
 
-def load_member(folder: str | Path) -> Member:
+def load_member(folder: str | Path, *, trusted: bool = False) -> Member:
     """The module of an exported folder; see `ffl_ray.exporting.load_member`."""
     from safetensors import SafetensorError
     from safetensors.torch import load_file
 
     place = Path(folder)
+    for name in (CONFIG, SAFETENSORS):
+        check_whole(place / name)
     try:
         about = parse_about((place / CONFIG).read_bytes(), place / CONFIG)
         weights = load_file(place / SAFETENSORS)
@@ -88,7 +91,17 @@ def load_member(folder: str | Path) -> Member:
         raise ExportError(f"{place} must hold {CONFIG} and {SAFETENSORS}: {error}") from error
     except SafetensorError as error:
         raise ExportError(f"{place / SAFETENSORS} is damaged: {error}") from error
-    member = rebuilt(about)
+    own = code_named_in(about.settings)
+    if own and not trusted:
+        raise ExportError(
+            f"{place / CONFIG} names code outside the model, {own[0]}, which would be imported and "
+            f"run: --trust allows it for a model of your own, in Python load_member(..., "
+            f"trusted=True); model.onnx needs neither"
+        )
+    try:
+        member = rebuilt(about)
+    except SettingError as error:
+        raise ExportError(f"{place / CONFIG} can't be rebuilt: {error}") from error
     try:
         member.load_state_dict(weights)
     except RuntimeError as error:

@@ -37,9 +37,11 @@ def metadata(about: About, source: Source, written: Written) -> str:
         "confirmed": source.confirmed._asdict() if source.confirmed else None,
         "source": {k: v for k, v in source._asdict().items() if k not in ("row", "confirmed")},
         "files": {
-            name: {"bytes": size} | written.differences[name]._asdict()
+            name: {"bytes": size, "sha256": written.sha256[name]}
+            | written.differences[name]._asdict()
             for name, size in written.size.items()
         },
+        "sha256": written.sha256,
         "tolerance": TOLERANCE,
         "speeds": [speed._asdict() for speed in written.speeds],
     }

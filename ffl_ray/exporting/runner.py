@@ -12,6 +12,7 @@ from jaxtyping import Float
 from ffl_ray.errors import ExportError
 from ffl_ray.exporting.about import CONFIG, KEY, About, parse_about
 from ffl_ray.exporting.quiet import silent
+from ffl_ray.exporting.whole import check_whole
 
 if TYPE_CHECKING:
     from torch import nn
@@ -32,32 +33,34 @@ class Model(NamedTuple):
     run: Run
 
 
-def open_model(path: str | Path, num_threads: int = 1) -> Model:
+def open_model(path: str | Path, num_threads: int = 1, *, trusted: bool = False) -> Model:
     """The model of an exported folder, or of one of its files.
 
     A folder's ONNX file is taken first, since onnxruntime starts in a fraction of torch's time.
 
     Args:
         num_threads: for onnxruntime; torch has its own setting.
+        trusted: the file may run code: torch unpickles parts of a .pt2 and evaluates others, and
+            a config.json may name a backbone of one's own.
 
     Raises:
-        ExportError: it is missing, damaged, or not written by `ffl_ray.export`.
+        ExportError: it is missing, damaged, not written by `ffl_ray.export`, or could run code.
     """
     place = Path(path)
     if place.is_dir():
         for name, read in READERS.items():
             if (place / name).is_file():
-                return _opened(read, place / name, num_threads)
+                return _opened(read, place / name, num_threads, trusted)
         raise ExportError(f"{place} must hold one of {', '.join(READERS)}: export it again")
     if not place.is_file():
         raise ExportError(f"no exported model here: {place} is no file and no folder")
     readers = {Path(name).suffix: read for name, read in READERS.items()}
     if place.suffix not in readers:
         raise ExportError(f"a model is a folder or ends in {', '.join(readers)}, not {place.name}")
-    return _opened(readers[place.suffix], place, num_threads)
+    return _opened(readers[place.suffix], place, num_threads, trusted)
 
 
-def read_onnx(path: Path, num_threads: int) -> Model:
+def read_onnx(path: Path, num_threads: int, trusted: bool) -> Model:
     """An ONNX file, run by onnxruntime on the CPU; torch is not loaded."""
     import onnxruntime as ort
 
@@ -71,8 +74,13 @@ def read_onnx(path: Path, num_threads: int) -> Model:
     return Model(about, lambda images: np.asarray(session.run(None, {name: images})[0]))
 
 
-def read_pt2(path: Path, num_threads: int) -> Model:
+def read_pt2(path: Path, num_threads: int, trusted: bool) -> Model:
     """A torch.export program, run by torch on the CPU."""
+    if not trusted:
+        raise ExportError(
+            f"{path} is a torch.export program, and opening one runs whatever code it holds: "
+            f"--trust opens one of your own; model.onnx and model.safetensors need no trust"
+        )
     import torch
 
     extra = {CONFIG: ""}
@@ -81,26 +89,27 @@ def read_pt2(path: Path, num_threads: int) -> Model:
     return Model(parse_about(extra[CONFIG] or None, path), _run(program.module()))
 
 
-def read_safetensors(path: Path, num_threads: int) -> Model:
+def read_safetensors(path: Path, num_threads: int, trusted: bool) -> Model:
     """The module that a folder's config.json and weights rebuild."""
     from ffl_ray.exporting.formats import load_member
 
-    member = load_member(path.parent)
+    member = load_member(path.parent, trusted=trusted)
     place = path.parent / CONFIG
     return Model(parse_about(place.read_bytes(), place), _run(member))
 
 
-Reader = Callable[[Path, int], Model]
+Reader = Callable[[Path, int, bool], Model]
 READERS: dict[str, Reader] = {
     "model.onnx": read_onnx,
-    "model.pt2": read_pt2,
     "model.safetensors": read_safetensors,
+    "model.pt2": read_pt2,
 }
 
 
-def _opened(read: Reader, path: Path, num_threads: int) -> Model:
+def _opened(read: Reader, path: Path, num_threads: int, trusted: bool) -> Model:
+    check_whole(path)
     try:
-        return read(path, num_threads)
+        return read(path, num_threads, trusted)
     except ExportError:
         raise
     except Exception as error:

@@ -83,7 +83,7 @@ def _speed(name: str, module: nn.Module, about: About) -> Speed:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / ONNX
         write_onnx(torch_program(module, about.image_shape), about, path)
-        run = open_model(path, torch.get_num_threads()).run
+        run = open_model(path, torch.get_num_threads(), trusted=True).run
         file_bytes = path.stat().st_size
     array: np.ndarray = images.numpy()
     with torch.no_grad():

@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import logging
 import os
+import secrets
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from ffl_ray.errors import PlanError
 from ffl_ray.homes.sessions import take_session
+from ffl_ray.results.patience import VARIABLE as PATIENCE
 from ffl_ray.search.planner import Machines
 
 ENVIRONMENT = {
-    "RAY_AUTH_MODE": "disabled",  # local clusters only; else a warning, and a token is made
     "RAY_USAGE_STATS_ENABLED": "0",  # no banner, nothing sent home
     "RAY_AIR_NEW_OUTPUT": "0",  # the older output engine keeps quiet when told to
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",  # else a FutureWarning on CUDA_VISIBLE_DEVICES
@@ -37,14 +42,50 @@ LOCAL_ENVIRONMENT = {
 }
 
 
+@contextmanager
+def ray_state() -> Iterator[str]:
+    """A folder of this machine for what Tune and Ray Train write of their own.
+
+    The tables are the truth and nothing of it is read, so it stays out of the study's storage: an
+    object store that fails for a minute would end the run from inside Ray. In the folder of Ray's
+    session it goes with that when its process is killed.
+    """
+    import ray
+
+    session = ray._private.worker._global_node.get_session_dir_path()  # type: ignore[attr-defined]
+    place = session if os.access(session, os.W_OK) else None
+    with tempfile.TemporaryDirectory(
+        prefix="ffl_ray-", dir=place, ignore_cleanup_errors=True
+    ) as folder:
+        yield folder
+
+
 def prepare_environment(*, local: bool) -> None:
     """Settle what Ray reads from the environment; call before the first `import ray`.
 
     A value that the user set wins. A cluster's authentication is its own affair.
     """
     for name, value in (ENVIRONMENT | (LOCAL_ENVIRONMENT if local else {})).items():
-        if local or name != "RAY_AUTH_MODE":
-            os.environ.setdefault(name, value)
+        os.environ.setdefault(name, value)
+    if local:
+        _require_token()
+
+
+def _require_token() -> None:
+    """Have the Ray that starts here take orders from processes of this run alone.
+
+    Its ports are open on every network interface, and whoever reaches one can run code unless
+    Ray asks for a token. It is made for this run and lives in the environment of its processes.
+    """
+    if "RAY_AUTH_MODE" in os.environ:
+        return
+    os.environ["RAY_AUTH_MODE"] = "token"
+    if "RAY_AUTH_TOKEN_PATH" not in os.environ:
+        os.environ.setdefault("RAY_AUTH_TOKEN", secrets.token_hex(32))
+    if "ray" in sys.modules:
+        from ray._raylet import Config
+
+        Config.initialize("")  # it read the environment when it was imported
 
 
 def start_ray(address: str | None) -> None:
@@ -68,7 +109,7 @@ def start_ray(address: str | None) -> None:
         take_session(Path(context.address_info["session_dir"]))
         hush()
         return
-    forwarded = {n: v for n, v in os.environ.items() if n in ENVIRONMENT and n != "RAY_AUTH_MODE"}
+    forwarded = {n: v for n, v in os.environ.items() if n in ENVIRONMENT or n == PATIENCE}
     try:
         ray.init(address=address, runtime_env={"env_vars": forwarded}, **options)
     except (ConnectionError, RuntimeError, ValueError) as error:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 from ray import tune
@@ -11,14 +10,13 @@ from ray.tune import Tuner
 from ray.tune.progress_reporter import TrialProgressCallback
 from ray.tune.schedulers import TrialScheduler
 from ray.tune.search import Searcher
+from ray.tune.stopper import CombinedStopper, Stopper
 
 from ffl_ray.config import SearchConfig
 from ffl_ray.homes.tune_trial import train_in_actor, train_on_workers
-from ffl_ray.results.storage import Storage
 from ffl_ray.search.planner import Plan
 from ffl_ray.search.recorder import Recorder
-
-TUNE_FOLDER = "ray"
+from ffl_ray.search.time_budget import TimeBudget
 
 
 class Mute(TrialProgressCallback):
@@ -28,10 +26,17 @@ class Mute(TrialProgressCallback):
         pass
 
 
+def _stopper(search: SearchConfig, recorder: Recorder) -> Stopper:
+    """What ends a study before its last trial."""
+    if search.time_budget_s is None:
+        return recorder.hopeless
+    return CombinedStopper(recorder.hopeless, TimeBudget(search.time_budget_s))
+
+
 def make_tuner(
     plan: Plan,
     search: SearchConfig,
-    location: str,
+    state: str,
     count: int,
     searcher: Searcher,
     scheduler: TrialScheduler,
@@ -41,7 +46,7 @@ def make_tuner(
     """A tuner of `count` trials, in actors that are reused or on Ray Train's workers.
 
     Args:
-        location: of the study's folder.
+        state: a folder of this machine for what Tune writes and nobody reads.
         train: what an actor runs for a trial of one worker.
     """
     one = plan.num_workers == 1
@@ -59,38 +64,17 @@ def make_tuner(
             scheduler=scheduler,
             num_samples=count,
             max_concurrent_trials=plan.max_concurrent_trials,
-            time_budget_s=search.time_budget_s,
             # A driver that waits for its workers can't be reset for the next trial.
             reuse_actors=one,
             trial_name_creator=lambda trial: trial.config["trial_id"],
             trial_dirname_creator=lambda trial: trial.config["trial_id"],
         ),
         run_config=tune.RunConfig(
-            name=TUNE_FOLDER,
-            storage_path=location,
+            name="tune",
+            storage_path=state,
             verbose=0,
             callbacks=[recorder, Mute()],
-            stop=recorder.hopeless,
+            stop=_stopper(search, recorder),
             failure_config=tune.FailureConfig(max_failures=search.max_failures),
         ),
     )
-
-
-@contextlib.contextmanager
-def tunes_folder(storage: Storage) -> Iterator[None]:
-    """Tune's own folder inside a study's, gone when its run ends, or else before the next one.
-
-    It holds a folder of each trial and, of each run, a file of 15 kB a trial. The tables are the
-    truth: nobody reads them.
-    """
-    _forget(storage)
-    try:
-        yield
-    finally:
-        _forget(storage)
-
-
-def _forget(storage: Storage) -> None:
-    """Delete it; storage that does not answer now costs some files, and not the run."""
-    with contextlib.suppress(OSError):
-        storage.delete(TUNE_FOLDER)

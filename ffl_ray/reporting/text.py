@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
+from ffl_ray.plain_text import in_markdown
 from ffl_ray.reporting.numbers import readable_frame
 from ffl_ray.reporting.parts import Code, Missing, Note, Part, Section, Table
 
 
 def markdown(name: str, made: str, sections: Sequence[Section]) -> str:
     """Headings, sentences and pipe tables; plots stay out."""
-    lines = [f"# {name}", "", made]
+    lines = [f"# {in_markdown(name)}", "", in_markdown(made)]
     for section in sections:
         lines += ["", f"## {section.title}"]
         for part in section.parts:
@@ -20,17 +22,18 @@ def markdown(name: str, made: str, sections: Sequence[Section]) -> str:
 
 def _lines(part: Part) -> list[str]:
     if isinstance(part, Note | Missing):
-        return ["", part.text]
+        return ["", in_markdown(part.text)]
     if isinstance(part, Code):
-        return ["", f"{part.title}:", "", "```python", part.text.rstrip(), "```"]
+        fence = "`" * max(3, 1 + max(map(len, re.findall("`+", part.text)), default=0))
+        return ["", f"{part.title}:", "", f"{fence}python", part.text.rstrip(), fence]
     if isinstance(part, Table):
-        caption = ["", part.caption] if part.caption else []
+        caption = ["", in_markdown(part.caption)] if part.caption else []
         return [*caption, "", _pipes(part)]
     return []
 
 
 def _pipes(table: Table) -> str:
-    frame = readable_frame(table.frame).replace({r"\|": r"\\|", r"\s*\n\s*": " "}, regex=True)
+    frame = readable_frame(table.frame).map(in_markdown).replace({r"\|": r"\\|"}, regex=True)
     return str(frame.to_markdown(index=False, disable_numparse=True))
 
 

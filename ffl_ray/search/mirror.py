@@ -6,6 +6,7 @@ The tables stay the truth: nothing is ever read back from the mirror.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from urllib.parse import unquote_plus
 
 import optuna
 from optuna.storages import BaseStorage, get_storage
@@ -14,6 +15,17 @@ from optuna.trial import FrozenTrial
 
 from ffl_ray.errors import StudyError
 from ffl_ray.objectives import Objective
+
+
+def without_password(text: str, url: str) -> str:
+    """A text in which a URL's password, and any secret in its query, reads ***."""
+    address, _, query = url.partition("?")
+    user = address.partition("://")[2].rpartition("@")[0]
+    secrets = [user.partition(":")[2], *(part.partition("=")[2] for part in query.split("&"))]
+    for secret in secrets:
+        for form in {secret, unquote_plus(secret)} - {""}:
+            text = text.replace(form, "***")
+    return text
 
 
 class Mirror:
@@ -40,11 +52,14 @@ class Mirror:
                 storage=self._storage, study_name=name, directions=directions, load_if_exists=True
             )
         except Exception as error:
-            raise StudyError(f"--optuna-storage {url} can't be opened: {error}") from error
+            reason = without_password(str(error), url)
+            raise StudyError(
+                f"--optuna-storage {without_password(url, url)} can't be opened: {reason}"
+            ) from None
         if self._study.directions != directions:
             raise StudyError(
-                f"--optuna-storage {url} holds a study {name} with other objectives: choose "
-                f"another --name"
+                f"--optuna-storage {without_password(url, url)} holds a study {name} with other "
+                f"objectives: choose another --name"
             )
         self._ids = {t.number: t._trial_id for t in self._study.get_trials(deepcopy=False)}
 

@@ -218,7 +218,7 @@ def test_a_confirmed_accuracy_stands_in_the_card_with_its_interval(exported: Exp
 
     source = SOURCE._replace(confirmed=ConfirmedAccuracy(0.91, 0.9, 0.92, 5))
     about = describe(exported.trained.config, "fused", exported.trained.data)
-    written = card.Written({"model.onnx": 1}, {"model.onnx": Difference(0, 0, 1)}, [])
+    written = card.Written({"model.onnx": 1}, {}, {"model.onnx": Difference(0, 0, 1)}, [])
 
     text = card.card(about, source, written)
 

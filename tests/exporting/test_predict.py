@@ -63,7 +63,9 @@ def test_files_get_the_trained_members_classes_and_probabilities(
 ) -> None:
     model = exported.folders["fused"] / name
 
-    status = predict.main([str(model), str(digits[0].parent), "--json", "--top-k", "10"])
+    trust = ["--trust"] if name.endswith(".pt2") else []
+
+    status = predict.main([str(model), str(digits[0].parent), "--json", "--top-k", "10", *trust])
 
     lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
     assert status == 0
@@ -205,15 +207,15 @@ def test_a_model_without_its_onnx_file_is_run_by_torch(exported: Exported, tmp_p
 @pytest.mark.parametrize(
     ("name", "content", "message"),
     [
-        ("", None, "must hold one of model.onnx, model.pt2, model.safetensors"),
+        ("", None, "must hold one of model.onnx, model.safetensors, model.pt2"),
         ("gone", None, "no exported model here"),
         (
             "model.bin",
             b"",
-            "a model is a folder or ends in .onnx, .pt2, .safetensors, not",
+            "a model is a folder or ends in .onnx, .safetensors, .pt2, not",
         ),
         ("model.onnx", b"cut", "model.onnx can't be read"),
-        ("model.pt2", b"cut", "model.pt2 can't be read"),
+        ("model.pt2", b"cut", "model.pt2 is a torch.export program"),
         ("model.safetensors", b"cut", "must hold config.json and model.safetensors"),
     ],
 )
