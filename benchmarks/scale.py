@@ -217,7 +217,7 @@ def sent_bytes(args: argparse.Namespace) -> Figures:
     from ffl_ray.benching.made_study import epochs_table, member_rows, rows_of
     from ffl_ray.homes.job import Job
     from ffl_ray.homes.tune_trial import report_metrics
-    from ffl_ray.worker import Report
+    from ffl_ray.session import Report
 
     given = setting(args.epochs, 1, "random")
     job = Job.planned("00000", given.base, "s3://bucket/studies/name", PLAN)._asdict()

@@ -225,10 +225,11 @@ class Killer:
             driver.wait()
             self.note(turn, driver.pid)
             return
-        kinds = HELPERS if turn == "helper" else ("actor", "worker")
-        victims = [process for process in processes if process.kind in kinds]
+        helpers = [process for process in processes if process.kind in HELPERS]
+        trained = [process for process in processes if process.kind in ("actor", "worker")]
+        victims = helpers if turn == "helper" and helpers else trained
         if not victims:
-            return
+            return  # all are starting: tried again in a moment
         victim = generator.choice(victims)
         try:
             os.kill(victim.pid, signal.SIGKILL)
@@ -260,8 +261,9 @@ def stored(study: Path) -> dict[tuple[str, int], float]:
 
 
 def table(folder: Path) -> pd.DataFrame:
-    """All parts of a table; pandas can't read a folder of none."""
-    return pd.read_parquet(folder) if any(folder.iterdir()) else pd.DataFrame()
+    """All parts of a table; none is an empty one."""
+    parts = [pd.read_parquet(part) for part in sorted(folder.iterdir())]
+    return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame()
 
 
 def append(folder: Path, rows: list[dict[str, Any]]) -> None:

@@ -52,10 +52,10 @@ class Finding(NamedTuple):
 
 
 LIMITS = (
-    Limit("driver_pss_bytes", 6 * MEGABYTE, MEGABYTE),
+    Limit("driver_own_bytes", 8 * MEGABYTE, MEGABYTE),
     Limit("driver_open_files", 1),
     Limit("driver_threads", 1),
-    Limit("actor_pss_bytes", 60 * MEGABYTE, MEGABYTE, quiet=True),
+    Limit("actor_own_bytes", 60 * MEGABYTE, MEGABYTE, quiet=True),
     Limit("ray_pss_bytes", 25 * MEGABYTE, MEGABYTE, quiet=True),
     Limit("processes", 0.5, whole=True),
     Limit("open_files", 10, whole=True),
@@ -66,11 +66,13 @@ LIMITS = (
 
 
 def slope(samples: pd.DataFrame, limit: Limit) -> float | None:
-    """Growth per 100 trials, by least squares; each driver's life has a level of its own.
+    """Growth per 100 trials while some train, by least squares.
+
+    Each driver's life has a level of its own.
 
     None where too few samples say anything.
     """
-    known = samples.dropna(subset=[limit.column])
+    known = samples[samples["actors"] > 0].dropna(subset=[limit.column])
     if limit.quiet:
         known = known[~known["noisy"]]
     first = known.groupby(["generation", "noisy"])["trials_ended"].transform("min")

@@ -65,16 +65,17 @@ class Looker:
     def __init__(self, mark: str) -> None:
         self._mark = f"{MARK}={mark}".encode()
         self._generations: dict[int, int] = {}
-        self._strangers: set[int] = set()
+        self._strangers: dict[int, bytes] = {}
 
     def processes(self) -> tuple[list[Process], list[int]]:
         """The living ones, and the pids of those that ended and nobody waits for."""
         there = {int(folder.name) for folder in PROC.iterdir() if folder.name.isdigit()}
-        self._strangers &= there
-        for gone in self._generations.keys() - there:
-            del self._generations[gone]
-        found, zombies = [], []
-        for pid in sorted(there - self._strangers):
+        for known in (self._strangers, self._generations):
+            for gone in known.keys() - there:
+                del known[gone]
+        found: list[Process] = []
+        zombies: list[int] = []
+        for pid in sorted(there):
             with contextlib.suppress(OSError):
                 self._look_at(pid, found, zombies)
         return found, zombies
@@ -88,9 +89,13 @@ class Looker:
                 zombies.append(pid)
             return
         if pid not in self._generations:
+            # Between fork and exec a process still has its parent's environment and command.
+            command = (folder / "cmdline").read_bytes()
+            if self._strangers.get(pid) == command:
+                return
             generation = self._generation(folder)
             if generation is None:
-                self._strangers.add(pid)
+                self._strangers[pid] = command
                 return
             self._generations[pid] = generation
         found.append(_measured(folder, pid, self._generations[pid]))

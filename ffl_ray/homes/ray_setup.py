@@ -99,7 +99,7 @@ def start_ray(address: str | None) -> None:
     options: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.CRITICAL}
     if address is None:
         try:
-            context = ray.init(address="local", include_dashboard=False, **options)
+            context: Any = ray.init(address="local", include_dashboard=False, **options)
         except Exception as error:
             first = (str(error).strip() or type(error).__name__).splitlines()[0]
             raise PlanError(

@@ -32,7 +32,7 @@ def test_pruning_makes_trials_shorter_and_their_starts_more_frequent() -> None:
 @pytest.mark.parametrize(
     ("at_once", "trial_s", "epochs", "sampler", "words"),
     [
-        (2, 1.0, 5, "tpe", None),
+        (2, 10.0, 5, "tpe", None),
         (8, 36_000.0, 300, "tpe", None),
         (1000, 36_000.0, 300, "tpe", None),  # a thousand GPUs at ten hours a trial
         (1000, 60.0, 20, "random", "1,000 trials at once would send 333"),
