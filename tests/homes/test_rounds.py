@@ -72,7 +72,7 @@ class SilentView:
 
 
 def tune_trial(number: int, failures: int) -> Any:
-    config = {"trial_id": f"{number:05d}", "settings": flatten(Config()), "study": "/nowhere"}
+    config = {"trial_id": f"{number:05d}", "settings": flatten(Config()), "num_workers": 1}
     return SimpleNamespace(
         trial_id=f"tune {number}",
         config=config,
