@@ -13,6 +13,7 @@ import argparse
 import json
 import pickle
 import shutil
+import signal
 import statistics
 import sys
 import time
@@ -44,6 +45,8 @@ def main() -> int:
     parser.add_argument("--per-node", type=int, default=2, metavar="N", help="trials at once")
     parser.add_argument("--fed", type=int, default=200, metavar="N", help="trials over the nodes")
     args = parser.parse_args()
+    # What it started ends with it.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     unknown = set(args.parts) - set(PARTS)
     if unknown:
         parser.error(f"parts are {', '.join(PARTS)}, not {', '.join(sorted(unknown))}")
@@ -156,24 +159,29 @@ def seconds_of(call: Callable[[], object]) -> float:
 
 
 def nodes(args: argparse.Namespace, out: Path) -> Figures:
-    """What each node costs, how fast actors start, and what the driver does in a second."""
+    """What each node costs, how fast actors start, and what the driver does in a second.
+
+    On the fewest nodes also with trials of one epoch: what is left then is a trial's own cost.
+    """
     found: Figures = {}
-    for count in args.nodes:
-        folder = out / f"nodes{count}"
+    for count, epochs in [(args.nodes[0], 1), *((count, args.epochs) for count in args.nodes)]:
+        folder = out / f"nodes{count}x{epochs}"
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir()
-        numbers = (count, args.per_node, args.fed, args.epochs)
+        numbers = (count, args.per_node, args.fed, epochs)
         command = [sys.executable, "-m", "benchmarks.scaling.nodes", *map(str, numbers)]
         ran = run_watched([*command, str(folder)], folder / "log.txt")
         if not (folder / "moments.json").exists():
             show(f"{count} nodes: failed: {ran.output[-300:]}")
             continue
-        found[str(count)] = of_nodes(count, ran, json.loads((folder / "moments.json").read_text()))
-        show(f"{count} nodes: {found[str(count)]}")
+        name = f"{count} nodes, {epochs} epochs"
+        found[name] = of_nodes(ran, json.loads((folder / "moments.json").read_text()))
+        store(out / "scale.json", "nodes", found)
+        show(f"{name}: {found[name]}")
     return found
 
 
-def of_nodes(count: int, ran: Ran, seen: Figures) -> Figures:
+def of_nodes(ran: Ran, seen: Figures) -> Figures:
     """The figures of one run over fake nodes.
 
     Memory is that of all nodes and of the head beside them. The driver's time for a report is
@@ -209,7 +217,7 @@ def sent_bytes(args: argparse.Namespace) -> Figures:
     from ffl_ray.benching.made_study import epochs_table, member_rows, rows_of
     from ffl_ray.homes.job import Job
     from ffl_ray.homes.tune_trial import report_metrics
-    from ffl_ray.worker import Report
+    from ffl_ray.session import Report
 
     given = setting(args.epochs, 1, "random")
     job = Job.planned("00000", given.base, "s3://bucket/studies/name", PLAN)._asdict()

@@ -13,6 +13,7 @@ run without kills, so that processes grow old.
 from __future__ import annotations
 
 import argparse
+import contextlib
 import os
 import random
 import signal
@@ -35,8 +36,8 @@ NAME = "soak"
 SAMPLE_EVERY_S = 2.0
 SLOWEST_END_S = 120.0
 ENDED_BY_ITSELF = "ended by itself"
-# Of ten kills: seven of an actor, two of a helper of Ray, one of the driver.
-VICTIMS = (*["actor"] * 4, "helper", *["actor"] * 3, "helper", "driver")
+# Of ten kills: five of an actor, four of a helper of Ray, one of the driver.
+VICTIMS = (*["actor", "helper"] * 4, "actor", "driver")
 
 
 class Soak(NamedTuple):
@@ -77,6 +78,8 @@ def parser() -> argparse.ArgumentParser:
 
 def main() -> int:
     """Run it, or what is left of it, and judge it; returns the exit status."""
+    # A shell's background job ignores Ctrl-C, and so would all that it starts.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     args = parser().parse_args()
     soak = open_soak(args)
     rows: list[dict[str, Any]] = []
@@ -116,9 +119,8 @@ def run(soak: Soak, rows: list[dict[str, Any]]) -> bool:
             status = watch(soak, generation, ends, looker, groups, killer, rows)
             if status == 0:
                 settle(soak, generation, looker, groups, rows)
-                return bool(
-                    progress(soak.study)["trials_ended"] == soak.args.trials + soak.args.quiet
-                )
+                ended = progress(soak.study)["trials_ended"]
+                return bool(ended >= soak.args.trials + soak.args.quiet)
             if time.time() >= ends:
                 return False
             if status > 0:
@@ -154,7 +156,10 @@ def watch(
     mark = {MARK: f"{soak.out.resolve()}:{generation}"}
     with (soak.out / "driver.log").open("a") as log:
         driver = subprocess.Popen(
-            command(soak, trials), stdout=log, stderr=log, env=os.environ | mark
+            command(soak, trials),
+            stdout=log,
+            stderr=log,
+            env=os.environ | mark,
         )
     killer.began(time.time())
     try:
@@ -167,12 +172,14 @@ def watch(
                 killer.kill(driver, mine)
             if time.time() >= ends:
                 driver.send_signal(signal.SIGINT)
-                driver.wait(SLOWEST_END_S)
+                with contextlib.suppress(subprocess.TimeoutExpired):
+                    driver.wait(SLOWEST_END_S)
+                break
             time.sleep(max(0.0, row["time"] + SAMPLE_EVERY_S - time.time()))
     finally:
         driver.kill()
     status = driver.wait()
-    if status == 0 and noisy and soak.args.quiet:
+    if status == 0 and noisy and soak.args.quiet and time.time() < ends:
         show(f"{soak.args.trials} trials after {killer.count} kills; now without")
         return watch(soak, generation, ends, looker, groups, killer, rows)
     return status
@@ -218,10 +225,11 @@ class Killer:
             driver.wait()
             self.note(turn, driver.pid)
             return
-        kinds = HELPERS if turn == "helper" else ("actor", "worker")
-        victims = [process for process in processes if process.kind in kinds]
+        helpers = [process for process in processes if process.kind in HELPERS]
+        trained = [process for process in processes if process.kind in ("actor", "worker")]
+        victims = helpers if turn == "helper" and helpers else trained
         if not victims:
-            return
+            return  # all are starting: tried again in a moment
         victim = generator.choice(victims)
         try:
             os.kill(victim.pid, signal.SIGKILL)
@@ -253,8 +261,9 @@ def stored(study: Path) -> dict[tuple[str, int], float]:
 
 
 def table(folder: Path) -> pd.DataFrame:
-    """All parts of a table; pandas can't read a folder of none."""
-    return pd.read_parquet(folder) if any(folder.iterdir()) else pd.DataFrame()
+    """All parts of a table; none is an empty one."""
+    parts = [pd.read_parquet(part) for part in sorted(folder.iterdir())]
+    return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame()
 
 
 def append(folder: Path, rows: list[dict[str, Any]]) -> None:

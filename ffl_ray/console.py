@@ -26,6 +26,7 @@ from ffl_ray.plain_text import printable_line, printable_row
 Row = dict[str, Any]
 PIPE_WIDTH = 160
 STORAGE_LOGGER = "ffl_ray.storage"
+MOST_RUNNING = 20  # more fit no terminal, and a thousand rows take seconds to draw
 STYLES = {
     "completed": "green",
     "pruned": "yellow",
@@ -226,7 +227,8 @@ class StudyView:
 
     def _running_table(self) -> RenderableType:
         table = Table.grid(padding=(0, 2))
-        for trial_id, row in list(self._running.items()):
+        running = list(self._running.items())
+        for trial_id, row in running[:MOST_RUNNING]:
             epochs = self._epochs[trial_id]
             value = row.get(VALUE)
             table.add_row(
@@ -236,6 +238,8 @@ class StudyView:
                 "" if value is None else f"{value:.4f}",
                 Text(self._words[trial_id]),
             )
+        if len(running) > MOST_RUNNING:
+            table.add_row("", "", f"[dim]and {len(running) - MOST_RUNNING:,} more")
         return table
 
 

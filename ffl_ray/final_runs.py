@@ -72,6 +72,7 @@ def run_final_runs(
     from ffl_ray.console import StudyView, make_console, storage_news
     from ffl_ray.homes.job import Job
     from ffl_ray.homes.ray_setup import ray_state
+    from ffl_ray.homes.rounds import run_rounds
     from ffl_ray.homes.tuner import make_tuner
     from ffl_ray.last_words import last_words, lost_head
     from ffl_ray.search.fixed import FixedRuns, LatestKeeper
@@ -91,16 +92,24 @@ def run_final_runs(
     labels = {run.run_id: run.label for run in runs}
     console = make_console()
     view = StudyView(console, title, len(runs), NEVER_SHOWN, completed, labels)
-    scheduler = RecordingFIFO()
-    recorder = Recorder(
-        tables, keeper, scheduler, lambda _: {}, view, plan.columns(), search.max_failures
-    )
-    searcher = FixedRuns(jobs)
+    lost, scheduler = {job["trial_id"] for job in jobs}, RecordingFIFO()
     started = time.monotonic()
+
+    def fit(state: str) -> Recorder:
+        """Run Tune once, for all runs or those that it lost."""
+        nonlocal lost
+        rest = [job for job in jobs if job["trial_id"] in lost]
+        recorder = Recorder(
+            tables, keeper, scheduler, lambda _: {}, view, plan.columns(), search.max_failures
+        )
+        make_tuner(plan, search, state, len(rest), FixedRuns(rest), scheduler, recorder).fit()
+        lost = recorder.lost
+        return recorder
+
     words = last_words(lost_head("the same command"))
     logged = cli.everything_else_to(cli.log_file(tables.storage))
     with words, logged, storage_news(console), view, ray_state() as state:
-        make_tuner(plan, search, state, len(jobs), searcher, scheduler, recorder).fit()
+        recorder = run_rounds(lambda: fit(state), lambda: len(lost), search.max_failures)
     return _ended(tables, runs, recorder.hopeless.message, time.monotonic() - started)
 
 

@@ -143,12 +143,12 @@ def _between(values: Iterable[int]) -> str:
 
 
 def _warnings(outlook: Outlook) -> list[Text]:
-    if not outlook.misfits:
-        return []
     count = len(outlook.forecast.memory_bytes)
-    return [
-        Text(
-            f"{outlook.misfits} of {count} sampled configs won't fit the memory: they will fail",
-            style="yellow",
+    lines = []
+    if outlook.misfits:
+        lines.append(
+            f"{outlook.misfits} of {count} sampled configs won't fit the memory: they will fail"
         )
-    ]
+    if outlook.advice is not None:
+        lines.append(outlook.advice)
+    return [Text(line, style="yellow") for line in lines]

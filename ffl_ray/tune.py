@@ -20,11 +20,13 @@ if TYPE_CHECKING:
     from ffl_ray.config import SearchConfig
     from ffl_ray.homes.data_check import DataFacts
     from ffl_ray.homes.outlook import Outlook
+    from ffl_ray.homes.tracking import Views
     from ffl_ray.results.storage import Storage
     from ffl_ray.results.study import StudyTables
+    from ffl_ray.search.keeper import Keeper
     from ffl_ray.search.mirror import Mirror
     from ffl_ray.search.planner import Plan
-    from ffl_ray.search.recorder import StopWhenHopeless
+    from ffl_ray.search.recorder import Recorder, StopWhenHopeless
     from ffl_ray.search.space import SearchSpace, Settled
     from ffl_ray.search.warm_start import Teacher
 
@@ -201,19 +203,13 @@ def _look_ahead(order: Order, *, cluster: bool) -> Outlook:
 
 def _run(order: Order, outlook: Outlook) -> int:
     from ffl_ray.console import StudyView, make_console, storage_news
-    from ffl_ray.homes.job import Job
     from ffl_ray.homes.ray_setup import ray_state
+    from ffl_ray.homes.rounds import run_rounds
     from ffl_ray.homes.tracking import Views, tracking_of
-    from ffl_ray.homes.tuner import make_tuner
     from ffl_ray.last_words import last_words, lost_head
     from ffl_ray.plan_view import plan_lines
-    from ffl_ray.results.history import past_trials
-    from ffl_ray.results.reader import objective_by_epoch
     from ffl_ray.results.study import StudyTables
     from ffl_ray.search.keeper import Keeper
-    from ffl_ray.search.recorder import Recorder
-    from ffl_ray.search.scheduler import make_scheduler
-    from ffl_ray.search.searcher import StudySearcher
     from ffl_ray.search.warm_start import keep
 
     settled, plan, storage = order.settled, order.plan, order.storage
@@ -222,41 +218,27 @@ def _run(order: Order, outlook: Outlook) -> int:
         storage, order.name, _description(order), objectives, may_change=MAY_CHANGE
     )
     keep(storage, order.teacher)
-    past = past_trials(tables.trials.rows, objective_by_epoch(storage))
-    ended = sum(not trial.goes_on for trial in past)
-    location = storage.location  # Tune pickles the searcher, and a lease can't be
-    searcher = StudySearcher(
-        order.space,
-        base,
-        search,
-        objectives,
-        past=past,
-        teacher=order.teacher,
-        mirror=order.mirror,
-        make_job=lambda trial_id, config: Job.planned(trial_id, config, location, plan)._asdict(),
-    )
-    scheduler = make_scheduler(search, settled.judge, base.optim.epochs, past)
     keeper = Keeper(storage, objectives, search.keep_checkpoints)
     keeper.tidy(tables.trials.rows)
     console = make_console()
-    console.print(plan_lines(outlook, search.num_samples - ended))
+    console.print(plan_lines(outlook, _left(tables, search)))
     title = (
         f"{order.name}: {search.num_samples} trials, {plan.max_concurrent_trials} at once, on "
         f"{base.data.name} ({order.facts.num_train:,} to train, {order.facts.num_val:,} to "
         f"validate)"
     )
     view = StudyView(console, title, search.num_samples, settled.judge, [*tables.trials.rows])
-    tracking = tracking_of(search, tables, lambda number: searcher.noted(number)["params"])
+    tracking = tracking_of(search, tables, lambda number: tables.trials[f"{number:05d}"]["params"])
     views = Views(view, tracking)
-    recorder = Recorder(
-        tables, keeper, scheduler, searcher.noted, views, plan.columns(), search.max_failures
-    )
-    count = search.num_samples - ended
     started = time.monotonic()
     words = last_words(lost_head(f"the same command with --name {order.name}"))
     logged = cli.everything_else_to(cli.log_file(storage))
     with words, logged, storage_news(console), view, tracking, ray_state() as state:
-        make_tuner(plan, search, state, count, searcher, scheduler, recorder).fit()
+        recorder = run_rounds(
+            lambda: _fit(order, tables, keeper, views, state, started),
+            lambda: _left(tables, search),
+            search.max_failures,
+        )
     status = _finish(tables, search, console, time.monotonic() - started)
     if tracking.lines:
         console.out("\n" + "\n".join(tracking.lines))
@@ -266,6 +248,54 @@ def _run(order: Order, outlook: Outlook) -> int:
             f"--name {order.name}"
         )
     return status
+
+
+def _fit(
+    order: Order, tables: StudyTables, keeper: Keeper, views: Views, state: str, started: float
+) -> Recorder:
+    """Run Tune once, for the trials that have not ended.
+
+    Args:
+        state: a folder for what Tune writes.
+        started: when the command began to search, by the monotonic clock.
+    """
+    from ffl_ray.homes.job import Job
+    from ffl_ray.homes.tuner import make_tuner
+    from ffl_ray.results.history import past_trials
+    from ffl_ray.results.reader import objective_by_epoch
+    from ffl_ray.search.recorder import Recorder
+    from ffl_ray.search.scheduler import make_scheduler
+    from ffl_ray.search.searcher import StudySearcher
+
+    (base, search), storage, plan = order.settled, order.storage, order.plan
+    past = past_trials(tables.trials.rows, objective_by_epoch(storage))
+    location = storage.location  # Tune pickles the searcher, and a lease can't be
+    searcher = StudySearcher(
+        order.space,
+        base,
+        search,
+        tables.objectives,
+        past=past,
+        teacher=order.teacher,
+        mirror=order.mirror,
+        make_job=lambda trial_id, config: Job.planned(trial_id, config, location, plan)._asdict(),
+    )
+    scheduler = make_scheduler(search, order.settled.judge, base.optim.epochs, past)
+    recorder = Recorder(
+        tables, keeper, scheduler, searcher.noted, views, plan.columns(), search.max_failures
+    )
+    rest = search
+    if search.time_budget_s is not None:
+        rest_s = max(1.0, search.time_budget_s - (time.monotonic() - started))
+        rest = search.model_copy(update={"time_budget_s": rest_s})
+    count = _left(tables, search)
+    make_tuner(plan, rest, state, count, searcher, scheduler, recorder).fit()
+    return recorder
+
+
+def _left(tables: StudyTables, search: SearchConfig) -> int:
+    """How many trials have not ended, or not even begun."""
+    return search.num_samples - sum(row["status"] in ENDED for row in tables.trials.rows)
 
 
 def _trouble(hopeless: StopWhenHopeless) -> str:
@@ -350,12 +380,14 @@ def _finish(tables: StudyTables, search: SearchConfig, console: Console, elapsed
         console.out(f"{row['trial_id']} failed: {failed}")
         console.out(f"all messages: column error of the trials table; {cli.log_file(storage)}\n")
     console.out(where_text(storage.location, storage.child("trials").location))
-    if counts["interrupted"]:
+    # One that was interrupted while its actors still started has no interrupted trial.
+    left = _left(tables, search)
+    if left > 0:
         console.out(f"\nto go on: the same command with --name {tables.name}")
     in_time = search.time_budget_s is None or elapsed_s < search.time_budget_s
-    if counts["interrupted"] and in_time:
+    if left > 0 and in_time:
         return cli.INTERRUPTED
-    return 0 if counts["completed"] or counts["interrupted"] else 1
+    return 0 if counts["completed"] or left > 0 else 1
 
 
 if __name__ == "__main__":

@@ -7,6 +7,7 @@ from rich.console import Console
 
 from ffl_ray.config import Config
 from ffl_ray.console import (
+    MOST_RUNNING,
     StudyView,
     TrainView,
     best_table,
@@ -52,6 +53,20 @@ def test_an_error_full_of_brackets_is_shown_as_it_is(terminal: bool) -> None:
     assert 'pd.read_parquet("/data/[run1]/study/trials")' in out.getvalue()
     if not terminal:
         assert "[/third_party/gloo/pair.cc:534] closed [rank1]" in out.getvalue()
+
+
+def test_of_many_running_trials_the_first_are_shown_and_the_others_counted() -> None:
+    console = Console(file=io.StringIO(), width=160, record=True)
+    view = StudyView(console, "study", 10_000, FUSED)
+    for number in range(1000 + MOST_RUNNING):
+        view.trial_started(f"{number:05d}", Config())
+
+    console.print(view._render())
+
+    text = console.export_text()
+    assert f"{MOST_RUNNING - 1:05d}  0/" in text
+    assert f"{MOST_RUNNING:05d}" not in text
+    assert "and 1,000 more" in text
 
 
 def test_the_best_trials_are_the_completed_ones_by_their_latest_accuracy() -> None:

@@ -53,6 +53,14 @@ def test_the_short_plan_is_a_few_lines_about_what_is_left() -> None:
     assert "about 30 min with weak trials pruned (50% of the epochs), 60 min if none is" in text
 
 
+def test_a_driver_that_would_hold_trials_up_is_said_in_both_views() -> None:
+    advised = OUTLOOK._replace(advice="one driver takes about 83 reports a second")
+
+    texts = [shown(plan_table(advised)), shown(plan_lines(advised, trials=4))]
+
+    assert all("one driver takes about 83 reports a second" in text for text in texts)
+
+
 def test_what_is_not_known_is_said_or_left_out() -> None:
     unknown = OUTLOOK._replace(
         plan=Plan(2, 2, 4, 0),

@@ -29,6 +29,7 @@ from ffl_ray.search.searcher import MEMBERS, StudySearcher
 Result = TypeVar("Result")
 Seconds = dict[str, list[float]]
 AT_ONCE = 8
+NO_CONTROLLER: Any = None  # our schedulers ask nothing of it
 PLAN = Plan(AT_ONCE, 1, 1, 0)
 
 
@@ -74,7 +75,9 @@ def open_driver(storage: Storage, given: Setting) -> tuple[Driver, dict[str, flo
     timed(taken, "keeper", lambda: keeper.tidy(tables.trials.rows))
     console = Console(file=io.StringIO(), force_terminal=True, width=120)
     view = StudyView(console, NAME, search.num_samples, judge, [*tables.trials.rows])
-    recorder = Recorder(tables, keeper, scheduler, searcher.noted, view, PLAN.columns())
+    recorder = Recorder(
+        tables, keeper, scheduler, searcher.noted, view, PLAN.columns(), search.max_failures
+    )
     made = Driver(tables, searcher, scheduler, keeper, view, recorder, given)
     return made, {name: values[0] for name, values in taken.items()}
 
@@ -99,7 +102,7 @@ def _begin(driver: Driver, taken: Seconds) -> Any:
     trial: Any = Trial("made", stub=True)
     job = timed(taken, "ask", lambda: driver.searcher.suggest(trial.trial_id))
     trial.config = job
-    driver.scheduler.on_trial_add(None, trial)
+    driver.scheduler.on_trial_add(NO_CONTROLLER, trial)
     timed(taken, "start", lambda: driver.recorder.on_trial_start(0, [], trial))
     return trial
 
@@ -112,7 +115,7 @@ def _report(driver: Driver, trial: Any, row: dict[str, Any], taken: Seconds) -> 
     flat = {"epoch": row["epoch"], VALUE: row[VALUE], MEMBERS: members}
     timed(taken, "searcher", lambda: driver.searcher.on_trial_result(trial.trial_id, flat))
     decision = timed(
-        taken, "scheduler", lambda: driver.scheduler.on_trial_result(None, trial, result)
+        taken, "scheduler", lambda: driver.scheduler.on_trial_result(NO_CONTROLLER, trial, result)
     )
     timed(taken, "recorder", lambda: driver.recorder.on_trial_result(0, [], trial, result))
     return str(decision)
@@ -121,7 +124,7 @@ def _report(driver: Driver, trial: Any, row: dict[str, Any], taken: Seconds) -> 
 def _end(driver: Driver, trial: Any, row: dict[str, Any], taken: Seconds) -> None:
     members = member_rows(int(trial.config["trial_id"]), row["epoch"])
     flat = {"epoch": row["epoch"], VALUE: row[VALUE], MEMBERS: members}
-    driver.scheduler.on_trial_complete(None, trial, flat)
+    driver.scheduler.on_trial_complete(NO_CONTROLLER, trial, flat)
     timed(taken, "tell", lambda: driver.searcher.on_trial_complete(trial.trial_id, flat))
     timed(taken, "end", lambda: driver.recorder.on_trial_complete(0, [], trial))
 

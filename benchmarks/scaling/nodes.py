@@ -28,7 +28,7 @@ def report_only(job: dict[str, Any]) -> None:
 
     from ffl_ray.benching.made_study import epochs_table, member_rows, rows_of
     from ffl_ray.homes.tune_trial import report_metrics
-    from ffl_ray.worker import Report
+    from ffl_ray.session import Report
 
     number, epochs = int(job["trial_id"]), int(job["settings"]["optim.epochs"])
     for row in epochs_table(rows_of(number, 1, epochs)).to_pylist():
@@ -77,6 +77,7 @@ def search(given: Setting, folder: Path, at_once: int, trials: int) -> Moments:
     """A search as `ffl_ray.tune` runs it, but for the training."""
     from benchmarks.scaling.driver import open_driver
     from benchmarks.scaling.filled import describe
+    from ffl_ray.homes.ray_setup import ray_state
     from ffl_ray.homes.tuner import make_tuner
     from ffl_ray.results.storage import Storage
     from ffl_ray.search.planner import Plan
@@ -93,9 +94,11 @@ def search(given: Setting, folder: Path, at_once: int, trials: int) -> Moments:
         driver.searcher.noted,
         moments,
         plan.columns(),
+        given.search.max_failures,
     )
     parts = (driver.searcher, driver.scheduler, recorder, report_only)
-    make_tuner(plan, given.search, storage.location, trials, *parts).fit()
+    with ray_state() as state:
+        make_tuner(plan, given.search, state, trials, *parts).fit()
     return moments
 
 

@@ -6,6 +6,7 @@ A process of its own: looking joins no cluster, but a call to one that was kille
 
 from __future__ import annotations
 
+import os
 import re
 import subprocess
 import sys
@@ -13,7 +14,8 @@ import threading
 import time
 from collections.abc import Iterable
 
-from benchmarks.soaking.look import PROC, Process
+from benchmarks.soaking.look import Process
+from ffl_ray.benching.processes import PROC
 
 PERIOD_S = 2.0
 
@@ -34,6 +36,7 @@ class GroupCounter:
             self._raylet = raylet
             self._child = subprocess.Popen(
                 [sys.executable, "-m", "benchmarks.soaking.groups", address],
+                env=os.environ | credentials(raylet),
                 stdout=subprocess.PIPE,
                 stderr=subprocess.DEVNULL,
                 text=True,
@@ -65,13 +68,21 @@ def gcs_address(raylet: int) -> str | None:
     return found[1] if found else None
 
 
+def credentials(raylet: int) -> dict[str, str]:
+    """What a raylet's environment says of how its cluster lets others in."""
+    entries = (PROC / str(raylet) / "environ").read_text().split("\0")
+    pairs = (entry.partition("=") for entry in entries)
+    return {name: value for name, _, value in pairs if name.startswith("RAY_AUTH_")}
+
+
 def main() -> None:
     """Print counts until the cluster is gone."""
     from ray._private.services import _get_gcs_client_options
-    from ray._raylet import GlobalStateAccessor
-    from ray.core.generated.gcs_pb2 import PlacementGroupTableData
+    from ray._raylet import GlobalStateAccessor  # type: ignore[attr-defined]
+    from ray.core.generated.gcs_pb2 import PlacementGroupTableData  # type: ignore[attr-defined]
 
-    accessor = GlobalStateAccessor(_get_gcs_client_options(sys.argv[1]))
+    options = _get_gcs_client_options(sys.argv[1])  # type: ignore[no-untyped-call]
+    accessor = GlobalStateAccessor(options)
     while accessor.connect():
         tables = map(PlacementGroupTableData.FromString, accessor.get_placement_group_table())
         alive = sum(table.state != PlacementGroupTableData.REMOVED for table in tables)

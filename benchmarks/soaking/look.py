@@ -14,6 +14,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from ffl_ray.benching.processes import MARK, PROC
+from ffl_ray.homes.sessions import MARK as SESSION_MARK
 
 RAY_SESSIONS = Path("/tmp/ray")
 SHARED_MEMORY = Path("/dev/shm")
@@ -64,16 +65,17 @@ class Looker:
     def __init__(self, mark: str) -> None:
         self._mark = f"{MARK}={mark}".encode()
         self._generations: dict[int, int] = {}
-        self._strangers: set[int] = set()
+        self._strangers: dict[int, bytes] = {}
 
     def processes(self) -> tuple[list[Process], list[int]]:
         """The living ones, and the pids of those that ended and nobody waits for."""
         there = {int(folder.name) for folder in PROC.iterdir() if folder.name.isdigit()}
-        self._strangers &= there
-        for gone in self._generations.keys() - there:
-            del self._generations[gone]
-        found, zombies = [], []
-        for pid in sorted(there - self._strangers):
+        for known in (self._strangers, self._generations):
+            for gone in known.keys() - there:
+                del known[gone]
+        found: list[Process] = []
+        zombies: list[int] = []
+        for pid in sorted(there):
             with contextlib.suppress(OSError):
                 self._look_at(pid, found, zombies)
         return found, zombies
@@ -87,9 +89,13 @@ class Looker:
                 zombies.append(pid)
             return
         if pid not in self._generations:
+            # Between fork and exec a process still has its parent's environment and command.
+            command = (folder / "cmdline").read_bytes()
+            if self._strangers.get(pid) == command:
+                return
             generation = self._generation(folder)
             if generation is None:
-                self._strangers.add(pid)
+                self._strangers[pid] = command
                 return
             self._generations[pid] = generation
         found.append(_measured(folder, pid, self._generations[pid]))
@@ -141,14 +147,14 @@ def disk_of(folder: Path) -> tuple[int, int]:
 
 
 def sessions_since(start: float) -> list[Path]:
-    """Folders of Ray's sessions that began after a moment, in seconds since 1970."""
+    """Folders of Ray's sessions that are ours and began after a moment, in seconds since 1970."""
     found = []
-    for folder in RAY_SESSIONS.glob("session_2*"):
+    for mark in RAY_SESSIONS.glob(f"session_2*/{SESSION_MARK}"):
         with contextlib.suppress(OSError, ValueError):
-            _, date, clock, *_ = folder.name.split("_")
+            _, date, clock, *_ = mark.parent.name.split("_")
             begun = time.mktime(time.strptime(f"{date} {clock}", "%Y-%m-%d %H-%M-%S"))
             if begun >= start - 1:
-                found.append(folder)
+                found.append(mark.parent)
     return found
 
 
@@ -174,6 +180,7 @@ def sample(looker: Looker, study: Path, generation: int, started: float) -> dict
     """
     processes, zombies = looker.processes()
     mine = [process for process in processes if process.generation == generation]
+    orphans = [process.kind for process in processes if process.generation != generation]
     disk, files = disk_of(study)
     ray_disk, ray_files = disk_of(study / "ray")
     sessions = sessions_since(started)
@@ -183,7 +190,8 @@ def sample(looker: Looker, study: Path, generation: int, started: float) -> dict
         **progress(study),
         "processes": len(processes),
         "zombies": len(zombies),
-        "orphans": len(processes) - len(mine),
+        "orphans": len(orphans),
+        "orphan_kinds": ", ".join(sorted(orphans)),
         "open_files": sum(process.open_files for process in processes),
         "threads": sum(process.threads for process in processes),
         **_of("driver", mine),

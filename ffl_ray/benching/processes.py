@@ -107,7 +107,7 @@ class Watch:
 
     def __init__(self, mark: str) -> None:
         self._mark = f"{MARK}={mark}".encode()
-        self._strangers: set[str] = set()
+        self._strangers: dict[str, bytes] = {}
         self._roles: dict[str, str] = {}
         self._cpu_s: dict[str, float] = {}
 
@@ -115,7 +115,7 @@ class Watch:
         """What the marked processes have used so far; one that ended counts as last seen."""
         for folder in PROC.iterdir():
             pid = folder.name
-            if pid.isdigit() and pid not in self._strangers and self._is_marked(folder):
+            if pid.isdigit() and self._is_marked(folder):
                 self._note(folder)
         totals: dict[str, float] = {}
         for pid, used in self._cpu_s.items():
@@ -127,11 +127,15 @@ class Watch:
         if folder.name in self._roles:
             return True
         try:
+            # Between fork and exec a process still has its parent's environment and command.
+            command = (folder / "cmdline").read_bytes()
+            if self._strangers.get(folder.name) == command:
+                return False
             marked = self._mark in (folder / "environ").read_bytes().split(b"\0")
         except OSError:
-            marked = False
+            return False
         if not marked:
-            self._strangers.add(folder.name)
+            self._strangers[folder.name] = command
         return marked
 
     def _note(self, folder: Path) -> None:

@@ -10,6 +10,7 @@ from ffl_ray.homes.data_check import DataFacts
 from ffl_ray.homes.nodes import alive_nodes, call_on_node, free_disk, mounts, this_machine
 from ffl_ray.overrides import flatten, with_overrides
 from ffl_ray.results.storage import Storage
+from ffl_ray.search.capacity import advice
 from ffl_ray.search.estimate import DataSize, TrainingCost, training_costs
 from ffl_ray.search.forecast import Forecast, forecast, sampled_points, spread
 from ffl_ray.search.limits import Room, check_disk, check_memory, check_storage, room
@@ -33,6 +34,7 @@ class Outlook(NamedTuple):
         sampled: the points that the forecast is made from.
         typical: the dearest config that was timed, with its cost; none when none was.
         gpu_memory_bytes: free on the fullest GPU; none without one.
+        advice: what to change when the driver would hold the trials up; none when it would not.
     """
 
     plan: Plan
@@ -43,6 +45,7 @@ class Outlook(NamedTuple):
     sampled: list[Point]
     typical: tuple[Config, TrainingCost] | None = None
     gpu_memory_bytes: int | None = None
+    advice: str | None = None
 
 
 def look_ahead(
@@ -85,7 +88,9 @@ def look_ahead(
     free = free_disk(storage.location, storage.is_local)
     check_disk(expected, free, storage.location)
     gpu = min((n.gpu_memory_bytes for n in nodes if n.gpu_memory_bytes is not None), default=None)
-    return Outlook(plan, expected, has, misfits, free, sampled, typical, gpu)
+    epochs = sum(point.config.optim.epochs for point in sampled) / len(sampled)
+    advised = advice(expected, search, epochs)
+    return Outlook(plan, expected, has, misfits, free, sampled, typical, gpu, advised)
 
 
 def _cpus(plan: Plan) -> int:

@@ -36,6 +36,11 @@ ENVIRONMENT = {
     "RAY_TRAIN_ENABLE_PRINT_PATCH": "0",
 }
 
+LOCAL_ENVIRONMENT = {
+    # Actors of a killed driver look for its cluster for so long, each with all its memory: 60 s.
+    "RAY_gcs_rpc_server_reconnect_timeout_s": "10",
+}
+
 
 @contextmanager
 def ray_state() -> Iterator[str]:
@@ -60,7 +65,7 @@ def prepare_environment(*, local: bool) -> None:
 
     A value that the user set wins. A cluster's authentication is its own affair.
     """
-    for name, value in ENVIRONMENT.items():
+    for name, value in (ENVIRONMENT | (LOCAL_ENVIRONMENT if local else {})).items():
         os.environ.setdefault(name, value)
     if local:
         _require_token()
@@ -94,7 +99,7 @@ def start_ray(address: str | None) -> None:
     options: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.CRITICAL}
     if address is None:
         try:
-            context = ray.init(address="local", include_dashboard=False, **options)
+            context: Any = ray.init(address="local", include_dashboard=False, **options)
         except Exception as error:
             first = (str(error).strip() or type(error).__name__).splitlines()[0]
             raise PlanError(

@@ -21,7 +21,7 @@ def take_session(folder: Path) -> None:
     The latest few of these stay. What can't be marked or deleted is passed over.
     """
     try:
-        held = os.open(folder / MARK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC)
+        held = os.open(folder / MARK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW)
         fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError:
         return
@@ -35,7 +35,7 @@ def take_session(folder: Path) -> None:
 def _is_free(mark: Path) -> bool:
     """Whether nobody holds the lock on a file."""
     try:
-        descriptor = os.open(mark, os.O_RDWR | os.O_CLOEXEC)
+        descriptor = os.open(mark, os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW)
     except OSError:
         return False
     try:

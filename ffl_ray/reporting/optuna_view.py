@@ -12,15 +12,15 @@ from optuna.distributions import (
     CategoricalDistribution,
     FloatDistribution,
     IntDistribution,
-    json_to_distribution,
 )
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from ffl_ray.reporting.source import Study
-from ffl_ray.results.history import STATES
+from ffl_ray.results.history import STATES, distributions_of
 from ffl_ray.results.reader import records
 from ffl_ray.search.mix import PREFIX
 
+USED = ["trial_id", "status", "params", "distributions", "objective_values"]
 Distributions = dict[str, BaseDistribution]
 
 
@@ -34,13 +34,15 @@ def comparable_study(study: Study) -> optuna.Study:
     """
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     made = optuna.create_study(directions=[goal.direction for goal in study.objectives])
-    rows = records(study.trials)
+    rows = records(study.trials[USED])
     kinds = _compared(widened(_distributions(row) for row in rows))
     epochs = _values_by_epoch(study) if len(study.objectives) == 1 else {}
+    added = 0
     for row in rows:
-        while len(made.get_trials(deepcopy=False)) < int(row["trial_id"]):
+        for _ in range(int(row["trial_id"]) - added):
             made.add_trial(create_trial(state=TrialState.RUNNING))
         made.add_trial(_frozen(row, kinds, epochs.get(row["trial_id"], {})))
+        added = int(row["trial_id"]) + 1
     return made
 
 
@@ -73,8 +75,7 @@ def _compared(kinds: Distributions) -> Distributions:
 
 
 def _distributions(row: Mapping[str, Any]) -> Distributions:
-    kinds = json.loads(row["distributions"] or "{}")
-    return {name: json_to_distribution(json.dumps(kind)) for name, kind in kinds.items()}
+    return distributions_of(row["distributions"] or "{}")
 
 
 def _values_by_epoch(study: Study) -> dict[str, dict[int, float]]:

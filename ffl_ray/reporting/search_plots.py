@@ -19,9 +19,17 @@ from ffl_ray.objectives import Objective
 from ffl_ray.reporting.look import BLUE, GREY, ORANGE, styled
 from ffl_ray.reporting.parts import Missing, Plot
 from ffl_ray.reporting.source import Study
-from ffl_ray.reporting.table_plots import curves, judge_curves, whole_step
+from ffl_ray.reporting.table_plots import (
+    MOST_CURVES,
+    curves,
+    evenly,
+    judge_curves,
+    whole_step,
+)
 
 ROOM_FOR_VALUES = 1.2
+# fANOVA's forest over 3,300 trials takes minutes.
+MOST_COMPARED = 500
 NO_TRIAL = "no trial has completed yet"
 
 
@@ -46,9 +54,13 @@ def history(study: Study, search: optuna.Study) -> Plot | Missing:
 
 def learning_curves(study: Study, search: optuna.Study) -> Plot | Missing:
     """The judge after every epoch of every trial, a line a trial."""
-    if len(study.objectives) > 1 or not any(
-        trial.intermediate_values and trial.state != TrialState.FAIL
-        for trial in search.get_trials(deepcopy=False)
+    if (
+        len(study.objectives) > 1
+        or len(study.trials) > MOST_CURVES
+        or not any(
+            trial.intermediate_values and trial.state != TrialState.FAIL
+            for trial in search.get_trials(deepcopy=False)
+        )
     ):
         return judge_curves(study)
     return curves(study, plot_intermediate_values(search))
@@ -77,8 +89,11 @@ def _importance(
             f"No importance for {objective.name}: it compares parameters, and needs at least 2 "
             f"that differ between completed trials; {len(varied)} did."
         )
+    compared = evenly(done, MOST_COMPARED)
+    some = optuna.create_study(directions=search.directions)
+    some.add_trials(compared)
     figure = plot_param_importances(
-        search,
+        some,
         evaluator=FanovaImportanceEvaluator(seed=0),
         params=varied,
         target=lambda trial: trial.values[position],
@@ -90,10 +105,11 @@ def _importance(
     figure.update_xaxes(title=title, range=[0, ROOM_FOR_VALUES * most])
     figure.update_yaxes(title=None)
     few = " So few trials say little." if len(done) < 5 * len(varied) else ""
+    count = f"{len(compared)} of " if len(compared) < len(done) else ""
     return Plot(
         f"Share of the differences in {objective.name} that each parameter explains (fANOVA), "
-        f"over {len(done)} completed trials; pruned trials are not among them, and the count of "
-        f"the last backbone follows from the others.{few} {study.measured}",
+        f"over {count}{len(done):,} completed trials; pruned trials are not among them, and the "
+        f"count of the last backbone follows from the others.{few} {study.measured}",
         styled(figure, 140 + 36 * len(varied)),
     )
 

@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 import math
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, TypeVar
 
 import pandas as pd
 import plotly.graph_objects as go
 
 from ffl_ray.reporting.look import BLUE, GREY, MEMBER, STATUS, broken, styled
 from ffl_ray.reporting.parts import Missing, Plot
-from ffl_ray.reporting.source import MIX, Study
+from ffl_ray.reporting.source import MIX, Study, best_first
 from ffl_ray.reporting.tables import candidates, cost_front
 from ffl_ray.results.reader import records
 
 MOST_VALUES = 20
 LEAST_FOR_BOX = 5
 CROWD = 20
+MOST_CURVES = 200
+MOST_DRAWN = 500
+Value = TypeVar("Value")
 CLEAR = "rgba(0,0,0,0)"
 
 
@@ -53,6 +57,7 @@ def branch_curves(study: Study, trial_id: str) -> Plot | Missing:
 def judge_curves(study: Study) -> Plot | Missing:
     """As `search_plots.learning_curves`, where Optuna has none: for several objectives."""
     known = study.epochs.dropna(subset=["objective_value"])
+    known = known[known["trial_id"].isin(trials_with_curves(study))]
     if known.empty:
         return Missing("No learning curves of all trials: none has finished an epoch.")
     figure = go.Figure()
@@ -64,9 +69,24 @@ def judge_curves(study: Study) -> Plot | Missing:
     return curves(study, figure)
 
 
+def trials_with_curves(study: Study) -> list[str]:
+    """The trials whose curves are drawn: all, or of many the best half and others at even steps."""
+    ids = best_first(study.trials, study.judge)["trial_id"].tolist()
+    if len(ids) <= MOST_CURVES:
+        return ids
+    best, others = ids[: MOST_CURVES // 2], sorted(ids[MOST_CURVES // 2 :])
+    return [*best, *evenly(others, MOST_CURVES - len(best))]
+
+
+def evenly(values: Sequence[Value], most: int) -> list[Value]:
+    """All values, or as many as `most` of them at even steps."""
+    count = min(most, len(values))
+    return [values[place * len(values) // count] for place in range(count)]
+
+
 def curves(study: Study, figure: go.Figure) -> Plot:
     """Lines named Trial0, Trial1, ... coloured by how the trial ended, with one legend for all."""
-    trials = {row["trial_id"]: row for row in records(study.trials)}
+    trials = {row["trial_id"]: row for row in records(study.trials[["trial_id", "status", MIX]])}
     lines = list(figure.data)
     crowded = len(lines) > CROWD
     for line in lines:
@@ -90,9 +110,15 @@ def curves(study: Study, figure: go.Figure) -> Plot:
     figure.update_xaxes(title="epoch", dtick=whole_step(max(max(line.x) for line in lines)))
     name = study.description["settings"].get("objective", study.judge.name)
     figure.update_yaxes(title=name)
+    total = len(study.trials)
+    which = (
+        f" of {total:,}, the best {MOST_CURVES // 2} and others at even steps"
+        if total > MOST_CURVES
+        else ""
+    )
     return Plot(
-        f"{name} after every epoch of {len(lines)} trial{'s' * (len(lines) > 1)}, a line each; "
-        f"point at one to see which. {study.measured}",
+        f"{name} after every epoch of {len(lines)} trial{'s' * (len(lines) > 1)}{which}, a line "
+        f"each; point at one to see which. {study.measured}",
         styled(figure, 440),
     )
 
@@ -113,6 +139,10 @@ def accuracy_against_cost(study: Study) -> Plot | Missing:
             "are fully trained, and there is none yet."
         )
     figure = go.Figure()
+    trials = members["trial_id"].nunique()
+    front = cost_front(study).sort_values("macs")
+    shown = [*study.completed["trial_id"].head(MOST_DRAWN), *front["trial_id"]]
+    members = members[members["trial_id"].isin(shown)]
     kinds = members["member"].str.rstrip("0123456789")
     for kind, colour in MEMBER.items():
         group = members[kinds == kind]
@@ -123,18 +153,18 @@ def accuracy_against_cost(study: Study) -> Plot | Missing:
                 customdata=[_about(row) for row in group.to_dict("records")],
                 hovertemplate="%{customdata}<extra></extra>",
             )  # fmt: skip
-    front = cost_front(study).sort_values("macs")
     figure.add_scatter(
         x=front["macs"] / 1e6, y=front["accuracy"], mode="lines", name="front",
         line={"color": "#222222", "width": 1.5, "shape": "hv"}, hoverinfo="skip",
     )  # fmt: skip
     figure.update_xaxes(title="million MACs for one image", type="log", **_log_ticks(members))
     figure.update_yaxes(title="accuracy")
-    trials = members["trial_id"].nunique()
+    which = f"{trials} completed trial{'s' * (trials > 1)}"
+    if trials > MOST_DRAWN:
+        which = f"the best {MOST_DRAWN} of {trials:,} completed trials and those of the front"
     return Plot(
-        f"Accuracy against inference cost of {len(members)} members of {trials} completed "
-        f"trial{'s' * (trials > 1)}, each deployed alone; the line is the front. Point at one to "
-        f"see which. {study.measured}",
+        f"Accuracy against inference cost of {len(members)} members of {which}, each deployed "
+        f"alone; the line is the front. Point at one to see which. {study.measured}",
         styled(figure, 460),
     )
 

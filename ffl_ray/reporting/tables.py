@@ -19,6 +19,9 @@ BEST = 10
 USUAL = [MIX, "fusion.design", "distill.temperature"]
 FINAL = ("distill.method", "seed")
 ACCURACIES = ["val.fused.accuracy", "val.ensemble.accuracy", "val.best_branch.accuracy"]
+FRONT_TRIAL = ["trial_id", "status", *USUAL, "distill.method"]
+FRONT_MEMBER = ["trial_id", "checkpoint", "member", "backbone", "accuracy", "macs"]
+FAILURE = ["trial_id", "status", "error_type", "error", "epochs_done"]
 COST = parse_objectives(["fused.accuracy", "fused.macs"])
 
 
@@ -63,7 +66,10 @@ def candidates(study: Study) -> pd.DataFrame:
 
 def cost_front(study: Study) -> pd.DataFrame:
     """The members that no other beats in both accuracy and MACs, best first."""
-    points = pareto.front(records(study.trials), records(study.members), COST)
+    trials = study.trials.loc[study.trials["status"] == "completed", FRONT_TRIAL]
+    latest = study.members["checkpoint"] == "latest"
+    members = study.members.loc[latest & study.members["trial_id"].isin(trials["trial_id"])]
+    points = pareto.front(records(trials), records(members[FRONT_MEMBER]), COST)
     if not points:
         return pd.DataFrame()
     return pd.DataFrame(points).drop_duplicates(["accuracy", "macs"], ignore_index=True)
@@ -72,7 +78,7 @@ def cost_front(study: Study) -> pd.DataFrame:
 def failures(study: Study) -> pd.DataFrame:
     """Each different error, how many trials it ended, and which."""
     groups: dict[tuple[str, str], list[dict[str, Any]]] = {}
-    for row in records(study.trials):
+    for row in records(study.trials[FAILURE]):
         if row["status"] == "failed" or row["error_type"] is not None:
             error = (row["error_type"] or "unknown", row["error"] or "")
             groups.setdefault(error, []).append(row)

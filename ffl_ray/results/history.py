@@ -97,7 +97,7 @@ def past_trials(trials: Iterable[Row], values: Mapping[str, dict[int, float]]) -
             epochs=values.get(row["trial_id"], {}),
             values=row["objective_values"] or [],
             params=json.loads(row["params"]),
-            distributions=_distributions(row["distributions"]),
+            distributions=distributions_of(row["distributions"]),
             sampler_state=json.loads(row["sampler_state"] or "{}"),
         )
         for row in sorted(trials, key=lambda row: str(row["trial_id"]))
@@ -105,7 +105,7 @@ def past_trials(trials: Iterable[Row], values: Mapping[str, dict[int, float]]) -
 
 
 @functools.lru_cache(maxsize=4096)
-def _distributions(text: str) -> dict[str, optuna.distributions.BaseDistribution]:
+def distributions_of(text: str) -> dict[str, optuna.distributions.BaseDistribution]:
     """Optuna's distributions of a trial; most trials of a study have the same ones."""
     kinds = json.loads(text)
     return {name: json_to_distribution(json.dumps(kind)) for name, kind in kinds.items()}

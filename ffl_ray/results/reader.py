@@ -216,6 +216,13 @@ def _nullable(kind: pa.DataType) -> Any:
 
 def records(frame: pd.DataFrame) -> list[dict[str, Any]]:
     """A DataFrame's rows, with None for what is missing and lists for what a cell holds many of."""
-    plain = frame.astype(object).where(frame.notna(), None)
-    plain = plain.map(lambda cell: cell.tolist() if isinstance(cell, np.ndarray) else cell)
-    return [dict(zip(plain.columns, row, strict=True)) for row in plain.itertuples(index=False)]
+    columns = [_plain(frame.iloc[:, place]) for place in range(frame.shape[1])]
+    return [dict(zip(frame.columns, row, strict=True)) for row in zip(*columns, strict=True)]
+
+
+def _plain(column: pd.Series[Any]) -> list[Any]:
+    """A column's cells as plain values."""
+    missing, cells = column.isna().tolist(), column.astype(object).tolist()
+    if pd.api.types.is_object_dtype(column.dtype):
+        cells = [cell.tolist() if isinstance(cell, np.ndarray) else cell for cell in cells]
+    return [None if gone else cell for gone, cell in zip(missing, cells, strict=True)]

@@ -96,6 +96,9 @@ class Recorder(Callback):
         view: is told what is written.
         columns: resources of every trial, as columns of the trials table.
         max_failures: how often a trial is started again without an epoch in between.
+
+    Attributes:
+        lost: trials that Tune gave up though they may be started again.
     """
 
     def __init__(
@@ -116,6 +119,7 @@ class Recorder(Callback):
         self._columns = columns
         self._max_failures = max_failures
         self.hopeless = StopWhenHopeless()
+        self.lost: set[str] = set()
         self._open: set[str] = set()
         self._ended: set[str] = set()
         self._failures: dict[str, tuple[str, str]] = {}
@@ -196,8 +200,26 @@ class Recorder(Callback):
     def on_trial_error(
         self, iteration: int, trials: list[Trial], trial: Trial, **info: Any
     ) -> None:
+        if trial.num_failures <= trial.max_failures:
+            self._lose(trial)
+            return
         self._begin_unless_open(trial)
         self._end(trial, "failed", error_of(trial) or NO_ERROR)
+
+    def _lose(self, trial: Trial) -> None:
+        """Tune retries a trial whose process died while it trained, but none that died before it.
+
+        So it gives up a trial whose process is killed between two trials, or while it starts. It
+        stays as it is in the tables, like one of a driver that was killed, and may go on.
+        """
+        trial_id = trial.config["trial_id"]
+        self.lost.add(trial_id)
+        self._ended.add(trial_id)
+        if trial_id in self._open:
+            self._open.discard(trial_id)
+            free_workers(trial.config)
+            with self.hopeless.watching():
+                self._tables.end(trial_id, "interrupted", error_of(trial) or NO_ERROR)
 
     def _begin_unless_open(self, trial: Trial) -> None:
         """A trial whose actor could not even be started fails without having begun."""

@@ -1,6 +1,7 @@
 """Schedulers stop the weak, remember whom, and judge by the trials of earlier runs."""
 
 from collections.abc import Sequence
+from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
@@ -12,7 +13,7 @@ from ffl_ray.objectives import VALUE, parse_objective
 from ffl_ray.overrides import with_overrides
 from ffl_ray.results.history import PastTrial
 from ffl_ray.search.brackets import num_brackets
-from ffl_ray.search.scheduler import StudyScheduler, make_scheduler
+from ffl_ray.search.scheduler import RecordingASHA, StudyScheduler, make_scheduler
 
 EPOCHS = 4
 ACCURACY, NLL = parse_objective("fused.accuracy"), parse_objective("fused.nll")
@@ -136,3 +137,22 @@ def test_a_minimised_objective_stops_what_is_high() -> None:
 
     assert feed(scheduler, added(scheduler, 1), [2.0]) == "stopped at 1"
     assert feed(scheduler, added(scheduler, 2), [0.1]) == "goes on"
+
+
+@pytest.mark.parametrize("name", ["asha", "hyperband"])
+def test_earlier_trials_stand_on_the_rungs_where_tune_itself_would_have_put_them(name: str) -> None:
+    values = [{e: (7 * n + 3 * e) % 11 / 11 for e in range(1, 1 + n % 5)} for n in range(30)]
+    fresh, replayed = (
+        scheduler_of(name, earlier)
+        for earlier in ([], [past(n, v, TrialState.PRUNED) for n, v in enumerate(values)])
+    )
+    assert isinstance(fresh, RecordingASHA)
+    assert isinstance(replayed, RecordingASHA)
+
+    for number, epochs in enumerate(values):
+        trial = SimpleNamespace(trial_id=f"past {number:05d}")
+        for epoch, value in epochs.items():
+            fresh._bracket_of(f"{number:05d}").on_result(trial, epoch, value)
+
+    assert [b._rungs for b in replayed._brackets] == [b._rungs for b in fresh._brackets]
+    assert any(recorded for b in replayed._brackets for _, recorded in b._rungs)
