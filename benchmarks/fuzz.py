@@ -117,6 +117,7 @@ def run_batch(kind: str, seed: int, first: int, count: int) -> int:
     with tempfile.TemporaryDirectory() as place:
         folder = Path(place) / "case"
         folder.mkdir()
+        getattr(importlib.import_module(module), "prepare", lambda place: None)(Path(place))
         for number in range(first, first + count):
             outcome = run_case(kind, case, seed, number, folder)
             out.write(json.dumps(outcome._asdict()) + "\n")

@@ -105,6 +105,13 @@ def strange_state(rng: random.Random, data: bytes) -> bytes:
     return out.getvalue()
 
 
+def prepare(place: Path) -> None:
+    """Make what is damaged later: exporters take their time."""
+    images = np.zeros((2, *IMAGE), dtype=np.float32)
+    for name in ("model.onnx", "model.safetensors"):
+        open_model(exported(place) / name).run(images)
+
+
 def case(rng: random.Random, folder: Path) -> None:
     """A damaged checkpoint, or a damaged export: refused, or exactly what was written.
 

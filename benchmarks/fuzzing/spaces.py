@@ -42,7 +42,6 @@ SUGGEST = (
     'trial.set_user_attr("a", object())',
     "raise ValueError('no')",
     "raise SystemExit(3)",
-    "raise KeyboardInterrupt",
     "1 / 0",
     "search_space(trial)",
     "nonsense",

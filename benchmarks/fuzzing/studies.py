@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
+import io
 import json
 import random
 import shutil
@@ -15,14 +17,13 @@ import pyarrow.parquet as pq
 
 from benchmarks.fuzzing.outcome import Wrong
 from benchmarks.fuzzing.values import plain, text
-from ffl_ray import results
+from ffl_ray import report, results
 from ffl_ray.benching.made_study import epochs_table, member_rows, rows_of, trial_rows
 from ffl_ray.config import Config, SearchConfig
-from ffl_ray.errors import FFLRayError
+from ffl_ray.errors import FFLRayError, StudyError
 from ffl_ray.exporting.choice import Rule, choose
 from ffl_ray.objectives import parse_objectives
 from ffl_ray.overrides import flatten
-from ffl_ray.reporting.source import open_study
 from ffl_ray.results.history import optuna_study, past_trials
 from ffl_ray.results.parts import Parts
 from ffl_ray.results.reader import objective_by_epoch, read_description, records
@@ -144,19 +145,15 @@ def strange(rng: random.Random, path: Path) -> None:
 
 
 def _of_type(rng: random.Random, kind: pa.DataType) -> Any:
-    if rng.random() < 0.3:
-        return None
-    if pa.types.is_string(kind):
-        return text(rng).encode("utf-8", "replace").decode()
-    if pa.types.is_integer(kind):
-        return rng.choice((-1, 0, 1, 2**62, -(2**62), rng.randint(-9, 999)))
-    if pa.types.is_floating(kind):
-        return rng.choice((float("nan"), float("inf"), -1.0, 0.0, 1e300, rng.random()))
-    if pa.types.is_boolean(kind):
-        return rng.random() < 0.5
-    if pa.types.is_list(kind):
-        return rng.choice(([], [float("nan")], [0.5] * 9, [None]))
-    return None
+    """A value that a column of this type takes, or none."""
+    values: dict[str, Callable[[], Any]] = {
+        "string": lambda: text(rng).encode("utf-8", "replace").decode(),
+        "int64": lambda: rng.choice((-1, 0, 1, 2**62, -(2**62), rng.randint(-9, 999))),
+        "double": lambda: rng.choice((float("nan"), float("inf"), -1.0, 0.0, 1e300)),
+        "bool": lambda: rng.random() < 0.5,
+        "list<element: double>": lambda: rng.choice(([], [float("nan")], [0.5] * 9, [None])),
+    }
+    return None if rng.random() < 0.3 else values.get(str(kind), lambda: None)()
 
 
 def strange_description(rng: random.Random, path: Path) -> None:
@@ -190,7 +187,9 @@ def case(rng: random.Random, folder: Path) -> None:
         Wrong: a whole part's row is missing, or what was refused was changed.
     """
     place = folder / "fuzzed"
-    shutil.rmtree(place, ignore_errors=True)
+    for old in (place, folder / "out"):
+        shutil.rmtree(old, ignore_errors=True)
+    (folder / "out").unlink(missing_ok=True)
     shutil.copytree(whole_study(folder.parent), place)
     files = _files(place / "study.json")
     hit = rng.sample(files, rng.choice((1, 1, 1, 2)))
@@ -241,15 +240,15 @@ def _read(rng: random.Random, place: Path, kept: Kept) -> None:
 
 
 def _report(rng: random.Random, place: Path) -> None:
-    from ffl_ray.reporting.page import page
-    from ffl_ray.reporting.sections import sections
-    from ffl_ray.reporting.text import markdown
-
-    study = open_study(Storage(str(place)))
-    if rng.random() < 0.1:
-        page(study.name, "now", sections(study))
-    else:
-        markdown(study.name, "now", sections(study, plots=False))
+    """The command, in this process; a page with plots takes a second."""
+    kind = "html" if rng.random() < 0.05 else rng.choice(("md", "csv"))
+    said = io.StringIO()
+    with contextlib.redirect_stderr(said):
+        status = report.main([str(place), "--format", kind, "--out", str(place.parent / "out")])
+    if status == 2:
+        raise StudyError(said.getvalue())
+    if status:
+        raise Wrong(f"report ends with {status}: {said.getvalue()}")
 
 
 def _go_on(place: Path, kept: Kept) -> None:

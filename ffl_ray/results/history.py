@@ -14,6 +14,7 @@ from optuna.trial import TrialState
 from ffl_ray.config import Config
 from ffl_ray.errors import StudyError
 from ffl_ray.objectives import Objective, parse_objectives
+from ffl_ray.results.guard import check_numbers, understood
 from ffl_ray.results.reader import (
     find_study,
     objective_by_epoch,
@@ -88,22 +89,26 @@ def past_trials(trials: Iterable[Row], values: Mapping[str, dict[int, float]]) -
         trials: rows of the trials table.
         values: the setting objective by epoch, by trial.
     """
-    return [
-        PastTrial(
-            trial_id=row["trial_id"],
-            config=row_config(row),
-            state=STATES[row["status"]],
-            epochs=values.get(row["trial_id"], {}),
-            values=row["objective_values"] or [],
-            params=json.loads(row["params"]),
-            distributions={
-                name: json_to_distribution(json.dumps(kind))
-                for name, kind in json.loads(row["distributions"]).items()
-            },
-            sampler_state=json.loads(row["sampler_state"] or "{}"),
-        )
-        for row in sorted(trials, key=lambda row: str(row["trial_id"]))
-    ]
+    with understood("the trials table"):
+        rows = sorted(trials, key=lambda row: str(row["trial_id"]))
+        check_numbers(row["trial_id"] for row in rows)
+        return [_past_trial(row, values) for row in rows]
+
+
+def _past_trial(row: Row, values: Mapping[str, dict[int, float]]) -> PastTrial:
+    return PastTrial(
+        trial_id=row["trial_id"],
+        config=row_config(row),
+        state=STATES[row["status"]],
+        epochs=values.get(row["trial_id"], {}),
+        values=row["objective_values"] or [],
+        params=json.loads(row["params"]),
+        distributions={
+            name: json_to_distribution(json.dumps(kind))
+            for name, kind in json.loads(row["distributions"]).items()
+        },
+        sampler_state=json.loads(row["sampler_state"] or "{}"),
+    )
 
 
 def new_optuna_study(

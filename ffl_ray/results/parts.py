@@ -18,7 +18,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from ffl_ray.errors import StudyError
-from ffl_ray.results.guard import check_ids
+from ffl_ray.results.guard import check_rows
 from ffl_ray.results.schema import arrow_schema
 from ffl_ray.results.storage import Storage
 
@@ -66,7 +66,7 @@ class Parts:
             there = set(file.schema_arrow.names)
             wanted = [field.name for field in schema if field.name in there]
             rows = _conformed(file.read(columns=wanted, use_threads=False), schema)
-            check_ids(rows, "trial_id" if self._table == "trials" else None)
+            check_rows(rows, self._table)
             return rows
         except (pa.ArrowException, ValueError, OSError) as error:
             place = f"{self._storage.location}/{self._table}/{name}"

@@ -94,7 +94,7 @@ def load_space(name: str) -> SearchSpace:
     module = importlib.util.module_from_spec(spec)
     try:
         spec.loader.exec_module(module)
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise SpaceError(f"{path} can't be loaded: {type(error).__name__}: {error}") from error
     suggest = getattr(module, "search_space", None)
     if not callable(suggest):
@@ -268,7 +268,7 @@ def _check_point(
         raise SpaceError(
             f"{space.path} can propose an invalid config: {error} (at {named_point(trial.params)})"
         ) from error
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise SpaceError(
             f"{space.path}: search_space fails: {type(error).__name__}: {error}"
         ) from error
