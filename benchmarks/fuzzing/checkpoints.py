@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 
-from benchmarks.fuzzing.outcome import Wrong
+from benchmarks.fuzzing.outcome import WrongError
 from benchmarks.fuzzing.studies import altered, appended, cut, emptied, garbage
 from ffl_ray.checkpoint import Progress, dump_checkpoint, load_checkpoint
 from ffl_ray.config import Config
@@ -116,7 +116,7 @@ def case(rng: random.Random, folder: Path) -> None:
     """A damaged checkpoint, or a damaged export: refused, or exactly what was written.
 
     Raises:
-        Wrong: other weights, other outputs, or code that ran.
+        WrongError: other weights, other outputs, or code that ran.
     """
     marker = folder / "ran"
     marker.unlink(missing_ok=True)
@@ -124,7 +124,7 @@ def case(rng: random.Random, folder: Path) -> None:
         (export_case if rng.random() < 0.3 else checkpoint_case)(rng, folder, marker)
     finally:
         if marker.exists():
-            raise Wrong("code from the file was run")
+            raise WrongError("code from the file was run")
 
 
 def checkpoint_case(rng: random.Random, folder: Path, marker: Path) -> None:
@@ -149,19 +149,19 @@ def checkpoint_case(rng: random.Random, folder: Path, marker: Path) -> None:
     progress = load_checkpoint(data, network, new_optimizer(config, network))
     same_weights(network, whole.network)
     if not isinstance(progress.epochs_done, int) or not isinstance(progress.settings, str):
-        raise Wrong(f"a checkpoint was taken with the progress {progress}")
+        raise WrongError(f"a checkpoint was taken with the progress {progress}")
 
 
 def same_weights(one: torch.nn.Module, other: torch.nn.Module) -> None:
     """Check that two networks are equal.
 
     Raises:
-        Wrong: they are not.
+        WrongError: they are not.
     """
     mine = one.state_dict()
     for name, tensor in other.state_dict().items():
         if not torch.equal(tensor, mine[name]):
-            raise Wrong(f"{name} has other values than were written")
+            raise WrongError(f"{name} has other values than were written")
 
 
 @functools.cache
@@ -203,4 +203,4 @@ def export_case(rng: random.Random, folder: Path, marker: Path) -> None:
     found = model.run(images)
     whole = open_model(exported(folder.parent) / "model.onnx").run(images)
     if not hidden and not np.allclose(found, whole, atol=1e-4):
-        raise Wrong(f"{name} gives other outputs than were written")
+        raise WrongError(f"{name} gives other outputs than were written")

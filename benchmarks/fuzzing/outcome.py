@@ -23,7 +23,7 @@ class Hang(BaseException):
     """A case took longer than it may."""
 
 
-class Wrong(Exception):
+class WrongError(Exception):
     """A case gave a wrong result."""
 
 

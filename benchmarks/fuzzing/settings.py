@@ -8,7 +8,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from benchmarks.fuzzing.outcome import Wrong
+from benchmarks.fuzzing.outcome import WrongError
 from benchmarks.fuzzing.values import misspelt, text
 from ffl_ray import cli
 from ffl_ray.config import Config, SearchConfig
@@ -56,7 +56,7 @@ def case(rng: random.Random, folder: Path) -> None:
     """Parse, check and plan; what is accepted comes back the same from the tables.
 
     Raises:
-        Wrong: it does not.
+        WrongError: it does not.
     """
     given = assignments(rng)
     seed = rng.choice((None, None, None, None, 0, 7, -1, 10**30))
@@ -75,14 +75,14 @@ def case(rng: random.Random, folder: Path) -> None:
         search = with_overrides(SearchConfig(), {n: v for n, v in flags.items() if v is not None})
     check_model(config)
     if with_overrides(Config(), flatten(config)) != config:
-        raise Wrong(f"{given}: the settings differ when they are taken once more")
+        raise WrongError(f"{given}: the settings differ when they are taken once more")
     back = row_config({n: v for n, v in config_columns(config).items() if n != "num_branches"})
     if back != config:
-        raise Wrong(f"{given}: the settings differ when they come back from the tables")
+        raise WrongError(f"{given}: the settings differ when they come back from the tables")
     machines = Machines(rng.choice((1, 2, 64)), rng.choice((0, 1, 8)))
     plan = make_plan(search, machines, device=config.compute.device)
     if plan.max_concurrent_trials < 1 or plan.cpus_per_worker < 1:
-        raise Wrong(f"{given}: the plan is {plan}")
+        raise WrongError(f"{given}: the plan is {plan}")
 
 
 def _flag(rng: random.Random) -> object:
@@ -93,7 +93,7 @@ def command_case(rng: random.Random, folder: Path) -> None:
     """The same through a real command line: refused in one line, or checked to the end.
 
     Raises:
-        Wrong: a traceback, another exit status, or several lines.
+        WrongError: a traceback, another exit status, or several lines.
     """
     words = [word for item in assignments(rng) for word in ("--set", item)]
     words = [word.replace("\x00", "") for word in words]
@@ -104,4 +104,4 @@ def command_case(rng: random.Random, folder: Path) -> None:
     refused = done.returncode == 2 and len(lines) == 1 and lines[0].startswith("error: ")
     usage = done.returncode == 2 and lines and lines[0].startswith("usage: ")
     if not (good or refused or usage):
-        raise Wrong(f"{words}: exit status {done.returncode}: {done.stderr[-2000:]}")
+        raise WrongError(f"{words}: exit status {done.returncode}: {done.stderr[-2000:]}")

@@ -9,7 +9,7 @@ import random
 from itertools import islice
 from pathlib import Path
 
-from benchmarks.fuzzing.outcome import Wrong
+from benchmarks.fuzzing.outcome import WrongError
 from benchmarks.fuzzing.settings import CONFIG, SEARCH
 from benchmarks.fuzzing.values import misspelt, plain, text
 from ffl_ray.search.check import check_networks
@@ -93,7 +93,7 @@ def case(rng: random.Random, folder: Path) -> None:
     """Load, settle and check a space; now and then build its networks too.
 
     Raises:
-        Wrong: a space that passed proposes nothing.
+        WrongError: a space that passed proposes nothing.
     """
     file = folder / "space.py"
     file.write_bytes(source(rng))
@@ -105,6 +105,6 @@ def case(rng: random.Random, folder: Path) -> None:
         found = islice(points(space, settled.config, 10), 40)
         named = sorted({name for point in found for name in point.params})
     if not named:
-        raise Wrong("a space without a parameter passed")
+        raise WrongError("a space without a parameter passed")
     if rng.random() < 0.02:
         check_networks(space, settled.config, 2)

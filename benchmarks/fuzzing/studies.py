@@ -15,7 +15,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from benchmarks.fuzzing.outcome import Wrong
+from benchmarks.fuzzing.outcome import WrongError
 from benchmarks.fuzzing.values import plain, text
 from ffl_ray import report, results
 from ffl_ray.benching.made_study import epochs_table, member_rows, rows_of, trial_rows
@@ -184,7 +184,7 @@ def case(rng: random.Random, folder: Path) -> None:
     """Damage a copy of a study, read it, and go on with it; no row of a whole part gets lost.
 
     Raises:
-        Wrong: a whole part's row is missing, or what was refused was changed.
+        WrongError: a whole part's row is missing, or what was refused was changed.
     """
     place = folder / "fuzzed"
     for old in (place, folder / "out"):
@@ -207,12 +207,12 @@ def case(rng: random.Random, folder: Path) -> None:
     except FFLRayError:
         changed = [path for path, data in before.items() if path.read_bytes() != data]
         if changed:
-            raise Wrong(f"{changed[0].name} was changed by what was refused") from None
+            raise WrongError(f"{changed[0].name} was changed by what was refused") from None
         raise
     finally:
         for (table, path), keys in kept.items():
             if not keys <= rows_of_part(path, table):
-                raise Wrong(f"{table}/{path.name} lost rows")
+                raise WrongError(f"{table}/{path.name} lost rows")
 
 
 def _read(rng: random.Random, place: Path, kept: Kept) -> None:
@@ -221,7 +221,7 @@ def _read(rng: random.Random, place: Path, kept: Kept) -> None:
     for (table, path), keys in kept.items():
         frame = getattr(found, table)
         if not keys <= set(zip(*(frame[name] for name in KEYS[table]), strict=True)):
-            raise Wrong(f"rows of {table}/{path.name} were not loaded")
+            raise WrongError(f"rows of {table}/{path.name} were not loaded")
     what = rng.randrange(4)
     if what == 0:
         _report(rng, place)
@@ -248,7 +248,7 @@ def _report(rng: random.Random, place: Path) -> None:
     if status == 2:
         raise StudyError(said.getvalue())
     if status:
-        raise Wrong(f"report ends with {status}: {said.getvalue()}")
+        raise WrongError(f"report ends with {status}: {said.getvalue()}")
 
 
 def _go_on(place: Path, kept: Kept) -> None:
@@ -261,4 +261,4 @@ def _go_on(place: Path, kept: Kept) -> None:
     known = {row["trial_id"] for row in tables.trials.rows}
     for (table, path), keys in kept.items():
         if table == "trials" and not {key[0] for key in keys} <= known:
-            raise Wrong(f"trials of {path.name} are not known to the study that goes on")
+            raise WrongError(f"trials of {path.name} are not known to the study that goes on")

@@ -145,9 +145,10 @@ def optuna_study(study: str, storage_path: str | None = None) -> optuna.Study:
         StudyError: no such study, it is no search, or a table is damaged.
     """
     storage = find_study(study, storage_path)
-    objectives = study_objectives(storage)
-    past = past_trials(read_rows(storage, "trials"), objective_by_epoch(storage))
-    return new_optuna_study(objectives, past, read_description(storage)["study"])
+    with understood(storage.location):
+        objectives = study_objectives(storage)
+        past = past_trials(read_rows(storage, "trials"), objective_by_epoch(storage))
+        return new_optuna_study(objectives, past, read_description(storage)["study"])
 
 
 def study_objectives(storage: Storage) -> tuple[Objective, ...]:
