@@ -150,10 +150,10 @@ def flaw_in(description: object) -> str | None:
         if key not in description:
             return f"it has no {key!r}"
         if not isinstance(value, kind) or isinstance(value, bool):
-            return f"{key!r} is {str(value)[:80]!r}"
+            return f"{key!r} is {repr(value)[:80]}"
     if not re.fullmatch(STUDY, description["study"]):
         return f"the study's name is {description['study'][:120]!r}"
     if not re.fullmatch(KIND, description["kind"]):
         return f"the kind of study is {description['kind'][:80]!r}"
     bad = [v for v in (description.get("versions") or {}).values() if not isinstance(v, str)]
-    return f"a version is {str(bad[0])[:80]!r}" if bad else None
+    return f"a version is {repr(bad[0])[:80]}" if bad else None
