@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 UV_VERSION := 0.13.9
 ARGS ?=
 
-.PHONY: tune test lint lock audit wheel clean
+.PHONY: tune test test-cluster lint lock audit wheel clean
 
 tune: $(VENV)/.runtime  ## the default search on the embedded data; ARGS="..." adds options
 	$(BIN)/python -m ffl_ray.tune $(ARGS)
@@ -17,6 +17,9 @@ ifeq ($(ARGS),)
 else
 	$(BIN)/python -m pytest $(ARGS)
 endif
+
+test-cluster: $(VENV)/.dev  ## `ray up` for real on machines of one's own (root; see tests/cluster)
+	FFL_RAY_TEST_SLOW=1 $(BIN)/python -m pytest -v -s tests/cluster
 
 lint: $(VENV)/.dev
 	$(BIN)/ruff check .

@@ -25,7 +25,8 @@ from ffl_ray.benching.stepping import Stepper, our_stepper
 from ffl_ray.config import Config
 from ffl_ray.overrides import flatten, with_overrides
 from ffl_ray.search.speed import StepTimer
-from ffl_ray.worker import Report, run_worker
+from ffl_ray.session import Report
+from ffl_ray.worker import run_worker
 
 COUNTS = (1, 2, 4, 8)
 EPOCHS = 300

@@ -6,7 +6,7 @@ import argparse
 
 import pandas as pd
 
-from ffl_ray.data.dataset import FIXED_CLASSES
+from ffl_ray.image_shapes import num_classes
 from ffl_ray.methods import METHODS
 from ffl_ray.results import load
 from ffl_ray.results.reader import records
@@ -46,7 +46,7 @@ def with_members(trials: pd.DataFrame, members: pd.DataFrame) -> pd.DataFrame:
 def training_macs(rows: pd.DataFrame) -> float:
     """Multiply-accumulates of an image in a training step, of a method's first trial."""
     config = row_config(records(rows)[0])
-    data = DataSize(FIXED_CLASSES.get(config.data.name, 1000), 1, 1)
+    data = DataSize(num_classes(config.data) or 1000, 1, 1)
     return training_cost(config, data).training_macs
 
 

@@ -105,11 +105,15 @@ def print_settings() -> None:
 
 
 def study_storage(path: str | None, name: str) -> Storage:
-    """The folder of a study of this name."""
-    from ffl_ray.results.reader import DEFAULT_STORAGE
-    from ffl_ray.results.storage import Storage
+    """The folder of a study of this name, in a place that can be written to.
 
-    return Storage(path or DEFAULT_STORAGE).child(name)
+    Raises:
+        StudyError: it can't be used.
+    """
+    from ffl_ray.results.access import open_for_writing
+    from ffl_ray.results.reader import DEFAULT_STORAGE
+
+    return open_for_writing(path or DEFAULT_STORAGE).child(name)
 
 
 def start(
@@ -185,7 +189,7 @@ def log_file(storage: Storage) -> Path:
     """The study's log; in the working folder when the study is not on this file tree."""
     if storage.is_local:
         return Path(storage.location) / "log.txt"
-    return Path(f"{storage.location.rpartition('/')[2]}.log.txt")
+    return Path(f"{storage.name}.log.txt")
 
 
 class LogFile(io.TextIOBase):

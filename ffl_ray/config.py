@@ -21,6 +21,19 @@ from ffl_ray.objectives import parse_objective, parse_objectives
 
 AUTHORS = "Kim et al. 2020, arXiv:1904.09058, and the authors' program"
 ADAM = "Kingma and Ba 2015, arXiv:1412.6980"
+DATA_SETS = ("digits", "cifar10", "cifar100", "folder")
+DESIGNS = (
+    "concat_depthwise",
+    "concat_pointwise",
+    "sum",
+    "mean",
+    "gated",
+    "attention",
+    "squeeze_excitation",
+    "pooled_linear",
+    "pairwise",
+)
+METHOD_NAMES = ("ffl", "independent", "dml", "cl_ilr", "one", "kdcl", "okddip", "pcl")
 
 
 def _setting(
@@ -28,6 +41,18 @@ def _setting(
 ) -> Any:
     extra = {"unit": unit, "source": source}
     return Field(default, description=description, json_schema_extra=extra, **bounds)  # type: ignore[call-overload]
+
+
+def _one_of(*names: str) -> BeforeValidator:
+    """One of these names, or the user's own code by module:name (`own_code` looks it up)."""
+
+    def check(value: object) -> object:
+        if value not in names and not (isinstance(value, str) and ":" in value):
+            known = ", ".join(f"'{name}'" for name in names[:-1])
+            raise ValueError(f"must be {known} or '{names[-1]}', or your own module:name")
+        return value
+
+    return BeforeValidator(check)
 
 
 def _split_numbers(value: object) -> object:
@@ -91,7 +116,15 @@ def _objectives(value: object) -> object:
     return value
 
 
+def _words(value: object) -> object:
+    if isinstance(_none_word(value), str):
+        value = str(value).replace("+", ",").split(",")
+    names = [str(word).strip() for word in value] if isinstance(value, (list, tuple)) else []
+    return value if value and not names else tuple(dict.fromkeys(filter(None, names)))
+
+
 Optional = BeforeValidator(_none_word)
+Tracker = Literal["tensorboard", "mlflow", "wandb"]
 Fraction = Annotated[float, Field(gt=0, le=1)]
 Mixing = Literal["none", "mixup", "cutmix"]
 
@@ -105,8 +138,10 @@ class Section(BaseModel):
 class DataConfig(Section):
     """Which images, which part of them, and how they are augmented."""
 
-    name: Literal["digits", "cifar10", "cifar100", "folder"] = _setting(
-        "digits", "data set; digits is embedded and needs no files"
+    name: Annotated[str, _one_of(*DATA_SETS)] = _setting(
+        "digits",
+        "data set; digits is embedded and needs no files; your own by module:function, whose "
+        "contract is in ffl_ray/data/own.py",
     )
     dir: Annotated[str | None, Optional] = _setting(
         None, "folder that holds the data set's files (for `folder`: its class folders)"
@@ -162,13 +197,6 @@ class DataConfig(Section):
         None, "random horizontal flip; none: the data set's own (digits are not flipped)"
     )
 
-    @property
-    def image_shape(self) -> tuple[int, int, int]:
-        """Channels, height and width of the images that the settings give."""
-        if self.name == "folder":
-            return 3, self.image_size, self.image_size
-        return (1, 8, 8) if self.name == "digits" else (3, 32, 32)
-
 
 class ModelConfig(Section):
     """Which branches, and how much of them is shared."""
@@ -196,17 +224,12 @@ class ModelConfig(Section):
 class FusionConfig(Section):
     """How the branches' feature maps become one classifier."""
 
-    design: Literal[
+    design: Annotated[str, _one_of(*DESIGNS)] = _setting(
         "concat_depthwise",
-        "concat_pointwise",
-        "sum",
-        "mean",
-        "gated",
-        "attention",
-        "squeeze_excitation",
-        "pooled_linear",
-        "pairwise",
-    ] = _setting("concat_depthwise", "fusion design", source=AUTHORS)
+        "fusion design; your own by module:Class, whose contract is in "
+        "ffl_ray/models/own_fusion.py",
+        source=AUTHORS,
+    )
     detach: bool = _setting(
         False, "stop the fused classifier's gradient at the feature maps", source=AUTHORS
     )
@@ -215,12 +238,11 @@ class FusionConfig(Section):
 class DistillConfig(Section):
     """Who teaches whom, and how strongly."""
 
-    method: Literal["ffl", "independent", "dml", "cl_ilr", "one", "kdcl", "okddip", "pcl"] = (
-        _setting(
-            "ffl",
-            "how the members teach each other; independent: not at all",
-            source="ffl_ray/methods.py names each one's",
-        )
+    method: Annotated[str, _one_of(*METHOD_NAMES)] = _setting(
+        "ffl",
+        "how the members teach each other; independent: not at all; your own by module:function, "
+        "whose contract is in ffl_ray/distill/own.py",
+        source="ffl_ray/methods.py names each one's",
     )
     temperature: Annotated[float | None, Optional] = _setting(
         None,
@@ -465,8 +487,8 @@ class SearchConfig(Section):
     )
     max_failures: int = _setting(
         2,
-        "how often a trial starts again after an error that a retry may mend (a lost process or "
-        "node, storage)",
+        "how often a trial starts again, without a finished epoch in between, after an error that "
+        "a retry may mend (a lost process or node, storage)",
         unit="times",
         ge=0,
     )
@@ -475,4 +497,9 @@ class SearchConfig(Section):
         "ended trials that keep their best checkpoint; the others' are deleted",
         unit="trials",
         ge=0,
+    )
+    track: Annotated[tuple[Tracker, ...], BeforeValidator(_words)] = _setting(
+        (),
+        "where the study is shown as well, through Ray Tune's callbacks: tensorboard, mlflow, "
+        "wandb, or several of them; none: nowhere",
     )

@@ -58,12 +58,13 @@ def main(arguments: list[str] | None = None) -> int:
 def _confirm(args: argparse.Namespace) -> int:
     from ffl_ray.confirmation import Confirmation, going_on, new_configs
     from ffl_ray.final_runs import waiting_runs
-    from ffl_ray.results.reader import read_description
+    from ffl_ray.results.reader import mend_description, read_description
     from ffl_ray.results.study import StudyTables
 
     order = _order(args)
     before = None
     if order.storage.exists("study.json"):
+        mend_description(order.storage)
         description = read_description(order.storage)
         before = Confirmation.load(description, order.storage.location)
         order = going_on(order, before)
@@ -86,6 +87,7 @@ def _order(args: argparse.Namespace) -> Order:
     from ffl_ray.config import SearchConfig
     from ffl_ray.confirmation import Order
     from ffl_ray.overrides import with_overrides
+    from ffl_ray.results.access import open_for_writing
     from ffl_ray.results.confirmed import FOLDER
     from ffl_ray.results.reader import find_study, load_tables, records
     from ffl_ray.search.arms import best_configs, new_seeds
@@ -116,7 +118,7 @@ def _order(args: argparse.Namespace) -> Order:
     seeds = new_seeds(used, args.seeds)
     search = with_overrides(SearchConfig(num_samples=args.top * args.seeds), options)
     return Order(
-        storage=source.child(FOLDER),
+        storage=open_for_writing(source.location).child(FOLDER),
         name=f"{description['study']}/{FOLDER}",
         top=args.top,
         baselines=args.baselines,
@@ -193,7 +195,8 @@ def _store(order: Order, confirmation: Confirmation) -> None:
     from ffl_ray.results.reader import read_description
 
     description = read_description(order.storage) | confirmation.dump()
-    order.storage.write("study.json", json.dumps(description, indent=2, default=str).encode())
+    text = json.dumps(description, indent=2, default=str)
+    order.storage.write("study.json", text.encode(), copied=True)
 
 
 def _plan_text(order: Order, confirmation: Confirmation, plan: Plan) -> str:
@@ -237,7 +240,9 @@ def _finish(confirmation: Confirmation, tables: StudyTables, num_train: int) -> 
     )
     location = tables.storage.location
     console.out(f"\nresults  {location}\n         import pandas as pd")
-    console.out(f'         verdicts = pd.read_parquet("{location}/comparisons")')
+    console.out(
+        f'         verdicts = pd.read_parquet("{tables.storage.child("comparisons").location}")'
+    )
 
 
 if __name__ == "__main__":

@@ -18,6 +18,7 @@ from rich.text import Text
 from ffl_ray.config import Config
 from ffl_ray.objectives import VALUE, Objective
 from ffl_ray.overrides import flatten, mix_name
+from ffl_ray.own_code import is_own
 from ffl_ray.plain_text import printable_line, printable_row
 
 Row = dict[str, Any]
@@ -53,6 +54,8 @@ def trial_words(config: Config) -> str:
 def row_words(row: Row) -> str:
     """The same of a row of the trials table."""
     how = how_fused(row) if row["distill.method"] == "ffl" else row["distill.method"]
+    if is_own(str(row["distill.method"])):
+        how = f"{how} {row['fusion.design']}"
     temperature = row["distill.temperature"]
     softened = "" if temperature is None or how == "independent" else f" T={temperature:.2f}"
     return printable_line(f"{row['model.mix']} {how}{softened}")
@@ -60,7 +63,8 @@ def row_words(row: Row) -> str:
 
 def how_fused(row: Row) -> str:
     """The fusion design of a trial whose method has one."""
-    return str(row["fusion.design"]) if row["distill.method"] == "ffl" else "-"
+    fuses = row["distill.method"] == "ffl" or is_own(str(row["distill.method"]))
+    return str(row["fusion.design"]) if fuses else "-"
 
 
 class StudyView:

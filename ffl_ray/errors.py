@@ -8,7 +8,8 @@ FFLRayError
 ├── PlanError         what was asked for does not fit the machines
 ├── StudyError        a study's folder is missing, taken, in use or not a study
 ├── ExportError       an exported model can't be written or read, or differs from the trained one
-└── TrainingDivergedError  a loss stopped being a finite number
+├── TrainingDivergedError  a loss stopped being a finite number
+└── PreemptedError    this machine is about to be taken away; the training is stored
 """
 
 
@@ -46,3 +47,7 @@ class ExportError(FFLRayError):
 
 class TrainingDivergedError(FFLRayError):
     """A training loss stopped being a finite number."""
+
+
+class PreemptedError(FFLRayError):
+    """The machine is about to be taken away; the training is stored, and goes on elsewhere."""

@@ -10,18 +10,12 @@ from ffl_ray.checkpoint import Progress, dump_checkpoint
 from ffl_ray.config import Config
 from ffl_ray.data.loader import open_test
 from ffl_ray.data.stream import served
+from ffl_ray.epoch_rows import member_rows
 from ffl_ray.errors import DataError, NoTestSplitError
 from ffl_ray.models.table import check_model
-from ffl_ray.worker import (
-    Report,
-    Session,
-    Training,
-    measured,
-    member_rows,
-    prepared,
-    resume,
-    run_epoch,
-)
+from ffl_ray.session import Report, Session
+from ffl_ray.training import Training, measured, prepared
+from ffl_ray.worker import resume, run_epoch
 
 
 def run_final(config: Config, session: Session) -> None:

@@ -71,7 +71,9 @@ def run_final_runs(
     """
     from ffl_ray.console import StudyView, make_console
     from ffl_ray.homes.job import Job
+    from ffl_ray.homes.ray_setup import ray_state
     from ffl_ray.homes.tuner import make_tuner
+    from ffl_ray.last_words import last_words, lost_head
     from ffl_ray.search.fixed import FixedRuns, LatestKeeper
     from ffl_ray.search.recorder import Recorder
     from ffl_ray.search.scheduler import RecordingFIFO
@@ -89,11 +91,14 @@ def run_final_runs(
     labels = {run.run_id: run.label for run in runs}
     view = StudyView(make_console(), title, len(runs), NEVER_SHOWN, completed, labels)
     scheduler = RecordingFIFO()
-    recorder = Recorder(tables, keeper, scheduler, lambda _: {}, view, plan.columns())
+    recorder = Recorder(
+        tables, keeper, scheduler, lambda _: {}, view, plan.columns(), search.max_failures
+    )
     searcher = FixedRuns(jobs)
     started = time.monotonic()
-    with cli.everything_else_to(cli.log_file(tables.storage)), view:
-        make_tuner(plan, search, location, len(jobs), searcher, scheduler, recorder).fit()
+    words = last_words(lost_head("the same command"))
+    with words, cli.everything_else_to(cli.log_file(tables.storage)), view, ray_state() as state:
+        make_tuner(plan, search, state, len(jobs), searcher, scheduler, recorder).fit()
     return _ended(tables, runs, recorder.hopeless.message, time.monotonic() - started)
 
 

@@ -7,13 +7,16 @@ are in `ffl_ray.distill`, a file for each method.
 
 from __future__ import annotations
 
-from typing import Literal, NamedTuple
+from collections.abc import Callable
+from typing import Any, Literal, NamedTuple, TypeVar
 
 from ffl_ray.config import Config, DistillConfig, ModelConfig
 from ffl_ray.errors import SettingError
 from ffl_ray.objectives import parse_objective
+from ffl_ray.own_code import OwnCode, is_own, kind_of
 
 OWN = ("temperature", "ramp_up_epochs", "weight", "views")
+FunctionT = TypeVar("FunctionT", bound=Callable[..., Any])
 WITHOUT_FUSED = "ensemble.accuracy"
 
 
@@ -75,11 +78,32 @@ METHODS: dict[str, Method] = {
         source="Wu and Gong 2021, arXiv:2006.04147",
     ),
 }
+OWN_PARTS = Method(head="fusion", source="your own")
 
 
 def method_of(distill: DistillConfig) -> Method:
-    """The row of the method that the settings name."""
-    return METHODS[distill.method]
+    """The row of the method that the settings name.
+
+    Raises:
+        SettingError: it is the user's own, and can't be imported.
+    """
+    if not is_own(distill.method):
+        return METHODS[distill.method]
+    own = OwnCode("distill.method", "a method", "function", distill.method)
+    parts = getattr(own.load(), "parts", OWN_PARTS)
+    if not isinstance(parts, Method):
+        raise own.broken(f"its parts must be a ffl_ray.methods.Method, not {kind_of(parts)}")
+    return parts
+
+
+def made_of(parts: Method) -> Callable[[FunctionT], FunctionT]:
+    """Say of a method of your own what it is made of; one that says nothing is built like `ffl`."""
+
+    def told(function: FunctionT) -> FunctionT:
+        vars(function)["parts"] = parts
+        return function
+
+    return told
 
 
 def resolved_distill(distill: DistillConfig) -> DistillConfig:

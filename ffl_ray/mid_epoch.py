@@ -1,4 +1,6 @@
-"""Checkpoints within an epoch: a training of days loses minutes when it is stopped."""
+"""Checkpoints within an epoch: a training of days loses minutes when it is stopped, and nothing
+when its machine was warned.
+"""
 
 from __future__ import annotations
 
@@ -13,22 +15,28 @@ from torch import Tensor, nn
 from ffl_ray.checkpoint import Part, Progress, RankPart, dump_checkpoint
 from ffl_ray.data.shards import Shard
 from ffl_ray.engine import LossSums
+from ffl_ray.errors import PreemptedError
+from ffl_ray.preemption import is_preempted
 
 STATISTICS = ("running_mean", "running_var")
 PACE_STEPS = 10
+MEET_S = 2.0
 
 
 class MidEpoch:
-    """Stores a training every so many seconds of an epoch, after a finished step.
+    """Stores a training within an epoch, after a finished step: every so often, and before it stops
+    because its machine is about to be taken away.
 
-    Several workers must store after the same step, and their clocks differ: after the first
-    ten steps, and after each checkpoint, rank 0 says at which step the next one is due. Storing
-    changes nothing in the training: every worker's batch norm statistics are kept as they are,
-    and averaged at the epoch's end as if nothing had been stored.
+    Several workers must store after the same step, while their clocks differ and only one of them
+    may have been warned. They meet after the first step, after ten more, and then about every two
+    seconds: rank 0 says whether a checkpoint is due and at which step they meet next, and each
+    says whether its machine goes. Storing changes nothing in the training: every worker's batch
+    norm statistics are kept as they are, and averaged at the epoch's end as if nothing had been
+    stored.
 
     Args:
         progress: as the epoch began, or went on.
-        interval_s: none: nothing is stored within an epoch.
+        interval_s: none: nothing is stored within an epoch that goes on.
         started: `time.perf_counter()` when the epoch began, less what it had taken before.
         write: stores a file; rank 0 alone calls it.
     """
@@ -50,29 +58,39 @@ class MidEpoch:
         self._optimizer = optimizer
         self._progress = progress
         self._sums = sums
-        self._interval_s = interval_s
+        self._interval_s = math.inf if interval_s is None else interval_s
         self._started = started
         self._shard = shard
         self._device = device
         self._write = write
-        self._steps = first = progress.part.steps_done if progress.part else 0
-        self._begun = (first, time.perf_counter())
-        self._stored_s = time.perf_counter()
-        self._next_step = first + PACE_STEPS
-        self._pace_known = False
+        self._steps = self._first = progress.part.steps_done if progress.part else 0
+        self._stored_s = self._met_s = time.perf_counter()
+        self._met = self._first
+        self._next_step = self._first + 1
 
     def after_step(self) -> None:
-        """Count a finished step, and store the training when it is time."""
+        """Count a finished step, and store the training when it is time.
+
+        Raises:
+            PreemptedError: the machine, or that of another worker, is about to be taken away.
+        """
         self._steps += 1
-        if self._interval_s is None:
-            return
         if self._shard.world_size == 1:
-            if time.perf_counter() - self._stored_s >= self._interval_s:
-                self._store()
+            self._act(due=self._is_due(), preempted=is_preempted())
         elif self._steps == self._next_step:
-            if self._pace_known:
-                self._store()
-            self._agree(self._interval_s)
+            self._meet()
+
+    def _is_due(self) -> bool:
+        return time.perf_counter() - self._stored_s >= self._interval_s
+
+    def _act(self, *, due: bool, preempted: bool) -> None:
+        if due or preempted:
+            self._store()
+        if preempted:
+            raise PreemptedError(
+                f"a machine of this training is about to be taken away; it is stored after step "
+                f"{self._steps} of epoch {self._progress.epochs_done + 1} and goes on elsewhere"
+            )
 
     def _store(self) -> None:
         part = Part(
@@ -96,15 +114,24 @@ class MidEpoch:
         dist.all_gather_object(found, own)
         return found
 
-    def _agree(self, interval_s: float) -> None:
-        """Have rank 0 say at which step the next checkpoint is due."""
+    def _meet(self) -> None:
+        """Have every worker do the same after this step, and know the step of the next meeting."""
         if self._device.type == "cuda":
             torch.cuda.synchronize(self._device)
-        per_step_s = (time.perf_counter() - self._begun[1]) / (self._steps - self._begun[0])
-        box = torch.tensor([math.ceil(interval_s / per_step_s)], device=self._device)
-        dist.broadcast(box, src=0)
-        self._pace_known = True
-        self._next_step = self._steps + max(1, int(box))
+        says = [0, 0] if self._shard.rank else [int(self._is_due()), self._steps_ahead()]
+        box = torch.tensor([int(is_preempted()), *says], device=self._device)
+        dist.all_reduce(box)
+        preempted, due, ahead = box.tolist()
+        self._met, self._met_s = self._steps, time.perf_counter()
+        self._next_step = self._steps + ahead
+        self._act(due=bool(due), preempted=bool(preempted))
+
+    def _steps_ahead(self) -> int:
+        """How many steps until the next meeting; the first step of all is no measure."""
+        if self._steps == self._first + 1:
+            return PACE_STEPS
+        per_step_s = (time.perf_counter() - self._met_s) / (self._steps - self._met)
+        return max(1, math.ceil(min(self._interval_s, MEET_S) / per_step_s))
 
 
 def restore_part(

@@ -115,7 +115,7 @@ def _write(study: Study, name: str, text: str, out: str | None) -> str:
             raise StudyError(
                 f"{storage.location} can't be written ({error}): use --out PATH"
             ) from error
-        return f"{storage.location}/{leaf}"
+        return storage.child(leaf).location
     path = Path(out).expanduser()
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(text, encoding="utf-8")

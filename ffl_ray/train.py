@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from ffl_ray import cli
+from ffl_ray.last_words import last_words, lost_head
 
 if TYPE_CHECKING:
     from ffl_ray.config import Config, SearchConfig
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
     from ffl_ray.homes.job import Job
     from ffl_ray.results.study import StudyTables
     from ffl_ray.search.planner import Plan
-    from ffl_ray.worker import Report
+    from ffl_ray.session import Report
 
 OnReport = Callable[["Report"], None]
 Run = Callable[["Job", OnReport], None]
@@ -46,9 +47,9 @@ def main(arguments: list[str] | None = None) -> int:
 def _train(args: argparse.Namespace) -> int:
     from ffl_ray.config import Config, SearchConfig
     from ffl_ray.console import TrainView, make_console, members_table, trial_words, where_text
+    from ffl_ray.distill.check import check_config
     from ffl_ray.homes.job import Job
     from ffl_ray.methods import resolved, with_reachable_objective
-    from ffl_ray.models.table import check_model
     from ffl_ray.objectives import parse_objective
     from ffl_ray.overrides import flatten, with_overrides
     from ffl_ray.results.study import (
@@ -63,7 +64,7 @@ def _train(args: argparse.Namespace) -> int:
     config = resolved(with_overrides(Config(), overrides))
     if "objective" not in overrides:
         config = with_reachable_objective(config)
-    check_model(config)
+    check_config(config)
     given = {name: getattr(args, name) for name in ("num_workers", *RESOURCES)}
     search = with_overrides(
         SearchConfig(num_samples=1), {n: v for n, v in given.items() if v is not None}
@@ -109,8 +110,9 @@ def _attempt(run: Run, job: Job, tables: StudyTables, view: TrainView) -> None:
         if new:
             view.epoch_finished(report.row)
 
+    words = last_words(lost_head(f"the same command with --name {tables.name}"))
     try:
-        with cli.everything_else_to(cli.log_file(tables.storage)):
+        with words, cli.everything_else_to(cli.log_file(tables.storage)):
             run(job, on_report)
     except KeyboardInterrupt:
         tables.end(TRIAL_ID, "interrupted")

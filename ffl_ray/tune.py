@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from ffl_ray.results.study import StudyTables
     from ffl_ray.search.mirror import Mirror
     from ffl_ray.search.planner import Plan
+    from ffl_ray.search.recorder import StopWhenHopeless
     from ffl_ray.search.space import SearchSpace, Settled
     from ffl_ray.search.warm_start import Teacher
 
@@ -38,6 +39,7 @@ MAY_CHANGE = frozenset(
         "time_budget_s",
         "max_failures",
         "keep_checkpoints",
+        "track",
     )
 )
 FLAGS = (
@@ -52,6 +54,7 @@ FLAGS = (
     "gpus_per_trial",
     "time_budget_s",
     "max_failures",
+    "track",
     "seed",
 )
 ENDED = ("completed", "pruned", "failed")
@@ -92,6 +95,12 @@ def parser() -> argparse.ArgumentParser:
     search.add_argument(
         "--optuna-storage", metavar="URL", help="mirror the study there, such as sqlite:///x.db"
     )
+    search.add_argument(
+        "--track",
+        action="append",
+        metavar="NAME",
+        help="show it there as well: tensorboard, mlflow or wandb; may be given again",
+    )
     before = made.add_argument_group("before a search")
     before.add_argument(
         "--check", action="store_true", help="build every network that SPACE can propose, and stop"
@@ -130,6 +139,10 @@ def _search(args: argparse.Namespace) -> int:
     space = load_space(args.space)
     overrides = cli.overrides_of(args)
     settled = settle(space, overrides, {flag: getattr(args, flag) for flag in FLAGS})
+    if settled.search.track:
+        from ffl_ray.homes.trackers import check_trackers
+
+        check_trackers(settled.search.track)
     check_space(space, settled.config, list(overrides), settled.search)
     if args.check:
         return _check(space, settled)
@@ -189,7 +202,10 @@ def _look_ahead(order: Order, *, cluster: bool) -> Outlook:
 def _run(order: Order, outlook: Outlook) -> int:
     from ffl_ray.console import StudyView, make_console
     from ffl_ray.homes.job import Job
+    from ffl_ray.homes.ray_setup import ray_state
+    from ffl_ray.homes.tracking import Views, tracking_of
     from ffl_ray.homes.tuner import make_tuner
+    from ffl_ray.last_words import last_words, lost_head
     from ffl_ray.plan_view import plan_lines
     from ffl_ray.results.history import past_trials
     from ffl_ray.results.reader import objective_by_epoch
@@ -231,18 +247,34 @@ def _run(order: Order, outlook: Outlook) -> int:
         f"validate)"
     )
     view = StudyView(console, title, search.num_samples, settled.judge, [*tables.trials.rows])
-    recorder = Recorder(tables, keeper, scheduler, searcher.noted, view, plan.columns())
+    tracking = tracking_of(search, tables, lambda number: searcher.noted(number)["params"])
+    views = Views(view, tracking)
+    recorder = Recorder(
+        tables, keeper, scheduler, searcher.noted, views, plan.columns(), search.max_failures
+    )
     count = search.num_samples - ended
     started = time.monotonic()
-    with cli.everything_else_to(cli.log_file(storage)), view:
-        make_tuner(plan, search, storage.location, count, searcher, scheduler, recorder).fit()
+    words = last_words(lost_head(f"the same command with --name {order.name}"))
+    logged = cli.everything_else_to(cli.log_file(storage))
+    with words, logged, view, tracking, ray_state() as state:
+        make_tuner(plan, search, state, count, searcher, scheduler, recorder).fit()
     status = _finish(tables, search, console, time.monotonic() - started)
+    if tracking.lines:
+        console.out("\n" + "\n".join(tracking.lines))
     if recorder.hopeless.message:
         raise StudyError(
-            f"{storage.location} is full: {recorder.hopeless.message}. Nothing that was finished "
-            f"is lost: make room, and give the same command with --name {order.name}"
+            f"{storage.location} {_trouble(recorder.hopeless)}, and give the same command with "
+            f"--name {order.name}"
         )
     return status
+
+
+def _trouble(hopeless: StopWhenHopeless) -> str:
+    """What is in the way of a study, and how to mend it."""
+    kept = "Nothing that was finished is lost"
+    if hopeless.is_gone:
+        return f"does not answer any more: {hopeless.message}. {kept}: wait until it does"
+    return f"is full: {hopeless.message}. {kept}: make room"
 
 
 def _teacher(storage: Storage, space: SearchSpace, settled: Settled) -> Teacher | None:
@@ -251,7 +283,7 @@ def _teacher(storage: Storage, space: SearchSpace, settled: Settled) -> Teacher 
     from ffl_ray.search.warm_start import learn, teacher_of
 
     def make(name: str) -> Teacher:
-        return learn(optuna_study(name, storage.location.rpartition("/")[0]), space.suggest, name)
+        return learn(optuna_study(name, storage.parent), space.suggest, name)
 
     return teacher_of(storage, settled.search, make)
 

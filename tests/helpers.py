@@ -13,7 +13,7 @@ import torch
 
 from ffl_ray.config import Config
 from ffl_ray.overrides import with_overrides
-from ffl_ray.worker import Report
+from ffl_ray.session import Report
 
 Row = dict[str, Any]
 NUM_THREADS = 1 if "PYTEST_XDIST_WORKER" in os.environ else 2
@@ -85,8 +85,13 @@ def start(
     )
 
 
+def _with_root() -> str:
+    """PYTHONPATH by which a command is found from any folder."""
+    return os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))
+
+
 def run(
-    name: str, *options: str, timeout_s: float = 240, **environment: str
+    name: str, *options: str, timeout_s: float = 240, cwd: Path = ROOT, **environment: str
 ) -> subprocess.CompletedProcess[str]:
     """Run a command to its end, in a pipe."""
     return subprocess.run(
@@ -95,6 +100,6 @@ def run(
         text=True,
         timeout=timeout_s,
         check=False,
-        env=os.environ | environment,
-        cwd=ROOT,
+        env=os.environ | {"PYTHONPATH": _with_root()} | environment,
+        cwd=cwd,
     )

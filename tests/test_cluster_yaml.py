@@ -1,4 +1,7 @@
-"""`cluster.yaml` is what Ray accepts and what its comments promise. Nothing here calls AWS."""
+"""`cluster.yaml` and `clusters/gcp.yaml` are what Ray accepts and what their comments promise.
+
+Nothing here calls a cloud.
+"""
 
 import copy
 import json
@@ -12,17 +15,20 @@ import ray
 import yaml
 from ray.autoscaler._private.util import prepare_config, validate_config
 
+from ffl_ray.spot import new_parser
+
 Config = dict[str, Any]
 
-FILE = Path(__file__).parents[1] / "cluster.yaml"
+ROOT = Path(__file__).parents[1]
+FILES = {"aws": ROOT / "cluster.yaml", "gcp": ROOT / "clusters/gcp.yaml"}
 INSTALL = (
     "pip install --no-cache-dir --require-hashes -r ~/ffl_ray/requirements.txt",
-    "pip install --no-cache-dir --no-deps ~/ffl_ray",
+    "pip install --no-cache-dir --no-deps --no-build-isolation ~/ffl_ray",
 )
 
 
-def read() -> Config:
-    config: Config = yaml.safe_load(FILE.read_text(encoding="utf-8"))
+def read(cloud: str = "aws") -> Config:
+    config: Config = yaml.safe_load(FILES[cloud].read_text(encoding="utf-8"))
     return config
 
 
@@ -40,30 +46,71 @@ def start_options(commands: list[str]) -> dict[str, str]:
     return {name: value for name, _, value in pairs}
 
 
+@pytest.fixture(scope="module", params=FILES)
+def cluster(request: pytest.FixtureRequest) -> Config:
+    return accept(read(request.param))
+
+
 @pytest.fixture(scope="module")
-def cluster() -> Config:
-    return accept(read())
+def aws() -> Config:
+    return accept(read("aws"))
+
+
+@pytest.fixture(scope="module")
+def gcp() -> Config:
+    return accept(read("gcp"))
 
 
 def test_zero_to_eight_workers_come_and_go(cluster: Config) -> None:
     spot = cluster["available_node_types"]["gpu_spot"]
 
     assert (spot["min_workers"], spot["max_workers"], cluster["max_workers"]) == (0, 8, 8)
-    assert spot["node_config"]["InstanceMarketOptions"] == {"MarketType": "spot"}
     assert cluster["idle_timeout_minutes"] == 10
-    assert cluster["provider"]["cache_stopped_nodes"] is False
 
 
-def test_on_demand_is_the_same_machine_and_comes_second(cluster: Config) -> None:
+def test_a_stopped_machine_of_aws_costs_nothing(aws: Config) -> None:
+    assert aws["provider"]["cache_stopped_nodes"] is False
+
+
+def test_on_demand_is_the_same_size_and_comes_second(cluster: Config) -> None:
     types = cluster["available_node_types"]
     spot, on_demand = types["gpu_spot"], types["gpu_ondemand"]
-    market = {"InstanceMarketOptions": {"MarketType": "spot"}}
 
     assert (on_demand["min_workers"], on_demand["max_workers"]) == (0, 2)
-    assert on_demand["resources"] == spot["resources"]
-    assert on_demand["node_config"] | market == spot["node_config"]
-    assert "InstanceMarketOptions" not in on_demand["node_config"]
+    assert on_demand["resources"] == spot["resources"] == {"CPU": 4, "GPU": 1}
     assert spot["priority"] > on_demand.get("priority", 0)
+
+
+def test_on_aws_nothing_but_the_market_differs(aws: Config) -> None:
+    types = aws["available_node_types"]
+    spot, on_demand = types["gpu_spot"]["node_config"], types["gpu_ondemand"]["node_config"]
+    market = {"InstanceMarketOptions": {"MarketType": "spot"}}
+
+    assert on_demand | market == spot
+    assert "InstanceMarketOptions" not in on_demand
+
+
+def test_on_google_cloud_nothing_but_the_scheduling_differs(gcp: Config) -> None:
+    types = gcp["available_node_types"]
+    spot, on_demand = types["gpu_spot"]["node_config"], types["gpu_ondemand"]["node_config"]
+    head = types["head"]["node_config"]
+    model = {"provisioningModel": "SPOT", "instanceTerminationAction": "DELETE"}
+
+    assert on_demand["scheduling"] | model == spot["scheduling"]
+    assert on_demand | {"scheduling": spot["scheduling"]} == spot
+    assert "scheduling" not in head
+    # A machine with a GPU can't be moved, and Google refuses one that says otherwise.
+    assert on_demand["scheduling"]["onHostMaintenance"] == "TERMINATE"
+
+
+def test_every_worker_listens_for_the_warning_of_its_cloud() -> None:
+    for cloud in FILES:
+        (listener,) = [c for c in read(cloud)["worker_start_ray_commands"] if "ffl_ray" in c]
+        words = shlex.split(listener.strip("()").removesuffix("&"))
+
+        module = words.index("-m")
+        assert words[:3] == ["setsid", "nohup", "python"]
+        assert new_parser().parse_args(words[module + 2 : module + 4]).cloud == cloud
 
 
 def test_the_head_drives_and_takes_no_work(cluster: Config) -> None:
@@ -71,7 +118,7 @@ def test_the_head_drives_and_takes_no_work(cluster: Config) -> None:
 
     assert head["resources"] == {"CPU": 0}
     assert head["max_workers"] == 0
-    assert "InstanceMarketOptions" not in head["node_config"]
+    assert not {"InstanceMarketOptions", "scheduling"} & set(head["node_config"])
     assert start_options(cluster["head_start_ray_commands"])["num-cpus"] == "0"
 
 
@@ -96,7 +143,7 @@ def test_every_node_installs_the_locked_versions_and_then_the_package(
 def test_the_upload_leaves_out_nothing_of_the_package(cluster: Config) -> None:
     inside = [pattern for pattern in cluster["rsync_exclude"] if not pattern.startswith("/")]
 
-    assert inside == ["**/__pycache__"]
+    assert inside == ["**/__pycache__", "**/.*_cache"]
     assert {"/.git", "/.venv", "/results"} <= set(cluster["rsync_exclude"])
 
 
@@ -105,29 +152,42 @@ def test_every_node_asks_for_the_token(cluster: Config) -> None:
     assert "--env RAY_AUTH_MODE=token" in cluster["docker"]["run_options"]
 
 
-def test_no_port_is_open_to_the_world(cluster: Config) -> None:
-    options = start_options(cluster["head_start_ray_commands"])
+def test_the_dashboard_is_the_heads_own(cluster: Config) -> None:
+    assert start_options(cluster["head_start_ray_commands"])["dashboard-host"] == "127.0.0.1"
 
-    assert options["dashboard-host"] == "127.0.0.1"
-    assert "security_group" not in cluster["provider"]
-    for node_type in cluster["available_node_types"].values():
+
+def test_no_node_falls_back_to_a_network_that_lets_everybody_in() -> None:
+    aws, gcp = read("aws"), read("gcp")
+
+    assert "security_group" not in aws["provider"]
+    for node_type in aws["available_node_types"].values():
         assert node_type["node_config"]["SecurityGroupIds"]
+        assert node_type["node_config"]["MetadataOptions"] == {"HttpTokens": "required"}
+    for node_type in gcp["available_node_types"].values():
+        (network,) = node_type["node_config"]["networkInterfaces"]
+        assert network["subnetwork"].split("/")[-1] != "default"
 
 
-def test_no_node_falls_back_to_rays_old_disk_image(cluster: Config) -> None:
-    for node_type in cluster["available_node_types"].values():
+def test_no_node_falls_back_to_rays_old_disk_image() -> None:
+    for node_type in read("aws")["available_node_types"].values():
         node = node_type["node_config"]
 
         assert node["ImageId"]
         assert node["BlockDeviceMappings"][0]["Ebs"] == {"VolumeSize": 200, "VolumeType": "gp3"}
+    for node_type in read("gcp")["available_node_types"].values():
+        (disk,) = node_type["node_config"]["disks"]
+
+        assert disk["initializeParams"]["sourceImage"]
+        assert disk["initializeParams"]["diskSizeGb"] == 200
+        assert disk["autoDelete"]
 
 
-def test_only_the_workers_carry_the_profile_that_writes_results(cluster: Config) -> None:
-    carriers = {
-        name
-        for name, node_type in cluster["available_node_types"].items()
-        if "IamInstanceProfile" in node_type["node_config"]
-    }
+@pytest.mark.parametrize(
+    ("cloud", "name"), [("aws", "IamInstanceProfile"), ("gcp", "serviceAccounts")]
+)
+def test_only_the_workers_carry_the_right_to_write_results(cloud: str, name: str) -> None:
+    types = accept(read(cloud))["available_node_types"]
+    carriers = {key for key, node_type in types.items() if name in node_type["node_config"]}
 
     assert carriers == {"gpu_spot", "gpu_ondemand"}
 
@@ -176,9 +236,10 @@ BROKEN: dict[str, tuple[Callable[[Config], object], str]] = {
 }
 
 
+@pytest.mark.parametrize("cloud", FILES)
 @pytest.mark.parametrize(("change", "message"), BROKEN.values(), ids=BROKEN)
-def test_ray_refuses(change: Callable[[Config], object], message: str) -> None:
-    config = read()
+def test_ray_refuses(change: Callable[[Config], object], message: str, cloud: str) -> None:
+    config = read(cloud)
     change(config)
 
     with pytest.raises(Exception, match=message):

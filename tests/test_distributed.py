@@ -21,7 +21,8 @@ from ffl_ray.engine import Precision, Step, average_running_statistics, train_ep
 from ffl_ray.methods import num_views
 from ffl_ray.models.network import NetworkOutput
 from ffl_ray.precision import computes_in_bfloat16
-from ffl_ray.worker import prepare, run_worker, step_of
+from ffl_ray.training import prepare, step_of
+from ffl_ray.worker import run_worker
 
 PRECISION = Precision("cpu", autocast=False)
 

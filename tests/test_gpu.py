@@ -7,7 +7,8 @@ from helpers import MemorySession, small_config
 from ffl_ray.data.loader import load_train_val
 from ffl_ray.gpu import RecordedSteps, can_be_recorded, prepared_ahead
 from ffl_ray.optimizer import new_optimizer
-from ffl_ray.worker import new_network, prepare, run_worker, step_of
+from ffl_ray.training import new_network, prepare, step_of
+from ffl_ray.worker import run_worker
 
 CUDA = torch.device("cuda")
 needs_gpu = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import io
+import os
+import time
 from pathlib import Path
 
 import numpy as np
@@ -15,8 +17,10 @@ from test_worker import assert_same_weights, weights, without_times
 
 from ffl_ray.checkpoint import dump_checkpoint, load_checkpoint
 from ffl_ray.config import Config
-from ffl_ray.errors import SettingError
-from ffl_ray.worker import prepared, run_worker
+from ffl_ray.errors import PreemptedError, SettingError
+from ffl_ray.preemption import is_preempted, leave_mark, remove_mark
+from ffl_ray.training import prepared
+from ffl_ray.worker import run_worker
 
 TINY = {
     "model.mix": "2*resnet8",
@@ -140,16 +144,19 @@ def shared_training(rank: int, count: int) -> dict[str, object]:
     stored: dict[str, bytes] = {}
     kept = MemorySession()
     kept.rank, kept.world_size, kept.num_threads = rank, count, 1
+    steps: list[int] = []
 
-    def keep_first(name: str, data: bytes) -> None:
-        stored.setdefault(name, data)
+    def keep_second(name: str, data: bytes) -> None:
+        part = torch.load(io.BytesIO(data))["part"]
+        if part and len(steps) < 2:
+            steps.append(part["steps_done"])
+            stored[name] = data
 
-    kept.write = keep_first  # type: ignore[method-assign]
+    kept.write = keep_second  # type: ignore[method-assign]
     run_worker(config, kept)
     resumed = MemorySession(dict(stored))
     resumed.rank, resumed.world_size, resumed.num_threads = rank, count, 1
     run_worker(config, resumed)
-    steps = torch.load(io.BytesIO(stored["latest.pt"]))["part"]["steps_done"] if stored else None
     return {
         "steps": steps,
         "whole": weights(whole.files) if rank == 0 else {},
@@ -161,7 +168,7 @@ def shared_training(rank: int, count: int) -> dict[str, object]:
 def test_two_workers_go_on_from_one_step_with_their_own_statistics(tmp_path: Path) -> None:
     first, second = in_processes(shared_training, 2, tmp_path)
 
-    assert first["steps"] == 11  # the pace is known after ten
+    assert first["steps"] == [1, 11]  # then the pace is known
     assert_same_weights(first["resumed"], first["whole"])
     for found in (first, second):
         assert found["losses"][0] == found["losses"][1]
@@ -192,3 +199,78 @@ def test_other_workers_than_those_that_stored_share_what_is_known(tmp_path: Path
 
     assert found.rows[-1]["loss.total"] == pytest.approx(expected.rows[-1]["loss.total"])
     assert_same_weights(weights(found.files), weights(expected.files))
+
+
+class WarnedSession(MemorySession):
+    """Its machine is warned as the first checkpoint has been written."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.steps: list[int] = []
+
+    def write(self, name: str, data: bytes) -> None:
+        super().write(name, data)
+        part = torch.load(io.BytesIO(data))["part"]
+        self.steps.append(part["steps_done"] if part else 0)
+        if len(self.steps) == 1:
+            leave_mark(time.time() + 120)
+
+
+def test_a_warned_training_stores_its_next_step_and_goes_on_as_if_it_had_not_stopped(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FFL_RAY_PREEMPTION", str(tmp_path / "mark"))
+    config = small_config(**TINY | {"compute.checkpoint_interval_s": None})
+    whole, warned = MemorySession(), WarnedSession()
+    run_worker(config, whole)
+
+    with pytest.raises(PreemptedError, match=r"stored after step 1 of epoch 2 and goes on"):
+        run_worker(config, warned)
+    remove_mark()
+    resumed = MemorySession(warned.files)
+    run_worker(config, resumed)
+
+    # best.pt and latest.pt of the first epoch, then one step of the second.
+    assert warned.steps == [0, 0, 1]
+    assert without_times(warned.rows[:1] + resumed.rows[1:]) == without_times(whole.rows)
+    assert_same_weights(weights(resumed.files), weights(whole.files))
+
+
+def warned_training(rank: int, count: int) -> dict[str, object]:
+    """Two workers, on machines of their own; only that of rank 1 is warned, after a step."""
+    folder = Path(os.environ["FFL_RAY_PREEMPTION"])
+    config = small_config(**TINY | {"optim.batch_size": 16, "optim.epochs": 1})
+    sessions = [MemorySession(), WarnedSession(), MemorySession()]
+    for session in sessions:
+        session.rank, session.world_size, session.num_threads = rank, count, 1
+    whole, warned, resumed = sessions
+    os.environ["FFL_RAY_PREEMPTION"] = str(folder / "elsewhere")
+    run_worker(config, whole)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("FFL_RAY_PREEMPTION", str(folder / "mark"))
+        patch.setattr("ffl_ray.mid_epoch.is_preempted", lambda: rank == 1 and is_preempted())
+        with pytest.raises(PreemptedError) as stopped:
+            run_worker(config, warned)
+    resumed.files = warned.files
+    run_worker(config, resumed)
+    return {
+        "steps": warned.steps if isinstance(warned, WarnedSession) else None,
+        "message": str(stopped.value),
+        "whole": weights(whole.files) if rank == 0 else {},
+        "resumed": weights(resumed.files) if rank == 0 else {},
+        "losses": [s.rows[-1]["loss.total"] for s in (whole, resumed)],
+    }
+
+
+def test_two_workers_stop_at_one_step_when_the_machine_of_either_is_warned(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FFL_RAY_PREEMPTION", str(tmp_path))
+
+    first, second = in_processes(warned_training, 2, tmp_path)
+
+    assert first["steps"] == [1, 11]
+    assert first["message"] == second["message"]
+    assert_same_weights(first["resumed"], first["whole"])
+    for found in (first, second):
+        assert found["losses"][0] == found["losses"][1]

@@ -9,7 +9,7 @@ from torch import Tensor
 from ffl_ray.config import Config
 from ffl_ray.data.augment import draw
 from ffl_ray.data.loader import load_train_val
-from ffl_ray.worker import new_network, prepare, step_of
+from ffl_ray.training import new_network, prepare, step_of
 
 STEPS, BATCH, WEIGHT, LR = 50, 32, 0.7, 0.01
 

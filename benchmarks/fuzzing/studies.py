@@ -174,6 +174,11 @@ DAMAGES: tuple[Damage, ...] = (
 )  # fmt: skip
 
 
+def prepare(place: Path) -> None:
+    """Write the whole study, and load what reports load: it takes longer than a case may."""
+    report.main([str(whole_study(place)), "--out", str(place / "whole.html")])
+
+
 def rows_of_part(path: Path, table: str) -> set[tuple[Any, ...]]:
     """The keys of the rows of a part that is whole."""
     found = pq.read_table(path, columns=list(KEYS[table]), use_threads=False).to_pylist()

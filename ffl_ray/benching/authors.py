@@ -79,7 +79,7 @@ def main() -> None:
     answers, sys.stdout = sys.stdout, sys.stderr
     import torch
 
-    from ffl_ray.worker import peak_memory_bytes
+    from ffl_ray.training import peak_memory_bytes
 
     torch.set_num_threads(int(threads))
     program = load_program(Path(clone), Path(data), device)

@@ -19,7 +19,7 @@ from ffl_ray.data.pool import LoaderPool
 from ffl_ray.data.stream import StreamedImages
 from ffl_ray.methods import num_views
 from ffl_ray.search.speed import StepTimer
-from ffl_ray.worker import Training, choose_device, prepare, train_on
+from ffl_ray.training import Training, choose_device, prepare, train_on
 
 STEP_BUDGET_S = 2.0
 MOST_PER_STEP = {"cpu": 8}

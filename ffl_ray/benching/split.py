@@ -12,7 +12,7 @@ from typing import NamedTuple
 import torch
 
 from ffl_ray.data.loader import Batch
-from ffl_ray.worker import Training, step_of
+from ffl_ray.training import Training, step_of
 
 PARTS = ("input", "forward", "backward", "optimizer")
 

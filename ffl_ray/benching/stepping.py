@@ -19,7 +19,7 @@ from ffl_ray.errors import SettingError
 
 if TYPE_CHECKING:
     from ffl_ray.data.loader import Batch
-    from ffl_ray.worker import Training
+    from ffl_ray.training import Training
 
 
 class Stepper:
@@ -122,7 +122,7 @@ def authors_stepper(clone: Path, data: Path, device: str, threads: int) -> Stepp
 
 def endless(training: Training) -> Iterator[Batch]:
     """The training's batches, epoch after epoch."""
-    from ffl_ray.worker import epoch_batches
+    from ffl_ray.training import epoch_batches
 
     epoch = 0
     while True:
@@ -134,7 +134,7 @@ def timed_steps(training: Training, batches: Iterator[Batch], steps: int) -> flo
     """Seconds of some steps, all their work done."""
     import itertools
 
-    from ffl_ray.worker import train_on
+    from ffl_ray.training import train_on
 
     started = time.perf_counter()
     train_on(training, itertools.islice(batches, steps), distill_weight=1.0)
@@ -151,7 +151,7 @@ def main() -> None:
     from ffl_ray.config import Config
     from ffl_ray.overrides import with_overrides
     from ffl_ray.search.speed import StepTimer
-    from ffl_ray.worker import choose_device, peak_memory_bytes, prepare
+    from ffl_ray.training import choose_device, peak_memory_bytes, prepare
 
     place = json.loads(sys.argv[1])
     import torch

@@ -101,7 +101,8 @@ def seconds_of_an_epoch(_: int = 0) -> float:
     from ffl_ray.homes.local import LocalSession
     from ffl_ray.overrides import with_overrides
     from ffl_ray.results.storage import Storage
-    from ffl_ray.worker import Report, run_worker
+    from ffl_ray.session import Report
+    from ffl_ray.worker import run_worker
 
     reports: list[Report] = []
     config = with_overrides(Config(), settings(CALIBRATION_EPOCHS))

@@ -75,7 +75,7 @@ def run(args: argparse.Namespace) -> Found:
     from ffl_ray.benching.split import host_wait_seconds, operators, split_seconds
     from ffl_ray.benching.stepping import endless
     from ffl_ray.search.speed import StepTimer
-    from ffl_ray.worker import prepare, threads
+    from ffl_ray.training import prepare, threads
 
     if args.seconds <= 0:
         raise SettingError(f"--seconds must be above 0, not {args.seconds:g}")

@@ -9,9 +9,10 @@ from jaxtyping import Int64
 from torch import Tensor
 
 from ffl_ray.config import DataConfig
-from ffl_ray.data.dataset import Files, Images, image_shape
+from ffl_ray.data.dataset import Files, Images
 from ffl_ray.data.decoded import decoded_once
 from ffl_ray.errors import SettingError
+from ffl_ray.image_shapes import image_shape
 
 MEMORY_BYTES = 4 * 2**30
 

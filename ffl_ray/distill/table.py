@@ -13,9 +13,11 @@ from ffl_ray.distill.independent import independent_terms
 from ffl_ray.distill.kdcl import kdcl_terms
 from ffl_ray.distill.okddip import okddip_terms
 from ffl_ray.distill.one import one_terms
+from ffl_ray.distill.own import own_terms
 from ffl_ray.distill.pcl import pcl_terms
 from ffl_ray.distill.terms import Term
 from ffl_ray.models.network import NetworkOutput
+from ffl_ray.own_code import is_own
 
 LossTerms = Callable[[NetworkOutput, Labels], dict[str, Term]]
 
@@ -33,5 +35,5 @@ TERMS: dict[str, Callable[[NetworkOutput, Labels, DistillConfig], dict[str, Term
 
 def loss_terms_of(settings: DistillConfig) -> LossTerms:
     """The loss of the settings' method."""
-    terms = TERMS[settings.method]
+    terms = own_terms(settings.method) if is_own(settings.method) else TERMS[settings.method]
     return lambda output, labels: terms(output, labels, settings)

@@ -20,6 +20,7 @@ PREPROCESSING = {
     "cifar100": "32x32 colour images",
     "folder": "the middle square of each image, resized (bicubic) to the input size, in colour",
 }
+OWN_DATA = "images as your own data set gives them"
 
 
 class Source(NamedTuple):
@@ -208,8 +209,9 @@ def _input(about: About, config: Config) -> str:
             f"divided by 255 and so in [0, 1]. Any batch.",
             f"- Normalisation is inside the model; do not normalise. It subtracts "
             f"{list(about.mean)} and divides by {list(about.std)}.",
-            f"- As in training: {PREPROCESSING[config.data.name]}. `python -m ffl_ray.predict` "
-            f"takes the middle square of any image file and resizes it (bicubic).",
+            f"- As in training: {PREPROCESSING.get(config.data.name, OWN_DATA)}. "
+            f"`python -m ffl_ray.predict` takes the middle square of any image file and resizes "
+            f"it (bicubic).",
             f"- Output `logits`: float32 [batch, {len(about.classes)}]; softmax gives "
             f"probabilities. Classes in order: {', '.join(map(in_markdown, about.classes))}.",
         )

@@ -16,7 +16,7 @@ from ffl_ray.exporting.about import About
 from ffl_ray.models.meta import on_meta
 from ffl_ray.models.network import FusionNetwork
 from ffl_ray.overrides import flatten, with_overrides
-from ffl_ray.worker import new_network
+from ffl_ray.training import new_network
 
 
 class Member(nn.Module):

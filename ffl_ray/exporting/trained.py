@@ -90,7 +90,7 @@ def load_trained(
             f"{data.split_hash}: give the same images with --data-dir"
         )
     file = checkpoint_file(trial["trial_id"], final=final)
-    place = f"{storage.location}/{file}"
+    place = storage.child(file).location
     content = storage.read(file)
     if content is None:
         raise StudyError(f"{place} is not there")

@@ -2,14 +2,39 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
-from ray.exceptions import RayError
+from ray.exceptions import RayActorError, RayError
 
-from ffl_ray.errors import FFLRayError, NoTestSplitError
+from ffl_ray.errors import FFLRayError, NoTestSplitError, PreemptedError
 from ffl_ray.results.storage import storage_is_full
 
 LOST = ("DistBackendError", "DistNetworkError", "DistStoreError", "AcceleratorError")
+
+
+class NodePreemptedError(RayActorError):
+    """A training was told in time that its machine goes, and is stored.
+
+    Ray's own kind of error for what dies with a preempted machine: Tune and Train start it again
+    at once, on another one, and count it against no limit.
+    """
+
+    def __init__(self, message: str) -> None:
+        super().__init__(error_msg=message, preempted=True)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return NodePreemptedError, (self.error_msg,)
+
+
+@contextmanager
+def preemption_for_ray() -> Iterator[None]:
+    """Raise a training's PreemptedError in the form that Ray understands."""
+    try:
+        yield
+    except PreemptedError as error:
+        raise NodePreemptedError(str(error)) from None
 
 
 def retry_may_help(error: BaseException) -> bool:

@@ -10,7 +10,7 @@ from ffl_ray.results.storage import Storage
 from ffl_ray.search.planner import Plan
 
 if TYPE_CHECKING:
-    from ffl_ray.worker import Session
+    from ffl_ray.session import Session
 
 
 class Job(NamedTuple):

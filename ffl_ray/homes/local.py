@@ -10,7 +10,7 @@ import torch
 
 from ffl_ray.results.storage import Storage
 from ffl_ray.search.limits import PROCESS_BYTES
-from ffl_ray.worker import Report
+from ffl_ray.session import Report
 
 
 class LocalSession:

@@ -8,10 +8,14 @@ import secrets
 import stat
 import sys
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from ffl_ray.errors import PlanError
+from ffl_ray.homes.sessions import take_session
+from ffl_ray.results.patience import VARIABLE as PATIENCE
 from ffl_ray.search.planner import Machines
 
 ENVIRONMENT = {
@@ -32,6 +36,24 @@ ENVIRONMENT = {
     "RAY_TRAIN_ENABLE_PREEMPTION_WATCHER": "0",
     "RAY_TRAIN_ENABLE_PRINT_PATCH": "0",
 }
+
+
+@contextmanager
+def ray_state() -> Iterator[str]:
+    """A folder of this machine for what Tune and Ray Train write of their own.
+
+    The tables are the truth and nothing of it is read, so it stays out of the study's storage: an
+    object store that fails for a minute would end the run from inside Ray. In the folder of Ray's
+    session it goes with that when its process is killed.
+    """
+    import ray
+
+    session = ray._private.worker._global_node.get_session_dir_path()  # type: ignore[attr-defined]
+    place = session if os.access(session, os.W_OK) else None
+    with tempfile.TemporaryDirectory(
+        prefix="ffl_ray-", dir=place, ignore_cleanup_errors=True
+    ) as folder:
+        yield folder
 
 
 def prepare_environment(*, local: bool) -> None:
@@ -88,16 +110,17 @@ def start_ray(address: str | None) -> None:
     options: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.CRITICAL}
     if address is None:
         try:
-            ray.init(address="local", include_dashboard=False, **options)
+            context = ray.init(address="local", include_dashboard=False, **options)
         except Exception as error:
             first = (str(error).strip() or type(error).__name__).splitlines()[0]
             raise PlanError(
                 f"Ray can't start on this machine: {first} (when other work keeps it busy, the "
                 f"same command later may do)"
             ) from error
+        take_session(Path(context.address_info["session_dir"]))
         hush()
         return
-    forwarded = {n: v for n, v in os.environ.items() if n in ENVIRONMENT}
+    forwarded = {n: v for n, v in os.environ.items() if n in ENVIRONMENT or n == PATIENCE}
     try:
         ray.init(address=address, runtime_env={"env_vars": forwarded}, **options)
     except (ConnectionError, RuntimeError, ValueError) as error:

@@ -10,15 +10,16 @@ import ray.train
 import torch
 from ray.train import FailureConfig, RunConfig, ScalingConfig, WorkerGroupError
 from ray.train.torch import TorchConfig, TorchTrainer, get_device
-from ray.util import get_current_placement_group
 from ray.util.queue import Queue
 
+from ffl_ray.homes.failures import preemption_for_ray
 from ffl_ray.homes.job import Job
 from ffl_ray.homes.local import write_unless_ended
+from ffl_ray.homes.ray_setup import ray_state
 from ffl_ray.homes.tune_trial import report_metrics
-from ffl_ray.results.storage import Storage
-from ffl_ray.search.outcome import PLACEMENT_GROUP, first_cause
-from ffl_ray.worker import Report
+from ffl_ray.search.outcome import first_cause
+from ffl_ray.search.worker_groups import mark_of
+from ffl_ray.session import Report
 
 
 class TrainSession:
@@ -43,23 +44,19 @@ class TrainSession:
     def report(self, report: Report) -> None:
         if self._queue is not None and self.rank == 0:
             self._queue.put(report)
-        ray.train.report(report_metrics(report) | {PLACEMENT_GROUP: _group_id()})
-
-
-def _group_id() -> str | None:
-    """The placement group that holds this training's workers."""
-    group = get_current_placement_group()
-    return None if group is None else str(group.id.hex())
+        ray.train.report(report_metrics(report))
 
 
 def train_loop(config: dict[str, Any]) -> None:
     """What each worker of a TorchTrainer runs."""
     job = Job(**config["job"])
-    job.train(TrainSession(job, config.get("queue")))
+    with preemption_for_ray():
+        job.train(TrainSession(job, config.get("queue")))
 
 
 def make_trainer(
     job: Job,
+    state: str,
     *,
     callbacks: list[Any] | None = None,
     queue: Queue | None = None,
@@ -68,10 +65,14 @@ def make_trainer(
     """A TorchTrainer for a job: gloo on CPUs, NCCL on GPUs.
 
     Args:
+        state: a folder of this machine for what Ray Train writes and nobody reads.
         queue: takes every finished epoch's rows, when no Tune callback forwards them.
         max_failures: how often the workers are started again; they go on from `latest.pt`.
     """
-    resources = {"CPU": float(job.cpus_per_worker)}
+    resources: dict[str, float] = {
+        "CPU": job.cpus_per_worker,
+        "memory": mark_of(job.trial_id),
+    }
     if job.gpus_per_worker:
         resources["GPU"] = job.gpus_per_worker
     return TorchTrainer(
@@ -85,7 +86,7 @@ def make_trainer(
         ),
         run_config=RunConfig(
             name=job.trial_id,
-            storage_path=Storage(job.study).child("ray").location,
+            storage_path=state,
             callbacks=callbacks,
             failure_config=FailureConfig(max_failures=max_failures),
         ),
@@ -116,7 +117,8 @@ def train_and_report(job: Job, on_report: Callable[[Report], None], *, max_failu
     reader = threading.Thread(target=drain, daemon=True)
     reader.start()
     try:
-        make_trainer(job, queue=queue, max_failures=max_failures).fit()
+        with ray_state() as state:
+            make_trainer(job, state, queue=queue, max_failures=max_failures).fit()
     except WorkerGroupError as error:
         raise first_cause(error) from None
     except SystemExit:

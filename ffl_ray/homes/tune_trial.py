@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Any
 
 from ray import tune
 
-from ffl_ray.homes.failures import failure_of, retry_may_help
+from ffl_ray.homes.failures import failure_of, preemption_for_ray, retry_may_help
 from ffl_ray.homes.job import Job
 from ffl_ray.objectives import VALUE
 from ffl_ray.search.outcome import FAILURE, first_cause
 
 if TYPE_CHECKING:
-    from ffl_ray.worker import Report
+    from ffl_ray.session import Report
 
 
 def report_metrics(report: Report) -> dict[str, Any]:
@@ -35,7 +35,8 @@ def train_in_actor(config: dict[str, Any]) -> None:
     if 0 < job.gpus_per_worker < 1:
         bound_gpu_memory(job.gpus_per_worker)
     try:
-        job.train(LocalSession(job.files, job.cpus_per_worker, _report, device))
+        with preemption_for_ray():
+            job.train(LocalSession(job.files, job.cpus_per_worker, _report, device))
     except Exception as error:
         if retry_may_help(error):
             raise
@@ -54,7 +55,7 @@ def train_on_workers(config: dict[str, Any]) -> None:
     job = Job(**config)
     forward = TuneReportCallback()  # type: ignore[no-untyped-call]
     try:
-        make_trainer(job, callbacks=[forward]).fit()
+        make_trainer(job, tune.get_context().get_trial_dir(), callbacks=[forward]).fit()
     except WorkerGroupError as error:
         cause = first_cause(error)
         if retry_may_help(cause):

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 from ray import tune
 from ray.tune import Tuner
 from ray.tune.progress_reporter import TrialProgressCallback
 from ray.tune.schedulers import TrialScheduler
 from ray.tune.search import Searcher
+from ray.tune.stopper import CombinedStopper, Stopper
 
 from ffl_ray.config import SearchConfig
 from ffl_ray.homes.tune_trial import train_in_actor, train_on_workers
 from ffl_ray.search.planner import Plan
 from ffl_ray.search.recorder import Recorder
+from ffl_ray.search.time_budget import TimeBudget
 
 
 class Mute(TrialProgressCallback):
@@ -21,25 +26,34 @@ class Mute(TrialProgressCallback):
         pass
 
 
+def _stopper(search: SearchConfig, recorder: Recorder) -> Stopper:
+    """What ends a study before its last trial."""
+    if search.time_budget_s is None:
+        return recorder.hopeless
+    return CombinedStopper(recorder.hopeless, TimeBudget(search.time_budget_s))
+
+
 def make_tuner(
     plan: Plan,
     search: SearchConfig,
-    location: str,
+    state: str,
     count: int,
     searcher: Searcher,
     scheduler: TrialScheduler,
     recorder: Recorder,
+    train: Callable[[dict[str, Any]], None] = train_in_actor,
 ) -> Tuner:
     """A tuner of `count` trials, in actors that are reused or on Ray Train's workers.
 
     Args:
-        location: of the study's folder.
+        state: a folder of this machine for what Tune writes and nobody reads.
+        train: what an actor runs for a trial of one worker.
     """
     one = plan.num_workers == 1
     resources = {"cpu": plan.cpus_per_worker, "gpu": plan.gpus_per_worker}
     # Ray refuses an empty request; one byte of memory is as good as no CPU.
     trainable = (
-        tune.with_resources(train_in_actor, resources)
+        tune.with_resources(train, resources)
         if one
         else tune.with_resources(train_on_workers, {"memory": 1})
     )
@@ -50,18 +64,17 @@ def make_tuner(
             scheduler=scheduler,
             num_samples=count,
             max_concurrent_trials=plan.max_concurrent_trials,
-            time_budget_s=search.time_budget_s,
             # A driver that waits for its workers can't be reset for the next trial.
             reuse_actors=one,
             trial_name_creator=lambda trial: trial.config["trial_id"],
             trial_dirname_creator=lambda trial: trial.config["trial_id"],
         ),
         run_config=tune.RunConfig(
-            name="ray",
-            storage_path=location,
+            name="tune",
+            storage_path=state,
             verbose=0,
             callbacks=[recorder, Mute()],
-            stop=recorder.hopeless,
+            stop=_stopper(search, recorder),
             failure_config=tune.FailureConfig(max_failures=search.max_failures),
         ),
     )

@@ -18,6 +18,7 @@ from ffl_ray.models.fusion_designs import Features, Map
 from ffl_ray.models.heads import LogitGate, MeanTeachers, PeerAttention, divided_gradient
 from ffl_ray.models.init import init_weights
 from ffl_ray.models.table import check_images
+from ffl_ray.own_code import is_own
 
 
 class NetworkOutput(NamedTuple):
@@ -294,7 +295,8 @@ def build_network(
             design = fusion.design if method.head == "fusion" else method.head
             head = build_fusion(design, shapes, trunk_width, num_classes)
         if head is not None:
-            init_weights(head)
+            own = method.head == "fusion" and is_own(fusion.design) and isinstance(head, Fusion)
+            init_weights(head.projections if own else head)
         widths = [shape.channels for shape in shapes[1:]]
         attention = PeerAttention(widths) if method.peer_attention else None
     return FusionNetwork(

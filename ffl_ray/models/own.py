@@ -14,19 +14,13 @@ packages; it must be importable wherever a worker runs.
 from __future__ import annotations
 
 import functools
-import importlib
-import re
-import sys
-from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from ffl_ray.errors import SettingError
 from ffl_ray.models.backbone import Backbone
-from ffl_ray.overrides import nearest
+from ffl_ray.own_code import OwnCode, kind_of
 
 BATCH = 2
 
@@ -47,15 +41,18 @@ def own_backbone(in_channels: int, *, name: str) -> Backbone:
     Raises:
         SettingError: it can't be imported, fails, or returns something else.
     """
-    built = _called(name, lambda: _function(name)(in_channels), f"called with {in_channels}")
+    function = _own(name).load()
+    built = _own(name).called(lambda: function(in_channels), f"called with {in_channels}")
     if isinstance(built, Backbone):
         modules = (built.stem, *built.stages)
         if not built.stages or not all(isinstance(module, nn.Module) for module in modules):
-            raise _broken(name, "its Backbone must hold a stem and at least one stage, all modules")
+            raise _own(name).broken(
+                "its Backbone must hold a stem and at least one stage, all modules"
+            )
         return built
     if isinstance(built, nn.Module):
         return Backbone(nn.Sequential(), (built,))
-    raise _broken(name, f"it must return a torch.nn.Module or a Backbone, not {_kind(built)}")
+    raise _own(name).broken(f"it must return a torch.nn.Module or a Backbone, not {kind_of(built)}")
 
 
 @functools.cache
@@ -75,42 +72,16 @@ def check_contract(name: str, image_shape: tuple[int, int, int]) -> None:
         _forward(name, backbone, images[:1])
 
 
-def _function(name: str) -> Callable[[int], Any]:
-    match = re.fullmatch(r"([A-Za-z_][\w.]*):([A-Za-z_]\w*)", name)
-    if match is None:
-        raise SettingError(
-            f"model.mix: a backbone of your own is module:function, such as my_nets:tiny, "
-            f"not {name!r}"
-        )
-    here = str(Path.cwd())
-    if here not in sys.path:
-        sys.path.append(here)
-    importlib.invalidate_caches()
-    module_name, function_name = match.groups()
-    try:
-        module = importlib.import_module(module_name)
-    except (Exception, SystemExit) as error:
-        raise SettingError(
-            f"model.mix: {module_name} of {name} can't be imported from {here} or the Python "
-            f"path: {_one_line(error)}"
-        ) from error
-    function = getattr(module, function_name, None)
-    if not callable(function):
-        known = [key for key, value in vars(module).items() if callable(value)]
-        raise SettingError(
-            f"model.mix: {module_name} must have a function {function_name!r}, and has not"
-            f"{nearest(function_name, known)}"
-        )
-    made: Callable[[int], Any] = function
-    return made
+def _own(name: str) -> OwnCode:
+    return OwnCode("model.mix", "a backbone", "function", name)
 
 
 def _forward(name: str, backbone: Backbone, images: Tensor) -> Tensor:
     """The feature map, after a check of each stage's output."""
-    x = _called(name, lambda: backbone.stem(images), f"given {list(images.shape)}")
+    x = _own(name).called(lambda: backbone.stem(images), f"given {list(images.shape)}")
     for index, stage in enumerate(backbone.stages):
         given = x
-        x = _called(name, functools.partial(stage, given), f"given {list(images.shape)}")
+        x = _own(name).called(functools.partial(stage, given), f"given {list(images.shape)}")
         what = f"stage {index}" if len(backbone.stages) > 1 else "it"
         _check_map(name, what, x, len(images))
     map_: Tensor = x
@@ -120,15 +91,15 @@ def _forward(name: str, backbone: Backbone, images: Tensor) -> Tensor:
 def _check_map(name: str, what: str, x: Any, batch: int) -> None:
     rule = f"{what} must give a map [batch, channels, height, width]"
     if not isinstance(x, Tensor):
-        raise _broken(name, f"{rule}, not {_kind(x)}")
+        raise _own(name).broken(f"{rule}, not {kind_of(x)}")
     if x.ndim != 4 or 0 in x.shape:
-        raise _broken(name, f"{rule}, not {list(x.shape)}")
+        raise _own(name).broken(f"{rule}, not {list(x.shape)}")
     if len(x) != batch:
-        raise _broken(name, f"{what} must keep the batch of {batch} images, not give {len(x)}")
+        raise _own(name).broken(f"{what} must keep the batch of {batch} images, not give {len(x)}")
     if not x.is_floating_point():
-        raise _broken(name, f"{rule} of floating point numbers, not {x.dtype}")
+        raise _own(name).broken(f"{rule} of floating point numbers, not {x.dtype}")
     if not x.isfinite().all():
-        raise _broken(name, f"{what} must give finite numbers for images from N(0, 1)")
+        raise _own(name).broken(f"{what} must give finite numbers for images from N(0, 1)")
 
 
 def _check_gradients(name: str, backbone: Backbone, feature_map: Tensor) -> None:
@@ -141,11 +112,10 @@ def _check_gradients(name: str, backbone: Backbone, feature_map: Tensor) -> None
         return
     if feature_map.requires_grad:
         loss = feature_map.square().mean()
-        _called(name, lambda: torch.autograd.backward(loss), "run backward")
+        _own(name).called(lambda: torch.autograd.backward(loss), "run backward")
     unused = [path.partition(".")[2] for path, p in trained.items() if p.grad is None]
     if unused:
-        raise _broken(
-            name,
+        raise _own(name).broken(
             f"every parameter must get a gradient, and these get none: {', '.join(unused[:5])}",
         )
 
@@ -156,26 +126,4 @@ def _check_new(name: str, first: Backbone, second: Backbone) -> None:
         for backbone in (first, second)
     ]
     if ids[0] & ids[1]:
-        raise _broken(name, "it must return new modules at each call, not the same again")
-
-
-def _called(name: str, call: Callable[[], Any], when: str) -> Any:
-    """What a call of the user's code gives; its exception becomes one line."""
-    try:
-        return call()
-    except SettingError:
-        raise
-    except Exception as error:
-        raise _broken(name, f"{when}, it fails: {_one_line(error)}") from error
-
-
-def _broken(name: str, what: str) -> SettingError:
-    return SettingError(f"model.mix: {name}: {what}")
-
-
-def _kind(value: object) -> str:
-    return type(value).__name__
-
-
-def _one_line(error: BaseException) -> str:
-    return f"{_kind(error)}: {' '.join(str(error).split())}"
+        raise _own(name).broken("it must return new modules at each call, not the same again")

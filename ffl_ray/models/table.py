@@ -12,9 +12,11 @@ from typing import NamedTuple
 
 from ffl_ray.config import Config
 from ffl_ray.errors import SettingError
-from ffl_ray.methods import check_method, trunk_stages_of
+from ffl_ray.image_shapes import image_shape
+from ffl_ray.methods import check_method, method_of, trunk_stages_of
 from ffl_ray.models import depths
 from ffl_ray.overrides import nearest
+from ffl_ray.own_code import is_own
 
 TORCHVISION = "torchvision:"
 
@@ -236,5 +238,9 @@ def check_model(config: Config) -> None:
                 f"model.pretrained needs backbones with published weights, torchvision:NAME, "
                 f"not {name}"
             )
-        check_images(name, config.data.image_shape, pretrained=model.pretrained)
+        check_images(name, image_shape(config.data), pretrained=model.pretrained)
+    if method_of(config.distill).head == "fusion" and is_own(config.fusion.design):
+        from ffl_ray.models.own_fusion import check_contract
+
+        check_contract(config.fusion.design, len(model.mix))
     check_method(config)

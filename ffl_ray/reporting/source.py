@@ -140,7 +140,8 @@ def _objectives(description: Mapping[str, Any], storage: Storage) -> tuple[Objec
     try:
         return parse_objectives(names)
     except ValueError as error:
-        raise StudyError(f"{storage.location}/study.json is damaged: objectives {error}") from error
+        place = storage.child("study.json").location
+        raise StudyError(f"{place} is damaged: objectives {error}") from error
 
 
 def _at(values: Any, position: int) -> float | None:

@@ -34,7 +34,7 @@ KEYS: dict[str, tuple[type, bool]] = {
     "data": (dict, False),
 }
 WIDEST_GAP = 10_000  # trials that were proposed and killed before they began
-FOLDERS = ("trials", "epochs", "members", "checkpoints", "confirmed", "ray")
+FOLDERS = ("trials", "epochs", "members", "checkpoints", "confirmed", "ray", ".copies")
 
 
 def check_rows(rows: pa.Table, table: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
@@ -39,7 +40,7 @@ class PastTrial(NamedTuple):
 
     Attributes:
         trial_id: its number, five digits.
-        config: its settings.
+        config: its settings; none when it has ended, since nobody trains it again.
         state: what Optuna is told of it; RUNNING when it is to go on.
         epochs: the setting objective after each finished epoch.
         values: the study's objectives after the latest one.
@@ -49,7 +50,7 @@ class PastTrial(NamedTuple):
     """
 
     trial_id: str
-    config: Config
+    config: Config | None
     state: TrialState
     epochs: dict[int, float]
     values: list[float]
@@ -98,17 +99,21 @@ def past_trials(trials: Iterable[Row], values: Mapping[str, dict[int, float]]) -
 def _past_trial(row: Row, values: Mapping[str, dict[int, float]]) -> PastTrial:
     return PastTrial(
         trial_id=row["trial_id"],
-        config=row_config(row),
+        config=row_config(row) if STATES[row["status"]] == TrialState.RUNNING else None,
         state=STATES[row["status"]],
         epochs=values.get(row["trial_id"], {}),
         values=row["objective_values"] or [],
         params=json.loads(row["params"]),
-        distributions={
-            name: json_to_distribution(json.dumps(kind))
-            for name, kind in json.loads(row["distributions"]).items()
-        },
+        distributions=_distributions(row["distributions"]),
         sampler_state=json.loads(row["sampler_state"] or "{}"),
     )
+
+
+@functools.lru_cache(maxsize=4096)
+def _distributions(text: str) -> dict[str, optuna.distributions.BaseDistribution]:
+    """Optuna's distributions of a trial; most trials of a study have the same ones."""
+    kinds = json.loads(text)
+    return {name: json_to_distribution(json.dumps(kind)) for name, kind in kinds.items()}
 
 
 def new_optuna_study(
@@ -125,12 +130,14 @@ def new_optuna_study(
     storage = optuna.storages.InMemoryStorage()
     study = optuna.create_study(storage=storage, directions=directions, study_name=name)
     study_id = storage.get_study_id_from_name(study.study_name)
+    added = 0
     for trial in past:
         for key, value in trial.sampler_state.get("study", {}).items():
             storage.set_study_system_attr(study_id, key, value)
-        while len(study.get_trials(deepcopy=False)) < int(trial.trial_id):
+        for _ in range(int(trial.trial_id) - added):
             study.add_trial(optuna.trial.create_trial(state=TrialState.RUNNING))
         study.add_trial(trial.frozen())
+        added = int(trial.trial_id) + 1
     return study
 
 

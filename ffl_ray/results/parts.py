@@ -19,10 +19,13 @@ import pyarrow.parquet as pq
 
 from ffl_ray.errors import StudyError
 from ffl_ray.results.guard import check_rows
+from ffl_ray.results.patience import LOG
 from ffl_ray.results.schema import arrow_schema
-from ffl_ray.results.storage import Storage
+from ffl_ray.results.storage import COPIES, Storage
 
 Row = dict[str, Any]
+AGAIN = "the command that wrote it, started again, mends it from the study's own copy"
+UNREADABLE = (pa.ArrowException, ValueError, OSError)
 
 
 class Parts:
@@ -31,10 +34,12 @@ class Parts:
     Args:
         storage: the study's folder.
         table: a name of `schema.TABLES`; the folder inside.
+        mends: put the copy of a part that can't be read in its place; for the writer alone.
     """
 
-    def __init__(self, storage: Storage, table: str) -> None:
+    def __init__(self, storage: Storage, table: str, *, mends: bool = False) -> None:
         self.schema = arrow_schema(table)
+        self._mends = mends
         self._storage = storage
         self._table = table
         self._known = set(self.schema.names)
@@ -48,9 +53,6 @@ class Parts:
     def read(self, name: str, columns: Sequence[str] | None = None) -> pa.Table:
         """One part; columns that it lacks, being older than they are, are null.
 
-        Read without Arrow's threads: those of `pq.read_table` on a file object can outlive the
-        interpreter and abort it at exit (seen in 12 of 20 exits, pyarrow 23 to 26).
-
         Args:
             columns: which ones; all of the schema by default.
 
@@ -58,23 +60,30 @@ class Parts:
             StudyError: it can't be read, or has columns of another type.
         """
         data = self._storage.read(f"{self._table}/{name}") or b""
+        try:
+            return self._parsed(data, columns)
+        except UNREADABLE as error:
+            if self._mends and self._mend(name):
+                return self.read(name, columns)
+            place = self._storage.child(f"{self._table}/{name}").location
+            reason = " ".join(str(error).split())
+            raise StudyError(f"{place} can't be read ({reason}): {self._advice(name)}") from error
+
+    def _parsed(self, data: bytes, columns: Sequence[str] | None = None) -> pa.Table:
+        """A part file's bytes as a table.
+
+        Read without Arrow's threads: those of `pq.read_table` on a file object can outlive the
+        interpreter and abort it at exit (seen in 12 of 20 exits, pyarrow 23 to 26).
+        """
         schema = self.schema
         if columns is not None:
             schema = pa.schema([self.schema.field(column) for column in columns])
-        try:
-            file = pq.ParquetFile(pa.BufferReader(data), page_checksum_verification=True)
-            there = set(file.schema_arrow.names)
-            wanted = [field.name for field in schema if field.name in there]
-            rows = _conformed(file.read(columns=wanted, use_threads=False), schema)
-            check_rows(rows, self._table)
-            return rows
-        except (pa.ArrowException, ValueError, OSError) as error:
-            place = f"{self._storage.location}/{self._table}/{name}"
-            reason = " ".join(str(error).split())
-            raise StudyError(
-                f"{place} can't be read ({reason}): copy the whole folder again from where it was "
-                f"written"
-            ) from error
+        file = pq.ParquetFile(pa.BufferReader(data), page_checksum_verification=True)
+        there = set(file.schema_arrow.names)
+        wanted = [field.name for field in schema if field.name in there]
+        rows = _conformed(file.read(columns=wanted, use_threads=False), schema)
+        check_rows(rows, self._table)
+        return rows
 
     def read_all(self, columns: Sequence[str] | None = None) -> list[pa.Table]:
         """Every part, in order, several at a time.
@@ -103,13 +112,46 @@ class Parts:
             write_statistics=False,
             write_page_checksum=True,
         )
-        self._storage.write(f"{self._table}/part-{part:05d}.parquet", memoryview(buffer.getvalue()))
+        self._storage.write(
+            f"{self._table}/part-{part:05d}.parquet", memoryview(buffer.getvalue()), copied=True
+        )
 
     def make_first(self) -> None:
-        """Have at least one part, if an empty one: pandas can't read a folder of none."""
+        """Have at least one part, if an empty one: pandas can't read a folder of none.
+
+        A part that is gone, and of which there is a copy, is put back first.
+        """
         self._storage.make_folder(self._table)
+        there = self.names()
+        for name in self._storage.names(f"{COPIES}/{self._table}"):
+            if name.startswith("part-") and name not in there:
+                self._mend(name)
         if not self.names():
             self.write(0, self.schema.empty_table())
+
+    def _mend(self, name: str) -> bool:
+        """Put the copy of a part in its place; False when there is none that can be read."""
+        data = self._storage.read(f"{COPIES}/{self._table}/{name}")
+        if data is None:
+            return False
+        try:
+            rows = self._parsed(data).num_rows
+        except UNREADABLE:
+            return False
+        self._storage.write(f"{self._table}/{name}", data)
+        LOG.warning(
+            "%s was damaged or gone, and was mended from its copy: %d rows; a row that was being "
+            "written meanwhile is reported again by its trial",
+            self._storage.child(f"{self._table}/{name}").location,
+            rows,
+        )
+        return True
+
+    def _advice(self, name: str) -> str:
+        """What to do about a part that can't be read."""
+        if self._storage.exists(f"{COPIES}/{self._table}/{name}"):
+            return AGAIN
+        return "copy the whole folder again from where it was written"
 
     def arrow(self, rows: list[Row]) -> pa.Table:
         """Rows as a table of this schema; a name that it lacks is an error."""

@@ -6,9 +6,9 @@ says what helps.
 
 from __future__ import annotations
 
+import contextlib
 import json
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -17,12 +17,16 @@ import pyarrow as pa
 
 from ffl_ray.errors import StudyError
 from ffl_ray.objectives import VALUE
+from ffl_ray.results.access import open_for_reading
 from ffl_ray.results.guard import flaw_in
-from ffl_ray.results.parts import Parts
+from ffl_ray.results.parts import AGAIN, Parts
+from ffl_ray.results.patience import LOG
 from ffl_ray.results.schema import SCHEMA_VERSION
-from ffl_ray.results.storage import Storage
+from ffl_ray.results.storage import COPIES, Storage, stays_inside
 
 DEFAULT_STORAGE = "~/ray_results"
+DESCRIPTION = "study.json"
+UNREADABLE = (ValueError, RecursionError)
 COPY = "copy the whole folder again from where it was written"
 ORDER = {
     "trials": ["trial_id"],
@@ -70,8 +74,10 @@ def find_study(study: str, storage_path: str | None = None) -> Storage:
     Raises:
         StudyError: there is none, or it lost its study.json.
     """
-    inside = Storage(storage_path or DEFAULT_STORAGE).child(study) if "://" not in study else None
-    places = [storage for storage in (Storage(study), inside) if storage is not None]
+    inside = None
+    if "://" not in study and stays_inside(study.rstrip("/")):
+        inside = open_for_reading(storage_path or DEFAULT_STORAGE).child(study.rstrip("/"))
+    places = [storage for storage in (open_for_reading(study), inside) if storage is not None]
     for storage in places:
         if storage.exists("study.json"):
             return storage
@@ -80,7 +86,7 @@ def find_study(study: str, storage_path: str | None = None) -> Storage:
             raise StudyError(
                 f"{storage.location} is half-written: it has tables and no study.json; {COPY}"
             )
-    named = study if inside is None else f"{Path(study).expanduser()} or {inside.location}"
+    named = " or ".join(storage.location for storage in places)
     raise StudyError(
         f"no study here: {named} holds no study.json; give a study's folder, or its name with "
         f"--storage-path"
@@ -93,27 +99,56 @@ def read_description(storage: Storage) -> dict[str, Any]:
     Raises:
         StudyError: it is missing, damaged, or written by a newer version.
     """
-    data = storage.read("study.json")
+    data = storage.read(DESCRIPTION)
     if data is None:
         raise StudyError(f"no study here: {storage.location} holds no study.json")
     try:
-        description: dict[str, Any] = json.loads(data)
-    except (ValueError, RecursionError) as error:
+        description = _parsed(data)
+    except UNREADABLE as error:
         raise _damaged(storage, str(error)) from error
-    version = description.get("schema_version") if isinstance(description, dict) else None
-    if isinstance(version, int) and version > SCHEMA_VERSION:
+    version = description["schema_version"]
+    if version > SCHEMA_VERSION:
         raise StudyError(
             f"{storage.location} has schema version {version}, and this ffl_ray reads up to "
             f"{SCHEMA_VERSION}: upgrade ffl_ray"
         )
-    flaw = flaw_in(description)
+    return description
+
+
+def mend_description(storage: Storage) -> None:
+    """Put the copy of study.json in its place, where that one can't be read."""
+    data = storage.read(DESCRIPTION)
+    copy = storage.read(f"{COPIES}/{DESCRIPTION}") if data is not None else None
+    if data is None or copy is None:
+        return
+    try:
+        _parsed(data)
+    except UNREADABLE:
+        with contextlib.suppress(*UNREADABLE):
+            _parsed(copy)
+            storage.write(DESCRIPTION, copy)
+            place = storage.child(DESCRIPTION).location
+            LOG.warning("%s was damaged, and was mended from its copy", place)
+
+
+def _parsed(data: bytes) -> dict[str, Any]:
+    """A description.
+
+    Raises:
+        ValueError: it is none.
+    """
+    description: dict[str, Any] = json.loads(data)
+    version = description.get("schema_version") if isinstance(description, dict) else None
+    newer = isinstance(version, int) and version > SCHEMA_VERSION
+    flaw = None if newer else flaw_in(description)
     if flaw:
-        raise _damaged(storage, flaw)
+        raise ValueError(flaw)
     return description
 
 
 def _damaged(storage: Storage, reason: str) -> StudyError:
-    return StudyError(f"{storage.location}/study.json is damaged ({reason}): {COPY}")
+    helps = f"{AGAIN}, or {COPY}" if storage.exists(f"{COPIES}/{DESCRIPTION}") else COPY
+    return StudyError(f"{storage.child(DESCRIPTION).location} is damaged ({reason}): {helps}")
 
 
 def check_has_trials(storage: Storage, trials: pd.DataFrame) -> None:

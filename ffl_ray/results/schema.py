@@ -126,6 +126,7 @@ EPOCHS = [
         "nats",
         "the same with the others' averaged weights as teachers (pcl)",
     ),
+    Column("loss.own", _FLOATS, "nats", "the terms own.0, own.1, ... of a method of your own"),
     Column(
         "val.fused.accuracy",
         _FLOAT,

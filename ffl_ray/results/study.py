@@ -17,8 +17,9 @@ from typing import Any
 from ffl_ray.config import Config
 from ffl_ray.errors import SettingError, StudyError
 from ffl_ray.objectives import VALUE, Objective
+from ffl_ray.overrides import brief
 from ffl_ray.results.guard import check_links
-from ffl_ray.results.reader import read_description
+from ffl_ray.results.reader import mend_description, read_description
 from ffl_ray.results.schema import SCHEMA_VERSION, config_columns
 from ffl_ray.results.storage import Storage
 from ffl_ray.results.writer import AppendedTable, KeyedTable, Row
@@ -46,7 +47,7 @@ def check_name(name: str) -> str:
     if not _NAME.fullmatch(name):
         raise SettingError(
             f"--name must be letters, digits, '.', '_' and '-', begin with a letter or digit and "
-            f"have at most 100, not {name!r}"
+            f"have at most 100, not {brief(repr(name))}"
         )
     return name
 
@@ -123,7 +124,7 @@ class StudyTables:
         if not storage.exists("study.json"):
             text = json.dumps({"study": name, **description}, indent=2, default=str)
             try:
-                storage.write("study.json", text.encode())
+                storage.write("study.json", text.encode(), copied=True)
             except OSError as error:
                 raise StudyError(f"{storage.location} can't be written: {error}") from error
         return cls(storage, name, objectives)
@@ -174,8 +175,14 @@ class StudyTables:
         """Store how far running trials are, unless that was done a moment ago."""
         now = time.monotonic()
         if now - self._settled_at >= PROGRESS_EVERY_S:
-            self.trials.store()
+            self.store()
             self._settled_at = now
+
+    def store(self) -> None:
+        """Store all that is not stored yet, also what could not be stored before."""
+        self._epochs.store()
+        self._members.store()
+        self.trials.store()
 
     def end(
         self, trial_id: str, status: str, error: tuple[str, str] | None = None, **columns: Any
@@ -199,6 +206,7 @@ class StudyTables:
             ended=datetime.now(UTC),
             **columns,
         )
+        self.storage.flush()
 
     def members(self, trial_id: str) -> list[Row]:
         """The member rows of an ended trial."""
@@ -239,6 +247,7 @@ def check_goes_on(
     """
     if not storage.exists("study.json"):
         return False
+    mend_description(storage)
     before = read_description(storage)
     if before["kind"] != kind:
         raise StudyError(

@@ -30,13 +30,14 @@ class AppendedTable:
     """Rows of trials that never change, in parts of a bounded size; the last one is in memory."""
 
     def __init__(self, storage: Storage, table: str) -> None:
-        self._parts = Parts(storage, table)
+        self._parts = Parts(storage, table, mends=True)
         self._parts.make_first()
         names = self._parts.names()
         self._part = number(names[-1])
         self._tail = self._parts.read(names[-1])
         self._latest: dict[str, int] = {}
         self._parts_of: dict[str, set[int]] = {}
+        self._unwritten: dict[int, pa.Table] = {}
         known = self._parts.read_all(("trial_id", "epoch"))
         for name, part in zip(names, known, strict=True):
             self._remember(number(name), part)
@@ -47,15 +48,18 @@ class AppendedTable:
 
     def replace(self, trial_id: str, rows: list[Row]) -> None:
         """Store a trial's rows in place of those it has, where these are."""
-        parts = sorted(self._parts_of.pop(trial_id, ()))
-        if not parts:
+        *others, last = sorted(self._parts_of.get(trial_id, ())) or [None]
+        if last is None:
             self.append(rows)
             return
-        for part in parts[:-1]:
-            self._write(part, self._without(part, trial_id))
         new = self._parts.arrow(rows)
-        self._write(parts[-1], pa.concat_tables([self._without(parts[-1], trial_id), new]))
-        self._remember(parts[-1], new)
+        changed = {part: self._without(part, trial_id) for part in (*others, last)}
+        changed[last] = pa.concat_tables([changed[last], new])
+        del self._parts_of[trial_id]
+        self._remember(last, new)
+        for part, table in changed.items():
+            self._stage(part, table)
+        self.store()
 
     def append(self, rows: list[Row]) -> None:
         """Store rows behind all others, at once."""
@@ -78,16 +82,28 @@ class AppendedTable:
 
     def _add(self, rows: pa.Table) -> None:
         """Store rows in the last part, behind those it has."""
-        self._write(self._part, pa.concat_tables([self._tail, rows]).combine_chunks())
         self._remember(self._part, rows)
+        self._stage(self._part, pa.concat_tables([self._tail, rows]).combine_chunks())
+        self.store()
 
-    def _write(self, part: int, rows: pa.Table) -> None:
-        self._parts.write(part, rows, compressed=rows.num_rows >= ROWS_PER_PART)
+    def store(self) -> None:
+        """Write every part that is not stored, also one that could not be written before."""
+        for part, rows in list(self._unwritten.items()):
+            self._parts.write(part, rows, compressed=rows.num_rows >= ROWS_PER_PART)
+            del self._unwritten[part]
+
+    def _stage(self, part: int, rows: pa.Table) -> None:
+        """Keep a part in memory until the storage has it."""
+        self._unwritten[part] = rows
         if part == self._part:
             self._tail = rows
 
     def _read(self, part: int) -> pa.Table:
-        return self._tail if part == self._part else self._parts.read(f"part-{part:05d}.parquet")
+        if part == self._part:
+            return self._tail
+        if part in self._unwritten:
+            return self._unwritten[part]
+        return self._parts.read(f"part-{part:05d}.parquet")
 
     def _without(self, part: int, trial_id: str) -> pa.Table:
         rows = self._read(part)
@@ -116,7 +132,7 @@ class KeyedTable:
     """Rows that change: one per key, all in memory, a part written when one of its rows changes."""
 
     def __init__(self, storage: Storage, table: str, key: str) -> None:
-        self._parts = Parts(storage, table)
+        self._parts = Parts(storage, table, mends=True)
         self._parts.make_first()
         self._key = key
         self._rows: list[Row] = []

@@ -6,8 +6,8 @@ import time
 from typing import NamedTuple
 
 from ffl_ray.config import Config
-from ffl_ray.data.dataset import FIXED_CLASSES, image_shape
 from ffl_ray.errors import SpaceError
+from ffl_ray.image_shapes import image_shape, num_classes
 from ffl_ray.search.estimate import NetworkSize, network_size, parts_of
 from ffl_ray.search.space import Point, SearchSpace, points
 
@@ -63,7 +63,7 @@ def check_networks(space: SearchSpace, base: Config, random: int = RANDOM_POINTS
 
 def _size(space: SearchSpace, point: Point) -> NetworkSize:
     config = point.config
-    classes = FIXED_CLASSES.get(config.data.name, FOLDER_CLASSES)
+    classes = num_classes(config.data) or FOLDER_CLASSES
     shape = image_shape(config.data)
     try:
         return network_size(config.model, config.fusion, parts_of(config), shape, classes, "meta")

@@ -11,15 +11,15 @@ import torch
 from torch import Tensor, nn
 
 from ffl_ray.config import Config, DistillConfig, FusionConfig, ModelConfig
-from ffl_ray.data.dataset import image_shape
 from ffl_ray.data.pool import STEPS_AHEAD
 from ffl_ray.data.residency import streams
+from ffl_ray.image_shapes import image_shape
 from ffl_ray.methods import num_views, with_reachable_objective
 from ffl_ray.models.cost import MacCounter
 from ffl_ray.models.network import FusionNetwork, build_network
 from ffl_ray.models.outline import outlined
 from ffl_ray.models.table import check_model
-from ffl_ray.worker import EVAL_BATCH
+from ffl_ray.training import EVAL_BATCH
 
 FLOAT_BYTES = 4
 LABEL_BYTES = 8

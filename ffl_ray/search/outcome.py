@@ -10,7 +10,6 @@ from ray.exceptions import RayActorError
 from ffl_ray.errors import FFLRayError
 
 FAILURE = "failure"
-PLACEMENT_GROUP = "placement_group"
 
 
 def first_cause(error: BaseException) -> BaseException:

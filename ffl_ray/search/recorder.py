@@ -9,17 +9,16 @@ from contextlib import contextmanager
 from typing import Any, Protocol
 
 from ray import cloudpickle
-from ray._raylet import PlacementGroupID
 from ray.tune import Callback, Stopper
 from ray.tune.experiment import Trial
-from ray.util.placement_group import PlacementGroup, remove_placement_group
 
 from ffl_ray.config import Config
 from ffl_ray.overrides import with_overrides
-from ffl_ray.results.storage import storage_is_full
+from ffl_ray.results.patience import may_pass, storage_is_full
 from ffl_ray.results.study import StudyTables
-from ffl_ray.search.outcome import FAILURE, PLACEMENT_GROUP, first_cause
+from ffl_ray.search.outcome import FAILURE, first_cause
 from ffl_ray.search.scheduler import StudyScheduler
+from ffl_ray.search.worker_groups import free_workers
 
 NO_ERROR = ("Unknown", "Tune ended the trial without saying why; see the log")
 
@@ -61,10 +60,12 @@ class StopWhenHopeless(Stopper):
 
     Attributes:
         message: what is in the way; empty while nothing is.
+        is_gone: whether the storage has not answered for longer than anybody waits.
     """
 
     def __init__(self) -> None:
         self.message = ""
+        self.is_gone = False
 
     def __call__(self, trial_id: str, result: dict[str, Any]) -> bool:
         return False
@@ -74,11 +75,12 @@ class StopWhenHopeless(Stopper):
 
     @contextmanager
     def watching(self) -> Iterator[None]:
-        """Pass over a write that found no room, and remember it."""
+        """Pass over a write that found no room, or no storage in time, and remember it."""
         try:
             yield
         except OSError as error:
-            if not storage_is_full(error):
+            self.is_gone = may_pass(error)
+            if not storage_is_full(error) and not self.is_gone:
                 raise
             self.message = str(error)
 
@@ -93,6 +95,7 @@ class Recorder(Callback):
         noted: Optuna's columns of a trial number.
         view: is told what is written.
         columns: resources of every trial, as columns of the trials table.
+        max_failures: how often a trial is started again without an epoch in between.
     """
 
     def __init__(
@@ -103,6 +106,7 @@ class Recorder(Callback):
         noted: Callable[[int], dict[str, str]],
         view: View,
         columns: dict[str, Any],
+        max_failures: int,
     ) -> None:
         self._tables = tables
         self._keeper = keeper
@@ -110,10 +114,10 @@ class Recorder(Callback):
         self._noted = noted
         self._view = view
         self._columns = columns
+        self._max_failures = max_failures
         self.hopeless = StopWhenHopeless()
         self._open: set[str] = set()
         self._ended: set[str] = set()
-        self._groups: dict[str, str] = {}
         self._failures: dict[str, tuple[str, str]] = {}
 
     def __getstate__(self) -> dict[str, Any]:
@@ -149,11 +153,13 @@ class Recorder(Callback):
                 self.hopeless.message = result[FAILURE]["error"][1]
         if "report" not in result:
             return
-        if result.get(PLACEMENT_GROUP):
-            self._groups[trial_id] = result[PLACEMENT_GROUP]
+        if result["epoch"] > (self._tables.trials[trial_id]["epochs_done"] or 0):
+            # What the trial survived so far counts no more: Tune compares these two.
+            trial.max_failures = trial.num_failures + self._max_failures
         with self.hopeless.watching():
             self._tables.epoch(trial_id, **result["report"])
         self._view.epoch_finished(trial_id, result["report"]["row"])
+        _forget_all_but_members(result)
 
     def on_step_end(self, iteration: int, trials: list[Trial], **info: Any) -> None:
         """Tune's loop came round; it does so many times a second."""
@@ -164,24 +170,26 @@ class Recorder(Callback):
         self, iteration: int, trials: list[Trial], trial: Trial, **info: Any
     ) -> None:
         trial_id = trial.config["trial_id"]
+        trial.last_result.pop("report", None)
         if trial_id not in self._open:
             return
         failure = self._failures.pop(trial_id, None)
         stopped = trial.trial_id in self._scheduler.stopped
         done = self._tables.trials[trial_id]
         if failure is not None:
-            self._end(trial_id, "interrupted" if self.hopeless.message else "failed", failure)
+            self._end(trial, "interrupted" if self.hopeless.message else "failed", failure)
         elif stopped:
-            self._end(trial_id, "pruned")
+            self._end(trial, "pruned")
         elif done["epochs_done"] == done["epochs_planned"]:
-            self._end(trial_id, "completed")
+            self._end(trial, "completed")
         else:
-            self._end(trial_id, "interrupted")
+            self._end(trial, "interrupted")
 
     def on_trial_recover(
         self, iteration: int, trials: list[Trial], trial: Trial, **info: Any
     ) -> None:
         self._begin_unless_open(trial)
+        free_workers(trial.config)
         with self.hopeless.watching():
             self._tables.errored(trial.config["trial_id"], error_of(trial) or NO_ERROR)
 
@@ -189,7 +197,7 @@ class Recorder(Callback):
         self, iteration: int, trials: list[Trial], trial: Trial, **info: Any
     ) -> None:
         self._begin_unless_open(trial)
-        self._end(trial.config["trial_id"], "failed", error_of(trial) or NO_ERROR)
+        self._end(trial, "failed", error_of(trial) or NO_ERROR)
 
     def _begin_unless_open(self, trial: Trial) -> None:
         """A trial whose actor could not even be started fails without having begun."""
@@ -202,30 +210,30 @@ class Recorder(Callback):
             trial_id = trial.config["trial_id"]
             if trial.status == Trial.ERROR and trial_id not in self._ended:
                 self._begin_unless_open(trial)
-                self._end(trial_id, "failed", error_of(trial) or NO_ERROR)
+                self._end(trial, "failed", error_of(trial) or NO_ERROR)
             elif trial_id in self._open:
-                self._end(trial_id, "interrupted")
+                self._end(trial, "interrupted")
         self._keeper.look()
         self._keeper.tidy(self._tables.trials.rows)
 
-    def _end(self, trial_id: str, status: str, error: tuple[str, str] | None = None) -> None:
+    def _end(self, trial: Trial, status: str, error: tuple[str, str] | None = None) -> None:
+        trial_id = trial.config["trial_id"]
         self._open.discard(trial_id)
         self._ended.add(trial_id)
-        self._free_workers(trial_id)
+        free_workers(trial.config)
         with self.hopeless.watching():
             self._tables.end(trial_id, status, error, **self._noted(int(trial_id)))
         self._keeper.tidy(self._tables.trials.rows)
         self._view.trial_ended(trial_id, status, self._tables.trials[trial_id])
 
-    def _free_workers(self, trial_id: str) -> None:
-        """Give back the CPUs and GPUs of a several-worker trial at once.
 
-        Ray Train frees them by way of the dashboard's state service, which is not running here:
-        a stopped trial would keep them, and the next one wait for ever.
-        """
-        group = self._groups.pop(trial_id, None)
-        if group is not None:
-            remove_placement_group(PlacementGroup(PlacementGroupID(bytes.fromhex(group))))
+def _forget_all_but_members(result: dict[str, Any]) -> None:
+    """Take out of a result what Tune would keep of its trial as long as the driver lives.
+
+    It keeps the latest result and statistics of every number in it, 65 kB a trial. The searcher
+    reads the members once more, when the trial ends; then they go too.
+    """
+    result["report"] = {"members": result["report"]["members"]}
 
 
 def error_of(trial: Trial) -> tuple[str, str] | None:

@@ -115,8 +115,15 @@ class RecordingASHA(AsyncHyperBandScheduler):
         return self._brackets[generator.choice(len(self._brackets), p=odds / odds.sum())]
 
     def _replay(self, trial: Any, bracket: Any, values: dict[int, float]) -> None:
+        """Put what is known of a trial on the rungs, as `bracket.on_result` would.
+
+        That also asks whether to stop it, by a percentile over the whole rung each time.
+        """
         for epoch, value in sorted(values.items()):
-            bracket.on_result(trial, epoch, value if self._mode == "max" else -value)
+            for milestone, recorded in bracket._rungs:
+                if epoch >= milestone and trial.trial_id not in recorded:
+                    recorded[trial.trial_id] = value if self._mode == "max" else -value
+                    break
 
     def on_trial_result(self, tune_controller: Any, trial: Trial, result: dict[str, Any]) -> str:
         decision: str = super().on_trial_result(tune_controller, trial, result)

@@ -9,7 +9,7 @@ from typing import Any
 
 import optuna
 from optuna.distributions import distribution_to_json
-from optuna.trial import TrialState
+from optuna.trial import FrozenTrial, TrialState
 from ray.tune.search import Searcher
 
 from ffl_ray.config import Config, SearchConfig
@@ -80,6 +80,7 @@ class StudySearcher(Searcher):
         """The next trial's job; the id in it is its number in the study."""
         number, past = self._waiting.pop(0) if self._waiting else (None, None)
         if past is not None:
+            assert past.config is not None, "a trial that goes on has one"
             trial, config = optuna.Trial(self.study, int(past.trial_id)), past.config
         else:
             trial = self._ask(number)
@@ -88,7 +89,7 @@ class StudySearcher(Searcher):
         self._planned[trial_id] = config.optim.epochs
         self._reported[trial_id] = max(past.epochs, default=0) if past else 0
         if self._mirror is not None:
-            self._mirror.begin(self.study.trials[trial.number])
+            self._mirror.begin(self._known(trial.number))
         return self._make_job(f"{trial.number:05d}", config)
 
     def _ask(self, number: int | None) -> optuna.Trial:
@@ -132,7 +133,7 @@ class StudySearcher(Searcher):
         else:
             self.study.tell(trial, values=values)
         if self._mirror is not None:
-            self._mirror.end(self.study.trials[trial.number])
+            self._mirror.end(self._known(trial.number))
 
     def _values(self, result: dict[str, Any]) -> list[float]:
         """The objectives after the latest epoch, if all are numbers; else nothing."""
@@ -143,16 +144,13 @@ class StudySearcher(Searcher):
 
     def noted(self, number: int) -> dict[str, str]:
         """A trial's parameters, distributions and sampler's notes: columns, each as JSON."""
-        trial = self.study.trials[number]
-        distributions = {
-            name: json.loads(distribution_to_json(distribution))
-            for name, distribution in trial.distributions.items()
-        }
-        return {
-            "params": json.dumps(trial.params),
-            "distributions": json.dumps(distributions),
-            "sampler_state": json.dumps({"trial": trial.system_attrs, "study": self._of_study()}),
-        }
+        trial = self._known(number)
+        state = {"trial": trial.system_attrs, "study": self._of_study()}
+        return drawn_columns(trial) | {"sampler_state": json.dumps(state)}
+
+    def _known(self, number: int) -> FrozenTrial:
+        """A trial as Optuna has it, to read: `study.trials` copies every trial of the study."""
+        return self.study.get_trials(deepcopy=False)[number]
 
     def _of_study(self) -> dict[str, Any]:
         """The sampler's latest note of the study: NSGA-II's parents of a generation."""
@@ -164,3 +162,12 @@ class StudySearcher(Searcher):
 
     def restore(self, checkpoint_path: str) -> None:
         """Nothing, as `save`."""
+
+
+def drawn_columns(trial: FrozenTrial) -> dict[str, str]:
+    """What was drawn for a trial, as columns of its row, each as JSON."""
+    distributions = {
+        name: json.loads(distribution_to_json(distribution))
+        for name, distribution in trial.distributions.items()
+    }
+    return {"params": json.dumps(trial.params), "distributions": json.dumps(distributions)}

@@ -14,11 +14,11 @@ from optuna.trial import FrozenTrial
 
 import ffl_ray
 from ffl_ray.config import Config, SearchConfig
+from ffl_ray.distill.check import check_config
 from ffl_ray.errors import SettingError, SpaceError
 from ffl_ray.methods import check_objective, resolved, with_reachable_objective
-from ffl_ray.models.table import check_model
 from ffl_ray.objectives import Objective, parse_objective, parse_objectives, quality
-from ffl_ray.overrides import nearest, settings, shown, with_overrides
+from ffl_ray.overrides import brief, nearest, settings, shown, with_overrides
 from ffl_ray.search.mix import settings_from_params
 from ffl_ray.search.samplers import check_distributions, check_sampler, grid_size
 
@@ -101,7 +101,9 @@ def load_space(name: str) -> SearchSpace:
         raise SpaceError(f"{path} must define search_space(trial), and does not")
     base = getattr(module, "BASE", {})
     if not isinstance(base, Mapping):
-        raise SpaceError(f"{path}: BASE must map dotted settings to values, not {base!r}")
+        raise SpaceError(
+            f"{path}: BASE must map dotted settings to values, not {brief(repr(base))}"
+        )
     return SearchSpace(str(path), base, suggest)
 
 
@@ -252,7 +254,7 @@ def trial_config(space: SearchSpace, base: Config, trial: optuna.Trial) -> Confi
         SettingError: the proposal names an unknown setting or breaks a rule.
     """
     config = resolved(with_overrides(base, space.propose(trial)))
-    check_model(config)
+    check_config(config)
     return config
 
 
@@ -263,7 +265,7 @@ def _check_point(
     try:
         proposed = space.propose(trial)
         config = resolved(with_overrides(base, proposed))
-        check_model(config)
+        check_config(config)
     except SettingError as error:
         raise SpaceError(
             f"{space.path} can propose an invalid config: {error} (at {named_point(trial.params)})"

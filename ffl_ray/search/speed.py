@@ -15,7 +15,8 @@ from ffl_ray.engine import train_epoch
 from ffl_ray.methods import num_views
 from ffl_ray.overrides import with_overrides
 from ffl_ray.search.estimate import TrainingCost
-from ffl_ray.worker import Report, prepare, step_of
+from ffl_ray.session import Report
+from ffl_ray.training import prepare, step_of
 
 BUDGET_S = 0.4
 # Forward multiply-accumulates of a measured step: on one CPU core, a second or two.

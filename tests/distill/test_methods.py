@@ -15,6 +15,7 @@ from ffl_ray.distill.kdcl import TEACHERS, shares_of
 from ffl_ray.distill.table import TERMS, loss_terms_of
 from ffl_ray.distill.terms import total_loss
 from ffl_ray.errors import SettingError
+from ffl_ray.image_shapes import image_shape
 from ffl_ray.methods import METHODS, check_method, num_views, resolved, with_reachable_objective
 from ffl_ray.models.network import FusionNetwork, NetworkOutput, build_network
 from ffl_ray.overrides import with_overrides
@@ -205,7 +206,7 @@ def network_for(config: Config) -> FusionNetwork:
         config.model,
         config.fusion,
         config.distill,
-        image_shape=config.data.image_shape,
+        image_shape=image_shape(config.data),
         num_classes=10,
         seed=0,
     )
@@ -213,7 +214,7 @@ def network_for(config: Config) -> FusionNetwork:
 
 def images_for(config: Config, batch: int = 8) -> Tensor:
     views = num_views(config)
-    shape = [*[views] * (views > 1), batch, *config.data.image_shape]
+    shape = [*[views] * (views > 1), batch, *image_shape(config.data)]
     return torch.randn(*shape, generator=torch.Generator().manual_seed(0))
 
 

@@ -23,7 +23,7 @@ from ffl_ray.exporting.confirmed import ConfirmedAccuracy, accuracy_of_run, conf
 from ffl_ray.results.confirmed import read_confirmed
 from ffl_ray.results.storage import Storage
 from ffl_ray.search.arms import Chosen, confirmed_form
-from ffl_ray.worker import new_network
+from ffl_ray.training import new_network
 
 TINY: dict[str, Any] = {
     "data__fraction": 0.2,

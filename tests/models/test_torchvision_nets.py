@@ -14,6 +14,7 @@ from torchvision.models.feature_extraction import create_feature_extractor
 
 from ffl_ray.config import Config
 from ffl_ray.errors import SettingError
+from ffl_ray.image_shapes import image_shape
 from ffl_ray.models import torchvision_nets
 from ffl_ray.models.backbone import Backbone, build_backbone
 from ffl_ray.models.cost import member_costs
@@ -55,7 +56,7 @@ def network_of(config: Config, num_classes: int = 10) -> FusionNetwork:
     return build_network(
         config.model,
         config.fusion,
-        image_shape=config.data.image_shape,
+        image_shape=image_shape(config.data),
         num_classes=num_classes,
         seed=0,
     )

@@ -7,6 +7,8 @@ import re
 import pytest
 from helpers import ROOT
 
+from benchmarks.audit import verdict
+
 FILES = ("requirements.txt", "requirements-dev.txt")
 PIN = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*(\[[a-z0-9,_-]+\])?==[A-Za-z0-9.!+_-]+( ; [^\\]+)?")
 HASH = re.compile(r"--hash=sha256:[0-9a-f]{64}")
@@ -67,3 +69,28 @@ def test_both_files_agree_on_every_version() -> None:
     both = pins[0].keys() & pins[1].keys()
     assert len(both) > 30
     assert {name: pins[0][name] for name in both} == {name: pins[1][name] for name in both}
+
+
+WEAK = {"name": "a", "version": "1", "vulns": [{"id": "X-1", "fix_versions": ["2"]}]}
+GOOD = {"name": "b", "version": "1", "vulns": []}
+UNKNOWN = {"name": "c", "skip_reason": "not found"}
+
+
+@pytest.mark.parametrize(
+    ("found", "status", "words"),
+    [
+        ([WEAK, GOOD], 1, "f: a 1: X-1, mended in 2"),
+        ([UNKNOWN, UNKNOWN, WEAK], 1, "f: a 1: X-1, mended in 2"),
+        ([GOOD, GOOD, UNKNOWN], 0, "f: no known weakness in 2 packages; 1 were not found"),
+        ([GOOD], 0, "f: no known weakness in 1 packages"),
+        ([UNKNOWN, UNKNOWN, GOOD], 3, "f: not audited: the advisory service knows nothing of 2"),
+        ([], 3, "f: not audited"),
+    ],
+)
+def test_an_audit_that_could_not_ask_does_not_pass(
+    found: list[dict[str, object]], status: int, words: str
+) -> None:
+    came, lines = verdict("f", found)
+
+    assert came == status
+    assert lines[0].startswith(words)

@@ -20,7 +20,8 @@ from ffl_ray.models.network import build_network
 from ffl_ray.models.outline import outlined
 from ffl_ray.overrides import with_overrides
 from ffl_ray.search.estimate import DataSize, network_size, parts_of, training_cost
-from ffl_ray.worker import prepare, run_worker, step_of
+from ffl_ray.training import prepare, step_of
+from ffl_ray.worker import run_worker
 
 MIXES = ("2*resnet20", "resnet20+3*wrn16_2", "2*wrn16_2")
 

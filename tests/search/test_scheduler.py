@@ -46,7 +46,9 @@ def added(scheduler: StudyScheduler, number: int) -> Any:
 
 
 def past(number: int, epochs: dict[int, float], state: TrialState) -> PastTrial:
-    return PastTrial(f"{number:05d}", Config(), state, epochs, [], {}, {}, {})
+    return PastTrial(
+        f"{number:05d}", None if state.is_finished() else Config(), state, epochs, [], {}, {}, {}
+    )
 
 
 def scheduler_of(name: str, earlier: Sequence[PastTrial] = ()) -> StudyScheduler:

@@ -1,0 +1,337 @@
+"""Processes and nodes killed under a running search, many times: what is lost, and for how long.
+
+Every injection is one row of OUT/faults.csv, written when it is over; the same command goes on
+where it stopped. Moments are random, from a seed. A fault is over when the killed trial has a new
+epoch of another attempt (after a lost head or driver: when the same command has brought it), and
+then it is looked up whether every epoch that was stored is there as it was, whether a finished
+epoch was trained again, and whether a trial failed or vanished.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import csv
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pandas as pd
+
+from benchmarks.common import new_parser, show
+from benchmarks.object_store import object_store
+from benchmarks.running import RunningSearch
+from benchmarks.victims import MARK, Nodes, kill, nodes, titled
+
+WITHIN_S = 240.0
+WARNING_S = 5.0
+ONE = ("--num-workers", "1", "--cpus-per-trial", "1")
+TWO = ("--num-workers", "2", "--cpus-per-trial", "2")
+
+
+class Injection(NamedTuple):
+    """One fault and what became of it: a row of faults.csv.
+
+    Attributes:
+        fault: its name.
+        number: counts the injections of this fault, from 0.
+        delay_s: from a finished epoch to the fault.
+        epochs_before: stored when it came.
+        epochs_lost: of these, gone or changed afterwards.
+        epochs_again: finished epochs whose training began again.
+        trials_lost: failed or vanished.
+        ended_s: from the fault to the end of the command; none where it went on.
+        recover_s: from the fault, or from the same command given again, to a new epoch; none
+            when none came in time.
+    """
+
+    fault: str
+    number: int
+    delay_s: float
+    epochs_before: int
+    epochs_lost: int
+    epochs_again: int
+    trials_lost: int
+    ended_s: float | None
+    recover_s: float | None
+
+
+class Scene(NamedTuple):
+    """Where a fault happens: a search, the sign of its processes, and its cluster if it has one."""
+
+    search: RunningSearch
+    mark: str
+    cluster: Nodes | None = None
+
+
+def kill_worker(scene: Scene) -> float:
+    """A training process of a trial of two."""
+    kill([random.choice(titled(scene.mark, "RayTrainWorker")).pid])
+    return time.time()
+
+
+def kill_actor(scene: Scene) -> float:
+    """The Tune actor: it trains, or it waits for those that do."""
+    kill([titled(scene.mark, "ImplicitFunc")[0].pid])
+    return time.time()
+
+
+def kill_node(scene: Scene) -> float:
+    """A node that trains; another one comes in its place."""
+    assert scene.cluster is not None
+    scene.cluster.kill(scene.cluster.trainers()[0])
+    at = time.time()
+    scene.cluster.add()
+    return at
+
+
+def preempt_node(scene: Scene) -> float:
+    """A node that trains: first the warning, then its end."""
+    assert scene.cluster is not None
+    node = scene.cluster.trainers()[0]
+    scene.cluster.drain(node, WARNING_S)
+    time.sleep(WARNING_S)
+    scene.cluster.kill(node)
+    at = time.time()
+    scene.cluster.add()
+    return at
+
+
+class Fault(NamedTuple):
+    """What is killed, and under which search.
+
+    Attributes:
+        what: in words.
+        inflict: does it, and says when.
+        scene: name of the search it is done to.
+    """
+
+    what: str
+    inflict: Callable[[Scene], float]
+    scene: str
+
+
+FAULTS = {
+    "actor": Fault("Tune actor of a one-worker trial", kill_actor, "one"),
+    "worker": Fault("one training worker of a two-worker trial", kill_worker, "two"),
+    "trial-driver": Fault("Tune actor that drives a two-worker trial", kill_actor, "two"),
+    "node": Fault("node of a two-worker trial", kill_node, "two"),
+    "spot": Fault("spot node of a two-worker trial, 5 s after its warning", preempt_node, "two"),
+}
+ENDING = {
+    "head": "all processes of Ray's head; then a new cluster and the same command",
+    "driver": "the search's own command; then the same command",
+}
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Inflict what is still to be inflicted, and print the table."""
+    parser = new_parser(__doc__ or "")
+    everything = [*FAULTS, *ENDING]
+    parser.add_argument("faults", nargs="*", metavar="FAULT", help=", ".join(everything))
+    parser.add_argument("--times", type=int, default=20, help="injections of each (default 20)")
+    parser.add_argument("--for-s", type=float, default=840, help="stop after this (default 840)")
+    parser.add_argument("--table", action="store_true", help="print the table and stop")
+    args = parser.parse_args(arguments)
+    # A shell starts what runs behind it with Ctrl-C ignored, and commands would inherit that.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    out = Path(args.out) / "faults"
+    out.mkdir(parents=True, exist_ok=True)
+    if not args.table:
+        until = time.monotonic() + args.for_s
+        for group in groups(args.faults or everything):
+            inflict(out, group, args.times, until)
+    show(table(read(out)))
+
+
+def groups(faults: Sequence[str]) -> list[list[str]]:
+    """Faults that are done to one and the same search, together."""
+    unknown = [name for name in faults if name not in FAULTS and name not in ENDING]
+    if unknown:
+        sys.exit(f"no such fault: {unknown[0]}; there are {', '.join([*FAULTS, *ENDING])}")
+    made = [[name for name in faults if name in FAULTS and FAULTS[name].scene == scene]
+            for scene in ("one", "two")]  # fmt: skip
+    return [group for group in [*made, *([name] for name in faults if name in ENDING)] if group]
+
+
+def inflict(out: Path, faults: list[str], times: int, until: float) -> None:
+    """Each of these so many times, in turns, as long as there is time."""
+    todo = [(name, number) for number in range(times) for name in faults]
+    done = {(row.fault, row.number) for row in read(out)}
+    todo = [one for one in todo if one not in done]
+    if not todo or time.monotonic() > until:
+        return
+    if faults[0] in ENDING:
+        for name, number in todo:
+            if time.monotonic() < until:
+                append(out, ended_by(out, name, number))
+        return
+    with scene(out, FAULTS[faults[0]].scene) as place:
+        for name, number in todo:
+            if time.monotonic() > until:
+                return
+            made = survived(place, name, number)
+            append(out, made)
+            if made.recover_s is None:
+                return
+
+
+@contextlib.contextmanager
+def scene(out: Path, kind: str) -> Iterator[Scene]:
+    """A search that trains: of one worker on this machine, of two on a cluster and S3."""
+    with contextlib.ExitStack() as stack:
+        mark = marked()
+        if kind == "one":
+            search = stack.enter_context(RunningSearch(out, str(out), kind, *ONE))
+            yield Scene(search, mark)
+            return
+        store = stack.enter_context(object_store())
+        cluster = stack.enter_context(nodes(0, 3))
+        options = (*TWO, "--address", cluster.address)
+        search = stack.enter_context(RunningSearch(out, store, kind, *options))
+        yield Scene(search, mark, cluster)
+
+
+def marked() -> str:
+    """A sign that all processes started from now on carry."""
+    os.environ[MARK] = f"faults-{random.getrandbits(48):x}"
+    os.environ.setdefault("RAY_AUTH_MODE", "disabled")
+    return os.environ[MARK]
+
+
+def moment(name: str, number: int) -> float:
+    """Seconds after a finished epoch: equal in every run."""
+    return random.Random(f"{name} {number}").uniform(0, 2)
+
+
+def survived(place: Scene, name: str, number: int) -> Injection:
+    """Inflict a fault that a search lives through."""
+    search, delay_s = place.search, moment(name, number)
+    search.wait_for_epoch(WITHIN_S)
+    time.sleep(delay_s)
+    before, stored = search.epochs(), search.stored_epochs()
+    at = FAULTS[name].inflict(place)
+    recovered = search.recovered(before, at, WITHIN_S)
+    return found(search, name, number, delay_s, before, stored, None, recovered)
+
+
+def ended_by(out: Path, name: str, number: int) -> Injection:
+    """Inflict a fault that ends the command, and give it again."""
+    mark, delay_s = marked(), moment(name, number)
+    with contextlib.ExitStack() as stack:
+        cluster = stack.enter_context(nodes(2)) if name == "head" else None
+        search = stack.enter_context(RunningSearch(out, str(out), name, *ONE, *at_address(cluster)))
+        search.wait_for_epoch(WITHIN_S)
+        time.sleep(delay_s)
+        before, stored = search.epochs(), search.stored_epochs()
+        at = time.time()
+        if cluster is not None:
+            cluster.kill_head()
+        else:
+            search.process.send_signal(signal.SIGKILL)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            search.process.wait(WITHIN_S)
+        ended_s = time.time() - at
+    mark = marked()
+    with contextlib.ExitStack() as stack:
+        cluster = stack.enter_context(nodes(2)) if name == "head" else None
+        at = time.time()
+        search = stack.enter_context(RunningSearch(out, str(out), name, *ONE, *at_address(cluster)))
+        recovered = search.recovered(before, at, WITHIN_S)
+        made = found(search, name, number, delay_s, before, stored, ended_s, recovered)
+    kill(one.pid for one in titled(mark, "ray") if one.pid != os.getpid())
+    return made
+
+
+def at_address(cluster: Nodes | None) -> tuple[str, ...]:
+    """The option that joins a cluster, if there is one."""
+    return () if cluster is None else ("--address", cluster.address)
+
+
+def found(
+    search: RunningSearch,
+    name: str,
+    number: int,
+    delay_s: float,
+    before: pd.DataFrame,
+    stored: dict[str, int],
+    ended_s: float | None,
+    recovered: tuple[float | None, dict[str, int]],
+) -> Injection:
+    """What the tables say of an injection when it is over."""
+    recover_s, least = recovered
+    after = search.epochs()
+    kept = before.merge(after, on=["trial_id", "epoch", "loss.total"])
+    trials = search.trials()
+    missing = len(set(before["trial_id"]) - set(trials["trial_id"]))
+    made = Injection(
+        fault=name,
+        number=number,
+        delay_s=round(delay_s, 2),
+        epochs_before=len(before),
+        epochs_lost=len(before) - len(kept),
+        epochs_again=sum(stored[trial] - least.get(trial, 0) for trial in stored),
+        trials_lost=int((trials["status"] == "failed").sum()) + missing,
+        ended_s=None if ended_s is None else round(ended_s, 1),
+        recover_s=None if recover_s is None else round(recover_s, 1),
+    )
+    show(str(made))
+    return made
+
+
+def append(out: Path, made: Injection) -> None:
+    """Add a row to the file."""
+    path = out / "faults.csv"
+    new = not path.exists()
+    with path.open("a", newline="") as file:
+        writer = csv.writer(file)
+        if new:
+            writer.writerow(Injection._fields)
+        writer.writerow(["" if value is None else value for value in made])
+
+
+def read(out: Path) -> list[Injection]:
+    """All rows of the file."""
+    path = out / "faults.csv"
+    if not path.exists():
+        return []
+    rows = pd.read_csv(path).astype(object)
+    rows = rows.where(rows.notna(), None)
+    return [Injection(*values) for values in rows.itertuples(index=False, name=None)]
+
+
+def table(rows: Sequence[Injection]) -> str:
+    """The faults as a markdown table."""
+    lines = [
+        "| fault | injected | epochs lost | epochs trained again | trials lost | "
+        "seconds until the command ended | seconds to recover |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    names = {name: fault.what for name, fault in FAULTS.items()} | ENDING
+    for name, what in names.items():
+        own = [row for row in rows if row.fault == name]
+        if own:
+            cells: list[Any] = [what, len(own)]
+            cells += [sum(row.epochs_lost for row in own), sum(row.epochs_again for row in own)]
+            cells += [sum(row.trials_lost for row in own)]
+            cells += [spread([row.ended_s for row in own]), spread([r.recover_s for r in own])]
+            lines.append("| " + " | ".join(str(cell) for cell in cells) + " |")
+    return "\n".join(lines)
+
+
+def spread(values: Sequence[float | None]) -> str:
+    """Median, least and most, and how many never came."""
+    known = sorted(value for value in values if value is not None)
+    if not known:
+        return ""
+    never = f", {len(values) - len(known)} never" * (len(known) < len(values))
+    return f"{known[len(known) // 2]:.0f} ({known[0]:.0f} to {known[-1]:.0f}{never})"
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,140 @@
+"""The driver's own parts, opened on a study and fed with the events of made trials."""
+
+from __future__ import annotations
+
+import io
+import time
+from collections import defaultdict
+from collections.abc import Callable, Iterator
+from typing import Any, NamedTuple, TypeVar
+
+from ray.tune.experiment import Trial
+from rich.console import Console
+
+from benchmarks.scaling.filled import NAME, Setting
+from ffl_ray.benching.made_study import epochs_table, member_rows, rows_of
+from ffl_ray.console import StudyView
+from ffl_ray.homes.job import Job
+from ffl_ray.objectives import VALUE, parse_objective
+from ffl_ray.results.history import past_trials
+from ffl_ray.results.reader import objective_by_epoch
+from ffl_ray.results.storage import Storage
+from ffl_ray.results.study import StudyTables
+from ffl_ray.search.keeper import Keeper
+from ffl_ray.search.planner import Plan
+from ffl_ray.search.recorder import Recorder
+from ffl_ray.search.scheduler import StudyScheduler, make_scheduler
+from ffl_ray.search.searcher import MEMBERS, StudySearcher
+
+Result = TypeVar("Result")
+Seconds = dict[str, list[float]]
+AT_ONCE = 8
+PLAN = Plan(AT_ONCE, 1, 1, 0)
+
+
+class Driver(NamedTuple):
+    """What `ffl_ray.tune` makes before it hands over to Tune."""
+
+    tables: StudyTables
+    searcher: StudySearcher
+    scheduler: StudyScheduler
+    keeper: Keeper
+    view: StudyView
+    recorder: Recorder
+    given: Setting
+
+
+def open_driver(storage: Storage, given: Setting) -> tuple[Driver, dict[str, float]]:
+    """The driver's parts on a study that goes on, and the seconds that each took to open."""
+    taken: Seconds = defaultdict(list)
+    objectives, search = given.objectives, given.search
+    judge = parse_objective(given.base.objective)
+    tables = timed(taken, "tables", lambda: StudyTables(storage, NAME, objectives))
+    past = timed(
+        taken, "past", lambda: past_trials(tables.trials.rows, objective_by_epoch(storage))
+    )
+    searcher = timed(
+        taken,
+        "searcher",
+        lambda: StudySearcher(
+            given.space,
+            given.base,
+            search,
+            objectives,
+            past=past,
+            make_job=lambda trial_id, config: Job.planned(
+                trial_id, config, storage.location, PLAN
+            )._asdict(),
+        ),
+    )
+    scheduler = timed(
+        taken, "scheduler", lambda: make_scheduler(search, judge, given.base.optim.epochs, past)
+    )
+    keeper = Keeper(storage, objectives, search.keep_checkpoints)
+    timed(taken, "keeper", lambda: keeper.tidy(tables.trials.rows))
+    console = Console(file=io.StringIO(), force_terminal=True, width=120)
+    view = StudyView(console, NAME, search.num_samples, judge, [*tables.trials.rows])
+    recorder = Recorder(tables, keeper, scheduler, searcher.noted, view, PLAN.columns())
+    made = Driver(tables, searcher, scheduler, keeper, view, recorder, given)
+    return made, {name: values[0] for name, values in taken.items()}
+
+
+def feed(driver: Driver, first: int, trials: int) -> Seconds:
+    """Let trials begin, report and end, `AT_ONCE` by turns; the seconds of every call, by part."""
+    taken: Seconds = defaultdict(list)
+    for start in range(first, first + trials, AT_ONCE):
+        count = min(AT_ONCE, first + trials - start)
+        made = [_begin(driver, taken) for _ in range(count)]
+        running = {trial.config["trial_id"]: trial for trial in made}
+        for trial_id, row in _reports(start, count, driver.given.base.optim.epochs):
+            if trial_id in running and _report(driver, running[trial_id], row, taken) == "STOP":
+                _end(driver, running.pop(trial_id), row, taken)
+        for trial in running.values():
+            _end(driver, trial, trial.last, taken)
+        timed(taken, "view", driver.view._render)
+    return taken
+
+
+def _begin(driver: Driver, taken: Seconds) -> Any:
+    trial: Any = Trial("made", stub=True)
+    job = timed(taken, "ask", lambda: driver.searcher.suggest(trial.trial_id))
+    trial.config = job
+    driver.scheduler.on_trial_add(None, trial)
+    timed(taken, "start", lambda: driver.recorder.on_trial_start(0, [], trial))
+    return trial
+
+
+def _report(driver: Driver, trial: Any, row: dict[str, Any], taken: Seconds) -> str:
+    members = member_rows(int(trial.config["trial_id"]), row["epoch"])
+    report = {"row": row, "members": members, "best": members}
+    result = {"epoch": row["epoch"], VALUE: row[VALUE], "report": report, "training_iteration": 1}
+    trial.last = row
+    flat = {"epoch": row["epoch"], VALUE: row[VALUE], MEMBERS: members}
+    timed(taken, "searcher", lambda: driver.searcher.on_trial_result(trial.trial_id, flat))
+    decision = timed(
+        taken, "scheduler", lambda: driver.scheduler.on_trial_result(None, trial, result)
+    )
+    timed(taken, "recorder", lambda: driver.recorder.on_trial_result(0, [], trial, result))
+    return str(decision)
+
+
+def _end(driver: Driver, trial: Any, row: dict[str, Any], taken: Seconds) -> None:
+    members = member_rows(int(trial.config["trial_id"]), row["epoch"])
+    flat = {"epoch": row["epoch"], VALUE: row[VALUE], MEMBERS: members}
+    driver.scheduler.on_trial_complete(None, trial, flat)
+    timed(taken, "tell", lambda: driver.searcher.on_trial_complete(trial.trial_id, flat))
+    timed(taken, "end", lambda: driver.recorder.on_trial_complete(0, [], trial))
+
+
+def _reports(first: int, trials: int, epochs: int) -> Iterator[tuple[str, dict[str, Any]]]:
+    for row in epochs_table(rows_of(first, trials, epochs)).to_pylist():
+        trial_id = row["trial_id"]
+        yield trial_id, {n: v for n, v in row.items() if n not in ("study", "trial_id", "attempt")}
+
+
+def timed(taken: Seconds, name: str, call: Callable[[], Result]) -> Result:
+    """What a call gives; the seconds it took are put down under a name."""
+    started = time.perf_counter()
+    result = call()
+    taken[name].append(time.perf_counter() - started)
+    return result

@@ -1,0 +1,268 @@
+"""A search of hundreds of one-second trials under fire, and what it leaves behind.
+
+Every `--kill-every` seconds a process of the search is killed with -9: a trial's actor, a helper
+of Ray, or the driver, after which the same command goes on. Every two seconds its processes,
+placement groups, memory, open files, threads and disk are counted. In the end all trials have
+ended, no epoch is lost or doubled, and nothing grows with the trials (`soaking.judge` has the
+limits); exit status 1 says that something does.
+
+It goes on where it was stopped: `--for-s 600` runs ten minutes of it. The last `--quiet` trials
+run without kills, so that processes grow old.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pandas as pd
+
+from benchmarks.common import new_parser, show
+from benchmarks.soaking.groups import GroupCounter
+from benchmarks.soaking.judge import draw, verdict
+from benchmarks.soaking.look import HELPERS, Looker, progress, sample
+from ffl_ray.benching import short_trials
+from ffl_ray.benching.processes import MARK
+
+NAME = "soak"
+SAMPLE_EVERY_S = 2.0
+SLOWEST_END_S = 120.0
+ENDED_BY_ITSELF = "ended by itself"
+# Of ten kills: seven of an actor, two of a helper of Ray, one of the driver.
+VICTIMS = (*["actor"] * 4, "helper", *["actor"] * 3, "helper", "driver")
+
+
+class Soak(NamedTuple):
+    """A soak and where it stands.
+
+    Attributes:
+        started: when its first piece began, in seconds since 1970.
+        kills: before this piece.
+        generation: the latest start of the command before this piece.
+        seen: the epochs stored at the latest kill, with their losses.
+    """
+
+    args: argparse.Namespace
+    out: Path
+    started: float
+    kills: int
+    generation: int
+    seen: dict[tuple[str, int], float]
+
+    @property
+    def study(self) -> Path:
+        return self.out / NAME
+
+
+def parser() -> argparse.ArgumentParser:
+    """The benchmark's options."""
+    made = new_parser((__doc__ or "").partition("\n")[0])
+    made.add_argument("--trials", type=int, default=500, metavar="N", help="(default 500)")
+    made.add_argument("--quiet", type=int, default=100, metavar="N", help="more, without kills")
+    made.add_argument("--kill-every", type=float, default=20, metavar="S", help="(default 20)")
+    made.add_argument("--epochs", type=int, default=5, metavar="N", help="of a trial")
+    made.add_argument("--num-workers", type=int, default=1, metavar="N", help="of each trial")
+    made.add_argument("--seed", type=int, default=0, help="of what is killed")
+    made.add_argument("--for-s", type=float, metavar="S", help="stop after; the same goes on")
+    made.add_argument("--plot", metavar="FILE", help="(default OUT/soak.svg)")
+    return made
+
+
+def main() -> int:
+    """Run it, or what is left of it, and judge it; returns the exit status."""
+    args = parser().parse_args()
+    soak = open_soak(args)
+    rows: list[dict[str, Any]] = []
+    try:
+        finished = run(soak, rows)
+    finally:
+        append(soak.out / "samples", rows)
+    if not finished:
+        show(f"{progress(soak.study)} so far; the same command goes on")
+        return 0
+    samples = table(soak.out / "samples").sort_values("time", ignore_index=True)
+    kills = table(soak.out / "kills")
+    draw(samples, kills, Path(args.plot or soak.out / "soak.svg"))
+    return verdict(samples, kills, soak.study, args.trials + args.quiet)
+
+
+def open_soak(args: argparse.Namespace) -> Soak:
+    """A new soak, or one that goes on."""
+    out = Path(args.out)
+    for name in ("samples", "kills"):
+        (out / name).mkdir(parents=True, exist_ok=True)
+    samples = table(out / "samples")
+    started = time.time() if samples.empty else float(samples["time"].min())
+    generation = 0 if samples.empty else int(samples["generation"].max())
+    return Soak(args, out, started, len(table(out / "kills")), generation, stored(out / NAME))
+
+
+def run(soak: Soak, rows: list[dict[str, Any]]) -> bool:
+    """Run the command until all trials have ended or the piece is over; whether all have."""
+    ends = time.time() + (soak.args.for_s or float("inf"))
+    looker, groups = Looker(str(soak.out.resolve())), GroupCounter()
+    killer = Killer(soak)
+    generation = soak.generation
+    try:
+        while True:
+            generation += 1
+            status = watch(soak, generation, ends, looker, groups, killer, rows)
+            if status == 0:
+                settle(soak, generation, looker, groups, rows)
+                return bool(
+                    progress(soak.study)["trials_ended"] == soak.args.trials + soak.args.quiet
+                )
+            if time.time() >= ends:
+                return False
+            if status > 0:
+                killer.note(ENDED_BY_ITSELF, 0, f"exit status {status}")
+    finally:
+        groups.close()
+
+
+def command(soak: Soak, trials: int) -> list[str]:
+    """The search of so many trials."""
+    args = soak.args
+    return [
+        *(sys.executable, "-m", "ffl_ray.tune", short_trials.__file__, "--name", NAME),
+        *("--storage-path", str(soak.out), "--num-samples", str(trials)),
+        *("--set", f"optim.epochs={args.epochs}", "--set", "compute.device=cpu"),
+        *("--num-workers", str(args.num_workers), "--cpus-per-trial", str(args.num_workers)),
+        *("--sampler", "random"),
+    ]
+
+
+def watch(
+    soak: Soak,
+    generation: int,
+    ends: float,
+    looker: Looker,
+    groups: GroupCounter,
+    killer: Killer,
+    rows: list[dict[str, Any]],
+) -> int:
+    """Start the command once, look at it and kill in it until it ends; its exit status."""
+    noisy = progress(soak.study)["trials_ended"] < soak.args.trials
+    trials = soak.args.trials + (0 if noisy else soak.args.quiet)
+    mark = {MARK: f"{soak.out.resolve()}:{generation}"}
+    with (soak.out / "driver.log").open("a") as log:
+        driver = subprocess.Popen(
+            command(soak, trials), stdout=log, stderr=log, env=os.environ | mark
+        )
+    killer.began(time.time())
+    try:
+        while driver.poll() is None:
+            row = sample(looker, soak.study, generation, soak.started)
+            found, _ = looker.processes()
+            mine = [process for process in found if process.generation == generation]
+            rows.append(row | {"groups": groups.count(mine), "noisy": noisy})
+            if noisy and time.time() >= killer.due:
+                killer.kill(driver, mine)
+            if time.time() >= ends:
+                driver.send_signal(signal.SIGINT)
+                driver.wait(SLOWEST_END_S)
+            time.sleep(max(0.0, row["time"] + SAMPLE_EVERY_S - time.time()))
+    finally:
+        driver.kill()
+    status = driver.wait()
+    if status == 0 and noisy and soak.args.quiet:
+        show(f"{soak.args.trials} trials after {killer.count} kills; now without")
+        return watch(soak, generation, ends, looker, groups, killer, rows)
+    return status
+
+
+def settle(
+    soak: Soak,
+    generation: int,
+    looker: Looker,
+    groups: GroupCounter,
+    rows: list[dict[str, Any]],
+) -> None:
+    """Look on until every process has gone, a minute at most."""
+    groups.close()
+    until = time.time() + 60
+    while time.time() < until:
+        row = sample(looker, soak.study, generation, soak.started)
+        rows.append(row | {"groups": None, "noisy": False})
+        if not row["processes"] and not row["zombies"]:
+            return
+        time.sleep(1)
+
+
+class Killer:
+    """Kills something in a search now and then, and writes down what."""
+
+    def __init__(self, soak: Soak) -> None:
+        self._soak = soak
+        self._seen = soak.seen
+        self.count = soak.kills
+        self.due = 0.0
+
+    def began(self, now: float) -> None:
+        """The command was started: the next kill comes a period later."""
+        self.due = now + self._soak.args.kill_every
+
+    def kill(self, driver: subprocess.Popen[bytes], processes: list[Any]) -> None:
+        """Kill one process of the kind whose turn it is, if there is any."""
+        generator = random.Random(f"{self._soak.args.seed} {self.count}")
+        turn = VICTIMS[self.count % len(VICTIMS)]
+        if turn == "driver":
+            driver.kill()
+            driver.wait()
+            self.note(turn, driver.pid)
+            return
+        kinds = HELPERS if turn == "helper" else ("actor", "worker")
+        victims = [process for process in processes if process.kind in kinds]
+        if not victims:
+            return
+        victim = generator.choice(victims)
+        try:
+            os.kill(victim.pid, signal.SIGKILL)
+        except ProcessLookupError:
+            return
+        self.note(victim.kind, victim.pid)
+
+    def note(self, kind: str, pid: int, more: str = "") -> None:
+        """Store what was killed, and whether an epoch that was stored before is gone."""
+        now = stored(self._soak.study)
+        lost = sum(now.get(key) != loss for key, loss in self._seen.items())
+        self._seen = now
+        row = {"time": time.time(), "kind": kind, "pid": pid, "lost": lost, "more": more}
+        append(self._soak.out / "kills", [row | {"epochs": len(now)}])
+        self.count += 1
+        self.due = time.time() + self._soak.args.kill_every
+        show(f"kill {self.count}: {kind} {more} {progress(self._soak.study)}, {lost} epochs lost")
+
+
+def stored(study: Path) -> dict[tuple[str, int], float]:
+    """Every stored epoch's training loss."""
+    if not (study / "epochs").is_dir():
+        return {}
+    rows = pd.read_parquet(study / "epochs", columns=["trial_id", "epoch", "loss.total"])
+    keys = zip(rows["trial_id"], rows["epoch"], strict=True)
+    found = dict(zip(keys, rows["loss.total"], strict=True))
+    assert len(found) == len(rows), "an epoch is stored twice"
+    return found
+
+
+def table(folder: Path) -> pd.DataFrame:
+    """All parts of a table; pandas can't read a folder of none."""
+    return pd.read_parquet(folder) if any(folder.iterdir()) else pd.DataFrame()
+
+
+def append(folder: Path, rows: list[dict[str, Any]]) -> None:
+    """Store rows as one more part of a table."""
+    if rows:
+        part = folder / f"part-{len(list(folder.iterdir())):05d}.parquet"
+        pd.DataFrame(rows).to_parquet(part, index=False)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,1 @@
+"""What the soak is made of: looking at a study's processes, killing them, and judging it."""

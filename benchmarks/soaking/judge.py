@@ -1,0 +1,254 @@
+"""Whether a soak leaked: what grows with the trials, what stays behind, and what was lost."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import NamedTuple
+
+import matplotlib as mpl
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+
+from benchmarks.common import show
+from ffl_ray.results import load
+from ffl_ray.search.forecast import RAY_TRIAL_BYTES, tables_bytes
+
+MEGABYTE = 1e6
+WARM_TRIALS = 16  # what a process needs once is loaded by then
+GONE_WITHIN_S = 60.0
+
+
+class Limit(NamedTuple):
+    """What may grow, and by how much.
+
+    Attributes:
+        column: of the samples.
+        per_100_trials: the largest slope that passes, in the column's unit.
+        unit: what a number is divided by to be shown.
+        whole: the slope over the whole soak, which outlives drivers; else within each driver's
+            life.
+        quiet: only where nothing was killed: kills renew the process.
+    """
+
+    column: str
+    per_100_trials: float
+    unit: float = 1.0
+    whole: bool = False
+    quiet: bool = False
+
+
+class Finding(NamedTuple):
+    """One thing that was checked."""
+
+    what: str
+    found: str
+    limit: str
+    passed: bool
+
+
+LIMITS = (
+    Limit("driver_pss_bytes", 6 * MEGABYTE, MEGABYTE),
+    Limit("driver_open_files", 1),
+    Limit("driver_threads", 1),
+    Limit("actor_pss_bytes", 60 * MEGABYTE, MEGABYTE, quiet=True),
+    Limit("ray_pss_bytes", 25 * MEGABYTE, MEGABYTE, quiet=True),
+    Limit("processes", 0.5, whole=True),
+    Limit("zombies", 0.2, whole=True),
+    Limit("open_files", 10, whole=True),
+    Limit("threads", 10, whole=True),
+    Limit("groups", 0.2, whole=True),
+    Limit("sessions", 0.5, whole=True),
+    Limit("shared_memory_bytes", MEGABYTE, MEGABYTE, whole=True),
+)
+
+
+def slope(samples: pd.DataFrame, limit: Limit) -> float | None:
+    """Growth per 100 trials, by least squares; each driver's life has a level of its own.
+
+    None where too few samples say anything.
+    """
+    known = samples.dropna(subset=[limit.column])
+    if limit.quiet:
+        known = known[~known["noisy"]]
+    if not limit.whole:
+        first = known.groupby(["generation", "noisy"])["trials_ended"].transform("min")
+        known = known[known["trials_ended"] >= first + WARM_TRIALS]
+    if limit.whole:
+        known = known[known["processes"] > 0]
+    if known["trials_ended"].nunique() < 5:
+        return None
+    x, y = known["trials_ended"].astype(float), known[limit.column].astype(float)
+    if not limit.whole:
+        lives = [known["generation"], known["noisy"]]
+        x, y = x - x.groupby(lives).transform("mean"), y - y.groupby(lives).transform("mean")
+    else:
+        x, y = x - x.mean(), y - y.mean()
+    return float(100 * np.dot(x, y) / np.dot(x, x))
+
+
+def grown(samples: pd.DataFrame) -> list[Finding]:
+    """Each slope against its limit."""
+    found = []
+    for limit in LIMITS:
+        value = slope(samples, limit)
+        if value is None:
+            continue
+        unit = " MB" if limit.unit == MEGABYTE else ""
+        found.append(
+            Finding(
+                f"{limit.column.removesuffix('_bytes')} per 100 trials",
+                f"{value / limit.unit:+.2f}{unit}",
+                f"at most {limit.per_100_trials / limit.unit:g}{unit}",
+                value <= limit.per_100_trials,
+            )
+        )
+    return found
+
+
+def left_behind(samples: pd.DataFrame, epochs: int, branches: int) -> list[Finding]:
+    """Processes after the end, orphans after a driver's death, and disk against the plan's bound.
+
+    Args:
+        epochs: of a trial.
+        branches: of its network.
+    """
+    last = samples.iloc[-1]
+    trials = int(last["trials_ended"])
+    longest = longest_orphaned_s(samples)
+    # One checkpoint in the plan's bound is another figure: here the tables and Ray's files.
+    bound = tables_bytes(trials, epochs, branches)
+    return [
+        Finding("processes at the end", f"{last['processes']:.0f}", "none", not last["processes"]),
+        Finding("zombies at the end", f"{last['zombies']:.0f}", "none", not last["zombies"]),
+        Finding(
+            "orphans lived for",
+            f"{longest:.0f} s",
+            f"at most {GONE_WITHIN_S:.0f} s",
+            longest <= GONE_WITHIN_S,
+        ),
+        Finding(
+            "study's folder",
+            f"{last['study_bytes'] / MEGABYTE:.1f} MB",
+            f"the plan's {bound / MEGABYTE:.0f} MB and its checkpoints",
+            last["study_bytes"] <= bound + 10 * MEGABYTE,
+        ),
+        Finding(
+            "Ray's files in it, a trial",
+            f"{last['study_ray_bytes'] / trials / 1e3:.1f} kB",
+            f"at most {RAY_TRIAL_BYTES / 1e3:.0f} kB",
+            last["study_ray_bytes"] <= trials * RAY_TRIAL_BYTES,
+        ),
+    ]
+
+
+def longest_orphaned_s(samples: pd.DataFrame) -> float:
+    """The longest time in which processes of an earlier driver were seen without a break."""
+    longest = 0.0
+    since: float | None = None
+    for time, count in zip(samples["time"], samples["orphans"], strict=True):
+        if not count:
+            since = None
+        else:
+            since = time if since is None else since
+            longest = max(longest, time - since)
+    return longest
+
+
+def complete(study: Path, trials: int, kills: pd.DataFrame) -> list[Finding]:
+    """The tables hold every trial, epoch and member once."""
+    found = load(str(study))
+    ids = [f"{number:05d}" for number in range(trials)]
+    status = found.trials["status"].value_counts().to_dict()
+    pairs = set(zip(found.epochs["trial_id"], found.epochs["epoch"], strict=True))
+    planned = found.trials.set_index("trial_id")["epochs_planned"]
+    wanted = {(name, epoch) for name, last in planned.items() for epoch in range(1, last + 1)}
+    members = found.members.groupby("trial_id").size()
+    lost = int(kills["lost"].sum()) if len(kills) else 0
+    return [
+        Finding(
+            "trials", f"{status}", f"{trials} completed", list(found.trials["trial_id"]) == ids
+            and status == {"completed": trials},
+        ),
+        Finding(
+            "epochs", f"{len(found.epochs)} rows", f"{len(wanted)}, each once",
+            len(found.epochs) == len(pairs) and pairs == wanted,
+        ),
+        Finding("stored epochs lost by a kill", f"{lost}", "none", not lost),
+        Finding(
+            "members", f"{sorted(set(members))} rows a trial", "the same for all",
+            len(members) == trials and members.nunique() == 1,
+        ),
+    ]  # fmt: skip
+
+
+def verdict(samples: pd.DataFrame, kills: pd.DataFrame, study: Path, trials: int) -> int:
+    """Print every finding; 1 when one did not pass."""
+    about = load(str(study)).trials.iloc[0]
+    hours = (samples["time"].diff().clip(upper=30).sum()) / 60
+    show(f"{trials} trials, {len(kills)} kills {kills['kind'].value_counts().to_dict()}")
+    show(f"{hours:.0f} minutes, {samples['generation'].nunique()} starts of the command")
+    findings = [
+        *complete(study, trials, kills),
+        *left_behind(samples, int(about["epochs_planned"]), int(about["num_branches"])),
+        *grown(samples),
+    ]
+    width = max(len(finding.what) for finding in findings)
+    for what, found, limit, passed in findings:
+        show(f"{'ok  ' if passed else 'LEAK'} {what:<{width}}  {found}  ({limit})")
+    return 0 if all(finding.passed for finding in findings) else 1
+
+
+def draw(samples: pd.DataFrame, kills: pd.DataFrame, path: Path) -> None:
+    """Everything over the trials that had ended, in four panels with the driver's deaths."""
+    mpl.rcParams["svg.hashsalt"] = "ffl_ray"
+    figure, axes = plt.subplots(2, 2, figsize=(9, 6), layout="constrained", sharex=True)
+    x = samples["trials_ended"]
+    starts = samples.groupby("generation")["trials_ended"].min()[1:]
+    panels: tuple[tuple[str, float, dict[str, str]], ...] = (
+        (
+            "memory (PSS), MB",
+            MEGABYTE,
+            {"driver_pss_bytes": "driver", "actor_pss_bytes": "actors", "ray_pss_bytes": "Ray"},
+        ),
+        (
+            "processes",
+            1,
+            {"processes": "all", "orphans": "of a killed driver", "groups": "placement groups"},
+        ),
+        (
+            "open files and threads",
+            1,
+            {
+                "open_files": "open files, all",
+                "threads": "threads, all",
+                "driver_open_files": "open files, driver",
+            },
+        ),
+        (
+            "disk, MB",
+            MEGABYTE,
+            {
+                "study_bytes": "the study",
+                "study_ray_bytes": "Tune's files in it",
+                "sessions_bytes": "Ray's sessions",
+            },
+        ),
+    )
+    colours = ("#2471a3", "#c0392b", "#7d8b8c")
+    for axis, (title, unit, lines) in zip(axes.flat, panels, strict=True):
+        for colour, (column, label) in zip(colours, lines.items(), strict=True):
+            axis.plot(x, samples[column] / unit, color=colour, label=label, linewidth=0.9)
+        for start in starts:
+            axis.axvline(start, color="#d5d8dc", linewidth=0.8, zorder=0)
+        axis.set_title(title, loc="left", fontsize=10)
+        axis.set_ylim(bottom=0)
+        axis.spines[["top", "right"]].set_visible(False)
+        axis.legend(frameon=False, fontsize=8)
+    for axis in axes[1]:
+        axis.set_xlabel("trials ended")
+    figure.suptitle(
+        f"{int(x.max())} trials, {len(kills)} kills; grey: the command starts again", fontsize=10
+    )
+    figure.savefig(path, metadata={"Date": None} if path.suffix == ".svg" else None)
+    plt.close(figure)

@@ -1,0 +1,18 @@
+"""What is checked of a config before anything trains; torch is loaded for the user's code alone."""
+
+from ffl_ray.config import Config
+from ffl_ray.models.table import check_model
+from ffl_ray.own_code import is_own
+
+
+def check_config(config: Config) -> None:
+    """Check what the settings of one training mean together.
+
+    Raises:
+        SettingError: as `check_model` does, or a method of the user's own breaks its contract.
+    """
+    check_model(config)
+    if is_own(config.distill.method):
+        from ffl_ray.distill.own import check_contract
+
+        check_contract(config.distill, len(config.model.mix))

@@ -1,0 +1,64 @@
+"""What a worker hands over and what it is handed: a finished epoch, and its place in the world."""
+
+from __future__ import annotations
+
+import json
+from datetime import datetime
+from typing import Any, NamedTuple, Protocol
+
+import torch
+
+Row = dict[str, Any]
+
+
+class Report(NamedTuple):
+    """A finished epoch.
+
+    Attributes:
+        row: of the epochs table.
+        members: rows of the members table, after this epoch.
+        best: the same after the best epoch so far.
+    """
+
+    row: Row
+    members: list[Row]
+    best: list[Row]
+
+    def dump(self) -> str:
+        """The report as JSON."""
+        return json.dumps(self._asdict(), default=datetime.isoformat)
+
+    @classmethod
+    def load(cls, text: str) -> Report:
+        """The report that was dumped."""
+        report = cls(**json.loads(text))
+        report.row["time"] = datetime.fromisoformat(report.row["time"])
+        return report
+
+
+class Session(Protocol):
+    """A worker's place in the world, and its way to storage and to whoever watches.
+
+    Attributes:
+        rank: this process among the training's, from 0.
+        world_size: how many there are; with more than one a process group is initialised.
+        num_threads: threads that torch may use; more than the CPUs given costs 20 to 100 times.
+        device: the device given to this process, or none to choose by the config.
+    """
+
+    rank: int
+    world_size: int
+    num_threads: int
+    device: torch.device | None
+
+    def read(self, name: str) -> bytes | None:
+        """A stored file of this training, or None when there is none yet."""
+        ...
+
+    def write(self, name: str, data: bytes) -> None:
+        """Store a file atomically: a reader sees the old one or the new one."""
+        ...
+
+    def report(self, report: Report) -> None:
+        """Hand over a finished epoch. Every rank calls it, equally often; rank 0's counts."""
+        ...

@@ -1,0 +1,314 @@
+"""A spot machine's warning is heard, and Ray and the trainings there are told."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from ffl_ray.preemption import is_preempted, leave_mark, mark_path, remove_mark
+from ffl_ray.spot import DEADLINES, drain_command, main, wait_for_warning
+
+TOKEN = "a-session's-token"
+
+
+class Metadata:
+    """What a machine's metadata service knows; `warn` makes it say that the machine goes."""
+
+    def __init__(self) -> None:
+        self.deadline: datetime | None = None
+        self.asked: list[str] = []
+
+    def warn(self, seconds: float) -> None:
+        self.deadline = datetime.now(UTC) + timedelta(seconds=seconds)
+
+    def answer(self, method: str, path: str, headers: Any) -> tuple[int, str]:
+        self.asked.append(f"{method} {path}")
+        if (method, path) == ("PUT", "/latest/api/token"):
+            known = "X-aws-ec2-metadata-token-ttl-seconds" in headers
+            return (200, TOKEN) if known else (400, "")
+        if path == "/latest/meta-data/spot/instance-action":
+            if headers.get("X-aws-ec2-metadata-token") != TOKEN:
+                return 401, ""
+            if self.deadline is None:
+                return 404, "no such thing"
+            at = self.deadline.strftime("%Y-%m-%dT%H:%M:%SZ")
+            return 200, json.dumps({"action": "terminate", "time": at})
+        if path == "/computeMetadata/v1/instance/preempted":
+            if headers.get("Metadata-Flavor") != "Google":
+                return 403, ""
+            return 200, "FALSE" if self.deadline is None else "TRUE"
+        return 404, ""
+
+
+@contextmanager
+def served(metadata: Metadata) -> Iterator[str]:
+    """Its address, while it answers on loopback."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            status, text = metadata.answer(self.command, self.path, self.headers)
+            self.send_response(status)
+            self.send_header("Content-Length", str(len(text)))
+            self.end_headers()
+            self.wfile.write(text.encode())
+
+        do_PUT = do_GET  # noqa: N815
+
+        def log_message(self, *args: Any) -> None:
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{server.server_address[1]}"
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
+
+
+@pytest.fixture(autouse=True)
+def own_mark(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("FFL_RAY_PREEMPTION", str(tmp_path / "mark"))
+    return tmp_path / "mark"
+
+
+@pytest.fixture
+def drains(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A `ray` that writes down its arguments, and whether trainings had been told before."""
+    notes = tmp_path / "drains"
+    ray = tmp_path / "ray"
+    ray.write_text(
+        f'#!/bin/sh\necho "$@" >> {notes}\ntest -e {mark_path()} && echo late >> {notes}\nexit 0\n'
+    )
+    ray.chmod(0o755)
+    monkeypatch.setattr("ffl_ray.spot.ray_executable", lambda: str(ray))
+    return notes
+
+
+@pytest.mark.parametrize(("cloud", "notice_s"), [("aws", 120), ("gcp", 30)])
+def test_a_warning_drains_the_node_and_then_marks_it(
+    cloud: str, notice_s: int, drains: Path, own_mark: Path
+) -> None:
+    metadata = Metadata()
+    with served(metadata) as address:
+        listener = threading.Thread(
+            target=main,
+            args=(["--cloud", cloud, "--metadata", address, "--poll", "0.05", "--node-id", "ab"],),
+        )
+        listener.start()
+        time.sleep(0.3)
+        before = (own_mark.exists(), drains.exists())
+        metadata.warn(notice_s)
+        listener.join(10)
+
+    assert before == (False, False)
+    assert is_preempted()
+    assert float(own_mark.read_text()) == pytest.approx(time.time() + notice_s, abs=5)
+    (line,) = drains.read_text().splitlines()
+    assert line.startswith("drain-node --reason=DRAIN_NODE_REASON_PREEMPTION")
+    assert line.endswith("--node-id=ab")
+    remaining = int(line.split("--deadline-remaining-seconds=")[1].split()[0])
+    assert notice_s - 5 <= remaining <= notice_s
+
+
+def test_a_silent_or_confused_service_is_asked_again(capsys: pytest.CaptureFixture[str]) -> None:
+    metadata = Metadata()
+    with served(metadata) as address:
+        dead = address  # nobody listens there any more, afterwards
+    found: list[float] = []
+    listener = threading.Thread(
+        target=lambda: found.append(wait_for_warning("gcp", dead, 0.05)), daemon=True
+    )
+    listener.start()
+    time.sleep(0.3)
+    assert listener.is_alive()
+
+    server = ThreadingHTTPServer(("127.0.0.1", int(dead.rsplit(":", 1)[1])), _Preempted)
+    serving = threading.Thread(target=server.serve_forever)
+    serving.start()
+    listener.join(10)
+    server.shutdown()
+    serving.join()
+    server.server_close()
+
+    assert found
+    assert capsys.readouterr().out.count("no answer from") == 1
+
+
+class _Preempted(BaseHTTPRequestHandler):
+    def do_GET(self) -> None:
+        self.send_response(200)
+        self.end_headers()
+        self.wfile.write(b"TRUE\n")
+
+    def log_message(self, *args: Any) -> None:
+        pass
+
+
+def test_a_proxy_of_the_environment_is_not_asked(monkeypatch: pytest.MonkeyPatch) -> None:
+    metadata = Metadata()
+    monkeypatch.setenv("http_proxy", "http://127.0.0.1:9")
+
+    with served(metadata) as address:
+        assert DEADLINES["gcp"](address) is None
+        assert DEADLINES["aws"](address) is None
+
+    assert metadata.asked[-1] == "GET /latest/meta-data/spot/instance-action"
+
+
+def test_kubernetes_warns_by_ending_the_pod(drains: Path, own_mark: Path) -> None:
+    started = time.time()
+
+    assert main(["--now", "1"]) == 0
+
+    assert 1 <= time.time() - started < 3
+    assert own_mark.exists()
+    assert "--deadline-remaining-seconds=0" in drains.read_text()
+
+
+def test_a_drain_that_hangs_is_not_waited_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, own_mark: Path
+) -> None:
+    hanging = tmp_path / "hanging"
+    hanging.write_text("#!/bin/sh\nexec sleep 5\n")
+    hanging.chmod(0o755)
+    monkeypatch.setattr("ffl_ray.spot.ray_executable", lambda: str(hanging))
+    marked: list[float] = []
+    monkeypatch.setattr("ffl_ray.spot.leave_mark", lambda deadline: marked.append(time.time()))
+    started = time.time()
+
+    main(["--now", "1.5"])
+
+    assert marked[0] - started < 1.2
+
+
+def test_a_new_life_of_the_machine_forgets_the_mark_and_a_second_listener_leaves(
+    own_mark: Path,
+) -> None:
+    leave_mark(time.time() + 60)
+    command = [sys.executable, "-m", "ffl_ray.spot", "--cloud", "gcp"]
+    with served(Metadata()) as address:
+        options = ["--metadata", address, "--poll", "0.1"]
+        first = subprocess.Popen(command + options, stdout=subprocess.PIPE, text=True)
+        assert first.stdout is not None
+        assert f"asking {address} every 0.1 s" in first.stdout.readline()
+        second = subprocess.run(
+            command + options, capture_output=True, text=True, timeout=20, check=True
+        )
+        first.terminate()
+        first.wait()
+        first.stdout.close()
+
+    assert not own_mark.exists()
+    assert "another one listens" in second.stdout
+
+
+def test_a_mark_counts_only_from_this_user_or_root_and_for_five_minutes(
+    own_mark: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert not is_preempted()
+    leave_mark(time.time() + 1)
+    assert is_preempted()
+    assert [path.name for path in tmp_path.iterdir()] == ["mark"]
+
+    leave_mark(time.time() - 301)
+    assert not is_preempted()
+    own_mark.write_text("soon")
+    assert not is_preempted()
+
+    remove_mark()
+    remove_mark()
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.write_text(repr(time.time() + 60))
+    own_mark.symlink_to(elsewhere)
+    assert not is_preempted()
+
+    own_mark.unlink()
+    leave_mark(time.time() + 60)
+    if os.getuid() == 0:
+        os.chown(own_mark, 1234, -1)
+    monkeypatch.setattr("os.getuid", lambda: 4321)
+    assert not is_preempted()
+
+
+def test_to_look_for_the_mark_costs_less_than_twenty_microseconds() -> None:
+    times = []
+    for _ in range(5):
+        started = time.perf_counter()
+        for _ in range(1000):
+            is_preempted()
+        times.append((time.perf_counter() - started) / 1000)
+
+    assert min(times) < 20e-6
+
+
+def test_the_listener_needs_neither_torch_nor_ray() -> None:
+    code = "import sys, ffl_ray.spot; print(sorted({'torch', 'ray', 'numpy'} & set(sys.modules)))"
+
+    out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+
+    assert out.stdout.strip() == "[]"
+
+
+def test_the_line_that_starts_it_leaves_it_running_when_its_shell_is_gone(tmp_path: Path) -> None:
+    root = Path(__file__).parents[1]
+    lines = yaml.safe_load((root / "cluster.yaml").read_text())["worker_start_ray_commands"]
+    (line,) = (line for line in lines if "ffl_ray.spot" in line)
+    log = tmp_path / "log"
+    with served(Metadata()) as address:
+        line = line.replace("python -m", f"{sys.executable} -m").replace(
+            "/tmp/ffl_ray-spot.log", str(log)
+        )
+        line = line.replace("--cloud aws", f"--cloud aws --metadata {address}")
+        environment = os.environ | {"PYTHONPATH": str(root)}
+        subprocess.run(["bash", "-c", line], env=environment, check=True, timeout=10)
+        until = time.time() + 20
+        while "asking" not in (log.read_text() if log.exists() else ""):
+            assert time.time() < until
+            time.sleep(0.1)
+        (pid,) = listeners(address)
+        session = os.getsid(pid)
+        os.kill(pid, signal.SIGTERM)
+
+    assert session != os.getsid(0)
+
+
+def listeners(address: str) -> list[int]:
+    """Processes that ask this address."""
+    found = []
+    for folder in Path("/proc").glob("[0-9]*"):
+        try:
+            words = (folder / "cmdline").read_bytes().split(b"\0")
+        except OSError:
+            continue
+        if b"ffl_ray.spot" in words and address.encode() in words:
+            found.append(int(folder.name))
+    return found
+
+
+def test_rays_command_takes_these_options() -> None:
+    from ray.scripts.scripts import drain_node
+
+    _, command, *options = drain_command(time.time() + 100, "127.0.0.1:6379", "ab")
+
+    names = {name for parameter in drain_node.params for name in parameter.opts}
+    assert command == drain_node.name
+    assert {option.split("=")[0] for option in options} <= names
+    (reason,) = (p for p in drain_node.params if p.name == "reason")
+    assert "DRAIN_NODE_REASON_PREEMPTION" in reason.type.choices
