@@ -1,4 +1,4 @@
-"""README.md and the pages of docs/ as tests read them: blocks of code, commands, headings, links."""
+"""README.md and the pages of docs/ as tests read them: code, commands, headings, links."""
 
 from __future__ import annotations
 

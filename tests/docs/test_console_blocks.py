@@ -1,4 +1,4 @@
-"""Every command that README.md and docs/ show: run where it is cheap, else read as far as it can be.
+"""Every command that README.md and docs/ show: run where cheap, else read as far as it can be.
 
 Our own commands are read by the very parser, settings and space loader that they use; those of Ray
 by Ray's, those of AWS by its models of the services; `make` says what it would do. `NOT_RUN` names
