@@ -50,6 +50,12 @@ class Parts:
         found = [name for name in self._storage.names(self._table) if name.startswith("part-")]
         return sorted(found, key=number)
 
+    def gone(self) -> list[str]:
+        """The parts of which only the copy is left."""
+        copies = self._storage.names(f"{COPIES}/{self._table}") if self._storage.is_local else []
+        there = set(self.names())
+        return [name for name in copies if name.startswith("part-") and name not in there]
+
     def read(self, name: str, columns: Sequence[str] | None = None) -> pa.Table:
         """One part; columns that it lacks, being older than they are, are null.
 
@@ -122,10 +128,8 @@ class Parts:
         A part that is gone, and of which there is a copy, is put back first.
         """
         self._storage.make_folder(self._table)
-        there = self.names()
-        for name in self._storage.names(f"{COPIES}/{self._table}"):
-            if name.startswith("part-") and name not in there:
-                self._mend(name)
+        for name in self.gone():
+            self._mend(name)
         if not self.names():
             self.write(0, self.schema.empty_table())
 
