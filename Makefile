@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 UV_VERSION := 0.13.9
 ARGS ?=
 
-.PHONY: tune test test-cluster lint docs docs-serve lock wheel clean
+.PHONY: tune test test-cluster lint docs docs-serve lock audit wheel clean
 
 tune: $(VENV)/.runtime  ## the default search on the embedded data; ARGS="..." adds options
 	$(BIN)/python -m ffl_ray.tune $(ARGS)
@@ -55,6 +55,10 @@ lock: $(VENV)/.uv  ## write the pinned versions again, with hashes
 		--no-annotate --upgrade pyproject.toml --group pyproject.toml:build --group pyproject.toml:dev -o requirements-dev.txt
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header \
 		--no-annotate --upgrade pyproject.toml --group pyproject.toml:build -c requirements-dev.txt -o requirements.txt
+
+# Asks the network: 0 nothing known, 1 a known weakness, 3 nobody could be asked.
+audit: $(VENV)/.dev  ## hold the pinned versions against what is known of their weaknesses
+	$(BIN)/python -m benchmarks.audit requirements.txt requirements-dev.txt
 
 wheel: $(VENV)/.dev
 	$(BIN)/python -m hatchling build -t wheel

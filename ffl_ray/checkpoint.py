@@ -111,9 +111,23 @@ def load_checkpoint(
         network.load_state_dict(state["network"])
         if optimizer is not None:
             optimizer.load_state_dict(state["optimizer"])
-        return Progress(**{**state["progress"], "part": _part(state.get("part"))})
+        return _checked(Progress(**{**state["progress"], "part": _part(state.get("part"))}))
     except Exception as error:
         raise StudyError(f"a checkpoint can't be read: {error}") from error
+
+
+def _checked(progress: Progress) -> Progress:
+    """The same, once its values are of their kinds.
+
+    Raises:
+        ValueError: one is not.
+    """
+    for name, default in Progress._field_defaults.items():
+        kind, value = type(default), getattr(progress, name)
+        numbers = (int, float) if kind is float else kind
+        if name != "part" and not isinstance(value, numbers):
+            raise ValueError(f"its {name} is {str(value)[:100]!r}")
+    return progress
 
 
 def latest_checkpoint(read: Callable[[str], bytes | None]) -> bytes | None:

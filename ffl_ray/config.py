@@ -82,12 +82,17 @@ def parse_mix(value: object) -> object:
     return tuple(sorted(names))
 
 
+MOST_DIGITS = 3
+
+
 def _mix_names(text: str) -> list[str]:
     names: list[str] = []
     for part in text.replace(",", "+").split("+"):
         count, star, name = (word.strip() for word in part.partition("*"))
-        if star and not count.isdigit():
-            raise ValueError(f"must read like 2*resnet20+wrn16_2 (at {part.strip()!r})")
+        if star and not count.isdecimal():
+            raise ValueError(f"must read like 2*resnet20+wrn16_2 (at {part.strip()[:100]!r})")
+        if star and len(count) > MOST_DIGITS:
+            raise ValueError(f"must have at most 999 of a backbone, not {count[:100]}")
         names += [name] * int(count) if star else [count]
     return names
 

@@ -15,6 +15,7 @@ from pydantic.fields import FieldInfo
 
 from ffl_ray.errors import SettingError
 
+LONGEST = 500
 ConfigT = TypeVar("ConfigT", bound=BaseModel)
 
 
@@ -35,8 +36,10 @@ def settings(model: type[BaseModel], prefix: str = "") -> Iterator[Setting]:
             yield Setting(f"{prefix}{name}", field)
 
 
-def nearest(name: str, known: list[str]) -> str:
+def nearest(name: object, known: list[str]) -> str:
     """The nearest known name as the tail of a message, or nothing when none is near."""
+    if not isinstance(name, str) or len(name) > LONGEST:
+        return ""
     close = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
     if not close:
         tails = {known_name.rpartition(".")[2]: known_name for known_name in known}
@@ -86,7 +89,7 @@ def with_overrides(config: ConfigT, overrides: Mapping[str, object]) -> ConfigT:
     known = [setting.name for setting in settings(type(config))]
     for name in overrides:
         if name not in known:
-            raise SettingError(f"unknown setting {name!r}{nearest(name, known)}")
+            raise SettingError(f"unknown setting {brief(repr(name))}{nearest(name, known)}")
     nested: dict[str, Any] = {}
     for name, value in (flatten(config) | dict(overrides)).items():
         *path, leaf = name.split(".")
@@ -108,8 +111,13 @@ def _explain(error: ValidationError) -> str:
         for start in ("Input should be", "Input should have", "Tuple should have"):
             verb = "have" if start.endswith("have") else "be"
             message = message.replace(start, f"must {verb}", 1)
-        lines.append(f"{name} {message}, not {item['input']!r}")
+        lines.append(f"{brief(f'{name} {message}')}, not {brief(repr(item['input']))}")
     return "; ".join(lines)
+
+
+def brief(text: str) -> str:
+    """A text of any length as a message shows it."""
+    return text if len(text) <= LONGEST else f"{text[:LONGEST]}... ({len(text):,} characters)"
 
 
 def parse_assignments(assignments: list[str]) -> dict[str, object]:
@@ -122,6 +130,8 @@ def parse_assignments(assignments: list[str]) -> dict[str, object]:
     for item in assignments:
         name, equals, value = item.partition("=")
         if not equals or not name.strip():
-            raise SettingError(f"--set takes name=value, such as optim.epochs=30, not {item!r}")
+            raise SettingError(
+                f"--set takes name=value, such as optim.epochs=30, not {brief(repr(item))}"
+            )
         parsed[name.strip()] = value.strip()
     return parsed

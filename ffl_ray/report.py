@@ -49,9 +49,15 @@ def main(arguments: list[str] | None = None) -> int:
 
 def _report(args: argparse.Namespace) -> int:
     from ffl_ray.reporting.source import open_study
+    from ffl_ray.results.guard import understood
     from ffl_ray.results.reader import find_study
 
-    study = open_study(find_study(args.study, args.storage_path))
+    storage = find_study(args.study, args.storage_path)
+    with understood(storage.location):
+        return _written(args, open_study(storage))
+
+
+def _written(args: argparse.Namespace, study: Study) -> int:
     if args.format == "csv":
         files = _csv(study)
         for place in [

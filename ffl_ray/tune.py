@@ -376,8 +376,8 @@ def _finish(tables: StudyTables, search: SearchConfig, console: Console, elapsed
     failed = [row for row in rows if row["status"] == "failed"]
     if failed:
         row = failed[0]
-        failed = printable_line(f"{row['error_type']}: {row['error']}")
-        console.out(f"{row['trial_id']} failed: {failed}")
+        error = printable_line(f"{row['error_type']}: {row['error']}")
+        console.out(f"{row['trial_id']} failed: {error}")
         console.out(f"all messages: column error of the trials table; {cli.log_file(storage)}\n")
     console.out(where_text(storage.location, storage.child("trials").location))
     # One that was interrupted while its actors still started has no interrupted trial.

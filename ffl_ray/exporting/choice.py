@@ -10,6 +10,7 @@ from ffl_ray.exporting import pick
 from ffl_ray.exporting.pick import Candidate
 from ffl_ray.exporting.trained import retrain_command
 from ffl_ray.objectives import Objective
+from ffl_ray.results.guard import understood
 from ffl_ray.results.schema import row_config
 
 Row = Mapping[str, Any]
@@ -106,6 +107,17 @@ def choose(
     Raises:
         StudyError: nothing fits, or no trial that fits has its checkpoint.
     """
+    with understood(str(description["study"])):
+        return _chosen(rule, description, trials, members, kept)
+
+
+def _chosen(
+    rule: Rule,
+    description: Mapping[str, Any],
+    trials: Mapping[str, Row],
+    members: Sequence[Row],
+    kept: set[str],
+) -> Choice:
     objective = pick.study_objective(description)
     found = rule.among(pick.candidates(trials.values(), members))
     first = rule.choose(found, objective)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import secrets
+import stat
 import sys
 import tempfile
 from collections.abc import Iterator
@@ -69,6 +70,7 @@ def prepare_environment(*, local: bool) -> None:
         os.environ.setdefault(name, value)
     if local:
         _require_token()
+        os.environ.setdefault("RAY_TMPDIR", _private_folder())
 
 
 def _require_token() -> None:
@@ -83,9 +85,23 @@ def _require_token() -> None:
     if "RAY_AUTH_TOKEN_PATH" not in os.environ:
         os.environ.setdefault("RAY_AUTH_TOKEN", secrets.token_hex(32))
     if "ray" in sys.modules:
-        from ray._raylet import Config
+        from ray._raylet import Config  # type: ignore[attr-defined]
 
         Config.initialize("")  # it read the environment when it was imported
+
+
+def _private_folder() -> str:
+    """A short path of a folder that this user alone can enter, for Ray's sessions.
+
+    Ray opens its own folders to every user of the machine, sockets and pickled errors included.
+    """
+    folder = Path("/tmp") / f"ffl_ray-{os.getuid()}"
+    folder.mkdir(mode=0o700, exist_ok=True)
+    about = folder.lstat()
+    if not stat.S_ISDIR(about.st_mode) or about.st_uid != os.getuid():
+        return tempfile.mkdtemp(prefix="ffl_ray-", dir="/tmp")
+    folder.chmod(0o700)
+    return str(folder)
 
 
 def start_ray(address: str | None) -> None:

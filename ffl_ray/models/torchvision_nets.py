@@ -11,6 +11,10 @@ for `folder` are ImageNet's. Images of one channel are repeated to three.
 from __future__ import annotations
 
 import functools
+import os
+import pickle
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +29,7 @@ from ffl_ray.models.table import TORCHVISION
 from ffl_ray.overrides import nearest
 
 SIDE = 224
+WEIGHTS_ONLY = "TORCH_FORCE_WEIGHTS_ONLY_LOAD"
 ONE_SIZE = ("vit_", "maxvit_")
 AUXILIARY = ("googlenet", "inception_v3")
 
@@ -150,15 +155,33 @@ def _pretrained(name: str) -> nn.Module:
     model = _model_name(name)
     options = {"aux_logits": False} if model in AUXILIARY else {}
     try:
-        network: nn.Module = get_model(model, weights="DEFAULT", progress=False, **options)
-    except (OSError, RuntimeError) as error:
+        with _weights_alone():
+            network: nn.Module = get_model(model, weights="DEFAULT", progress=False, **options)
+    except (OSError, RuntimeError, pickle.UnpicklingError) as error:
         url = _weights(name).url
         place = Path(torch.hub.get_dir()) / "checkpoints" / url.rpartition("/")[2]
         raise SettingError(
             f"model.pretrained: the weights of {name} can't be loaded "
-            f"({type(error).__name__}: {error}); put {url} at {place}"
+            f"({type(error).__name__}: {' '.join(str(error).split())}); put {url} at {place}"
         ) from error
     return network
+
+
+@contextmanager
+def _weights_alone() -> Iterator[None]:
+    """Have torch load weights without unpickling anything else meanwhile.
+
+    torchvision asks for the opposite, and checks the hash of a file only while it downloads it.
+    """
+    before = os.environ.get(WEIGHTS_ONLY)
+    os.environ[WEIGHTS_ONLY] = "1"
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ[WEIGHTS_ONLY]
+        else:
+            os.environ[WEIGHTS_ONLY] = before
 
 
 def _least_side(name: str, pretrained: bool) -> int:

@@ -16,6 +16,7 @@ from optuna.distributions import (
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from ffl_ray.reporting.source import Study
+from ffl_ray.results.guard import check_numbers
 from ffl_ray.results.history import STATES, distributions_of
 from ffl_ray.results.reader import records
 from ffl_ray.search.mix import PREFIX
@@ -35,6 +36,7 @@ def comparable_study(study: Study) -> optuna.Study:
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     made = optuna.create_study(directions=[goal.direction for goal in study.objectives])
     rows = records(study.trials[USED])
+    check_numbers(row["trial_id"] for row in rows)
     kinds = _compared(widened(_distributions(row) for row in rows))
     epochs = _values_by_epoch(study) if len(study.objectives) == 1 else {}
     added = 0

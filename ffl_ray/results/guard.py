@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from ffl_ray.errors import StudyError
+from ffl_ray.errors import FFLRayError, StudyError
+from ffl_ray.results.schema import STATUSES
 from ffl_ray.results.storage import Storage
 
 # Ids become names of folders and files.
@@ -30,14 +33,28 @@ KEYS: dict[str, tuple[type, bool]] = {
     "plan": (dict, False),
     "data": (dict, False),
 }
-FOLDERS = ("trials", "epochs", "members", "checkpoints", "confirmed", "ray")
+WIDEST_GAP = 10_000  # trials that were proposed and killed before they began
+FOLDERS = ("trials", "epochs", "members", "checkpoints", "confirmed", "ray", ".copies")
 
 
-def check_ids(rows: pa.Table, required: str | None = None) -> None:
+def check_rows(rows: pa.Table, table: str) -> None:
+    """Check what every reader of a table builds on.
+
+    Raises:
+        ValueError: an id could lead out of a folder, or a trial has no id or no known status.
+    """
+    check_ids(rows)
+    if table != "trials":
+        return
+    if "trial_id" in rows.column_names and rows["trial_id"].null_count:
+        raise ValueError("a row has no trial_id")
+    for status in rows["status"].unique().to_pylist() if "status" in rows.column_names else ():
+        if status not in STATUSES:
+            raise ValueError(f"a status must be one of {', '.join(STATUSES)}, not {status!r}")
+
+
+def check_ids(rows: pa.Table) -> None:
     """Check that ids are plain names, which can't lead out of a folder.
-
-    Args:
-        required: a column of ids in which none may lack.
 
     Raises:
         ValueError: one is not.
@@ -51,8 +68,50 @@ def check_ids(rows: pa.Table, required: str | None = None) -> None:
             raise ValueError(
                 f"a {name} must be letters, digits, '_' and '-', at most 100, not {found[:120]!r}"
             )
-        if name == required and rows[name].null_count:
-            raise ValueError(f"a row has no {name}")
+
+
+def check_numbers(trial_ids: Iterable[str]) -> None:
+    """Check that trials are numbered, with no gap that only a wrong number explains.
+
+    Raises:
+        ValueError: they are not.
+    """
+    before = -1
+    for number in sorted(int(trial_id) for trial_id in trial_ids):
+        if number - before > WIDEST_GAP:
+            raise ValueError(f"there is a trial {number} after {before}")
+        before = number
+
+
+@contextmanager
+def understood(place: str) -> Iterator[None]:
+    """Refuse a study whose tables hold what no study has, rather than fail on it somewhere.
+
+    The checks of single values end somewhere; what comes out of them here is still one line.
+
+    Args:
+        place: what holds the tables, for the message.
+
+    Raises:
+        StudyError: the block failed on a value.
+    """
+    try:
+        yield
+    except FFLRayError:
+        raise
+    except (
+        ArithmeticError,
+        AssertionError,
+        AttributeError,
+        LookupError,
+        TypeError,
+        ValueError,
+    ) as error:
+        reason = " ".join(str(error).split())[:300]
+        raise StudyError(
+            f"{place} holds values that no study has ({type(error).__name__}: {reason}): copy the "
+            f"whole folder again from where it was written"
+        ) from error
 
 
 def is_plain_id(text: object) -> bool:
@@ -91,10 +150,10 @@ def flaw_in(description: object) -> str | None:
         if key not in description:
             return f"it has no {key!r}"
         if not isinstance(value, kind) or isinstance(value, bool):
-            return f"{key!r} is {str(value)[:80]!r}"
+            return f"{key!r} is {repr(value)[:80]}"
     if not re.fullmatch(STUDY, description["study"]):
         return f"the study's name is {description['study'][:120]!r}"
     if not re.fullmatch(KIND, description["kind"]):
         return f"the kind of study is {description['kind'][:80]!r}"
     bad = [v for v in (description.get("versions") or {}).values() if not isinstance(v, str)]
-    return f"a version is {str(bad[0])[:80]!r}" if bad else None
+    return f"a version is {repr(bad[0])[:80]}" if bad else None

@@ -15,6 +15,7 @@ from optuna.trial import TrialState
 from ffl_ray.config import Config
 from ffl_ray.errors import StudyError
 from ffl_ray.objectives import Objective, parse_objectives
+from ffl_ray.results.guard import check_numbers, understood
 from ffl_ray.results.reader import (
     find_study,
     objective_by_epoch,
@@ -89,19 +90,23 @@ def past_trials(trials: Iterable[Row], values: Mapping[str, dict[int, float]]) -
         trials: rows of the trials table.
         values: the setting objective by epoch, by trial.
     """
-    return [
-        PastTrial(
-            trial_id=row["trial_id"],
-            config=row_config(row) if STATES[row["status"]] == TrialState.RUNNING else None,
-            state=STATES[row["status"]],
-            epochs=values.get(row["trial_id"], {}),
-            values=row["objective_values"] or [],
-            params=json.loads(row["params"]),
-            distributions=distributions_of(row["distributions"]),
-            sampler_state=json.loads(row["sampler_state"] or "{}"),
-        )
-        for row in sorted(trials, key=lambda row: str(row["trial_id"]))
-    ]
+    with understood("the trials table"):
+        rows = sorted(trials, key=lambda row: str(row["trial_id"]))
+        check_numbers(row["trial_id"] for row in rows)
+        return [_past_trial(row, values) for row in rows]
+
+
+def _past_trial(row: Row, values: Mapping[str, dict[int, float]]) -> PastTrial:
+    return PastTrial(
+        trial_id=row["trial_id"],
+        config=row_config(row) if STATES[row["status"]] == TrialState.RUNNING else None,
+        state=STATES[row["status"]],
+        epochs=values.get(row["trial_id"], {}),
+        values=row["objective_values"] or [],
+        params=json.loads(row["params"]),
+        distributions=distributions_of(row["distributions"]),
+        sampler_state=json.loads(row["sampler_state"] or "{}"),
+    )
 
 
 @functools.lru_cache(maxsize=4096)
@@ -147,9 +152,10 @@ def optuna_study(study: str, storage_path: str | None = None) -> optuna.Study:
         StudyError: no such study, it is no search, or a table is damaged.
     """
     storage = find_study(study, storage_path)
-    objectives = study_objectives(storage)
-    past = past_trials(read_rows(storage, "trials"), objective_by_epoch(storage))
-    return new_optuna_study(objectives, past, read_description(storage)["study"])
+    with understood(storage.location):
+        objectives = study_objectives(storage)
+        past = past_trials(read_rows(storage, "trials"), objective_by_epoch(storage))
+        return new_optuna_study(objectives, past, read_description(storage)["study"])
 
 
 def study_objectives(storage: Storage) -> tuple[Objective, ...]:

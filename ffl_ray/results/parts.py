@@ -18,7 +18,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from ffl_ray.errors import StudyError
-from ffl_ray.results.guard import check_ids
+from ffl_ray.results.guard import check_rows
 from ffl_ray.results.patience import LOG
 from ffl_ray.results.schema import arrow_schema
 from ffl_ray.results.storage import COPIES, Storage
@@ -49,6 +49,12 @@ class Parts:
         """The part files, in order."""
         found = [name for name in self._storage.names(self._table) if name.startswith("part-")]
         return sorted(found, key=number)
+
+    def gone(self) -> list[str]:
+        """The parts of which only the copy is left."""
+        copies = self._storage.names(f"{COPIES}/{self._table}") if self._storage.is_local else []
+        there = set(self.names())
+        return [name for name in copies if name.startswith("part-") and name not in there]
 
     def read(self, name: str, columns: Sequence[str] | None = None) -> pa.Table:
         """One part; columns that it lacks, being older than they are, are null.
@@ -82,7 +88,7 @@ class Parts:
         there = set(file.schema_arrow.names)
         wanted = [field.name for field in schema if field.name in there]
         rows = _conformed(file.read(columns=wanted, use_threads=False), schema)
-        check_ids(rows, "trial_id" if self._table == "trials" else None)
+        check_rows(rows, self._table)
         return rows
 
     def read_all(self, columns: Sequence[str] | None = None) -> list[pa.Table]:
@@ -122,10 +128,8 @@ class Parts:
         A part that is gone, and of which there is a copy, is put back first.
         """
         self._storage.make_folder(self._table)
-        there = self.names()
-        for name in self._storage.names(f"{COPIES}/{self._table}"):
-            if name.startswith("part-") and name not in there:
-                self._mend(name)
+        for name in self.gone():
+            self._mend(name)
         if not self.names():
             self.write(0, self.schema.empty_table())
 

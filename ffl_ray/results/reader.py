@@ -195,7 +195,11 @@ def _parts(storage: Storage, table: str, columns: Sequence[str] | None = None) -
             f"{storage.location} is half-written: it has no {table} table; {COPY}, or start its "
             f"command again"
         )
-    return parts.read_all(columns)
+    found = parts.read_all(columns)
+    gone = parts.gone()
+    if gone:
+        raise StudyError(f"{storage.child(f'{table}/{gone[0]}').location} is gone: {AGAIN}")
+    return found
 
 
 def _table(storage: Storage, name: str) -> pd.DataFrame:

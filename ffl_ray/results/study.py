@@ -17,6 +17,7 @@ from typing import Any
 from ffl_ray.config import Config
 from ffl_ray.errors import SettingError, StudyError
 from ffl_ray.objectives import VALUE, Objective
+from ffl_ray.overrides import brief
 from ffl_ray.results.guard import check_links
 from ffl_ray.results.reader import mend_description, read_description
 from ffl_ray.results.schema import SCHEMA_VERSION, config_columns
@@ -46,7 +47,7 @@ def check_name(name: str) -> str:
     if not _NAME.fullmatch(name):
         raise SettingError(
             f"--name must be letters, digits, '.', '_' and '-', begin with a letter or digit and "
-            f"have at most 100, not {name!r}"
+            f"have at most 100, not {brief(repr(name))}"
         )
     return name
 

@@ -18,7 +18,7 @@ from ffl_ray.distill.check import check_config
 from ffl_ray.errors import SettingError, SpaceError
 from ffl_ray.methods import check_objective, resolved, with_reachable_objective
 from ffl_ray.objectives import Objective, parse_objective, parse_objectives, quality
-from ffl_ray.overrides import nearest, settings, shown, with_overrides
+from ffl_ray.overrides import brief, nearest, settings, shown, with_overrides
 from ffl_ray.search.mix import settings_from_params
 from ffl_ray.search.samplers import check_distributions, check_sampler, grid_size
 
@@ -94,14 +94,16 @@ def load_space(name: str) -> SearchSpace:
     module = importlib.util.module_from_spec(spec)
     try:
         spec.loader.exec_module(module)
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise SpaceError(f"{path} can't be loaded: {type(error).__name__}: {error}") from error
     suggest = getattr(module, "search_space", None)
     if not callable(suggest):
         raise SpaceError(f"{path} must define search_space(trial), and does not")
     base = getattr(module, "BASE", {})
     if not isinstance(base, Mapping):
-        raise SpaceError(f"{path}: BASE must map dotted settings to values, not {base!r}")
+        raise SpaceError(
+            f"{path}: BASE must map dotted settings to values, not {brief(repr(base))}"
+        )
     return SearchSpace(str(path), base, suggest)
 
 
@@ -268,7 +270,7 @@ def _check_point(
         raise SpaceError(
             f"{space.path} can propose an invalid config: {error} (at {named_point(trial.params)})"
         ) from error
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise SpaceError(
             f"{space.path}: search_space fails: {type(error).__name__}: {error}"
         ) from error

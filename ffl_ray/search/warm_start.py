@@ -17,6 +17,7 @@ from optuna.trial import TrialState
 
 from ffl_ray.config import SearchConfig
 from ffl_ray.errors import StudyError
+from ffl_ray.results.guard import understood
 from ffl_ray.results.storage import Storage
 
 FILE = "warm_start.json"
@@ -116,7 +117,10 @@ def teacher_of(
     if search.warm_start is None:
         return None
     kept = storage.read(FILE)
-    return make(search.warm_start) if kept is None else Teacher.load(kept)
+    if kept is None:
+        return make(search.warm_start)
+    with understood(f"{storage.location}/{FILE}"):
+        return Teacher.load(kept)
 
 
 def keep(storage: Storage, teacher: Teacher | None) -> None:

@@ -1,0 +1,94 @@
+"""What a case of the fuzzer ends in, and how it is found."""
+
+from __future__ import annotations
+
+import random
+import signal
+import time
+import traceback
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import FrameType
+from typing import NamedTuple
+
+from ffl_ray.errors import FFLRayError
+
+LIMIT_S = 10.0
+LONGEST = 100_000
+
+
+class Hang(BaseException):
+    """A case took longer than it may."""
+
+
+class WrongError(Exception):
+    """A case gave a wrong result."""
+
+
+class Outcome(NamedTuple):
+    """How a case ended.
+
+    Attributes:
+        kind: of the case.
+        number: of the case; with the seed it makes the case again.
+        what: right, refused, or a finding.
+        detail: of a refusal its message, of a finding what happened.
+    """
+
+    kind: str
+    number: int
+    what: str
+    detail: str
+
+    @property
+    def is_finding(self) -> bool:
+        """Whether the project is to be mended."""
+        return self.what not in ("right", "refused")
+
+
+Case = Callable[[random.Random, Path], None]
+
+
+def run_case(kind: str, case: Case, seed: int, number: int, folder: Path) -> Outcome:
+    """Run one case to its outcome; nothing that it raises gets out."""
+    rng = random.Random(f"{seed} {kind} {number}")
+    started = time.monotonic()
+    try:
+        with at_most(LIMIT_S), warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            case(rng, folder)
+    except FFLRayError as error:
+        return Outcome(kind, number, *_refusal(str(error)))
+    except Hang:
+        took = time.monotonic() - started
+        return Outcome(kind, number, "hang", f"{took:.1f} s\n{traceback.format_exc()}")
+    except BaseException as error:
+        return Outcome(kind, number, type(error).__name__, traceback.format_exc())
+    return Outcome(kind, number, "right", "")
+
+
+def _refusal(message: str) -> tuple[str, str]:
+    """A refusal says what is wrong, and stays readable."""
+    if len(message) < 10:
+        return "says nothing", message
+    if len(message) > LONGEST:
+        return "endless message", message[:1000]
+    return "refused", message[:300]
+
+
+@contextmanager
+def at_most(seconds: float) -> Iterator[None]:
+    """Raise Hang in what takes longer."""
+
+    def ring(number: int, frame: FrameType | None) -> None:
+        raise Hang
+
+    before = signal.signal(signal.SIGALRM, ring)
+    signal.setitimer(signal.ITIMER_REAL, seconds)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)

@@ -1,0 +1,107 @@
+"""Random settings through the functions that `train` and `tune` begin with, and their commands."""
+
+from __future__ import annotations
+
+import argparse
+import random
+import subprocess
+import sys
+from pathlib import Path
+
+from benchmarks.fuzzing.outcome import WrongError
+from benchmarks.fuzzing.values import misspelt, text
+from ffl_ray import cli
+from ffl_ray.config import Config, SearchConfig
+from ffl_ray.methods import resolved, with_reachable_objective
+from ffl_ray.models.table import check_model
+from ffl_ray.overrides import flatten, settings, with_overrides
+from ffl_ray.results.schema import config_columns, row_config
+from ffl_ray.results.study import check_name
+from ffl_ray.search.planner import Machines, make_plan
+from ffl_ray.search.space import load_space, settle
+
+CONFIG = {s.name: s for s in settings(Config)}
+SEARCH = {s.name: s for s in settings(SearchConfig)}
+GOOD = {
+    int: ("1", "2", "7", "64"), float: ("0", "0.1", "0.5", "1", "3.5"), bool: ("true", "false"),
+}  # fmt: skip
+COMMAND_S = 60
+
+
+def _name(rng: random.Random) -> str:
+    known = rng.choice([*CONFIG, *(f"search.{name}" for name in SEARCH)])
+    return misspelt(rng, known) if rng.random() < 0.1 else known
+
+
+def _value(rng: random.Random, name: str) -> str:
+    """Half of all values are of the setting's own kind, so that deeper rules are reached."""
+    setting = CONFIG.get(name) or SEARCH.get(name.removeprefix("search."))
+    if setting is None or rng.random() < 0.25:
+        return text(rng)
+    default = setting.field.default
+    return rng.choice(GOOD.get(type(default), (str(default), "none")))
+
+
+def assignments(rng: random.Random) -> list[str]:
+    """Words of `--set`, some without a value or a name."""
+    made = []
+    for _ in range(rng.choice((0, 1, 1, 2, 2, 3, 5))):
+        name = _name(rng)
+        form = rng.choice(("{}={}",) * 12 + ("{}", "={1}", "{}=={}", "{}:{}"))
+        made.append(form.format(name, _value(rng, name)))
+    return made
+
+
+def case(rng: random.Random, folder: Path) -> None:
+    """Parse, check and plan; what is accepted comes back the same from the tables.
+
+    Raises:
+        WrongError: it does not.
+    """
+    given = assignments(rng)
+    seed = rng.choice((None, None, None, None, 0, 7, -1, 10**30))
+    args = argparse.Namespace(
+        set=given, data_dir=rng.choice((None, None, None, text(rng))), seed=seed
+    )
+    overrides = cli.overrides_of(args)
+    if rng.random() < 0.1:
+        check_name(text(rng))
+    flags = {name: _flag(rng) for name in rng.sample(sorted(SEARCH), 2)}
+    if rng.random() < 0.5:
+        config, search = settle(load_space("digits"), overrides, flags)
+    else:
+        config = resolved(with_overrides(Config(), overrides))
+        config = with_reachable_objective(config)
+        search = with_overrides(SearchConfig(), {n: v for n, v in flags.items() if v is not None})
+    check_model(config)
+    if with_overrides(Config(), flatten(config)) != config:
+        raise WrongError(f"{given}: the settings differ when they are taken once more")
+    back = row_config({n: v for n, v in config_columns(config).items() if n != "num_branches"})
+    if back != config:
+        raise WrongError(f"{given}: the settings differ when they come back from the tables")
+    machines = Machines(rng.choice((1, 2, 64)), rng.choice((0, 1, 8)))
+    plan = make_plan(search, machines, device=config.compute.device)
+    if plan.max_concurrent_trials < 1 or plan.cpus_per_worker < 1:
+        raise WrongError(f"{given}: the plan is {plan}")
+
+
+def _flag(rng: random.Random) -> object:
+    return rng.choice((None,) * 20 + (0, 1, 2, -1, 0.5, 10**12, float("nan"), text(rng)))
+
+
+def command_case(rng: random.Random, folder: Path) -> None:
+    """The same through a real command line: refused in one line, or checked to the end.
+
+    Raises:
+        WrongError: a traceback, another exit status, or several lines.
+    """
+    words = [word for item in assignments(rng) for word in ("--set", item)]
+    words = [word.replace("\x00", "") for word in words]
+    command = [sys.executable, "-m", "ffl_ray.tune", "digits", "--check", *words]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=COMMAND_S, check=False)
+    lines = done.stderr.splitlines()
+    good = done.returncode == 0 and not lines
+    refused = done.returncode == 2 and len(lines) == 1 and lines[0].startswith("error: ")
+    usage = done.returncode == 2 and lines and lines[0].startswith("usage: ")
+    if not (good or refused or usage):
+        raise WrongError(f"{words}: exit status {done.returncode}: {done.stderr[-2000:]}")

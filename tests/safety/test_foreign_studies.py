@@ -1,0 +1,252 @@
+"""A study that somebody else wrote: it stays in its folder, and its texts stay texts."""
+
+from __future__ import annotations
+
+import io
+import json
+import re
+import tarfile
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from rich.console import Console
+from studies import COMPLETED, Made, make_study, params
+
+from ffl_ray import results
+from ffl_ray.config import Config
+from ffl_ray.confirmation import Confirmation
+from ffl_ray.console import best_table
+from ffl_ray.errors import SettingError, StudyError
+from ffl_ray.objectives import parse_objectives
+from ffl_ray.overrides import flatten
+from ffl_ray.plain_text import in_markdown, printable, printable_line
+from ffl_ray.report import main as report
+from ffl_ray.results.guard import flaw_in, is_plain_id
+from ffl_ray.results.parts import Parts
+from ffl_ray.results.storage import Storage
+from ffl_ray.results.study import StudyTables, check_name
+from ffl_ray.search.keeper import Keeper
+from ffl_ray.search.mirror import Mirror, without_password
+
+OUTSIDE = (
+    "../../x",
+    "/etc/passwd",
+    "..",
+    ".",
+    "a/b",
+    "a\\b",
+    "",
+    "x" * 101,
+    "a\n",
+    "\x1b[31m",
+    "é",
+)
+OBJECTIVES = parse_objectives(["fused.accuracy"])
+SCRIPT = "<script>alert(1)</script>"
+ESCAPE = "\x1b]0;owned\x07[red]x[/red]\u202e"
+
+
+def change(folder: Path, table: str, column: str, value: str) -> None:
+    """Write a value into the first row of a table, as no writer of ours would."""
+    path = folder / table / "part-00000.parquet"
+    found = pq.read_table(path, use_threads=False)
+    rows = found.to_pylist()
+    rows[0][column] = value
+    pq.write_table(pa.Table.from_pylist(rows, schema=found.schema), path)
+
+
+@pytest.mark.parametrize("name", OUTSIDE)
+def test_no_id_or_name_leads_out_of_a_folder(name: str) -> None:
+    assert not is_plain_id(name)
+    with pytest.raises(SettingError, match="--name must be"):
+        check_name(name)
+
+
+@pytest.mark.parametrize(
+    ("table", "column"),
+    [
+        ("trials", "trial_id"),
+        ("epochs", "trial_id"),
+        ("members", "trial_id"),
+        ("members", "member"),
+    ],
+)
+def test_an_id_in_a_table_that_leads_out_is_refused(
+    table: str, column: str, tmp_path: Path
+) -> None:
+    make_study(tmp_path)
+    change(tmp_path, table, column, "../../x")
+
+    with pytest.raises(StudyError, match=rf"a {column} must be letters.*not '../../x'"):
+        results.load(str(tmp_path))
+    if table == "trials":
+        with pytest.raises(StudyError, match="must be letters"):
+            StudyTables(Storage(str(tmp_path)), "made", OBJECTIVES)
+
+
+def test_a_run_of_a_confirmation_that_leads_out_is_refused() -> None:
+    run = {"run_id": "../../x", "arm": "a", "seed": 1}
+    described = {"kind": "confirm", "settings": {}, "ranked_by": "", "chosen": [], "seeds": []}
+
+    with pytest.raises(StudyError, match=r"'../../x' is no name of a run"):
+        Confirmation.load(described | {"arms": [], "pairs": [], "runs": [run]}, "place")
+
+
+@pytest.mark.parametrize(
+    ("change", "flaw"),
+    [
+        ({"study": "../../x"}, "the study's name is '../../x'"),
+        ({"study": "a\x00b"}, "the study's name is"),
+        ({"study": 3}, "'study' is 3"),
+        ({"kind": "../x"}, "the kind of study is '../x'"),
+        ({"settings": []}, r"'settings' is \[\]"),
+        ({"versions": {"torch": {}}}, "a version is {}"),
+        ({"schema_version": True}, "'schema_version' is True"),
+        ({"space": 1}, "'space' is 1"),
+    ],
+)
+def test_a_description_of_another_shape_is_damage(change: dict[str, object], flaw: str) -> None:
+    whole = {"schema_version": 3, "study": "mine", "kind": "search", "settings": {}}
+
+    assert flaw_in(whole) is None
+    assert flaw_in(whole | {"study": "mine/confirmed"}) is None
+    assert re.match(flaw, str(flaw_in(whole | change)))
+
+
+def test_what_a_link_leads_to_is_neither_written_nor_tidied(tmp_path: Path) -> None:
+    precious = tmp_path / "precious" / "00000"
+    precious.mkdir(parents=True)
+    (precious / "thesis.txt").write_text("mine")
+    study = tmp_path / "study"
+    make_study(study)
+    (study / "checkpoints").symlink_to(tmp_path / "precious")
+
+    with pytest.raises(StudyError, match="checkpoints is a link to"):
+        StudyTables(Storage(str(study)), "made", OBJECTIVES)
+
+    (study / "checkpoints").unlink()
+    (study / "checkpoints").mkdir()
+    (study / "checkpoints" / "00000").symlink_to(precious)
+    keeper = Keeper(Storage(str(study)), OBJECTIVES, 0)
+    keeper.tidy([])
+    assert list((study / "checkpoints").iterdir()) == []
+    assert (precious / "thesis.txt").read_text() == "mine"
+
+
+def test_data_that_are_unpacked_stay_in_their_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """torchvision unpacks what was downloaded once its md5 is right; the filter is Python's."""
+    from torchvision.datasets.utils import extract_archive
+
+    archive = tmp_path / "evil.tar"
+    with tarfile.open(archive, "w") as tar:
+        entry = tarfile.TarInfo("../escaped")
+        entry.size = 1
+        tar.addfile(entry, io.BytesIO(b"x"))
+    (tmp_path / "inside").mkdir()
+
+    with pytest.raises(Exception, match="outside|escaped"):
+        extract_archive(str(archive), str(tmp_path / "inside"))
+
+    assert not (tmp_path / "escaped").exists()
+
+
+@pytest.fixture
+def hostile(tmp_path: Path) -> Path:
+    """A study whose error, class of error, mix and creation time want to be more than texts."""
+    failed = Made(params(2, 0, "sum", 2.0), "failed", 1, (SCRIPT, f"{ESCAPE}{SCRIPT}"))
+    make_study(tmp_path / "study", (*COMPLETED, failed))
+    file = tmp_path / "study" / "study.json"
+    more = {"created": f"{ESCAPE}{SCRIPT}", "git_commit": SCRIPT, "space": f"```\n{SCRIPT}{ESCAPE}"}
+    file.write_text(json.dumps(json.loads(file.read_text()) | more))
+    return tmp_path / "study"
+
+
+def test_texts_of_a_study_are_no_script_in_its_page(hostile: Path, tmp_path: Path) -> None:
+    assert report([str(hostile), "--out", str(tmp_path / "page.html")]) == 0
+
+    page = (tmp_path / "page.html").read_text()
+    assert SCRIPT not in page
+    assert "&lt;script&gt;alert(1)" in page
+
+
+def test_texts_of_a_study_are_no_tags_and_no_controls_in_markdown(
+    hostile: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert report([str(hostile), "--format", "md"]) == 0
+
+    shown = capsys.readouterr().out
+    fenced = shown.split("````python")[1].split("\n````")[0]
+    assert SCRIPT in fenced
+    assert SCRIPT not in shown.replace(fenced, "")
+    assert printable(shown) == shown
+    assert "\x1b" not in shown
+
+
+def test_texts_of_a_study_steer_no_terminal_and_no_markup() -> None:
+    row = flatten(Config()) | {
+        "trial_id": "00000", "status": "completed", "epochs_done": 1, "objective_values": [0.5],
+        "val.fused.accuracy": 0.5, "val.ensemble.accuracy": 0.5, "val.best_branch.accuracy": 0.5,
+        "model.mix": ESCAPE, "distill.method": f"[link=x]{ESCAPE}", "fusion.design": "[red]",
+        "distill.temperature": 2.0,
+    }  # fmt: skip
+    out = io.StringIO()
+    console = Console(file=out, width=300, force_terminal=False)
+
+    console.print(best_table([row], OBJECTIVES))
+
+    assert "\x1b" not in out.getvalue()
+    assert "[red]x[/red]" in out.getvalue()
+    assert "[link=x]" in out.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("a b\tc\nd", "a b\tc\nd"),
+        ("é 数据 😀", "é 数据 😀"),
+        ("\x1b[31m", "\\x1b[31m"),
+        ("a\x00\x07\x9b", "a\\x00\\x07\\x9b"),
+        ("\u202eabc\u2066", "\\u202eabc\\u2066"),
+        ("\ud800", "\\ud800"),
+    ],
+)
+def test_control_characters_are_spelled_out(text: str, shown: str) -> None:
+    assert printable(text) == shown
+
+
+def test_a_line_is_one_line_and_markdown_has_no_tag() -> None:
+    assert printable_line(" a \r\n b ") == "a b"
+    assert in_markdown("<b>&\n# x") == "&lt;b>&amp; # x"
+
+
+@pytest.mark.parametrize("password", ["marker", "mark%65r"])
+def test_the_password_of_an_optuna_storage_is_not_shown(password: str) -> None:
+    url = f"postgresql://me:{password}@127.0.0.1:1/db?sslpassword=marker2"
+
+    with pytest.raises(StudyError, match=r"--optuna-storage postgresql://me:\*\*\*@") as refused:
+        Mirror(url, "mine", OBJECTIVES)
+
+    assert "mark" not in str(refused.value)
+    assert without_password("marker failed", url) == "*** failed"
+
+
+def test_altered_bytes_of_a_part_are_found(tmp_path: Path) -> None:
+    make_study(tmp_path)
+    path = tmp_path / "epochs" / "part-00000.parquet"
+    data = path.read_bytes()
+    whole = Parts(Storage(str(tmp_path)), "epochs").read(path.name)
+    found = 0
+    for at in range(100, len(data) - 8, len(data) // 60):
+        path.write_bytes(data[:at] + bytes([data[at] ^ 0xFF]) + data[at + 1 :])
+        try:
+            read = Parts(Storage(str(tmp_path)), "epochs").read(path.name)
+        except StudyError:
+            found += 1
+        else:
+            assert read.equals(whole)
+
+    assert found > 20
