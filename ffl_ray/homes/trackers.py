@@ -29,11 +29,18 @@ class Place(NamedTuple):
         study: its name: the experiment, the project.
         folder: where local files go.
         mark: tells this study from an earlier one of the same name.
+        mlflow: URI of the user's MLflow; none: a file of the study.
     """
 
     study: str
     folder: Path
     mark: str
+    mlflow: str | None = None
+
+    @property
+    def events(self) -> Path:
+        """Where TensorBoard's event files are."""
+        return self.folder / "tensorboard"
 
 
 class Tracker(NamedTuple):
@@ -98,7 +105,7 @@ def _end_in_tensorboard(callback: Any, trial: Any, status: str) -> None:
 
 
 def _mlflow_uri(place: Place) -> str:
-    return os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{place.folder / 'mlflow.db'}"
+    return place.mlflow or f"sqlite:///{place.folder / 'mlflow.db'}"
 
 
 def _mlflow(place: Place) -> Any:
@@ -115,7 +122,7 @@ def _mlflow(place: Place) -> Any:
 
 def _mlflow_where(place: Place) -> str:
     # A URI of the user's may hold a password.
-    uri = "$MLFLOW_TRACKING_URI" if "MLFLOW_TRACKING_URI" in os.environ else _mlflow_uri(place)
+    uri = "$MLFLOW_TRACKING_URI" if place.mlflow else _mlflow_uri(place)
     return f"mlflow ui --backend-store-uri {uri}"
 
 
@@ -241,7 +248,7 @@ TRACKERS = {
         "tensorboardX",
         _tensorboard,
         _end_in_tensorboard,
-        lambda place: f"tensorboard --logdir {place.folder / 'tensorboard'}",
+        lambda place: f"tensorboard --logdir {place.events}",
     ),
     "mlflow": Tracker(
         "mlflow",
