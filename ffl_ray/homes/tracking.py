@@ -65,16 +65,25 @@ def parameters(config: Config, searched: Mapping[str, Any]) -> dict[str, Any]:
 
 
 class ShownTrial:
-    """A trial as Ray's callbacks read it."""
+    """A trial as Ray's callbacks read it.
+
+    Args:
+        folder: of its event files; a process that writes to W&B works in it as well.
+    """
 
     def __init__(
-        self, place: Place, trial_id: str, config: Config, searched: dict[str, Any]
+        self,
+        place: Place,
+        trial_id: str,
+        folder: Path,
+        config: Config,
+        searched: dict[str, Any],
     ) -> None:
         self.trial_id = f"{trial_id}-{place.mark}"
         self.config = parameters(config, searched)
         self.evaluated_params = dict(searched)
         self.experiment_dir_name = place.study
-        self.local_path = str(place.events / trial_id)
+        self.local_path = str(folder)
         self.epochs = 0
         self._name = trial_id
 
@@ -215,7 +224,9 @@ class Tracking:
         if trial_id in self._trials or not self._threads:
             return
         searched = json.loads(self._params_of(int(trial_id)))
-        trial = ShownTrial(self._place, trial_id, config, searched)
+        place = self._place
+        folder = place.events / trial_id if "tensorboard" in self._names else place.folder
+        trial = ShownTrial(place, trial_id, folder, config, searched)
         trial.epochs = self._done.get(trial_id, 0)
         self._trials[trial_id] = trial
         for thread in self._threads:
