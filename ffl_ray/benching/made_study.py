@@ -123,6 +123,7 @@ def _losses(rows: Rows, accuracy: Array, generator: np.random.Generator) -> dict
         "loss.fused_to_branches": _lists(rows, abs, loss / 2, generator, fused),
         "loss.peers_to_branches": _lists(rows, abs, loss / 2, generator, taught_by_peers),
         "loss.mean_teachers_to_branches": pa.nulls(len(loss), pa.list_(pa.float64())),
+        "loss.own": pa.nulls(len(loss), pa.list_(pa.float64())),
     }
 
 

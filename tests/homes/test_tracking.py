@@ -267,7 +267,7 @@ def test_a_search_over_own_code_is_shown_by_all_three_and_a_key_is_nowhere(tmp_p
     assert done.returncode == 0, done.stderr
     assert done.stderr == ""
     for words in ("tensorboard --logdir", "mlflow ui --backend-store-uri", "wandb sync"):
-        assert words in done.stdout
+        assert words in done.stdout, done.stdout
     trials, epochs, _ = ffl_ray.results.load("study", str(tmp_path))
     assert list(trials.status) == ["completed", "failed"]
     assert list(trials["fusion.design"]) == ["fusion:Maximum"] * 2
