@@ -117,10 +117,14 @@ def _objectives(value: object) -> object:
 
 
 def _words(value: object) -> object:
-    if isinstance(_none_word(value), str):
-        value = str(value).replace("+", ",").split(",")
-    names = [str(word).strip() for word in value] if isinstance(value, (list, tuple)) else []
-    return value if value and not names else tuple(dict.fromkeys(filter(None, names)))
+    value = _none_word(value)
+    if value is None:
+        return ()
+    if isinstance(value, str):
+        value = value.replace("+", ",").split(",")
+    if isinstance(value, (list, tuple)):
+        return tuple(dict.fromkeys(str(word).strip() for word in value if str(word).strip()))
+    return value
 
 
 Optional = BeforeValidator(_none_word)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,6 +11,7 @@ import pytest
 import torch
 from helpers import ROOT, MemorySession, run
 
+import ffl_ray.results
 from ffl_ray.config import Config, DataConfig
 from ffl_ray.data.loader import load_train_val, open_test
 from ffl_ray.distill import own as own_method
@@ -390,9 +392,8 @@ def test_a_trained_model_of_own_code_is_reported_and_exported(tmp_path: Path) ->
     study = ["study", "--storage-path", str(tmp_path)]
 
     trained = run("train", *sets, "--name", *study, cwd=EXAMPLES)
-    exported = run(
-        "export", *study, "--format", "onnx", "--out", str(tmp_path / "model"), cwd=EXAMPLES
-    )
+    out = ["--format", "safetensors", "--out", str(tmp_path / "model")]
+    exported = run("export", *study, *out, cwd=EXAMPLES)
     reported = run("report", *study, cwd=tmp_path)
 
     for done in (trained, exported, reported):
@@ -400,3 +401,21 @@ def test_a_trained_model_of_own_code_is_reported_and_exported(tmp_path: Path) ->
     assert "method:fused_first fusion:Maximum T=2.00 on data:bars" in trained.stdout
     assert "data:bars" in (tmp_path / "model" / "README.md").read_text()
     assert "method:fused_first" in (tmp_path / "study" / "report.html").read_text()
+
+
+@pytest.mark.ray
+@pytest.mark.skipif(
+    "FFL_RAY_TEST_SLOW" not in os.environ, reason="a minute: FFL_RAY_TEST_SLOW=1 runs it"
+)
+def test_a_search_over_own_code_is_confirmed_on_its_own_test_split(tmp_path: Path) -> None:
+    study = ["study", "--storage-path", str(tmp_path)]
+    searched = run("tune", "space.py", "--num-samples", "2", "--name", *study, cwd=EXAMPLES)
+
+    few = ["--top", "1", "--seeds", "1", "--baselines", "none"]
+    confirmed = run("confirm", *study, *few, cwd=EXAMPLES)
+
+    assert searched.returncode == 0, searched.stderr
+    assert confirmed.returncode == 0, confirmed.stderr
+    members = ffl_ray.results.load("study/confirmed", str(tmp_path)).members
+    assert set(members.split) == {"test"}
+    assert set(members.images) == {200}

@@ -160,7 +160,7 @@ def test_a_folder_without_a_test_part_is_found_before_training(tmp_path: Path) -
 @pytest.mark.parametrize("name", ["cifar10", "cifar100"])
 def test_missing_test_files_of_cifar_are_found_before_training(name: str, tmp_path: Path) -> None:
     with pytest.raises(NoTestSplitError, match="there is no test split: data.dir must hold cifar-"):
-        check_test(DataConfig(name=name, dir=str(tmp_path)))  # type: ignore[arg-type]
+        check_test(DataConfig(name=name, dir=str(tmp_path)))
 
 
 def test_only_the_final_path_names_the_test_split() -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import importlib.util
 import os
+import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -29,11 +30,18 @@ class Place(NamedTuple):
         study: its name: the experiment, the project.
         folder: where local files go.
         mark: tells this study from an earlier one of the same name.
+        mlflow: URI of the user's MLflow; none: a file of the study.
     """
 
     study: str
     folder: Path
     mark: str
+    mlflow: str | None = None
+
+    @property
+    def events(self) -> Path:
+        """Where TensorBoard's event files are."""
+        return self.folder / "tensorboard"
 
 
 class Tracker(NamedTuple):
@@ -89,7 +97,7 @@ def _wandb_key() -> str | None:
 def _tensorboard(place: Place) -> Any:
     from ray.tune.logger import TBXLoggerCallback
 
-    return TBXLoggerCallback()
+    return TBXLoggerCallback()  # type: ignore[no-untyped-call]
 
 
 def _end_in_tensorboard(callback: Any, trial: Any, status: str) -> None:
@@ -98,7 +106,7 @@ def _end_in_tensorboard(callback: Any, trial: Any, status: str) -> None:
 
 
 def _mlflow_uri(place: Place) -> str:
-    return os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{place.folder / 'mlflow.db'}"
+    return place.mlflow or f"sqlite:///{place.folder / 'mlflow.db'}"
 
 
 def _mlflow(place: Place) -> Any:
@@ -106,7 +114,7 @@ def _mlflow(place: Place) -> Any:
         os.environ.setdefault(name, value)
     from ray.air.integrations.mlflow import MLflowLoggerCallback
 
-    callback = MLflowLoggerCallback(
+    callback: Any = MLflowLoggerCallback(
         _mlflow_uri(place), experiment_name=place.study, tags={"study_mark": place.mark}
     )
     callback.mlflow_util = MLflowRuns(callback.mlflow_util)
@@ -115,7 +123,7 @@ def _mlflow(place: Place) -> Any:
 
 def _mlflow_where(place: Place) -> str:
     # A URI of the user's may hold a password.
-    uri = "$MLFLOW_TRACKING_URI" if "MLFLOW_TRACKING_URI" in os.environ else _mlflow_uri(place)
+    uri = "$MLFLOW_TRACKING_URI" if place.mlflow else _mlflow_uri(place)
     return f"mlflow ui --backend-store-uri {uri}"
 
 
@@ -159,8 +167,6 @@ class MLflowRuns:
         self._client.log_batch(run_id, params=params)
 
     def log_metrics(self, *, run_id: str, metrics_to_log: dict[str, Any], step: int) -> None:
-        import time
-
         from mlflow.entities import Metric
 
         now = int(time.time() * 1000)
@@ -184,7 +190,7 @@ def _wandb_folder(place: Place) -> Path:
 def _wandb(place: Place) -> Any:
     import ray
     from ray.air.integrations.wandb import WandbLoggerCallback
-    from ray.air.util.node import _force_on_current_node
+    from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
     folder = _wandb_folder(place)
     folder.mkdir(parents=True, exist_ok=True)
@@ -192,14 +198,18 @@ def _wandb(place: Place) -> Any:
     if os.environ.get("WANDB_MODE"):
         options["mode"] = os.environ["WANDB_MODE"]
     if not _wandb_is_silent():
-        options |= {"resume": "allow", "settings": {"api_key": _wandb_key()}}
+        options["resume"] = "allow"
+    key = os.environ.get("WANDB_API_KEY") if _wandb_is_silent() else _wandb_key()
+    if key:
+        options["settings"] = {"api_key": key}
     callback = WandbLoggerCallback(
         project=place.study, log_config=True, upload_timeout=int(END_S), **options
     )
     # Ray's would hand WANDB_API_KEY over in a runtime_env, which Ray writes to its logs.
-    callback._remote_logger_class = ray.remote(
-        num_cpus=0, max_restarts=0, **_force_on_current_node()
-    )(callback._logger_actor_cls)
+    here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
+    remote: Any = ray.remote
+    actor = remote(num_cpus=0, scheduling_strategy=here)
+    callback._remote_logger_class = actor(callback._logger_actor_cls)
     return callback
 
 
@@ -241,7 +251,7 @@ TRACKERS = {
         "tensorboardX",
         _tensorboard,
         _end_in_tensorboard,
-        lambda place: f"tensorboard --logdir {place.folder / 'tensorboard'}",
+        lambda place: f"tensorboard --logdir {place.events}",
     ),
     "mlflow": Tracker(
         "mlflow",

@@ -11,6 +11,8 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
+import os
+import re
 import threading
 import time
 from collections.abc import Callable, Iterable, Mapping
@@ -63,16 +65,25 @@ def parameters(config: Config, searched: Mapping[str, Any]) -> dict[str, Any]:
 
 
 class ShownTrial:
-    """A trial as Ray's callbacks read it."""
+    """A trial as Ray's callbacks read it.
+
+    Args:
+        folder: of its event files; a process that writes to W&B works in it as well.
+    """
 
     def __init__(
-        self, place: Place, trial_id: str, config: Config, searched: dict[str, Any]
+        self,
+        place: Place,
+        trial_id: str,
+        folder: Path,
+        config: Config,
+        searched: dict[str, Any],
     ) -> None:
         self.trial_id = f"{trial_id}-{place.mark}"
         self.config = parameters(config, searched)
         self.evaluated_params = dict(searched)
         self.experiment_dir_name = place.study
-        self.local_path = str(place.folder / "tensorboard" / trial_id)
+        self.local_path = str(folder)
         self.epochs = 0
         self._name = trial_id
 
@@ -95,13 +106,32 @@ class TrackerThread:
         self.name = name
         self.problem = ""
         self._place = place
+        self._begun: set[str] = set()
         self._events: SimpleQueue[Event | None] = SimpleQueue()
         self._thread = threading.Thread(target=self._run, name=f"track-{name}", daemon=True)
         self._thread.start()
 
-    def tell(self, event: Event) -> None:
-        """Have the callback told, soon."""
-        self._events.put(event)
+    def start(self, trial: ShownTrial) -> None:
+        """Have the callback told of a trial, soon."""
+        self._put(lambda callback: self._begin(callback, trial))
+
+    def epoch(self, trial: ShownTrial, epoch: int, result: dict[str, float]) -> None:
+        """Have it told of an epoch, and of the trial if that went wrong before."""
+
+        def tell(callback: Any) -> None:
+            self._begin(callback, trial)
+            callback.log_trial_result(epoch, trial, result)
+
+        self._put(tell)
+
+    def end(self, trial: ShownTrial, status: str) -> None:
+        """Have it told how a trial ended."""
+
+        def tell(callback: Any) -> None:
+            self._begin(callback, trial)
+            TRACKERS[self.name].end(callback, trial, status)
+
+        self._put(tell)
 
     def finish(self) -> None:
         """Nothing more will come."""
@@ -125,6 +155,16 @@ class TrackerThread:
             self._try(lambda event=event: event(callback))  # type: ignore[misc]
         self._try(lambda: TRACKERS[self.name].close(callback))
 
+    def _put(self, event: Event) -> None:
+        if self._thread.is_alive():
+            self._events.put(event)
+
+    def _begin(self, callback: Any, trial: ShownTrial) -> None:
+        if str(trial) not in self._begun:
+            trial.init_local_path()
+            callback.log_trial_start(trial)
+            self._begun.add(str(trial))
+
     def _try(self, call: Callable[[], None]) -> None:
         try:
             call()
@@ -135,7 +175,8 @@ class TrackerThread:
         if self.problem:
             return
         kind = "" if isinstance(error, str) else f"{type(error).__name__}: "
-        self.problem = f"{kind}{' '.join(str(error).split())}"[:300]
+        text = re.sub(r"://[^/@\s]+@", "://", " ".join(str(error).split()))
+        self.problem = f"{kind}{text}"[:300]
         LOG.warning("tracking by %s: %s", self.name, self.problem)
 
 
@@ -183,28 +224,28 @@ class Tracking:
         if trial_id in self._trials or not self._threads:
             return
         searched = json.loads(self._params_of(int(trial_id)))
-        trial = ShownTrial(self._place, trial_id, config, searched)
+        place = self._place
+        folder = place.events / trial_id if "tensorboard" in self._names else place.folder
+        trial = ShownTrial(place, trial_id, folder, config, searched)
         trial.epochs = self._done.get(trial_id, 0)
-        trial.init_local_path()
         self._trials[trial_id] = trial
-        self._tell(lambda _: lambda callback: callback.log_trial_start(trial))
+        for thread in self._threads:
+            thread.start(trial)
 
     def epoch_finished(self, trial_id: str, row: dict[str, Any]) -> None:
         trial = self._trials.get(trial_id)
         if trial is None or row["epoch"] <= trial.epochs:
             return
-        epoch = trial.epochs = row["epoch"]
-        result = numbers(row) | {"training_iteration": epoch}
-        self._tell(lambda _: lambda callback: callback.log_trial_result(epoch, trial, result))
+        trial.epochs = row["epoch"]
+        result = numbers(row) | {"training_iteration": trial.epochs}
+        for thread in self._threads:
+            thread.epoch(trial, trial.epochs, result)
 
     def trial_ended(self, trial_id: str, status: str, row: dict[str, Any]) -> None:
         trial = self._trials.pop(trial_id, None)
         if trial is not None:
-            self._tell(lambda name: lambda call: TRACKERS[name].end(call, trial, status))
-
-    def _tell(self, event_of: Callable[[str], Event]) -> None:
-        for thread in self._threads:
-            thread.tell(event_of(thread.name))
+            for thread in self._threads:
+                thread.end(trial, status)
 
     @property
     def lines(self) -> list[str]:
@@ -223,7 +264,8 @@ def tracking_of(
     """What shows a study as its settings say; nothing for none."""
     created = str(read_description(tables.storage)["created"])
     mark = hashlib.sha256(created.encode()).hexdigest()[:8]
-    place = Place(tables.name, tracking_folder(tables.storage), mark)
+    uri = os.environ.get("MLFLOW_TRACKING_URI")
+    place = Place(tables.name, tracking_folder(tables.storage), mark, uri)
     done = {row["trial_id"]: row["epochs_done"] or 0 for row in tables.trials.rows}
     return Tracking(search.track, place, done, params_of)
 

@@ -295,8 +295,8 @@ def build_network(
             design = fusion.design if method.head == "fusion" else method.head
             head = build_fusion(design, shapes, trunk_width, num_classes)
         if head is not None:
-            own = method.head == "fusion" and is_own(fusion.design) and isinstance(head, Fusion)
-            init_weights(head.projections if own else head)
+            own = isinstance(head, Fusion) and method.head == "fusion" and is_own(fusion.design)
+            init_weights(_projections(head) if own else head)
         widths = [shape.channels for shape in shapes[1:]]
         attention = PeerAttention(widths) if method.peer_attention else None
     return FusionNetwork(
@@ -311,6 +311,11 @@ def build_network(
         divides_gradient=method.divided_gradient,
         ema_decay=distill.ema_decay if method.mean_teacher else None,
     )
+
+
+def _projections(head: nn.Module) -> nn.Module:
+    """What of a fusion module is not the user's own, whose initial weights are theirs."""
+    return head.get_submodule("projections")
 
 
 def trunk_key(name: str) -> str:

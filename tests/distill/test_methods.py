@@ -90,7 +90,7 @@ def looped(method: str, output: NetworkOutput, labels: Tensor) -> dict[str, floa
 def test_every_term_equals_a_loop_in_float64(method: str, num_branches: int) -> None:
     output = random_output(num_branches)
     labels = torch.tensor([3, 1, 4, 1, 5, 9])
-    settings = DistillConfig(method=method)  # type: ignore[arg-type]
+    settings = DistillConfig(method=method)
 
     terms = loss_terms_of(settings)(without_fused(output, method), labels)
     total = total_loss(terms, 0.25)
