@@ -25,7 +25,7 @@ from ffl_ray.plain_text import in_markdown, printable, printable_line
 from ffl_ray.report import main as report
 from ffl_ray.results.guard import flaw_in, is_plain_id
 from ffl_ray.results.parts import Parts
-from ffl_ray.results.storage import Storage
+from ffl_ray.results.storage import COPIES, Storage
 from ffl_ray.results.study import StudyTables, check_name
 from ffl_ray.search.keeper import Keeper
 from ffl_ray.search.mirror import Mirror, without_password
@@ -82,6 +82,7 @@ def test_an_id_in_a_table_that_leads_out_is_refused(
     with pytest.raises(StudyError, match=rf"a {column} must be letters.*not '../../x'"):
         results.load(str(tmp_path))
     if table == "trials":
+        change(tmp_path / COPIES, table, column, "../../x")  # or it would be mended from there
         with pytest.raises(StudyError, match="must be letters"):
             StudyTables(Storage(str(tmp_path)), "made", OBJECTIVES)
 

@@ -71,8 +71,11 @@ def test_a_training_goes_on_from_no_pickle(kind: str, tmp_path: Path) -> None:
     marker = tmp_path / "ran"
     session = MemorySession({"latest.pt": HOSTILE[kind](marker)})
 
-    with pytest.raises(StudyError, match="a checkpoint can't be read"):
+    if kind == "bare":  # no file of torch at all: damaged, and begun again
         run_worker(small_config(), session)
+    else:
+        with pytest.raises(StudyError, match="a checkpoint can't be read"):
+            run_worker(small_config(), session)
 
     assert not marker.exists()
 
