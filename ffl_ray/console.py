@@ -168,8 +168,9 @@ class StudyView:
             return
         value = row.get(VALUE)
         reached = "" if value is None else f"{self._judge.name} {value:.4f}  "
-        failure = printable_line(f"{row['error_type']}: {row['error']}")
-        error = f"  {failure}" if status == "failed" else ""
+        error = ""
+        if status == "failed":
+            error = "  " + printable_line(f"{row.get('error_type')}: {row.get('error')}")
         self._console.out(
             f"{self._done}/{self._planned} {trial_id} {status} after {row['epochs_done']} of "
             f"{row['epochs_planned']} epochs  {reached}{self._words[trial_id]}{error}"

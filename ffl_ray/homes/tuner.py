@@ -7,6 +7,7 @@ from typing import Any
 
 from ray import tune
 from ray.tune import Tuner
+from ray.tune.execution.class_cache import ENV_VARS_TO_PROPAGATE
 from ray.tune.progress_reporter import TrialProgressCallback
 from ray.tune.schedulers import TrialScheduler
 from ray.tune.search import Searcher
@@ -17,6 +18,9 @@ from ffl_ray.homes.tune_trial import train_in_actor, train_on_workers
 from ffl_ray.search.planner import Plan
 from ffl_ray.search.recorder import Recorder
 from ffl_ray.search.time_budget import TimeBudget
+
+# Tune hands the driver's to its actors, and Ray writes that to its logs. Nodes have their own.
+KEYS = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SECURITY_TOKEN", "AWS_SESSION_TOKEN")
 
 
 class Mute(TrialProgressCallback):
@@ -49,6 +53,7 @@ def make_tuner(
         state: a folder of this machine for what Tune writes and nobody reads.
         train: what an actor runs for a trial of one worker.
     """
+    ENV_VARS_TO_PROPAGATE.difference_update(KEYS)
     one = plan.num_workers == 1
     resources = {"cpu": plan.cpus_per_worker, "gpu": plan.gpus_per_worker}
     # Ray refuses an empty request; one byte of memory is as good as no CPU.

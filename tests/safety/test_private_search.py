@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -83,7 +84,9 @@ def test_a_search_takes_no_orders_and_writes_no_secrets(tmp_path: Path, ray_fold
         intrude(port, RAY_AUTH_MODE="disabled"),
         intrude(port, RAY_AUTH_MODE="token", RAY_AUTH_TOKEN="guessed" * 5),
     ]
+    search.send_signal(signal.SIGSTOP)  # it can't end while they knock; Ray goes on without it
     answers = [intruder.communicate(timeout=120)[0] for intruder in intruders]
+    search.send_signal(signal.SIGCONT)
     shown = search.communicate(timeout=240)[0]
 
     assert [answer.split() for answer in answers] == [["REFUSED", "ConnectionError"]] * 2
