@@ -113,7 +113,8 @@ class Cloud:
 
     def _tag(self, number: str, tags: dict[str, str]) -> None:
         with self._lock:
-            self._instances[number].tags.update(tags)
+            if number in self._instances:  # Ray writes on machines that are gone, too
+                self._instances[number].tags.update(tags)
 
     def terminate(self, number: str, why: str = "as asked") -> None:
         """End a machine."""

@@ -22,10 +22,15 @@ from cluster.machines import Machine, Network
 from cluster.processes import Running, end, wait_for
 from cluster.two_hosts import EPOCHS
 
-pytestmark = pytest.mark.ray
+pytestmark = [
+    pytest.mark.ray,
+    pytest.mark.skipif(
+        not os.environ.get("FFL_RAY_TEST_SLOW"),
+        reason="five minutes: `make test-cluster`, or FFL_RAY_TEST_SLOW=1",
+    ),
+]
 
 HEAD, WORKERS = "head", ("worker1", "worker2")
-SLOW = bool(os.environ.get("FFL_RAY_TEST_SLOW"))
 FEW = " --num-samples 2 --set optim.epochs=2 --set data.fraction=0.2 --set search.scheduler=none"
 TUNNEL = "ray dashboard clusters/local.yaml > /dev/null 2>&1"
 DASHBOARD = "http://127.0.0.1:8265"
@@ -33,9 +38,6 @@ JOB = (
     f"ray job submit --address {DASHBOARD} -- bash -c 'cd ~/ffl_ray && python -m ffl_ray.tune "
     "tests/cluster/two_hosts.py --name second --num-workers 2 --address auto "
     f'--storage-path "{STUDIES}"\''
-)
-needs_slow = pytest.mark.skipif(
-    not SLOW, reason="a minute more: `make test-cluster`, or FFL_RAY_TEST_SLOW=1"
 )
 
 
@@ -180,7 +182,6 @@ def test_the_dashboard_is_the_heads_own_and_nobody_enters_without_the_token(lab:
         lab.transcript.show(text, 1)
 
 
-@needs_slow
 def test_a_search_from_the_documented_line_completes_its_trials(lab: Lab) -> None:
     with lab.transcript.step("a search of two trials by `ray exec`"):
         line = documented("ffl_ray.tune")
@@ -237,7 +238,6 @@ def _two(lab: Lab, job: Running) -> list[str]:
     return found if len(found) == 2 else []
 
 
-@needs_slow
 def test_a_submitted_script_searches_too(lab: Lab) -> None:
     with lab.transcript.step("a search by `ray submit`"):
         options = f"digits --name third --address auto --storage-path \"'{STUDIES}'\"{FEW}"

@@ -236,6 +236,9 @@ def check_shown(folder: Path, trials: Any, epochs: Any) -> None:
 
 
 @pytest.mark.ray
+@pytest.mark.skipif(
+    "FFL_RAY_TEST_SLOW" not in os.environ, reason="a minute: FFL_RAY_TEST_SLOW=1 runs it"
+)
 def test_a_search_over_own_code_is_shown_by_all_three_and_a_key_is_nowhere(tmp_path: Path) -> None:
     space = tmp_path / "space.py"
     space.write_text(

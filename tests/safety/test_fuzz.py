@@ -12,7 +12,7 @@ from benchmarks.fuzz import children
 from benchmarks.fuzzing.outcome import LIMIT_S, WrongError, run_case
 from ffl_ray.errors import StudyError
 
-CASES = {"settings": 120, "spaces": 30, "studies": 10, "checkpoints": 40}
+CASES = {"settings": 120, "spaces": 30, "studies": 6, "checkpoints": 20}
 SEED = 1
 
 

@@ -94,6 +94,7 @@ def test_a_search_takes_no_orders_and_writes_no_secrets(tmp_path: Path, ray_fold
     assert "TrainingDivergedError" in shown
     for name in ("report", "export"):
         words = [str(studies / "mine"), "--out", str(tmp_path / name)]
+        words += ["--format", "safetensors"] * (name == "export")
         done = run(name, *words, timeout_s=240, cwd=ROOT, **environment)
         assert done.returncode == 0, done.stderr
         shown += done.stdout + done.stderr
