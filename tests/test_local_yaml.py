@@ -15,7 +15,8 @@ from test_cluster_yaml import accept, start_options
 
 Config = dict[str, Any]
 
-FILE = Path(__file__).parents[1] / "clusters" / "local.yaml"
+ROOT = Path(__file__).parents[1]
+FILE = ROOT / "clusters" / "local.yaml"
 ENVIRONMENT = "~/.ffl_env/bin"
 LOCKED = f"{ENVIRONMENT}/pip install --no-cache-dir --require-hashes -r ~/ffl_ray/requirements.txt"
 PACKAGE = f"{ENVIRONMENT}/pip install --no-cache-dir --no-deps --no-build-isolation ~/ffl_ray"
@@ -143,3 +144,12 @@ def test_ray_refuses(change: Callable[[Config], object], message: str) -> None:
 
     with pytest.raises(Exception, match=message):
         accept(config)
+
+
+def test_the_readme_shows_the_commands_that_make_test_cluster_runs() -> None:
+    shown = (ROOT / "README.md").read_text(encoding="utf-8")
+    lines = (ROOT / "clusters" / "local.md").read_text(encoding="utf-8").splitlines()
+
+    commands = [line for line in lines if line.startswith("$ ")]
+    assert len(commands) == 10
+    assert "\n".join(commands) in shown
