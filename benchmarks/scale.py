@@ -3,8 +3,8 @@
 `driver` opens the driver's own parts (Optuna, scheduler, tables, keeper, view) on a study of so
 many made trials and feeds them more, a call at a time; `readers` opens the same studies as a
 person does; `nodes` runs Tune itself over fake nodes on this machine, with trials that only
-report; `bytes` is what a trial sends. Each stores its figures under `--out`, and `scale.json`
-there has them all.
+report; `bytes` is what a trial sends; `paper` is what the plan makes of a thousand nodes. Each
+stores its figures under `--out`, and `scale.json` there has them all.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from benchmarks.common import new_parser, show
 from ffl_ray.benching.processes import Ran, run_watched
 from ffl_ray.objectives import Objective
 
-PARTS = ("driver", "readers", "nodes", "bytes")
+PARTS = ("driver", "readers", "nodes", "bytes", "paper")
 FED_TRIALS = 16
 Figures = dict[str, Any]
 
@@ -57,6 +57,7 @@ def main() -> int:
         "readers": lambda: readers(args, out),
         "nodes": lambda: nodes(args, out),
         "bytes": lambda: sent_bytes(args),
+        "paper": on_paper,
     }
     for part in args.parts or PARTS:
         store(out / "scale.json", part, made[part]())
@@ -208,6 +209,14 @@ def of_nodes(ran: Ran, seen: Figures) -> Figures:
         "reports": len(epochs),
         "trials_ended": len(seen["ended"]),
     }
+
+
+def on_paper() -> Figures:
+    """What the plan's costs say of a thousand trials at once."""
+    from benchmarks.scaling.paper import paper_table
+
+    show(paper_table())
+    return {"table": paper_table()}
 
 
 def sent_bytes(args: argparse.Namespace) -> Figures:
