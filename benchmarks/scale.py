@@ -4,7 +4,7 @@
 many made trials and feeds them more, a call at a time; `readers` opens the same studies as a
 person does; `nodes` runs Tune itself over fake nodes on this machine, with trials that only
 report; `bytes` is what a trial sends; `paper` is what the plan makes of a thousand nodes. Each
-stores its figures under `--out`, and `scale.json` there has them all.
+stores its figures under `--out`, and `scale.json` there has them all; `--table` prints them.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.common import new_parser, show
+from benchmarks.scaling.tables import tables
 from ffl_ray.benching.processes import Ran, run_watched
 from ffl_ray.objectives import Objective
 
@@ -44,6 +45,7 @@ def main() -> int:
     )
     parser.add_argument("--per-node", type=int, default=2, metavar="N", help="trials at once")
     parser.add_argument("--fed", type=int, default=200, metavar="N", help="trials over the nodes")
+    parser.add_argument("--table", action="store_true", help="print what is known, and stop")
     args = parser.parse_args()
     # What it started ends with it.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
@@ -52,6 +54,9 @@ def main() -> int:
         parser.error(f"parts are {', '.join(PARTS)}, not {', '.join(sorted(unknown))}")
     out = Path(args.out) / "scale"
     out.mkdir(parents=True, exist_ok=True)
+    if args.table:
+        show(tables(json.loads((out / "scale.json").read_text())))
+        return 0
     made: dict[str, Callable[[], Figures]] = {
         "driver": lambda: driver(args, out),
         "readers": lambda: readers(args, out),
