@@ -14,8 +14,8 @@ READERS = (
     "|---|---|---|---|---|---|",
 )
 NODES = (
-    "| fake nodes, epochs of a trial | actors until the first report | epochs a second | driver, a report | "
-    "GCS, a report | GCS | raylets | driver, idle | GCS, idle | raylets, idle |",
+    "| fake nodes, epochs of a trial | actors until the first report | epochs a second | "
+    "driver, a report | GCS, a report | GCS | raylets | driver, idle | GCS, idle | raylets, idle |",
     "|---|---|---|---|---|---|---|---|---|---|",
 )
 
