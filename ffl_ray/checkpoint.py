@@ -63,6 +63,7 @@ class Progress(NamedTuple):
         accelerator_s: seconds of all workers so far.
         settings: the config it was trained with, as text.
         report: what was, or was about to be, reported of the latest epoch, as JSON.
+        earlier: the same of epochs before it that may not have arrived, as a JSON list of them.
         part: the epoch in flight, if any.
     """
 
@@ -72,6 +73,7 @@ class Progress(NamedTuple):
     accelerator_s: float = 0.0
     settings: str = ""
     report: str = ""
+    earlier: str = "[]"
     part: Part | None = None
 
 

@@ -5,6 +5,7 @@ The same function trains in a plain process, inside a Tune actor and in a Ray Tr
 
 from __future__ import annotations
 
+import json
 import math
 import time
 from collections.abc import Callable
@@ -34,6 +35,9 @@ from ffl_ray.training import (
     train_on,
 )
 
+# Several workers do not wait for their rows to be stored. When the search is killed they may live
+# on for ten seconds: their checkpoint says what they reported meanwhile.
+KEPT_REPORTS = 32
 # A training may go on with other ones: they change nothing of what is learned.
 FREE_SETTINGS = {"data.num_loader_processes", "compute.checkpoint_interval_s"}
 
@@ -44,7 +48,8 @@ def run_worker(config: Config, session: Session) -> None:
     Each finished epoch is stored (`latest.pt`, and `best.pt` when the objective is the best so
     far) and then reported; an epoch that takes long is stored in between. A run that is resumed
     equals, bit for bit on a CPU, the run that was never stopped; it reports its latest stored
-    epoch again, since nobody knows whether the first report arrived.
+    epoch again, and of several workers those before it, since nobody knows whether the first
+    reports arrived.
 
     Raises:
         TrainingDivergedError: a loss is no finite number any more.
@@ -53,8 +58,9 @@ def run_worker(config: Config, session: Session) -> None:
     check_model(config)
     with prepared(config, session) as training:
         progress = resume(training, session)
-        if progress.report:
-            session.report(Report.load(progress.report))
+        for text in (*json.loads(progress.earlier), progress.report):
+            if text:
+                session.report(Report.load(text))
         while progress.epochs_done < config.optim.epochs:
             progress = run_epoch(training, progress, session.write)
             if session.rank == 0:
@@ -130,8 +136,10 @@ def run_epoch(
         best = members
     else:
         best = before.best
+    kept = KEPT_REPORTS if training.shard.world_size > 1 else 0
+    earlier = [*json.loads(progress.earlier), progress.report][-kept:] if kept else []
     report = Report(row, members, best)
-    return progress._replace(report=report.dump())
+    return progress._replace(report=report.dump(), earlier=json.dumps(earlier))
 
 
 def _check_finite(what: str, value: float, epoch: int, config: Config) -> None:

@@ -146,13 +146,15 @@ class StudyTables:
         )
 
     def epoch(self, trial_id: str, row: Row, members: list[Row], best: list[Row]) -> None:
-        """A finished epoch; the row of one that is already stored is passed over.
+        """A finished epoch; one that was reported before is passed over.
 
         Args:
             row: of the epochs table.
             members: of the members table, after this epoch; none in a final run but at its end.
             best: the same, after the best epoch so far; none in a final run.
         """
+        if row["epoch"] < self._epochs.latest_epoch(trial_id):
+            return
         trial = self.trials[trial_id]
         ids = {"study": self.name, "trial_id": trial_id}
         self._members_of[trial_id] = [

@@ -169,7 +169,9 @@ class RecordingMedian(MedianStoppingRule):
                 self._results[trial] = _results(earlier)
 
     def on_trial_result(self, tune_controller: Any, trial: Trial, result: dict[str, Any]) -> str:
-        if result.get("epoch", 0) >= self._epochs:
+        epoch = result.get("epoch", 0)
+        known = {before["epoch"] for before in self._results.get(trial, ())}
+        if epoch >= self._epochs or epoch in known:  # a retry reports epochs again
             return str(TrialScheduler.CONTINUE)
         decision: str = super().on_trial_result(tune_controller, trial, result)
         if decision == TrialScheduler.STOP:

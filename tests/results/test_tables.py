@@ -209,6 +209,26 @@ def test_a_trial_that_ends_twice_has_its_member_rows_once(padding: int, tmp_path
     ]  # fmt: skip
 
 
+def test_epochs_whose_reports_were_lost_are_stored_when_an_attempt_reports_them_again(
+    tmp_path: Path,
+) -> None:
+    study = new_study(tmp_path)
+    study.start("00000", Config())
+    for epoch in (1, 2, 1, 2, 3, 4):  # the first attempt's reports of 3 and 4 did not arrive
+        row = EPOCH | {"epoch": epoch, "best_epoch": 1}
+        study.epoch("00000", row, members(epoch), members(1))
+        assert study.trials["00000"]["epochs_done"] == max(
+            epoch, study._epochs.latest_epoch("00000")
+        )
+    study.end("00000", "completed")
+
+    trials, epochs, found = ffl_ray.results.load(str(tmp_path))
+
+    assert list(epochs.epoch) == [1, 2, 3, 4]
+    assert list(trials.epochs_done) == [4]
+    assert set(found[found.checkpoint == "latest"].epoch) == {4}
+
+
 def test_a_trial_that_failed_before_it_began_can_begin_again(tmp_path: Path) -> None:
     study = new_study(tmp_path)
     study.start("00000", Config())

@@ -13,7 +13,12 @@ from ffl_ray.objectives import VALUE, parse_objective
 from ffl_ray.overrides import with_overrides
 from ffl_ray.results.history import PastTrial
 from ffl_ray.search.brackets import num_brackets
-from ffl_ray.search.scheduler import RecordingASHA, StudyScheduler, make_scheduler
+from ffl_ray.search.scheduler import (
+    RecordingASHA,
+    RecordingMedian,
+    StudyScheduler,
+    make_scheduler,
+)
 
 EPOCHS = 4
 ACCURACY, NLL = parse_objective("fused.accuracy"), parse_objective("fused.nll")
@@ -115,6 +120,17 @@ def test_a_study_that_goes_on_judges_by_the_earlier_trials(name: str) -> None:
     ended = [feed(scheduler, added(scheduler, n), [0.1] * (EPOCHS - 1)) for n in range(30, 42)]
 
     assert "stopped at 1" in ended
+
+
+def test_epochs_that_a_retry_reports_again_count_once_in_a_trials_mean() -> None:
+    scheduler = scheduler_of("median")
+    trial = added(scheduler, 0)
+
+    feed(scheduler, trial, [0.1, 0.2])
+    feed(scheduler, trial, [0.1, 0.2, 0.3])
+
+    assert isinstance(scheduler, RecordingMedian)
+    assert [result["epoch"] for result in scheduler._results[trial]] == [1, 2, 3]
 
 
 @pytest.mark.parametrize("name", ["asha", "median"])
