@@ -101,6 +101,7 @@ FAULTS = {
 ENDING = {
     "head": "all processes of Ray's head; then the same command on a new one",
     "driver": "the search's own command; then the same command",
+    "driver-of-two": "the same, of a search of two-worker trials",
 }
 
 
@@ -199,8 +200,8 @@ def ended_in_time(out: Path, name: str, number: int, until: float) -> Injection 
 def ended_by(out: Path, name: str, number: int) -> Injection:
     """Inflict a fault that ends the command, and give it again."""
     study, delay_s = f"{name}-{number}", moment(name, number)
-    mark = new_mark()
-    with RunningSearch(out, str(out), study, *ONE, mark=mark) as search:
+    mark, options = new_mark(), TWO if name == "driver-of-two" else ONE
+    with RunningSearch(out, str(out), study, *options, mark=mark) as search:
         search.wait_for_epoch(WITHIN_S)
         time.sleep(delay_s)
         before, stored = search.epochs(), search.stored_epochs()
@@ -214,7 +215,7 @@ def ended_by(out: Path, name: str, number: int) -> Injection:
             search.process.wait(WITHIN_S)
         ended_s = time.time() - at
     at = time.time()
-    with RunningSearch(out, str(out), study, *ONE, mark=new_mark()) as search:
+    with RunningSearch(out, str(out), study, *options, mark=new_mark()) as search:
         recovered = search.recovered(at, WITHIN_S)
         made = found(search, name, number, delay_s, before, stored, ended_s, recovered)
     kill(one.pid for one in processes(mark))
@@ -235,6 +236,8 @@ def found(
     recover_s, least = recovered
     after = search.epochs()
     kept = before.merge(after, on=["trial_id", "epoch", "loss.total"])
+    numbers = after.groupby("trial_id")["epoch"]
+    skipped = int((numbers.max() - numbers.count()).sum())
     trials = search.trials()
     missing = len(set(before["trial_id"]) - set(trials["trial_id"]))
     made = Injection(
@@ -242,7 +245,7 @@ def found(
         number=number,
         delay_s=round(delay_s, 2),
         epochs_before=len(before),
-        epochs_lost=len(before) - len(kept),
+        epochs_lost=len(before) - len(kept) + skipped,
         epochs_again=sum(max(0, stored[trial] - least.get(trial, 0)) for trial in stored),
         trials_lost=int((trials["status"] == "failed").sum()) + missing,
         ended_s=None if ended_s is None else round(ended_s, 1),
