@@ -18,8 +18,7 @@ class Injection(NamedTuple):
         number: counts the injections of this fault, from 0.
         delay_s: from a finished epoch to the fault.
         epochs_before: stored when it came.
-        epochs_lost: of these, gone or changed afterwards; and epochs that were never stored,
-            though later ones are.
+        epochs_lost: of these, gone or changed afterwards.
         epochs_again: finished epochs whose training began again.
         trials_lost: failed or vanished.
         ended_s: from the fault to the end of the command; none where it went on.

@@ -236,8 +236,6 @@ def found(
     recover_s, least = recovered
     after = search.epochs()
     kept = before.merge(after, on=["trial_id", "epoch", "loss.total"])
-    numbers = after.groupby("trial_id")["epoch"]
-    skipped = int((numbers.max() - numbers.count()).sum())
     trials = search.trials()
     missing = len(set(before["trial_id"]) - set(trials["trial_id"]))
     made = Injection(
@@ -245,7 +243,7 @@ def found(
         number=number,
         delay_s=round(delay_s, 2),
         epochs_before=len(before),
-        epochs_lost=len(before) - len(kept) + skipped,
+        epochs_lost=len(before) - len(kept),
         epochs_again=sum(max(0, stored[trial] - least.get(trial, 0)) for trial in stored),
         trials_lost=int((trials["status"] == "failed").sum()) + missing,
         ended_s=None if ended_s is None else round(ended_s, 1),
