@@ -58,9 +58,8 @@ def run_worker(config: Config, session: Session) -> None:
     check_model(config)
     with prepared(config, session) as training:
         progress = resume(training, session)
-        for text in (*json.loads(progress.earlier), progress.report):
-            if text:
-                session.report(Report.load(text))
+        for report in reported(progress):
+            session.report(Report.load(report))
         while progress.epochs_done < config.optim.epochs:
             progress = run_epoch(training, progress, session.write)
             if session.rank == 0:
@@ -137,7 +136,7 @@ def run_epoch(
     else:
         best = before.best
     kept = KEPT_REPORTS if training.shard.world_size > 1 else 0
-    earlier = [*json.loads(progress.earlier), progress.report][-kept:] if kept else []
+    earlier = reported(progress)[-kept:] if kept else []
     report = Report(row, members, best)
     return progress._replace(report=report.dump(), earlier=json.dumps(earlier))
 
@@ -160,6 +159,11 @@ def _advance(progress: Progress, score: float, epoch_s: float, training: Trainin
     if score > progress.best_score:
         return progress._replace(best_epoch=progress.epochs_done, best_score=score)
     return progress
+
+
+def reported(progress: Progress) -> list[str]:
+    """The latest epochs' reports that a checkpoint holds, as JSON each, in order."""
+    return [*json.loads(progress.earlier), progress.report] if progress.report else []
 
 
 def settings_text(config: Config) -> str:
