@@ -16,6 +16,7 @@ from typing import NamedTuple
 from ffl_ray.errors import FFLRayError
 
 LIMIT_S = 10.0
+COMMAND_S = 60.0  # it starts Python and torch, and may build the networks of a thousand points
 LONGEST = 100_000
 
 
@@ -56,7 +57,7 @@ def run_case(kind: str, case: Case, seed: int, number: int, folder: Path) -> Out
     rng = random.Random(f"{seed} {kind} {number}")
     started = time.monotonic()
     try:
-        with at_most(LIMIT_S), warnings.catch_warnings():
+        with at_most(COMMAND_S if kind == "commands" else LIMIT_S), warnings.catch_warnings():
             warnings.simplefilter("ignore")
             case(rng, folder)
     except FFLRayError as error:
