@@ -19,6 +19,7 @@ from ffl_ray.search.forecast import RAY_TRIAL_BYTES, tables_bytes
 MEGABYTE = 1e6
 WARM_TRIALS = 16  # what a process needs once is loaded by then
 GONE_WITHIN_S = 30.0
+HELPERS_GONE_WITHIN_S = 75.0  # they look for their head for a minute, and train nothing
 LASTING_SAMPLES = 5
 ROOM_FOR_LEGEND = 1.2
 
@@ -130,7 +131,6 @@ def left_behind(
     """
     last = samples.iloc[-1]
     trials = int(last["trials_ended"])
-    longest = longest_orphaned_s(samples)
     # One checkpoint in the plan's bound is another figure: here the tables and Ray's files.
     bound = tables_bytes(trials, epochs, branches)
     return [
@@ -143,10 +143,16 @@ def left_behind(
             not found,
         ),
         Finding(
-            "orphans lived for",
-            f"{longest:.0f} s",
+            "a killed driver's trials lived for",
+            f"{(lived := longest_orphaned_s(samples, helpers=False)):.0f} s",
             f"at most {GONE_WITHIN_S:.0f} s",
-            longest <= GONE_WITHIN_S,
+            lived <= GONE_WITHIN_S,
+        ),
+        Finding(
+            "its helpers of Ray lived for",
+            f"{(lived := longest_orphaned_s(samples, helpers=True)):.0f} s",
+            f"at most {HELPERS_GONE_WITHIN_S:.0f} s",
+            lived <= HELPERS_GONE_WITHIN_S,
         ),
         Finding(
             "Ray's sessions",
@@ -169,12 +175,16 @@ def left_behind(
     ]
 
 
-def longest_orphaned_s(samples: pd.DataFrame) -> float:
-    """The longest time in which processes of an earlier driver were seen without a break."""
+def longest_orphaned_s(samples: pd.DataFrame, *, helpers: bool) -> float:
+    """The longest time in which processes of an earlier driver were seen without a break.
+
+    Args:
+        helpers: Ray's own helpers, or else all others.
+    """
     longest = 0.0
     since: float | None = None
-    for time, count in zip(samples["time"], samples["orphans"], strict=True):
-        if not count:
+    for time, kinds in zip(samples["time"], samples["orphan_kinds"], strict=True):
+        if not any((kind in HELPERS) == helpers for kind in kinds.split(", ") if kind):
             since = None
         else:
             since = time if since is None else since

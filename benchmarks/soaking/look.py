@@ -16,7 +16,7 @@ import pyarrow.parquet as pq
 from ffl_ray.benching.processes import MARK, PROC
 from ffl_ray.homes.sessions import MARK as SESSION_MARK
 
-RAY_SESSIONS = Path("/tmp/ray")
+RAY_SESSIONS = Path(os.environ.get("RAY_TMPDIR", f"/tmp/ffl_ray-{os.getuid()}")) / "ray"
 SHARED_MEMORY = Path("/dev/shm")
 KINDS = (
     ("ffl_ray.tune", "driver"),
@@ -30,6 +30,8 @@ KINDS = (
     ("ray::ImplicitFunc", "actor"),
     ("ray::train_in_actor", "actor"),
     ("ray::RayTrainWorker", "worker"),
+    ("ray::DashboardAgent", "dashboard agent"),
+    ("ray::RuntimeEnvAgent", "environment agent"),
     ("ray::IDLE", "idle"),
     ("ray::", "other actor"),
     ("default_worker.py", "starting"),
