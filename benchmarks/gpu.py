@@ -21,12 +21,12 @@ from typing import Any
 
 import torch
 
-from ffl_ray.benching.stepping import Stepper, our_stepper
-from ffl_ray.config import Config
-from ffl_ray.overrides import flatten, with_overrides
-from ffl_ray.search.speed import StepTimer
-from ffl_ray.session import Report
-from ffl_ray.worker import run_worker
+from ffl_ray.bench.stepping import Stepper, our_stepper
+from ffl_ray.config.overrides import flatten, with_overrides
+from ffl_ray.config.settings import Config
+from ffl_ray.planning.throughput import StepTimer
+from ffl_ray.training.session import Report
+from ffl_ray.training.worker import run_worker
 
 COUNTS = (1, 2, 4, 8)
 EPOCHS = 300
@@ -41,7 +41,7 @@ def say(text: str) -> None:
 
 def against_authors(args: argparse.Namespace) -> dict[str, Any]:
     """`bench train` against the authors' program, in our default and in float32."""
-    from ffl_ray import bench
+    from ffl_ray.bench import __main__ as bench
 
     found = {}
     for name, precision in (("default", "auto"), ("float32", "float32")):
@@ -53,7 +53,7 @@ def against_authors(args: argparse.Namespace) -> dict[str, Any]:
                 "--set", f"compute.precision={precision}",
             ]
         )  # fmt: skip
-        from ffl_ray.benching.train import run as measure
+        from ffl_ray.bench.train import run as measure
 
         outcome = measure(run)
         found[name] = {figure.name: figure.value for figure in outcome.figures}
@@ -113,8 +113,8 @@ def together(sides: list[Stepper], steps: list[int]) -> list[float]:
 
 def streamed(args: argparse.Namespace) -> dict[str, Any]:
     """`bench input`: files, loader processes, and which side waits."""
-    from ffl_ray import bench
-    from ffl_ray.benching.input import run as measure
+    from ffl_ray.bench import __main__ as bench
+    from ffl_ray.bench.input import run as measure
 
     run = bench.parser().parse_args(["input", "--rounds", str(args.rounds)])
     return {figure.name: figure.value for figure in measure(run).figures}

@@ -6,13 +6,13 @@ import argparse
 
 import pandas as pd
 
-from ffl_ray.image_shapes import num_classes
-from ffl_ray.methods import METHODS
+from ffl_ray.config.image_shapes import num_classes
+from ffl_ray.config.methods import METHODS
+from ffl_ray.planning.cost import DataSize, training_cost
 from ffl_ray.results import load
 from ffl_ray.results.reader import records
 from ffl_ray.results.schema import row_config
 from ffl_ray.results.statistics import compare, shown, summary
-from ffl_ray.search.estimate import DataSize, training_cost
 
 BASELINE = "independent"
 

@@ -6,11 +6,11 @@ import argparse
 import statistics
 
 from benchmarks.common import interval, show
-from ffl_ray.config import Config
-from ffl_ray.overrides import parse_assignments, with_overrides
-from ffl_ray.search.speed import StepTimer
-from ffl_ray.session import Report
-from ffl_ray.worker import run_worker
+from ffl_ray.config.overrides import parse_assignments, with_overrides
+from ffl_ray.config.settings import Config
+from ffl_ray.planning.throughput import StepTimer
+from ffl_ray.training.session import Report
+from ffl_ray.training.worker import run_worker
 
 MEMBERS = ("fused", "ensemble", "mean_branch")
 

@@ -18,7 +18,7 @@ import torch
 from benchmarks.victims import MARK
 from ffl_ray.errors import StudyError
 from ffl_ray.results.reader import load_tables
-from ffl_ray.results.storage import Storage
+from ffl_ray.results.storage.storage import Storage
 
 NO_EPOCHS = pd.DataFrame({"trial_id": [], "epoch": [], "loss.total": [], "attempt": [], "time": []})
 # A worker whose neighbour was killed may be at the very end of an epoch; nothing recovers faster.

@@ -24,8 +24,8 @@ from typing import Any
 
 from benchmarks.common import new_parser, show
 from benchmarks.scaling.tables import tables
-from ffl_ray.benching.processes import Ran, run_watched
-from ffl_ray.objectives import Objective
+from ffl_ray.bench.processes import Ran, run_watched
+from ffl_ray.config.objectives import Objective
 
 PARTS = ("driver", "readers", "nodes", "bytes", "paper")
 FED_TRIALS = 16
@@ -79,7 +79,7 @@ def store(path: Path, part: str, figures: Figures) -> None:
 def study_of(out: Path, args: argparse.Namespace, trials: int) -> Path:
     """A study of so many made trials; made once."""
     from benchmarks.scaling.filled import describe, fill, setting
-    from ffl_ray.results.storage import Storage
+    from ffl_ray.results.storage.storage import Storage
 
     folder = out / f"{trials}x{args.epochs}"
     if not (folder / "done").exists():
@@ -95,7 +95,7 @@ def driver(args: argparse.Namespace, out: Path) -> Figures:
     """Milliseconds of each call with so many trials behind it, and seconds to open."""
     from benchmarks.scaling.driver import feed, open_driver
     from benchmarks.scaling.filled import setting
-    from ffl_ray.results.storage import Storage
+    from ffl_ray.results.storage.storage import Storage
 
     found: Figures = {}
     for trials in args.trials:
@@ -122,8 +122,8 @@ def driver(args: argparse.Namespace, out: Path) -> Figures:
 
 def readers(args: argparse.Namespace, out: Path) -> Figures:
     """Seconds and bytes of what a person opens."""
-    from ffl_ray.objectives import parse_objectives
-    from ffl_ray.report import main as report
+    from ffl_ray.config.objectives import parse_objectives
+    from ffl_ray.report.__main__ import main as report
     from ffl_ray.results import load
     from ffl_ray.results.history import optuna_study
     from ffl_ray.results.reader import records
@@ -152,7 +152,7 @@ def readers(args: argparse.Namespace, out: Path) -> Figures:
 
 
 def _print_best(rows: list[dict[str, Any]], objectives: tuple[Objective, ...]) -> None:
-    from ffl_ray.console import best_table, make_console
+    from ffl_ray.console.live import best_table, make_console
 
     make_console().print(best_table(rows, objectives))
 
@@ -228,10 +228,10 @@ def sent_bytes(args: argparse.Namespace) -> Figures:
     """Bytes of a trial's job and of a report of an epoch, as Ray pickles them."""
     from benchmarks.scaling.driver import PLAN
     from benchmarks.scaling.filled import setting
-    from ffl_ray.benching.made_study import epochs_table, member_rows, rows_of
-    from ffl_ray.homes.job import Job
-    from ffl_ray.homes.tune_trial import report_metrics
-    from ffl_ray.session import Report
+    from ffl_ray.bench.made_study import epochs_table, member_rows, rows_of
+    from ffl_ray.orchestration.job import Job
+    from ffl_ray.orchestration.tune_trial import report_metrics
+    from ffl_ray.training.session import Report
 
     given = setting(args.epochs, 1, "random")
     job = Job.planned("00000", given.base, "s3://bucket/studies/name", PLAN)._asdict()

@@ -29,8 +29,8 @@ from benchmarks.common import new_parser, show
 from benchmarks.soaking.groups import GroupCounter
 from benchmarks.soaking.judge import draw, verdict
 from benchmarks.soaking.look import HELPERS, Looker, progress, sample
-from ffl_ray.benching import short_trials
-from ffl_ray.benching.processes import MARK
+from ffl_ray.bench import short_trials
+from ffl_ray.bench.processes import MARK
 
 NAME = "soak"
 SAMPLE_EVERY_S = 2.0

@@ -22,13 +22,13 @@ import torch
 import torch.distributed as dist
 from torch.multiprocessing.spawn import spawn
 
-from ffl_ray import mid_epoch
-from ffl_ray.config import Config
-from ffl_ray.homes.local import LocalSession
-from ffl_ray.overrides import with_overrides
-from ffl_ray.results.storage import Storage
-from ffl_ray.session import Report
-from ffl_ray.worker import run_worker
+from ffl_ray.config.overrides import with_overrides
+from ffl_ray.config.settings import Config
+from ffl_ray.orchestration.local import LocalSession
+from ffl_ray.results.storage.storage import Storage
+from ffl_ray.training import epoch_checkpoint as mid_epoch
+from ffl_ray.training.session import Report
+from ffl_ray.training.worker import run_worker
 
 SETTINGS = {"model.mix": "2*resnet20", "optim.batch_size": 64, "data.val_fraction": 0.2}
 

@@ -14,15 +14,26 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import ffl_ray
+from ffl_ray.console.plain_text import printable_line
 from ffl_ray.errors import DataError, FFLRayError, SettingError
-from ffl_ray.plain_text import printable_line
 
 if TYPE_CHECKING:
-    from ffl_ray.config import Config, SearchConfig
-    from ffl_ray.homes.data_check import DataFacts
-    from ffl_ray.results.storage import Storage
-    from ffl_ray.search.planner import Plan
+    from ffl_ray.config.settings import Config, SearchConfig
+    from ffl_ray.planning.data_check import DataFacts
+    from ffl_ray.planning.layout import Plan
+    from ffl_ray.results.storage.storage import Storage
 
+COMMANDS = {
+    "tune": "ffl_ray.tune",
+    "train": "ffl_ray.train",
+    "report": "ffl_ray.report.__main__",
+    "confirm": "ffl_ray.confirm.__main__",
+    "export": "ffl_ray.export.__main__",
+    "predict": "ffl_ray.predict",
+    "reproduce": "ffl_ray.reproduce.__main__",
+    "bench": "ffl_ray.bench.__main__",
+    "spot": "ffl_ray.spot",
+}
 FAILED = 1
 WRONG = 2
 INTERRUPTED = 130
@@ -89,8 +100,8 @@ def print_settings() -> None:
     from rich.console import Console
     from rich.table import Table
 
-    from ffl_ray.config import Config, SearchConfig
-    from ffl_ray.overrides import flatten, settings, shown
+    from ffl_ray.config.overrides import flatten, settings, shown
+    from ffl_ray.config.settings import Config, SearchConfig
 
     table = Table(box=None, header_style="bold")
     for heading in ("setting", "default", "unit", "meaning"):
@@ -110,8 +121,8 @@ def study_storage(path: str | None, name: str) -> Storage:
     Raises:
         StudyError: it can't be used.
     """
-    from ffl_ray.results.access import open_for_writing
     from ffl_ray.results.reader import DEFAULT_STORAGE
+    from ffl_ray.results.storage.access import open_for_writing
 
     return open_for_writing(path or DEFAULT_STORAGE).child(name)
 
@@ -128,8 +139,8 @@ def start(
         PlanError: one trial does not fit, or no cluster answers.
         DataError: the data can't be used.
     """
-    from ffl_ray.homes.data_check import check_data, data_facts
-    from ffl_ray.search.planner import Machines, check_cpus
+    from ffl_ray.planning.data_check import check_data, data_facts
+    from ffl_ray.planning.layout import Machines, check_cpus
 
     if address is not None:
         plan = _start_ray(address, config, search)
@@ -146,8 +157,8 @@ def start(
 
 
 def _start_ray(address: str | None, config: Config, search: SearchConfig) -> Plan:
-    from ffl_ray.homes.ray_setup import cluster_machines, prepare_environment, start_ray
-    from ffl_ray.search.planner import make_plan
+    from ffl_ray.orchestration.ray_setup import cluster_machines, prepare_environment, start_ray
+    from ffl_ray.planning.layout import make_plan
 
     prepare_environment(local=address is None)
     start_ray(address)
@@ -233,7 +244,7 @@ def everything_else_to(path: Path) -> Iterator[None]:
 
 def overrides_of(args: argparse.Namespace) -> dict[str, object]:
     """The settings that the command line changes."""
-    from ffl_ray.overrides import parse_assignments
+    from ffl_ray.config.overrides import parse_assignments
 
     overrides = parse_assignments(args.set)
     if args.data_dir is not None:

@@ -10,8 +10,8 @@ from collections.abc import Iterable
 
 import ffl_ray
 from ffl_ray import cli
+from ffl_ray.console.plain_text import printable, printable_line
 from ffl_ray.errors import SettingError
-from ffl_ray.plain_text import printable, printable_line
 
 DESCRIPTION = """Classify images with a model that `python -m ffl_ray.export` wrote.
 
@@ -56,8 +56,8 @@ def _predict(args: argparse.Namespace) -> int:
         if getattr(args, name) < 1:
             option = name.replace("_", "-")
             raise SettingError(f"--{option} must be at least 1, not {getattr(args, name)}")
-    from ffl_ray.exporting.classify import Prediction, Unreadable, classify, image_files
-    from ffl_ray.exporting.runner import open_model
+    from ffl_ray.export.classify import Prediction, Unreadable, classify, image_files
+    from ffl_ray.export.runner import open_model
 
     model = open_model(args.model, cli.available_cpus(), trusted=args.trust)
     shown = _Output(args)

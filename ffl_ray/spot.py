@@ -20,7 +20,7 @@ from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
 
-from ffl_ray.preemption import leave_mark, mark_path, remove_mark
+from ffl_ray.training.preemption import leave_mark, mark_path, remove_mark
 
 POLL_S = 5.0
 ANSWER_S = 2.0

@@ -8,16 +8,16 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from ffl_ray import cli
-from ffl_ray.last_words import last_words, lost_head
+from ffl_ray.console.exit_message import last_words, lost_head
 
 if TYPE_CHECKING:
-    from ffl_ray.config import Config, SearchConfig
-    from ffl_ray.console import TrainView
-    from ffl_ray.homes.data_check import DataFacts
-    from ffl_ray.homes.job import Job
+    from ffl_ray.config.settings import Config, SearchConfig
+    from ffl_ray.console.live import TrainView
+    from ffl_ray.orchestration.job import Job
+    from ffl_ray.planning.data_check import DataFacts
+    from ffl_ray.planning.layout import Plan
     from ffl_ray.results.study import StudyTables
-    from ffl_ray.search.planner import Plan
-    from ffl_ray.session import Report
+    from ffl_ray.training.session import Report
 
 OnReport = Callable[["Report"], None]
 Run = Callable[["Job", OnReport], None]
@@ -45,13 +45,13 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _train(args: argparse.Namespace) -> int:
-    from ffl_ray.config import Config, SearchConfig
-    from ffl_ray.console import TrainView, make_console, members_table, trial_words, where_text
+    from ffl_ray.config.methods import resolved, with_reachable_objective
+    from ffl_ray.config.objectives import parse_objective
+    from ffl_ray.config.overrides import flatten, with_overrides
+    from ffl_ray.config.settings import Config, SearchConfig
+    from ffl_ray.console.live import TrainView, make_console, members_table, trial_words, where_text
     from ffl_ray.distill.check import check_config
-    from ffl_ray.homes.job import Job
-    from ffl_ray.methods import resolved, with_reachable_objective
-    from ffl_ray.objectives import parse_objective
-    from ffl_ray.overrides import flatten, with_overrides
+    from ffl_ray.orchestration.job import Job
     from ffl_ray.results.study import (
         StudyTables,
         check_goes_on,
@@ -110,7 +110,7 @@ def _attempt(run: Run, job: Job, tables: StudyTables, view: TrainView) -> None:
         if new:
             view.epoch_finished(report.row)
 
-    from ffl_ray.console import make_console, storage_news
+    from ffl_ray.console.live import make_console, storage_news
 
     words = last_words(lost_head(f"the same command with --name {tables.name}"))
     logged = cli.everything_else_to(cli.log_file(tables.storage))
@@ -130,8 +130,8 @@ def _plan_here(config: Config, search: SearchConfig) -> tuple[Plan, DataFacts]:
     """One worker in this process, with its GPU if it has one, and the data opened."""
     import torch
 
-    from ffl_ray.homes.data_check import data_facts
-    from ffl_ray.search.planner import Machines, make_plan
+    from ffl_ray.planning.data_check import data_facts
+    from ffl_ray.planning.layout import Machines, make_plan
 
     machines = Machines(cli.available_cpus(), torch.cuda.device_count())
     plan = make_plan(search, machines, device=config.compute.device)
@@ -144,8 +144,8 @@ def _run_here(job: Job, on_report: OnReport) -> None:
     """One worker, in this process."""
     import torch
 
-    from ffl_ray.homes.local import LocalSession
-    from ffl_ray.worker import run_worker
+    from ffl_ray.orchestration.local import LocalSession
+    from ffl_ray.training.worker import run_worker
 
     device = torch.device("cuda", 0) if job.gpus_per_worker else torch.device("cpu")
     run_worker(job.config, LocalSession(job.files, job.cpus_per_worker, on_report, device))
@@ -153,8 +153,8 @@ def _run_here(job: Job, on_report: OnReport) -> None:
 
 def _run_on_ray(job: Job, on_report: OnReport) -> None:
     """Several workers, or a cluster."""
-    from ffl_ray.config import SearchConfig
-    from ffl_ray.homes.train_workers import train_and_report
+    from ffl_ray.config.settings import SearchConfig
+    from ffl_ray.orchestration.train_workers import train_and_report
 
     train_and_report(job, on_report, max_failures=SearchConfig().max_failures)
 

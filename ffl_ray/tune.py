@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING
 from ffl_ray import cli
 
 if TYPE_CHECKING:
-    from ffl_ray.homes.outlook import Outlook
-    from ffl_ray.results.storage import Storage
+    from ffl_ray.orchestration.search_run import Order
+    from ffl_ray.planning.layout import Plan
+    from ffl_ray.planning.preflight import Outlook
+    from ffl_ray.results.storage.storage import Storage
     from ffl_ray.search.mirror import Mirror
-    from ffl_ray.search.planner import Plan
     from ffl_ray.search.space import SearchSpace, Settled
     from ffl_ray.search.warm_start import Teacher
-    from ffl_ray.searching import Order
 
 FLAGS = (
     "num_samples",
@@ -92,17 +92,23 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _search(args: argparse.Namespace) -> int:
-    from ffl_ray.console import make_console
-    from ffl_ray.overrides import with_overrides
+    from ffl_ray.config.overrides import with_overrides
+    from ffl_ray.console.live import make_console
+    from ffl_ray.orchestration.search_run import (
+        MAY_CHANGE,
+        Order,
+        nothing_left,
+        run_search,
+        settings_of,
+    )
     from ffl_ray.results.study import StudyTables, check_goes_on, check_name, default_name
     from ffl_ray.search.space import check_space, load_space, settle
-    from ffl_ray.searching import MAY_CHANGE, Order, nothing_left, run_search, settings_of
 
     space = load_space(args.space)
     overrides = cli.overrides_of(args)
     settled = settle(space, overrides, {flag: getattr(args, flag) for flag in FLAGS})
     if settled.search.track:
-        from ffl_ray.homes.trackers import check_trackers
+        from ffl_ray.trackers.trackers import check_trackers
 
         check_trackers(settled.search.track)
     check_space(space, settled.config, list(overrides), settled.search)
@@ -126,7 +132,7 @@ def _search(args: argparse.Namespace) -> int:
     outlook = _look_ahead(order, cluster=args.address is not None)
     order = order._replace(plan=outlook.plan)
     if args.dry_run:
-        from ffl_ray.plan_view import plan_table
+        from ffl_ray.console.plan_view import plan_table
 
         make_console().print(plan_table(outlook))
         return 0
@@ -134,9 +140,9 @@ def _search(args: argparse.Namespace) -> int:
 
 
 def _check(space: SearchSpace, settled: Settled) -> int:
-    from ffl_ray.console import make_console
-    from ffl_ray.plan_view import check_table
-    from ffl_ray.search.check import check_networks
+    from ffl_ray.console.live import make_console
+    from ffl_ray.console.plan_view import check_table
+    from ffl_ray.planning.space_check import check_networks
 
     with make_console().status("building networks"):
         checked = check_networks(space, settled.config)
@@ -145,10 +151,10 @@ def _check(space: SearchSpace, settled: Settled) -> int:
 
 
 def _look_ahead(order: Order, *, cluster: bool) -> Outlook:
-    from ffl_ray.console import make_console
-    from ffl_ray.homes.outlook import look_ahead
-    from ffl_ray.homes.ray_setup import cluster_machines
-    from ffl_ray.homes.sharing import shared_plan
+    from ffl_ray.console.live import make_console
+    from ffl_ray.orchestration.ray_setup import cluster_machines
+    from ffl_ray.planning.preflight import look_ahead
+    from ffl_ray.planning.sharing_measured import shared_plan
 
     def look(plan: Plan) -> Outlook:
         return look_ahead(

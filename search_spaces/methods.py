@@ -6,7 +6,7 @@ costs the same at inference for every method; `independent` is that backbone tra
 
 import optuna
 
-from ffl_ray.methods import METHODS
+from ffl_ray.config.methods import METHODS
 
 BASE = {
     "data.name": "cifar100",

@@ -6,7 +6,7 @@ four here; the others keep it at its full value, as theirs do.
 
 import optuna
 
-from ffl_ray.methods import METHODS
+from ffl_ray.config.methods import METHODS
 
 EPOCHS = 4
 BASE = {

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from helpers import NUM_THREADS
+from support.helpers import NUM_THREADS
 
 
 @pytest.fixture(autouse=True)

@@ -7,10 +7,11 @@ import time
 from pathlib import Path
 
 import pytest
-from helpers import ROOT, run
+from support.helpers import ROOT, run
+
+from ffl_ray.cli import COMMANDS
 
 TRAINING = ("tune", "train")
-COMMANDS = (*TRAINING, "report", "export", "predict", "confirm", "reproduce")
 
 
 def loaded_by(code: str) -> set[str]:
@@ -25,7 +26,7 @@ def loaded_by(code: str) -> set[str]:
 @pytest.mark.parametrize(
     "code",
     ["import ffl_ray", "import ffl_ray.results"]
-    + [f"import ffl_ray.{name} as c; c.parser().format_help()" for name in COMMANDS],
+    + [f"import {module} as c; c.parser().format_help()" for module in COMMANDS.values()],
 )
 def test_importing_and_asking_for_help_load_neither_torch_nor_ray(code: str) -> None:
     heavy = {"torch", "ray", "optuna", "pandas", "plotly", "onnxruntime"}

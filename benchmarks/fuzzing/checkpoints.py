@@ -17,16 +17,16 @@ import torch
 
 from benchmarks.fuzzing.outcome import WrongError
 from benchmarks.fuzzing.studies import altered, appended, cut, emptied, garbage
-from ffl_ray.checkpoint import Progress, dump_checkpoint, load_checkpoint
-from ffl_ray.config import Config
-from ffl_ray.exporting.about import CONFIG, About
-from ffl_ray.exporting.formats import torch_program, write_onnx, write_safetensors
-from ffl_ray.exporting.member import Member
-from ffl_ray.exporting.runner import open_model
-from ffl_ray.exporting.whole import METADATA, sha256
+from ffl_ray.config.overrides import flatten, with_overrides
+from ffl_ray.config.settings import Config
+from ffl_ray.export.about import CONFIG, About
+from ffl_ray.export.formats import torch_program, write_onnx, write_safetensors
+from ffl_ray.export.member import Member
+from ffl_ray.export.runner import open_model
+from ffl_ray.export.whole import METADATA, sha256
 from ffl_ray.models.network import FusionNetwork, build_network
-from ffl_ray.optimizer import new_optimizer
-from ffl_ray.overrides import flatten, with_overrides
+from ffl_ray.training.checkpoint import Progress, dump_checkpoint, load_checkpoint
+from ffl_ray.training.optimizer import new_optimizer
 
 IMAGE = (1, 8, 8)
 MIXES = ("2*resnet8", "resnet8+wrn10_1")

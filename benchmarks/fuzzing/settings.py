@@ -11,13 +11,13 @@ from pathlib import Path
 from benchmarks.fuzzing.outcome import WrongError
 from benchmarks.fuzzing.values import misspelt, text
 from ffl_ray import cli
-from ffl_ray.config import Config, SearchConfig
-from ffl_ray.methods import resolved, with_reachable_objective
-from ffl_ray.models.table import check_model
-from ffl_ray.overrides import flatten, settings, with_overrides
+from ffl_ray.config.methods import resolved, with_reachable_objective
+from ffl_ray.config.overrides import flatten, settings, with_overrides
+from ffl_ray.config.settings import Config, SearchConfig
+from ffl_ray.models.registry import check_model
+from ffl_ray.planning.layout import Machines, make_plan
 from ffl_ray.results.schema import config_columns, row_config
 from ffl_ray.results.study import check_name
-from ffl_ray.search.planner import Machines, make_plan
 from ffl_ray.search.space import load_space, settle
 
 CONFIG = {s.name: s for s in settings(Config)}

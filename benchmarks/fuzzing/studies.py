@@ -17,18 +17,19 @@ import pyarrow.parquet as pq
 
 from benchmarks.fuzzing.outcome import WrongError
 from benchmarks.fuzzing.values import plain, text
-from ffl_ray import report, results
-from ffl_ray.benching.made_study import epochs_table, member_rows, rows_of, trial_rows
-from ffl_ray.config import Config, SearchConfig
+from ffl_ray import results
+from ffl_ray.bench.made_study import epochs_table, member_rows, rows_of, trial_rows
+from ffl_ray.config.objectives import parse_objectives
+from ffl_ray.config.overrides import flatten
+from ffl_ray.config.settings import Config, SearchConfig
 from ffl_ray.errors import FFLRayError, StudyError
-from ffl_ray.exporting.choice import Rule, choose
-from ffl_ray.objectives import parse_objectives
-from ffl_ray.overrides import flatten
+from ffl_ray.export.choice import Rule, choose
+from ffl_ray.report import __main__ as report
 from ffl_ray.results.history import optuna_study, past_trials
 from ffl_ray.results.parts import Parts
 from ffl_ray.results.reader import objective_by_epoch, read_description, records
 from ffl_ray.results.schema import TABLES
-from ffl_ray.results.storage import COPIES, Storage
+from ffl_ray.results.storage.storage import COPIES, Storage
 from ffl_ray.results.study import StudyTables, describe_study
 
 OBJECTIVES = parse_objectives(["fused.accuracy"])

@@ -12,18 +12,18 @@ from ray.tune.experiment import Trial
 from rich.console import Console
 
 from benchmarks.scaling.filled import NAME, Setting
-from ffl_ray.benching.made_study import epochs_table, member_rows, rows_of
-from ffl_ray.console import StudyView
-from ffl_ray.homes.job import Job
-from ffl_ray.objectives import VALUE, parse_objective
+from ffl_ray.bench.made_study import epochs_table, member_rows, rows_of
+from ffl_ray.config.objectives import VALUE, parse_objective
+from ffl_ray.console.live import StudyView
+from ffl_ray.orchestration.job import Job
+from ffl_ray.orchestration.recorder import Recorder
+from ffl_ray.orchestration.retention import Keeper
+from ffl_ray.orchestration.scheduler import StudyScheduler, make_scheduler
+from ffl_ray.planning.layout import Plan
 from ffl_ray.results.history import past_trials
 from ffl_ray.results.reader import objective_by_epoch
-from ffl_ray.results.storage import Storage
+from ffl_ray.results.storage.storage import Storage
 from ffl_ray.results.study import StudyTables
-from ffl_ray.search.keeper import Keeper
-from ffl_ray.search.planner import Plan
-from ffl_ray.search.recorder import Recorder
-from ffl_ray.search.scheduler import StudyScheduler, make_scheduler
 from ffl_ray.search.searcher import MEMBERS, StudySearcher
 
 Result = TypeVar("Result")

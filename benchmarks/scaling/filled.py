@@ -6,13 +6,13 @@ from typing import Any, NamedTuple
 
 import optuna
 
-from ffl_ray.benching.made_study import epochs_table, member_rows, rows_of, trial_rows
-from ffl_ray.benching.table_writing import BULK_TRIALS
-from ffl_ray.config import Config, SearchConfig
-from ffl_ray.objectives import Objective
-from ffl_ray.overrides import flatten
+from ffl_ray.bench.made_study import epochs_table, member_rows, rows_of, trial_rows
+from ffl_ray.bench.table_writing import BULK_TRIALS
+from ffl_ray.config.objectives import Objective
+from ffl_ray.config.overrides import flatten
+from ffl_ray.config.settings import Config, SearchConfig
 from ffl_ray.results.schema import config_columns
-from ffl_ray.results.storage import Storage
+from ffl_ray.results.storage.storage import Storage
 from ffl_ray.results.study import StudyTables, describe_study
 from ffl_ray.results.writer import AppendedTable, KeyedTable
 from ffl_ray.search.searcher import drawn_columns

@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.scaling.filled import Setting
-from ffl_ray.benching.processes import MARK
-from ffl_ray.config import Config
+from ffl_ray.bench.processes import MARK
+from ffl_ray.config.settings import Config
 
 NODE_MEMORY = 100_000_000
 SETTLE_S = 10.0
@@ -26,9 +26,9 @@ def report_only(job: dict[str, Any]) -> None:
     """Tune's function of a trial that reports made epochs as fast as they are taken."""
     from ray import tune
 
-    from ffl_ray.benching.made_study import epochs_table, member_rows, rows_of
-    from ffl_ray.homes.tune_trial import report_metrics
-    from ffl_ray.session import Report
+    from ffl_ray.bench.made_study import epochs_table, member_rows, rows_of
+    from ffl_ray.orchestration.tune_trial import report_metrics
+    from ffl_ray.training.session import Report
 
     number, epochs = int(job["trial_id"]), int(job["settings"]["optim.epochs"])
     for row in epochs_table(rows_of(number, 1, epochs)).to_pylist():
@@ -57,7 +57,7 @@ class Moments:
 
 def start_nodes(nodes: int, per_node: int) -> float:
     """A head without CPUs and so many nodes with some each; seconds that a node took to start."""
-    from ffl_ray.homes.ray_setup import prepare_environment, start_ray
+    from ffl_ray.orchestration.ray_setup import prepare_environment, start_ray
 
     prepare_environment(local=True)
     from ray.cluster_utils import Cluster
@@ -77,11 +77,11 @@ def search(given: Setting, folder: Path, at_once: int, trials: int) -> Moments:
     """A search as `ffl_ray.tune` runs it, but for the training."""
     from benchmarks.scaling.driver import open_driver
     from benchmarks.scaling.filled import describe
-    from ffl_ray.homes.ray_setup import ray_state
-    from ffl_ray.homes.tuner import make_tuner
-    from ffl_ray.results.storage import Storage
-    from ffl_ray.search.planner import Plan
-    from ffl_ray.search.recorder import Recorder
+    from ffl_ray.orchestration.ray_setup import ray_state
+    from ffl_ray.orchestration.recorder import Recorder
+    from ffl_ray.orchestration.tuner import make_tuner
+    from ffl_ray.planning.layout import Plan
+    from ffl_ray.results.storage.storage import Storage
 
     storage, plan = Storage(str(folder / "study")), Plan(at_once, 1, 1, 0)
     describe(storage, given)

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from ffl_ray.config import SearchConfig
-from ffl_ray.overrides import with_overrides
-from ffl_ray.search.capacity import advice, load_of
-from ffl_ray.search.forecast import Forecast
+from ffl_ray.config.overrides import with_overrides
+from ffl_ray.config.settings import SearchConfig
+from ffl_ray.planning.driver_load import advice, load_of
+from ffl_ray.planning.forecast import Forecast
 
 TRIALS, AT_ONCE, EPOCHS = 10_000, 1000, 20
 EPOCH_SECONDS = (1, 3, 10, 60, 600)

@@ -15,7 +15,7 @@ import time
 from collections.abc import Iterable
 
 from benchmarks.soaking.look import Process
-from ffl_ray.benching.processes import PROC
+from ffl_ray.bench.processes import PROC
 
 PERIOD_S = 2.0
 

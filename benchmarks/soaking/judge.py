@@ -12,9 +12,9 @@ import pandas as pd
 
 from benchmarks.common import show
 from benchmarks.soaking.look import HELPERS
-from ffl_ray.homes.sessions import KEPT
+from ffl_ray.orchestration.sessions import KEPT
+from ffl_ray.planning.forecast import RAY_TRIAL_BYTES, tables_bytes
 from ffl_ray.results import load
-from ffl_ray.search.forecast import RAY_TRIAL_BYTES, tables_bytes
 
 MEGABYTE = 1e6
 WARM_TRIALS = 16  # what a process needs once is loaded by then

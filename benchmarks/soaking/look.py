@@ -13,8 +13,8 @@ from typing import Any, NamedTuple
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from ffl_ray.benching.processes import MARK, PROC
-from ffl_ray.homes.sessions import MARK as SESSION_MARK
+from ffl_ray.bench.processes import MARK, PROC
+from ffl_ray.orchestration.sessions import MARK as SESSION_MARK
 
 RAY_SESSIONS = Path(os.environ.get("RAY_TMPDIR", f"/tmp/ffl_ray-{os.getuid()}")) / "ray"
 SHARED_MEMORY = Path("/dev/shm")

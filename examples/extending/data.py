@@ -2,9 +2,9 @@
 
 import torch
 
-from ffl_ray.config import DataConfig
+from ffl_ray.config.settings import DataConfig
 from ffl_ray.data.dataset import DatasetInfo, Images
-from ffl_ray.data.own import SplitName, data_set
+from ffl_ray.data.user_dataset import SplitName, data_set
 
 
 @data_set((1, 8, 8), DatasetInfo(("row", "column"), (0.5,), (0.3,), crop_padding=0, flip=True))

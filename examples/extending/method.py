@@ -1,9 +1,9 @@
 """A method of your own: --set distill.method=method:fused_first"""
 
-from ffl_ray.config import DistillConfig
+from ffl_ray.config.methods import Method, kl_of, made_of
+from ffl_ray.config.settings import DistillConfig
 from ffl_ray.data.dataset import Labels
 from ffl_ray.distill.terms import Term, cross_entropies, distillation_kl
-from ffl_ray.methods import Method, kl_of, made_of
 from ffl_ray.models.network import NetworkOutput
 
 

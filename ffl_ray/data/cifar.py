@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 
-from ffl_ray.config import DataConfig
+from ffl_ray.config.settings import DataConfig
 from ffl_ray.data.dataset import DatasetInfo, Images, Opened
 from ffl_ray.errors import DataError
 

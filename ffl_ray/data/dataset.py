@@ -11,8 +11,8 @@ import torch
 from jaxtyping import Float, Int64, UInt8
 from torch import Tensor
 
-from ffl_ray.config import DataConfig
-from ffl_ray.data.decode import middle_square
+from ffl_ray.config.settings import DataConfig
+from ffl_ray.data.streaming.decode import middle_square
 
 Labels = Int64[Tensor, "batch"] | Float[Tensor, "batch classes"]
 """Class numbers, or class probabilities where images are mixed: F.cross_entropy takes both."""
@@ -125,5 +125,7 @@ DATASETS = {
 
 def dataset_module(settings: DataConfig) -> DatasetModule:
     """The module that opens the data set named by the settings."""
-    module: DatasetModule = importlib.import_module(DATASETS.get(settings.name, "ffl_ray.data.own"))
+    module: DatasetModule = importlib.import_module(
+        DATASETS.get(settings.name, "ffl_ray.data.user_dataset")
+    )
     return module

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from ffl_ray.config import DataConfig
+from ffl_ray.config.settings import DataConfig
 from ffl_ray.data.dataset import DatasetInfo, Images, Opened
 from ffl_ray.data.splits import Split, stratified_split
 

@@ -14,10 +14,10 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from ffl_ray.config import DataConfig
+from ffl_ray.config.settings import DataConfig
 from ffl_ray.data.dataset import DatasetInfo, Files, Opened
-from ffl_ray.data.decode import ENDINGS
 from ffl_ray.data.splits import Split, stratified_split
+from ffl_ray.data.streaming.decode import ENDINGS
 from ffl_ray.errors import DataError
 
 TEST_FRACTION = 0.2

@@ -11,16 +11,16 @@ import torch
 from jaxtyping import Float, Int64
 from torch import Tensor
 
-from ffl_ray.config import DataConfig, Mixing
+from ffl_ray.config.settings import DataConfig, Mixing
 from ffl_ray.data.augment import Draws, crop_and_flip, draw, normalise
 from ffl_ray.data.dataset import DatasetInfo, Files, Images, Labels, Opened, dataset_module
-from ffl_ray.data.decoded import decoded
 from ffl_ray.data.mixing import Mix, draw_mixes, mix_images, mix_labels
-from ffl_ray.data.residency import placed, streams
+from ffl_ray.data.placement import placed, streams
 from ffl_ray.data.seeds import draw_seeds
 from ffl_ray.data.shards import Shard, part_of, partner_of, steps_of
 from ffl_ray.data.splits import split_hash, stratified_split
-from ffl_ray.data.trivial import trivial_augment
+from ffl_ray.data.streaming.decoded import decoded
+from ffl_ray.data.trivial_augment import trivial_augment
 from ffl_ray.errors import DataError, NoTestSplitError, SettingError
 
 NOT_AUGMENTED = {

@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from jaxtyping import Float, Int64
 from torch import Tensor
 
-from ffl_ray.config import Mixing
+from ffl_ray.config.settings import Mixing
 from ffl_ray.data.seeds import draw_seeds, seeded
 
 

@@ -1,8 +1,8 @@
 """What is checked of a config before anything trains; torch is loaded for the user's code alone."""
 
-from ffl_ray.config import Config
-from ffl_ray.models.table import check_model
-from ffl_ray.own_code import is_own
+from ffl_ray.config.settings import Config
+from ffl_ray.config.user_code import is_own
+from ffl_ray.models.registry import check_model
 
 
 def check_config(config: Config) -> None:
@@ -13,6 +13,6 @@ def check_config(config: Config) -> None:
     """
     check_model(config)
     if is_own(config.distill.method):
-        from ffl_ray.distill.own import check_contract
+        from ffl_ray.distill.user_method import check_contract
 
         check_contract(config.distill, len(config.model.mix))

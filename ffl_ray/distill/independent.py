@@ -1,6 +1,6 @@
 """No teaching: every branch learns from the labels alone."""
 
-from ffl_ray.config import DistillConfig
+from ffl_ray.config.settings import DistillConfig
 from ffl_ray.data.dataset import Labels
 from ffl_ray.distill.terms import Term, cross_entropies
 from ffl_ray.models.network import NetworkOutput

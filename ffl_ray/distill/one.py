@@ -1,9 +1,9 @@
 """ONE: Lan et al. 2018, arXiv:1806.04606."""
 
-from ffl_ray.config import DistillConfig
+from ffl_ray.config.methods import kl_of
+from ffl_ray.config.settings import DistillConfig
 from ffl_ray.data.dataset import Labels
 from ffl_ray.distill.terms import Term, cross_entropies, distillation_kl
-from ffl_ray.methods import kl_of
 from ffl_ray.models.network import NetworkOutput
 
 

@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
 
-from ffl_ray.config import DistillConfig
+from ffl_ray.config.settings import DistillConfig
 from ffl_ray.data.dataset import Labels
 from ffl_ray.models.network import NetworkOutput
 

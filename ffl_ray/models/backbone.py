@@ -9,7 +9,7 @@ from typing import NamedTuple
 from torch import nn
 
 from ffl_ray.models.init import init_weights
-from ffl_ray.models.table import backbone_row, is_bundled
+from ffl_ray.models.registry import backbone_row, is_bundled
 
 
 class Backbone(NamedTuple):

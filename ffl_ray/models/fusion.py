@@ -12,9 +12,9 @@ from typing import NamedTuple
 
 from torch import Tensor, nn
 
+from ffl_ray.config.user_code import is_own
 from ffl_ray.models import fusion_designs as designs
 from ffl_ray.models.fusion_designs import Features, FusionShape, Logits, Map
-from ffl_ray.own_code import is_own
 
 FUSION_DESIGNS: dict[str, type[nn.Module]] = {
     "concat_depthwise": designs.ConcatDepthwise,
@@ -93,7 +93,7 @@ def build_fusion(design: str, shapes: list[MapShape], trunk_width: int, num_clas
     ]
     sizes = FusionShape(len(shapes), target.channels, trunk_width, num_classes)
     if is_own(design):
-        from ffl_ray.models.own_fusion import own_design
+        from ffl_ray.models.user_fusion import own_design
 
         return Fusion(projections, own_design(design, sizes))
     return Fusion(projections, FUSION_DESIGNS[design](sizes))

@@ -10,15 +10,15 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from ffl_ray.config import DistillConfig, FusionConfig, ModelConfig
-from ffl_ray.methods import method_of, trunk_stages_of
+from ffl_ray.config.methods import method_of, trunk_stages_of
+from ffl_ray.config.settings import DistillConfig, FusionConfig, ModelConfig
+from ffl_ray.config.user_code import is_own
 from ffl_ray.models.backbone import build_backbone
 from ffl_ray.models.fusion import Fusion, MapShape, build_fusion
 from ffl_ray.models.fusion_designs import Features, Map
-from ffl_ray.models.heads import LogitGate, MeanTeachers, PeerAttention, divided_gradient
 from ffl_ray.models.init import init_weights
-from ffl_ray.models.table import check_images
-from ffl_ray.own_code import is_own
+from ffl_ray.models.method_modules import LogitGate, MeanTeachers, PeerAttention, divided_gradient
+from ffl_ray.models.registry import check_images
 
 
 class NetworkOutput(NamedTuple):

@@ -16,13 +16,13 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from ffl_ray.config import FusionConfig, ModelConfig
+from ffl_ray.config.overrides import mix_name
+from ffl_ray.config.settings import FusionConfig, ModelConfig
 from ffl_ray.models.cost import MemberCost, count_macs, count_parameters
 from ffl_ray.models.fusion import FUSION_DESIGNS, Fusion, MapShape, build_fusion
 from ffl_ray.models.meta import on_meta
 from ffl_ray.models.network import FusionNetwork, build_network
-from ffl_ray.models.table import BACKBONES, backbone_row
-from ffl_ray.overrides import mix_name
+from ffl_ray.models.registry import BACKBONES, backbone_row
 
 NUM_CLASSES = 100
 IMAGE_SIZE = 32

@@ -12,7 +12,7 @@ import pyarrow.compute as pc
 
 from ffl_ray.errors import FFLRayError, StudyError
 from ffl_ray.results.schema import STATUSES
-from ffl_ray.results.storage import Storage
+from ffl_ray.results.storage.storage import Storage
 
 # Ids become names of folders and files.
 ID_COLUMNS = ("trial_id", "run_id", "member")

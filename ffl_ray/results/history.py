@@ -12,9 +12,9 @@ import optuna
 from optuna.distributions import json_to_distribution
 from optuna.trial import TrialState
 
-from ffl_ray.config import Config
+from ffl_ray.config.objectives import Objective, parse_objectives
+from ffl_ray.config.settings import Config
 from ffl_ray.errors import StudyError
-from ffl_ray.objectives import Objective, parse_objectives
 from ffl_ray.results.guard import check_numbers, understood
 from ffl_ray.results.reader import (
     find_study,
@@ -23,7 +23,7 @@ from ffl_ray.results.reader import (
     read_rows,
 )
 from ffl_ray.results.schema import row_config
-from ffl_ray.results.storage import Storage
+from ffl_ray.results.storage.storage import Storage
 
 Row = Mapping[str, Any]
 STATES = {

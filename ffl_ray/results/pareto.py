@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from ffl_ray.objectives import Objective, dominates
+from ffl_ray.config.objectives import Objective, dominates
 
 Row = Mapping[str, Any]
 

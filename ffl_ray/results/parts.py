@@ -19,9 +19,9 @@ import pyarrow.parquet as pq
 
 from ffl_ray.errors import StudyError
 from ffl_ray.results.guard import check_rows
-from ffl_ray.results.patience import LOG
 from ffl_ray.results.schema import arrow_schema
-from ffl_ray.results.storage import COPIES, Storage
+from ffl_ray.results.storage.retry import LOG
+from ffl_ray.results.storage.storage import COPIES, Storage
 
 Row = dict[str, Any]
 AGAIN = "the command that wrote it, started again, mends it from the study's own copy"

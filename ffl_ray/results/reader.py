@@ -15,14 +15,14 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
+from ffl_ray.config.objectives import VALUE
 from ffl_ray.errors import StudyError
-from ffl_ray.objectives import VALUE
-from ffl_ray.results.access import open_for_reading
 from ffl_ray.results.guard import flaw_in
 from ffl_ray.results.parts import AGAIN, Parts
-from ffl_ray.results.patience import LOG
 from ffl_ray.results.schema import SCHEMA_VERSION
-from ffl_ray.results.storage import COPIES, Storage, stays_inside
+from ffl_ray.results.storage.access import open_for_reading
+from ffl_ray.results.storage.retry import LOG
+from ffl_ray.results.storage.storage import COPIES, Storage, stays_inside
 
 DEFAULT_STORAGE = "~/ray_results"
 DESCRIPTION = "study.json"

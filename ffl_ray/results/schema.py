@@ -13,8 +13,8 @@ from typing import Any, NamedTuple
 
 import pyarrow as pa
 
-from ffl_ray.config import Config
-from ffl_ray.overrides import flatten, mix_name, settings, with_overrides
+from ffl_ray.config.overrides import flatten, mix_name, settings, with_overrides
+from ffl_ray.config.settings import Config
 
 SCHEMA_VERSION = 3
 STATUSES = ("running", "completed", "pruned", "failed", "interrupted")

@@ -14,14 +14,14 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from ffl_ray.config import Config
+from ffl_ray.config.objectives import VALUE, Objective
+from ffl_ray.config.overrides import brief
+from ffl_ray.config.settings import Config
 from ffl_ray.errors import SettingError, StudyError
-from ffl_ray.objectives import VALUE, Objective
-from ffl_ray.overrides import brief
 from ffl_ray.results.guard import check_links
 from ffl_ray.results.reader import mend_description, read_description
 from ffl_ray.results.schema import SCHEMA_VERSION, config_columns
-from ffl_ray.results.storage import Storage
+from ffl_ray.results.storage.storage import Storage
 from ffl_ray.results.writer import AppendedTable, KeyedTable, Row
 
 PACKAGES = ("ffl_ray", "torch", "torchvision", "ray", "optuna", "pandas", "pyarrow")

@@ -14,7 +14,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from ffl_ray.results.parts import Parts, Row, number
-from ffl_ray.results.storage import Storage
+from ffl_ray.results.storage.storage import Storage
 
 __all__ = ["AppendedTable", "KeyedTable", "Row"]
 

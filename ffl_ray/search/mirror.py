@@ -13,8 +13,8 @@ from optuna.storages import BaseStorage, get_storage
 from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial
 
+from ffl_ray.config.objectives import Objective
 from ffl_ray.errors import StudyError
-from ffl_ray.objectives import Objective
 
 
 def without_password(text: str, url: str) -> str:

@@ -15,7 +15,7 @@ from optuna.distributions import BaseDistribution, FloatDistribution
 from optuna.exceptions import ExperimentalWarning
 from optuna.samplers import BaseSampler
 
-from ffl_ray.config import SearchConfig
+from ffl_ray.config.settings import SearchConfig
 from ffl_ray.errors import SettingError
 
 

@@ -12,8 +12,8 @@ from optuna.distributions import distribution_to_json
 from optuna.trial import FrozenTrial, TrialState
 from ray.tune.search import Searcher
 
-from ffl_ray.config import Config, SearchConfig
-from ffl_ray.objectives import VALUE, Objective
+from ffl_ray.config.objectives import VALUE, Objective
+from ffl_ray.config.settings import Config, SearchConfig
 from ffl_ray.results.history import PastTrial, new_optuna_study
 from ffl_ray.search.mirror import Mirror
 from ffl_ray.search.samplers import new_sampler

@@ -13,12 +13,12 @@ from optuna.distributions import BaseDistribution, CategoricalDistribution
 from optuna.trial import FrozenTrial
 
 import ffl_ray
-from ffl_ray.config import Config, SearchConfig
+from ffl_ray.config.methods import check_objective, resolved, with_reachable_objective
+from ffl_ray.config.objectives import Objective, parse_objective, parse_objectives, quality
+from ffl_ray.config.overrides import brief, nearest, settings, shown, with_overrides
+from ffl_ray.config.settings import Config, SearchConfig
 from ffl_ray.distill.check import check_config
 from ffl_ray.errors import SettingError, SpaceError
-from ffl_ray.methods import check_objective, resolved, with_reachable_objective
-from ffl_ray.objectives import Objective, parse_objective, parse_objectives, quality
-from ffl_ray.overrides import brief, nearest, settings, shown, with_overrides
 from ffl_ray.search.mix import settings_from_params
 from ffl_ray.search.samplers import check_distributions, check_sampler, grid_size
 

@@ -15,10 +15,10 @@ import optuna
 from optuna.distributions import BaseDistribution, distribution_to_json, json_to_distribution
 from optuna.trial import TrialState
 
-from ffl_ray.config import SearchConfig
+from ffl_ray.config.settings import SearchConfig
 from ffl_ray.errors import StudyError
 from ffl_ray.results.guard import understood
-from ffl_ray.results.storage import Storage
+from ffl_ray.results.storage.storage import Storage
 
 FILE = "warm_start.json"
 PROBES = 64

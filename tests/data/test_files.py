@@ -10,7 +10,7 @@ import torch
 from PIL import Image
 from torchvision import datasets
 
-from ffl_ray.config import DATA_SETS, DataConfig
+from ffl_ray.config.settings import DATA_SETS, DataConfig
 from ffl_ray.data.cifar import LAYOUTS, _ArrayUnpickler
 from ffl_ray.data.dataset import DATASETS, Files
 from ffl_ray.data.folder import _index

@@ -6,7 +6,7 @@ import pytest
 import torch
 from sklearn.datasets import load_digits
 
-from ffl_ray.config import DataConfig
+from ffl_ray.config.settings import DataConfig
 from ffl_ray.data import digits as digits_file
 from ffl_ray.data.dataset import Images
 from ffl_ray.data.loader import (

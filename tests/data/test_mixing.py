@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from ffl_ray.config import Mixing
+from ffl_ray.config.settings import Mixing
 from ffl_ray.data.mixing import Box, Mix, cut, draw_mixes, mix_images, mix_labels
 
 

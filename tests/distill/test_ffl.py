@@ -4,16 +4,16 @@ import math
 
 import pytest
 import torch
-from reference import reference_ce, reference_kl
+from support.reference import reference_ce, reference_kl
 from torch import nn
 
-from ffl_ray.config import METHOD_NAMES, Config, DistillConfig
+from ffl_ray.config.methods import METHODS
+from ffl_ray.config.overrides import with_overrides
+from ffl_ray.config.settings import METHOD_NAMES, Config, DistillConfig
 from ffl_ray.distill.ffl import ffl_terms
-from ffl_ray.distill.table import TERMS
+from ffl_ray.distill.registry import TERMS
 from ffl_ray.distill.terms import distillation_kl, total_loss
-from ffl_ray.methods import METHODS
 from ffl_ray.models.network import NetworkOutput, build_network
-from ffl_ray.overrides import with_overrides
 
 
 @pytest.mark.parametrize("num_branches", [2, 3, 5])

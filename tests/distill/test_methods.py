@@ -6,19 +6,25 @@ import math
 
 import pytest
 import torch
-from helpers import small_config
-from reference import reference_ce, reference_kl
+from support.helpers import small_config
+from support.reference import reference_ce, reference_kl
 from torch import Tensor, nn
 
-from ffl_ray.config import Config, DistillConfig
+from ffl_ray.config.image_shapes import image_shape
+from ffl_ray.config.methods import (
+    METHODS,
+    check_method,
+    num_views,
+    resolved,
+    with_reachable_objective,
+)
+from ffl_ray.config.overrides import with_overrides
+from ffl_ray.config.settings import Config, DistillConfig
 from ffl_ray.distill.kdcl import TEACHERS, shares_of
-from ffl_ray.distill.table import TERMS, loss_terms_of
+from ffl_ray.distill.registry import TERMS, loss_terms_of
 from ffl_ray.distill.terms import total_loss
 from ffl_ray.errors import SettingError
-from ffl_ray.image_shapes import image_shape
-from ffl_ray.methods import METHODS, check_method, num_views, resolved, with_reachable_objective
 from ffl_ray.models.network import FusionNetwork, NetworkOutput, build_network
-from ffl_ray.overrides import with_overrides
 
 OTHERS = [name for name in METHODS if name != "ffl"]
 

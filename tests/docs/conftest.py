@@ -8,9 +8,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from documents import PAGES, blocks
-from helpers import ROOT
-from studies import make_study
+from support.documents import PAGES, blocks
+from support.helpers import ROOT
+from support.studies import make_study
 
 LIKE_THE_EXAMPLE = ("tutorial", "first", "digits-20261122-204302")
 

@@ -10,9 +10,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from documents import PAGES, Command, commands_of, inline_commands
-from helpers import ROOT
-from reading_commands import Here, check_line, is_ours
+from support.documents import PAGES, Command, commands_of, inline_commands
+from support.helpers import ROOT
+from support.reading_commands import Here, check_line, is_ours
+
+from ffl_ray.cli import COMMANDS
 
 CHEAP = {"--help", "--settings", "--version", "--list"}
 PLACEHOLDERS = {"STUDY": "tutorial"}
@@ -65,7 +67,7 @@ def test_a_cheap_command_says_what_the_page_shows(
     command: Command, prepared: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     words = next(words for words in command.simple if is_ours(words))
-    main = importlib.import_module(words[2]).main
+    main = importlib.import_module(COMMANDS[words[2].removeprefix("ffl_ray.")]).main
 
     try:
         status = main([PLACEHOLDERS.get(word, word) for word in words[3:]])

@@ -4,8 +4,8 @@ import ast
 import re
 
 import pytest
-from documents import prose
-from helpers import ROOT
+from support.documents import prose
+from support.helpers import ROOT
 
 ROW = re.compile(r"^\| `([^`]+)` \| .+ \|$", re.M)
 GAP = "\0"

@@ -4,8 +4,8 @@ import posixpath
 import re
 
 import pytest
-from documents import PAGES, anchors, links, prose
-from helpers import ROOT
+from support.documents import PAGES, anchors, links, prose
+from support.helpers import ROOT
 
 ELSEWHERE = ("https://", "http://", "mailto:")
 

@@ -4,10 +4,10 @@ from pathlib import Path
 
 import pytest
 import yaml
-from documents import PAGES, Block, blocks
-from helpers import ROOT
+from support.documents import PAGES, Block, blocks
+from support.helpers import ROOT
 
-from ffl_ray.config import Config
+from ffl_ray.config.settings import Config
 from ffl_ray.search.space import check_space, load_space, settle
 
 RUN = {"python", "console"}

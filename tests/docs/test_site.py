@@ -11,9 +11,9 @@ from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
-from helpers import ROOT
+from support.helpers import ROOT
 
-from ffl_ray.methods import METHODS
+from ffl_ray.config.methods import METHODS
 from ffl_ray.models.fusion import FUSION_DESIGNS
 
 LOADED = {"script": "src", "img": "src", "link": "href", "iframe": "src", "source": "src"}

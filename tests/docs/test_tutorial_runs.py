@@ -8,8 +8,8 @@ import sys
 from pathlib import Path
 
 import pytest
-from documents import blocks, commands
-from helpers import ROOT
+from support.documents import blocks, commands
+from support.helpers import ROOT
 
 SHORT = ("--set", "optim.epochs=2", "--set", "data.fraction=0.2")
 SHORTER = {

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from ffl_ray.config import DESIGNS, FusionConfig, ModelConfig
+from ffl_ray.config.settings import DESIGNS, FusionConfig, ModelConfig
 from ffl_ray.models.cost import count_macs, count_parameters
 from ffl_ray.models.fusion import FUSION_DESIGNS, Fusion, MapShape, Projection, build_fusion
 from ffl_ray.models.fusion_designs import FusionShape

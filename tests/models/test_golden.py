@@ -8,14 +8,14 @@ import torch
 from golden import rule
 from torch import nn
 
-from ffl_ray.config import Config, DistillConfig
+from ffl_ray.config.methods import ramp_up_epochs_of
+from ffl_ray.config.overrides import with_overrides
+from ffl_ray.config.settings import Config, DistillConfig
 from ffl_ray.distill.ffl import ffl_terms
 from ffl_ray.distill.terms import total_loss
-from ffl_ray.methods import ramp_up_epochs_of
 from ffl_ray.models.network import FusionNetwork, build_network
-from ffl_ray.optimizer import new_optimizer
-from ffl_ray.overrides import with_overrides
-from ffl_ray.schedules import ramp_up
+from ffl_ray.training.optimizer import new_optimizer
+from ffl_ray.training.schedules import ramp_up
 
 GOLDEN = json.loads(Path(rule.__file__).with_name("ffl_golden.json").read_text())
 TOLERANCE = 1e-5

@@ -7,15 +7,15 @@ import pytest
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
-from ffl_ray.config import Config
+from ffl_ray.config.overrides import with_overrides
+from ffl_ray.config.settings import Config
 from ffl_ray.errors import SettingError
 from ffl_ray.models.cost import member_costs
+from ffl_ray.models.families.resnet import cifar_resnet
+from ffl_ray.models.families.wide_resnet import wide_resnet
 from ffl_ray.models.fusion import FUSION_DESIGNS, MapShape, common_shape
 from ffl_ray.models.network import FusionNetwork, build_network, member_names
-from ffl_ray.models.resnet import cifar_resnet
-from ffl_ray.models.table import check_model
-from ffl_ray.models.wide_resnet import wide_resnet
-from ffl_ray.overrides import with_overrides
+from ffl_ray.models.registry import check_model
 
 SMALLEST = (
     "resnet8",
@@ -204,7 +204,7 @@ def test_a_depth_that_a_family_lacks_is_refused() -> None:
 
 def test_building_and_costing_a_bundled_network_loads_no_compiler_and_no_torchvision() -> None:
     program = (
-        "import sys; from ffl_ray.config import Config\n"
+        "import sys; from ffl_ray.config.settings import Config\n"
         "from ffl_ray.models.cost import member_costs\n"
         "from ffl_ray.models.network import build_network\n"
         "config = Config()\n"

@@ -7,14 +7,15 @@ Numbers are tested for every design on small backbones and for every backbone on
 
 import pytest
 import torch
-from helpers import ROOT
+from support.helpers import ROOT
 from torch import Tensor, nn
 
-from ffl_ray.config import FusionConfig, ModelConfig
+from ffl_ray.config.settings import FusionConfig, ModelConfig
 from ffl_ray.models.cost import count_parameters, member_costs
 from ffl_ray.models.fusion import FUSION_DESIGNS
 from ffl_ray.models.meta import on_meta
 from ffl_ray.models.network import FusionNetwork, build_network
+from ffl_ray.models.registry import BACKBONES
 from ffl_ray.models.sizes import (
     PARTNERS,
     backbone_cost,
@@ -25,7 +26,6 @@ from ffl_ray.models.sizes import (
     mixes,
     networks_page,
 )
-from ffl_ray.models.table import BACKBONES
 
 BATCH = 2
 SIZES = (8, 32, 64)

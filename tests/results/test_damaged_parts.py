@@ -6,13 +6,13 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from studies import COMPLETED, make_study
+from support.studies import COMPLETED, make_study
 
 import ffl_ray.results
 from ffl_ray.errors import StudyError
 from ffl_ray.results.reader import read_description
 from ffl_ray.results.schema import TABLES
-from ffl_ray.results.storage import COPIES, Storage
+from ffl_ray.results.storage.storage import COPIES, Storage
 from ffl_ray.results.study import StudyTables, check_goes_on
 
 FIRST = "part-00000.parquet"

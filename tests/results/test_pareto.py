@@ -3,7 +3,7 @@
 import itertools
 import random
 
-from ffl_ray.objectives import dominates, parse_objectives
+from ffl_ray.config.objectives import dominates, parse_objectives
 from ffl_ray.results.pareto import front, non_dominated
 
 OBJECTIVES = parse_objectives(["fused.accuracy", "fused.macs"])

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from studies import make_study
+from support.studies import make_study
 
 import ffl_ray.results
 from ffl_ray.errors import StudyError
@@ -19,7 +19,7 @@ from ffl_ray.results.reader import (
     records,
 )
 from ffl_ray.results.schema import SCHEMA_VERSION
-from ffl_ray.results.storage import COPIES, Storage
+from ffl_ray.results.storage.storage import COPIES, Storage
 
 COPY = "copy the whole folder again from where it was written"
 

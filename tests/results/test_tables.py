@@ -12,13 +12,13 @@ from typing import Any
 import pandas as pd
 import pyarrow.parquet as pq
 import pytest
-from helpers import ROOT
+from support.helpers import ROOT
 
 import ffl_ray.results
-from ffl_ray.config import Config
+from ffl_ray.config.objectives import parse_objective
+from ffl_ray.config.overrides import with_overrides
+from ffl_ray.config.settings import Config
 from ffl_ray.errors import SettingError, StudyError
-from ffl_ray.objectives import parse_objective
-from ffl_ray.overrides import with_overrides
 from ffl_ray.results import writer
 from ffl_ray.results.schema import (
     SCHEMA_VERSION,
@@ -27,7 +27,7 @@ from ffl_ray.results.schema import (
     config_columns,
     schema_page,
 )
-from ffl_ray.results.storage import COPIES, Storage
+from ffl_ray.results.storage.storage import COPIES, Storage
 from ffl_ray.results.study import StudyTables, check_name, describe_study
 from ffl_ray.results.writer import (
     ROWS_PER_PART,

@@ -12,22 +12,22 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from rich.console import Console
-from studies import COMPLETED, Made, make_study, params
+from support.studies import COMPLETED, Made, make_study, params
 
 from ffl_ray import results
-from ffl_ray.config import Config
-from ffl_ray.confirmation import Confirmation
-from ffl_ray.console import best_table
+from ffl_ray.config.objectives import parse_objectives
+from ffl_ray.config.overrides import flatten
+from ffl_ray.config.settings import Config
+from ffl_ray.confirm.confirmation import Confirmation
+from ffl_ray.console.live import best_table
+from ffl_ray.console.plain_text import in_markdown, printable, printable_line
 from ffl_ray.errors import SettingError, StudyError
-from ffl_ray.objectives import parse_objectives
-from ffl_ray.overrides import flatten
-from ffl_ray.plain_text import in_markdown, printable, printable_line
-from ffl_ray.report import main as report
+from ffl_ray.orchestration.retention import Keeper
+from ffl_ray.report.__main__ import main as report
 from ffl_ray.results.guard import flaw_in, is_plain_id
 from ffl_ray.results.parts import Parts
-from ffl_ray.results.storage import COPIES, Storage
+from ffl_ray.results.storage.storage import COPIES, Storage
 from ffl_ray.results.study import StudyTables, check_name
-from ffl_ray.search.keeper import Keeper
 from ffl_ray.search.mirror import Mirror, without_password
 
 OUTSIDE = (

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from helpers import ROOT, run, start
+from support.helpers import ROOT, run, start
 
 SECRETS = {
     "AWS_SECRET_ACCESS_KEY": "marker-aws-5b1c",
@@ -106,7 +106,7 @@ def test_a_search_takes_no_orders_and_writes_no_secrets(tmp_path: Path, ray_fold
 
 def test_a_local_ray_wants_a_token_and_a_folder_that_is_ours_alone() -> None:
     code = (
-        "import os, stat; from ffl_ray.homes.ray_setup import prepare_environment as p; "
+        "import os, stat; from ffl_ray.orchestration.ray_setup import prepare_environment as p; "
         "p(local=True); folder = os.environ['RAY_TMPDIR']; "
         "print(os.environ['RAY_AUTH_MODE'], len(os.environ['RAY_AUTH_TOKEN']), "
         "oct(stat.S_IMODE(os.stat(folder).st_mode)), os.stat(folder).st_uid == os.getuid())"
@@ -121,7 +121,7 @@ def test_a_local_ray_wants_a_token_and_a_folder_that_is_ours_alone() -> None:
 
 
 def test_what_the_user_settled_for_ray_stays(monkeypatch: pytest.MonkeyPatch) -> None:
-    from ffl_ray.homes.ray_setup import prepare_environment
+    from ffl_ray.orchestration.ray_setup import prepare_environment
 
     for name, value in (("RAY_AUTH_MODE", "disabled"), ("RAY_TMPDIR", "/elsewhere")):
         monkeypatch.setenv(name, value)

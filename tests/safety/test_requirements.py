@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 import pytest
-from helpers import ROOT
+from support.helpers import ROOT
 
 from benchmarks.audit import verdict
 

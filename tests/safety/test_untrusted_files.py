@@ -15,22 +15,22 @@ from typing import Any
 
 import pytest
 import torch
-from helpers import MemorySession, small_config
-from studies import make_study
+from support.helpers import MemorySession, small_config
+from support.studies import make_study
 
 from ffl_ray import predict
-from ffl_ray.config import Config, DataConfig
+from ffl_ray.config.overrides import flatten, with_overrides
+from ffl_ray.config.settings import Config, DataConfig
 from ffl_ray.data import cifar
 from ffl_ray.errors import DataError, ExportError, SettingError, StudyError
-from ffl_ray.exporting.about import About, code_named_in
-from ffl_ray.exporting.formats import load_member
-from ffl_ray.exporting.runner import open_model
-from ffl_ray.exporting.trained import load_trained
-from ffl_ray.exporting.whole import check_whole, sha256
-from ffl_ray.overrides import flatten, with_overrides
-from ffl_ray.results.storage import Storage
-from ffl_ray.search.recorder import own_file
-from ffl_ray.worker import run_worker
+from ffl_ray.export.about import About, code_named_in
+from ffl_ray.export.formats import load_member
+from ffl_ray.export.runner import open_model
+from ffl_ray.export.trained import load_trained
+from ffl_ray.export.whole import check_whole, sha256
+from ffl_ray.orchestration.recorder import own_file
+from ffl_ray.results.storage.storage import Storage
+from ffl_ray.training.worker import run_worker
 
 
 class Payload:
@@ -158,7 +158,7 @@ def test_code_is_found_in_any_setting_and_torchvisions_networks_are_none() -> No
 
 def test_published_weights_are_no_pickle(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A file in torch's cache is taken as it is, without a look at the hash in its name."""
-    from ffl_ray.models import torchvision_nets
+    from ffl_ray.models.families import torchvision_nets
 
     monkeypatch.setenv("TORCH_HOME", str(tmp_path))
     monkeypatch.setattr(torch.hub, "_hub_dir", None)
@@ -236,7 +236,8 @@ def test_an_error_file_that_others_could_have_written_is_not_opened(
 
 def test_the_text_of_a_stored_space_is_never_run(tmp_path: Path) -> None:
     """study.json holds a space's text for people; what goes on runs the user's own file."""
-    from ffl_ray import report, results
+    from ffl_ray import results
+    from ffl_ray.report import __main__ as report
 
     make_study(tmp_path / "study")
     file = tmp_path / "study" / "study.json"
@@ -269,7 +270,7 @@ def test_damage_of_an_export_is_found_by_its_checksum(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("flip", [0.2, 0.5, 0.8])
 def test_a_flipped_bit_in_a_checkpoint_is_found(flip: float) -> None:
-    from ffl_ray.checkpoint import Progress, dump_checkpoint, load_checkpoint
+    from ffl_ray.training.checkpoint import Progress, dump_checkpoint, load_checkpoint
 
     network = torch.nn.Linear(200, 200)
     optimizer = torch.optim.SGD(network.parameters(), lr=0.1)

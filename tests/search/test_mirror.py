@@ -6,8 +6,8 @@ import optuna
 import pytest
 from optuna.trial import TrialState
 
+from ffl_ray.config.objectives import parse_objectives
 from ffl_ray.errors import StudyError
-from ffl_ray.objectives import parse_objectives
 from ffl_ray.search.mirror import Mirror
 
 ONE = parse_objectives(["fused.accuracy"])

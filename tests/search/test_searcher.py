@@ -8,9 +8,9 @@ import optuna
 import pytest
 from optuna.trial import TrialState
 
-from ffl_ray.config import Config, SearchConfig
-from ffl_ray.objectives import VALUE, parse_objectives
-from ffl_ray.overrides import with_overrides
+from ffl_ray.config.objectives import VALUE, parse_objectives
+from ffl_ray.config.overrides import with_overrides
+from ffl_ray.config.settings import Config, SearchConfig
 from ffl_ray.results.history import PastTrial, past_trials
 from ffl_ray.results.schema import config_columns
 from ffl_ray.search.mix import settings_from_params

@@ -6,10 +6,10 @@ from pathlib import Path
 import optuna
 import pytest
 
-from ffl_ray.config import Config, SearchConfig
+from ffl_ray.config.methods import resolved
+from ffl_ray.config.overrides import flatten, with_overrides
+from ffl_ray.config.settings import Config, SearchConfig
 from ffl_ray.errors import SettingError, SpaceError
-from ffl_ray.methods import resolved
-from ffl_ray.overrides import flatten, with_overrides
 from ffl_ray.search.samplers import new_sampler
 from ffl_ray.search.space import bundled_folder, check_space, load_space, points, settle
 

@@ -6,9 +6,9 @@ from typing import Any
 import optuna
 import pytest
 
-from ffl_ray.config import SearchConfig
+from ffl_ray.config.settings import SearchConfig
 from ffl_ray.errors import StudyError
-from ffl_ray.results.storage import Storage
+from ffl_ray.results.storage.storage import Storage
 from ffl_ray.search.mix import suggest_mix
 from ffl_ray.search.warm_start import FILE, Teacher, keep, learn, teacher_of
 

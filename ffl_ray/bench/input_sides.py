@@ -1,0 +1,181 @@
+"""What `bench input` compares; each side gives its images per second."""
+
+from __future__ import annotations
+
+import functools
+import time
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import torch
+
+from ffl_ray.config.methods import num_views
+from ffl_ray.config.settings import Config
+from ffl_ray.data.dataset import Files
+from ffl_ray.data.loader import Batch, augmentation_of, load_final
+from ffl_ray.data.streaming.decode import random_square
+from ffl_ray.data.streaming.pool import LoaderPool
+from ffl_ray.data.streaming.stream import StreamedImages
+from ffl_ray.planning.throughput import StepTimer
+from ffl_ray.training.setup import Training, choose_device, prepare, train_on
+
+STEP_BUDGET_S = 2.0
+MOST_PER_STEP = {"cpu": 8}
+
+
+class InputSides:
+    """The sides, with their loader processes: warm before the first round, gone afterwards.
+
+    Args:
+        num_images: that one measurement takes.
+        counts: of loader processes.
+    """
+
+    def __init__(self, config: Config, num_images: int, counts: list[int]) -> None:
+        self.config = config
+        self.device = choose_device(config, StepTimer(1, None))
+        self._data = load_final(config.data)
+        train = self._data.train
+        assert isinstance(train, Files)
+        self.files = train.take(torch.arange(min(num_images, len(train))))
+        self._pools = {count: LoaderPool(count, trivial=self._trivial) for count in counts}
+        self._loaders: dict[int, Any] = {}
+        self._training: Training | None = None
+
+    @property
+    def _trivial(self) -> bool:
+        return self.config.data.augment == "trivial"
+
+    def __enter__(self) -> InputSides:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        for pool in self._pools.values():
+            pool.close()
+        self._loaders.clear()
+        if self._training is not None:
+            self._training.pool.close()
+
+    @property
+    def about(self) -> str:
+        """What was measured, in a line."""
+        size = self.config.data.image_size
+        num_bytes = sum(Path(self.files.path(i)).stat().st_size for i in range(len(self.files)))
+        return (
+            f"{len(self.files)} files of {num_bytes / len(self.files) / 1000:.0f} kB as {size}x"
+            f"{size} on {self.device.type}, batches of {self.config.optim.batch_size}; step of "
+            f"{'+'.join(self.config.model.mix)}"
+        )
+
+    def table(self, *, step: bool) -> dict[str, Callable[[], float]]:
+        """Every side by name.
+
+        Args:
+            step: measure the training step too.
+        """
+        sides: dict[str, Callable[[], float]] = {"read": self._read, "decode": self._decode}
+        for count in self._pools:
+            sides[f"stream_{count}"] = functools.partial(self._stream, count)
+            sides[f"plain_{count}"] = functools.partial(self._plain, count)
+        if step:
+            sides["step"] = self._step
+        for side in sides.values():
+            side()
+        return sides
+
+    def _read(self) -> float:
+        started = time.perf_counter()
+        for index in range(len(self.files)):
+            Path(self.files.path(index)).read_bytes()
+        return len(self.files) / (time.perf_counter() - started)
+
+    def _decode(self) -> float:
+        started = time.perf_counter()
+        for index in range(len(self.files)):
+            random_square(self.files.path(index), self.files.size, index, flip=True)
+        return len(self.files) / (time.perf_counter() - started)
+
+    def _stream(self, count: int) -> float:
+        images = StreamedImages(self.files, self._data.info, self.device, self._pools[count])
+        batches = images.train_batches(
+            batch_size=self.config.optim.batch_size,
+            seed=0,
+            epoch=0,
+            augmentation=augmentation_of(self.config.data),
+        )
+        return self._rate(len(batch.labels) for batch in batches)
+
+    def _plain(self, count: int) -> float:
+        """As it is written today: torchvision's folder and transforms, torch's DataLoader."""
+        loader = self._loaders.get(count) or self._loaders.setdefault(count, self._loader(count))
+
+        def sizes() -> Iterable[int]:
+            for images, labels in loader:
+                images.to(self.device, non_blocking=True)
+                labels.to(self.device, non_blocking=True)
+                yield len(labels)
+
+        return self._rate(sizes())
+
+    def _loader(self, count: int) -> Any:
+        from torch.utils.data import DataLoader, Subset
+        from torchvision import datasets, transforms
+
+        info = self._data.info
+        steps = [
+            transforms.RandomResizedCrop(self.files.size),
+            transforms.RandomHorizontalFlip(),
+            *([transforms.TrivialAugmentWide()] if self._trivial else []),
+            transforms.ToTensor(),
+            transforms.Normalize(info.mean, info.std),
+        ]
+        folder = datasets.ImageFolder(self.files.folder, transforms.Compose(steps))
+        return DataLoader(
+            Subset(folder, range(len(self.files))),
+            batch_size=self.config.optim.batch_size,
+            shuffle=True,
+            num_workers=count,
+            pin_memory=self.device.type == "cuda",
+            persistent_workers=True,
+        )
+
+    def _step(self) -> float:
+        """The training step on one batch that is there already."""
+        if self._training is None:
+            threads = torch.get_num_threads()
+            self._training = prepare(self.config, StepTimer(threads, self.device))
+        training = self._training
+        batch = self._batch()
+        started = time.perf_counter()
+
+        def until_budget() -> Iterator[Batch]:
+            while time.perf_counter() - started < STEP_BUDGET_S:
+                yield batch
+
+        done = train_on(training, until_budget(), distill_weight=1.0)
+        return done.images / (time.perf_counter() - started)
+
+    def _batch(self) -> Batch:
+        size = self.config.optim.batch_size
+        size = min(size, MOST_PER_STEP.get(self.device.type, size))
+        views, side = num_views(self.config), self.files.size
+        images = torch.randn(views * size, 3, side, side, device=self.device)
+        images = images.contiguous(memory_format=torch.channels_last)
+        if views > 1:
+            images = images.view(views, size, 3, side, side)
+        labels = torch.arange(size, device=self.device) % len(self._data.info.classes)
+        return Batch(images, labels, size)
+
+    def _rate(self, sizes: Iterable[int]) -> float:
+        started = time.perf_counter()
+        total = sum(sizes)
+        if self.device.type == "cuda":
+            torch.cuda.synchronize(self.device)
+        return total / (time.perf_counter() - started)

@@ -1,0 +1,137 @@
+"""The sides of `bench train`: trainings of this project, and the authors' program."""
+
+from __future__ import annotations
+
+import argparse
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+from ffl_ray.bench.stepping import Stepper, authors_stepper, our_stepper
+from ffl_ray.config.methods import with_reachable_objective
+from ffl_ray.config.overrides import flatten, with_overrides
+from ffl_ray.config.settings import Config
+from ffl_ray.errors import SettingError
+from ffl_ray.planning.cost import DataSize, training_costs
+
+AUTHORS_BATCH = 128
+CALIBRATING_STEPS = 3
+
+
+class Side:
+    """One of the sides, and how many steps it takes in a round."""
+
+    def __init__(self, stepper: Stepper, batch_size: int, seconds: float) -> None:
+        self._stepper = stepper
+        self._batch_size = batch_size
+        stepper.seconds(CALIBRATING_STEPS)
+        once = stepper.seconds(CALIBRATING_STEPS) / CALIBRATING_STEPS
+        self.steps = max(2, round(seconds / once))
+
+    def seconds_per_image(self) -> float:
+        """Over a round's steps, of a full batch each."""
+        return self._stepper.seconds(self.steps) / (self.steps * self._batch_size)
+
+    @property
+    def peak_memory_bytes(self) -> int:
+        """Of its process, or of the one of its processes that has held most."""
+        return self._stepper.peak_memory_bytes
+
+    def close(self) -> None:
+        """End its processes."""
+        self._stepper.close()
+
+
+class Sides:
+    """All sides of one run, by name.
+
+    Attributes:
+        training_macs: of each training's images.
+    """
+
+    def __init__(self, seconds: float, threads: int) -> None:
+        self._folder = tempfile.TemporaryDirectory()
+        self._seconds = seconds
+        self._threads = threads
+        self._sides: dict[str, Side] = {}
+        self.training_macs: dict[str, int] = {}
+
+    def add(self, name: str, config: Config, *, workers: int = 1) -> None:
+        """A training; its workers share the threads."""
+        threads = self._threads // workers
+        folder = Path(self._folder.name)
+        stepper = our_stepper(name, flatten(config), folder, workers=workers, threads=threads)
+        self._sides[name] = Side(stepper, config.optim.batch_size, self._seconds)
+        # The parts' sizes matter for memory alone.
+        [cost] = training_costs([config], DataSize(100, 1000, 1000), workers)
+        self.training_macs[name] = cost.training_macs
+
+    def add_authors(self, clone: str, data: str, device: str) -> None:
+        """The authors' program."""
+        stepper = authors_stepper(Path(clone), Path(data), device, self._threads)
+        self._sides["authors"] = Side(stepper, AUTHORS_BATCH, self._seconds)
+
+    def items(self) -> Iterator[tuple[str, Side]]:
+        """Names and sides."""
+        return iter(self._sides.items())
+
+    def __getitem__(self, name: str) -> Side:
+        return self._sides[name]
+
+    def close(self) -> None:
+        """End all processes."""
+        for side in self._sides.values():
+            side.close()
+        self._folder.cleanup()
+
+
+def train_sides(
+    args: argparse.Namespace, config: Config, device: str, threads: int, *, in_bfloat16: bool
+) -> Sides:
+    """What the command's options ask for.
+
+    Args:
+        in_bfloat16: whether the config computes in it here.
+
+    Raises:
+        SettingError: they ask for what can't be.
+    """
+    if args.workers is not None and not 2 <= args.workers <= threads:
+        raise SettingError(
+            f"--workers must be from 2 to the {threads} threads they share, not {args.workers}"
+        )
+    if args.against is not None and (config.data.name != "cifar100" or config.data.dir is None):
+        raise SettingError(
+            "--against takes CIFAR-100, which the authors' program trains on: give --set "
+            "data.name=cifar100 and --data-dir"
+        )
+    sides = Sides(args.seconds, threads)
+    try:
+        sides.add("ours", config)
+        if args.against is not None:
+            sides.add_authors(args.against, str(config.data.dir), device)
+        if args.workers is not None:
+            sides.add("workers", config, workers=args.workers)
+        if args.precisions:
+            sides.add("other_precision", _with_precision(config, in_bfloat16=not in_bfloat16))
+        if args.branches:
+            sides.add("branch_1", _with_branches(config, 1))
+        for count in args.branches:
+            sides.add(f"branches_{count}", _with_branches(config, count))
+    except BaseException:
+        sides.close()
+        raise
+    return sides
+
+
+def _with_precision(config: Config, *, in_bfloat16: bool) -> Config:
+    precision = "bfloat16" if in_bfloat16 else "float32"
+    return with_overrides(config, {"compute.precision": precision})
+
+
+def _with_branches(config: Config, count: int) -> Config:
+    """So many branches of the first's kind; a single one has nobody to learn from."""
+    changes: dict[str, object] = {"model.mix": [config.model.mix[0]] * count}
+    if count == 1:
+        changes |= {"distill.method": "independent", "model.trunk_stages": 0}
+    return with_reachable_objective(with_overrides(config, changes))

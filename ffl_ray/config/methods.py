@@ -1,0 +1,207 @@
+"""What each distillation method is made of, without torch: its parts, and its authors' defaults.
+
+A setting of `none` (distill.temperature, distill.ramp_up_epochs, distill.weight, distill.views,
+model.trunk_stages) means the method's own value in this table; `resolved` puts it in. The losses
+are in `ffl_ray.distill`, a file for each method.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Literal, NamedTuple, TypeVar
+
+from ffl_ray.config.objectives import parse_objective
+from ffl_ray.config.settings import Config, DistillConfig, ModelConfig
+from ffl_ray.config.user_code import OwnCode, is_own, kind_of
+from ffl_ray.errors import SettingError
+
+OWN = ("temperature", "ramp_up_epochs", "weight", "views")
+FunctionT = TypeVar("FunctionT", bound=Callable[..., Any])
+WITHOUT_FUSED = "ensemble.accuracy"
+
+
+class Method(NamedTuple):
+    """One method's parts and defaults.
+
+    Attributes:
+        head: what makes the member `fused`: the fusion design that the settings name, ONE's gate
+            over logits, PCL's linear layer over pooled maps; none: there is no such member.
+        least_branches: fewer give it nothing to do.
+        trunk_stages: leading stages that branches of one backbone share.
+        temperature: softening of its KL terms.
+        ramp_up_epochs: length of the distill weight's rise; 0: there is none.
+        weight: factor of its KL terms.
+        views: every branch is given an augmentation of its own.
+        divided_gradient: a trunk's gradient is divided by the number of branches on it.
+        peer_attention: attention between branches weighs their logits (OKDDip).
+        mean_teacher: averages of the weights over time teach as well (PCL).
+        source: where it was published.
+    """
+
+    head: Literal["fusion", "logit_gate", "pooled_linear"] | None = None
+    least_branches: int = 2
+    trunk_stages: int = 2
+    temperature: float = 3.0
+    ramp_up_epochs: float = 80.0
+    weight: float = 1.0
+    views: bool = False
+    divided_gradient: bool = False
+    peer_attention: bool = False
+    mean_teacher: bool = False
+    source: str = ""
+
+
+METHODS: dict[str, Method] = {
+    "ffl": Method(head="fusion", source="Kim et al. 2020, arXiv:1904.09058"),
+    "independent": Method(
+        least_branches=1, trunk_stages=0, ramp_up_epochs=0, source="no teaching: the baseline"
+    ),
+    "dml": Method(temperature=1.0, ramp_up_epochs=0, source="Zhang et al. 2018, arXiv:1706.00384"),
+    "cl_ilr": Method(
+        temperature=2.0,
+        ramp_up_epochs=0,
+        weight=0.5,
+        divided_gradient=True,
+        source="Song and Chai 2018, arXiv:1805.11761",
+    ),
+    "one": Method(head="logit_gate", source="Lan et al. 2018, arXiv:1806.04606"),
+    "kdcl": Method(
+        temperature=4.0, ramp_up_epochs=0, views=True, source="Guo et al. 2020, CVPR, KDCL"
+    ),
+    "okddip": Method(
+        least_branches=3, peer_attention=True, source="Chen et al. 2020, arXiv:1912.00350"
+    ),
+    "pcl": Method(
+        head="pooled_linear",
+        views=True,
+        mean_teacher=True,
+        source="Wu and Gong 2021, arXiv:2006.04147",
+    ),
+}
+OWN_PARTS = Method(head="fusion", source="your own")
+
+
+def method_of(distill: DistillConfig) -> Method:
+    """The row of the method that the settings name.
+
+    Raises:
+        SettingError: it is the user's own, and can't be imported.
+    """
+    if not is_own(distill.method):
+        return METHODS[distill.method]
+    own = OwnCode("distill.method", "a method", "function", distill.method)
+    parts = getattr(own.load(), "parts", OWN_PARTS)
+    if not isinstance(parts, Method):
+        raise own.broken(f"its parts must be a ffl_ray.config.methods.Method, not {kind_of(parts)}")
+    return parts
+
+
+def made_of(parts: Method) -> Callable[[FunctionT], FunctionT]:
+    """Say of a method of your own what it is made of; one that says nothing is built like `ffl`."""
+
+    def told(function: FunctionT) -> FunctionT:
+        vars(function)["parts"] = parts
+        return function
+
+    return told
+
+
+def resolved_distill(distill: DistillConfig) -> DistillConfig:
+    """The settings with the method's own value wherever they leave it to the method."""
+    method = method_of(distill)
+    own = {name: getattr(method, name) for name in OWN if getattr(distill, name) is None}
+    return distill.model_copy(update=own)
+
+
+class KL(NamedTuple):
+    """Softening and weight of a method's KL terms."""
+
+    temperature: float
+    weight: float
+
+
+def kl_of(distill: DistillConfig) -> KL:
+    """What the settings, or else the method, say of its KL terms."""
+    own, temperature, weight = method_of(distill), distill.temperature, distill.weight
+    return KL(
+        own.temperature if temperature is None else temperature,
+        own.weight if weight is None else weight,
+    )
+
+
+def ramp_up_epochs_of(distill: DistillConfig) -> float:
+    """Length of the distill weight's rise: as set, or the method's own."""
+    length = distill.ramp_up_epochs
+    return method_of(distill).ramp_up_epochs if length is None else length
+
+
+def num_views(config: Config) -> int:
+    """How many augmentations of every image a training step takes."""
+    return len(config.model.mix) if resolved_distill(config.distill).views else 1
+
+
+def trunk_stages_of(model: ModelConfig, distill: DistillConfig) -> int:
+    """Leading stages that branches of one backbone share: as set, or the method's own."""
+    stages = model.trunk_stages
+    return method_of(distill).trunk_stages if stages is None else stages
+
+
+def resolved(config: Config) -> Config:
+    """The config as it is trained: nothing is left to the method any more."""
+    stages = trunk_stages_of(config.model, config.distill)
+    return config.model_copy(
+        update={
+            "model": config.model.model_copy(update={"trunk_stages": stages}),
+            "distill": resolved_distill(config.distill),
+        }
+    )
+
+
+def with_reachable_objective(config: Config) -> Config:
+    """The config, judged by the ensemble where its method has no fused classifier to judge."""
+    judged_by_fused = parse_objective(config.objective).member == "fused"
+    if method_of(config.distill).head is None and judged_by_fused:
+        return config.model_copy(update={"objective": WITHOUT_FUSED})
+    return config
+
+
+def check_method(config: Config) -> None:
+    """Check what the method asks of the branches and of the objective.
+
+    Raises:
+        SettingError: too few branches, a weight above 1 for cl_ilr, or an objective of a member
+            that there is not.
+    """
+    name, method = config.distill.method, method_of(config.distill)
+    count = len(config.model.mix)
+    if count < method.least_branches:
+        raise SettingError(
+            f"model.mix must hold at least {method.least_branches} branches for distill.method "
+            f"{name}, not {count} ({'+'.join(config.model.mix)})"
+        )
+    if name == "cl_ilr" and kl_of(config.distill).weight > 1:
+        raise SettingError(
+            f"distill.weight must be at most 1 for distill.method cl_ilr, whose cross-entropies "
+            f"take the rest, not {config.distill.weight}"
+        )
+    check_objective(config, config.objective)
+
+
+def check_objective(config: Config, objective: str) -> None:
+    """Check that the network has the member that an objective is of.
+
+    Raises:
+        SettingError: it has not.
+    """
+    member = parse_objective(objective).member
+    if member == "fused" and method_of(config.distill).head is None:
+        raise SettingError(
+            f"objective must be of a member that distill.method {config.distill.method} has "
+            f"(it has no fused classifier: try ensemble.accuracy or mean_branch.accuracy), not "
+            f"{objective!r}"
+        )
+    if member == "branch1" and len(config.model.mix) < 2:
+        raise SettingError(
+            f"objective must be of a member of {'+'.join(config.model.mix)}, a single branch, "
+            f"not {objective!r}"
+        )

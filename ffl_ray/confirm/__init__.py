@@ -1,0 +1,1 @@
+"""New seeds for the best configs, the test split once, and verdicts."""

@@ -1,0 +1,219 @@
+"""What a confirmation trains and compares: planned once, kept in its study.json, added to."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any, NamedTuple
+
+from ffl_ray.config.overrides import with_overrides
+from ffl_ray.config.settings import Config, SearchConfig
+from ffl_ray.confirm.arms import Baselines, Chosen, networks_to_time, plan_arms, plan_runs
+from ffl_ray.confirm.tables import (
+    Arm,
+    Pair,
+    Row,
+    Run,
+    comparison_rows,
+    measured_arms,
+    run_rows,
+    summary_rows,
+    write_confirmed,
+)
+from ffl_ray.errors import PlanError, StudyError
+from ffl_ray.orchestration.final_runs import FinalRun, epoch_seconds
+from ffl_ray.planning.data_check import DataFacts
+from ffl_ray.planning.layout import Plan
+from ffl_ray.results.guard import is_plain_id
+from ffl_ray.results.storage.storage import Storage
+from ffl_ray.results.study import StudyTables
+
+KIND = "confirm"
+
+
+class Confirmation(NamedTuple):
+    """What is to be trained and compared, as study.json keeps it.
+
+    Attributes:
+        settings: what may not change as long as it goes on.
+        ranked_by: the search's objectives.
+        chosen: ids of the confirmed trials, the best first.
+        seeds: of every arm.
+        arms: configs and baselines.
+        pairs: what is compared.
+        runs: what is trained.
+    """
+
+    settings: dict[str, Any]
+    ranked_by: str
+    chosen: list[str]
+    seeds: list[int]
+    arms: list[Arm]
+    pairs: list[Pair]
+    runs: list[Run]
+
+    def dump(self) -> dict[str, Any]:
+        """Plain values for study.json."""
+        return {
+            "ranked_by": self.ranked_by,
+            "chosen": self.chosen,
+            "seeds": self.seeds,
+            "arms": [arm._asdict() for arm in self.arms],
+            "pairs": [pair._asdict() for pair in self.pairs],
+            "runs": [run._asdict() for run in self.runs],
+        }
+
+    @classmethod
+    def load(cls, description: dict[str, Any], location: str) -> Confirmation:
+        """What was dumped.
+
+        Raises:
+            StudyError: study.json is no confirmation, or lacks something.
+        """
+        try:
+            if description["kind"] != KIND:
+                raise StudyError(f"{location} holds a study of kind {description['kind']}")
+            found = cls(
+                settings=description["settings"],
+                ranked_by=description["ranked_by"],
+                chosen=description["chosen"],
+                seeds=description["seeds"],
+                arms=[Arm(**arm) for arm in description["arms"]],
+                pairs=[Pair(**pair) for pair in description["pairs"]],
+                runs=[Run(**run) for run in description["runs"]],
+            )
+            return cls._checked(found, location)
+        except (KeyError, TypeError) as error:
+            raise StudyError(f"{location}/study.json is damaged: {error}") from error
+
+    @classmethod
+    def _checked(cls, found: Confirmation, location: str) -> Confirmation:
+        """The same, when its runs' ids are plain names, which become folders."""
+        for run in found.runs:
+            if not is_plain_id(run.run_id):
+                raise StudyError(
+                    f"{location}/study.json is damaged: {run.run_id!r} is no name of a run"
+                )
+        return found
+
+    @property
+    def final_runs(self) -> list[FinalRun]:
+        """The trainings, each with its seed in its config."""
+        arms = {arm.name: arm for arm in self.arms}
+        return [
+            FinalRun(
+                run.run_id,
+                f"{run.arm}, seed {run.seed}",
+                with_overrides(Config(), {**arms[run.arm].settings, "seed": run.seed}),
+            )
+            for run in self.runs
+        ]
+
+    @property
+    def winners(self) -> set[str]:
+        """Runs whose weights stay: every confirmed config's with the first seed."""
+        configs = {arm.name for arm in self.arms if arm.trial_id is not None}
+        return {run.run_id for run in self.runs if run.arm in configs and run.seed == self.seeds[0]}
+
+    def seconds(self, runs: Iterable[FinalRun]) -> float:
+        """How long some of its trainings take one after the other, by the measured epochs."""
+        epoch_s = {arm.name: arm.epoch_s or 0.0 for arm in self.arms}
+        arm_of = {run.run_id: run.arm for run in self.runs}
+        return sum(run.config.optim.epochs * epoch_s[arm_of[run.run_id]] for run in runs)
+
+
+class Order(NamedTuple):
+    """What was asked for, checked."""
+
+    storage: Storage
+    name: str
+    top: int
+    baselines: Baselines
+    chosen: list[Chosen]
+    seeds: list[int]
+    settings: dict[str, Any]
+    search: SearchConfig
+    ranked_by: str
+    address: str | None
+    dry_run: bool
+
+
+def going_on(order: Order, before: Confirmation) -> Order:
+    """What was asked for, on top of what is there: trials once chosen stay chosen.
+
+    Raises:
+        StudyError: settings differ, or fewer configs or seeds are asked for.
+    """
+    place = order.storage.location
+    again = f"give the old settings, or move {place} away"
+    changed = [
+        f"{name} was {before.settings.get(name)!r} and is {order.settings.get(name)!r}"
+        for name in sorted(before.settings.keys() | order.settings.keys())
+        if before.settings.get(name) != order.settings.get(name)
+    ]
+    if changed:
+        raise StudyError(
+            f"{place} goes on only with the settings it began with, and {'; '.join(changed)}: "
+            f"{again}"
+        )
+    for option, was, now in (
+        ("--top", len(before.chosen), min(order.top, len(order.chosen))),
+        ("--seeds", len(before.seeds), len(order.seeds)),
+    ):
+        if now < was:
+            raise StudyError(f"{place} has {option} {was} and can't shrink to {now}: {again}")
+    more = len(order.seeds) - len(before.seeds)
+    kept = [seed for seed in order.seeds if seed not in before.seeds][:more]
+    first = [one for one in order.chosen if one.trial_id in before.chosen]
+    others = [one for one in order.chosen if one.trial_id not in before.chosen]
+    return order._replace(seeds=before.seeds + kept, chosen=first + others)
+
+
+def new_configs(order: Order, before: Confirmation | None) -> list[Chosen]:
+    """The configs that are not among those chosen before."""
+    known = set() if before is None else set(before.chosen)
+    count = order.top - len(known)
+    return [one for one in order.chosen if one.trial_id not in known][:count]
+
+
+def plan_confirmation(
+    order: Order, before: Confirmation | None, plan: Plan, facts: DataFacts
+) -> Confirmation:
+    """The trainings of an order; what was planned before stays as it was.
+
+    Raises:
+        PlanError: no machine was free to measure epochs on.
+    """
+    new = new_configs(order, before)
+    arms, pairs, runs = ([], [], []) if before is None else before[-3:]
+    if new:
+        timed = networks_to_time(new, order.baselines)
+        seconds = epoch_seconds(timed, plan, facts, cluster=order.address is not None)
+        if seconds is None:
+            raise PlanError("no machine was free within a minute to measure epochs on: try again")
+        known = list(arms)
+        epoch_s = dict(zip(timed, seconds, strict=True))
+        arms, more = plan_arms(new, order.baselines, epoch_s, known)
+        pairs = [*pairs, *more]
+    chosen = [] if before is None else before.chosen
+    return Confirmation(
+        settings=order.settings,
+        ranked_by=order.ranked_by,
+        chosen=[*chosen, *(one.trial_id for one in new)],
+        seeds=order.seeds,
+        arms=arms,
+        pairs=pairs,
+        runs=plan_runs(arms, order.seeds, runs),
+    )
+
+
+def write_tables(confirmation: Confirmation, tables: StudyTables) -> dict[str, list[Row]]:
+    """Store what the completed runs say as the tables runs, summary and comparisons; their rows."""
+    arms, runs = confirmation.arms, confirmation.runs
+    measured = measured_arms(runs, tables.trials.rows, tables.member_rows())
+    rows = {
+        "runs": run_rows(runs, arms),
+        "summary": summary_rows(arms, measured),
+        "comparisons": comparison_rows(confirmation.pairs, arms, measured),
+    }
+    write_confirmed(tables.storage, rows)
+    return rows

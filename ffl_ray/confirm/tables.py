@@ -1,0 +1,205 @@
+"""What repeated final runs say: a summary of every member, and verdicts against baselines.
+
+Pure functions from rows to rows, and the three tables in which `confirm` stores them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal, NamedTuple
+
+from ffl_ray.config.overrides import mix_name
+from ffl_ray.results.parts import Parts
+from ffl_ray.results.schema import CONFIRMED
+from ffl_ray.results.statistics import DIRECTIONS, Summary, compare, summary
+from ffl_ray.results.storage.storage import Storage
+
+Row = dict[str, Any]
+Equal = Literal["epochs", "seconds"]
+METRICS = ("accuracy", "nll")
+FOLDER = "confirmed"
+FINAL_KINDS = ("confirm", "reproduce")  # train on train + val, measured on the test split
+
+
+class Arm(NamedTuple):
+    """One config that is trained with every seed.
+
+    Attributes:
+        name: what a person calls it; no two arms share one.
+        trial_id: of the search's trial that it was; none: it is a baseline.
+        settings: the config, flat, whatever its seed.
+        epoch_s: seconds of an epoch, as measured before the start; none: not measured.
+    """
+
+    name: str
+    trial_id: str | None
+    settings: Mapping[str, Any]
+    epoch_s: float | None = None
+
+
+class Pair(NamedTuple):
+    """A member of one arm against a member of a baseline.
+
+    Attributes:
+        arm: name of a config's arm.
+        member: of it.
+        equal: what both sides have in common: the number of epochs, or of seconds.
+        baseline: name of an arm.
+        baseline_member: of it.
+    """
+
+    arm: str
+    member: str
+    equal: Equal
+    baseline: str
+    baseline_member: str
+
+
+class Run(NamedTuple):
+    """One training of an arm."""
+
+    run_id: str
+    arm: str
+    seed: int
+
+
+class Measured(NamedTuple):
+    """What the runs of an arm gave, by seed.
+
+    Attributes:
+        members: rows of the members table by member, then by seed.
+        accelerator_s: of each run.
+    """
+
+    members: dict[str, dict[int, Row]]
+    accelerator_s: dict[int, float]
+
+    def values(self, member: str, metric: str) -> dict[int, float]:
+        """One metric of one member, by seed."""
+        return {seed: row[metric] for seed, row in self.members.get(member, {}).items()}
+
+
+def measured_arms(
+    runs: Sequence[Run], trials: Sequence[Row], members: Sequence[Row]
+) -> dict[str, Measured]:
+    """What the completed runs gave, by arm.
+
+    Args:
+        trials: rows of the trials table.
+        members: rows of the members table; those of the test split count.
+    """
+    completed = {row["trial_id"]: row for row in trials if row["status"] == "completed"}
+    tested: dict[str, list[Row]] = {}
+    for row in members:
+        if row["split"] == "test":
+            tested.setdefault(row["trial_id"], []).append(row)
+    found: dict[str, Measured] = {}
+    for run in runs:
+        arm = found.setdefault(run.arm, Measured({}, {}))
+        if run.run_id not in completed:
+            continue
+        arm.accelerator_s[run.seed] = completed[run.run_id]["accelerator_s"]
+        for row in tested.get(run.run_id, []):
+            arm.members.setdefault(row["member"], {})[run.seed] = row
+    return found
+
+
+def summary_rows(arms: Sequence[Arm], measured: Mapping[str, Measured]) -> list[Row]:
+    """A row of the summary table for each member of each arm that has a completed run."""
+    rows = []
+    for arm in arms:
+        found = measured[arm.name]
+        for member, by_seed in sorted(found.members.items()):
+            first = next(iter(by_seed.values()))
+            row: Row = {
+                "arm": arm.name,
+                "trial_id": arm.trial_id,
+                "role": "baseline" if arm.trial_id is None else "config",
+                "mix": mix_name(tuple(arm.settings["model.mix"])),
+                "method": arm.settings["distill.method"],
+                "epochs": arm.settings["optim.epochs"],
+                "member": member,
+                "n": len(by_seed),
+                "accelerator_s": summary(found.accelerator_s.values()).mean,
+            }
+            row |= {name: first[name] for name in ("backbone", "images", "parameters", "macs")}
+            for metric in METRICS:
+                row |= _columns(metric, summary(found.values(member, metric).values()))
+            rows.append(row)
+    return rows
+
+
+def comparison_rows(
+    pairs: Sequence[Pair], arms: Sequence[Arm], measured: Mapping[str, Measured]
+) -> list[Row]:
+    """Two rows of the comparisons table for each pair, one of each metric."""
+    by_name = {arm.name: arm for arm in arms}
+    rows = []
+    for pair in pairs:
+        arm, baseline = by_name[pair.arm], by_name[pair.baseline]
+        ours, theirs = measured[pair.arm], measured[pair.baseline]
+        for metric in METRICS:
+            mine = ours.values(pair.member, metric)
+            others = theirs.values(pair.baseline_member, metric)
+            both = sorted(mine.keys() & others.keys())
+            result = compare(mine, others, DIRECTIONS[metric])
+            rows.append(
+                {
+                    **pair._asdict(),
+                    "trial_id": arm.trial_id,
+                    "metric": metric,
+                    "n": result.difference.n,
+                    "mean": summary(mine[seed] for seed in both).mean,
+                    "baseline_mean": summary(others[seed] for seed in both).mean,
+                    **_columns("difference", result.difference),
+                    "verdict": result.verdict,
+                    "macs": _macs(ours, pair.member),
+                    "baseline_macs": _macs(theirs, pair.baseline_member),
+                    "epochs": arm.settings["optim.epochs"],
+                    "baseline_epochs": baseline.settings["optim.epochs"],
+                    "accelerator_s": summary(ours.accelerator_s.values()).mean,
+                    "baseline_accelerator_s": summary(theirs.accelerator_s.values()).mean,
+                }
+            )
+    return rows
+
+
+def _columns(name: str, found: Summary) -> Row:
+    return {f"{name}.{part}": getattr(found, part) for part in ("mean", "std", "low", "high")}
+
+
+def _macs(found: Measured, member: str) -> int | None:
+    row = next(iter(found.members.get(member, {}).values()), None)
+    return None if row is None else int(row["macs"])
+
+
+def distinct_members(summary: Sequence[Row]) -> list[Row]:
+    """Rows of the summary table without the ensemble of one branch: that branch once more."""
+    return [row for row in summary if row["member"] != "ensemble" or set(row["mix"]) & set("*+")]
+
+
+def run_rows(runs: Sequence[Run], arms: Sequence[Arm]) -> list[Row]:
+    """The runs table."""
+    trial_of = {arm.name: arm.trial_id for arm in arms}
+    return [run._asdict() | {"trial_id": trial_of[run.arm]} for run in runs]
+
+
+def write_confirmed(storage: Storage, tables: Mapping[str, list[Row]]) -> None:
+    """Store the three tables, each in one step."""
+    for name, rows in tables.items():
+        parts = Parts(storage, name)
+        parts.make_first()
+        parts.write(0, parts.arrow(rows))
+
+
+def read_confirmed(storage: Storage) -> dict[str, list[Row]]:
+    """The rows of the three tables, by table; none where `confirm` has not written them.
+
+    Args:
+        storage: the folder `confirmed` of a study.
+    """
+    found = {}
+    for name in CONFIRMED:
+        parts = Parts(storage, name)
+        found[name] = [row for part in parts.names() for row in parts.read(part).to_pylist()]
+    return found

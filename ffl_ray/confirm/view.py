@@ -1,0 +1,134 @@
+"""What a person sees of confirmed results: members with intervals, differences, verdicts."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from ffl_ray.confirm.tables import distinct_members
+from ffl_ray.console.plain_text import printable_row
+from ffl_ray.results.statistics import Summary, shown
+
+Row = dict[str, Any]
+STYLES = {"better": "green", "worse": "red", "within noise": "dim"}
+EQUAL = {
+    "epochs": "same number of epochs, cost of inference as the MACs say",
+    "seconds": "same accelerator-seconds",
+}
+
+
+def summary_table(rows: Sequence[Row]) -> RenderableType:
+    """Every member of every arm, on the test split."""
+    table = Table(title="test split, mean ± half the 95% interval", title_justify="left", box=None)
+    for name in ("config", "mix", "method", "member"):
+        table.add_column(name)
+    for name in ("epochs", "n", "accuracy %", "NLL", "parameters", "MACs", "seconds"):
+        table.add_column(name, justify="right", no_wrap=True)
+    before = None
+    for row in map(printable_row, distinct_members(rows)):
+        again = row["arm"] == before
+        before = row["arm"]
+        name = row["trial_id"] or "baseline"
+        table.add_row(
+            "" if again else name,
+            Text("" if again else row["mix"]),
+            Text("" if again else row["method"]),
+            row["member"],
+            str(row["epochs"]),
+            str(row["n"]),
+            shown(_summary(row, "accuracy"), scale=100),
+            shown(_summary(row, "nll"), digits=3),
+            f"{row['parameters']:,}",
+            f"{row['macs']:,}",
+            f"{row['accelerator_s']:.1f}",
+        )
+    return table
+
+
+def comparison_table(rows: Sequence[Row]) -> RenderableType:
+    """Every difference to a baseline, by what both sides have in common."""
+    found: list[RenderableType] = []
+    for equal, words in EQUAL.items():
+        some = [row for row in rows if row["equal"] == equal]
+        if some:
+            found += [_differences(some, f"against independent training, {words}"), Text("")]
+    return Group(*found[:-1])
+
+
+def _differences(rows: Sequence[Row], title: str) -> Table:
+    table = Table(title=title, title_justify="left", box=None)
+    for name in ("config", "member", "baseline", "metric"):
+        table.add_column(name)
+    for name in ("difference", "n", "MACs", "baseline's", "seconds", "baseline's"):
+        table.add_column(name, justify="right", no_wrap=True)
+    table.add_column("verdict")
+    before = None
+    for row in map(printable_row, rows):
+        mine = (row["arm"], row["member"], row["baseline"])
+        again = mine == before
+        before = mine
+        percent = row["metric"] == "accuracy"
+        table.add_row(
+            "" if again else row["trial_id"],
+            "" if again else row["member"],
+            Text("" if again else f"{row['baseline']}: {row['baseline_member']}"),
+            "accuracy %" if percent else "NLL",
+            _signed(_summary(row, "difference"), percent),
+            str(row["n"]),
+            _whole(row["macs"]),
+            _whole(row["baseline_macs"]),
+            _seconds(row["accelerator_s"]),
+            _seconds(row["baseline_accelerator_s"]),
+            Text(row["verdict"], style=STYLES.get(row["verdict"], "")),
+        )
+    return table
+
+
+def _summary(row: Row, name: str) -> Summary:
+    parts = (row[f"{name}.{part}"] for part in ("mean", "std", "low", "high"))
+    return Summary(row["n"], *parts)
+
+
+def _signed(difference: Summary, percent: bool) -> str:
+    text = shown(difference, 100 if percent else 1, 2 if percent else 3)
+    return f"+{text}" if (difference.mean or 0) > 0 else text
+
+
+def _whole(value: int | None) -> str:
+    return "-" if value is None else f"{value:,}"
+
+
+def _seconds(value: float | None) -> str:
+    return "-" if value is None else f"{value:.1f}"
+
+
+def how_measured(
+    seeds: Sequence[int], num_train: int, images: int | None, verdicts: int, ranked_by: str
+) -> str:
+    """In a few sentences: what was trained on, measured on, and what an interval means."""
+    tested = "the test split" if images is None else f"the {images:,} images of the test split"
+    words = [
+        f"Configs ranked by {ranked_by} on the validation split. Every number is of {len(seeds)} "
+        f"training{'s' * (len(seeds) != 1)} (seeds {_listed(seeds)}, none of the search's) on "
+        f"train and val together, {num_train:,} images, measured once, after the last epoch, on "
+        f"{tested}.",
+        "Intervals: 95%, Student's t over seeds. Differences are paired by seed; better or worse "
+        "where the interval excludes 0.",
+    ]
+    if verdicts:
+        words.append(
+            f"Of {verdicts} verdicts, about {verdicts / 20:.1f} would be better or worse by chance "
+            f"if nothing differed."
+        )
+    return " ".join(words)
+
+
+def _listed(seeds: Sequence[int]) -> str:
+    first, last = seeds[0], seeds[-1]
+    if list(seeds) == list(range(first, last + 1)) and len(seeds) > 2:
+        return f"{first} to {last}"
+    return ", ".join(str(seed) for seed in seeds)

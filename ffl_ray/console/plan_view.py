@@ -1,0 +1,154 @@
+"""What a person sees before a search: the plan, whole or in a few lines, and a space's check."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from optuna.distributions import BaseDistribution, CategoricalDistribution
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from ffl_ray.config.overrides import shown
+from ffl_ray.planning.limits import gigabytes
+from ffl_ray.planning.preflight import Outlook
+from ffl_ray.planning.space_check import Checked
+from ffl_ray.search.space import Point
+
+
+def plan_table(outlook: Outlook) -> RenderableType:
+    """The whole plan of a study."""
+    table = Table(title="plan", title_justify="left", box=None, show_header=False)
+    for line in (
+        ("trials", _trials(outlook)),
+        ("each trial", _resources(outlook)),
+        ("expected time", _time(outlook)),
+        ("disk", _disk(outlook)),
+        ("memory", _memory(outlook)),
+        ("parameters", _between(outlook.forecast.parameters)),
+    ):
+        table.add_row(*line)
+    return Group(table, Text(""), _ranges_table(outlook.sampled), *_warnings(outlook))
+
+
+def plan_lines(outlook: Outlook, trials: int) -> RenderableType:
+    """The plan in a few lines.
+
+    Args:
+        trials: how many are still to be run.
+    """
+    return Group(
+        Text(f"plan  {_trials(outlook)}, each with {_resources(outlook)}"),
+        Text(f"      {_time(outlook, trials)}; disk {_disk(outlook)}"),
+        Text(f"      memory {_memory(outlook)}"),
+        *_warnings(outlook),
+    )
+
+
+def check_table(space: str, checked: Checked) -> RenderableType:
+    """What a check of a space found."""
+    table = Table(title=f"{space} holds", title_justify="left", box=None, show_header=False)
+    sizes = checked.sizes
+    image = "x".join(str(side) for side in checked.image)
+    for line in (
+        ("points", f"{checked.ends} at the ends of ranges, {checked.random:,} at random"),
+        ("networks", f"{len(sizes)} distinct, built and run on images of {image}"),
+        ("parameters", _between([size.parameters for size in sizes])),
+        ("MACs per image", _between([size.macs for size in sizes])),
+        ("took", f"{checked.elapsed_s:.1f} s"),
+    ):
+        table.add_row(*line)
+    return table
+
+
+def ranges(points: Iterable[Point]) -> dict[str, str]:
+    """The searched parameters, each with its range over all points."""
+    found: dict[str, list[BaseDistribution]] = {}
+    for point in points:
+        for name, distribution in point.distributions.items():
+            found.setdefault(name, []).append(distribution)
+    return {name: _range(distributions) for name, distributions in found.items()}
+
+
+def _range(distributions: list[BaseDistribution]) -> str:
+    first = distributions[0]
+    if isinstance(first, CategoricalDistribution):
+        return ", ".join(shown(choice) for choice in first.choices)
+    low = min(d.low for d in distributions)  # type: ignore[attr-defined]
+    high = max(d.high for d in distributions)  # type: ignore[attr-defined]
+    log = ", logarithmic" if getattr(first, "log", False) else ""
+    return f"{shown(low)} to {shown(high)}{log}"
+
+
+def _ranges_table(points: list[Point]) -> Table:
+    table = Table(title="searched", title_justify="left", box=None, show_header=False)
+    for name, text in ranges(points).items():
+        table.add_row(name, Text(text))
+    return table
+
+
+def _trials(outlook: Outlook) -> str:
+    return f"{outlook.forecast.trials} trials, {outlook.plan.max_concurrent_trials} at once"
+
+
+def _resources(outlook: Outlook) -> str:
+    plan = outlook.plan
+    gpus = plan.gpus_per_worker * plan.num_workers
+    words = [
+        _count(plan.num_workers, "worker"),
+        _count(plan.num_workers * plan.cpus_per_worker, "CPU"),
+    ]
+    return ", ".join([*words, _count(gpus, "GPU")] if gpus else [*words, "no GPU"])
+
+
+def _count(number: float, noun: str) -> str:
+    return f"{number:g} {noun}{'' if number == 1 else 's'}"
+
+
+def _time(outlook: Outlook, trials: int | None = None) -> str:
+    seconds = outlook.forecast.seconds(trials)
+    if seconds is None:
+        return "time unknown: no machine was free to measure it"
+    share = outlook.forecast.share
+    if share == 1:
+        return f"about {hours(seconds[1])} if none is pruned"
+    pruned = f"about {hours(seconds[0])} with weak trials pruned ({share:.0%} of the epochs)"
+    return f"{pruned}, {hours(seconds[1])} if none is"
+
+
+def hours(seconds: float) -> str:
+    """Seconds in the unit that a person plans in."""
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
+
+
+def _disk(outlook: Outlook) -> str:
+    free = outlook.free_disk_bytes
+    there = "" if free is None else f" of {gigabytes(free)} free"
+    return f"at most {gigabytes(outlook.forecast.disk_bytes)}{there}"
+
+
+def _memory(outlook: Outlook) -> str:
+    least, most = outlook.forecast.memory_bytes[0], outlook.forecast.memory_bytes[-1]
+    kind = "GPU memory " if outlook.has.on_gpu else ""
+    room = outlook.has.bytes
+    there = "" if room is None else f" of {gigabytes(room)}"
+    return f"{kind}{gigabytes(least)} to {gigabytes(most)}{there} for each worker"
+
+
+def _between(values: Iterable[int]) -> str:
+    low, high = min(values := list(values)), max(values)
+    return f"{low:,}" if low == high else f"{low:,} to {high:,}"
+
+
+def _warnings(outlook: Outlook) -> list[Text]:
+    count = len(outlook.forecast.memory_bytes)
+    lines = []
+    if outlook.misfits:
+        lines.append(
+            f"{outlook.misfits} of {count} sampled configs won't fit the memory: they will fail"
+        )
+    if outlook.advice is not None:
+        lines.append(outlook.advice)
+    return [Text(line, style="yellow") for line in lines]

@@ -1,0 +1,145 @@
+"""A process that decodes image files into memory it shares with a training.
+
+`python -m ffl_ray.data.streaming.loader_process` imports what decoding needs once, forks the loader
+processes and says how each of them ended. None of them outlives the training: each one reads its
+work from a socket of its own, which the system closes with the training's process, however that
+ends. Nothing of the training's process is imported or inherited: torch's threads and Ray's are
+not there to be forked, and its `__main__` is not run again.
+"""
+
+from __future__ import annotations
+
+import importlib
+import mmap
+import os
+import signal
+import sys
+import warnings
+from multiprocessing.connection import Connection
+from typing import NamedTuple
+
+import numpy as np
+
+from ffl_ray.data.streaming.decode import Square, middle_square, random_square
+
+
+class Item(NamedTuple):
+    """One image to decode.
+
+    Attributes:
+        path: of its file.
+        seed: of its random crop and whatever follows; none: its middle square.
+    """
+
+    path: str
+    seed: int | None = None
+
+
+class Recipe(NamedTuple):
+    """What is made of every file of an epoch.
+
+    Attributes:
+        size: side of the square.
+        flip: a random crop may be mirrored.
+        trivial: a random crop goes through TrivialAugment.
+    """
+
+    size: int
+    flip: bool = False
+    trivial: bool = False
+
+
+class Chunk(NamedTuple):
+    """Images that lie side by side in the shared memory, from a byte on."""
+
+    first_byte: int
+    recipe: Recipe
+    items: list[Item]
+
+
+def decode(item: Item, recipe: Recipe) -> Square:
+    """One image as the recipe wants it; equal items and recipes give equal pixels."""
+    if item.seed is None:
+        return middle_square(item.path, recipe.size)
+    square = random_square(item.path, recipe.size, item.seed, flip=recipe.flip)
+    return _trivial(square, item.seed) if recipe.trivial else square
+
+
+def serve(connection: Connection, memory: int) -> None:
+    """Decode chunk after chunk, until the other side is gone."""
+    shared: mmap.mmap | None = None
+    while True:
+        try:
+            chunk = Chunk(*connection.recv())
+            square = chunk.recipe.size**2 * 3
+            end = chunk.first_byte + len(chunk.items) * square
+            if shared is None or len(shared) < end:
+                shared = mmap.mmap(memory, 0)
+            connection.send(_fill(shared, chunk, square))
+        except (EOFError, ConnectionError):
+            return
+
+
+def _fill(shared: mmap.mmap, chunk: Chunk, square: int) -> str:
+    """Decode a chunk to its place; what went wrong, or nothing."""
+    pixels = np.frombuffer(shared, np.uint8, len(chunk.items) * square, chunk.first_byte)
+    size = chunk.recipe.size
+    for place, item in zip(pixels.reshape(-1, size, size, 3), chunk.items, strict=True):
+        try:
+            place[:] = decode(item, chunk.recipe)
+        except Exception as error:
+            return f"{item.path} can't be read as an image: {error or type(error).__name__}"
+    return ""
+
+
+def _trivial(square: Square, seed: int) -> Square:
+    import torch
+
+    from ffl_ray.data.trivial_augment import trivial_augment
+
+    pixels = torch.from_numpy(square.copy())
+    augmented: Square = trivial_augment(pixels[None], [seed])[0].numpy()
+    return augmented
+
+
+def _warm_up(recipes: str) -> None:
+    """Import what decoding needs, once for all processes that are forked from this one."""
+    importlib.import_module("PIL.Image")
+    if recipes == "trivial":
+        _trivial(np.zeros((8, 8, 3), np.uint8), 0)
+
+
+def _fork(control: Connection, connections: list[Connection], memory: int) -> list[int]:
+    pids = []
+    for own in connections:
+        pid = os.fork()
+        if pid == 0:
+            for other in (control, *connections):
+                if other is not own and not other.closed:
+                    other.close()
+            serve(own, memory)
+            os._exit(0)
+        pids.append(pid)
+        own.close()
+    return pids
+
+
+def main(arguments: list[str]) -> int:
+    """Fork a loader process for each socket, and tell the first socket how each one ended."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # a terminal's Ctrl-C: the training decides
+    warnings.simplefilter("ignore")  # on each damaged EXIF tag of each image
+    recipes, memory, *sockets = arguments
+    control, *connections = [Connection(int(socket)) for socket in sockets]
+    _warm_up(recipes)
+    pids = _fork(control, connections, int(memory))
+    try:
+        control.send(pids)
+        for _ in pids:
+            control.send(os.wait())
+    except (BrokenPipeError, ConnectionError):
+        pass
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

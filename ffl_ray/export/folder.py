@@ -1,0 +1,125 @@
+"""An exported folder: written beside its place, checked, then moved there in one step."""
+
+from __future__ import annotations
+
+import functools
+import os
+import platform
+import shutil
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from importlib import metadata as installed
+from pathlib import Path
+
+from ffl_ray.errors import ExportError
+from ffl_ray.export.about import CONFIG
+from ffl_ray.export.card import Source, Written, card
+from ffl_ray.export.check import Difference, check_file, probes
+from ffl_ray.export.formats import WRITERS, torch_program
+from ffl_ray.export.member import Member, describe
+from ffl_ray.export.metadata import metadata
+from ffl_ray.export.speed import Speed
+from ffl_ray.export.trained import Trained
+from ffl_ray.export.whole import METADATA, sha256
+
+CARD = "README.md"
+PACKAGES = ("ffl_ray", "torch", "onnx", "onnxscript", "onnxruntime", "safetensors")
+Say = Callable[[str], None]
+
+
+def export_member(
+    trained: Trained,
+    name: str,
+    out: Path,
+    formats: Sequence[str],
+    source: Source,
+    speeds: list[Speed],
+    say: Say,
+) -> Written:
+    """Write a member, its description and its card; compare each file with the trained network.
+
+    Args:
+        name: of the member.
+        out: the folder; it must not be there yet.
+        formats: names of `WRITERS`.
+        say: is told what is being done.
+
+    Raises:
+        ExportError: the folder is there, a format can't take this network, or a file gives
+            other outputs; then there is no folder.
+    """
+    about = describe(trained.config, name, trained.data)
+    member = Member(trained.network, name, about.mean, about.std)
+    expected = probes(trained, name)
+    sizes: dict[str, int] = {}
+    differences: dict[str, Difference] = {}
+    with new_folder(out) as folder:
+        (folder / CONFIG).write_text(about.dump() + "\n")
+        trace = functools.cache(lambda: torch_program(member, about.image_shape))
+        for kind in formats:
+            file, write = WRITERS[kind]
+            say(f"writing {file}")
+            with _refusals(kind):
+                write(member, trace, about, folder / file)
+            say(f"checking {file}")
+            differences[file] = check_file(folder / file, expected)
+            sizes[file] = (folder / file).stat().st_size
+        hashes = {name: sha256(folder / name) for name in (CONFIG, *sizes)}
+        written = Written(sizes, hashes, differences, speeds)
+        (folder / METADATA).write_text(metadata(about, source, written))
+        (folder / CARD).write_text(card(about, source, written))
+    return written
+
+
+@contextmanager
+def new_folder(out: Path) -> Iterator[Path]:
+    """A folder that is at its place when all went well, and is gone when not.
+
+    Raises:
+        ExportError: its place is taken.
+    """
+    check_free(out)
+    part = out.with_name(f".{out.name}.{os.getpid()}")
+    shutil.rmtree(part, ignore_errors=True)
+    part.mkdir(parents=True)
+    try:
+        yield part
+        part.rename(out)
+    finally:
+        shutil.rmtree(part, ignore_errors=True)
+
+
+def check_free(out: Path) -> None:
+    """Check that nothing is where a folder will be.
+
+    Raises:
+        ExportError: something is.
+    """
+    if out.exists():
+        raise ExportError(f"--out must be a new folder, and {out} is there: choose another")
+
+
+def versions() -> dict[str, str]:
+    """Versions of what writes and checks an export."""
+    found = {"python": platform.python_version()}
+    for package in PACKAGES:
+        try:
+            found[package] = installed.version(package)
+        except installed.PackageNotFoundError:
+            continue
+    return found
+
+
+@contextmanager
+def _refusals(what: str) -> Iterator[None]:
+    """What an exporter raises, as one line: it knows some operations and not others."""
+    try:
+        yield
+    except (ExportError, OSError):
+        raise
+    except Exception as error:
+        line = " ".join(str(error).split())[:300]
+        raise ExportError(
+            f"{what} can't take this network ({type(error).__name__}: {line}): leave the format "
+            f"out with --format, or export another member"
+        ) from error

@@ -1,0 +1,186 @@
+"""Which classifier of a study to export. Pure functions over rows of its tables.
+
+A candidate is a member of a completed trial with the numbers of its best checkpoint, which is the
+one that stays: validation after the best epoch by the setting objective.
+
+- `best`: the trial whose value of the study's objective (its first validation metric) is best,
+  and the member that the objective names; best_branch and mean_branch name the best branch.
+- `knee`: of the front of accuracy against multiply-accumulates, the point that lies highest
+  above the line between the front's two ends, both axes scaled to [0, 1] and the
+  multiply-accumulates in logarithms (Satopaa et al. 2011, "Finding a kneedle in a haystack",
+  section III); the most accurate where no point lies above it.
+- a limit of multiply-accumulates: the most accurate within it.
+
+Equal accuracies are told apart by fewer multiply-accumulates, then by trial and member.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, NamedTuple
+
+from ffl_ray.config.objectives import Objective, parse_objectives, quality
+from ffl_ray.errors import StudyError
+from ffl_ray.results.pareto import non_dominated
+
+Row = Mapping[str, Any]
+
+
+class Candidate(NamedTuple):
+    """A member of a completed trial, at its best epoch; of a final run at its last one.
+
+    Attributes:
+        trial_id: of its trial.
+        member: its name.
+        accuracy: on the validation split; of a final run on the test split.
+        macs: multiply-accumulates of one image.
+        row: of the members table.
+    """
+
+    trial_id: str
+    member: str
+    accuracy: float
+    macs: int
+    row: Row
+
+
+Pick = Callable[[Sequence[Candidate]], Candidate]
+
+
+def study_objective(description: Mapping[str, Any]) -> Objective:
+    """The validation metric that a study is judged by.
+
+    Args:
+        description: what its study.json says.
+    """
+    settings = description["settings"]
+    return quality(parse_objectives(settings.get("search.objectives") or [settings["objective"]]))
+
+
+def candidates(
+    trials: Iterable[Row], members: Iterable[Row], *, final: bool = False
+) -> list[Candidate]:
+    """Every member of every completed trial.
+
+    Args:
+        final: the trials are final runs: their latest checkpoint counts, as measured on the test
+            split.
+
+    Raises:
+        StudyError: no trial is completed.
+    """
+    completed = {row["trial_id"] for row in trials if row["status"] == "completed"}
+    checkpoint = "latest" if final else "best"
+    found = [
+        Candidate(row["trial_id"], row["member"], row["accuracy"], row["macs"], row)
+        for row in members
+        if row["trial_id"] in completed
+        and row["checkpoint"] == checkpoint
+        and row["accuracy"] is not None
+    ]
+    if not found:
+        raise StudyError(
+            "the study has no completed trial to export: let it go on with the command that "
+            "started it"
+        )
+    return ordered(found)
+
+
+def ordered(found: Iterable[Candidate]) -> list[Candidate]:
+    """The most accurate first, of these the cheapest."""
+    return sorted(found, key=lambda c: (-c.accuracy, c.macs, c.trial_id, c.member))
+
+
+def of_trial(found: Sequence[Candidate], trial_id: str) -> list[Candidate]:
+    """The members of one trial.
+
+    Raises:
+        StudyError: no completed trial has this number.
+    """
+    name = trial_id.zfill(5)
+    chosen = [candidate for candidate in found if candidate.trial_id == name]
+    if not chosen:
+        known = ", ".join(sorted({candidate.trial_id for candidate in found}))
+        raise StudyError(f"--trial must be a completed trial, one of {known}, not {trial_id!r}")
+    return chosen
+
+
+def of_member(found: Sequence[Candidate], member: str) -> list[Candidate]:
+    """The candidates of one member name.
+
+    Raises:
+        StudyError: no network here has such a member.
+    """
+    chosen = [candidate for candidate in found if candidate.member == member]
+    if not chosen:
+        known = ", ".join(sorted({candidate.member for candidate in found}))
+        raise StudyError(f"--member must be one of {known}, not {member!r}")
+    return chosen
+
+
+def best(found: Sequence[Candidate], objective: Objective, *, any_member: bool) -> Candidate:
+    """The candidate with the best value of the study's objective.
+
+    Args:
+        any_member: take the member that the objective names; else the candidates are of one
+            member already, and its own metric counts.
+    """
+    named = [c for c in found if _named(c, objective)] if any_member else []
+    pool = [c for c in (named or found) if c.row[objective.metric] is not None] or found
+    if objective.member == "mean_branch" and named:
+        pool = of_trial(pool, _best_mean(pool, objective))
+    return max(pool, key=lambda c: objective.score(c.row[objective.metric]))
+
+
+def knee(found: Sequence[Candidate]) -> Candidate:
+    """The candidate at the knee of accuracy against multiply-accumulates."""
+    front = accuracy_front(found)
+    cheapest, dearest = front[-1], front[0]
+    span = math.log(dearest.macs) - math.log(cheapest.macs)
+    rise = dearest.accuracy - cheapest.accuracy
+    if not span or not rise:
+        return dearest
+
+    def above(point: Candidate) -> float:
+        along = (math.log(point.macs) - math.log(cheapest.macs)) / span
+        return (point.accuracy - cheapest.accuracy) / rise - along
+
+    return max(front, key=lambda point: max(0.0, above(point)))
+
+
+def within(found: Sequence[Candidate], max_macs: int) -> Candidate:
+    """The most accurate candidate of at most so many multiply-accumulates.
+
+    Raises:
+        StudyError: each has more; the smallest is named.
+    """
+    fitting = [candidate for candidate in found if candidate.macs <= max_macs]
+    if not fitting:
+        least = min(found, key=lambda candidate: candidate.macs)
+        raise StudyError(
+            f"--max-macs must be at least {least.macs:,}, what {least.member} of trial "
+            f"{least.trial_id} takes, not {max_macs:,}"
+        )
+    return fitting[0]
+
+
+def accuracy_front(found: Sequence[Candidate]) -> list[Candidate]:
+    """The candidates that no other beats in accuracy and cost, the most accurate first."""
+    scores = [(candidate.accuracy, -float(candidate.macs)) for candidate in found]
+    points = {scores[i]: found[i] for i in reversed(non_dominated(scores))}
+    return sorted(points.values(), key=lambda c: -c.accuracy)
+
+
+def _named(candidate: Candidate, objective: Objective) -> bool:
+    if objective.member in ("best_branch", "mean_branch"):
+        return candidate.member.startswith("branch")
+    return candidate.member == objective.member
+
+
+def _best_mean(found: Sequence[Candidate], objective: Objective) -> str:
+    """The trial whose branches are best in the mean."""
+    values: dict[str, list[float]] = {}
+    for candidate in found:
+        values.setdefault(candidate.trial_id, []).append(candidate.row[objective.metric])
+    return max(values, key=lambda name: objective.score(sum(values[name]) / len(values[name])))

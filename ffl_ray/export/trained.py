@@ -1,0 +1,108 @@
+"""From a row of the trials table to its trained network and the data it was validated on."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+from ffl_ray.config.overrides import flatten, shown, with_overrides
+from ffl_ray.config.settings import Config
+from ffl_ray.data.loader import TrainVal, load_final, load_train_val
+from ffl_ray.errors import DataError, StudyError
+from ffl_ray.export.member import empty_network
+from ffl_ray.models.network import FusionNetwork
+from ffl_ray.results.schema import row_config
+from ffl_ray.results.storage.storage import Storage
+from ffl_ray.training.checkpoint import load_checkpoint
+
+Row = Mapping[str, Any]
+
+
+class Trained(NamedTuple):
+    """A trial's network after its best epoch; a final run's after its last.
+
+    Attributes:
+        config: it was trained with; data.dir may be another, where the data lie here.
+        network: in evaluation mode, on the CPU.
+        data: train and val; of a final run both are train, and val is empty.
+        epoch: that epoch, from 1.
+    """
+
+    config: Config
+    network: FusionNetwork
+    data: TrainVal
+    epoch: int
+
+
+def checkpoint_file(trial_id: str, *, final: bool = False) -> str:
+    """Where a study keeps a trial's best checkpoint, or a final run's latest."""
+    return f"checkpoints/{trial_id}/{'latest' if final else 'best'}.pt"
+
+
+def with_checkpoints(storage: Storage, *, final: bool = False) -> set[str]:
+    """The trials whose best checkpoint is there, or the final runs whose latest is."""
+    names = storage.names("checkpoints")
+    return {name for name in names if storage.exists(checkpoint_file(name, final=final))}
+
+
+def retrain_command(config: Config, name: str) -> str:
+    """The command that trains this config again."""
+    words = ["python", "-m", "ffl_ray.train", "--name", name]
+    for key, value in changed_settings(config).items():
+        words += ["--set", f"{key}={shown(value)}"]
+    return shlex.join(words)
+
+
+def changed_settings(config: Config) -> dict[str, Any]:
+    """The settings that are not the defaults."""
+    defaults = flatten(Config())
+    return {name: value for name, value in flatten(config).items() if value != defaults[name]}
+
+
+def load_trained(
+    storage: Storage,
+    trial: Row,
+    epoch: int,
+    data_dir: str | None = None,
+    *,
+    final: bool = False,
+) -> Trained:
+    """A trial's network with the weights of its best checkpoint; a final run's of its latest.
+
+    Args:
+        trial: row of the trials table.
+        epoch: of that checkpoint, by the members table.
+        data_dir: where the data lie; none: where the training had them.
+        final: it is a final run.
+
+    Raises:
+        StudyError: the checkpoint is damaged, or not of that epoch.
+        DataError: the data can't be opened, or are split differently here.
+    """
+    config = row_config(trial)
+    if data_dir is not None:
+        config = with_overrides(config, {"data.dir": data_dir})
+    data = (load_final if final else load_train_val)(config.data)
+    if data.split_hash != trial["split_hash"]:
+        raise DataError(
+            f"the data must be split as the trial's were, {trial['split_hash']}, not "
+            f"{data.split_hash}: give the same images with --data-dir"
+        )
+    file = checkpoint_file(trial["trial_id"], final=final)
+    place = storage.child(file).location
+    content = storage.read(file)
+    if content is None:
+        raise StudyError(f"{place} is not there")
+    network = empty_network(config, data.info, data.image_shape)
+    try:
+        progress = load_checkpoint(content, network)
+    except StudyError as error:
+        raise StudyError(f"{place}: {error}") from error
+    if progress.epochs_done != epoch:
+        raise StudyError(
+            f"{place} must be of epoch {epoch}, as the members table says, not of "
+            f"{progress.epochs_done}: export again when no command writes the study"
+        )
+    network.eval()
+    return Trained(config, network, data, epoch)

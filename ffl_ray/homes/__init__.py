@@ -1,1 +1,0 @@
-"""Where a worker lives: a plain process, a Tune actor, or a Ray Train worker."""

@@ -1,0 +1,251 @@
+"""The table of backbones by name, without torch: a new family is one file and its row here.
+
+Two more kinds of name are looked up elsewhere, when they are used: `torchvision:NAME` is a
+classification network of torchvision, any other `module:function` the user's own.
+"""
+
+from __future__ import annotations
+
+import functools
+import re
+from typing import NamedTuple
+
+from ffl_ray.config.image_shapes import image_shape
+from ffl_ray.config.methods import check_method, method_of, trunk_stages_of
+from ffl_ray.config.overrides import nearest
+from ffl_ray.config.settings import Config
+from ffl_ray.config.user_code import is_own
+from ffl_ray.errors import SettingError
+from ffl_ray.models import depths
+
+TORCHVISION = "torchvision:"
+
+
+class BackboneRow(NamedTuple):
+    """How a named backbone is built: `function(in_channels, **arguments)` of a family's module."""
+
+    function: str
+    arguments: dict[str, int | str]
+    num_stages: int
+
+
+class Family(NamedTuple):
+    """Backbones of one architecture.
+
+    Attributes:
+        pattern: their names, with the builder's arguments in braces.
+        function: the builder.
+        num_stages: of each of them.
+        depths: the depths that exist; None where the name gives none.
+        listed: the usual ones, which the tests cover and messages name.
+        source: where the architecture was published.
+    """
+
+    pattern: str
+    function: str
+    num_stages: int
+    depths: depths.Series | depths.Choices | None
+    listed: tuple[str, ...]
+    source: str
+
+    def row(self, name: str) -> BackboneRow | None:
+        """The row of a name, or None when the name is not of this family.
+
+        Raises:
+            SettingError: the family lacks this depth; its rule is named.
+        """
+        numbers = re.sub(r"\{(\w+)\}", r"(?P<\1>[1-9][0-9]{0,3})", self.pattern)
+        match = re.fullmatch(numbers, name)
+        if match is None:
+            return None
+        arguments: dict[str, int | str] = {key: int(n) for key, n in match.groupdict().items()}
+        if self.depths is not None:
+            try:
+                self.depths.check(int(arguments["depth"]))
+            except SettingError as error:
+                raise SettingError(f"model.mix: {name}: {error}") from None
+        return BackboneRow(self.function, arguments, self.num_stages)
+
+
+FAMILIES = (
+    Family(
+        "resnet{depth}",
+        "ffl_ray.models.families.resnet:cifar_resnet",
+        3,
+        depths.CIFAR_RESNET,
+        ("resnet20", "resnet32", "resnet44", "resnet56", "resnet110"),
+        "He et al. 2016, arXiv:1512.03385, section 4.2",
+    ),
+    Family(
+        "bottleneck_resnet{depth}",
+        "ffl_ray.models.families.bottleneck_resnet:bottleneck_resnet",
+        3,
+        depths.BOTTLENECK_RESNET,
+        ("bottleneck_resnet110", "bottleneck_resnet164"),
+        "He et al. 2016, arXiv:1603.05027; the ResNet-110 of ONE, OKDDip and PCL",
+    ),
+    Family(
+        "wide_bottleneck_resnet{depth}_{widen}",
+        "ffl_ray.models.families.wide_bottleneck_resnet:wide_bottleneck_resnet",
+        3,
+        depths.WIDE_BOTTLENECK_RESNET,
+        ("wide_bottleneck_resnet20_8",),
+        "the WRN-20-8 of OKDDip (Chen et al. 2020, arXiv:1912.00350) and PCL",
+    ),
+    Family(
+        "preact_resnet{depth}",
+        "ffl_ray.models.families.preact_resnet:preact_resnet",
+        3,
+        depths.PREACT_RESNET,
+        ("preact_resnet110",),
+        "He et al. 2016, arXiv:1603.05027",
+    ),
+    Family(
+        "preact_bottleneck_resnet{depth}",
+        "ffl_ray.models.families.preact_resnet:preact_bottleneck_resnet",
+        3,
+        depths.PREACT_BOTTLENECK_RESNET,
+        ("preact_bottleneck_resnet164",),
+        "He et al. 2016, arXiv:1603.05027",
+    ),
+    Family(
+        "wrn{depth}_{widen}",
+        "ffl_ray.models.families.wide_resnet:wide_resnet",
+        3,
+        depths.WIDE_RESNET,
+        ("wrn16_2", "wrn16_4", "wrn28_10", "wrn40_2"),
+        "Zagoruyko and Komodakis 2016, arXiv:1605.07146",
+    ),
+    Family(
+        "vgg{depth}",
+        "ffl_ray.models.families.vgg:vgg",
+        5,
+        depths.VGG,
+        ("vgg11", "vgg13", "vgg16", "vgg19"),
+        "Simonyan and Zisserman 2015, arXiv:1409.1556, with batch norm and one linear layer",
+    ),
+    Family(
+        "densenet{depth}_{growth}",
+        "ffl_ray.models.families.densenet:densenet",
+        3,
+        depths.DENSENET,
+        ("densenet40_12",),
+        "Huang et al. 2017, arXiv:1608.06993",
+    ),
+    Family(
+        "densenet_bc{depth}_{growth}",
+        "ffl_ray.models.families.densenet:densenet_bc",
+        3,
+        depths.DENSENET_BC,
+        ("densenet_bc100_12",),
+        "Huang et al. 2017, arXiv:1608.06993; densenet_bc40_12 is the .19M net of other tables",
+    ),
+    Family(
+        "mobilenet_v2",
+        "ffl_ray.models.families.mobilenet_v2:mobilenet_v2",
+        4,
+        None,
+        ("mobilenet_v2",),
+        "Sandler et al. 2018, arXiv:1801.04381, strides for 32x32",
+    ),
+    Family(
+        "shufflenet_v2",
+        "ffl_ray.models.families.shufflenet_v2:shufflenet_v2",
+        3,
+        None,
+        ("shufflenet_v2",),
+        "Ma et al. 2018, arXiv:1807.11164, width 1x, stem for 32x32",
+    ),
+)
+
+
+def _find(name: str) -> BackboneRow | None:
+    rows = (family.row(name) for family in FAMILIES)
+    return next((row for row in rows if row is not None), None)
+
+
+BACKBONES = tuple(name for family in FAMILIES for name in family.listed)
+
+
+def is_bundled(name: str) -> bool:
+    """Whether the name is of a family here, not of torchvision nor the user's own."""
+    return ":" not in name
+
+
+@functools.cache
+def backbone_row(name: str) -> BackboneRow:
+    """The row of a backbone.
+
+    Raises:
+        SettingError: no backbone has this name (the nearest one is named), its family lacks the
+            depth, or the user's own can't be used.
+    """
+    if name.startswith(TORCHVISION):
+        from ffl_ray.models.families.torchvision_nets import num_stages as of_torchvision
+
+        build, count = (
+            "ffl_ray.models.families.torchvision_nets:torchvision_backbone",
+            of_torchvision(name),
+        )
+        return BackboneRow(build, {"name": name}, count)
+    if not is_bundled(name):
+        from ffl_ray.models.user_backbone import num_stages as of_own
+
+        return BackboneRow(
+            "ffl_ray.models.user_backbone:own_backbone", {"name": name}, of_own(name)
+        )
+    row = _find(name)
+    if row is None:
+        raise SettingError(
+            f"model.mix must name known backbones ({', '.join(BACKBONES)}, torchvision:NAME or "
+            f"your MODULE:FUNCTION), not {name!r}{nearest(name, list(BACKBONES))}"
+        )
+    return row
+
+
+def check_images(name: str, image_shape: tuple[int, int, int], *, pretrained: bool) -> None:
+    """Check that a backbone can train on images of this shape; nothing is computed twice.
+
+    Raises:
+        SettingError: a network of torchvision needs others, or the user's own breaks the
+            contract of `ffl_ray.models.user_backbone`.
+    """
+    if name.startswith(TORCHVISION):
+        from ffl_ray.models.families.torchvision_nets import check_images as check_torchvision
+
+        check_torchvision(name, image_shape, pretrained)
+    elif not is_bundled(name):
+        from ffl_ray.models.user_backbone import check_contract
+
+        check_contract(name, image_shape)
+
+
+def check_model(config: Config) -> None:
+    """Check what the settings of one network mean together, before anything trains.
+
+    Raises:
+        SettingError: a backbone is unknown or can't take the data's images, the shared trunk
+            would leave no private stage, there are no pretrained weights for a backbone, or
+            the method needs more branches.
+    """
+    model = config.model
+    trunk_stages = trunk_stages_of(model, config.distill)
+    for name in dict.fromkeys(model.mix):
+        stages = backbone_row(name).num_stages
+        if trunk_stages >= stages:
+            raise SettingError(
+                f"model.trunk_stages must be less than the {stages} "
+                f"stage{'s' * (stages > 1)} of {name}, so that each branch keeps one, not "
+                f"{trunk_stages}"
+            )
+        if model.pretrained and not name.startswith(TORCHVISION):
+            raise SettingError(
+                f"model.pretrained needs backbones with published weights, torchvision:NAME, "
+                f"not {name}"
+            )
+        check_images(name, image_shape(config.data), pretrained=model.pretrained)
+    if method_of(config.distill).head == "fusion" and is_own(config.fusion.design):
+        from ffl_ray.models.user_fusion import check_contract
+
+        check_contract(config.fusion.design, len(model.mix))
+    check_method(config)

@@ -1,0 +1,1 @@
+"""Trials and final trainings on Ray."""

@@ -1,0 +1,159 @@
+"""Final runs on Ray, what `confirm` and `reproduce` share: a list of trainings with their tests.
+
+Each trains on train and val together and is measured on the test split at its end. They run as
+the trials of a search do, write the same tables, and go on like one.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Collection, Sequence
+from typing import NamedTuple
+
+from ffl_ray import cli
+from ffl_ray.config.objectives import parse_objective
+from ffl_ray.config.settings import Config, SearchConfig
+from ffl_ray.errors import StudyError
+from ffl_ray.planning.data_check import DataFacts
+from ffl_ray.planning.layout import Plan
+from ffl_ray.results.study import StudyTables
+
+NEVER_SHOWN = parse_objective("ensemble.accuracy")
+
+
+class FinalRun(NamedTuple):
+    """One training of a list.
+
+    Attributes:
+        run_id: names it in the study for good: five digits, `00000` the first.
+        label: what a person calls it.
+        config: its settings, nothing left to the method.
+    """
+
+    run_id: str
+    label: str
+    config: Config
+
+
+def waiting_runs(tables: StudyTables, runs: Sequence[FinalRun]) -> list[FinalRun]:
+    """Those that are not completed: not begun, interrupted, or failed."""
+    done = {row["trial_id"] for row in tables.trials.rows if row["status"] == "completed"}
+    return [run for run in runs if run.run_id not in done]
+
+
+def run_final_runs(
+    tables: StudyTables,
+    runs: Sequence[FinalRun],
+    search: SearchConfig,
+    plan: Plan,
+    *,
+    title: str,
+    keep: Collection[str] = (),
+) -> int:
+    """Train what is not completed yet, on the Ray that `cli.start` started.
+
+    A completed run is never run again, and its test never repeated; an interrupted one goes on
+    after its last epoch; a failed one begins again.
+
+    Args:
+        tables: of the study, opened with the command's own description and no objective.
+        runs: all of them, in the order in which they are to be trained.
+        search: its max_failures counts, and nothing of samplers and schedulers.
+        title: of the view.
+        keep: ids of the runs whose last checkpoint stays.
+
+    Returns:
+        The exit status: 0 when all are completed, INTERRUPTED, or FAILED.
+
+    Raises:
+        StudyError: no run could go on: the storage is full, or there is no test split.
+    """
+    from ffl_ray.console.exit_message import last_words, lost_head
+    from ffl_ray.console.live import StudyView, make_console, storage_news
+    from ffl_ray.orchestration.fixed import FixedRuns, LatestKeeper
+    from ffl_ray.orchestration.job import Job
+    from ffl_ray.orchestration.ray_setup import ray_state
+    from ffl_ray.orchestration.recorder import Recorder
+    from ffl_ray.orchestration.rounds import run_rounds
+    from ffl_ray.orchestration.scheduler import RecordingFIFO
+    from ffl_ray.orchestration.tuner import make_tuner
+
+    waiting = waiting_runs(tables, runs)
+    keeper = LatestKeeper(tables.storage, keep)
+    keeper.tidy(tables.trials.rows)
+    if not waiting:
+        return 0
+    location = tables.storage.location
+    jobs = [
+        Job.planned(run.run_id, run.config, location, plan, final=True)._asdict() for run in waiting
+    ]
+    completed = [row for row in tables.trials.rows if row["status"] == "completed"]
+    labels = {run.run_id: run.label for run in runs}
+    console = make_console()
+    view = StudyView(console, title, len(runs), NEVER_SHOWN, completed, labels)
+    lost, scheduler = {job["trial_id"] for job in jobs}, RecordingFIFO()
+    started = time.monotonic()
+
+    def fit(state: str) -> Recorder:
+        """Run Tune once, for all runs or those that it lost."""
+        nonlocal lost
+        rest = [job for job in jobs if job["trial_id"] in lost]
+        recorder = Recorder(
+            tables, keeper, scheduler, lambda _: {}, view, plan.columns(), search.max_failures
+        )
+        make_tuner(plan, search, state, len(rest), FixedRuns(rest), scheduler, recorder).fit()
+        lost = recorder.lost
+        return recorder
+
+    words = last_words(lost_head("the same command"))
+    logged = cli.everything_else_to(cli.log_file(tables.storage))
+    with words, logged, storage_news(console), view, ray_state() as state:
+        recorder = run_rounds(lambda: fit(state), lambda: len(lost), search.max_failures)
+    return _ended(tables, runs, recorder.hopeless.message, time.monotonic() - started)
+
+
+def _ended(tables: StudyTables, runs: Sequence[FinalRun], message: str, elapsed_s: float) -> int:
+    """Say how the runs ended."""
+    from ffl_ray.console.live import duration, make_console
+
+    if message:
+        raise StudyError(
+            f"{tables.storage.location} can't go on: {message}. Nothing that was finished is "
+            f"lost: mend it, and give the same command again"
+        )
+    ids = {run.run_id for run in runs}
+    rows = [row for row in tables.trials.rows if row["trial_id"] in ids]
+    counts = Counter(row["status"] for row in rows)
+    states = ", ".join(f"{count} {status}" for status, count in sorted(counts.items()))
+    console = make_console()
+    console.out(f"\n{len(rows)} runs in {duration(elapsed_s)}: {states}\n")
+    for row in rows:
+        if row["status"] == "failed":
+            console.out(f"{row['trial_id']} failed: {row['error_type']}: {row['error']}")
+    if counts["completed"] == len(runs):
+        return 0
+    if counts["interrupted"]:
+        console.out("to go on: the same command")
+        return cli.INTERRUPTED
+    return cli.FAILED
+
+
+def epoch_seconds(
+    configs: Sequence[Config], plan: Plan, facts: DataFacts, *, cluster: bool
+) -> list[float] | None:
+    """Seconds that an epoch of each config takes, measured on real steps where trials will run.
+
+    Args:
+        facts: of the data of final runs, which train on all images.
+        cluster: Ray was joined at an address.
+
+    Returns:
+        None when no machine was free to measure on.
+    """
+    from ffl_ray.planning.preflight import repeatedly_measured
+
+    per_image = repeatedly_measured(configs, plan, facts, cluster=cluster)
+    if per_image is None:
+        return None
+    return [facts.num_train * seconds / plan.num_workers for seconds in per_image]

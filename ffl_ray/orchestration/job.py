@@ -1,0 +1,67 @@
+"""What travels to a worker: one training, as plain values that any process can read."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from ffl_ray.config.overrides import flatten, with_overrides
+from ffl_ray.config.settings import Config
+from ffl_ray.planning.layout import Plan
+from ffl_ray.results.storage.storage import Storage
+
+if TYPE_CHECKING:
+    from ffl_ray.training.session import Session
+
+
+class Job(NamedTuple):
+    """One training and its place.
+
+    Attributes:
+        trial_id: names it in the study.
+        settings: the config, flat, by dotted names.
+        study: location of the study's folder.
+        num_workers: processes that train it together.
+        cpus_per_worker: CPUs, and so threads, of each.
+        gpus_per_worker: GPUs of each.
+        final: train on train and val together, and open the test split at the end.
+    """
+
+    trial_id: str
+    settings: dict[str, Any]
+    study: str
+    num_workers: int
+    cpus_per_worker: int
+    gpus_per_worker: float
+    final: bool = False
+
+    @classmethod
+    def planned(
+        cls, trial_id: str, config: Config, study: str, plan: Plan, *, final: bool = False
+    ) -> Job:
+        """A job for this config, with what the plan gives each trial."""
+        return cls(
+            trial_id=trial_id,
+            settings=flatten(config),
+            study=study,
+            num_workers=plan.num_workers,
+            cpus_per_worker=plan.cpus_per_worker,
+            gpus_per_worker=plan.gpus_per_worker,
+            final=final,
+        )
+
+    @property
+    def config(self) -> Config:
+        """The checked config."""
+        return with_overrides(Config(), self.settings)
+
+    def train(self, session: Session) -> None:
+        """Train it in this process, which the session describes; raises as the worker does."""
+        from ffl_ray.training.final import run_final
+        from ffl_ray.training.worker import run_worker
+
+        (run_final if self.final else run_worker)(self.config, session)
+
+    @property
+    def files(self) -> Storage:
+        """The folder of its checkpoints."""
+        return Storage(self.study).child(f"checkpoints/{self.trial_id}")

@@ -1,0 +1,287 @@
+"""What Tune's driver hears of its trials becomes rows and a view."""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from typing import Any, Protocol
+
+from ray import cloudpickle
+from ray.tune import Callback, Stopper
+from ray.tune.experiment import Trial
+
+from ffl_ray.config.overrides import with_overrides
+from ffl_ray.config.settings import Config
+from ffl_ray.orchestration.outcome import FAILURE, first_cause
+from ffl_ray.orchestration.placement_groups import free_workers
+from ffl_ray.orchestration.scheduler import StudyScheduler
+from ffl_ray.results.storage.retry import may_pass, storage_is_full
+from ffl_ray.results.study import StudyTables
+
+NO_ERROR = ("Unknown", "Tune ended the trial without saying why; see the log")
+
+
+class View(Protocol):
+    """What shows a running study."""
+
+    def trial_started(self, trial_id: str, config: Config) -> None:
+        """A trial begins."""
+        ...
+
+    def epoch_finished(self, trial_id: str, row: dict[str, Any]) -> None:
+        """A trial has one more epoch."""
+        ...
+
+    def trial_ended(self, trial_id: str, status: str, row: dict[str, Any]) -> None:
+        """A trial ended; `row` is its row of the trials table."""
+        ...
+
+
+class Checkpoints(Protocol):
+    """What deletes the checkpoints that nobody needs."""
+
+    def look(self) -> None:
+        """See what is really there."""
+        ...
+
+    def started(self, trial_id: str) -> None:
+        """A trial will write checkpoints."""
+        ...
+
+    def tidy(self, rows: Iterable[dict[str, Any]]) -> None:
+        """Delete what the study's trials, with these rows, need no more."""
+        ...
+
+
+class StopWhenHopeless(Stopper):
+    """Ends the study when no trial could go on: no room for a checkpoint or a row, no test split.
+
+    Attributes:
+        message: what is in the way; empty while nothing is.
+        is_gone: whether the storage has not answered for longer than anybody waits.
+    """
+
+    def __init__(self) -> None:
+        self.message = ""
+        self.is_gone = False
+
+    def __call__(self, trial_id: str, result: dict[str, Any]) -> bool:
+        return False
+
+    def stop_all(self) -> bool:
+        return bool(self.message)
+
+    @contextmanager
+    def watching(self) -> Iterator[None]:
+        """Pass over a write that found no room, or no storage in time, and remember it."""
+        try:
+            yield
+        except OSError as error:
+            self.is_gone = may_pass(error)
+            if not storage_is_full(error) and not self.is_gone:
+                raise
+            self.message = str(error)
+
+
+class Recorder(Callback):
+    """Tune's callback on the driver: the one writer of the study's tables.
+
+    Args:
+        tables: of the study.
+        keeper: of its checkpoints.
+        scheduler: knows which trials were stopped for being weak.
+        noted: Optuna's columns of a trial number.
+        view: is told what is written.
+        columns: resources of every trial, as columns of the trials table.
+        max_failures: how often a trial is started again without an epoch in between.
+
+    Attributes:
+        lost: trials that Tune gave up though they may be started again.
+    """
+
+    def __init__(
+        self,
+        tables: StudyTables,
+        keeper: Checkpoints,
+        scheduler: StudyScheduler,
+        noted: Callable[[int], dict[str, str]],
+        view: View,
+        columns: dict[str, Any],
+        max_failures: int,
+    ) -> None:
+        self._tables = tables
+        self._keeper = keeper
+        self._scheduler = scheduler
+        self._noted = noted
+        self._view = view
+        self._columns = columns
+        self._max_failures = max_failures
+        self.hopeless = StopWhenHopeless()
+        self.lost: set[str] = set()
+        self._open: set[str] = set()
+        self._ended: set[str] = set()
+        self._failures: dict[str, tuple[str, str]] = {}
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Tune pickles callbacks into its own state, which is never used here."""
+        return {}
+
+    def on_trial_start(
+        self, iteration: int, trials: list[Trial], trial: Trial, **info: Any
+    ) -> None:
+        self._begin(trial)
+
+    def _begin(self, trial: Trial) -> None:
+        trial_id = trial.config["trial_id"]
+        config = with_overrides(Config(), trial.config["settings"])
+        with self.hopeless.watching():
+            self._tables.start(trial_id, config, **self._noted(int(trial_id)), **self._columns)
+        self._keeper.started(trial_id)
+        self._open.add(trial_id)
+        self._view.trial_started(trial_id, config)
+
+    def on_trial_result(
+        self,
+        iteration: int,
+        trials: list[Trial],
+        trial: Trial,
+        result: dict[str, Any],
+        **info: Any,
+    ) -> None:
+        trial_id = trial.config["trial_id"]
+        if FAILURE in result:
+            self._failures[trial_id] = result[FAILURE]["error"]
+            if result[FAILURE]["ends_study"]:
+                self.hopeless.message = result[FAILURE]["error"][1]
+        if "report" not in result:
+            return
+        if result["epoch"] > (self._tables.trials[trial_id]["epochs_done"] or 0):
+            # What the trial survived so far counts no more: Tune compares these two.
+            trial.max_failures = trial.num_failures + self._max_failures
+        with self.hopeless.watching():
+            self._tables.epoch(trial_id, **result["report"])
+        self._view.epoch_finished(trial_id, result["report"]["row"])
+        _forget_all_but_members(result)
+
+    def on_step_end(self, iteration: int, trials: list[Trial], **info: Any) -> None:
+        """Tune's loop came round; it does so many times a second."""
+        with self.hopeless.watching():
+            self._tables.settle()
+
+    def on_trial_complete(
+        self, iteration: int, trials: list[Trial], trial: Trial, **info: Any
+    ) -> None:
+        trial_id = trial.config["trial_id"]
+        trial.last_result.pop("report", None)
+        if trial_id not in self._open:
+            return
+        failure = self._failures.pop(trial_id, None)
+        stopped = trial.trial_id in self._scheduler.stopped
+        done = self._tables.trials[trial_id]
+        if failure is not None:
+            self._end(trial, "interrupted" if self.hopeless.message else "failed", failure)
+        elif stopped:
+            self._end(trial, "pruned")
+        elif done["epochs_done"] == done["epochs_planned"]:
+            self._end(trial, "completed")
+        else:
+            self._end(trial, "interrupted")
+
+    def on_trial_recover(
+        self, iteration: int, trials: list[Trial], trial: Trial, **info: Any
+    ) -> None:
+        self._begin_unless_open(trial)
+        free_workers(trial.config)
+        with self.hopeless.watching():
+            self._tables.errored(trial.config["trial_id"], error_of(trial) or NO_ERROR)
+
+    def on_trial_error(
+        self, iteration: int, trials: list[Trial], trial: Trial, **info: Any
+    ) -> None:
+        if trial.num_failures <= trial.max_failures:
+            self._lose(trial)
+            return
+        self._begin_unless_open(trial)
+        self._end(trial, "failed", error_of(trial) or NO_ERROR)
+
+    def _lose(self, trial: Trial) -> None:
+        """Tune retries a trial whose process died while it trained, but none that died before it.
+
+        So it gives up a trial whose process is killed between two trials, or while it starts. It
+        stays as it is in the tables, like one of a driver that was killed, and may go on.
+        """
+        trial_id = trial.config["trial_id"]
+        self.lost.add(trial_id)
+        self._ended.add(trial_id)
+        if trial_id in self._open:
+            self._open.discard(trial_id)
+            free_workers(trial.config)
+            with self.hopeless.watching():
+                self._tables.end(trial_id, "interrupted", error_of(trial) or NO_ERROR)
+
+    def _begin_unless_open(self, trial: Trial) -> None:
+        """A trial whose actor could not even be started fails without having begun."""
+        if trial.config["trial_id"] not in self._open:
+            self._begin(trial)
+
+    def on_experiment_end(self, trials: list[Trial], **info: Any) -> None:
+        """Trials that no other hook ended: out of time, interrupted, or failed in passing."""
+        for trial in trials:
+            trial_id = trial.config["trial_id"]
+            if trial.status == Trial.ERROR and trial_id not in self._ended:
+                self._begin_unless_open(trial)
+                self._end(trial, "failed", error_of(trial) or NO_ERROR)
+            elif trial_id in self._open:
+                self._end(trial, "interrupted")
+        with self.hopeless.watching():
+            self._keeper.look()
+            self._keeper.tidy(self._tables.trials.rows)
+
+    def _end(self, trial: Trial, status: str, error: tuple[str, str] | None = None) -> None:
+        trial_id = trial.config["trial_id"]
+        self._open.discard(trial_id)
+        self._ended.add(trial_id)
+        free_workers(trial.config)
+        with self.hopeless.watching():
+            self._tables.end(trial_id, status, error, **self._noted(int(trial_id)))
+            self._keeper.tidy(self._tables.trials.rows)
+        self._view.trial_ended(trial_id, status, self._tables.trials[trial_id])
+
+
+def _forget_all_but_members(result: dict[str, Any]) -> None:
+    """Take out of a result what Tune would keep of its trial as long as the driver lives.
+
+    It keeps the latest result and statistics of every number in it, 65 kB a trial. The searcher
+    reads the members once more, when the trial ends; then they go too.
+    """
+    result["report"] = {"members": result["report"]["members"]}
+
+
+def error_of(trial: Trial) -> tuple[str, str] | None:
+    """Class name and message of a trial's latest failure.
+
+    Read from the driver's own copy: the one in storage may not have arrived when a hook fires.
+    """
+    path = trial.pickled_error_file
+    data = own_file(path) if path else None
+    if data is None:
+        return None
+    cause = first_cause(cloudpickle.loads(data))
+    return type(cause).__name__, str(cause)
+
+
+def own_file(path: str) -> bytes | None:
+    """A file's bytes when nobody else can have written them: unpickling runs what stands there.
+
+    Ray's folders for sessions are open to every user of the machine.
+    """
+    try:
+        with os.fdopen(os.open(path, os.O_RDONLY | os.O_NOFOLLOW), "rb") as file:
+            about = os.fstat(file.fileno())
+            if about.st_uid != os.getuid() or about.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
+                return None
+            return file.read()
+    except OSError:
+        return None

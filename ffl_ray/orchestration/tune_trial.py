@@ -1,0 +1,72 @@
+"""Trials of Ray Tune: one worker inside the Tune actor itself, or several on Ray Train.
+
+torch is imported where a trial runs, not in the driver that only names these functions.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from ray import tune
+
+from ffl_ray.config.objectives import VALUE
+from ffl_ray.orchestration.failures import failure_of, preemption_for_ray, retry_may_help
+from ffl_ray.orchestration.job import Job
+from ffl_ray.orchestration.outcome import FAILURE, first_cause
+
+if TYPE_CHECKING:
+    from ffl_ray.training.session import Report
+
+
+def report_metrics(report: Report) -> dict[str, Any]:
+    """An epoch as Tune's metrics: what the scheduler needs, and the rows of the tables."""
+    row = report.row
+    return {"epoch": row["epoch"], VALUE: row[VALUE], "report": report._asdict()}
+
+
+def train_in_actor(config: dict[str, Any]) -> None:
+    """Tune's function for a trial of one worker; the actor is reused for the next trial."""
+    import torch
+
+    from ffl_ray.orchestration.local import LocalSession, bound_gpu_memory, give_back_memory
+
+    job = Job(**config)
+    device = torch.device("cuda", 0) if job.gpus_per_worker else torch.device("cpu")
+    if 0 < job.gpus_per_worker < 1:
+        bound_gpu_memory(job.gpus_per_worker)
+    try:
+        with preemption_for_ray():
+            job.train(LocalSession(job.files, job.cpus_per_worker, _report, device))
+    except Exception as error:
+        if retry_may_help(error):
+            raise
+        _report_failure(error)
+    finally:
+        give_back_memory()
+
+
+def train_on_workers(config: dict[str, Any]) -> None:
+    """Tune's function for a trial of several workers; it only waits, and so needs no CPU."""
+    from ray.train import WorkerGroupError
+    from ray.tune.integration.ray_train import TuneReportCallback
+
+    from ffl_ray.orchestration.train_workers import make_trainer
+
+    job = Job(**config)
+    forward = TuneReportCallback()  # type: ignore[no-untyped-call]
+    try:
+        make_trainer(job, tune.get_context().get_trial_dir(), callbacks=[forward]).fit()
+    except WorkerGroupError as error:
+        cause = first_cause(error)
+        if retry_may_help(cause):
+            raise
+        _report_failure(cause)
+
+
+def _report(report: Report) -> None:
+    tune.report(report_metrics(report))
+
+
+def _report_failure(error: BaseException) -> None:
+    """End the trial for good: what no retry can mend would be met again."""
+    tune.report({FAILURE: failure_of(error)})

@@ -1,0 +1,1 @@
+"""What a search or a training will take, before it starts."""

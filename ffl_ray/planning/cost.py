@@ -1,0 +1,191 @@
+"""What training one config will take, from its network's outline alone: size, memory, disk."""
+
+from __future__ import annotations
+
+import functools
+import math
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from ffl_ray.config.image_shapes import image_shape
+from ffl_ray.config.methods import num_views, with_reachable_objective
+from ffl_ray.config.settings import Config, DistillConfig, FusionConfig, ModelConfig
+from ffl_ray.data.placement import streams
+from ffl_ray.data.streaming.pool import STEPS_AHEAD
+from ffl_ray.models.cost import MacCounter
+from ffl_ray.models.network import FusionNetwork, build_network
+from ffl_ray.models.outline import outlined
+from ffl_ray.models.registry import check_model
+from ffl_ray.training.setup import EVAL_BATCH
+
+FLOAT_BYTES = 4
+LABEL_BYTES = 8
+# A tensor's name, header and alignment in a checkpoint: 412 of resnet20's, 428 of wrn16_2's.
+TENSOR_OVERHEAD_BYTES = 430
+BACKWARD_PER_FORWARD = 2
+OUTLINE_BATCH = 2
+LIVE_MAPS = 3
+
+
+class DataSize(NamedTuple):
+    """What a training's cost depends on in its data, beside the images' shape."""
+
+    num_classes: int
+    num_train: int
+    num_val: int
+
+
+class NetworkSize(NamedTuple):
+    """A network's sizes for one image shape.
+
+    Attributes:
+        parameters: trained numbers.
+        buffers: other numbers that are stored, of batch norm and of averaged weights.
+        tensors: how many tensors hold both.
+        macs: multiply-accumulates of one image through all members.
+        saved_bytes: what the forward pass of one image keeps for the backward pass.
+        largest_bytes: the largest single tensor among these.
+    """
+
+    parameters: int
+    buffers: int
+    tensors: int
+    macs: int
+    saved_bytes: int
+    largest_bytes: int
+
+
+class TrainingCost(NamedTuple):
+    """What one training takes.
+
+    Attributes:
+        parameters: of all members together.
+        macs: multiply-accumulates of one image, forward, through all members.
+        training_macs: the same for a training step: the backward pass takes twice the forward's.
+        checkpoint_bytes: one checkpoint: weights and the optimiser's state.
+        memory_bytes: of one worker, at most: weights, optimiser state, the images it holds, and
+            either the gradients and the activations kept for its share of the batch, or what
+            evaluating a batch needs, whichever is more.
+    """
+
+    parameters: int
+    macs: int
+    training_macs: int
+    checkpoint_bytes: int
+    memory_bytes: int
+
+
+def training_cost(config: Config, data: DataSize, num_workers: int = 1) -> TrainingCost:
+    """What training this config takes; nothing is computed for it.
+
+    Activations count as float32: under bfloat16 autocast they are an upper bound. What kernels
+    use inside (cuDNN's workspace, oneDNN's reordered weights) is not counted. Each of several
+    workers holds the gradients twice: DistributedDataParallel has buckets of its own. While
+    evaluating, three maps of the largest kind are alive at a time: a layer's input, its output,
+    and a shortcut.
+
+    Raises:
+        SettingError: the settings of the network do not go together.
+        RuntimeError: it can't take images of this shape.
+    """
+    image = image_shape(config.data)
+    size = network_size(config.model, config.fusion, parts_of(config), image, data.num_classes)
+    states = 2 if config.optim.optimizer == "adamw" else int(config.optim.momentum > 0)
+    stored = size.parameters * (1 + states) + size.buffers
+    gradients = size.parameters * (1 if num_workers == 1 else 2)
+    batch = -(-config.optim.batch_size // num_workers)
+    training = FLOAT_BYTES * gradients + batch * size.saved_bytes
+    evaluating = EVAL_BATCH * LIVE_MAPS * size.largest_bytes
+    num_images = data.num_train + data.num_val
+    resident = num_images
+    if streams(config.data, num_images):
+        resident = STEPS_AHEAD * max(batch, EVAL_BATCH)
+    images = num_images * LABEL_BYTES + resident * math.prod(image)
+    return TrainingCost(
+        parameters=size.parameters,
+        macs=size.macs,
+        training_macs=size.macs * (1 + BACKWARD_PER_FORWARD),
+        checkpoint_bytes=FLOAT_BYTES * stored + TENSOR_OVERHEAD_BYTES * size.tensors * (1 + states),
+        memory_bytes=FLOAT_BYTES * stored + max(training, evaluating) + images,
+    )
+
+
+def training_costs(
+    configs: Sequence[Config], data: DataSize, num_workers: int = 1
+) -> list[TrainingCost]:
+    """The cost of each config; a network that occurs again is not built again."""
+    return [training_cost(config, data, num_workers) for config in configs]
+
+
+def parts_of(config: Config) -> DistillConfig:
+    """What of a method changes the network: its name, and whether each branch has its own view."""
+    return DistillConfig(method=config.distill.method, views=config.distill.views)
+
+
+@functools.lru_cache(maxsize=4096)
+def network_size(
+    model: ModelConfig,
+    fusion: FusionConfig,
+    distill: DistillConfig,
+    image: tuple[int, int, int],
+    num_classes: int,
+    device: str = "cpu",
+) -> NetworkSize:
+    """Build a network's outline and run it once.
+
+    Args:
+        image: channels, height and width.
+        device: where the outline lives, as `outlined` takes it.
+
+    Raises:
+        SettingError: the settings do not go together.
+        RuntimeError: the network can't take such images.
+    """
+    config = with_reachable_objective(Config(model=model, fusion=fusion, distill=distill))
+    check_model(config)
+    model = model.model_copy(update={"pretrained": False})  # of equal size, and not downloaded
+    with outlined(device) as outline:
+        network = build_network(
+            model, fusion, distill, image_shape=image, num_classes=num_classes, seed=0
+        )
+        views = num_views(config)
+        images = torch.empty(*[views] * (views > 1), OUTLINE_BATCH, *image)
+        outline.macs = 0
+        with MacCounter() as counter:
+            saved = _saved_bytes(network, images)
+    parameters = [tensor for tensor in network.parameters() if tensor.requires_grad]
+    averages = [tensor for tensor in network.parameters() if not tensor.requires_grad]
+    buffers = [*averages, *network.buffers()]
+    return NetworkSize(
+        parameters=sum(tensor.numel() for tensor in parameters),
+        buffers=sum(tensor.numel() for tensor in buffers),
+        tensors=len(parameters) + len(buffers),
+        macs=(outline.macs + counter.macs) // OUTLINE_BATCH,
+        saved_bytes=sum(saved) // OUTLINE_BATCH,
+        largest_bytes=max(saved) // OUTLINE_BATCH,
+    )
+
+
+def _saved_bytes(network: FusionNetwork, images: Tensor) -> list[int]:
+    """Bytes of what a forward pass saves for the backward pass, each storage once."""
+    kept: dict[int, torch.UntypedStorage] = {}
+    weights = _storages(network)
+
+    def note(tensor: Tensor) -> None:
+        storage = tensor.untyped_storage()
+        if storage._cdata not in weights:
+            kept[storage._cdata] = storage
+
+    network.train()
+    with torch.autograd.graph.saved_tensors_hooks(note, lambda _: torch.empty(0)):
+        output = network(images)
+    del output
+    return [storage.nbytes() for storage in kept.values()]
+
+
+def _storages(network: nn.Module) -> set[int]:
+    tensors = [*network.parameters(), *network.buffers()]
+    return {tensor.untyped_storage()._cdata for tensor in tensors}

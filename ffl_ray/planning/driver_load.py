@@ -1,0 +1,74 @@
+"""What one driver can take: every report and every new trial passes through it, one by one."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from ffl_ray.config.settings import SearchConfig
+from ffl_ray.planning.forecast import Forecast
+
+# CPU seconds of the driver, measured by `python -m benchmarks.scale` (docs/scale.md): Tune's own
+# part and ours.
+REPORT_S = 0.005
+TRIAL_S = 0.017
+# To propose one more trial, for every trial that is there already.
+PROPOSE_S = {"tpe": 2.0e-5, "grid": 2.0e-5}
+# A driver that is busier than this makes workers wait for it.
+BUSY = 0.5
+
+
+class Load(NamedTuple):
+    """What a study asks of its driver when its last trials run.
+
+    Attributes:
+        reports_per_s: epochs that end, over all trials.
+        trials_per_s: trials that end, and others that take their places.
+        propose_s: what the sampler takes for each of these.
+    """
+
+    reports_per_s: float
+    trials_per_s: float
+    propose_s: float
+
+    @property
+    def busy(self) -> float:
+        """Share of the driver's time; at 1 more trials at once make nothing faster."""
+        return self.reports_per_s * REPORT_S + self.trials_per_s * (TRIAL_S + self.propose_s)
+
+    @property
+    def proposing(self) -> float:
+        """The part of it that is the sampler's."""
+        return self.trials_per_s * self.propose_s
+
+
+def load_of(forecast: Forecast, search: SearchConfig, epochs: float) -> Load | None:
+    """What the driver will have to do; None when no speed was measured.
+
+    Args:
+        epochs: planned length of a trial.
+    """
+    if not forecast.trial_s:
+        return None
+    trials_per_s = forecast.at_once / (forecast.trial_s * forecast.share)
+    propose_s = PROPOSE_S.get(search.sampler, 0.0) * search.num_samples
+    return Load(trials_per_s * epochs * forecast.share, trials_per_s, propose_s)
+
+
+def advice(forecast: Forecast, search: SearchConfig, epochs: float) -> str | None:
+    """One line with the fix when a study asks more of its driver than that can do; else None."""
+    load = load_of(forecast, search, epochs)
+    if load is None or load.busy <= BUSY:
+        return None
+    most = max(1, int(forecast.at_once * BUSY / load.busy))
+    rest = f"--max-concurrent-trials {most}, or several studies"
+    if load.proposing > load.busy / 2:
+        return (
+            f"{search.sampler} takes {load.propose_s:.2g} s to propose a trial after "
+            f"{search.num_samples:,}, and {forecast.at_once:,} trials at once need "
+            f"{load.trials_per_s:.2g} a second: use --sampler random, {rest}"
+        )
+    return (
+        f"one driver takes about {BUSY / REPORT_S:.0f} reports a second without delay, and "
+        f"{forecast.at_once:,} trials at once would send {load.reports_per_s:.0f}: use fewer, "
+        f"longer epochs, {rest}"
+    )

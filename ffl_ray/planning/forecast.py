@@ -1,0 +1,176 @@
+"""What a study will take before it starts: hours, disk, and the memory of each trial."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from ffl_ray.config.settings import Config, SearchConfig
+from ffl_ray.planning.brackets import grace_epochs, num_brackets
+from ffl_ray.planning.cost import BACKWARD_PER_FORWARD, DataSize, TrainingCost
+from ffl_ray.planning.layout import Plan
+from ffl_ray.planning.throughput import Speed
+from ffl_ray.search.space import Point, SearchSpace, points
+
+RANDOM_POINTS = 24
+# Start of a trial: a reused actor, or Ray Train's workers (2 cores, Ray 2.60).
+START_S = {"one": 0.5, "several": 30.0}
+# Part files of 512 rows whose numbers are random (which zstd can't shrink), per row: an epoch of 2,
+# 4 and 8 branches 242, 314 and 460 bytes, a member 59, a trial 183; here with room for new columns.
+EPOCH_ROW_BYTES = 220
+EPOCH_BRANCH_BYTES = 45
+MEMBER_ROW_BYTES = 80
+TRIAL_ROW_BYTES = 500
+# What Ray Tune keeps of a trial in the study's folder: 47 kB over 16 trials.
+RAY_TRIAL_BYTES = 50_000
+STUDY_BYTES = 1_000_000
+
+
+class Forecast(NamedTuple):
+    """What a study will take.
+
+    Attributes:
+        trials: in all.
+        at_once: trials at a time.
+        trial_s: seconds of one trial that is not pruned; none when no speed was measured.
+        share: of the planned epochs that ASHA leaves.
+        disk_bytes: the study's folder at its largest.
+        checkpoint_bytes: the largest checkpoint among the sampled configs.
+        memory_bytes: of one worker, for each sampled config, ascending.
+        parameters: least and most.
+    """
+
+    trials: int
+    at_once: int
+    trial_s: float | None
+    share: float
+    disk_bytes: int
+    checkpoint_bytes: int
+    memory_bytes: list[int]
+    parameters: tuple[int, int]
+
+    def seconds(self, trials: int | None = None) -> tuple[float, float] | None:
+        """With ASHA, and when no trial is pruned; None when no speed was measured.
+
+        Args:
+            trials: how many are still to be run; none: all.
+        """
+        if self.trial_s is None:
+            return None
+        count = self.trials if trials is None else trials
+        rounds = max(count / self.at_once, min(count, 1))
+        return rounds * self.trial_s * self.share, rounds * self.trial_s
+
+
+def sampled_points(space: SearchSpace, base: Config) -> list[Point]:
+    """The ends of the space's ranges, and some random points."""
+    return list(points(space, base, RANDOM_POINTS))
+
+
+def spread(costs: Sequence[TrainingCost]) -> list[int]:
+    """Positions of the cheapest and the dearest training; one when they are equal."""
+    order = sorted(range(len(costs)), key=lambda i: costs[i].macs)
+    return [order[0]] if costs[order[0]].macs == costs[order[-1]].macs else [order[0], order[-1]]
+
+
+def forecast(
+    sampled: Sequence[Point],
+    costs: Sequence[TrainingCost],
+    data: DataSize,
+    search: SearchConfig,
+    plan: Plan,
+    speed: Speed | None,
+) -> Forecast:
+    """A study's cost from the sampled points.
+
+    Time is the mean over the random points alone: the ends are there for memory. Several workers
+    are taken to share an epoch evenly, and trials at once not to slow each other.
+    """
+    sizes = [point.config.optim.epochs for point in sampled]
+    checkpoint = max(cost.checkpoint_bytes for cost in costs)
+    branches = max(len(point.config.model.mix) for point in sampled)
+    random = [i for i, point in enumerate(sampled) if not point.at_end]
+    trial_s = None
+    if speed is not None:
+        times = [_trial_s(sizes[i], costs[i], data, plan, speed) for i in random]
+        trial_s = sum(times) / len(times)
+    shares = [epochs_share(sizes[i], search) for i in random]
+    at_once = plan.max_concurrent_trials
+    return Forecast(
+        trials=search.num_samples,
+        at_once=at_once,
+        trial_s=trial_s,
+        share=sum(shares) / len(shares),
+        disk_bytes=checkpoints_bytes(checkpoint, at_once, search.keep_checkpoints)
+        + tables_bytes(search.num_samples, max(sizes), branches),
+        checkpoint_bytes=checkpoint,
+        memory_bytes=sorted(cost.memory_bytes for cost in costs),
+        parameters=(
+            min(cost.parameters for cost in costs),
+            max(cost.parameters for cost in costs),
+        ),
+    )
+
+
+def _trial_s(epochs: int, cost: TrainingCost, data: DataSize, plan: Plan, speed: Speed) -> float:
+    """An image to validate on takes the forward pass alone."""
+    images = data.num_train + data.num_val / (1 + BACKWARD_PER_FORWARD)
+    start_s = START_S["one" if plan.num_workers == 1 else "several"]
+    return start_s + epochs * images * speed.seconds_per_image(cost.macs) / plan.num_workers
+
+
+def epochs_share(epochs: int, search: SearchConfig) -> float:
+    """Share of the planned epochs that trials are expected to do under the study's scheduler.
+
+    Hyperband's brackets are ASHA's with a later first rung; what the median rule stops can't be
+    known before.
+    """
+    if search.scheduler in ("none", "median"):
+        return 1.0
+    if search.scheduler == "asha":
+        return asha_share(epochs, search)
+    graces = hyperband_graces(epochs, search)
+    odds = [math.exp(-bracket) for bracket in range(len(graces))]
+    shares = [
+        asha_share(epochs, search.model_copy(update={"grace_epochs": grace})) for grace in graces
+    ]
+    return sum(o * share for o, share in zip(odds, shares, strict=True)) / sum(odds)
+
+
+def hyperband_graces(epochs: int, search: SearchConfig) -> list[int]:
+    """The first rung of each bracket."""
+    first, factor = grace_epochs(search, epochs), search.reduction_factor
+    return [math.ceil(first * factor**bracket) for bracket in range(num_brackets(search, epochs))]
+
+
+def asha_share(epochs: int, search: SearchConfig) -> float:
+    """Share of the planned epochs that trials are expected to do under ASHA.
+
+    Every trial does the g grace epochs; at each rung g f^k one in f goes on, f being the
+    reduction factor, so that with rungs r_0 = g < r_1 < ... < epochs and r_K = epochs behind the
+    last one the share is (r_0 + sum_k (r_k - r_(k-1)) / f^k) / epochs. Early rungs see few rivals
+    and let more pass: a short study takes more than this.
+    """
+    factor = search.reduction_factor
+    rung = grace_epochs(search, epochs)
+    done, going_on = float(rung), 1.0
+    while rung < epochs:
+        following = min(math.ceil(rung * factor), epochs)
+        going_on /= factor
+        done += (following - rung) * going_on
+        rung = following
+    return done / epochs
+
+
+def checkpoints_bytes(checkpoint: int, at_once: int, keep: int) -> int:
+    """Latest and best of each running trial, one of them being replaced; then the best `keep`."""
+    return checkpoint * (3 * at_once + keep)
+
+
+def tables_bytes(trials: int, epochs: int, branches: int) -> int:
+    """The three tables, study.json, the log and what Ray keeps, when no trial is pruned."""
+    epoch_row = EPOCH_ROW_BYTES + EPOCH_BRANCH_BYTES * branches
+    members = 2 * (branches + 2)
+    per_trial = RAY_TRIAL_BYTES + TRIAL_ROW_BYTES + members * MEMBER_ROW_BYTES + epochs * epoch_row
+    return STUDY_BYTES + trials * per_trial

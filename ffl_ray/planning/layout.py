@@ -1,0 +1,155 @@
+"""What fits the machines: trials at once, and what each worker of a trial gets."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from ffl_ray.config.settings import SearchConfig
+from ffl_ray.errors import PlanError
+
+MOST_CPUS_PER_WORKER = 8
+
+
+class Machines(NamedTuple):
+    """What Ray has to give, over all nodes; `node_` is what the largest single node has."""
+
+    cpus: int
+    gpus: float
+    node_cpus: int | None = None
+    node_gpus: float | None = None
+
+
+class Plan(NamedTuple):
+    """How a study is laid out.
+
+    Attributes:
+        max_concurrent_trials: trials at once.
+        num_workers: processes of a trial.
+        cpus_per_worker: CPUs, and so threads, of each.
+        gpus_per_worker: GPUs of each; a fraction only when a trial has one worker.
+    """
+
+    max_concurrent_trials: int
+    num_workers: int
+    cpus_per_worker: int
+    gpus_per_worker: float
+
+    def columns(self) -> dict[str, float]:
+        """What each trial gets, as columns of the trials table."""
+        return {
+            "num_workers": self.num_workers,
+            "cpus_per_trial": self.num_workers * self.cpus_per_worker,
+            "gpus_per_trial": self.num_workers * self.gpus_per_worker,
+        }
+
+
+def make_plan(
+    search: SearchConfig, machines: Machines, *, device: str = "auto", elastic: bool = False
+) -> Plan:
+    """Lay a study out on the machines, or say what would make it fit.
+
+    A worker gets one GPU if there are any, and an even share of the CPUs, at most 8, for as many
+    trials at once as are asked for.
+
+    Args:
+        device: the setting compute.device.
+        elastic: the machines are a cluster that may still grow, so what was asked for in full
+            is taken at its word.
+
+    Raises:
+        PlanError: one trial alone needs more than there is, or splits a GPU among workers.
+    """
+    if elastic:
+        machines = _grown(search, machines)
+    workers = search.num_workers
+    gpus = _gpus(search, machines, device)
+    _check_gpus(gpus, workers, machines, elastic)
+    at_once = min(search.max_concurrent_trials or search.num_samples, search.num_samples)
+    if gpus:
+        at_once = min(at_once, int(machines.gpus / gpus + 1e-6))
+    cpus = search.cpus_per_trial or workers * _share(machines, at_once * workers)
+    check_cpus(cpus, workers, machines, elastic)
+    per_worker = cpus // workers
+    return Plan(
+        max_concurrent_trials=min(at_once, machines.cpus // (per_worker * workers)),
+        num_workers=workers,
+        cpus_per_worker=per_worker,
+        gpus_per_worker=gpus / workers,
+    )
+
+
+def _grown(search: SearchConfig, machines: Machines) -> Machines:
+    """The machines that a search which says all it needs will have once they have come."""
+    trials, gpus = search.max_concurrent_trials, search.gpus_per_trial
+    if trials is None or gpus is None:
+        return machines
+    cpus = trials * (search.cpus_per_trial or search.num_workers)
+    return Machines(max(machines.cpus, cpus), max(machines.gpus, trials * gpus))
+
+
+def _gpus(search: SearchConfig, machines: Machines, device: str) -> float:
+    if device == "cpu":
+        return 0.0
+    if device == "cuda" and not machines.gpus:
+        raise PlanError("compute.device is cuda, and there is no GPU: use compute.device=auto")
+    if search.gpus_per_trial is not None:
+        return search.gpus_per_trial
+    return float(search.num_workers) if machines.gpus else 0.0
+
+
+def _check_gpus(gpus: float, workers: int, machines: Machines, elastic: bool) -> None:
+    if gpus % workers and (workers > 1 or gpus > 1):
+        raise PlanError(
+            f"search.gpus_per_trial must be a whole number for each of the {workers} workers, or "
+            f"less than 1 for a single one, not {gpus:g}: NCCL refuses two workers on one GPU "
+            f"(--gpus-per-trial {max(workers, round(gpus))})"
+        )
+    if gpus > machines.gpus:
+        raise PlanError(
+            f"a trial with num_workers {workers} needs {gpus:g} GPUs, and there are "
+            f"{machines.gpus:g}: use --num-workers {max(1, int(machines.gpus))}, or "
+            f"--gpus-per-trial 0 to train on CPUs{_growing(elastic)}"
+        )
+    if machines.node_gpus is not None and gpus / workers > machines.node_gpus:
+        raise PlanError(
+            f"a worker needs {gpus / workers:g} GPUs, and no node has more than "
+            f"{machines.node_gpus:g}: use a smaller --gpus-per-trial"
+        )
+
+
+def check_cpus(cpus: int, workers: int, machines: Machines, elastic: bool = False) -> None:
+    """Check that the CPUs of one trial are enough for its workers, and are there.
+
+    Raises:
+        PlanError: they are not.
+    """
+    if cpus < workers:
+        raise PlanError(
+            f"search.cpus_per_trial must be at least search.num_workers {workers}, not {cpus} "
+            f"(--cpus-per-trial {workers})"
+        )
+    if cpus > machines.cpus:
+        flag = "--num-workers" if workers > machines.cpus else "--cpus-per-trial"
+        raise PlanError(
+            f"a trial with num_workers {workers} needs {cpus} CPUs, and there are "
+            f"{machines.cpus}: use {flag} {max(1, machines.cpus)}, or a larger machine"
+            f"{_growing(elastic)}"
+        )
+    if machines.node_cpus is not None and cpus // workers > machines.node_cpus:
+        raise PlanError(
+            f"a worker needs {cpus // workers} CPUs, and no node has more than "
+            f"{machines.node_cpus}: use --cpus-per-trial {machines.node_cpus * workers}"
+        )
+
+
+def _share(machines: Machines, workers: int) -> int:
+    """CPUs of one worker when this many work at once."""
+    per_node = machines.cpus if machines.node_cpus is None else machines.node_cpus
+    return max(1, min(machines.cpus // workers, per_node, MOST_CPUS_PER_WORKER))
+
+
+def _growing(elastic: bool) -> str:
+    """What else helps on a cluster that has not grown yet."""
+    if not elastic:
+        return ""
+    return "; on a cluster that grows, give --max-concurrent-trials and --gpus-per-trial"

@@ -1,0 +1,134 @@
+"""How fast this machine trains: a second of real steps, and a line through what they took."""
+
+from __future__ import annotations
+
+import itertools
+import time
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import torch
+
+from ffl_ray.config.methods import num_views
+from ffl_ray.config.overrides import with_overrides
+from ffl_ray.config.settings import Config
+from ffl_ray.data.loader import Batch
+from ffl_ray.planning.cost import TrainingCost
+from ffl_ray.training.engine import train_epoch
+from ffl_ray.training.session import Report
+from ffl_ray.training.setup import prepare, step_of
+
+BUDGET_S = 0.4
+# Forward multiply-accumulates of a measured step: on one CPU core, a second or two.
+MOST_MACS = {"cpu": 4e9, "cuda": 4e12}
+WARM_STEPS = {"cpu": 1, "cuda": 8}
+
+
+class Timed(NamedTuple):
+    """Seconds that an image took in training, and its forward multiply-accumulates."""
+
+    macs: int
+    seconds_per_image: float
+
+
+class Speed(NamedTuple):
+    """A straight line: what every image costs, and what its multiply-accumulates add."""
+
+    base_s: float
+    seconds_per_mac: float
+
+    def seconds_per_image(self, macs: int) -> float:
+        """Of one training step, forward, backward and optimiser."""
+        return self.base_s + self.seconds_per_mac * macs
+
+
+class StepTimer:
+    """The session of a process that only measures: nothing is stored or reported."""
+
+    rank = 0
+    world_size = 1
+
+    def __init__(self, num_threads: int, device: torch.device | None) -> None:
+        self.num_threads = num_threads
+        self.device = device
+
+    def read(self, name: str) -> bytes | None:
+        return None
+
+    def write(self, name: str, data: bytes) -> None:
+        pass
+
+    def report(self, report: Report) -> None:
+        pass
+
+
+def fit(timed: list[Timed]) -> Speed:
+    """The line through the cheapest and the dearest of the measured trainings.
+
+    Neither part is negative: noise may make the dearer one look faster, and then time is taken
+    as proportional.
+    """
+    first, last = min(timed), max(timed)
+    if last.macs > first.macs:
+        slope = (last.seconds_per_image - first.seconds_per_image) / (last.macs - first.macs)
+        base = first.seconds_per_image - slope * first.macs
+        if slope > 0 and base >= 0:
+            return Speed(base, slope)
+    total = sum(one.seconds_per_image for one in timed)
+    return Speed(0.0, total / sum(one.macs for one in timed))
+
+
+def measure(
+    configs: list[Config],
+    costs: list[TrainingCost],
+    num_threads: int,
+    device: str,
+    budget_s: float = BUDGET_S,
+) -> list[Timed]:
+    """Time real training steps of some configs, on real data, for a budget each, at least one.
+
+    A step's batch is cut where it would take long. The first step is not counted: libraries
+    choose their kernels in it. On a GPU the first few are not, and a step is recorded in them.
+    """
+    before = torch.get_num_threads()
+    torch.set_num_threads(num_threads)
+    try:
+        return [
+            Timed(cost.macs, _time_steps(config, cost, num_threads, device, budget_s))
+            for config, cost in zip(configs, costs, strict=True)
+        ]
+    finally:
+        torch.set_num_threads(before)
+
+
+def _time_steps(
+    config: Config, cost: TrainingCost, num_threads: int, device: str, budget_s: float
+) -> float:
+    batch = min(config.optim.batch_size, max(2, int(MOST_MACS[device] / cost.macs)))
+    changes = {"optim.batch_size": batch, "compute.measure_latency": False}
+    config = with_overrides(config, changes)
+    training = prepare(config, StepTimer(num_threads, torch.device(device)))
+    batches = training.train.train_batches(
+        batch_size=batch, seed=config.seed, epoch=0, num_views=num_views(config)
+    )
+    step = step_of(training, distill_weight=1.0)
+    run = training.recorded.of_epoch(step) if training.recorded else None
+    started = time.perf_counter()
+
+    def seconds(part: Iterator[Batch]) -> float:
+        nonlocal started
+        started = time.perf_counter()
+        done = train_epoch(step, part, run)
+        return (time.perf_counter() - started) / done.images
+
+    def until_budget(first: Batch) -> Iterator[Batch]:
+        yield first
+        while time.perf_counter() - started < budget_s:
+            batch = next(batches, None)
+            if batch is None:
+                return
+            yield batch
+
+    warm = seconds(itertools.islice(batches, WARM_STEPS[device]))
+    second = next(batches, None)
+    return warm if second is None else seconds(until_budget(second))

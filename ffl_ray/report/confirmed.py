@@ -1,0 +1,130 @@
+"""Confirmed results, when a study has any: those of the test split, over new seeds."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import pandas as pd
+
+from ffl_ray.confirm.tables import FOLDER, distinct_members, read_confirmed
+from ffl_ray.errors import StudyError
+from ffl_ray.report.parts import Missing, Note, Part, Section, Table
+from ffl_ray.report.source import Study
+from ffl_ray.results.reader import read_description, read_rows
+from ffl_ray.results.storage.storage import Storage
+
+Row = dict[str, Any]
+TITLE = "Confirmed results"
+MEMBERS = {
+    **{name: name for name in ("arm", "trial_id", "mix", "method", "epochs", "member", "n")},
+    **{"accuracy.mean": "accuracy", "accuracy.low": "accuracy_low"},
+    **{"accuracy.high": "accuracy_high", "nll.mean": "nll", "nll.low": "nll_low"},
+    "nll.high": "nll_high",
+    **{name: name for name in ("parameters", "macs", "accelerator_s")},
+}
+COMPARED = {
+    **{name: name for name in ("arm", "member", "equal", "baseline", "baseline_member")},
+    **{"metric": "metric", "n": "n", "difference.mean": "difference"},
+    **{"difference.low": "difference_low", "difference.high": "difference_high"},
+    **{name: name for name in ("verdict", "macs", "baseline_macs", "epochs", "baseline_epochs")},
+    **{name: name for name in ("accelerator_s", "baseline_accelerator_s")},
+}
+
+
+def confirmed(study: Study, *, plots: bool = True) -> Section | None:
+    """What `python -m ffl_ray.confirm` found, from its own study inside this one."""
+    if not study.has_confirmation:
+        return None
+    try:
+        return Section(TITLE, confirmed_parts(study.storage.child(FOLDER), plots=plots))
+    except StudyError as error:
+        return Section(TITLE, [Missing(f"The confirmed results can't be shown: {error}.")])
+
+
+def confirmed_parts(storage: Storage, *, plots: bool = True) -> list[Part]:
+    """How far a confirmation is, and what its tables say.
+
+    Args:
+        storage: the confirmation's own folder.
+        plots: whether to draw.
+
+    Raises:
+        StudyError: it can't be read.
+    """
+    description = read_description(storage)
+    found = read_confirmed(storage)
+    summary, compared = distinct_members(found["summary"]), found["comparisons"]
+    progress = _progress(storage, description, summary)
+    if not summary:
+        return [Missing(f"No confirmed results yet: {progress}")]
+    measured = how_measured(description, summary)
+    parts: list[Part] = [Note(f"{progress[0].upper()}{progress[1:]}")]
+    if plots:
+        from ffl_ray.report.confirmed_plot import against_baselines
+
+        parts.append(against_baselines(summary, compared, measured))
+    parts.append(
+        Table(
+            "confirmed",
+            f"Every member: mean and its interval. {measured}",
+            _frame(summary, MEMBERS),
+        )
+    )
+    if compared:
+        parts.append(Table("comparisons", _about(compared, measured), _frame(compared, COMPARED)))
+    return parts
+
+
+def how_measured(description: Mapping[str, Any], summary: Sequence[Row]) -> str:
+    """What every number is of, for a caption."""
+    images = summary[0]["images"]
+    tested = "Test split" if images is None else f"Test split, {images:,} images"
+    count = description.get("data", {}).get("num_train")
+    trained = "train + val" if count is None else f"train + val, {count:,} images"
+    return (
+        f"{tested}, measured once after the last epoch; {_seeds(summary)}, none of the search's; "
+        f"trained on {trained}; intervals 95%, Student's t over seeds."
+    )
+
+
+def _seeds(summary: Sequence[Row]) -> str:
+    least, most = min(row["n"] for row in summary), max(row["n"] for row in summary)
+    count = str(most) if least == most else f"{least} to {most}"
+    return f"{count} seed{'s' * (most > 1)}"
+
+
+def _progress(storage: Storage, description: Mapping[str, Any], summary: Sequence[Row]) -> str:
+    """How many trainings have completed, and how many of them the tables know."""
+    rows = read_rows(storage, "trials") if storage.exists("trials") else []
+    done = sum(row["status"] == "completed" for row in rows)
+    planned = len(description.get("runs", rows))
+    behind = sum({row["arm"]: row["n"] for row in summary}.values())
+    if done == behind == planned:
+        return f"all {planned} trainings of the confirmation have completed."
+    search = str(description["study"]).removesuffix(f"/{FOLDER}")
+    known = f", and the tables are of {behind} of them" if behind and behind != done else ""
+    return (
+        f"{done} of {planned} trainings of the confirmation have completed{known}; "
+        f"python -m ffl_ray.confirm {search} goes on with it."
+    )
+
+
+def _about(compared: Sequence[Row], measured: str) -> str:
+    verdicts = sum(row["difference.low"] is not None for row in compared)
+    chance = (
+        f" Of {verdicts} verdicts, about {verdicts / 20:.1f} would be better or worse by chance if "
+        f"nothing differed."
+    )
+    return (
+        f"Against the same branches trained independently, nobody taught: config minus baseline, "
+        f"paired by seed, with as many epochs or as many accelerator-seconds. Better or worse "
+        f"where the interval of the difference excludes 0; less nll is better. {measured}"
+        f"{chance * (verdicts > 0)}"
+    )
+
+
+def _frame(rows: Sequence[Row], columns: Mapping[str, str]) -> pd.DataFrame:
+    frame = pd.DataFrame([{new: row[old] for old, new in columns.items()} for row in rows])
+    whole = [name for name in ("macs", "baseline_macs") if name in frame]
+    return frame.astype(dict.fromkeys(whole, "Int64"))

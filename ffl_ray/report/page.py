@@ -1,0 +1,130 @@
+"""A report as one HTML file that asks nobody for anything.
+
+plotly.js stands in it once, its licence with it; a content security policy has the browser refuse
+any request, whatever a library may try.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from html import escape
+from importlib import resources
+
+import pandas as pd
+import plotly.io
+from plotly.offline import get_plotlyjs
+
+from ffl_ray.report.numbers import readable_frame
+from ffl_ray.report.parts import Code, Missing, Part, Plot, Section, Table
+
+POLICY = (
+    "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; "
+    "img-src data: blob:; font-src data:"
+)
+SHORT, LONG = 12, 32
+CONFIG = {
+    "responsive": True,
+    "displaylogo": False,
+    "displayModeBar": "hover",
+    "showSendToCloud": False,
+    "modeBarButtonsToRemove": ["lasso2d", "select2d", "autoScale2d"],
+}
+
+
+def page(name: str, made: str, sections: Sequence[Section]) -> str:
+    """The whole file.
+
+    Args:
+        name: of the study.
+        made: when, and by which version.
+    """
+    has_plots = any(isinstance(part, Plot) for section in sections for part in section.parts)
+    script = f"<script>{get_plotlyjs()}</script>" if has_plots else ""
+    links = "".join(
+        f'<a href="#s{number}">{escape(section.title)}</a>'
+        for number, section in enumerate(sections)
+    )
+    body = "\n".join(_section(number, section) for number, section in enumerate(sections))
+    style = resources.files("ffl_ray.report").joinpath("style.css").read_text()
+    return f"""<!DOCTYPE html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<meta http-equiv="Content-Security-Policy" content="{POLICY}">
+<title>{escape(name)}</title>
+<style>
+{style}</style>
+{script}
+</head>
+<body>
+<main>
+<h1>{escape(name)}</h1>
+<p class="caption">{escape(made)}</p>
+<nav>{links}</nav>
+{body}
+</main>
+</body>
+</html>
+"""
+
+
+def _section(number: int, section: Section) -> str:
+    parts = "\n".join(_part(f"p{number}-{place}", part) for place, part in enumerate(section.parts))
+    return f'<section id="s{number}">\n<h2>{escape(section.title)}</h2>\n{parts}\n</section>'
+
+
+def _part(identity: str, part: Part) -> str:
+    if isinstance(part, Plot):
+        return _figure(identity, part)
+    if isinstance(part, Table):
+        return _table(part)
+    if isinstance(part, Code):
+        return _folded(part.title, f"<pre>{escape(part.text)}</pre>")
+    kind = ' class="missing"' if isinstance(part, Missing) else ""
+    return f"<p{kind}>{escape(part.text)}</p>"
+
+
+def _figure(identity: str, plot: Plot) -> str:
+    drawn = plotly.io.to_html(
+        plot.figure, full_html=False, include_plotlyjs=False, config=CONFIG, div_id=identity,
+        default_width="100%",
+    )  # fmt: skip
+    return f"<figure>{drawn}<figcaption>{escape(plot.caption)}</figcaption></figure>"
+
+
+def _table(table: Table) -> str:
+    rows = f'<div class="scroll">{_rows(table.frame)}</div>'
+    if table.folded:
+        return _folded(table.caption, rows)
+    caption = f'<p class="caption">{escape(table.caption)}</p>' if table.caption else ""
+    return f"{caption}{rows}"
+
+
+def _folded(title: str, inside: str) -> str:
+    return f"<details><summary>{escape(title)}</summary>{inside}</details>"
+
+
+def _rows(frame: pd.DataFrame) -> str:
+    """The rows, numbers to the right."""
+    kinds = ["number" if pd.api.types.is_numeric_dtype(frame[n]) else "text" for n in frame.columns]
+    shown = readable_frame(frame)
+    head = _row("th", list(shown.columns), kinds)
+    body = "\n".join(_row("td", row, kinds) for row in shown.itertuples(index=False))
+    return f"<table>\n<thead>{head}</thead>\n<tbody>\n{body}\n</tbody>\n</table>"
+
+
+def _row(tag: str, cells: Sequence[object], kinds: Sequence[str]) -> str:
+    inside = "".join(
+        f'<{tag} class="{kind}">{_breakable(str(cell), SHORT if tag == "th" else LONG)}</{tag}>'
+        for cell, kind in zip(cells, kinds, strict=True)
+    )
+    return f"<tr>{inside}</tr>"
+
+
+def _breakable(text: str, length: int) -> str:
+    """A text that may be broken behind each + of a mix, and in a longer one at . and _ too."""
+    safe = escape(text)
+    for mark in "+._" if len(text) > length else "+":
+        safe = safe.replace(mark, f"{mark}<wbr>")
+    return safe

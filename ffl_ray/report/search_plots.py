@@ -1,0 +1,180 @@
+"""Optuna's own plots of a search; one that can't be made is a sentence that says why."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import optuna
+from optuna.importance import FanovaImportanceEvaluator
+from optuna.trial import FrozenTrial, TrialState
+from optuna.visualization import (
+    plot_intermediate_values,
+    plot_optimization_history,
+    plot_param_importances,
+    plot_pareto_front,
+    plot_slice,
+)
+
+from ffl_ray.config.objectives import Objective
+from ffl_ray.report.look import BLUE, GREY, ORANGE, styled
+from ffl_ray.report.parts import Missing, Plot
+from ffl_ray.report.source import Study
+from ffl_ray.report.table_plots import (
+    MOST_CURVES,
+    curves,
+    evenly,
+    judge_curves,
+    whole_step,
+)
+
+ROOM_FOR_VALUES = 1.2
+# fANOVA's forest over 3,300 trials takes minutes.
+MOST_COMPARED = 500
+NO_TRIAL = "no trial has completed yet"
+
+
+def history(study: Study, search: optuna.Study) -> Plot | Missing:
+    """The value of each completed trial, and the best so far."""
+    if len(study.completed) < 2:
+        return Missing(f"No history of the search: it needs 2 completed trials; {_count(study)}.")
+    position = study.objectives.index(study.judge)
+    if len(study.objectives) == 1:
+        figure = plot_optimization_history(search, target_name=study.judge.name)
+    else:
+        figure = plot_optimization_history(
+            search, target=lambda trial: trial.values[position], target_name=study.judge.name
+        )
+    figure.update_xaxes(title="trial", dtick=whole_step(len(study.trials)))
+    return Plot(
+        f"{study.judge.name} of each completed trial in the order of their numbers. "
+        f"{study.measured}",
+        styled(figure),
+    )
+
+
+def learning_curves(study: Study, search: optuna.Study) -> Plot | Missing:
+    """The judge after every epoch of every trial, a line a trial."""
+    if (
+        len(study.objectives) > 1
+        or len(study.trials) > MOST_CURVES
+        or not any(
+            trial.intermediate_values and trial.state != TrialState.FAIL
+            for trial in search.get_trials(deepcopy=False)
+        )
+    ):
+        return judge_curves(study)
+    return curves(study, plot_intermediate_values(search))
+
+
+def importances(study: Study, search: optuna.Study) -> Iterator[Plot | Missing]:
+    """How much of each quality's variance every parameter explains, over completed trials."""
+    for position, objective in enumerate(study.objectives):
+        if not objective.is_cost:
+            yield _importance(study, search, position, objective)
+
+
+def _importance(
+    study: Study, search: optuna.Study, position: int, objective: Objective
+) -> Plot | Missing:
+    done = [t for t in search.get_trials(deepcopy=False) if t.state == TrialState.COMPLETE]
+    values = {trial.values[position] for trial in done}
+    if len(values) < 2:
+        return Missing(
+            f"No importance for {objective.name}: it needs at least 2 completed trials with "
+            f"different values; {_count(study)}{', all with one value' * (len(done) > 1)}."
+        )
+    varied = [n for n in _common(done) if len({trial.params[n] for trial in done}) > 1]
+    if len(varied) < 2:
+        return Missing(
+            f"No importance for {objective.name}: it compares parameters, and needs at least 2 "
+            f"that differ between completed trials; {len(varied)} did."
+        )
+    compared = evenly(done, MOST_COMPARED)
+    some = optuna.create_study(directions=search.directions)
+    some.add_trials(compared)
+    figure = plot_param_importances(
+        some,
+        evaluator=FanovaImportanceEvaluator(seed=0),
+        params=varied,
+        target=lambda trial: trial.values[position],
+        target_name=objective.name,
+    )
+    figure.update_traces(marker_color=BLUE)
+    most = max(max(trace.x) for trace in figure.data)
+    title = f"share of the variance of {objective.name}"
+    figure.update_xaxes(title=title, range=[0, ROOM_FOR_VALUES * most])
+    figure.update_yaxes(title=None)
+    few = " So few trials say little." if len(done) < 5 * len(varied) else ""
+    count = f"{len(compared)} of " if len(compared) < len(done) else ""
+    return Plot(
+        f"Share of the differences in {objective.name} that each parameter explains (fANOVA), "
+        f"over {count}{len(done):,} completed trials; pruned trials are not among them, and the "
+        f"count of the last backbone follows from the others.{few} {study.measured}",
+        styled(figure, 140 + 36 * len(varied)),
+    )
+
+
+def _common(trials: list[FrozenTrial]) -> list[str]:
+    """The parameters that all trials have."""
+    return [name for name in trials[0].params if all(name in trial.params for trial in trials)]
+
+
+def slices(study: Study, search: optuna.Study, name: str) -> Plot | Missing:
+    """The judge against one numeric parameter, a point a completed trial."""
+    done = [t for t in search.get_trials(deepcopy=False) if t.state == TrialState.COMPLETE]
+    values = {trial.params[name] for trial in done if name in trial.params}
+    if len(values) < 2:
+        return Missing(
+            f"No slice for {name}: it needs 2 values in completed trials; {_count(study)}, with "
+            f"{len(values)} of its values."
+        )
+    position = study.objectives.index(study.judge)
+    figure = plot_slice(
+        search,
+        params=[name],
+        target=lambda trial: trial.values[position],
+        target_name=study.judge.name,
+    )
+    figure.update_traces(marker={"size": 8, "colorbar": {"title": "trial", "thickness": 12}})
+    figure.update_xaxes(nticks=8)
+    return Plot(
+        f"{study.judge.name} against {name}, a point for each of {len(done)} completed trials; "
+        f"darker trials are later ones. {study.measured}",
+        styled(figure),
+    )
+
+
+def objectives(study: Study, search: optuna.Study) -> Iterator[Plot | Missing]:
+    """The judge against each of the study's other objectives, a point a completed trial."""
+    judge = study.objectives.index(study.judge)
+    for other, objective in enumerate(study.objectives):
+        if other != judge:
+            yield _against(study, search, (other, judge), (objective.name, study.judge.name))
+
+
+def _against(
+    study: Study, search: optuna.Study, positions: tuple[int, int], names: tuple[str, str]
+) -> Plot | Missing:
+    if study.completed.empty:
+        return Missing(f"No plot of {names[1]} against {names[0]}: {NO_TRIAL}.")
+    figure = plot_pareto_front(
+        search,
+        target_names=list(names),
+        targets=lambda trial: [trial.values[position] for position in positions],
+    )
+    for trace in figure.data:
+        best = "Best Trial" in trace.hovertemplate
+        trace.marker = {"color": ORANGE if best else GREY, "size": 9}
+        trace.name = "best" if best else "others"
+        trace.showlegend = len(trace.x) > 0
+    among = "both" if len(study.objectives) == 2 else f"all {len(study.objectives)} objectives"
+    return Plot(
+        f"{names[1]} against {names[0]} of {len(study.completed)} completed trials; best: no "
+        f"other trial is better in {among}. {study.measured}",
+        styled(figure),
+    )
+
+
+def _count(study: Study) -> str:
+    count = len(study.completed)
+    return f"{count} {'has' if count == 1 else 'have'} completed" if count else NO_TRIAL

@@ -1,0 +1,148 @@
+"""A study as a report needs it: its tables read once, with what was searched and measured."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+import pandas as pd
+
+from ffl_ray.config.objectives import Objective, parse_objectives, quality
+from ffl_ray.confirm.tables import FINAL_KINDS, FOLDER
+from ffl_ray.errors import StudyError
+from ffl_ray.results.reader import check_has_trials, load_tables, read_description
+from ffl_ray.results.storage.storage import Storage
+from ffl_ray.search.mix import NUM_BRANCHES, settings_from_params
+
+MIX = "model.mix"
+
+
+class Study(NamedTuple):
+    """What a report is made from.
+
+    Attributes:
+        storage: its folder.
+        description: what its study.json says.
+        objectives: of a search, or the one that a training is judged by; none where nothing is
+            chosen: final runs are measured once.
+        trials: the trials table, with a column for the value of each objective.
+        epochs: the epochs table.
+        members: the members table.
+    """
+
+    storage: Storage
+    description: Mapping[str, Any]
+    objectives: tuple[Objective, ...]
+    trials: pd.DataFrame
+    epochs: pd.DataFrame
+    members: pd.DataFrame
+
+    @property
+    def name(self) -> str:
+        return str(self.description["study"])
+
+    @property
+    def is_search(self) -> bool:
+        return bool(self.description["kind"] == "search")
+
+    @property
+    def is_final(self) -> bool:
+        """Whether its runs are trained on train and val together and measured on the test split."""
+        return self.description["kind"] in FINAL_KINDS
+
+    @property
+    def has_confirmation(self) -> bool:
+        """Whether `python -m ffl_ray.confirm` was begun on it."""
+        return self.storage.child(FOLDER).exists("study.json")
+
+    @property
+    def data_name(self) -> str:
+        """What it was trained on."""
+        names = self.trials["data.name"].dropna().unique()
+        return str(self.description["settings"].get("data.name") or ", ".join(sorted(names)))
+
+    @property
+    def judge(self) -> Objective:
+        """The objective that says how good a trial is."""
+        return quality(self.objectives)
+
+    @property
+    def num_val(self) -> int | None:
+        """Images that everything was validated on, when the study says so."""
+        found = self.description.get("data", {}).get("num_val")
+        return None if found is None or self.splits != ["val"] else int(found)
+
+    @property
+    def splits(self) -> list[str]:
+        """What the members were measured on; a study that confirms another opens the test split."""
+        return sorted(set(self.members["split"].dropna())) or ["val"]
+
+    @property
+    def completed(self) -> pd.DataFrame:
+        """The trials that were trained to their end, best first by the judge."""
+        found = self.trials[self.trials["status"] == "completed"]
+        return best_first(found, self.judge)
+
+    @property
+    def searched(self) -> list[str]:
+        """The columns of the trials table that a search varied, the branches first."""
+        names = dict.fromkeys(
+            name for text in self.trials["params"].dropna() for name in searched_settings(text)
+        )
+        return sorted(names, key=lambda name: name not in (NUM_BRANCHES, MIX))
+
+    @property
+    def measured(self) -> str:
+        """What every accuracy of a study was measured on, as the sentence of a caption."""
+        if self.splits != ["val"]:
+            return f"Measured on the split {' and '.join(self.splits)}."
+        images = "images" if self.num_val is None else f"{self.num_val} images"
+        chosen = (
+            "the search chose by them, so the best of many reads too high"
+            if self.is_search
+            else "the best epoch is chosen by them"
+        )
+        return f"Measured on the {images} of the validation split; {chosen}."
+
+
+def open_study(storage: Storage) -> Study:
+    """A study's folder, read once.
+
+    Raises:
+        StudyError: it can't be read, or has no trial yet.
+    """
+    description = read_description(storage)
+    trials, epochs, members = load_tables(storage)
+    check_has_trials(storage, trials)
+    objectives = _objectives(description, storage)
+    for position, objective in enumerate(objectives):
+        trials[objective.name] = [_at(values, position) for values in trials["objective_values"]]
+    return Study(storage, description, objectives, trials, epochs, members)
+
+
+def best_first(trials: pd.DataFrame, judge: Objective) -> pd.DataFrame:
+    """Trials in falling order of the judge; those without a value last."""
+    return trials.sort_values(judge.name, ascending=not judge.maximised, ignore_index=True)
+
+
+def searched_settings(params: str) -> list[str]:
+    """The columns that a trial's Optuna parameters set; a mix sets two."""
+    names = list(settings_from_params(json.loads(params)))
+    return [NUM_BRANCHES, *names] if MIX in names else names
+
+
+def _objectives(description: Mapping[str, Any], storage: Storage) -> tuple[Objective, ...]:
+    if description["kind"] in FINAL_KINDS:
+        return ()
+    settings = description["settings"]
+    names = settings.get("search.objectives") or [settings.get("objective", "fused.accuracy")]
+    try:
+        return parse_objectives(names)
+    except ValueError as error:
+        place = storage.child("study.json").location
+        raise StudyError(f"{place} is damaged: objectives {error}") from error
+
+
+def _at(values: Any, position: int) -> float | None:
+    return None if values is None else float(values[position])

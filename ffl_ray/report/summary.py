@@ -1,0 +1,127 @@
+"""The first lines of a report: what was done, what came out, and how far to trust it."""
+
+from __future__ import annotations
+
+from collections import Counter
+from datetime import UTC, datetime
+
+import pandas as pd
+
+from ffl_ray.console.live import duration
+from ffl_ray.report.parts import Note, Part
+from ffl_ray.report.source import MIX, Study
+
+CONFIDENCE = 0.95
+FINAL = (
+    "Each was trained on train + val to its last epoch and then measured on the test split, once. "
+    "Nothing was validated and no epoch was chosen."
+)
+
+
+def overview(study: Study) -> list[Part]:
+    """A few sentences."""
+    if study.is_final:
+        lines = [_final_counts(study), FINAL, _running(study)]
+    else:
+        lines = [_counts(study), _best(study), _trust(study), _running(study)]
+    return [Note(line) for line in lines if line]
+
+
+def _counts(study: Study) -> str:
+    counts = Counter(study.trials["status"])
+    states = ", ".join(f"{count} {status}" for status, count in counts.most_common())
+    goals = " and ".join(
+        f"{goal.name} ({'more' if goal.maximised else 'less'} is better)"
+        for goal in study.objectives
+    )
+    kind = study.description["kind"]
+    what = {"search": "A search", "train": "A training"}.get(kind, f"A study of kind {kind}")
+    total = len(study.trials)
+    return (
+        f"{what} on {study.data_name}, judged by {goals}. "
+        f"{total} trial{'s' * (total > 1)}: {states}; {_times(study)}."
+    )
+
+
+def _final_counts(study: Study) -> str:
+    counts = Counter(study.trials["status"])
+    states = ", ".join(f"{count} {status}" for status, count in counts.most_common())
+    total = len(study.trials)
+    what = {"confirm": "A confirmation", "reproduce": "A reproduction"}[study.description["kind"]]
+    return (
+        f"{what} on {study.data_name}. {total} training{'s' * (total > 1)}: {states}; "
+        f"{_times(study)}."
+    )
+
+
+def _times(study: Study) -> str:
+    """The time that passed, and the sum of its trials' own."""
+    busy = duration(float(study.trials["accelerator_s"].fillna(0).sum()))
+    moments = pd.concat([study.trials["ended"], study.epochs["time"]]).dropna()
+    if moments.empty:
+        return "no epoch finished yet"
+    passed = (moments.max() - study.trials["started"].min()).total_seconds()
+    return f"{duration(passed)} from the first start to the latest epoch, {busy} of training"
+
+
+def _best(study: Study) -> str:
+    done = study.completed.dropna(subset=[study.judge.name])
+    if done.empty:
+        return "No trial has completed yet, so there is no best one."
+    best = done.iloc[0]
+    value = float(best[study.judge.name])
+    return (
+        f"Best by {study.judge.name}: trial {best['trial_id']} with {value:.4f}"
+        f"{_interval(study, value)}, {best[MIX]}, {best['fusion.design']}, temperature "
+        f"{best['distill.temperature']:.2f}."
+    )
+
+
+def _interval(study: Study, value: float) -> str:
+    """Wilson's interval of an accuracy over the validation images."""
+    if study.num_val is None or study.judge.metric not in ("accuracy", "top5"):
+        return ""
+    from scipy.stats import binomtest
+
+    right = round(value * study.num_val)
+    low, high = binomtest(right, study.num_val).proportion_ci(CONFIDENCE, method="wilson")
+    return f" (95% interval over {study.num_val} images: {low:.3f} to {high:.3f})"
+
+
+def _trust(study: Study) -> str:
+    """What the numbers are not."""
+    if not study.is_search or study.completed.empty:
+        return ""
+    within = ""
+    done = study.completed.dropna(subset=[study.judge.name])
+    if study.num_val and study.judge.metric in ("accuracy", "top5") and len(done) > 1:
+        best = float(done[study.judge.name].iloc[0])
+        reach = 2 * (max(best * (1 - best), 1 / study.num_val) / study.num_val) ** 0.5
+        close = int((done[study.judge.name] >= best - reach).sum())
+        within = (
+            f" {close} of {len(done)} completed trials lie within two standard errors "
+            f"({reach:.3f}) of the best."
+        )
+    if study.has_confirmation:
+        return (
+            f"Apart from the confirmed results all of it is selection data: the search chose by "
+            f"the validation split, and each config ran with one seed.{within} What was measured "
+            f"on the test split stands under Confirmed results alone."
+        )
+    return (
+        f"All of it is selection data: the search chose by the validation split, each config ran "
+        f"with one seed, and the test split is untouched.{within} Only "
+        f"python -m ffl_ray.confirm says which differences are real."
+    )
+
+
+def _running(study: Study) -> str:
+    running = int((study.trials["status"] == "running").sum())
+    if not running:
+        return ""
+    now = f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC"
+    return (
+        f"Not finished: at {now}, when this was made, {running} "
+        f"trial{'s were' if running > 1 else ' was'} running (or the study was killed; its "
+        f"command goes on from there)."
+    )

@@ -1,0 +1,215 @@
+"""A published row as the settings of a training, and what a scaled-down run changes.
+
+Every preset trains on the whole training split, validation part included, and is evaluated on the
+test split once, after its last epoch, as the published protocols report it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from fnmatch import fnmatchcase
+from typing import NamedTuple
+
+from ffl_ray.config.methods import resolved, with_reachable_objective
+from ffl_ray.config.overrides import flatten, mix_name, nearest, shown, with_overrides
+from ffl_ray.config.settings import Config
+from ffl_ray.errors import SettingError
+from ffl_ray.models.registry import backbone_row
+from ffl_ray.reproduce.published import BACKBONES, TABLES, Row, Table
+
+EPOCHS = 300
+SEEDS = 3
+# All of these programs: 300 epochs, batches of 128, SGD from 0.1, divided by 10 at 150 and 225.
+COMMON: Mapping[str, object] = {
+    "optim.epochs": EPOCHS,
+    "optim.batch_size": 128,
+    "optim.optimizer": "sgd",
+    "optim.lr": 0.1,
+    "optim.momentum": 0.9,
+    "optim.nesterov": True,
+    "optim.lr_schedule": "step",
+    "optim.lr_milestones": "0.5,0.75",
+    "optim.lr_decay": 0.1,
+    "data.augment": "standard",
+    "data.fraction": 1.0,
+}
+
+
+class Recipe(NamedTuple):
+    """What a method adds.
+
+    Attributes:
+        num_branches: how many it trains in the published comparison.
+        shares: branches share all stages but the last; otherwise they are separate networks.
+        settings: of its authors' optimiser.
+        source: where they are found.
+    """
+
+    num_branches: int
+    shares: bool
+    settings: Mapping[str, object]
+    source: str
+
+
+def _decay(value: float, fusion: float | None = None) -> dict[str, object]:
+    return {
+        "optim.weight_decay": value,
+        "optim.fusion_weight_decay": value if fusion is None else fusion,
+    }
+
+
+OKDDIPS = "OKDDip's program, which runs it on CIFAR; the method's authors have none for CIFAR"
+RECIPES = {
+    "ffl": Recipe(2, True, _decay(1e-4, 1e-5), "the authors' program (Jangho-Kim/FFL-pytorch)"),
+    "independent": Recipe(1, False, _decay(1e-4), "as FFL's program trains"),
+    "dml": Recipe(3, False, _decay(5e-4), OKDDIPS),
+    "cl_ilr": Recipe(3, True, _decay(5e-4), OKDDIPS),
+    "one": Recipe(
+        3,
+        True,
+        {**_decay(1e-4), "optim.nesterov": False},
+        "the authors' scripts (Lan1991Xu/ONE_NeurIPS2018); their first step is after 151 epochs",
+    ),
+    "okddip": Recipe(4, True, _decay(5e-4), "the authors' program: three peers and a leader"),
+    "kdcl": Recipe(3, False, _decay(5e-4), "no program of the authors; as PCL's"),
+    "pcl": Recipe(3, True, _decay(5e-4), "Wu and Gong 2021, arXiv:2006.04147, and its port"),
+}
+
+
+class Scale(NamedTuple):
+    """How much smaller than published a run is; None: as published."""
+
+    epochs: int | None = None
+    fraction: float | None = None
+    backbone: str | None = None
+
+
+AS_PUBLISHED = Scale()
+
+
+def find_table(name: str) -> Table:
+    """A table by its name.
+
+    Raises:
+        SettingError: there is none; the nearest name is given.
+    """
+    if name not in TABLES:
+        known = ", ".join(TABLES)
+        raise SettingError(f"TABLE must be one of {known}, not {name!r}{nearest(name, [*TABLES])}")
+    return TABLES[name]
+
+
+def choose_rows(table: Table, patterns: Sequence[str]) -> tuple[Row, ...]:
+    """The rows whose names match a pattern, `resnet-32/*` or `*/ffl-s`; all without patterns.
+
+    Raises:
+        SettingError: a pattern matches none.
+    """
+    names = [row.name for row in table.rows]
+    for pattern in patterns:
+        if not any(fnmatchcase(name, pattern.lower()) for name in names):
+            raise SettingError(
+                f"--rows must name rows of the table, such as {names[0]} or "
+                f"{names[0].partition('/')[0]}/*, not {pattern!r}{nearest(pattern, names)}"
+            )
+    if not patterns:
+        return table.rows
+    return tuple(
+        row
+        for row in table.rows
+        if any(fnmatchcase(row.name, pattern.lower()) for pattern in patterns)
+    )
+
+
+def preset(
+    row: Row, data: str, scale: Scale = AS_PUBLISHED, changes: Mapping[str, object] | None = None
+) -> Config:
+    """The config that a row's training has.
+
+    A shorter run's ramp-up is shorter by the same factor, as its learning rate's steps are.
+
+    Args:
+        data: the setting data.name.
+        changes: dotted settings that replace the preset's.
+
+    Raises:
+        SettingError: a setting is unknown, or breaks its rule.
+    """
+    changes = changes or {}
+    settings: dict[str, object] = {"data.name": data, **preset_settings(row, scale), **changes}
+    config = resolved(with_reachable_objective(with_overrides(Config(), settings)))
+    if "distill.ramp_up_epochs" in changes or config.distill.ramp_up_epochs is None:
+        return config
+    shorter = config.distill.ramp_up_epochs * config.optim.epochs / EPOCHS
+    return with_overrides(config, {"distill.ramp_up_epochs": shorter})
+
+
+def preset_settings(row: Row, scale: Scale = AS_PUBLISHED) -> dict[str, object]:
+    """The dotted settings of a row: common ones, its method's, its backbone's, and the scale."""
+    recipe = RECIPES[row.method]
+    backbone = scale.backbone or BACKBONES[row.backbone]
+    count = 1 if row.alone else recipe.num_branches
+    settings = {
+        **COMMON,
+        **recipe.settings,
+        "distill.method": row.method,
+        "model.mix": mix_name((backbone,) * count),
+        "model.trunk_stages": backbone_row(backbone).num_stages - 1 if recipe.shares else 0,
+    }
+    if scale.epochs is not None:
+        settings["optim.epochs"] = scale.epochs
+    if scale.fraction is not None:
+        settings["data.fraction"] = scale.fraction
+    return settings
+
+
+class Departures(NamedTuple):
+    """What makes a run incomparable with the published values, a few words each.
+
+    Attributes:
+        scaled: what it has less of.
+        changed: settings that are not the preset's.
+    """
+
+    scaled: tuple[str, ...] = ()
+    changed: tuple[str, ...] = ()
+
+    @property
+    def words(self) -> str:
+        """All of it as one line; empty when there is nothing."""
+        parts = [("scaled down to", self.scaled), ("changed to", self.changed)]
+        return ", ".join(f"{how} {_listed(what)}" for how, what in parts if what)
+
+
+def _listed(words: tuple[str, ...]) -> str:
+    *most, last = words
+    return f"{', '.join(most)} and {last}" if most else last
+
+
+def departures(
+    rows: Sequence[Row], data: str, scale: Scale, changes: Mapping[str, object]
+) -> Departures:
+    """How a run of these rows differs from what is published.
+
+    Where the data lies, the seed and how it is computed are no departure.
+    """
+    config = preset(rows[0], data, scale, changes)
+    scaled = []
+    if config.optim.epochs != EPOCHS:
+        scaled.append(f"{config.optim.epochs} of {EPOCHS} epochs")
+    if config.data.fraction != 1:
+        scaled.append(f"{config.data.fraction:g} of the images")
+    if scale.backbone is not None and any(scale.backbone != BACKBONES[r.backbone] for r in rows):
+        scaled.append(f"backbone {scale.backbone}")
+    said = {"optim.epochs", "data.fraction", "data.dir", "data.download", "seed"}
+    changed = [
+        f"{name}={shown(flatten(config)[name])}"
+        for name in sorted(changes.keys() - said)
+        if not name.startswith("compute.") and any(_changed(r, data, changes, name) for r in rows)
+    ]
+    return Departures(tuple(scaled), tuple(changed))
+
+
+def _changed(row: Row, data: str, changes: Mapping[str, object], name: str) -> bool:
+    before, after = (flatten(preset(row, data, AS_PUBLISHED, c)) for c in ({}, changes))
+    return bool(before[name] != after[name])

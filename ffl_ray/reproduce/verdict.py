@@ -1,0 +1,87 @@
+"""Ours beside a published value: the difference, and whether it lies in the band.
+
+The band is the published mean with two of its standard deviations to each side, or, for an anchor,
+the plausible range. Ours is in the band when its mean is; it is out of it when its whole 95%
+interval (Student's t over seeds) is; between the two it is undecided. One run has no interval, a
+value printed without spread has no band, and a run that departs from what was published is not
+comparable: none of these gets a verdict.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Literal, NamedTuple
+
+from ffl_ray.reproduce.published import Band, Figure, Row
+from ffl_ray.results.statistics import Summary, summary
+
+Accuracies = Mapping[str, float]
+Verdict = Literal[
+    "in band",
+    "out of band",
+    "undecided",
+    "one run: no verdict",
+    "no band: no verdict",
+    "not comparable: no verdict",
+    "not trained",
+]
+
+
+class Reproduced(NamedTuple):
+    """A row and what came out here, in percent.
+
+    Attributes:
+        ours: over the seeds.
+        difference: ours minus the published mean; None where there is no mean.
+        verdict: as this module's docstring defines it.
+    """
+
+    row: Row
+    ours: Summary
+    difference: Summary | None
+    verdict: Verdict
+
+
+def reproduced(row: Row, runs: Mapping[int, Accuracies], *, comparable: bool) -> Reproduced:
+    """Hold the runs of a row's training against the row.
+
+    Args:
+        runs: test accuracies of the members, fractions, by seed.
+        comparable: the runs depart in nothing from what was published.
+    """
+    values = [100 * figure_of(row.figure, runs[seed]) for seed in sorted(runs)]
+    ours = summary(values)
+    difference = None if row.mean is None else summary(value - row.mean for value in values)
+    return Reproduced(row, ours, difference, verdict_of(row.band, ours, comparable=comparable))
+
+
+def figure_of(figure: Figure, accuracies: Accuracies) -> float:
+    """The compared figure of one run: a member's accuracy, or a difference of two."""
+    if figure == "mean_branch":
+        branches = [value for name, value in accuracies.items() if name.startswith("branch")]
+        return sum(branches) / len(branches)
+    if figure == "fused - mean_branch":
+        return accuracies["fused"] - figure_of("mean_branch", accuracies)
+    return accuracies[figure]
+
+
+def verdict_of(band: Band | None, ours: Summary, *, comparable: bool) -> Verdict:
+    """Whether ours lies in the band, or why that can't be said."""
+    if ours.mean is None:
+        return "not trained"
+    if not comparable:
+        return "not comparable: no verdict"
+    if band is None:
+        return "no band: no verdict"
+    if ours.low is None or ours.high is None:
+        return "one run: no verdict"
+    if _reaches(band, ours.mean, ours.mean):
+        return "in band"
+    return "undecided" if _reaches(band, ours.low, ours.high) else "out of band"
+
+
+def _reaches(band: Band, low: float, high: float) -> bool:
+    """Whether low to high and the band have a point in common."""
+    above = band.low is None or high >= band.low
+    below = band.high is None or low <= band.high
+    return above and below

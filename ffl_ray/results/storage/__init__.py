@@ -1,0 +1,1 @@
+"""Where studies lie: a folder or an object store, behind a lease, with retries."""

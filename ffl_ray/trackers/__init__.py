@@ -1,0 +1,1 @@
+"""TensorBoard, MLflow and W&B, told of what the tables hold."""

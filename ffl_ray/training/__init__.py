@@ -1,0 +1,1 @@
+"""One process of one training, with torch alone."""

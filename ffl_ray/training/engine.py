@@ -1,0 +1,186 @@
+"""One epoch of training and one evaluation: PyTorch only, no host synchronisation inside."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import NamedTuple
+
+import torch
+import torch.distributed as dist
+from jaxtyping import Float, Float64
+from torch import Tensor, nn
+
+from ffl_ray.data.dataset import Labels
+from ffl_ray.data.loader import Batch
+from ffl_ray.distill.terms import Term, total_loss
+from ffl_ray.models.network import NetworkOutput
+from ffl_ray.training.metrics import metric_sums
+
+LossTerms = Callable[[NetworkOutput, Labels], dict[str, Term]]
+
+
+class TrainedEpoch(NamedTuple):
+    """Means over an epoch's examples, in nats; one `.i` entry for each branch."""
+
+    losses: dict[str, float]
+    images: int
+
+
+class Precision(NamedTuple):
+    """The number format of the forward pass.
+
+    Attributes:
+        autocast: to bfloat16.
+        cached: keep each weight's bfloat16 copy during a forward pass; a recorded step may not.
+    """
+
+    device_type: str
+    autocast: bool
+    cached: bool = True
+
+    def context(self) -> torch.autocast:
+        """Autocast to bfloat16, or nothing."""
+        return torch.autocast(
+            self.device_type, torch.bfloat16, enabled=self.autocast, cache_enabled=self.cached
+        )
+
+
+class Loss(NamedTuple):
+    """What a step descends, and its parts.
+
+    Attributes:
+        total: what the gradient is of: the mean over the batch, scaled for several workers.
+        sums: over this worker's part of the batch: the total, each term, and the images.
+        names: of the sums but the last.
+    """
+
+    total: Float[Tensor, ""]
+    sums: Float64[Tensor, "terms"]
+    names: list[str]
+
+
+class Step(NamedTuple):
+    """One step of the optimiser: what it needs beside a batch."""
+
+    network: nn.Module
+    optimizer: torch.optim.Optimizer
+    loss_terms: LossTerms
+    distill_weight: float
+    precision: Precision
+    world_size: int = 1
+    after_step: Callable[[], None] = lambda: None
+
+    def run(self, batch: Batch) -> Loss:
+        """Forward, backward, update."""
+        loss = self.forward(batch)
+        self.backward(loss)
+        self.update()
+        return loss
+
+    def forward(self, batch: Batch) -> Loss:
+        """The loss of a batch.
+
+        With several workers the gradient is the global batch's mean whatever share each worker
+        has: DistributedDataParallel averages over workers, so each loss is scaled by its share
+        first.
+        """
+        with self.precision.context():
+            output: NetworkOutput = self.network(batch.images)
+        terms = self.loss_terms(output.in_float32(), batch.labels)
+        total = total_loss(terms, self.distill_weight)
+        values = torch.stack([total, *(term.value for term in terms.values())]).detach()
+        count = len(batch.labels)
+        sums = torch.cat([values, values.new_ones(1)]).double() * count
+        share = count / batch.global_size
+        return Loss(total * (share * self.world_size), sums, ["total", *terms])
+
+    def backward(self, loss: Loss) -> None:
+        """The gradient of every parameter."""
+        torch.autograd.backward(loss.total)
+
+    def update(self) -> None:
+        """The optimiser's step, and what follows it."""
+        self.optimizer.step()
+        self.optimizer.zero_grad(set_to_none=True)
+        self.after_step()
+
+
+class LossSums:
+    """Running sums of an epoch on one worker: of each loss term over images, and of images.
+
+    Args:
+        names: of the sums but the last.
+        sums: what an epoch that goes on had summed up before it was stopped.
+    """
+
+    def __init__(self, names: Sequence[str] = (), sums: Tensor | None = None) -> None:
+        self.names = list(names)
+        self.sums = sums
+
+    def add(self, loss: Loss) -> None:
+        """Add a step's."""
+        self.names = loss.names
+        self.sums = loss.sums if self.sums is None else self.sums + loss.sums
+
+
+def train_epoch(
+    step: Step,
+    batches: Iterable[Batch],
+    run: Callable[[Batch], Loss] | None = None,
+    *,
+    sums: LossSums | None = None,
+    between: Callable[[], None] = lambda: None,
+) -> TrainedEpoch:
+    """Train on every batch once.
+
+    Args:
+        run: takes a step in place of `step.run`.
+        sums: of the steps of this epoch so far; they are kept up to date.
+        between: called after each step, when its sums are added.
+    """
+    run = run or step.run
+    step.network.train()
+    sums = LossSums() if sums is None else sums
+    for batch in batches:
+        sums.add(run(batch))
+        between()
+    if sums.sums is None:
+        raise ValueError("an epoch must hold at least one batch, not 0")
+    if step.world_size > 1:
+        dist.all_reduce(sums.sums)
+    *totals, images = sums.sums.tolist()
+    losses = {name: value / images for name, value in zip(sums.names, totals, strict=True)}
+    return TrainedEpoch(losses, round(images))
+
+
+@torch.no_grad()
+def evaluate(
+    network: nn.Module, batches: Iterable[Batch], *, precision: Precision, world_size: int = 1
+) -> Float64[Tensor, "members sums"]:
+    """Metric sums of every member over the batches of all workers."""
+    network.eval()
+    sums: Tensor | None = None
+    for batch in batches:
+        with precision.context():
+            output = network(batch.images)
+        row = metric_sums(output.members.float(), batch.labels)
+        sums = row if sums is None else sums + row
+    if sums is None:
+        raise ValueError("an evaluation must hold at least one batch, not 0")
+    if world_size > 1:
+        dist.all_reduce(sums)
+    return sums
+
+
+def average_running_statistics(network: nn.Module, world_size: int) -> None:
+    """Give every worker the mean of all workers' batch norm statistics.
+
+    Each worker's running mean and variance follow its own share of the batches; evaluation
+    needs one network, and the mean uses what all of them have seen.
+    """
+    if world_size == 1:
+        return
+    for buffer in network.buffers():
+        if buffer.is_floating_point():
+            dist.all_reduce(buffer)
+            buffer.div_(world_size)

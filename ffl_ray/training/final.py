@@ -1,0 +1,86 @@
+"""A final training: on train and val together, measured once on the test split, at its end.
+
+This is the one place that opens the test split. `worker.run_worker` is its twin for everything
+that still chooses, and never does.
+"""
+
+from __future__ import annotations
+
+from ffl_ray.config.settings import Config
+from ffl_ray.data.loader import open_test
+from ffl_ray.data.streaming.stream import served
+from ffl_ray.errors import DataError, NoTestSplitError
+from ffl_ray.models.registry import check_model
+from ffl_ray.training.checkpoint import Progress, dump_checkpoint
+from ffl_ray.training.rows import member_rows
+from ffl_ray.training.session import Report, Session
+from ffl_ray.training.setup import Training, measured, prepared
+from ffl_ray.training.worker import resume, run_epoch
+
+
+def run_final(config: Config, session: Session) -> None:
+    """Train from the latest checkpoint, or from scratch, to the last epoch; then open the test.
+
+    Each finished epoch is stored and then reported, without any metric. The last one is stored
+    first as it is, and reported only with the members' rows of the test split: whatever goes
+    wrong with the test split costs no epoch, and numbers that are stored are never computed
+    again.
+
+    Raises:
+        TrainingDivergedError: a loss is no finite number any more.
+        NoTestSplitError: the test split can't be opened, or is of other classes.
+        DataError, SettingError: the data or the config can't be used.
+    """
+    check_model(config)
+    with prepared(config, session, final=True) as training:
+        progress = resume(training, session)
+        if _may_be_reported(progress, config):
+            session.report(Report.load(progress.report))
+        while not _is_tested(progress):
+            if progress.epochs_done < config.optim.epochs:
+                progress = run_epoch(training, progress, session.write)
+            else:
+                progress = _test(training, progress)
+            if session.rank == 0:
+                state = dump_checkpoint(training.network, training.optimizer, progress)
+                session.write("latest.pt", state)
+            if _may_be_reported(progress, config):
+                session.report(Report.load(progress.report))
+
+
+def _is_tested(progress: Progress) -> bool:
+    return bool(progress.report) and bool(Report.load(progress.report).members)
+
+
+def _may_be_reported(progress: Progress, config: Config) -> bool:
+    """The last epoch only with its test: without it the run would look complete."""
+    if progress.epochs_done == config.optim.epochs:
+        return _is_tested(progress)
+    return progress.epochs_done > 0
+
+
+def _test(training: Training, progress: Progress) -> Progress:
+    """The progress with the members' rows of the test split in its report."""
+    images, info = open_test(training.config.data)
+    classes = training.train.info.classes
+    if info.classes != classes:
+        differing = sorted(set(info.classes) ^ set(classes))
+        raise NoTestSplitError(
+            f"the test split must hold the classes of the training split; these differ: "
+            f"{', '.join(differing)}"
+        )
+    if len(images) < training.shard.world_size:
+        raise NoTestSplitError(
+            f"the test split must hold an image for each of the {training.shard.world_size} "
+            f"workers, not {len(images)}"
+        )
+    test = served(images, training.train.info, training.train.device, training.pool)
+    try:
+        metrics = measured(training, test)
+    except DataError as error:
+        raise NoTestSplitError(f"the test split can't be opened: {error}") from error
+    rows = member_rows(
+        training, metrics, progress.epochs_done, None, images=len(images), split="test"
+    )
+    report = Report.load(progress.report)._replace(members=rows)
+    return progress._replace(report=report.dump())

@@ -1,0 +1,72 @@
+"""Rows of the epochs and members tables, from what an epoch measured."""
+
+from __future__ import annotations
+
+from ffl_ray.training.metrics import MemberMetrics
+from ffl_ray.training.session import Report, Row
+from ffl_ray.training.setup import Training
+
+
+def loss_columns(losses: dict[str, float]) -> Row:
+    """`loss.NAME` columns; the terms `NAME.0`, `NAME.1` of the branches become one list."""
+    columns: Row = {}
+    for name, value in losses.items():
+        column, _, index = name.partition(".")
+        if index:
+            columns.setdefault(f"loss.{column}", []).append(value)
+        else:
+            columns[f"loss.{column}"] = value
+    return columns
+
+
+def metric_columns(metrics: dict[str, MemberMetrics], num_branches: int) -> Row:
+    """`val.*` columns; none of them when nothing was validated."""
+    if not metrics:
+        return {}
+    branches = [metrics[f"branch{index}"] for index in range(num_branches)]
+    fused = metrics.get("fused")
+    return {
+        "val.fused.accuracy": fused.accuracy if fused else None,
+        "val.ensemble.accuracy": metrics["ensemble"].accuracy,
+        "val.best_branch.accuracy": max(branch.accuracy for branch in branches),
+        "val.mean_branch.accuracy": sum(branch.accuracy for branch in branches) / num_branches,
+        "val.branches.accuracy": [branch.accuracy for branch in branches],
+        "val.fused.nll": fused.nll if fused else None,
+        "val.ensemble.nll": metrics["ensemble"].nll,
+        "val.branches.nll": [branch.nll for branch in branches],
+    }
+
+
+def member_rows(
+    training: Training,
+    metrics: dict[str, MemberMetrics],
+    epoch: int,
+    before: Report | None,
+    *,
+    images: int,
+    split: str = "val",
+) -> list[Row]:
+    """Rows of the members table; a latency that was measured once stays what it was.
+
+    Args:
+        images: how many the metrics are of.
+        split: which ones.
+    """
+    mix = training.config.model.mix
+    latencies: dict[str, float | None] = {**training.latencies_ms}
+    if before is not None:
+        latencies = {row["member"]: row["latency_ms"] for row in before.members}
+    return [
+        {
+            "member": name,
+            "backbone": mix[int(name.removeprefix("branch"))] if name[-1].isdigit() else None,
+            "split": split,
+            "split_hash": training.split_hash,
+            "epoch": epoch,
+            "images": images,
+            **metric._asdict(),
+            **training.costs[name]._asdict(),
+            "latency_ms": latencies.get(name),
+        }
+        for name, metric in metrics.items()
+    ]

@@ -1,0 +1,241 @@
+"""A training made ready: data on the device, network, optimiser, and how it takes its steps."""
+
+from __future__ import annotations
+
+import resource
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import NamedTuple
+
+import torch
+from torch import nn
+from torch.nn.parallel import DistributedDataParallel
+
+from ffl_ray.config.methods import num_views
+from ffl_ray.config.settings import Config
+from ffl_ray.data.loader import (
+    Batch,
+    DeviceImages,
+    TrainVal,
+    augmentation_of,
+    load_final,
+    load_train_val,
+)
+from ffl_ray.data.shards import Shard
+from ffl_ray.data.streaming.pool import LoaderPool
+from ffl_ray.data.streaming.stream import StreamedImages, served
+from ffl_ray.distill.registry import loss_terms_of
+from ffl_ray.errors import PlanError, SettingError
+from ffl_ray.models.cost import MemberCost, member_costs
+from ffl_ray.models.latency import member_latencies
+from ffl_ray.models.network import FusionNetwork, build_network
+from ffl_ray.training.cuda_graphs import RecordedSteps, can_be_recorded, prepared_ahead
+from ffl_ray.training.engine import LossSums, Precision, Step, TrainedEpoch, evaluate, train_epoch
+from ffl_ray.training.metrics import MemberMetrics, finish
+from ffl_ray.training.optimizer import new_optimizer
+from ffl_ray.training.precision import computes_in_bfloat16
+from ffl_ray.training.session import Session
+
+EVAL_BATCH = 500
+
+
+class Training(NamedTuple):
+    """Everything that an epoch needs."""
+
+    config: Config
+    network: FusionNetwork
+    wrapped: nn.Module
+    optimizer: torch.optim.Optimizer
+    train: DeviceImages | StreamedImages
+    val: DeviceImages | StreamedImages
+    pool: LoaderPool
+    precision: Precision
+    recorded: RecordedSteps | None
+    shard: Shard
+    costs: dict[str, MemberCost]
+    latencies_ms: dict[str, float]
+    split_hash: str
+
+
+@contextmanager
+def prepared(config: Config, session: Session, *, final: bool = False) -> Iterator[Training]:
+    """`prepare`, with the session's threads; the loader processes end with the block."""
+    with threads(session.num_threads):
+        training = prepare(config, session, final=final)
+        try:
+            yield training
+        finally:
+            training.pool.close()
+
+
+def prepare(config: Config, session: Session, *, final: bool = False) -> Training:
+    """Data on the device, a freshly initialised network, its optimiser and its DDP wrapper.
+
+    Args:
+        final: train on train and val together; nothing is left to validate with.
+    """
+    device = choose_device(config, session)
+    if device.type == "cuda":
+        torch.cuda.empty_cache()
+        torch.cuda.reset_peak_memory_stats(device)
+        torch.backends.cudnn.benchmark = True
+    if config.optim.batch_size < 2 * session.world_size:
+        raise SettingError(
+            f"optim.batch_size must give each of the {session.world_size} workers at least 2 "
+            f"images, not {config.optim.batch_size}"
+        )
+    data = load_final(config.data) if final else load_train_val(config.data)
+    if len(data.val) < session.world_size and not final:
+        raise PlanError(
+            f"the validation split must hold an image for each of the {session.world_size} "
+            f"workers, not {len(data.val)}"
+        )
+    pool = LoaderPool(
+        config.data.num_loader_processes or max(1, session.num_threads - 1),
+        trivial=config.data.augment == "trivial",
+    )
+    network = new_network(config, data)
+    costs = member_costs(network, data.image_shape)
+    network = network.to(device=device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    optimizer = new_optimizer(config, network)
+    in_bfloat16 = computes_in_bfloat16(
+        config.compute.precision, device, costs["ensemble"].macs, session.world_size
+    )
+    records = config.compute.cuda_graphs and can_be_recorded(
+        device, network, optimizer, session.world_size
+    )
+    return Training(
+        config=config,
+        network=network,
+        wrapped=_distributed(network, session, device),
+        optimizer=optimizer,
+        train=served(data.train, data.info, device, pool),
+        val=served(data.val, data.info, device, pool),
+        pool=pool,
+        precision=Precision(device.type, in_bfloat16, cached=not records),
+        recorded=RecordedSteps() if records else None,
+        shard=Shard(session.rank, session.world_size),
+        costs=costs,
+        latencies_ms=_latencies(config, network, data, session),
+        split_hash=data.split_hash,
+    )
+
+
+def new_network(config: Config, data: TrainVal) -> FusionNetwork:
+    """The config's network for this data, with the initial weights of its seed."""
+    return build_network(
+        config.model,
+        config.fusion,
+        config.distill,
+        image_shape=data.image_shape,
+        num_classes=len(data.info.classes),
+        seed=config.seed,
+    )
+
+
+def choose_device(config: Config, session: Session) -> torch.device:
+    """The session's device, unless the config insists on another.
+
+    Raises:
+        PlanError: the config insists on a GPU and this process has none.
+    """
+    if config.compute.device == "cpu":
+        return torch.device("cpu")
+    if session.device is not None and session.device.type == "cuda":
+        return session.device
+    if torch.cuda.is_available() and session.device is None:
+        return torch.device("cuda", torch.cuda.current_device())
+    if config.compute.device == "cuda":
+        raise PlanError("compute.device is cuda, and this process was given no GPU")
+    return torch.device("cpu")
+
+
+def epoch_batches(training: Training, epoch: int, first_step: int = 0) -> Iterator[Batch]:
+    """The worker's share of an epoch's training batches; epochs and steps count from 0."""
+    config = training.config
+    return training.train.train_batches(
+        batch_size=config.optim.batch_size,
+        seed=config.seed,
+        epoch=epoch,
+        first_step=first_step,
+        shard=training.shard,
+        augmentation=augmentation_of(config.data),
+        num_views=num_views(config),
+    )
+
+
+def train_on(
+    training: Training,
+    batches: Iterator[Batch],
+    distill_weight: float,
+    *,
+    sums: LossSums | None = None,
+    between: Callable[[], None] = lambda: None,
+) -> TrainedEpoch:
+    """Take a step on every batch, in the way that suits the device; the rest as `train_epoch`."""
+    step = step_of(training, distill_weight)
+    run = training.recorded.of_epoch(step) if training.recorded else None
+    ahead = prepared_ahead(batches, training.train.device)
+    return train_epoch(step, ahead, run, sums=sums, between=between)
+
+
+def step_of(training: Training, distill_weight: float) -> Step:
+    """What takes a training's steps at this distill weight."""
+    return Step(
+        training.wrapped,
+        training.optimizer,
+        loss_terms_of(training.config.distill),
+        distill_weight,
+        training.precision,
+        training.shard.world_size,
+        training.network.after_step,
+    )
+
+
+def measured(training: Training, images: DeviceImages | StreamedImages) -> dict[str, MemberMetrics]:
+    """The metrics of every member on some images, over all workers; nothing on no images."""
+    if not len(images.images):
+        return {}
+    sums = evaluate(
+        training.network,
+        images.eval_batches(batch_size=EVAL_BATCH, shard=training.shard),
+        precision=training.precision,
+        world_size=training.shard.world_size,
+    )
+    return dict(zip(training.network.member_names, finish(sums), strict=True))
+
+
+def _latencies(
+    config: Config, network: FusionNetwork, data: TrainVal, session: Session
+) -> dict[str, float]:
+    """By member, as rank 0 measures it; nothing when nobody asked, or another rank does it."""
+    if not config.compute.measure_latency or session.rank:
+        return {}
+    return member_latencies(network, data.image_shape)
+
+
+def _distributed(network: FusionNetwork, session: Session, device: torch.device) -> nn.Module:
+    if session.world_size == 1:
+        return network
+    ids = [device] if device.type == "cuda" else None
+    return DistributedDataParallel(network, device_ids=ids, broadcast_buffers=False)
+
+
+def peak_memory_bytes(device: torch.device) -> int:
+    """The most that this process has held: on a GPU of tensors there, else of memory at all."""
+    if device.type == "cuda":
+        return torch.cuda.max_memory_allocated(device)
+    unit = 1 if sys.platform == "darwin" else 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
+
+
+@contextmanager
+def threads(count: int) -> Iterator[None]:
+    """Have torch use this many threads meanwhile."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(count)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)

@@ -1,0 +1,103 @@
+"""Settings: names, bounds, messages."""
+
+import pytest
+
+from ffl_ray.config.methods import resolved
+from ffl_ray.config.overrides import flatten, parse_assignments, settings, shown, with_overrides
+from ffl_ray.config.settings import Config, SearchConfig
+from ffl_ray.errors import SettingError
+
+
+def test_defaults_are_the_authors_setting() -> None:
+    flat = flatten(resolved(Config()))
+
+    assert flat["model.mix"] == ("resnet32", "resnet32")
+    assert (flat["distill.temperature"], flat["distill.ramp_up_epochs"]) == (3.0, 80)
+    assert (flat["optim.weight_decay"], flat["optim.fusion_weight_decay"]) == (1e-4, 1e-5)
+    assert (flat["optim.lr"], flat["optim.momentum"], flat["optim.nesterov"]) == (0.1, 0.9, True)
+    assert (flat["optim.epochs"], flat["optim.batch_size"]) == (300, 128)
+    assert [300 * share for share in flat["optim.lr_milestones"]] == [150, 225]
+
+
+def test_flatten_and_with_overrides_are_inverse() -> None:
+    config = with_overrides(Config(), {"model.mix": "wrn16_2+resnet20", "distill.temperature": 5})
+
+    assert with_overrides(Config(), flatten(config)) == config
+
+
+def test_a_setting_shown_as_text_is_read_back_the_same() -> None:
+    config = Config()
+
+    texts = {name: shown(value) for name, value in flatten(config).items()}
+
+    assert with_overrides(Config(), texts) == config
+
+
+@pytest.mark.parametrize(
+    "text", ["resnet20+wrn16_2+resnet20", "2*resnet20+wrn16_2", "wrn16_2, resnet20, resnet20"]
+)
+def test_every_order_and_spelling_of_a_mix_is_one_mix(text: str) -> None:
+    config = with_overrides(Config(), {"model.mix": text})
+
+    assert config.model.mix == ("resnet20", "resnet20", "wrn16_2")
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "message"),
+    [
+        ("distill.temprature", 3, r"unknown setting 'distill.temprature'.*'distill.temperature'"),
+        ("temperature", 3, r"unknown setting 'temperature'.*'distill.temperature'"),
+        ("distill.temperature", 0, r"distill.temperature must be greater than 0, not 0"),
+        ("distill.temperature", "nan", r"distill.temperature must be a finite number, not 'nan'"),
+        ("model.mix", "", r"model.mix must hold at least one branch.*not ''"),
+        ("model.mix", "x*resnet20", r"model.mix must read like 2\*resnet20.*not 'x\*resnet20'"),
+        ("optim.epochs", 0, r"optim.epochs must be greater than or equal to 1, not 0"),
+        ("optim.lr_milestones", "0.5,2", r"optim.lr_milestones must be less than or equal to 1"),
+        ("data.name", "cifar", r"data.name must be 'digits', 'cifar10', 'cifar100' or 'folder'"),
+        ("data.val_fraction", 0, r"data.val_fraction must be greater than 0, not 0"),
+        ("fusion.design", "add", r"fusion.design must be 'concat_depthwise', .*not 'add'"),
+        ("data.augment", "randaugment", r"must be 'standard', 'trivial' or 'none', not 'rand"),
+        ("data.mixing_alpha", 0, r"data.mixing_alpha must be greater than or equal to 0.01, not"),
+        ("distill.label_smoothing", 1, r"distill.label_smoothing must be less than 1, not 1"),
+        ("distill.fused_to_branch_temperature", 0, r"_temperature must be greater than 0, not 0"),
+        ("optim.beta2", 1, r"optim.beta2 must be less than 1, not 1"),
+        ("optim.warmup_epochs", 301, r"optim.warmup_epochs must be at most optim.epochs, 300, n"),
+        ("seed", -1, r"seed must be greater than or equal to 0, not -1"),
+    ],
+)
+def test_a_wrong_setting_is_refused_with_name_rule_and_value(
+    name: str, value: object, message: str
+) -> None:
+    with pytest.raises(SettingError, match=message):
+        with_overrides(Config(), {name: value})
+
+
+@pytest.mark.parametrize("item", ["optim.epochs", "=3", " =3"])
+def test_an_assignment_without_name_or_value_is_refused(item: str) -> None:
+    with pytest.raises(SettingError, match="name=value"):
+        parse_assignments([item])
+
+
+@pytest.mark.parametrize("model", [Config, SearchConfig])
+def test_every_setting_says_what_it_means(model: type[Config | SearchConfig]) -> None:
+    for name, field in settings(model):
+        assert field.description, name
+
+
+def test_fewer_epochs_than_the_warm_up_are_refused_too() -> None:
+    config = with_overrides(Config(), {"optim.warmup_epochs": 5, "optim.epochs": 5})
+
+    with pytest.raises(SettingError, match=r"warmup_epochs must be at most .* 4, not 5$"):
+        with_overrides(config, {"optim.epochs": 4})
+
+
+def test_wrong_epochs_are_reported_by_themselves() -> None:
+    with pytest.raises(SettingError, match=r"^optim.epochs must be .* 1, not 0$"):
+        with_overrides(Config(), {"optim.epochs": 0, "optim.warmup_epochs": 5})
+
+
+@pytest.mark.parametrize("text", ["none", "None", ""])
+def test_a_temperature_of_none_is_the_common_one(text: str) -> None:
+    config = with_overrides(Config(), {"distill.fused_to_branch_temperature": text})
+
+    assert config == Config()

@@ -1,0 +1,228 @@
+"""`python -m ffl_ray.confirm` from the outside, on a search whose tables are written by hand."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import time
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+from support.helpers import run, small_config, start
+
+import ffl_ray.results
+from ffl_ray.config.methods import resolved
+from ffl_ray.config.objectives import parse_objectives
+from ffl_ray.config.overrides import flatten, with_overrides
+from ffl_ray.config.settings import Config
+from ffl_ray.confirm.__main__ import main
+from ffl_ray.confirm.confirmation import Confirmation
+from ffl_ray.confirm.tables import Arm, Run
+from ffl_ray.errors import StudyError
+from ffl_ray.results.storage.storage import Storage
+from ffl_ray.results.study import StudyTables, describe_study
+
+TINY: dict[str, object] = {
+    "model__mix": "2*resnet20",
+    "data__fraction": 0.06,
+    "optim__epochs": 3,
+    "optim__batch_size": 32,
+    "optim__lr": 0.01,
+}
+FOUND: list[tuple[float, dict[str, Any]]] = [
+    (0.90, {"fusion__design": "sum"}),
+    (0.95, {"fusion__design": "mean"}),
+    (0.95, {"fusion__design": "mean", "seed": 7}),
+    (0.10, {"fusion__design": "gated"}),
+]
+
+
+def config_of(changes: dict[str, Any]) -> Config:
+    return resolved(small_config(**(TINY | changes)))
+
+
+def fabricate(
+    root: Path,
+    found: list[tuple[float, dict[str, Any]]] = FOUND,
+    status: str = "completed",
+    kind: str = "search",
+) -> Path:
+    """A study whose trials ended with these values of fused.accuracy."""
+    settings = flatten(config_of({})) | {"search.objectives": ("fused.accuracy",)}
+    objectives = parse_objectives(["fused.accuracy"])
+    description = describe_study(kind, settings)
+    tables = StudyTables.open(Storage(str(root / "study")), "study", description, objectives)
+    for number, (value, changes) in enumerate(found):
+        trial_id, config = f"{number:05d}", config_of(changes)
+        tables.start(trial_id, config, params="{}", distributions="{}", num_workers=1)
+        row = {
+            "epoch": config.optim.epochs,
+            "time": datetime.now(UTC),
+            "objective_value": value,
+            "best_epoch": config.optim.epochs,
+        }
+        member = {"member": "fused", "split": "val", "split_hash": "0", "accuracy": value}
+        tables.epoch(trial_id, row, [member], [member])
+        tables.end(trial_id, status)
+    return root / "study"
+
+
+def options(root: Path, *more: str) -> list[str]:
+    here = ["study", "--storage-path", str(root), "--top", "2", "--seeds", "2"]
+    return [*here, "--cpus-per-trial", "1", "--max-concurrent-trials", "1", *more]
+
+
+def stored(root: Path) -> dict[tuple[str, int], float]:
+    """Every stored epoch's loss, each stored once."""
+    epochs = ffl_ray.results.load("study/confirmed", str(root)).epochs
+    for run_id, rows in epochs.groupby("trial_id"):
+        assert list(rows.epoch) == list(range(1, len(rows) + 1)), run_id
+    return {(row.trial_id, row.epoch): row["loss.total"] for _, row in epochs.iterrows()}
+
+
+def numbers_of(root: Path) -> dict[tuple[str, str], float]:
+    """NLL on the test split by run and member, of completed runs."""
+    members = ffl_ray.results.load("study/confirmed", str(root)).members
+    assert set(members.split) <= {"test"}
+    return {(row.trial_id, row.member): row.nll for _, row in members.iterrows()}
+
+
+def wait_for_epochs(root: Path, count: int) -> None:
+    deadline = time.monotonic() + 150
+    part = root / "study" / "confirmed" / "epochs" / "part-00000.parquet"
+    while time.monotonic() < deadline:
+        if part.exists() and len(pd.read_parquet(part.parent)) >= count:
+            return
+        time.sleep(0.05)
+
+
+@pytest.mark.ray
+def test_a_confirmation_survives_a_kill_and_never_runs_twice(tmp_path: Path) -> None:
+    fabricate(tmp_path)
+    process = start("confirm", *options(tmp_path), out=subprocess.PIPE)
+    wait_for_epochs(tmp_path, 7)
+    process.send_signal(signal.SIGKILL)
+    process.communicate()
+    before, numbers = stored(tmp_path), numbers_of(tmp_path)
+    planned = json.loads((tmp_path / "study" / "confirmed" / "study.json").read_text())
+
+    again = run("confirm", *options(tmp_path))
+    third = run("confirm", *options(tmp_path))
+
+    assert again.returncode == 0, again.stderr
+    assert again.stderr == ""
+    assert numbers
+    assert before.items() <= stored(tmp_path).items()
+    assert numbers.items() <= numbers_of(tmp_path).items()
+    trials, _, members = ffl_ray.results.load("study/confirmed", str(tmp_path))
+    assert set(trials.status) == {"completed"}
+    assert sorted(trials.attempt)[-2:] <= [1, 2]  # one run was in flight, at most
+    assert list(trials.epochs_done) == list(trials.epochs_planned)
+    assert trials.objective_value.isna().all()
+    assert set(trials.seed) == {1000, 1001}
+    assert set(members.images) == {359}
+    kept = sorted(p.parent.name for p in (tmp_path / "study/confirmed/checkpoints").glob("*/*"))
+    assert kept == ["00000", "00001"]  # each config with the first seed
+    confirmed = tmp_path / "study" / "confirmed"
+    after = json.loads((confirmed / "study.json").read_text())
+    assert after["arms"] == planned["arms"]  # the measured speeds among them
+    summary = pd.read_parquet(confirmed / "summary")
+    assert list(summary[summary.role == "config"].trial_id.unique()) == ["00001", "00000"]
+    assert set(summary.n) == {2}
+    compared = pd.read_parquet(confirmed / "comparisons")
+    assert len(compared) == 2 * 4 * 2 * 2  # configs, members, equal epochs or seconds, metrics
+    branches = compared[(compared.equal == "epochs") & compared.member.str.startswith("branch")]
+    assert (branches.macs == branches.baseline_macs).all()
+    assert set(compared.verdict) <= {"better", "worse", "within noise"}
+    assert third.returncode == 0
+    assert "trainings" not in third.stdout.splitlines()[0]  # nothing was planned or started
+    assert third.stdout.splitlines()[-5:] == again.stdout.splitlines()[-5:]
+    assert "the 359 images of the test split" in third.stdout
+
+
+@pytest.mark.parametrize(
+    ("study", "more", "message"),
+    [
+        ({}, ["--seeds", "0"], "--seeds must be at least 1, not 0"),
+        ({}, ["--top", "0"], "--top must be at least 1, not 0"),
+        ({}, ["--set", "optim.lr=1"], "confirm takes the study's settings as they are"),
+        ({}, ["--seed", "3"], "--seed is not for confirm"),
+        ({"kind": "train"}, [], "is no search: it holds a train"),
+        ({"status": "pruned"}, [], "has no completed trial to confirm: search on"),
+        ({"found": []}, [], "has no completed trial to confirm: search on"),
+    ],
+)
+def test_what_can_not_be_confirmed_is_one_line(
+    study: dict[str, Any],
+    more: list[str],
+    message: str,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    fabricate(tmp_path, **study)
+
+    status = main(["study", "--storage-path", str(tmp_path), *more])
+
+    assert status == 2
+    assert message in (errors := capsys.readouterr().err)
+    assert len(errors.splitlines()) == 1
+    assert not (tmp_path / "study" / "confirmed").exists()
+
+
+def test_an_unknown_study_is_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["nothing", "--storage-path", str(tmp_path)]) == 2
+    assert capsys.readouterr().err.startswith("error: no study here: ")
+
+
+@pytest.mark.parametrize(
+    ("more", "message"),
+    [
+        (["--baselines", "epochs"], "baselines was 'both' and is 'epochs'"),
+        (["--set", "compute.precision=bfloat16"], "compute.precision was None and is 'bfloat16'"),
+        (["--top", "1"], "has --top 2 and can't shrink to 1"),
+        (["--seeds", "1"], "has --seeds 2 and can't shrink to 1"),
+    ],
+)
+def test_a_confirmation_goes_on_only_with_its_settings(
+    more: list[str], message: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    study = fabricate(tmp_path)
+    plans = Confirmation(
+        settings={"baselines": "both", "search.num_workers": 1},
+        ranked_by="fused.accuracy",
+        chosen=["00001", "00000"],
+        seeds=[1000, 1001],
+        arms=[],
+        pairs=[],
+        runs=[],
+    )
+    description = describe_study("confirm", plans.settings, **plans.dump())
+    StudyTables.open(Storage(str(study / "confirmed")), "study/confirmed", description, [])
+
+    status = main(options(tmp_path, *more))
+
+    assert status == 2
+    assert message in (errors := capsys.readouterr().err)
+    assert "give the old settings, or move " in errors
+    assert len(errors.splitlines()) == 1
+
+
+def test_a_plan_comes_back_from_study_json_and_a_damaged_one_is_refused() -> None:
+    arm = Arm("00001", "00001", flatten(config_of({})), 0.5)
+    run = Run("00000", "00001", 1000)
+    plans = Confirmation({}, "fused.accuracy", ["00001"], [1000], [arm], [], [run])
+
+    stored = json.loads(json.dumps({"kind": "confirm", "settings": {}} | plans.dump()))
+    loaded = Confirmation.load(stored, "here")
+
+    assert loaded.final_runs[0].config == with_overrides(config_of({}), {"seed": 1000})
+    assert loaded.winners == {"00000"}
+    assert loaded.seconds(loaded.final_runs) == 1.5
+    with pytest.raises(StudyError, match="here/study.json is damaged: 'arms'"):
+        Confirmation.load({name: value for name, value in stored.items() if name != "arms"}, "here")
+    with pytest.raises(StudyError, match="here holds a study of kind train"):
+        Confirmation.load(stored | {"kind": "train"}, "here")

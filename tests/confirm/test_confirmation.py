@@ -1,0 +1,107 @@
+"""A confirmation that is asked for more: what was planned stays, and new trainings come behind."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+from support.helpers import small_config
+
+import ffl_ray.confirm.confirmation
+from ffl_ray.config.settings import Config, SearchConfig
+from ffl_ray.confirm.arms import Chosen, confirmed_form, new_seeds
+from ffl_ray.confirm.confirmation import Order, going_on, new_configs, plan_confirmation
+from ffl_ray.errors import PlanError
+from ffl_ray.planning.data_check import DataFacts
+from ffl_ray.planning.layout import Plan
+from ffl_ray.results.storage.storage import Storage
+
+PLAN = Plan(1, 1, 1, 0.0)
+FACTS = DataFacts("0", 100, 0, 10)
+RANKED = [
+    Chosen(trial_id, confirmed_form(small_config(fusion__design=design)))
+    for trial_id, design in (("00004", "sum"), ("00001", "mean"), ("00002", "gated"))
+]
+
+
+@pytest.fixture
+def timed(monkeypatch: pytest.MonkeyPatch) -> list[Config]:
+    """The configs whose epochs were measured: two seconds for each branch."""
+    found: list[Config] = []
+
+    def epoch_seconds(
+        configs: Sequence[Config], plan: Plan, facts: DataFacts, *, cluster: bool
+    ) -> list[float]:
+        found.extend(configs)
+        return [2.0 * len(config.model.mix) for config in configs]
+
+    monkeypatch.setattr(ffl_ray.confirm.confirmation, "epoch_seconds", epoch_seconds)
+    return found
+
+
+def order(folder: Path, top: int, seeds: int, ranked: list[Chosen] = RANKED) -> Order:
+    return Order(
+        storage=Storage(str(folder)),
+        name="study/confirmed",
+        top=top,
+        baselines="both",
+        chosen=ranked,
+        seeds=new_seeds({0}, seeds),
+        settings={"baselines": "both"},
+        search=SearchConfig(),
+        ranked_by="fused.accuracy",
+        address=None,
+        dry_run=False,
+    )
+
+
+def test_more_configs_and_seeds_come_behind_what_was_planned(
+    timed: list[Config], tmp_path: Path
+) -> None:
+    first = plan_confirmation(order(tmp_path, 1, 2), None, PLAN, FACTS)
+    timed.clear()
+
+    wider = going_on(order(tmp_path, 2, 3), first)
+    more = plan_confirmation(wider, first, PLAN, FACTS)
+
+    assert (more.chosen, more.seeds) == (["00004", "00001"], [1000, 1001, 1002])
+    assert more.runs[: len(first.runs)] == first.runs
+    assert more.arms[: len(first.arms)] == first.arms
+    assert more.pairs[: len(first.pairs)] == first.pairs
+    assert len(more.arms) == len(first.arms) + 1  # the baselines are shared
+    assert len(more.runs) == 3 * len(more.arms)
+    assert timed[0] == RANKED[1].config
+    assert RANKED[0].config not in timed
+
+
+def test_more_seeds_alone_measure_nothing_again(timed: list[Config], tmp_path: Path) -> None:
+    first = plan_confirmation(order(tmp_path, 1, 1), None, PLAN, FACTS)
+    timed.clear()
+
+    wider = going_on(order(tmp_path, 1, 2), first)
+    more = plan_confirmation(wider, first, PLAN, FACTS)
+
+    assert timed == []
+    assert more.arms == first.arms
+    assert len(more.runs) == 2 * len(first.runs)
+
+
+def test_a_chosen_trial_stays_chosen_when_the_search_goes_on_and_finds_better(
+    timed: list[Config], tmp_path: Path
+) -> None:
+    first = plan_confirmation(order(tmp_path, 1, 1), None, PLAN, FACTS)
+
+    later = going_on(order(tmp_path, 2, 1, [RANKED[1], RANKED[2], RANKED[0]]), first)
+
+    assert [one.trial_id for one in new_configs(later, first)] == ["00001"]
+    assert new_configs(going_on(order(tmp_path, 1, 1, RANKED[::-1]), first), first) == []
+
+
+def test_without_a_machine_to_measure_on_nothing_is_planned(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(ffl_ray.confirm.confirmation, "epoch_seconds", lambda *_, **__: None)
+
+    with pytest.raises(PlanError, match="no machine was free"):
+        plan_confirmation(order(tmp_path, 1, 1), None, PLAN, FACTS)

@@ -1,0 +1,130 @@
+"""Summary and comparisons from a few rows, by hand."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+
+from ffl_ray.confirm.tables import (
+    Arm,
+    Pair,
+    Run,
+    comparison_rows,
+    measured_arms,
+    read_confirmed,
+    run_rows,
+    summary_rows,
+    write_confirmed,
+)
+from ffl_ray.results.storage.storage import Storage
+
+SETTINGS = {"model.mix": ["resnet20", "resnet20"], "distill.method": "ffl", "optim.epochs": 30}
+ALONE = SETTINGS | {"distill.method": "independent", "optim.epochs": 60}
+ARMS = [Arm("00003", "00003", SETTINGS, 2.0), Arm("independent", None, ALONE, 1.0)]
+PAIR = Pair("00003", "fused", "seconds", "independent", "ensemble")
+RUNS = [
+    Run(f"{i:05d}", arm, seed)
+    for i, (seed, arm) in enumerate((s, a.name) for s in (1000, 1001, 1002) for a in ARMS)
+]
+
+
+def trial(run_id: str, accelerator_s: float, status: str = "completed") -> dict[str, Any]:
+    return {"trial_id": run_id, "status": status, "accelerator_s": accelerator_s}
+
+
+def member(run_id: str, name: str, accuracy: float, split: str = "test") -> dict[str, Any]:
+    return {
+        "trial_id": run_id, "member": name, "split": split, "backbone": None, "images": 359,
+        "accuracy": accuracy, "nll": 1.0 - accuracy, "parameters": 10, "macs": 20 + len(name),
+    }  # fmt: skip
+
+
+TRIALS = [trial(f"{i:05d}", 10.0 + i) for i in range(5)] + [trial("00005", 9.0, "failed")]
+MEMBERS = [
+    member("00000", "fused", 0.93),
+    member("00000", "branch0", 0.90),
+    member("00001", "ensemble", 0.90),
+    member("00002", "fused", 0.94),
+    member("00003", "ensemble", 0.92),
+    member("00003", "ensemble", 0.1, "val"),
+    member("00004", "fused", 0.95),
+    member("00005", "ensemble", 0.5),
+]
+MEASURED = measured_arms(RUNS, TRIALS, MEMBERS)
+
+
+def test_a_summary_counts_completed_runs_on_the_test_split_alone() -> None:
+    rows = {(row["arm"], row["member"]): row for row in summary_rows(ARMS, MEASURED)}
+
+    fused = rows["00003", "fused"]
+    assert (fused["n"], fused["role"], fused["epochs"], fused["images"]) == (3, "config", 30, 359)
+    assert fused["accuracy.mean"] == pytest.approx(0.94)
+    assert fused["accuracy.std"] == pytest.approx(0.01)
+    assert fused["accuracy.high"] - 0.94 == pytest.approx(4.3027 * 0.01 / 3**0.5, abs=1e-6)
+    assert fused["accelerator_s"] == 12.0
+    assert fused["mix"] == "2*resnet20"
+    branch = rows["00003", "branch0"]
+    assert (branch["n"], branch["accuracy.std"], branch["accuracy.low"]) == (1, None, None)
+    baseline = rows["independent", "ensemble"]
+    assert (baseline["n"], baseline["role"], baseline["trial_id"]) == (2, "baseline", None)
+
+
+def test_a_comparison_pairs_the_seeds_that_both_sides_have() -> None:
+    accuracy, nll = comparison_rows([PAIR], ARMS, MEASURED)
+
+    assert (accuracy["metric"], accuracy["n"]) == ("accuracy", 2)
+    assert accuracy["difference.mean"] == pytest.approx((0.03 + 0.02) / 2)
+    assert accuracy["mean"] == pytest.approx(0.935)
+    assert accuracy["baseline_mean"] == pytest.approx(0.91)
+    assert accuracy["verdict"] == "within noise"
+    assert nll["difference.mean"] == pytest.approx(-0.025)
+    assert (accuracy["macs"], accuracy["baseline_macs"]) == (25, 28)
+    assert (accuracy["epochs"], accuracy["baseline_epochs"]) == (30, 60)
+    assert accuracy["accelerator_s"] == 12.0
+    assert accuracy["baseline_accelerator_s"] == 12.0
+
+
+def test_fewer_nats_are_better() -> None:
+    trials = [trial(f"{i:05d}", 1.0) for i in range(6)]
+    members = [member(f"{i:05d}", "fused" if i % 2 == 0 else "ensemble", 0.9 - 0.1 * (i % 2))
+               for i in range(6)]  # fmt: skip
+
+    rows = comparison_rows([PAIR], ARMS, measured_arms(RUNS, trials, members))
+
+    assert [row["verdict"] for row in rows] == ["better", "better"]
+
+
+def test_nothing_completed_says_so() -> None:
+    measured = measured_arms(RUNS, [], [])
+
+    assert summary_rows(ARMS, measured) == []
+    rows = comparison_rows([PAIR], ARMS, measured)
+    assert {row["verdict"] for row in rows} == {"no pair: no verdict"}
+
+
+def test_the_tables_are_parquet_and_are_replaced_whole(tmp_path: Path) -> None:
+    storage = Storage(str(tmp_path))
+    tables = {
+        "runs": run_rows(RUNS, ARMS),
+        "summary": summary_rows(ARMS, MEASURED),
+        "comparisons": comparison_rows([PAIR], ARMS, MEASURED),
+    }
+
+    write_confirmed(storage, tables | {"comparisons": []})
+    write_confirmed(storage, tables)
+
+    frame = pd.read_parquet(tmp_path / "comparisons")
+    assert list(frame.verdict) == ["within noise", "within noise"]
+    found = read_confirmed(storage)
+    assert found["runs"][1] == {
+        "run_id": "00001",
+        "arm": "independent",
+        "trial_id": None,
+        "seed": 1000,
+    }
+    assert {name: len(rows) for name, rows in found.items()} == {
+        n: len(r) for n, r in tables.items()
+    }

@@ -1,0 +1,63 @@
+"""What a person reads of a confirmation."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from rich.console import Console
+
+from ffl_ray.confirm.view import comparison_table, how_measured, summary_table
+
+SUMMARY: dict[str, Any] = {
+    "arm": "00003", "trial_id": "00003", "mix": "2*resnet20", "method": "ffl", "member": "fused",
+    "epochs": 30, "n": 5, "accuracy.mean": 0.7012, "accuracy.std": 0.003, "accuracy.low": 0.6975,
+    "accuracy.high": 0.7049, "nll.mean": 1.1, "nll.std": None, "nll.low": None, "nll.high": None,
+    "parameters": 477882, "macs": 3352192, "accelerator_s": 12.34,
+}  # fmt: skip
+DIFFERENCE: dict[str, Any] = {
+    "arm": "00003", "trial_id": "00003", "member": "fused", "equal": "seconds",
+    "baseline": "independent 2*resnet20, 45 epochs", "baseline_member": "ensemble",
+    "metric": "accuracy", "n": 5, "difference.mean": 0.012, "difference.std": 0.002,
+    "difference.low": 0.0095, "difference.high": 0.0145, "verdict": "better", "macs": 3352192,
+    "baseline_macs": 5065984, "accelerator_s": 12.34, "baseline_accelerator_s": 12.5,
+}  # fmt: skip
+
+
+def text(table: Any) -> str:
+    console = Console(width=200, highlight=False)
+    with console.capture() as capture:
+        console.print(table)
+    return capture.get()
+
+
+def test_members_are_shown_in_percent_with_half_their_interval() -> None:
+    alone = SUMMARY | {"arm": "independent resnet20", "trial_id": None, "mix": "resnet20"}
+
+    found = text(summary_table([SUMMARY, alone | {"member": "ensemble"}]))
+
+    assert "70.12 ± 0.37" in found
+    assert "1.100" in found
+    assert "ensemble" not in found  # of one branch, it is that branch once more
+
+
+def test_a_difference_is_shown_with_both_costs_and_its_verdict() -> None:
+    nll = DIFFERENCE | {"metric": "nll", "verdict": "within noise", "baseline_macs": None}
+
+    lines = text(comparison_table([DIFFERENCE, nll])).splitlines()
+
+    assert lines[0].startswith("against independent training, same accelerator-seconds")
+    for words in ("+1.20 ± 0.25", "3,352,192", "5,065,984", "12.3", "12.5", "better"):
+        assert words in lines[2]
+    assert "+0.012 ± 0.003" in lines[3]
+    assert "within noise" in lines[3]
+
+
+def test_how_it_was_measured_is_said_in_words() -> None:
+    said = how_measured([1000, 1001, 1002], 50_000, 10_000, 16, "fused.accuracy, fused.macs")
+
+    assert "of 3 trainings (seeds 1000 to 1002, none of the search's)" in said
+    assert "50,000 images, measured once" in said
+    assert "the 10,000 images of the test split" in said
+    assert "ranked by fused.accuracy, fused.macs" in said
+    assert "Of 16 verdicts, about 0.8" in said
+    assert "1 training (seeds 1000, none" in how_measured([1000], 5, None, 0, "fused.accuracy")

@@ -1,0 +1,106 @@
+"""What a person sees, whatever the names and errors in it."""
+
+import io
+
+import pytest
+from rich.console import Console
+
+from ffl_ray.config.methods import resolved
+from ffl_ray.config.objectives import parse_objective
+from ffl_ray.config.settings import Config
+from ffl_ray.console.live import (
+    MOST_RUNNING,
+    StudyView,
+    TrainView,
+    best_table,
+    duration,
+    row_words,
+    trial_words,
+    where_text,
+)
+
+FUSED = parse_objective("fused.accuracy")
+ROW = {
+    "trial_id": "00000", "status": "failed", "epochs_done": 1, "epochs_planned": 3,
+    "objective_value": 0.5, "objective_values": [0.5],
+    "val.fused.accuracy": 0.5, "val.ensemble.accuracy": 0.5, "val.best_branch.accuracy": 0.4,
+    "model.mix": "resnet20+wrn16_2", "fusion.design": "sum", "distill.temperature": 2.0,
+    "distill.method": "ffl",
+    "error_type": "RuntimeError", "error": "[/third_party/gloo/pair.cc:534] closed [rank1]",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"), [(0, "0:00"), (59.6, "1:00"), (245, "4:05"), (3723, "1:02:03")]
+)
+def test_a_duration_reads_like_a_clock(seconds: float, text: str) -> None:
+    assert duration(seconds) == text
+
+
+@pytest.mark.parametrize("terminal", [True, False])
+def test_an_error_full_of_brackets_is_shown_as_it_is(terminal: bool) -> None:
+    out = io.StringIO()
+    console = Console(file=out, force_terminal=terminal, width=160, highlight=False)
+
+    with StudyView(console, "study [/x]", 2, FUSED, [ROW]) as view:
+        view.trial_started("00001", Config())
+        view.epoch_finished("00001", {"epoch": 1, "objective_value": 0.7})
+        view.trial_ended("00001", "failed", ROW)
+    console.print(best_table([ROW], [FUSED]))
+    console.out(where_text("/data/[run1]/study", "/data/[run1]/study/trials"))
+
+    assert "study [/x]" in out.getvalue()
+    assert 'pd.read_parquet("/data/[run1]/study/trials")' in out.getvalue()
+    if not terminal:
+        assert "[/third_party/gloo/pair.cc:534] closed [rank1]" in out.getvalue()
+
+
+def test_of_many_running_trials_the_first_are_shown_and_the_others_counted() -> None:
+    console = Console(file=io.StringIO(), width=160, record=True)
+    view = StudyView(console, "study", 10_000, FUSED)
+    for number in range(1000 + MOST_RUNNING):
+        view.trial_started(f"{number:05d}", Config())
+
+    console.print(view._render())
+
+    text = console.export_text()
+    assert f"{MOST_RUNNING - 1:05d}  0/" in text
+    assert f"{MOST_RUNNING:05d}" not in text
+    assert "and 1,000 more" in text
+
+
+def test_the_best_trials_are_the_completed_ones_by_their_latest_accuracy() -> None:
+    rows = [
+        ROW | {"trial_id": "00001", "status": "pruned", "objective_values": [0.99]},
+        ROW | {"trial_id": "00002", "status": "completed", "objective_values": [0.80]},
+        ROW | {"trial_id": "00003", "status": "completed", "objective_values": [0.90]},
+        ROW | {"trial_id": "00004", "status": "failed", "objective_values": None},
+    ]
+    out = io.StringIO()
+
+    Console(file=out, width=160).print(best_table(rows, [FUSED]))
+
+    order = [line.split()[0] for line in out.getvalue().splitlines()[2:]]
+    assert order == ["00003", "00002", "00001"]
+
+
+def test_a_config_in_words_counts_equal_branches() -> None:
+    assert trial_words(resolved(Config())) == "2*resnet32 concat_depthwise T=3.00"
+
+
+def test_a_method_without_a_fusion_design_is_named_instead() -> None:
+    assert row_words(ROW | {"distill.method": "dml"}) == "resnet20+wrn16_2 dml T=2.00"
+    assert row_words(ROW | {"distill.method": "independent"}) == "resnet20+wrn16_2 independent"
+
+
+def test_a_training_without_a_fused_classifier_prints_what_it_has() -> None:
+    out = io.StringIO()
+    row = {
+        "epoch": 1, "loss.total": 2.0, "val.fused.accuracy": None, "images_per_s": 100.0,
+        "val.ensemble.accuracy": 0.5, "val.branches.accuracy": [0.4, 0.45],
+    }  # fmt: skip
+
+    TrainView(Console(file=out, width=160), 2).epoch_finished(row)
+
+    assert "ensemble 0.5000  branches 0.4000 0.4500" in out.getvalue()
+    assert "fused" not in out.getvalue()

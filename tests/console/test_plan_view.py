@@ -1,0 +1,86 @@
+"""The plan as a person reads it."""
+
+from __future__ import annotations
+
+import io
+
+import pytest
+from rich.console import Console, RenderableType
+
+from ffl_ray.console.plan_view import hours, plan_lines, plan_table
+from ffl_ray.planning.forecast import Forecast
+from ffl_ray.planning.layout import Plan
+from ffl_ray.planning.limits import Room
+from ffl_ray.planning.preflight import Outlook
+from ffl_ray.search.space import load_space, points, settle
+
+GB = 10**9
+SPACE = load_space("digits")
+SAMPLED = list(points(SPACE, settle(SPACE, {}, {}).config, 4))
+FORECAST = Forecast(16, 2, 1800.0, 0.5, 2 * GB, GB, [GB, 2 * GB, 6 * GB], (100_000, 2_000_000))
+OUTLOOK = Outlook(Plan(2, 1, 4, 1), FORECAST, Room(5 * GB, True, 5 * GB), 1, 100 * GB, SAMPLED)
+
+
+def shown(view: RenderableType) -> str:
+    console = Console(width=140, file=io.StringIO(), record=True)
+    console.print(view)
+    return console.export_text()
+
+
+def test_the_whole_plan_names_everything_that_a_search_takes() -> None:
+    text = " ".join(shown(plan_table(OUTLOOK)).split())
+
+    for part in (
+        "16 trials, 2 at once",
+        "each trial 1 worker, 4 CPUs, 1 GPU",
+        "about 2.0 h with weak trials pruned (50% of the epochs), 4.0 h if none is",
+        "at most 2.0 GB of 100.0 GB free",
+        "GPU memory 1.0 GB to 6.0 GB of 5.0 GB for each worker",
+        "parameters 100,000 to 2,000,000",
+        "num_branches 2 to 4",
+        "mix.resnet20 0 to 4",
+        "fusion.design concat_depthwise, concat_pointwise, sum, gated",
+        "distill.temperature 1.0 to 8.0, logarithmic",
+        "1 of 3 sampled configs won't fit the memory: they will fail",
+    ):
+        assert part in text
+
+
+def test_the_short_plan_is_a_few_lines_about_what_is_left() -> None:
+    text = shown(plan_lines(OUTLOOK, trials=4))
+
+    assert len(text.splitlines()) <= 4
+    assert "about 30 min with weak trials pruned (50% of the epochs), 60 min if none is" in text
+
+
+def test_a_driver_that_would_hold_trials_up_is_said_in_both_views() -> None:
+    advised = OUTLOOK._replace(advice="one driver takes about 83 reports a second")
+
+    texts = [shown(plan_table(advised)), shown(plan_lines(advised, trials=4))]
+
+    assert all("one driver takes about 83 reports a second" in text for text in texts)
+
+
+def test_what_is_not_known_is_said_or_left_out() -> None:
+    unknown = OUTLOOK._replace(
+        plan=Plan(2, 2, 4, 0),
+        forecast=FORECAST._replace(trial_s=None, parameters=(7, 7)),
+        has=Room(None, False, None),
+        free_disk_bytes=None,
+        misfits=0,
+    )
+
+    text = " ".join(shown(plan_table(unknown)).split())
+
+    assert "time unknown: no machine was free to measure it" in text
+    assert "each trial 2 workers, 8 CPUs, no GPU" in text
+    assert "disk at most 2.0 GB memory 1.0 GB to 6.0 GB for each worker parameters 7" in text
+    assert "won't fit" not in text
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [(0.2, "0 s"), (89, "89 s"), (90, "2 min"), (5399, "90 min"), (9000, "2.5 h")],
+)
+def test_time_is_shown_in_the_unit_that_a_person_plans_in(seconds: float, text: str) -> None:
+    assert hours(seconds) == text

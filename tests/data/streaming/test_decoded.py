@@ -1,0 +1,172 @@
+"""Decoded images that the processes of a machine share."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+import ffl_ray.data.streaming.decoded
+from ffl_ray.config.settings import DataConfig
+from ffl_ray.data.dataset import Files
+from ffl_ray.data.loader import load_train_val, open_test
+from ffl_ray.data.streaming.decoded import cache_folder, decoded, decoded_once
+from ffl_ray.errors import DataError
+
+
+class Place(NamedTuple):
+    """A few image files, and the folder of their decoded pixels."""
+
+    files: Files
+    cache: Path
+
+
+@pytest.fixture
+def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Place:
+    generator = np.random.default_rng(0)
+    for index in range(6):
+        pixels = generator.integers(0, 256, (20, 24, 3), dtype=np.uint8)
+        Image.fromarray(pixels).save(tmp_path / f"{index}.png")
+    monkeypatch.setattr(ffl_ray.data.streaming.decoded, "FEWEST_IMAGES", 2)
+    monkeypatch.setenv("FFL_RAY_CACHE", str(tmp_path / "cache"))
+    names = np.array([b"%d.png" % index for index in range(6)])
+    return Place(Files(str(tmp_path), names, torch.arange(6), 8), tmp_path / "cache")
+
+
+def no_decoding(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(path: str, size: int) -> None:
+        pytest.fail(f"{path} was decoded again")
+
+    monkeypatch.setattr(ffl_ray.data.streaming.decoded, "middle_square", refuse)
+
+
+def pixel_files(place: Place) -> list[str]:
+    return sorted(file.name for file in place.cache.glob("*.pixels"))
+
+
+def test_a_second_opening_decodes_nothing_and_gives_the_same_pixels(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = decoded_once(place.files)
+    no_decoding(monkeypatch)
+
+    second = decoded_once(place.files)
+
+    assert torch.equal(first.pixels, place.files.pixels)
+    assert torch.equal(second.pixels, first.pixels)
+    assert not list(place.cache.glob("*.part"))
+
+
+def test_writing_into_the_pixels_reaches_nobody_else(place: Place) -> None:
+    first, second = decoded_once(place.files), decoded_once(place.files)
+
+    first.pixels.zero_()
+
+    assert torch.equal(second.pixels, place.files.pixels)
+
+
+def test_another_side_order_or_file_is_decoded_anew(place: Place) -> None:
+    decoded_once(place.files)
+    files = place.files
+    others = [
+        Files(files.folder, files.names, files.labels, 9),
+        files.take(torch.tensor([1, 0, 2, 3, 4, 5])),
+    ]
+    for index, other in enumerate(others):
+        assert torch.equal(decoded_once(other).pixels, other.pixels)
+        assert len(pixel_files(place)) == index + 2
+
+    shutil.copy(Path(files.folder) / "0.png", Path(files.folder) / "1.png")
+
+    assert torch.equal(decoded_once(files).pixels[0], decoded_once(files).pixels[1])
+
+
+def test_a_full_disk_or_no_folder_means_decoding_into_memory(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    expected = decoded(place.files).pixels
+    with monkeypatch.context() as full:
+        full.setattr(ffl_ray.data.streaming.decoded, "FREE_SHARE", 1.0)
+        assert torch.equal(decoded_once(place.files).pixels, expected)
+    assert not pixel_files(place)
+
+    for folder in ("", str(place.files.folder) + "/0.png/below"):
+        monkeypatch.setenv("FFL_RAY_CACHE", folder)
+        assert torch.equal(decoded_once(place.files).pixels, expected)
+
+
+def test_a_file_cut_short_is_replaced(place: Place) -> None:
+    decoded_once(place.files)
+    (file,) = place.cache.glob("*.pixels")
+    os.truncate(file, 100)
+
+    assert torch.equal(decoded_once(place.files).pixels, place.files.pixels)
+
+
+def test_what_was_used_longest_ago_is_deleted_first(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ffl_ray.data.streaming.decoded, "MOST_BYTES", 2 * 6 * 8 * 8 * 3)
+    others = [place.files.take(torch.arange(6).roll(turn)) for turn in (1, 2)]
+    decoded_once(place.files)
+    (first,) = pixel_files(place)
+    decoded_once(others[0])
+    os.utime(place.cache / first, (0, 0))
+
+    decoded_once(others[1])
+
+    assert len(pixel_files(place)) == 2
+    assert first not in pixel_files(place)
+
+
+def test_a_broken_image_is_named_and_leaves_no_file(place: Place) -> None:
+    (Path(place.files.folder) / "3.png").write_bytes(b"no image")
+
+    with pytest.raises(DataError, match=r"3\.png can't be read as an image"):
+        decoded_once(place.files)
+
+    assert not pixel_files(place)
+    assert not list(place.cache.glob("*.part"))
+
+
+def test_the_folder_is_the_environments_then_the_users(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value, expected in (
+        ("FFL_RAY_CACHE", "/a", Path("/a")),
+        ("FFL_RAY_CACHE", "", None),
+        ("XDG_CACHE_HOME", "/b", Path("/b/ffl_ray")),
+        ("HOME", "/c", Path("/c/.cache/ffl_ray")),
+    ):
+        for other in ("FFL_RAY_CACHE", "XDG_CACHE_HOME"):
+            monkeypatch.delenv(other, raising=False)
+        monkeypatch.setenv(name, value)
+
+        assert cache_folder() == expected
+
+
+def test_the_test_split_is_never_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for part, shade in (("train", 10), ("test", 200)):
+        for name in ("a", "b"):
+            (tmp_path / "data" / part / name).mkdir(parents=True)
+            for index in range(4):
+                colour = (shade + index, shade, shade)
+                Image.new("RGB", (8, 8), colour).save(
+                    tmp_path / "data" / part / name / f"{index}.png"
+                )
+    monkeypatch.setattr(ffl_ray.data.streaming.decoded, "FEWEST_IMAGES", 1)
+    monkeypatch.setenv("FFL_RAY_CACHE", str(tmp_path / "cache"))
+    settings = DataConfig(
+        name="folder", dir=str(tmp_path / "data"), image_size=8, val_fraction=0.25
+    )
+
+    open_test(settings)
+    assert not list(tmp_path.glob("cache/*.pixels"))
+    load_train_val(settings)
+
+    (kept,) = tmp_path.glob("cache/*.pixels")
+    assert max(kept.read_bytes()) < 200

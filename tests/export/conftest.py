@@ -1,0 +1,50 @@
+"""One small trained study, and all its members exported, for all tests of this folder."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from support.exported import MEMBERS, SETTINGS, Exported, trained_of
+
+from ffl_ray import train
+from ffl_ray.config.overrides import with_overrides
+from ffl_ray.config.settings import Config
+from ffl_ray.export import __main__ as export
+
+
+@pytest.fixture(scope="session")
+def study(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The storage path of `mixed`, a study of one training."""
+    path = tmp_path_factory.mktemp("studies")
+    options = [word for item in SETTINGS.items() for word in ("--set", "=".join(item))]
+    status = train.main([*options, "--name", "mixed", "--storage-path", str(path)])
+    assert status == 0
+    return path
+
+
+@pytest.fixture(scope="session")
+def exported(study: Path, tmp_path_factory: pytest.TempPathFactory) -> Exported:
+    """Every member of `mixed`, exported by the command in every format."""
+    root = tmp_path_factory.mktemp("exported")
+    for name in MEMBERS:
+        options = ["--member", name, "--out", str(root / name), "--storage-path", str(study)]
+        assert export.main(["mixed", *options]) == 0
+    return Exported(study, {name: root / name for name in MEMBERS}, trained_of(study))
+
+
+@pytest.fixture
+def other_config() -> Config:
+    """Settings of many kinds that are not the defaults."""
+    return with_overrides(
+        Config(),
+        {
+            "model.mix": "resnet20+2*wrn16_2",
+            "data.crop_padding": 2,
+            "data.flip": True,
+            "optim.lr_milestones": "0.3,0.6",
+            "distill.temperature": 2.5,
+            "fusion.detach": True,
+            "seed": 7,
+        },
+    )

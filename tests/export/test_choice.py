@@ -1,0 +1,104 @@
+"""Which member the command's options choose, with and without its checkpoint."""
+
+import shlex
+from typing import Any
+
+import pytest
+
+from ffl_ray import train
+from ffl_ray.cli import overrides_of
+from ffl_ray.config.overrides import with_overrides
+from ffl_ray.config.settings import Config
+from ffl_ray.errors import SettingError, StudyError
+from ffl_ray.export.choice import Rule, choose, parse_macs
+from ffl_ray.export.trained import retrain_command
+from ffl_ray.results.schema import config_columns
+
+DESCRIPTION = {"study": "s", "settings": {"objective": "fused.accuracy"}}
+CONFIGS = {f"0000{i}": with_overrides(Config(), {"seed": i}) for i in range(3)}
+TRIALS = {
+    name: config_columns(config) | {"trial_id": name, "status": "completed"}
+    for name, config in CONFIGS.items()
+}
+MEMBERS: list[dict[str, Any]] = [
+    {"trial_id": name, "member": member, "checkpoint": "best", "accuracy": accuracy, "macs": macs}
+    for name, top in (("00000", 0.7), ("00001", 0.9), ("00002", 0.8))
+    for member, accuracy, macs in (("branch0", top - 0.3, 10), ("fused", top, 40))
+]
+ALL = set(TRIALS)
+
+
+def chosen(rule: Rule, kept: set[str]) -> tuple[str, str, str]:
+    candidate, note = choose(rule, DESCRIPTION, TRIALS, MEMBERS, kept)
+    return candidate.trial_id, candidate.member, note
+
+
+@pytest.mark.parametrize(
+    ("rule", "expected"),
+    [
+        (Rule(), ("00001", "fused")),
+        (Rule(member="branch0"), ("00001", "branch0")),
+        (Rule(trial="0"), ("00000", "fused")),
+        (Rule(trial="0", member="branch0"), ("00000", "branch0")),
+        (Rule("knee"), ("00001", "fused")),
+        (Rule(max_macs=39), ("00001", "branch0")),
+        (Rule(max_macs=40, trial="2"), ("00002", "fused")),
+    ],
+)
+def test_a_rule_chooses_among_all_that_it_leaves(rule: Rule, expected: tuple[str, str]) -> None:
+    assert chosen(rule, ALL) == (*expected, "")
+
+
+def test_where_the_best_was_not_kept_the_best_of_the_rest_comes_with_a_note() -> None:
+    trial, member, note = chosen(Rule(), {"00000", "00002"})
+
+    assert (trial, member) == ("00002", "fused")
+    assert note.startswith("note: another would be picked, but the checkpoint of trial 00001")
+
+
+@pytest.mark.parametrize(
+    ("rule", "kept"),
+    [(Rule(), set[str]()), (Rule(trial="1"), {"00000"}), (Rule(trial="1", max_macs=10), {"00002"})],
+)
+def test_a_choice_whose_weights_are_gone_names_the_trial_and_the_ways_out(
+    rule: Rule, kept: set[str]
+) -> None:
+    with pytest.raises(StudyError, match="trial 00001 .* larger search.keep_checkpoints") as caught:
+        chosen(rule, kept)
+
+    assert "python -m ffl_ray.train --name s-00001 --set seed=1" in str(caught.value)
+    assert len(str(caught.value).splitlines()) == 1
+
+
+def test_the_command_that_trains_again_gives_the_same_config(other_config: Config) -> None:
+    words = shlex.split(retrain_command(other_config, "again"))
+
+    args = train.parser().parse_args(words[3:])
+
+    assert words[:3] == ["python", "-m", "ffl_ray.train"]
+    assert with_overrides(Config(), overrides_of(args)) == other_config
+
+
+@pytest.mark.parametrize(
+    ("rule", "words"),
+    [
+        (Rule(), "Chosen by the study's objective among the members."),
+        (Rule("knee", trial="3"), "at the knee of validation accuracy against log(MACs) among the"),
+        (Rule(max_macs=4_000, member="fused"), "most accurate of the fused members within 4,000"),
+    ],
+)
+def test_a_rule_says_itself_for_the_card(rule: Rule, words: str) -> None:
+    assert words in rule.sentence()
+
+
+@pytest.mark.parametrize(
+    ("text", "number"), [("40000000", 40_000_000), ("40e6", 40_000_000), ("1.5g", 1_500_000_000)]
+)
+def test_a_limit_of_macs_may_have_a_unit(text: str, number: int) -> None:
+    assert parse_macs(text) == number
+
+
+@pytest.mark.parametrize("text", ["", "M", "-1", "0", "many", "nan", "inf"])
+def test_a_limit_that_is_no_positive_number_is_refused(text: str) -> None:
+    with pytest.raises(SettingError, match="--max-macs must be a positive number such as 40M, not"):
+        parse_macs(text)

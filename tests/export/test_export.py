@@ -1,0 +1,393 @@
+"""Exported members: equal to the trained ones, alone, and whole or not there at all."""
+
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from support.exported import MEMBERS, Exported
+from support.helpers import run
+from torch import nn
+
+from ffl_ray.config.overrides import with_overrides
+from ffl_ray.config.settings import Config
+from ffl_ray.errors import DataError, ExportError
+from ffl_ray.export import __main__ as export
+from ffl_ray.export import card, formats, load_member
+from ffl_ray.export.check import TOLERANCE, Difference, as_input
+from ffl_ray.export.folder import export_member
+from ffl_ray.export.member import Member, empty_network
+from ffl_ray.export.speed import FULL, speeds
+from ffl_ray.export.trained import Trained, load_trained
+from ffl_ray.models.cost import count_parameters
+from ffl_ray.models.fusion import FUSION_DESIGNS
+from ffl_ray.results import load
+from ffl_ray.results.reader import find_study, records
+from ffl_ray.results.schema import config_columns, row_config
+
+MODELS = ["model.onnx", "model.pt2", "model.safetensors"]
+FILES = ["README.md", "config.json", "metadata.json", *MODELS]
+ROW = {"backbone": None, "parameters": 1, "macs": 1, "epoch": 1, "split": "val"} | dict.fromkeys(
+    ("accuracy", "top5", "nll", "ece"), 0.5
+)
+SOURCE = card.Source("s", "00000", "Chosen.", 1, "ab", 1, 1, ROW, None, "x", {}, {}, None)
+
+WITH_TORCH_ALONE = """
+import sys
+sys.modules["ffl_ray"] = None
+import torch
+def outputs(folder, images):
+    return torch.export.load(folder + "/model.pt2").module()(torch.from_numpy(images)).numpy()
+"""
+WITH_ONNXRUNTIME_ALONE = """
+import sys
+sys.modules["ffl_ray"] = sys.modules["torch"] = None
+import onnxruntime
+def outputs(folder, images):
+    session = onnxruntime.InferenceSession(folder + "/model.onnx")
+    return session.run(["logits"], {"images": images})[0]
+"""
+COMPARE = """
+import numpy as np
+for folder in sys.argv[1:]:
+    cases = np.load(folder + "/../" + folder.rpartition("/")[2] + ".npz")
+    for name in ("random", "real", "one"):
+        found, expected = outputs(folder, cases[name]), cases[name + "_logits"]
+        assert found.shape == expected.shape, folder
+        scale = max(1, abs(expected).max())
+        assert abs(found - expected).max() <= 1e-5 * scale, (folder, abs(found - expected).max())
+    print(folder)
+"""
+
+
+def tiny_trained(design: str, like: Trained) -> Trained:
+    """A network of three small branches, one of another shape, with batch norms that matter."""
+    settings = {
+        "model.mix": "2*tiny_nets:narrow+tiny_nets:wide",
+        "model.trunk_stages": 0,
+        "fusion.design": design,
+    }
+    config = with_overrides(Config(), settings)
+    network = empty_network(config, like.data.info, like.data.image_shape)
+    generator = torch.Generator().manual_seed(1)
+    for module in network.modules():
+        if isinstance(module, nn.BatchNorm2d):
+            assert module.running_mean is not None
+            assert module.running_var is not None
+            module.running_mean.normal_(generator=generator)
+            module.running_var.uniform_(0.5, 2, generator=generator)
+    return Trained(config, network.eval(), like.data, 1)
+
+
+@pytest.fixture(scope="module")
+def designs(exported: Exported, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Exported]:
+    """The fused member of every fusion design, exported."""
+    root = tmp_path_factory.mktemp("designs")
+    found = {}
+    for design in FUSION_DESIGNS:
+        trained = tiny_trained(design, exported.trained)
+        out = root / design
+        export_member(trained, "fused", out, ("pt2", "onnx"), SOURCE, [], print)
+        found[design] = Exported(root, {"fused": out}, trained)
+    return found
+
+
+def write_cases(source: Exported, member: str) -> str:
+    """Images and the trained network's logits beside an exported folder; returns the folder."""
+    generator = torch.Generator().manual_seed(5)
+    random = torch.randint(0, 256, (5, 8, 8, 1), generator=generator, dtype=torch.uint8)
+    pixels = {"random": random, "real": source.trained.data.val.pixels[:9], "one": random[:1]}
+    images = {name: as_input(p) for name, p in pixels.items()}
+    logits = {f"{name}_logits": source.logits(member, p) for name, p in pixels.items()}
+    folder = source.folders[member]
+    np.savez(folder.parent / f"{folder.name}.npz", **(images | logits))  # type: ignore[arg-type]
+    return str(folder)
+
+
+@pytest.mark.parametrize("program", [WITH_TORCH_ALONE, WITH_ONNXRUNTIME_ALONE])
+def test_every_member_and_design_is_the_trained_one_where_ffl_ray_is_not(
+    program: str, exported: Exported, designs: dict[str, Exported], tmp_path: Path
+) -> None:
+    folders = [write_cases(exported, member) for member in MEMBERS]
+    folders += [write_cases(one, "fused") for one in designs.values()]
+
+    done = subprocess.run(
+        [sys.executable, "-I", "-c", program + COMPARE, *folders],
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=tmp_path,
+    )
+
+    assert done.stderr == ""
+    assert done.stdout.splitlines() == folders
+
+
+@pytest.mark.parametrize("member", MEMBERS)
+def test_weights_and_config_rebuild_the_member(member: str, exported: Exported) -> None:
+    pixels = exported.trained.data.val.pixels[:9]
+
+    rebuilt = load_member(exported.folders[member])
+
+    found = rebuilt(torch.from_numpy(as_input(pixels)))
+    assert not rebuilt.training
+    torch.testing.assert_close(
+        found, torch.from_numpy(exported.logits(member, pixels)), atol=1e-5, rtol=1e-5
+    )
+
+
+@pytest.mark.parametrize("member", MEMBERS)
+def test_a_member_keeps_the_parameters_of_its_row_and_no_other(
+    member: str, exported: Exported
+) -> None:
+    members = load("mixed", str(exported.storage_path)).members
+    row = members[(members.member == member) & (members.checkpoint == "best")].iloc[0]
+
+    alone = load_member(exported.folders[member])
+
+    assert count_parameters(alone) == row.parameters
+    if member.startswith("branch"):
+        parts = {name.split(".")[1] + name.split(".")[2] for name in alone.state_dict()}
+        index = member.removeprefix("branch")
+        trunk = exported.trained.network.trunk_of[int(index)]
+        assert parts == {f"trunks{trunk}", f"branches{index}", f"classifiers{index}"}
+    else:
+        fusion = any(name.startswith("network.fusion") for name in alone.state_dict())
+        assert fusion == (member == "fused")
+
+
+def test_stripping_leaves_the_trained_network_whole(exported: Exported) -> None:
+    network = exported.trained.network
+    before = count_parameters(network)
+
+    Member(network, "branch0", (0.0,), (1.0,))
+
+    assert count_parameters(network) == before
+
+
+def test_a_folder_holds_its_files_readable_by_all(exported: Exported) -> None:
+    folder = exported.folders["fused"]
+
+    assert sorted(path.name for path in folder.iterdir()) == FILES
+    modes = {path.stat().st_mode & 0o777 for path in folder.iterdir()}
+    assert len(modes) == 1
+    assert [path.name for path in folder.parent.glob(".*")] == []
+
+
+def test_card_and_metadata_say_what_the_tables_say(exported: Exported) -> None:
+    folder = exported.folders["branch2"]
+    results = load("mixed", str(exported.storage_path))
+    trial = records(results.trials)[0]
+    best = results.members[results.members.checkpoint == "best"].set_index("member")
+
+    found = json.loads((folder / "metadata.json").read_text())
+    text = (folder / "README.md").read_text()
+
+    assert found["validation"]["accuracy"] == best.accuracy["branch2"]
+    assert found["validation"]["epoch"] == trial["best_epoch"]
+    assert found["source"]["split_hash"] == trial["split_hash"]
+    assert found["model"] == {
+        "member": "branch2",
+        "backbone": "wrn10_1",
+        "parameters": int(best.parameters["branch2"]),
+        "macs": int(best.macs["branch2"]),
+    }
+    assert found["test"] is None
+    assert all(file["logits"] <= TOLERANCE for file in found["files"].values())
+    for words in (
+        f"| accuracy | {best.accuracy['branch2']:.4f} |",
+        "Test accuracy: not known.",
+        "float32 [batch, 1, 8, 8], grey",
+        "subtracts [0.3053] and divides by [0.376]",
+        "Classes in order: 0, 1, 2, 3, 4, 5, 6, 7, 8, 9.",
+        trial["split_hash"],
+        "model.mix=2*resnet8+wrn10_1",
+    ):
+        assert words in text
+    for content in (text, json.dumps(found), (folder / "config.json").read_text()):
+        assert str(exported.storage_path) not in content
+
+
+def test_a_confirmed_accuracy_stands_in_the_card_with_its_interval(exported: Exported) -> None:
+    from ffl_ray.export.confirmed import ConfirmedAccuracy
+    from ffl_ray.export.member import describe
+
+    source = SOURCE._replace(confirmed=ConfirmedAccuracy(0.91, 0.9, 0.92, 5))
+    about = describe(exported.trained.config, "fused", exported.trained.data)
+    written = card.Written({"model.onnx": 1}, {}, {"model.onnx": Difference(0, 0, 1)}, [])
+
+    text = card.card(about, source, written)
+
+    assert "Test accuracy: 0.9100 (95% interval 0.9000 to 0.9200), n = 5: that" in text
+
+
+def test_a_file_that_differs_is_an_error_and_leaves_nothing(
+    exported: Exported, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def write_other(member: Member, trace: object, about: object, path: Path) -> None:
+        with torch.no_grad():
+            member.network.classifiers[0].bias.add_(1e-3)  # type: ignore[operator]
+        formats.write_safetensors(member, about, path)  # type: ignore[arg-type]
+
+    monkeypatch.setitem(formats.WRITERS, "safetensors", ("model.safetensors", write_other))
+    with pytest.raises(ExportError, match=r"within 1e-05, and differs by .* nothing was exported"):
+        export_member(
+            exported.trained, "branch0", tmp_path / "out", ["safetensors"], SOURCE, [], print
+        )
+
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_network_that_gives_no_numbers_is_not_exported(
+    exported: Exported, tmp_path: Path
+) -> None:
+    trained = tiny_trained("sum", exported.trained)
+    with torch.no_grad():
+        next(trained.network.parameters()).fill_(torch.nan)
+
+    with pytest.raises(ExportError, match="differs by nan"):
+        export_member(trained, "fused", tmp_path / "out", ["safetensors"], SOURCE, [], print)
+
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_what_an_exporter_can_not_take_is_one_line(
+    exported: Exported, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object) -> None:
+        raise RuntimeError("no kernel\nfor this")
+
+    monkeypatch.setitem(formats.WRITERS, "onnx", ("model.onnx", refuse))
+    with pytest.raises(ExportError, match=r"^onnx can't take .*RuntimeError: no kernel for this"):
+        export_member(exported.trained, "branch0", tmp_path / "out", ["onnx"], SOURCE, [], print)
+
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_one_format_is_written_alone_without_a_word_on_stderr(study: Path, tmp_path: Path) -> None:
+    options = ["--pick", "knee", "--format", "onnx", "--out", str(tmp_path / "out")]
+
+    done = run("export", "mixed", *options, "--storage-path", str(study))
+
+    assert (done.returncode, done.stderr) == (0, "")
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == FILES[:4]
+    assert "differs by at most" in done.stdout
+
+
+def test_a_folder_that_is_there_is_left_alone(
+    exported: Exported, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = str(exported.folders["fused"])
+
+    status = export.main(["mixed", "--out", out, "--storage-path", str(exported.storage_path)])
+
+    assert status == 2
+    assert f"--out must be a new folder, and {out} is there" in capsys.readouterr().err
+
+
+def test_a_lost_checkpoint_names_the_trial_and_how_to_train_it_again(
+    study: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shutil.copytree(study / "mixed", tmp_path / "mixed")
+    (tmp_path / "mixed/checkpoints/00000/best.pt").unlink()
+
+    status = export.main(["mixed", "--storage-path", str(tmp_path), "--out", str(tmp_path / "o")])
+
+    error = capsys.readouterr().err
+    assert (status, len(error.splitlines())) == (2, 1)
+    assert "checkpoint of trial 00000 (fused" in error
+    assert "a larger search.keep_checkpoints" in error
+    assert "python -m ffl_ray.train --name mixed-00000 --set data.fraction=0.5" in error
+
+
+def test_a_damaged_checkpoint_is_refused(
+    study: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shutil.copytree(study / "mixed", tmp_path / "mixed")
+    (tmp_path / "mixed/checkpoints/00000/best.pt").write_bytes(b"cut")
+
+    status = export.main(["mixed", "--storage-path", str(tmp_path), "--out", str(tmp_path / "o")])
+
+    assert status == 2
+    assert "00000/best.pt: a checkpoint can't be read" in capsys.readouterr().err
+    assert not (tmp_path / "o").exists()
+
+
+def test_a_checkpoint_of_another_epoch_than_the_tables_is_refused(
+    study: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shutil.copytree(study / "mixed", tmp_path / "mixed")
+    place = tmp_path / "mixed/checkpoints/00000/best.pt"
+    state = torch.load(place, weights_only=True)
+    state["progress"]["epochs_done"] += 1
+    torch.save(state, place)
+
+    status = export.main(["mixed", "--storage-path", str(tmp_path), "--out", str(tmp_path / "o")])
+
+    assert status == 2
+    assert "best.pt must be of epoch" in capsys.readouterr().err
+    assert not (tmp_path / "o").exists()
+
+
+def test_data_that_are_split_otherwise_are_refused(
+    study: Path,
+) -> None:
+    trial = records(load("mixed", str(study)).trials)[0]
+    other = trial | {"data.split_seed": 1}
+
+    with pytest.raises(DataError, match=f"split as the trial's were, {trial['split_hash']}, not"):
+        load_trained(find_study("mixed", str(study)), other, 1)
+
+
+def test_a_row_of_the_trials_table_gives_its_config_back(other_config: Config) -> None:
+    row = config_columns(other_config)
+    row["optim.lr_milestones"] = np.array(row["optim.lr_milestones"])
+
+    assert row_config(row) == other_config
+
+
+@pytest.mark.parametrize(
+    ("files", "message"),
+    [
+        ({}, "no study here"),
+        ({"study.json": "{"}, "study.json is damaged"),
+        ({"study.json": '{"schema_version": 99}'}, "has schema version 99, and this ffl_ray reads"),
+        ({"trials/part-00000.parquet": "PAR1"}, "part-00000.parquet can't be read"),
+    ],
+)
+def test_a_study_that_can_not_be_read_is_one_line(
+    files: dict[str, str],
+    message: str,
+    study: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    for name, text in files.items():
+        (tmp_path / "s" / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(study / "mixed/study.json", tmp_path / "s/study.json")
+        (tmp_path / "s" / name).write_text(text)
+
+    status = export.main(["s", "--storage-path", str(tmp_path), "--out", str(tmp_path / "o")])
+
+    error = capsys.readouterr().err
+    assert (status, len(error.splitlines())) == (2, 1)
+    assert error.startswith("error: ")
+    assert message in error
+    assert not (tmp_path / "o").exists()
+
+
+def test_members_are_measured_beside_the_full_network(exported: Exported) -> None:
+    trained = tiny_trained("concat_depthwise", exported.trained)
+
+    found = {speed.name: speed for speed in speeds(trained, ["branch0", "fused"])}
+
+    assert list(found) == ["branch0", "fused", FULL]
+    assert found[FULL].parameters == count_parameters(trained.network)
+    assert found["branch0"].parameters < found["fused"].parameters < found[FULL].parameters
+    assert found["branch0"].macs < found["fused"].macs < found[FULL].macs
+    assert found["branch0"].file_bytes < found[FULL].file_bytes
+    assert all(speed.torch_ms > 0 and speed.onnx_ms > 0 for speed in found.values())

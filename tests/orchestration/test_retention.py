@@ -1,0 +1,97 @@
+"""Checkpoints: of running trials both, of ended ones the top's best, and no others."""
+
+from pathlib import Path
+
+import pytest
+
+from ffl_ray.config.objectives import parse_objectives
+from ffl_ray.orchestration.local import write_unless_ended
+from ffl_ray.orchestration.retention import Keeper, ranked
+from ffl_ray.results.storage.storage import Storage
+
+ONE = parse_objectives(["fused.accuracy"])
+TWO = parse_objectives(["fused.accuracy", "fused.macs"])
+
+
+def row(trial_id: str, status: str, *values: float) -> dict[str, object]:
+    return {"trial_id": trial_id, "status": status, "objective_values": list(values)}
+
+
+ROWS = [
+    row("0", "completed", 0.7),
+    row("1", "completed", 0.9),
+    row("2", "pruned", 0.99),
+    row("3", "failed"),
+    row("4", "running", 0.1),
+    row("5", "completed", 0.8),
+    row("6", "interrupted", 0.2),
+]
+
+
+@pytest.fixture
+def study(tmp_path: Path) -> Storage:
+    for entry in ROWS:
+        folder = tmp_path / "checkpoints" / str(entry["trial_id"])
+        folder.mkdir(parents=True)
+        for name in ("latest.pt", "best.pt"):
+            (folder / name).write_bytes(b"weights")
+    return Storage(str(tmp_path))
+
+
+def files(study: Storage) -> dict[str, list[str]]:
+    return {name: study.names(f"checkpoints/{name}") for name in study.names("checkpoints")}
+
+
+def test_what_is_kept_is_what_was_promised(study: Storage) -> None:
+    keeper = Keeper(study, ONE, 2)
+
+    keeper.tidy(ROWS)
+
+    both = ["best.pt", "latest.pt"]
+    assert files(study) == {"1": ["best.pt"], "4": both, "5": ["best.pt"], "6": both}
+
+
+def test_a_better_trial_takes_the_place_of_the_least(study: Storage) -> None:
+    keeper = Keeper(study, ONE, 2)
+    keeper.tidy(ROWS)
+
+    keeper.tidy([*ROWS[:4], row("4", "completed", 0.85), *ROWS[5:]])
+
+    assert set(files(study)) == {"1", "4", "6"}
+    assert files(study)["4"] == ["best.pt"]
+
+
+def test_nothing_is_kept_when_nothing_shall_be(study: Storage) -> None:
+    Keeper(study, ONE, 0).tidy(ROWS)
+
+    assert set(files(study)) == {"4", "6"}
+
+
+def test_of_several_objectives_the_front_comes_first() -> None:
+    rows = [
+        row("0", "completed", 0.9, 100),
+        row("1", "completed", 0.89, 200),
+        row("2", "completed", 0.5, 10),
+        row("3", "completed", 0.4, 300),
+    ]
+
+    assert [entry["trial_id"] for entry in ranked(rows, TWO)] == ["0", "2", "1", "3"]
+
+
+def test_a_worker_that_was_stopped_in_mid_epoch_leaves_nothing_behind(study: Storage) -> None:
+    files_of_2 = study.child("checkpoints/2")
+    Keeper(study, ONE, 2).tidy(ROWS)
+
+    write_unless_ended(files_of_2, "latest.pt", b"late")
+
+    assert "2" not in files(study)
+
+
+def test_what_was_left_by_a_kill_is_found_at_the_next_start(study: Storage) -> None:
+    Keeper(study, ONE, 1).tidy(ROWS)
+    (Path(study.location) / "checkpoints" / "2").mkdir()
+
+    keeper = Keeper(study, ONE, 1)
+    keeper.tidy(ROWS)
+
+    assert "2" not in files(study)

@@ -1,0 +1,104 @@
+"""What Tune gives up though it may be started again is run in another round."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, cast
+
+import pytest
+
+from ffl_ray.config.overrides import flatten
+from ffl_ray.config.settings import Config
+from ffl_ray.orchestration.recorder import Recorder
+from ffl_ray.orchestration.retention import Keeper
+from ffl_ray.orchestration.rounds import run_rounds
+from ffl_ray.orchestration.scheduler import RecordingFIFO
+from ffl_ray.results.storage.storage import Storage
+from ffl_ray.results.study import StudyTables
+
+
+class Rounds:
+    """Rounds that lose what they are told to, of trials that end otherwise."""
+
+    def __init__(self, lost: Sequence[set[str]], *, others: int = 0, message: str = "") -> None:
+        self._lost = list(lost)
+        self._others = others
+        self._message = message
+        self.done = 0
+
+    def fit(self) -> Any:
+        self.lost = self._lost[self.done]
+        self.done += 1
+        return SimpleNamespace(lost=self.lost, hopeless=SimpleNamespace(message=self._message))
+
+    def unended(self) -> int:
+        return len(self.lost) + self._others
+
+
+@pytest.mark.parametrize(
+    ("lost", "others", "message", "rounds"),
+    [
+        ([set()], 0, "", 1),
+        ([{"00003"}, set()], 0, "", 2),
+        ([{"00003"}, {"00003"}, {"00003"}], 0, "", 3),  # max_failures is 2
+        ([{"00003"}], 4, "", 1),  # a person stopped it, or the time was over
+        ([{"00003"}], 0, "no space left on device", 1),
+    ],
+)
+def test_there_is_another_round_while_only_lost_trials_are_left(
+    lost: list[set[str]], others: int, message: str, rounds: int
+) -> None:
+    made = Rounds(lost, others=others, message=message)
+
+    run_rounds(made.fit, made.unended, max_failures=2)
+
+    assert made.done == rounds
+
+
+class SilentView:
+    """A view that notes who ended."""
+
+    def __init__(self) -> None:
+        self.ended: list[str] = []
+
+    def trial_started(self, trial_id: str, config: Config) -> None:
+        pass
+
+    def epoch_finished(self, trial_id: str, row: dict[str, Any]) -> None:
+        pass
+
+    def trial_ended(self, trial_id: str, status: str, row: dict[str, Any]) -> None:
+        self.ended.append(f"{trial_id} {status}")
+
+
+def tune_trial(number: int, failures: int) -> Any:
+    config = {"trial_id": f"{number:05d}", "settings": flatten(Config()), "num_workers": 1}
+    return SimpleNamespace(
+        trial_id=f"tune {number}",
+        config=config,
+        num_failures=failures,
+        max_failures=2,
+        pickled_error_file=None,
+    )
+
+
+def test_a_trial_that_never_began_or_has_a_retry_left_is_lost_and_another_has_failed(
+    tmp_path: Path,
+) -> None:
+    storage, view = Storage(str(tmp_path)), SilentView()
+    tables = StudyTables(storage, "study")
+    noted = {"params": "{}", "distributions": "{}", "sampler_state": "{}"}
+    recorder = Recorder(
+        tables, Keeper(storage, (), 1), RecordingFIFO(), lambda _: noted, view, {}, 2
+    )
+    unbegun, begun, failed = (tune_trial(n, failures) for n, failures in enumerate((1, 2, 3)))
+    for trial in (begun, failed):
+        recorder.on_trial_start(0, [], cast(Any, trial))
+
+    for trial in (unbegun, begun, failed):
+        recorder.on_trial_error(0, [], cast(Any, trial))
+
+    assert recorder.lost == {"00000", "00001"}
+    status = {row["trial_id"]: row["status"] for row in tables.trials.rows}
+    assert status == {"00001": "interrupted", "00002": "failed"}
+    assert view.ended == ["00002 failed"]

@@ -1,0 +1,168 @@
+"""What a training takes, computed from outlines, beside what real ones take."""
+
+from __future__ import annotations
+
+import math
+import weakref
+from typing import Any
+
+import pytest
+import torch
+import torch.nn.functional as F
+from support.helpers import MemorySession, small_config
+from torch.utils._python_dispatch import TorchDispatchMode
+
+from ffl_ray.config.overrides import with_overrides
+from ffl_ray.config.settings import Config
+from ffl_ray.data.loader import DeviceImages, load_train_val
+from ffl_ray.models.cost import member_costs
+from ffl_ray.models.network import build_network
+from ffl_ray.models.outline import outlined
+from ffl_ray.planning.cost import DataSize, network_size, parts_of, training_cost
+from ffl_ray.training.engine import train_epoch
+from ffl_ray.training.setup import prepare, step_of
+from ffl_ray.training.worker import run_worker
+
+MIXES = ("2*resnet20", "resnet20+3*wrn16_2", "2*wrn16_2")
+
+
+class LiveBytes(TorchDispatchMode):  # type: ignore[no-untyped-call]
+    """The slow way: watch every tensor that is really made, and when its memory goes."""
+
+    def __init__(self) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self.now = self.peak = 0
+        self._seen: set[int] = set()
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        out = func(*args, **kwargs or {})
+        for tensor in out if isinstance(out, (tuple, list)) else [out]:
+            if isinstance(tensor, torch.Tensor):
+                self._watch(tensor.untyped_storage())
+        return out
+
+    def _watch(self, storage: torch.UntypedStorage) -> None:
+        key, size = storage._cdata, storage.nbytes()
+        if key in self._seen:
+            return
+        self._seen.add(key)
+        self.now += size
+        self.peak = max(self.peak, self.now)
+        weakref.finalize(storage, self._gone, key, size)
+
+    def _gone(self, key: int, size: int) -> None:
+        self._seen.discard(key)
+        self.now -= size
+
+
+def sizes(config: Config) -> DataSize:
+    data = load_train_val(config.data)
+    return DataSize(len(data.info.classes), len(data.train), len(data.val))
+
+
+@pytest.mark.parametrize("mix", MIXES)
+@pytest.mark.parametrize("design", ["concat_depthwise", "gated"])
+def test_an_outline_has_the_parameters_and_macs_of_the_network(mix: str, design: str) -> None:
+    config = with_overrides(Config(), {"model.mix": mix, "fusion.design": design})
+
+    size = network_size(config.model, config.fusion, parts_of(config), (3, 16, 16), 10)
+
+    network = build_network(
+        config.model, config.fusion, image_shape=(3, 16, 16), num_classes=10, seed=0
+    )
+    classifiers = sum(layer.get_parameter("weight").numel() for layer in network.classifiers)
+    assert size.parameters == sum(p.numel() for p in network.parameters())
+    assert size.buffers == sum(b.numel() for b in network.buffers())
+    assert size.macs == member_costs(network, (3, 16, 16))["fused"].macs + classifiers
+
+
+@pytest.mark.parametrize("stride", [1, 2, (2, 1)])
+@pytest.mark.parametrize("padding", [0, 1, (2, 0)])
+@pytest.mark.parametrize(("kernel", "dilation", "groups"), [(3, 1, 1), (1, 1, 4), ((3, 2), 2, 2)])
+def test_an_outlined_convolution_has_the_shape_of_a_real_one(
+    stride: Any, padding: Any, kernel: Any, dilation: int, groups: int
+) -> None:
+    options = {"stride": stride, "padding": padding, "dilation": dilation, "groups": groups}
+    x = torch.zeros(2, 4, 9, 10)
+    real = torch.nn.Conv2d(4, 8, kernel, **options)
+
+    with outlined():
+        layer = torch.nn.Conv2d(4, 8, kernel, **options)
+        out = layer(torch.zeros(2, 4, 9, 10))
+
+    assert out.shape == real(x).shape
+
+
+def test_an_outline_refuses_what_torch_refuses() -> None:
+    with outlined():
+        images = torch.zeros(2, 3, 4, 4)
+        with pytest.raises(RuntimeError, match="must have 5 channels, not 3"):
+            torch.nn.Conv2d(5, 8, 3)(images)
+        with pytest.raises(RuntimeError, match="must be at least 7 long, not 4"):
+            torch.nn.Conv2d(3, 8, 7)(images)
+        with pytest.raises(RuntimeError, match="must have 5 channels, not 3"):
+            torch.nn.BatchNorm2d(5)(images)
+
+
+def test_outside_an_outline_torch_computes_as_before() -> None:
+    with outlined():
+        pass
+
+    assert F.conv2d(torch.ones(1, 1, 3, 3), torch.ones(1, 1, 3, 3)).item() == 9
+    assert torch.nn.Linear(4, 4).weight.abs().sum() > 0
+
+
+@pytest.mark.parametrize(("mix", "batch_size"), [("2*resnet20", 256), ("resnet20+2*wrn16_2", 64)])
+def test_memory_is_within_a_quarter_of_what_a_real_step_allocates(
+    mix: str, batch_size: int
+) -> None:
+    torch.set_num_threads(1)
+    config = small_config(model__mix=mix, optim__batch_size=batch_size, data__fraction=1.0)
+    predicted = training_cost(config, sizes(config))
+    training = prepare(config, MemorySession())
+    parts = [part for part in (training.train, training.val) if isinstance(part, DeviceImages)]
+    held = sum(p.nbytes for p in training.network.parameters())
+    held += sum(b.nbytes for b in training.network.buffers())
+    held += sum(t.nbytes for part in parts for t in part.images)
+    batches = training.train.train_batches(batch_size=batch_size, seed=0, epoch=0)
+
+    with LiveBytes() as live:
+        train_epoch(step_of(training, distill_weight=1.0), [next(batches), next(batches)])
+
+    assert predicted.memory_bytes == pytest.approx(held + live.peak, rel=0.25)
+
+
+@pytest.mark.parametrize("momentum", [0.0, 0.9])
+def test_a_checkpoint_is_within_three_hundredths_of_what_is_predicted(momentum: float) -> None:
+    config = small_config(optim__epochs=1, optim__momentum=momentum)
+    session = MemorySession()
+
+    run_worker(config, session)
+
+    predicted = training_cost(config, sizes(config)).checkpoint_bytes
+    assert predicted == pytest.approx(len(session.files["latest.pt"]), rel=0.03)
+
+
+def test_several_workers_share_the_batch_and_hold_gradients_twice() -> None:
+    config = small_config(optim__batch_size=2048)
+    one, two = (training_cost(config, DataSize(10, 0, 0), workers) for workers in (1, 2))
+    size = network_size(config.model, config.fusion, parts_of(config), (1, 8, 8), 10)
+
+    saved = one.memory_bytes - two.memory_bytes
+
+    assert saved == 1024 * size.saved_bytes - 4 * size.parameters
+    assert one.checkpoint_bytes == two.checkpoint_bytes
+
+
+def test_the_images_count_by_their_shape() -> None:
+    digits = small_config()
+    cifar = small_config(data__name="cifar10", data__dir="/nowhere")
+
+    with_images = training_cost(cifar, DataSize(10, 900, 100)).memory_bytes
+    without = training_cost(cifar, DataSize(10, 0, 0)).memory_bytes
+
+    assert with_images - without == 1000 * (math.prod((3, 32, 32)) + 8)
+    assert (
+        training_cost(digits, DataSize(10, 0, 0)).macs
+        < training_cost(cifar, DataSize(10, 0, 0)).macs
+    )

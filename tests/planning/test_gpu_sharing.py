@@ -1,0 +1,81 @@
+"""How many trials share a GPU."""
+
+import pytest
+from support.helpers import small_config
+
+from ffl_ray.config.settings import SearchConfig
+from ffl_ray.planning.cost import TrainingCost
+from ffl_ray.planning.forecast import Forecast
+from ffl_ray.planning.gpu_sharing import best_count, counts_that_fit
+from ffl_ray.planning.layout import Machines, Plan, make_plan
+from ffl_ray.planning.limits import PROCESS_BYTES, Room
+from ffl_ray.planning.preflight import Outlook
+from ffl_ray.planning.sharing_measured import shared_plan
+
+GB = 10**9
+
+
+@pytest.mark.parametrize(
+    ("rates", "expected"),
+    [
+        ({1: 100.0}, 1),
+        ({1: 100.0, 2: 104.0, 4: 104.9}, 1),
+        ({1: 100.0, 2: 150.0, 4: 190.0, 8: 195.0}, 4),
+        ({1: 100.0, 2: 90.0, 4: 120.0}, 4),
+    ],
+)
+def test_more_trials_share_a_gpu_where_all_together_are_faster(
+    rates: dict[int, float], expected: int
+) -> None:
+    assert best_count(rates) == expected
+
+
+@pytest.mark.parametrize(
+    ("memory", "gpu", "cpus", "samples", "expected"),
+    [
+        (GB, 80 * GB, 16, 100, [1, 2, 4, 8]),
+        (GB, 80 * GB, 4, 100, [1, 2, 4]),
+        (GB, 80 * GB, 16, 3, [1, 2]),
+        (20 * GB, 80 * GB, 16, 100, [1, 2]),
+        (GB, None, 16, 100, [1]),
+        (4 * GB - PROCESS_BYTES, 16 * GB, 8, 8, [1, 2, 4]),
+    ],
+)
+def test_counts_are_tried_that_fit_memory_and_processors(
+    memory: int, gpu: int | None, cpus: float, samples: int, expected: list[int]
+) -> None:
+    assert counts_that_fit(memory, gpu, cpus, samples) == expected
+
+
+def outlook(plan: Plan, trial_s: float) -> Outlook:
+    cost = TrainingCost(10**6, 10**7, 3 * 10**7, 10**7, GB)
+    expected = Forecast(100, 1, trial_s, 0.5, GB, 10**7, [GB], (1, 2))
+    return Outlook(plan, expected, Room(GB, True, GB), 0, None, [], (small_config(), cost), 80 * GB)
+
+
+@pytest.mark.parametrize(
+    ("search", "trial_s", "measured"),
+    [
+        ({}, 600.0, True),
+        ({}, 1.0, False),
+        ({"gpus_per_trial": 1.0}, 600.0, False),
+        ({"num_workers": 2}, 600.0, False),
+    ],
+)
+def test_a_gpu_is_shared_by_measurement_unless_the_user_or_the_study_s_length_says_otherwise(
+    search: dict[str, float], trial_s: float, measured: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = SearchConfig.model_validate({"num_samples": 100, **search})
+    machines = Machines(32, 4, 32, 4)
+    plan = make_plan(settings, machines)
+    monkeypatch.setattr(
+        "ffl_ray.planning.sharing_measured.measured_rates",
+        lambda *_, **__: {1: 100.0, 2: 180.0, 4: 300.0},
+    )
+
+    shared = shared_plan(outlook(plan, trial_s), settings, lambda: machines)
+
+    if measured:
+        assert shared == Plan(16, 1, 2, 0.25)
+    else:
+        assert shared == plan

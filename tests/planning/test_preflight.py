@@ -1,0 +1,119 @@
+"""Looking ahead on this machine, without Ray: what is measured, and what is refused."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from support.helpers import run
+
+from ffl_ray.config.overrides import with_overrides
+from ffl_ray.errors import PlanError
+from ffl_ray.planning import nodes
+from ffl_ray.planning import preflight as outlook
+from ffl_ray.planning.data_check import data_facts
+from ffl_ray.planning.layout import Plan
+from ffl_ray.planning.limits import PROCESS_BYTES, Node
+from ffl_ray.planning.nodes import free_disk, memory_facts
+from ffl_ray.results.storage.storage import Storage
+from ffl_ray.search.space import load_space, settle
+from ffl_ray.tune import main
+
+
+def look(folder: Path, **overrides: object) -> outlook.Outlook:
+    space = load_space("temperature")
+    base, search = settle(space, {}, {})
+    base = with_overrides(base, {"data.fraction": 0.3, **overrides})
+    plan = Plan(1, 1, 1, 0)
+    storage = Storage(str(folder)).child("study")
+    return outlook.look_ahead(space, base, search, plan, data_facts(base), storage, cluster=False)
+
+
+def test_a_study_is_forecast_without_a_file_written(tmp_path: Path) -> None:
+    found = look(tmp_path)
+
+    assert found.forecast.trial_s is not None
+    assert 0.1 < found.forecast.trial_s < 120
+    assert found.forecast.parameters[0] > 100_000
+    assert found.misfits == 0
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_machine_with_too_little_memory_is_refused_before_anything_is_measured(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    small = [Node(True, 1, 0, PROCESS_BYTES + 500_000, 0)]
+    monkeypatch.setattr(outlook, "this_machine", lambda cpus, gpus: small)
+    monkeypatch.setattr(outlook, "measure", lambda *_: pytest.fail("it trains"))
+
+    with pytest.raises(PlanError, match="needs .* MB of memory for each worker, and there are 5"):
+        look(tmp_path)
+
+
+def test_a_full_disk_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(outlook, "free_disk", lambda *_: 1_000_000)
+    monkeypatch.setattr(outlook, "measure", lambda *_: None)
+
+    with pytest.raises(PlanError, match="may take .* MB at .*/study, and 1.0 MB are free there"):
+        look(tmp_path)
+
+
+def test_a_local_disk_is_refused_on_a_cluster_of_several_nodes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(outlook, "this_machine", lambda *_: [Node(True, 1, 0), Node(False, 1, 0)])
+    monkeypatch.setattr(outlook, "mounts", lambda: "/dev/sda1 / ext4 rw 0 0\n")
+
+    with pytest.raises(PlanError, match="1 other node of the cluster can run trials and not see"):
+        look(tmp_path)
+
+
+def test_free_disk_is_that_of_the_nearest_folder_that_exists(tmp_path: Path) -> None:
+    deep = free_disk(str(tmp_path / "not" / "yet" / "there"), True)
+
+    assert deep is not None
+    assert deep == pytest.approx(free_disk(str(tmp_path), True), rel=0.1)
+    assert free_disk("s3://bucket/study", False) is None
+
+
+def test_a_container_counts_its_own_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "max").write_text("1000000\n")
+    (tmp_path / "used").write_text("400000\n")
+    machine = memory_facts(False)
+    pair = (str(tmp_path / "max"), str(tmp_path / "used"))
+    monkeypatch.setattr(nodes, "CGROUPS", [pair])
+
+    inside = memory_facts(False)
+
+    assert inside == (600_000, 1_000_000, None)
+    assert machine[1] is not None
+    assert machine[1] > 1_000_000
+    (tmp_path / "max").write_text("max\n")
+    assert memory_facts(False)[1] != 1_000_000
+
+
+@pytest.mark.ray
+def test_a_dry_run_shows_the_plan_and_writes_nothing(tmp_path: Path) -> None:
+    done = run("tune", "--dry-run", "--storage-path", str(tmp_path), "--num-samples", "30")
+
+    assert done.returncode == 0, done.stderr
+    assert done.stderr == ""
+    for part in (
+        "30 trials",
+        "with weak trials pruned",
+        "if none is",
+        "for each worker",
+        "num_branches",
+    ):
+        assert part in done.stdout
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_check_says_what_was_built(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    status = main(["temperature", "--check", "--storage-path", str(tmp_path)])
+
+    out, errors = capfd.readouterr()
+    assert (status, errors) == (0, "")
+    assert "2 at the ends of ranges, 1,000 at random" in out
+    assert "1 distinct" in out
+    assert list(tmp_path.iterdir()) == []

@@ -1,0 +1,154 @@
+"""Presets: every row as settings that can be trained, and what a smaller run changes in them."""
+
+import pytest
+
+from ffl_ray.config.settings import Config
+from ffl_ray.errors import SettingError
+from ffl_ray.models.registry import check_model
+from ffl_ray.reproduce.presets import (
+    AS_PUBLISHED,
+    Departures,
+    Scale,
+    choose_rows,
+    departures,
+    find_table,
+    preset,
+)
+from ffl_ray.reproduce.published import TABLES, Row
+
+ROWS = {(name, row.name): row for name, table in TABLES.items() for row in table.rows}
+FFL = ROWS["pcl-cifar100", "resnet-32/ffl-s"]
+DML = ROWS["pcl-cifar100", "resnet-32/dml"]
+
+
+def row(name: str) -> Row:
+    return ROWS["pcl-cifar100", name]
+
+
+@pytest.mark.parametrize("table", TABLES)
+def test_every_preset_can_be_trained_and_is_300_epochs_of_everything(table: str) -> None:
+    for one in TABLES[table].rows:
+        config = preset(one, TABLES[table].data)
+
+        check_model(config)
+        assert config.data.name == TABLES[table].data
+        assert config.optim.epochs == 300
+        assert config.optim.batch_size == 128
+        assert config.optim.lr_milestones == (0.5, 0.75)
+        assert config.data.fraction == 1
+        assert len(set(config.model.mix)) == 1
+
+
+@pytest.mark.parametrize(
+    ("name", "branches", "trunk", "decay", "fusion_decay", "nesterov"),
+    [
+        ("resnet-32/ffl-s", 2, 2, 1e-4, 1e-5, True),
+        ("resnet-32/dml", 3, 0, 5e-4, 5e-4, True),
+        ("resnet-32/cl", 3, 2, 5e-4, 5e-4, True),
+        ("resnet-32/one", 3, 2, 1e-4, 1e-4, False),
+        ("resnet-32/okddip", 4, 2, 5e-4, 5e-4, True),
+        ("resnet-32/kdcl", 3, 0, 5e-4, 5e-4, True),
+        ("resnet-32/pcl", 3, 2, 5e-4, 5e-4, True),
+        ("vgg-16/pcl", 3, 4, 5e-4, 5e-4, True),
+        ("vgg-16/kdcl", 3, 0, 5e-4, 5e-4, True),
+    ],
+)
+def test_a_method_has_its_authors_settings(
+    name: str, branches: int, trunk: int, decay: float, fusion_decay: float, nesterov: bool
+) -> None:
+    config = preset(row(name), "cifar100")
+
+    assert len(config.model.mix) == branches
+    assert config.model.trunk_stages == trunk
+    assert config.optim.weight_decay == decay
+    assert config.optim.fusion_weight_decay == fusion_decay
+    assert config.optim.nesterov is nesterov
+
+
+def test_the_preset_of_ffl_is_the_authors_program_which_is_the_default() -> None:
+    config = preset(FFL, "cifar100")
+
+    assert config.optim == Config().optim
+    assert config.model.mix == Config().model.mix
+    assert config.distill.ramp_up_epochs == 80
+    assert config.distill.temperature == 3
+
+
+def test_the_backbone_alone_is_a_single_branch() -> None:
+    config = preset(ROWS["anchors", "resnet-32/alone"], "cifar100")
+
+    assert config.model.mix == ("resnet32",)
+    assert config.distill.method == "independent"
+
+
+def test_a_shorter_run_has_a_shorter_ramp_up_unless_it_is_given() -> None:
+    tenth = Scale(epochs=30)
+
+    assert preset(FFL, "cifar100", tenth).distill.ramp_up_epochs == 8
+    assert preset(DML, "cifar100", tenth).distill.ramp_up_epochs == 0
+    given = preset(FFL, "cifar100", tenth, {"distill.ramp_up_epochs": 5})
+    assert given.distill.ramp_up_epochs == 5
+    assert preset(FFL, "cifar100", AS_PUBLISHED, {"optim.epochs": "30"}) == preset(
+        FFL, "cifar100", tenth
+    )
+
+
+def test_another_backbone_shares_all_its_stages_but_the_last() -> None:
+    config = preset(FFL, "cifar100", Scale(backbone="vgg11"))
+
+    assert config.model.mix == ("vgg11", "vgg11")
+    assert config.model.trunk_stages == 4
+
+
+@pytest.mark.parametrize(
+    ("scale", "changes", "words"),
+    [
+        (AS_PUBLISHED, {}, ""),
+        (AS_PUBLISHED, {"data.dir": "/here", "seed": 3, "compute.device": "cpu"}, ""),
+        (Scale(epochs=300, fraction=1.0, backbone="resnet32"), {"optim.lr": "0.1"}, ""),
+        (Scale(epochs=30), {}, "scaled down to 30 of 300 epochs"),
+        (
+            Scale(30, 0.5, "resnet8"),
+            {},
+            "scaled down to 30 of 300 epochs, 0.5 of the images and backbone resnet8",
+        ),
+        (AS_PUBLISHED, {"optim.epochs": "3"}, "scaled down to 3 of 300 epochs"),
+        (AS_PUBLISHED, {"optim.lr": "0.2"}, "changed to optim.lr=0.2"),
+        (
+            Scale(fraction=0.1),
+            {"data.name": "digits"},
+            "scaled down to 0.1 of the images, changed to data.name=digits",
+        ),
+    ],
+)
+def test_every_departure_is_named(scale: Scale, changes: dict[str, object], words: str) -> None:
+    assert departures([FFL], "cifar100", scale, changes).words == words
+
+
+def test_a_change_of_one_row_of_several_is_a_departure() -> None:
+    changes = {"optim.weight_decay": "1e-4"}
+
+    assert departures([FFL], "cifar100", AS_PUBLISHED, changes) == Departures()
+    assert departures([FFL, DML], "cifar100", AS_PUBLISHED, changes).changed
+
+
+def test_rows_are_chosen_by_name_or_pattern_in_the_tables_order() -> None:
+    table = TABLES["pcl-cifar100"]
+
+    assert choose_rows(table, []) == table.rows
+    chosen = choose_rows(table, ["VGG-16/pcl", "*/dml"])
+    assert [one.name for one in chosen] == [
+        "resnet-32/dml",
+        "resnet-110/dml",
+        "vgg-16/dml",
+        "vgg-16/pcl",
+        "densenet-40-12/dml",
+        "wrn-20-8/dml",
+    ]
+    with pytest.raises(SettingError, match=r"not 'resnet-32/fll'; the nearest known is 'resnet-3"):
+        choose_rows(table, ["resnet-32/fll"])
+
+
+def test_an_unknown_table_is_refused_with_the_nearest_name() -> None:
+    with pytest.raises(SettingError, match="not 'pcl-cifar-100'; the nearest .* 'pcl-cifar100'"):
+        find_table("pcl-cifar-100")

@@ -1,0 +1,105 @@
+"""Shared by the tests: a session in memory, small configs, and commands as subprocesses."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from ffl_ray.config.overrides import with_overrides
+from ffl_ray.config.settings import Config
+from ffl_ray.training.session import Report
+
+Row = dict[str, Any]
+NUM_THREADS = 1 if "PYTEST_XDIST_WORKER" in os.environ else 2
+ROOT = Path(__file__).parents[2]
+
+
+class MemorySession:
+    """A worker's session that keeps files and rows in memory, and can stop after an epoch."""
+
+    rank = 0
+    world_size = 1
+    num_threads = NUM_THREADS
+
+    def __init__(
+        self, files: dict[str, bytes] | None = None, stop_after: int | None = None
+    ) -> None:
+        self.device: torch.device | None = torch.device("cpu")
+        self.files = {} if files is None else files
+        self.rows: list[Row] = []
+        self.members: list[list[Row]] = []
+        self.best: list[list[Row]] = []
+        self.stop_after = stop_after
+
+    def read(self, name: str) -> bytes | None:
+        return self.files.get(name)
+
+    def write(self, name: str, data: bytes) -> None:
+        self.files[name] = data
+
+    def report(self, report: Report) -> None:
+        self.rows.append(report.row)
+        self.members.append(report.members)
+        self.best.append(report.best)
+        if report.row["epoch"] == self.stop_after:
+            raise KeyboardInterrupt
+
+
+def small_config(**overrides: object) -> Config:
+    """Two ResNet-20 branches on digits, a few short epochs; names may use __ for a dot."""
+    named = {name.replace("__", "."): value for name, value in overrides.items()}
+    small = {
+        "model.mix": "2*resnet20",
+        "data.fraction": 0.3,
+        "data.val_fraction": 0.2,
+        "optim.epochs": 3,
+        "optim.batch_size": 64,
+        "distill.ramp_up_epochs": 2,
+    }
+    return with_overrides(Config(), small | named)
+
+
+def command(name: str, *options: str) -> list[str]:
+    """A command line of the package."""
+    return [sys.executable, "-m", f"ffl_ray.{name}", *options]
+
+
+def start(
+    name: str, *options: str, out: int = subprocess.DEVNULL, **environment: str
+) -> subprocess.Popen[str]:
+    """Start a command that can be interrupted, even where this process ignores Ctrl-C."""
+    return subprocess.Popen(
+        command(name, *options),
+        stdout=out,
+        stderr=out,
+        text=True,
+        cwd=ROOT,
+        env=os.environ | environment,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+    )
+
+
+def _with_root() -> str:
+    """PYTHONPATH by which a command is found from any folder."""
+    return os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))
+
+
+def run(
+    name: str, *options: str, timeout_s: float = 240, cwd: Path = ROOT, **environment: str
+) -> subprocess.CompletedProcess[str]:
+    """Run a command to its end, in a pipe."""
+    return subprocess.run(
+        command(name, *options),
+        capture_output=True,
+        text=True,
+        timeout=timeout_s,
+        check=False,
+        env=os.environ | {"PYTHONPATH": _with_root()} | environment,
+        cwd=cwd,
+    )

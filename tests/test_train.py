@@ -1,0 +1,98 @@
+"""`python -m ffl_ray.train` from the outside."""
+
+import signal
+import subprocess
+import time
+from pathlib import Path
+
+import pandas as pd
+from support.helpers import run, start
+
+import ffl_ray.results
+
+SMALL = [
+    "--set", "model.mix=2*resnet20", "--set", "data.fraction=0.3", "--set", "optim.batch_size=64",
+    "--set", "distill.ramp_up_epochs=2", "--name", "study",
+]  # fmt: skip
+
+
+def comparable(epochs: pd.DataFrame) -> list[tuple[object, ...]]:
+    columns = ["epoch", "loss.total", "objective_value", "val.ensemble.nll"]
+    return list(epochs[columns].itertuples(index=False, name=None))
+
+
+def test_a_training_prints_its_members_and_fills_the_tables_once(tmp_path: Path) -> None:
+    options = [*SMALL, "--set", "optim.epochs=2", "--storage-path", str(tmp_path)]
+
+    done = run("train", *options)
+    again = run("train", *options)
+
+    assert done.returncode == 0, done.stderr
+    assert done.stderr == ""
+    assert "epoch   2/2  loss" in done.stdout
+    assert f'pd.read_parquet("{tmp_path}/study/trials")' in done.stdout
+    results = ffl_ray.results.load("study", str(tmp_path))
+    assert list(results.trials.status) == ["completed"]
+    assert list(results.epochs.epoch) == [1, 2]
+    latest = results.members[results.members.checkpoint == "latest"]
+    assert set(latest.member) == {"branch0", "branch1", "ensemble", "fused"}
+    assert set(latest.split) == {"val"}
+    assert again.returncode == 0
+    assert "loss" not in again.stdout
+    assert "fused" in again.stdout
+
+
+def test_killed_and_called_again_it_ends_as_if_nothing_had_happened(tmp_path: Path) -> None:
+    options = [*SMALL, "--set", "optim.epochs=8"]
+    whole = run("train", *options, "--storage-path", str(tmp_path / "whole"))
+    assert whole.returncode == 0, whole.stderr
+    killed = start("train", *options, "--storage-path", str(tmp_path / "killed"))
+    part = tmp_path / "killed" / "study" / "epochs" / "part-00000.parquet"
+    deadline = time.monotonic() + 100
+    while time.monotonic() < deadline and (
+        not part.exists() or len(pd.read_parquet(part.parent)) < 3
+    ):
+        time.sleep(0.02)
+    killed.send_signal(signal.SIGKILL)
+    killed.wait()
+    done_before = len(pd.read_parquet(part.parent))
+    assert 3 <= done_before < 8
+
+    again = run("train", *options, "--storage-path", str(tmp_path / "killed"))
+
+    assert again.returncode == 0, again.stderr
+    # An epoch's row is stored before its trial's: a kill between the two shows it once more.
+    assert again.stdout.count("loss") <= 8 - done_before + 1
+    found, expected = (
+        ffl_ray.results.load("study", str(tmp_path / name)).epochs for name in ("killed", "whole")
+    )
+    assert comparable(found) == comparable(expected)
+
+
+def test_ctrl_c_ends_cleanly_and_keeps_the_epochs(tmp_path: Path) -> None:
+    options = [*SMALL, "--set", "optim.epochs=200", "--storage-path", str(tmp_path)]
+    process = start("train", *options, out=subprocess.PIPE)
+    assert process.stdout is not None
+    for line in process.stdout:
+        if line.startswith("epoch   2/"):
+            process.send_signal(signal.SIGINT)
+            break
+    _, errors = process.communicate(timeout=60)
+
+    results = ffl_ray.results.load("study", str(tmp_path))
+
+    assert process.returncode == 130
+    assert errors == "interrupted\n"
+    assert list(results.trials.status) == ["interrupted"]
+    assert len(results.epochs) >= 2
+
+
+def test_a_diverging_training_is_recorded_as_failed(tmp_path: Path) -> None:
+    wild = ["--set", "optim.lr=100", "--set", "optim.weight_decay=1"]
+
+    done = run("train", *SMALL, *wild, "--storage-path", str(tmp_path))
+
+    assert done.returncode == 2
+    assert done.stderr.startswith("error: the training loss became")
+    trial = ffl_ray.results.load("study", str(tmp_path)).trials.iloc[0]
+    assert (trial.status, trial.error_type) == ("failed", "TrainingDivergedError")

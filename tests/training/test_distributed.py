@@ -1,0 +1,168 @@
+"""Two processes that train together against one that trains alone."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+from support.helpers import MemorySession, small_config
+from support.processes import in_processes
+from torch import Tensor, nn
+from torch.nn.parallel import DistributedDataParallel
+
+from ffl_ray.config.methods import num_views
+from ffl_ray.config.settings import DistillConfig
+from ffl_ray.data.loader import Batch
+from ffl_ray.distill.ffl import ffl_terms
+from ffl_ray.models.network import NetworkOutput
+from ffl_ray.training.engine import Precision, Step, average_running_statistics, train_epoch
+from ffl_ray.training.precision import computes_in_bfloat16
+from ffl_ray.training.setup import prepare, step_of
+from ffl_ray.training.worker import run_worker
+
+PRECISION = Precision("cpu", autocast=False)
+
+
+class Linears(nn.Module):
+    """A network without batch norm, whose result can't depend on how a batch is shared."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        generator = torch.Generator().manual_seed(0)
+        shape = (3, 5, 4)
+        self.weight = nn.Parameter(torch.randn(shape, dtype=torch.float64, generator=generator))
+
+    def forward(self, images: Tensor) -> NetworkOutput:
+        logits = torch.einsum("bi,nio->nbo", images, self.weight)
+        return NetworkOutput(logits[:2], logits[2])
+
+
+def shared_training(rank: int, count: int) -> tuple[Tensor, dict[str, float]]:
+    """Three uneven batches, each split among the processes."""
+    generator = torch.Generator().manual_seed(1)
+    batches = []
+    for size in (8, 7, 5):
+        images = torch.randn(size, 5, dtype=torch.float64, generator=generator)
+        labels = torch.arange(size) % 4
+        if size == 7:  # class probabilities, as mixup makes them
+            labels = torch.rand(size, 4, generator=generator).softmax(1)
+        part = slice(size * rank // count, size * (rank + 1) // count)
+        batches.append(Batch(images[part], labels[part], size))
+    network = Linears()
+    wrapped = DistributedDataParallel(network) if count > 1 else network
+    step = Step(
+        wrapped,
+        torch.optim.SGD(network.parameters(), lr=0.5),
+        lambda output, labels: ffl_terms(output, labels, DistillConfig()),
+        distill_weight=0.5,
+        precision=PRECISION,
+        world_size=count,
+    )
+    trained = train_epoch(step, batches)
+    return network.weight.detach(), trained.losses
+
+
+def different_statistics(rank: int, count: int) -> list[float]:
+    """Running means that differ between the processes, averaged."""
+    network = nn.BatchNorm2d(2)
+    assert network.running_mean is not None
+    network.running_mean.fill_(float(rank))
+    average_running_statistics(network, count)
+    return [float(value) for value in network.running_mean]
+
+
+def one_can(rank: int, count: int) -> bool:
+    """The number format of two workers, one of which computes in bfloat16 by itself."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(torch.cpu, "get_capabilities", lambda: {"avx512_bf16": rank == 0})
+        return computes_in_bfloat16("auto", torch.device("cpu"), 10**9, count)
+
+
+def without_batch_norm(
+    rank: int, count: int
+) -> tuple[tuple[Tensor, dict[str, float]], list[float], bool]:
+    return shared_training(rank, count), different_statistics(rank, count), one_can(rank, count)
+
+
+def test_uneven_shares_give_the_whole_batchs_gradient_and_statistics_are_averaged(
+    tmp_path: Path,
+) -> None:
+    weight, losses = shared_training(0, 1)
+
+    results = in_processes(without_batch_norm, 2, tmp_path)
+
+    assert one_can(0, 1)
+    for (other, other_losses), statistics, in_bfloat16 in results:
+        assert not in_bfloat16
+        torch.testing.assert_close(other, weight, atol=1e-6, rtol=1e-6)
+        assert other_losses == pytest.approx(losses, abs=1e-6)
+        assert statistics == [0.5, 0.5]
+
+
+def digits_training(rank: int, count: int) -> tuple[list[float], list[float], list[int]]:
+    """Six epochs; when shared, stopped after the fourth and resumed from rank 0's files alone."""
+    config = small_config(data__fraction=1.0, optim__epochs=6, optim__lr_schedule="cosine")
+    session = MemorySession(stop_after=4 if count > 1 else None)
+    session.rank, session.world_size, session.num_threads = rank, count, 1
+    try:
+        run_worker(config, session)
+    except KeyboardInterrupt:
+        if rank:
+            session.files.clear()
+        session.stop_after = None
+        run_worker(config, session)
+    members = [member["accuracy"] for member in session.members[-1]]
+    losses = [row["loss.total"] for row in session.rows]
+    return members, losses, [row["epoch"] for row in session.rows]
+
+
+def test_two_workers_reach_the_accuracy_of_one_with_the_same_global_batch(tmp_path: Path) -> None:
+    alone, losses, _ = digits_training(0, 1)
+
+    first, second = in_processes(digits_training, 2, tmp_path)
+
+    assert first == second
+    members, shared_losses, reports = first
+    # Reported again after the stop: nobody knows which of them arrived.
+    assert reports == [1, 2, 3, 4, 1, 2, 3, 4, 5, 6]
+    assert shared_losses[:4] == shared_losses[4:8]
+    assert members == pytest.approx(alone, abs=0.05)
+    assert shared_losses[0] == pytest.approx(losses[0], rel=0.1)
+
+
+SHARED_METHODS = ("independent", "one", "okddip", "pcl")
+
+
+def methods_training(rank: int, count: int) -> dict[str, tuple[float, Tensor]]:
+    """Of each method the loss of an epoch, and all its weights in a row."""
+    found = {}
+    for method in SHARED_METHODS:
+        config = small_config(
+            model__mix="3*resnet8",
+            distill__method=method,
+            distill__ramp_up_epochs=0,
+            data__fraction=0.2,
+            objective="ensemble.accuracy",
+        )
+        session = MemorySession()
+        session.rank, session.world_size, session.num_threads = rank, count, 1
+        training = prepare(config, session)
+        batches = training.train.train_batches(
+            batch_size=64, seed=0, epoch=0, shard=training.shard, num_views=num_views(config)
+        )
+        trained = train_epoch(step_of(training, distill_weight=1.0), batches)
+        weights = torch.cat([p.detach().flatten() for p in training.network.parameters()])
+        found[method] = (trained.losses["total"], weights)
+    return found
+
+
+def test_every_kind_of_method_trains_on_two_workers_to_one_network(tmp_path: Path) -> None:
+    alone = methods_training(0, 1)
+
+    first, second = in_processes(methods_training, 2, tmp_path)
+
+    for method in SHARED_METHODS:
+        assert torch.equal(first[method][1], second[method][1]), method
+        assert first[method][0] == second[method][0]
+        assert first[method][0] == pytest.approx(alone[method][0], rel=0.1)

@@ -1,0 +1,52 @@
+"""The sums of an epoch: means over examples, whatever the form of their labels."""
+
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from ffl_ray.config.settings import DistillConfig
+from ffl_ray.data.loader import Batch
+from ffl_ray.distill.ffl import ffl_terms
+from ffl_ray.models.network import NetworkOutput
+from ffl_ray.training.engine import Precision, Step, train_epoch
+
+
+class Fixed(nn.Module):
+    """Three classifiers that scale the image, which is its own logits."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.scale = nn.Parameter(torch.tensor([0.5, 1.0, 2.0]))
+
+    def forward(self, images: Tensor) -> NetworkOutput:
+        logits = self.scale[:, None, None] * images
+        return NetworkOutput(logits[:2], logits[2])
+
+
+@pytest.mark.parametrize("soft", [False, True])
+def test_losses_are_means_over_examples_and_not_over_batches(soft: bool) -> None:
+    generator = torch.Generator().manual_seed(0)
+    images = torch.randn(9, 4, generator=generator)
+    labels = torch.rand(9, 4, generator=generator).softmax(1) if soft else torch.arange(9) % 4
+    batches = [Batch(images[:6], labels[:6], 6), Batch(images[6:], labels[6:], 3)]
+    network = Fixed()
+
+    step = Step(
+        network,
+        torch.optim.SGD(network.parameters(), lr=0.0),
+        lambda output, targets: ffl_terms(output, targets, DistillConfig(label_smoothing=0.2)),
+        distill_weight=0.0,
+        precision=Precision("cpu", autocast=False),
+    )
+
+    trained = train_epoch(step, batches)
+
+    expected = [
+        float(F.cross_entropy(scale * images, labels, label_smoothing=0.2))
+        for scale in (0.5, 1.0, 2.0)
+    ]
+    names = ("ce_branches.0", "ce_branches.1", "ce_fused")
+    assert [trained.losses[name] for name in names] == pytest.approx(expected, abs=1e-6)
+    assert trained.losses["total"] == pytest.approx(sum(expected), abs=1e-6)
+    assert trained.images == 9

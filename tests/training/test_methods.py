@@ -1,0 +1,137 @@
+"""Every method trained: it learns, goes on where it stopped, and only the method differs."""
+
+from __future__ import annotations
+
+import io
+import math
+
+import pytest
+import torch
+from support.helpers import MemorySession, small_config
+from torch import Tensor
+
+from ffl_ray.config.methods import METHODS, with_reachable_objective
+from ffl_ray.config.settings import Config
+from ffl_ray.data.dataset import Images
+from ffl_ray.data.loader import DeviceImages, load_train_val
+from ffl_ray.training.worker import run_worker
+
+
+def config_for(method: str, **overrides: object) -> Config:
+    small = {
+        "model__mix": "3*resnet8",
+        "distill__method": method,
+        "data__fraction": 0.5,
+        "optim__lr_schedule": "cosine",
+    }
+    return with_reachable_objective(small_config(**small | overrides))
+
+
+def train(config: Config, files: dict[str, bytes] | None = None) -> MemorySession:
+    session = MemorySession(files)
+    run_worker(config, session)
+    return session
+
+
+def weights(session: MemorySession) -> dict[str, Tensor]:
+    state = torch.load(io.BytesIO(session.files["latest.pt"]), weights_only=True)
+    network: dict[str, Tensor] = state["network"]
+    return network
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_every_member_learns_digits(method: str) -> None:
+    session = train(config_for(method, optim__epochs=5, distill__ramp_up_epochs=1))
+
+    found = {row["member"]: row["accuracy"] for row in session.members[-1]}
+    assert len(found) == 3 + 1 + (METHODS[method].head is not None)
+    assert min(found.values()) > 0.6, found
+    losses = [sum(row["loss.ce_branches"]) for row in session.rows]
+    assert losses[-1] < 0.7 * losses[0]
+
+
+@pytest.mark.parametrize("method", ["one", "okddip", "pcl"])
+def test_a_stopped_training_goes_on_to_the_same_weights(method: str) -> None:
+    config = config_for(method, data__fraction=0.2, optim__epochs=2)
+    whole = train(config)
+    stopped = MemorySession(stop_after=1)
+    with pytest.raises(KeyboardInterrupt):
+        run_worker(config, stopped)
+
+    resumed = train(config, stopped.files)
+
+    for name, value in weights(whole).items():
+        assert torch.equal(weights(resumed)[name], value), name
+    assert resumed.rows[-1]["loss.total"] == whole.rows[-1]["loss.total"]
+
+
+def test_a_branch_of_independent_is_its_backbone_trained_alone_bit_for_bit() -> None:
+    alone = weights(train(config_for("independent", model__mix="resnet8")))
+    together = weights(train(config_for("independent", model__mix="resnet8+2*wrn10_1")))
+
+    for name, value in alone.items():
+        assert torch.equal(together[name], value), name
+    rest = {name for name in together if ".0." in name.partition("branches")[2][:4]}
+    assert len(alone) >= len(rest) > 0
+
+
+@pytest.mark.parametrize("method", ["dml", "okddip", "kdcl"])
+def test_a_method_whose_teaching_weighs_nothing_is_independent_bit_for_bit(method: str) -> None:
+    same = {"model__trunk_stages": 2, "optim__epochs": 1, "data__fraction": 0.2}
+    plain = train(config_for("independent", **same))
+
+    silent = train(config_for(method, distill__weight=0, distill__views=False, **same))
+
+    expected = weights(plain)
+    found = {n: v for n, v in weights(silent).items() if not n.startswith("attention")}
+    assert found.keys() == expected.keys()
+    for name, value in expected.items():
+        assert torch.equal(found[name], value), name
+
+
+def test_each_branch_sees_a_view_of_its_own_and_the_first_one_is_the_usual() -> None:
+    config = config_for("dml", data__name="digits")
+    data = load_train_val(config.data)
+    assert isinstance(data.train, Images)
+    images = DeviceImages(data.train, data.info, torch.device("cpu"))
+
+    plain = next(images.train_batches(batch_size=32, seed=3, epoch=1))
+    views = next(images.train_batches(batch_size=32, seed=3, epoch=1, num_views=3))
+
+    assert views.images.shape == (3, *plain.images.shape)
+    assert torch.equal(views.images[0], plain.images)
+    assert torch.equal(views.labels, plain.labels)
+    assert not torch.equal(views.images[1], views.images[0])
+    assert not torch.equal(views.images[1], views.images[2])
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_every_method_trains_in_bfloat16_with_mixed_images(method: str) -> None:
+    session = train(
+        config_for(
+            method,
+            compute__precision="bfloat16",
+            data__mixing="cutmix",
+            data__fraction=0.1,
+            optim__epochs=1,
+        )
+    )
+
+    row = session.rows[0]
+    assert all(math.isfinite(value) for value in row["loss.ce_branches"])
+    assert math.isfinite(row["loss.total"])
+
+
+@pytest.mark.parametrize("teacher", ["naive", "linear", "general"])
+def test_every_teacher_of_kdcl_trains_on_mixed_images(teacher: str) -> None:
+    session = train(
+        config_for(
+            "kdcl",
+            distill__kdcl_teacher=teacher,
+            data__mixing="mixup",
+            data__fraction=0.1,
+            optim__epochs=1,
+        )
+    )
+
+    assert all(math.isfinite(value) for value in session.rows[0]["loss.peers_to_branches"])

@@ -1,0 +1,44 @@
+"""Which number format a training computes in."""
+
+import pytest
+import torch
+
+from ffl_ray.training.precision import LEAST_CPU_MACS, computes_in_bfloat16
+
+CPU = torch.device("cpu")
+
+
+@pytest.mark.parametrize(
+    ("setting", "native", "macs", "expected"),
+    [
+        ("float32", True, 10**9, False),
+        ("bfloat16", False, 1, True),
+        ("auto", True, LEAST_CPU_MACS, True),
+        ("auto", True, LEAST_CPU_MACS - 1, False),
+        ("auto", False, 10**9, False),
+    ],
+)
+def test_a_cpu_computes_in_bfloat16_when_told_or_when_it_gains_by_it(
+    setting: str, native: bool, macs: int, expected: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    capabilities = {"avx512_f": True, "avx512_bf16": native, "amx_bf16": False}
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: capabilities, raising=False)
+
+    assert computes_in_bfloat16(setting, CPU, macs, 1) is expected
+
+
+def test_a_torch_that_does_not_tell_what_the_cpu_can_gives_float32(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.delattr(torch.cpu, "get_capabilities", raising=False)
+
+    assert not computes_in_bfloat16("auto", CPU, 10**9, 1)
+
+
+@pytest.mark.parametrize(("capability", "expected"), [((7, 5), False), ((8, 0), True)])
+def test_a_gpu_computes_in_bfloat16_if_it_does_so_by_itself(
+    capability: tuple[int, int], expected: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda _: capability)
+
+    assert computes_in_bfloat16("auto", torch.device("cuda"), 1, 1) is expected
