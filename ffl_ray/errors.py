@@ -12,6 +12,11 @@ FFLRayError
 └── PreemptedError    this machine is about to be taken away; the training is stored
 """
 
+# Exit statuses of the commands.
+FAILED = 1
+WRONG = 2
+INTERRUPTED = 130
+
 
 class FFLRayError(Exception):
     """Base of every error that ffl_ray raises on purpose."""

@@ -11,7 +11,7 @@ from collections.abc import Iterable
 import ffl_ray
 from ffl_ray import cli
 from ffl_ray.console.plain_text import printable, printable_line
-from ffl_ray.errors import SettingError
+from ffl_ray.errors import FAILED, SettingError
 
 DESCRIPTION = """Classify images with a model that `python -m ffl_ray.export` wrote.
 
@@ -52,6 +52,8 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _predict(args: argparse.Namespace) -> int:
+    from ffl_ray.planning.layout import available_cpus
+
     for name in ("top_k", "batch_size"):
         if getattr(args, name) < 1:
             option = name.replace("_", "-")
@@ -59,7 +61,7 @@ def _predict(args: argparse.Namespace) -> int:
     from ffl_ray.export.classify import Prediction, Unreadable, classify, image_files
     from ffl_ray.export.runner import open_model
 
-    model = open_model(args.model, cli.available_cpus(), trusted=args.trust)
+    model = open_model(args.model, available_cpus(), trusted=args.trust)
     shown = _Output(args)
     failed = False
     for found in classify(model, image_files(args.images), args.top_k, args.batch_size):
@@ -68,7 +70,7 @@ def _predict(args: argparse.Namespace) -> int:
             sys.stderr.write(f"error: {printable_line(f'{found.path}: {found.reason}')}\n")
         elif isinstance(found, Prediction):
             shown.row(str(found.path), found.classes)
-    return cli.FAILED if failed else 0
+    return FAILED if failed else 0
 
 
 class _Output:

@@ -52,6 +52,9 @@ def _train(args: argparse.Namespace) -> int:
     from ffl_ray.console.live import TrainView, make_console, members_table, trial_words, where_text
     from ffl_ray.distill.check import check_config
     from ffl_ray.orchestration.job import Job
+    from ffl_ray.orchestration.start import start
+    from ffl_ray.planning.data_check import absolute_data_dir
+    from ffl_ray.results.storage.access import study_storage
     from ffl_ray.results.study import (
         StudyTables,
         check_goes_on,
@@ -70,15 +73,15 @@ def _train(args: argparse.Namespace) -> int:
         SearchConfig(num_samples=1), {n: v for n, v in given.items() if v is not None}
     )
     if args.address is None:
-        config = with_overrides(config, cli.absolute_data_dir(config))
+        config = with_overrides(config, absolute_data_dir(config))
     name = check_name(args.name or default_name("train"))
-    storage = cli.study_storage(args.storage_path, name)
+    storage = study_storage(args.storage_path, name)
     on_ray = search.num_workers > 1 or args.address is not None
     settings = flatten(config) | {"search.num_workers": search.num_workers}
     check_goes_on(storage, "train", settings)
     with make_console().status("opening the data"):
         if on_ray:
-            plan, facts = cli.start(args.address, config, search)
+            plan, facts = start(args.address, config, search)
         else:
             plan, facts = _plan_here(config, search)
     description = describe_study("train", settings, data=facts._asdict())
@@ -103,6 +106,7 @@ def _train(args: argparse.Namespace) -> int:
 
 def _attempt(run: Run, job: Job, tables: StudyTables, view: TrainView) -> None:
     """Run the job, and have the tables say how it ended."""
+    from ffl_ray.console.log import everything_else_to, log_file
 
     def on_report(report: Report) -> None:
         new = report.row["epoch"] > tables.trials[TRIAL_ID]["epochs_done"]
@@ -113,7 +117,7 @@ def _attempt(run: Run, job: Job, tables: StudyTables, view: TrainView) -> None:
     from ffl_ray.console.live import make_console, storage_news
 
     words = last_words(lost_head(f"the same command with --name {tables.name}"))
-    logged = cli.everything_else_to(cli.log_file(tables.storage))
+    logged = everything_else_to(log_file(tables.storage))
     try:
         with words, logged, storage_news(make_console()):
             run(job, on_report)
@@ -130,13 +134,14 @@ def _plan_here(config: Config, search: SearchConfig) -> tuple[Plan, DataFacts]:
     """One worker in this process, with its GPU if it has one, and the data opened."""
     import torch
 
+    from ffl_ray.orchestration.start import check_shares
     from ffl_ray.planning.data_check import data_facts
-    from ffl_ray.planning.layout import Machines, make_plan
+    from ffl_ray.planning.layout import Machines, available_cpus, make_plan
 
-    machines = Machines(cli.available_cpus(), torch.cuda.device_count())
+    machines = Machines(available_cpus(), torch.cuda.device_count())
     plan = make_plan(search, machines, device=config.compute.device)
     facts = data_facts(config)
-    cli.check_shares(config, 1, facts)
+    check_shares(config, 1, facts)
     return plan, facts
 
 

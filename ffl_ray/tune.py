@@ -101,6 +101,9 @@ def _search(args: argparse.Namespace) -> int:
         run_search,
         settings_of,
     )
+    from ffl_ray.orchestration.start import start
+    from ffl_ray.planning.data_check import absolute_data_dir
+    from ffl_ray.results.storage.access import study_storage
     from ffl_ray.results.study import StudyTables, check_goes_on, check_name, default_name
     from ffl_ray.search.space import check_space, load_space, settle
 
@@ -115,10 +118,10 @@ def _search(args: argparse.Namespace) -> int:
     if args.check:
         return _check(space, settled)
     if args.address is None:
-        config = with_overrides(settled.config, cli.absolute_data_dir(settled.config))
+        config = with_overrides(settled.config, absolute_data_dir(settled.config))
         settled = settled._replace(config=config)
     name = check_name(args.name or default_name(space.name))
-    storage = cli.study_storage(args.storage_path, name)
+    storage = study_storage(args.storage_path, name)
     goes_on = check_goes_on(storage, "search", settings_of(space, settled), MAY_CHANGE)
     if goes_on and not args.dry_run:
         status = nothing_left(StudyTables(storage, name, settled.objectives), settled.search)
@@ -127,7 +130,7 @@ def _search(args: argparse.Namespace) -> int:
     teacher = _teacher(storage, space, settled)
     mirror = None if args.dry_run else _mirror(args.optuna_storage, name, settled)
     with make_console().status("starting Ray and opening the data"):
-        plan, facts = cli.start(args.address, settled.config, settled.search)
+        plan, facts = start(args.address, settled.config, settled.search)
     order = Order(name, storage, space, settled, plan, facts, teacher, mirror)
     outlook = _look_ahead(order, cluster=args.address is not None)
     order = order._replace(plan=outlook.plan)

@@ -9,7 +9,6 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
-from ffl_ray import cli
 from ffl_ray.bench.figures import Figure, Found, alternated, ratio
 from ffl_ray.errors import SettingError
 
@@ -56,6 +55,7 @@ def run(args: argparse.Namespace) -> Found:
     from ffl_ray.bench.photos import write_photos
     from ffl_ray.config.overrides import parse_assignments, with_overrides
     from ffl_ray.config.settings import Config
+    from ffl_ray.planning.layout import available_cpus
 
     if args.num_images < 2:
         raise SettingError(f"--num-images must be at least 2, not {args.num_images}")
@@ -71,12 +71,12 @@ def run(args: argparse.Namespace) -> Found:
         }
         fixed = {"data.dir": str(folder), "data.residency": "stream"}
         config = with_overrides(Config(), base | parse_assignments(args.set) | fixed)
-        counts = args.processes or _default_counts(cli.available_cpus())
+        counts = args.processes or _default_counts(available_cpus())
         with InputSides(config, args.num_images, counts) as sides:
             rates = alternated(sides.table(step=args.step_images_per_s is None), args.rounds)
             if args.step_images_per_s is not None:
                 rates["step"] = [args.step_images_per_s] * args.rounds
-            return _found(rates, counts, sides.about, cli.available_cpus())
+            return _found(rates, counts, sides.about, available_cpus())
 
 
 def _counts(text: str) -> list[int]:

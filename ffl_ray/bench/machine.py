@@ -6,7 +6,7 @@ import platform
 from importlib import metadata
 from pathlib import Path
 
-from ffl_ray.cli import available_cpus
+from ffl_ray.planning.layout import available_cpus
 
 PACKAGES = ("torch", "torchvision", "ray", "optuna", "pyarrow", "pandas")
 

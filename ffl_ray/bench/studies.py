@@ -23,8 +23,8 @@ from ffl_ray.bench.fixed_cost import (
     trials_of_study,
 )
 from ffl_ray.bench.processes import DRIVER, Ran, run_watched
-from ffl_ray.cli import available_cpus
 from ffl_ray.errors import FFLRayError, SettingError
+from ffl_ray.planning.layout import available_cpus
 
 TRIAL_S = 1.0
 CALIBRATION_EPOCHS = 8

@@ -8,7 +8,6 @@ import statistics
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from ffl_ray import cli
 from ffl_ray.bench.figures import Figure, Found, alternated, ratio
 from ffl_ray.errors import SettingError
 
@@ -74,12 +73,13 @@ def run(args: argparse.Namespace) -> Found:
     from ffl_ray.bench.sides import train_sides
     from ffl_ray.bench.split import host_wait_seconds, operators, split_seconds
     from ffl_ray.bench.stepping import endless
+    from ffl_ray.planning.layout import available_cpus
     from ffl_ray.planning.throughput import StepTimer
     from ffl_ray.training.setup import prepare, threads
 
     if args.seconds <= 0:
         raise SettingError(f"--seconds must be above 0, not {args.seconds:g}")
-    config, count = _config(args), args.threads or cli.available_cpus()
+    config, count = _config(args), args.threads or available_cpus()
     with threads(count):
         training = prepare(config, StepTimer(count, None))
         device, batches = training.train.device, endless(training)
@@ -163,9 +163,10 @@ def _config(args: argparse.Namespace) -> Config:
     from ffl_ray.config.methods import resolved
     from ffl_ray.config.overrides import parse_assignments, with_overrides
     from ffl_ray.config.settings import Config
+    from ffl_ray.planning.data_check import absolute_data_dir
 
     overrides = parse_assignments(args.set)
     if args.data_dir is not None:
         overrides["data.dir"] = args.data_dir
     config = resolved(with_overrides(Config(), overrides))
-    return with_overrides(config, cli.absolute_data_dir(config))
+    return with_overrides(config, absolute_data_dir(config))

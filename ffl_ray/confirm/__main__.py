@@ -147,6 +147,7 @@ def _changes(args: argparse.Namespace) -> dict[str, object]:
     """The settings that may be changed on the way from search to confirmation."""
     from ffl_ray.config.overrides import with_overrides
     from ffl_ray.config.settings import Config
+    from ffl_ray.planning.data_check import absolute_data_dir
 
     changes = cli.overrides_of(args)
     for name in changes:
@@ -156,18 +157,19 @@ def _changes(args: argparse.Namespace) -> dict[str, object]:
                 f"data.dir; not --set {name}"
             )
     config = with_overrides(Config(), changes)
-    return changes if args.address is not None else changes | cli.absolute_data_dir(config)
+    return changes if args.address is not None else changes | absolute_data_dir(config)
 
 
 def _run(order: Order, before: Confirmation | None) -> int:
     from ffl_ray.confirm.confirmation import KIND, plan_confirmation
     from ffl_ray.console.live import make_console
     from ffl_ray.orchestration.final_runs import run_final_runs
+    from ffl_ray.orchestration.start import start
     from ffl_ray.results.study import StudyTables, describe_study
 
     console = make_console()
     with console.status("starting Ray, opening the data and measuring epochs"):
-        plan, facts = cli.start(order.address, order.chosen[0].config, order.search, final=True)
+        plan, facts = start(order.address, order.chosen[0].config, order.search, final=True)
         confirmation = plan_confirmation(order, before, plan, facts)
     console.out(_plan_text(order, confirmation, plan))
     if order.dry_run:

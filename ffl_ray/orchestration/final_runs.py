@@ -11,10 +11,10 @@ from collections import Counter
 from collections.abc import Collection, Sequence
 from typing import NamedTuple
 
-from ffl_ray import cli
 from ffl_ray.config.objectives import parse_objective
 from ffl_ray.config.settings import Config, SearchConfig
-from ffl_ray.errors import StudyError
+from ffl_ray.console.log import everything_else_to, log_file
+from ffl_ray.errors import FAILED, INTERRUPTED, StudyError
 from ffl_ray.planning.data_check import DataFacts
 from ffl_ray.planning.layout import Plan
 from ffl_ray.results.study import StudyTables
@@ -51,7 +51,7 @@ def run_final_runs(
     title: str,
     keep: Collection[str] = (),
 ) -> int:
-    """Train what is not completed yet, on the Ray that `cli.start` started.
+    """Train what is not completed yet, on the Ray that `start` started.
 
     A completed run is never run again, and its test never repeated; an interrupted one goes on
     after its last epoch; a failed one begins again.
@@ -107,7 +107,7 @@ def run_final_runs(
         return recorder
 
     words = last_words(lost_head("the same command"))
-    logged = cli.everything_else_to(cli.log_file(tables.storage))
+    logged = everything_else_to(log_file(tables.storage))
     with words, logged, storage_news(console), view, ray_state() as state:
         recorder = run_rounds(lambda: fit(state), lambda: len(lost), search.max_failures)
     return _ended(tables, runs, recorder.hopeless.message, time.monotonic() - started)
@@ -135,8 +135,8 @@ def _ended(tables: StudyTables, runs: Sequence[FinalRun], message: str, elapsed_
         return 0
     if counts["interrupted"]:
         console.out("to go on: the same command")
-        return cli.INTERRUPTED
-    return cli.FAILED
+        return INTERRUPTED
+    return FAILED
 
 
 def epoch_seconds(

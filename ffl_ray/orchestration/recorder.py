@@ -14,6 +14,7 @@ from ray.tune.experiment import Trial
 
 from ffl_ray.config.overrides import with_overrides
 from ffl_ray.config.settings import Config
+from ffl_ray.console.view import View
 from ffl_ray.orchestration.outcome import FAILURE, first_cause
 from ffl_ray.orchestration.placement_groups import free_workers
 from ffl_ray.orchestration.scheduler import StudyScheduler
@@ -21,22 +22,6 @@ from ffl_ray.results.storage.retry import may_pass, storage_is_full
 from ffl_ray.results.study import StudyTables
 
 NO_ERROR = ("Unknown", "Tune ended the trial without saying why; see the log")
-
-
-class View(Protocol):
-    """What shows a running study."""
-
-    def trial_started(self, trial_id: str, config: Config) -> None:
-        """A trial begins."""
-        ...
-
-    def epoch_finished(self, trial_id: str, row: dict[str, Any]) -> None:
-        """A trial has one more epoch."""
-        ...
-
-    def trial_ended(self, trial_id: str, status: str, row: dict[str, Any]) -> None:
-        """A trial ended; `row` is its row of the trials table."""
-        ...
 
 
 class Checkpoints(Protocol):

@@ -8,9 +8,9 @@ from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from ffl_ray import cli
+from ffl_ray.console.log import everything_else_to, log_file
 from ffl_ray.console.plain_text import printable_line
-from ffl_ray.errors import StudyError
+from ffl_ray.errors import INTERRUPTED, StudyError
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -94,7 +94,7 @@ def run_search(order: Order, outlook: Outlook) -> int:
     views = Views(view, tracking)
     started = time.monotonic()
     words = last_words(lost_head(f"the same command with --name {order.name}"))
-    logged = cli.everything_else_to(cli.log_file(storage))
+    logged = everything_else_to(log_file(storage))
     with words, logged, storage_news(console), view, tracking, ray_state() as state:
         recorder = run_rounds(
             lambda: _fit(order, tables, keeper, views, state, started),
@@ -222,7 +222,7 @@ def _finish(tables: StudyTables, search: SearchConfig, console: Console, elapsed
         row = failed[0]
         error = printable_line(f"{row['error_type']}: {row['error']}")
         console.out(f"{row['trial_id']} failed: {error}")
-        console.out(f"all messages: column error of the trials table; {cli.log_file(storage)}\n")
+        console.out(f"all messages: column error of the trials table; {log_file(storage)}\n")
     console.out(where_text(storage.location, storage.child("trials").location))
     # One that was interrupted while its actors still started has no interrupted trial.
     left = _left(tables, search)
@@ -230,5 +230,5 @@ def _finish(tables: StudyTables, search: SearchConfig, console: Console, elapsed
         console.out(f"\nto go on: the same command with --name {tables.name}")
     in_time = search.time_budget_s is None or elapsed_s < search.time_budget_s
     if left > 0 and in_time:
-        return cli.INTERRUPTED
+        return INTERRUPTED
     return 0 if counts["completed"] or left > 0 else 1

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import NamedTuple
 
 from ffl_ray.config.settings import SearchConfig
@@ -153,3 +154,8 @@ def _growing(elastic: bool) -> str:
     if not elastic:
         return ""
     return "; on a cluster that grows, give --max-concurrent-trials and --gpus-per-trial"
+
+
+def available_cpus() -> int:
+    """CPUs that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

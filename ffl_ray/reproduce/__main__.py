@@ -62,6 +62,8 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _reproduce(args: argparse.Namespace) -> int:
+    from ffl_ray.results.storage.access import study_storage
+
     if args.table is None or args.list:
         return _list(args.table)
     from ffl_ray.console.live import make_console
@@ -72,7 +74,7 @@ def _reproduce(args: argparse.Namespace) -> int:
     runs = final_runs(order)
     search = _search(args, len(runs))
     name = check_name(args.name or default_name(f"reproduce-{order.name}"))
-    storage = cli.study_storage(args.storage_path, name)
+    storage = study_storage(args.storage_path, name)
     goes_on = check_goes_on(storage, "reproduce", order.settings(), MAY_CHANGE)
     if args.dry_run:
         return _dry_run(args, order, runs, search)
@@ -114,10 +116,11 @@ def _dry_run(
     args: argparse.Namespace, order: Order, runs: list[FinalRun], search: SearchConfig
 ) -> int:
     from ffl_ray.console.live import make_console
+    from ffl_ray.orchestration.start import start
     from ffl_ray.reproduce.cost import expected_seconds, plan_words
 
     with make_console().status("starting Ray, opening the data and measuring"):
-        plan, facts = cli.start(args.address, runs[0].config, search, final=True)
+        plan, facts = start(args.address, runs[0].config, search, final=True)
         configs = [run.config for run in runs]
         seconds = expected_seconds(configs, plan, facts, cluster=args.address is not None)
     make_console().out(plan_words(order.name, configs, plan, facts, seconds))
@@ -131,11 +134,13 @@ def _train(
 ) -> int:
     from ffl_ray.console.live import make_console
     from ffl_ray.orchestration.final_runs import run_final_runs
+    from ffl_ray.orchestration.start import start
+    from ffl_ray.results.storage.access import study_storage
     from ffl_ray.results.study import StudyTables, describe_study
 
-    storage = cli.study_storage(args.storage_path, name)
+    storage = study_storage(args.storage_path, name)
     with make_console().status("starting Ray and opening the data"):
-        plan, facts = cli.start(args.address, runs[0].config, search, final=True)
+        plan, facts = start(args.address, runs[0].config, search, final=True)
     description = describe_study(
         "reproduce", order.settings(), plan=plan._asdict(), data=facts._asdict()
     )

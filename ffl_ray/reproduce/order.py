@@ -100,12 +100,14 @@ def _data_dir(config: Config, address: str | None) -> dict[str, object]:
     Raises:
         DataError: the data set needs files, and nobody said where they are.
     """
+    from ffl_ray.planning.data_check import absolute_data_dir
+
     if config.data.dir is None and config.data.name != "digits":
         raise DataError(
             f"--data-dir must name the folder that holds the files of {config.data.name} "
             f"(--set data.download=true fetches them into it), and is not given"
         )
-    return cli.absolute_data_dir(config) if address is None else {}
+    return absolute_data_dir(config) if address is None else {}
 
 
 def final_runs(order: Order) -> list[FinalRun]:

@@ -20,11 +20,10 @@ from ffl_ray.errors import StudyError
 from ffl_ray.results.guard import flaw_in
 from ffl_ray.results.parts import AGAIN, Parts
 from ffl_ray.results.schema import SCHEMA_VERSION
-from ffl_ray.results.storage.access import open_for_reading
+from ffl_ray.results.storage.access import DEFAULT_STORAGE, open_for_reading
 from ffl_ray.results.storage.retry import LOG
 from ffl_ray.results.storage.storage import COPIES, Storage, stays_inside
 
-DEFAULT_STORAGE = "~/ray_results"
 DESCRIPTION = "study.json"
 UNREADABLE = (ValueError, RecursionError)
 COPY = "copy the whole folder again from where it was written"

@@ -23,7 +23,7 @@ from typing import Any
 
 from ffl_ray.config.overrides import flatten, shown
 from ffl_ray.config.settings import Config, SearchConfig
-from ffl_ray.orchestration.recorder import View
+from ffl_ray.console.view import View
 from ffl_ray.results.reader import read_description
 from ffl_ray.results.storage.storage import Storage
 from ffl_ray.results.study import StudyTables

@@ -10,6 +10,7 @@ from ffl_ray.errors import StudyError
 from ffl_ray.results.storage.retry import may_pass
 from ffl_ray.results.storage.storage import Storage
 
+DEFAULT_STORAGE = "~/ray_results"
 DENIED = ("ACCESS_DENIED", "HTTP status 403", "Forbidden", "PERMISSION_DENIED", "UNAUTHENTICATED")
 NO_CREDENTIALS = ("Could not create a OAuth2", "Could not automatically determine credentials")
 WRONG_KEY = ("INVALID_ACCESS_KEY_ID", "SIGNATURE_DOES_NOT_MATCH", "INVALID_CLIENT_TOKEN_ID")
@@ -25,6 +26,15 @@ def open_for_writing(uri: str, *, probe: bool = True) -> Storage:
         StudyError: it can't be used, in one line that says what to do.
     """
     return _opened(uri, writing=True, probe=probe)
+
+
+def study_storage(path: str | None, name: str) -> Storage:
+    """The folder of a study of this name, in a place that can be written to.
+
+    Raises:
+        StudyError: it can't be used.
+    """
+    return open_for_writing(path or DEFAULT_STORAGE).child(name)
 
 
 def open_for_reading(uri: str) -> Storage:

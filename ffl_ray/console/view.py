@@ -1,0 +1,23 @@
+"""What a running study tells whoever shows it."""
+
+from __future__ import annotations
+
+from typing import Any, Protocol
+
+from ffl_ray.config.settings import Config
+
+
+class View(Protocol):
+    """What shows a running study."""
+
+    def trial_started(self, trial_id: str, config: Config) -> None:
+        """A trial begins."""
+        ...
+
+    def epoch_finished(self, trial_id: str, row: dict[str, Any]) -> None:
+        """A trial has one more epoch."""
+        ...
+
+    def trial_ended(self, trial_id: str, status: str, row: dict[str, Any]) -> None:
+        """A trial ended; `row` is its row of the trials table."""
+        ...

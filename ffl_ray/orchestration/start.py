@@ -1,0 +1,74 @@
+"""Ray started or joined, the data opened meanwhile, and what that allows."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+
+from ffl_ray.config.settings import Config, SearchConfig
+from ffl_ray.errors import SettingError
+from ffl_ray.orchestration.ray_setup import cluster_machines, prepare_environment, start_ray
+from ffl_ray.planning.data_check import DataFacts, check_data, data_facts
+from ffl_ray.planning.layout import Machines, Plan, available_cpus, check_cpus, make_plan
+
+
+def start(
+    address: str | None, config: Config, search: SearchConfig, *, final: bool = False
+) -> tuple[Plan, DataFacts]:
+    """Start Ray here and open the data meanwhile; or join a cluster, and open it there.
+
+    Args:
+        final: for final runs, as `data_facts` takes it.
+
+    Raises:
+        PlanError: one trial does not fit, or no cluster answers.
+        DataError: the data can't be used.
+    """
+    if address is not None:
+        plan = _start_ray(address, config, search)
+        facts = check_data(config, final)
+    else:
+        needed = search.cpus_per_trial or search.num_workers
+        check_cpus(needed, search.num_workers, Machines(available_cpus(), 0))
+        with ThreadPoolExecutor(max_workers=1) as pool:
+            opening = pool.submit(data_facts, config, final)
+            plan = _start_ray(None, config, search)
+            facts = opening.result()
+    check_shares(config, plan.num_workers, facts, final=final)
+    return plan, facts
+
+
+def _start_ray(address: str | None, config: Config, search: SearchConfig) -> Plan:
+    prepare_environment(local=address is None)
+    start_ray(address)
+    return make_plan(
+        search,
+        cluster_machines(),
+        device=config.compute.device,
+        elastic=address is not None,
+    )
+
+
+def check_shares(
+    config: Config, num_workers: int, facts: DataFacts, *, final: bool = False
+) -> None:
+    """Check that every worker gets images in every step.
+
+    Args:
+        final: there is no val part.
+
+    Raises:
+        SettingError: a batch, or a part of the data, is too small for the workers.
+    """
+    pair = 2 * num_workers
+    shares = [
+        ("optim.batch_size", config.optim.batch_size, pair),
+        ("data.fraction: the images to train on", facts.num_train, pair),
+    ]
+    if not final:
+        what = "data.val_fraction: the images to validate on"
+        shares.append((what, facts.num_val, num_workers))
+    for what, count, least in shares:
+        if count < least:
+            raise SettingError(
+                f"{what} must be at least {least} for {num_workers} workers, not {count}"
+            )
