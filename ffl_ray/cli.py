@@ -1,32 +1,96 @@
-"""What the commands share: options, one-line errors, checks that need no training."""
+"""`ffl-ray`, and what the commands share: their table, options, one-line errors."""
 
 from __future__ import annotations
 
 import argparse
+import importlib
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from types import MappingProxyType
+from typing import NamedTuple
+
+import shtab
 
 import ffl_ray
 from ffl_ray.console.plain_text import printable_line
 from ffl_ray.errors import FAILED, INTERRUPTED, WRONG, FFLRayError
 
+SHELLS = ("bash", "zsh")
+
+
+class Command(NamedTuple):
+    """A command: the module that holds its `parser` and `main`, and what it does."""
+
+    module: str
+    does: str
+
+
 COMMANDS = {
-    "tune": "ffl_ray.tune",
-    "train": "ffl_ray.train",
-    "report": "ffl_ray.report.__main__",
-    "confirm": "ffl_ray.confirm.__main__",
-    "export": "ffl_ray.export.__main__",
-    "predict": "ffl_ray.predict",
-    "reproduce": "ffl_ray.reproduce.__main__",
-    "bench": "ffl_ray.bench.__main__",
-    "spot": "ffl_ray.spot",
+    "tune": Command("ffl_ray.tune", "search: many configs, the weak ones stopped early"),
+    "train": Command("ffl_ray.train", "train one config"),
+    "report": Command("ffl_ray.report.__main__", "a study on one page, or as tables"),
+    "confirm": Command("ffl_ray.confirm.__main__", "new seeds, the test split, verdicts"),
+    "export": Command("ffl_ray.export.__main__", "one classifier alone, with a model card"),
+    "predict": Command("ffl_ray.predict", "classify files with an exported classifier"),
+    "reproduce": Command("ffl_ray.reproduce.__main__", "published tables against ours"),
+    "bench": Command("ffl_ray.bench.__main__", "what this machine does a second"),
+    "spot": Command("ffl_ray.spot", "on a spot machine: hear its warning, tell the trainings"),
 }
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """The exit status of `ffl-ray COMMAND ...`: what `python -m ffl_ray.COMMAND ...` gives."""
+    words = sys.argv[1:] if arguments is None else arguments
+    if words and words[0] in COMMANDS:
+        status: int = importlib.import_module(COMMANDS[words[0]].module).main(words[1:])
+        return status
+    parser = _table_of_commands()
+    shell = parser.parse_args(words).shell
+    if shell is None:
+        parser.print_help()
+        return 0
+    sys.stdout.write(completion(shell))
+    return 0
+
+
+def completion(shell: str) -> str:
+    """The script that completes `ffl-ray` in a shell, made from the commands' own parsers.
+
+    Args:
+        shell: `bash` or `zsh`.
+    """
+    options = {
+        name: importlib.import_module(command.module).parser() for name, command in COMMANDS.items()
+    }
+    return shtab.complete(_table_of_commands(options), shell=shell)
+
+
+def _table_of_commands(
+    options: Mapping[str, argparse.ArgumentParser] = MappingProxyType({}),
+) -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="ffl-ray",
+        description="Feature Fusion Learning, searched and trained on Ray; each command has --help",
+    )
+    parser.add_argument("--version", action="version", version=ffl_ray.__version__)
+    parser.set_defaults(shell=None)
+    commands = parser.add_subparsers(metavar="COMMAND", title="commands")
+    for name, command in COMMANDS.items():
+        parents = [options[name]] if name in options else []
+        commands.add_parser(name, parents=parents, add_help=not parents, help=command.does)
+    tab = commands.add_parser(
+        "completion", help='a script for TAB: eval "$(ffl-ray completion bash)"'
+    )
+    tab.add_argument("shell", choices=SHELLS)
+    return parser
 
 
 def new_parser(command: str, description: str) -> argparse.ArgumentParser:
     """A parser named as the command is called."""
+    by_script = Path(sys.argv[0]).name == "ffl-ray"
     return argparse.ArgumentParser(
-        prog=f"python -m ffl_ray.{command}",
+        prog=f"ffl-ray {command}" if by_script else f"python -m ffl_ray.{command}",
         description=description,
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,

@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 from support.helpers import ROOT, run
 
-from ffl_ray.cli import COMMANDS
+from ffl_ray.cli import COMMANDS, completion, main
 
+HEAVY = {"torch", "ray", "optuna", "pandas", "plotly", "onnxruntime"}
 TRAINING = ("tune", "train")
 
 
@@ -26,11 +27,10 @@ def loaded_by(code: str) -> set[str]:
 @pytest.mark.parametrize(
     "code",
     ["import ffl_ray", "import ffl_ray.results"]
-    + [f"import {module} as c; c.parser().format_help()" for module in COMMANDS.values()],
+    + [f"import {command.module} as c; c.parser().format_help()" for command in COMMANDS.values()],
 )
 def test_importing_and_asking_for_help_load_neither_torch_nor_ray(code: str) -> None:
-    heavy = {"torch", "ray", "optuna", "pandas", "plotly", "onnxruntime"}
-    assert not heavy & loaded_by(code)
+    assert not HEAVY & loaded_by(code)
 
 
 @pytest.mark.alone
@@ -129,3 +129,40 @@ def test_more_workers_than_cpus_are_refused(tmp_path: Path) -> None:
     assert done.returncode == 2
     assert f"needs 99 CPUs, and there are {os.cpu_count()}: use --num-workers" in done.stderr
     assert list(tmp_path.iterdir()) == []
+
+
+def test_one_command_runs_all_others(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([]) == 0
+
+    shown = capsys.readouterr().out
+    assert [name for name in COMMANDS if f"\n    {name}" not in shown] == []
+    for name in COMMANDS:
+        with pytest.raises(SystemExit) as ended:
+            main([name, "--help"])
+        assert ended.value.code == 0
+        assert f"ffl_ray.{name} " in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("words", "completed"),
+    [
+        (["ffl-ray", "rep"], {"report", "reproduce"}),
+        (["ffl-ray", "tune", "--num-s"], {"--num-samples"}),
+        (["ffl-ray", "report", "--format", ""], {"html", "md", "csv"}),
+        (["ffl-ray", "bench", "st"], {"study"}),
+    ],
+)
+def test_bash_completes_commands_options_and_choices(words: list[str], completed: set[str]) -> None:
+    line = " ".join(f"'{word}'" for word in words)
+    asked = f"COMP_WORDS=({line}); COMP_CWORD={len(words) - 1}; _shtab_ffl_ray ffl-ray"
+    script = f"{completion('bash')}\n{asked} '{words[-1]}'\nprintf '%s\\n' \"${{COMPREPLY[@]}}\""
+
+    done = subprocess.run(["bash", "-c", script], capture_output=True, text=True, check=True)
+
+    assert set(done.stdout.split()) == completed
+
+
+def test_completion_loads_neither_torch_nor_ray() -> None:
+    code = "from ffl_ray.cli import completion\n"
+    code += "assert completion('bash') and 'tune' in completion('zsh')"
+    assert not HEAVY & loaded_by(code)

@@ -67,7 +67,7 @@ def test_a_cheap_command_says_what_the_page_shows(
     command: Command, prepared: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     words = next(words for words in command.simple if is_ours(words))
-    main = importlib.import_module(COMMANDS[words[2].removeprefix("ffl_ray.")]).main
+    main = importlib.import_module(COMMANDS[words[2].removeprefix("ffl_ray.")].module).main
 
     try:
         status = main([PLACEHOLDERS.get(word, word) for word in words[3:]])

@@ -58,7 +58,7 @@ def test_a_study_that_can_not_be_read_is_one_line(
     break_it(folder)
     words = {"STUDY": str(folder), "HERE": str(tmp_path / "new")}
     name = command.partition(" ")[0]
-    main = importlib.import_module(cli.COMMANDS[name]).main
+    main = importlib.import_module(cli.COMMANDS[name].module).main
 
     status = main([words.get(word, word) for word in COMMANDS[command]])
 

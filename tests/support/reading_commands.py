@@ -25,6 +25,7 @@ from ffl_ray.search.space import check_space, load_space, settle
 from support.documents import Command
 from support.helpers import ROOT
 
+MODULES = {f"ffl_ray.{name}": command.module for name, command in COMMANDS.items()}
 NOT_RUN = {
     "python": "it trains, or needs Ray: its options, settings and space are read and checked",
     "ray": "it needs machines: read by Ray's own commands, and so is what it starts there",
@@ -101,7 +102,7 @@ def check_words(words: Words, here: Here) -> None:
 
 
 def _check_ours(words: Words, here: Here) -> None:
-    module = importlib.import_module(COMMANDS.get(words[2].removeprefix("ffl_ray."), words[2]))
+    module = importlib.import_module(MODULES.get(words[2], words[2]))
     if not words[3:]:  # a sentence names the command
         assert hasattr(module, "main") or "__main__" in Path(str(module.__file__)).read_text()
         return
