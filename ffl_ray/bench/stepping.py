@@ -108,14 +108,14 @@ def authors_stepper(clone: Path, data: Path, device: str, threads: int) -> Stepp
     Raises:
         SettingError: the clone lacks a file of it.
     """
-    from ffl_ray.bench.authors import FILES
+    from benchmarks.compare.authors import FILES
 
     for file in FILES:
         if not (clone / file).is_file():
             raise SettingError(
                 f"--against must name a clone of Jangho-Kim/FFL-pytorch, and {clone} has no {file}"
             )
-    module = "ffl_ray.bench.authors"
+    module = "benchmarks.compare.authors"
     command = [sys.executable, "-m", module, str(clone), str(data), device, str(threads)]
     return Stepper("the authors' program", [command])
 

@@ -152,7 +152,7 @@ def _documented_study(folder: Path, args: argparse.Namespace, epochs: int) -> Me
     folder.mkdir()
     count, at_once = str(args.documented_trials), str(args.at_once)
     command = [
-        *(sys.executable, "-m", "ffl_ray.bench.documented", json.dumps(settings(epochs))),
+        *(sys.executable, "-m", "benchmarks.compare.documented", json.dumps(settings(epochs))),
         *(count, at_once, str(folder)),
     ]
     ran = _run(command, folder)

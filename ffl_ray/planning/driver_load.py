@@ -7,8 +7,8 @@ from typing import NamedTuple
 from ffl_ray.config.settings import SearchConfig
 from ffl_ray.planning.forecast import Forecast
 
-# CPU seconds of the driver, measured by `python -m benchmarks.scale` (docs/scale.md): Tune's own
-# part and ours.
+# CPU seconds of the driver, Tune's own part and ours, by `python -m benchmarks.stress.scale`
+# (docs/scale.md).
 REPORT_S = 0.005
 TRIAL_S = 0.017
 # To propose one more trial, for every trial that is there already.

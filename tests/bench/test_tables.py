@@ -75,7 +75,7 @@ def test_made_values_are_the_same_twice_and_vary() -> None:
 
 
 def test_ray_reads_the_columns_and_values_that_ours_has(tmp_path: Path) -> None:
-    from ffl_ray.bench.ray_results import read_experiment, write_experiment
+    from benchmarks.compare.ray_results import read_experiment, write_experiment
 
     trials = {row["trial_id"]: row for row in trial_rows(0, 3, 4)}
     table = epochs_table(rows_of(0, 3, 4))

@@ -113,7 +113,7 @@ def test_make_could_make_every_target_that_is_named() -> None:
         ("python -m ffl_ray.tune --set optim.epoch=3", "unknown setting 'optim.epoch'"),
         ("python -m ffl_ray.tune no_such_space.py", "a search space is a Python file"),
         ("python -m ffl_ray.train --set model.mix=2*resnet21", "depth is 6n"),
-        ("python -m benchmarks.kills --no-such-option", "has no --no-such-option"),
+        ("python -m benchmarks.stress.kills --no-such-option", "has no --no-such-option"),
         ("ray up cluster.yaml --no-such-option", "--no-such-option"),
         ("ray exec cluster.yaml 'python -m ffl_ray.tune --sed 1'", "unrecognized arguments: --sed"),
         ("ray up no_such_cluster.yaml", "no_such_cluster.yaml is not in the repository"),

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.faults import ENDING, FAULTS, Scene, ended_by, scene, survived
+from benchmarks.stress.faults import ENDING, FAULTS, Scene, ended_by, scene, survived
 
 pytestmark = [
     pytest.mark.ray,

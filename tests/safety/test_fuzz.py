@@ -1,4 +1,4 @@
-"""A part of `python -m benchmarks.fuzz`, and that it finds what there is to find."""
+"""A part of `python -m benchmarks.stress.fuzz`, and that it finds what there is to find."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.fuzz import children
-from benchmarks.fuzzing.outcome import LIMIT_S, WrongError, run_case
+from benchmarks.stress.fuzz import children
+from benchmarks.stress.fuzzing.outcome import LIMIT_S, WrongError, run_case
 from ffl_ray.errors import StudyError
 
 CASES = {"settings": 120, "spaces": 30, "studies": 6, "checkpoints": 20}
@@ -49,7 +49,7 @@ def endless(rng: random.Random, folder: Path) -> None:
 def test_what_is_neither_is_a_finding(
     case: object, what: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("benchmarks.fuzzing.outcome.LIMIT_S", LIMIT_S / 50)
+    monkeypatch.setattr("benchmarks.stress.fuzzing.outcome.LIMIT_S", LIMIT_S / 50)
 
     outcome = run_case("made", case, SEED, 0, tmp_path)  # type: ignore[arg-type]
 

@@ -1,6 +1,6 @@
 """The authors' program of FFL, timed as it is: a process that steps when it is told to.
 
-`python -m ffl_ray.bench.authors CLONE DATA DEVICE THREADS` reads numbers of steps, a line
+`python -m benchmarks.compare.authors CLONE DATA DEVICE THREADS` reads numbers of steps, a line
 each, and answers as `Stepper` takes it, with the seconds that their `train` took. Their files
 are read from the clone and run unchanged but for what names a device or a place: the GPU, the
 folder of the data, the download, the run's log. Nothing of them is kept.

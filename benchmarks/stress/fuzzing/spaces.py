@@ -9,9 +9,9 @@ import random
 from itertools import islice
 from pathlib import Path
 
-from benchmarks.fuzzing.outcome import WrongError
-from benchmarks.fuzzing.settings import CONFIG, SEARCH
-from benchmarks.fuzzing.values import misspelt, plain, text
+from benchmarks.stress.fuzzing.outcome import WrongError
+from benchmarks.stress.fuzzing.settings import CONFIG, SEARCH
+from benchmarks.stress.fuzzing.values import misspelt, plain, text
 from ffl_ray.planning.space_check import check_networks
 from ffl_ray.search.space import check_space, load_space, points, settle
 

@@ -18,14 +18,14 @@ from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
-from benchmarks.fuzzing.outcome import LIMIT_S, Outcome, run_case
+from benchmarks.stress.fuzzing.outcome import LIMIT_S, Outcome, run_case
 
 KINDS = {
-    "settings": "benchmarks.fuzzing.settings:case",
-    "spaces": "benchmarks.fuzzing.spaces:case",
-    "studies": "benchmarks.fuzzing.studies:case",
-    "checkpoints": "benchmarks.fuzzing.checkpoints:case",
-    "commands": "benchmarks.fuzzing.settings:command_case",
+    "settings": "benchmarks.stress.fuzzing.settings:case",
+    "spaces": "benchmarks.stress.fuzzing.spaces:case",
+    "studies": "benchmarks.stress.fuzzing.studies:case",
+    "checkpoints": "benchmarks.stress.fuzzing.checkpoints:case",
+    "commands": "benchmarks.stress.fuzzing.settings:command_case",
 }
 BATCH = 250
 SILENT_S = 4 * LIMIT_S + 80
@@ -82,7 +82,7 @@ def children(kind: str, seed: int, first: int, count: int) -> Iterator[Outcome]:
     """The outcomes of cases that run in a child; after a crash another one goes on behind it."""
     done = first
     while done < first + count:
-        command = [sys.executable, "-m", "benchmarks.fuzz", "--seed", str(seed)]
+        command = [sys.executable, "-m", "benchmarks.stress.fuzz", "--seed", str(seed)]
         command += ["--batch", kind, str(done), str(first + count - done)]
         with subprocess.Popen(
             command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True

@@ -1,7 +1,7 @@
 """Placement groups that a cluster holds, a count every two seconds, until it is gone.
 
 A process of its own: looking joins no cluster, but a call to one that was killed may hang.
-`python -m benchmarks.soaking.groups ADDRESS`.
+`python -m benchmarks.stress.soaking.groups ADDRESS`.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import threading
 import time
 from collections.abc import Iterable
 
-from benchmarks.soaking.look import Process
+from benchmarks.stress.soaking.look import Process
 from ffl_ray.bench.processes import PROC
 
 PERIOD_S = 2.0
@@ -35,7 +35,7 @@ class GroupCounter:
             self.close()
             self._raylet = raylet
             self._child = subprocess.Popen(
-                [sys.executable, "-m", "benchmarks.soaking.groups", address],
+                [sys.executable, "-m", "benchmarks.stress.soaking.groups", address],
                 env=os.environ | credentials(raylet),
                 stdout=subprocess.PIPE,
                 stderr=subprocess.DEVNULL,

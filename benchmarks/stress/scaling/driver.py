@@ -11,7 +11,7 @@ from typing import Any, NamedTuple, TypeVar
 from ray.tune.experiment import Trial
 from rich.console import Console
 
-from benchmarks.scaling.filled import NAME, Setting
+from benchmarks.stress.scaling.filled import NAME, Setting
 from ffl_ray.bench.made_study import epochs_table, member_rows, rows_of
 from ffl_ray.config.objectives import VALUE, parse_objective
 from ffl_ray.console.live import StudyView

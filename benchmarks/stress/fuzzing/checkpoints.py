@@ -15,8 +15,8 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 
-from benchmarks.fuzzing.outcome import WrongError
-from benchmarks.fuzzing.studies import altered, appended, cut, emptied, garbage
+from benchmarks.stress.fuzzing.outcome import WrongError
+from benchmarks.stress.fuzzing.studies import altered, appended, cut, emptied, garbage
 from ffl_ray.config.overrides import flatten, with_overrides
 from ffl_ray.config.settings import Config
 from ffl_ray.export.about import CONFIG, About

@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.common import new_parser, show
-from benchmarks.scaling.tables import tables
+from benchmarks.stress.scaling.tables import tables
 from ffl_ray.bench.processes import Ran, run_watched
 from ffl_ray.config.objectives import Objective
 
@@ -78,7 +78,7 @@ def store(path: Path, part: str, figures: Figures) -> None:
 
 def study_of(out: Path, args: argparse.Namespace, trials: int) -> Path:
     """A study of so many made trials; made once."""
-    from benchmarks.scaling.filled import describe, fill, setting
+    from benchmarks.stress.scaling.filled import describe, fill, setting
     from ffl_ray.results.storage.storage import Storage
 
     folder = out / f"{trials}x{args.epochs}"
@@ -93,8 +93,8 @@ def study_of(out: Path, args: argparse.Namespace, trials: int) -> Path:
 
 def driver(args: argparse.Namespace, out: Path) -> Figures:
     """Milliseconds of each call with so many trials behind it, and seconds to open."""
-    from benchmarks.scaling.driver import feed, open_driver
-    from benchmarks.scaling.filled import setting
+    from benchmarks.stress.scaling.driver import feed, open_driver
+    from benchmarks.stress.scaling.filled import setting
     from ffl_ray.results.storage.storage import Storage
 
     found: Figures = {}
@@ -175,7 +175,7 @@ def nodes(args: argparse.Namespace, out: Path) -> Figures:
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir()
         numbers = (count, args.per_node, args.fed, epochs)
-        command = [sys.executable, "-m", "benchmarks.scaling.nodes", *map(str, numbers)]
+        command = [sys.executable, "-m", "benchmarks.stress.scaling.nodes", *map(str, numbers)]
         ran = run_watched([*command, str(folder)], folder / "log.txt")
         if not (folder / "moments.json").exists():
             show(f"{count} nodes: failed: {ran.output[-300:]}")
@@ -218,7 +218,7 @@ def of_nodes(ran: Ran, seen: Figures) -> Figures:
 
 def on_paper() -> Figures:
     """What the plan's costs say of a thousand trials at once."""
-    from benchmarks.scaling.paper import paper_table
+    from benchmarks.stress.scaling.paper import paper_table
 
     show(paper_table())
     return {"table": paper_table()}
@@ -226,8 +226,8 @@ def on_paper() -> Figures:
 
 def sent_bytes(args: argparse.Namespace) -> Figures:
     """Bytes of a trial's job and of a report of an epoch, as Ray pickles them."""
-    from benchmarks.scaling.driver import PLAN
-    from benchmarks.scaling.filled import setting
+    from benchmarks.stress.scaling.driver import PLAN
+    from benchmarks.stress.scaling.filled import setting
     from ffl_ray.bench.made_study import epochs_table, member_rows, rows_of
     from ffl_ray.orchestration.job import Job
     from ffl_ray.orchestration.tune_trial import report_metrics

@@ -1,4 +1,4 @@
-"""What `benchmarks.faults` writes down of an injection, and the table of all of them."""
+"""What `benchmarks.stress.faults` writes down of an injection, and the table of all of them."""
 
 from __future__ import annotations
 

@@ -26,9 +26,9 @@ from typing import Any, NamedTuple
 import pandas as pd
 
 from benchmarks.common import new_parser, show
-from benchmarks.soaking.groups import GroupCounter
-from benchmarks.soaking.judge import draw, verdict
-from benchmarks.soaking.look import HELPERS, Looker, progress, sample
+from benchmarks.stress.soaking.groups import GroupCounter
+from benchmarks.stress.soaking.judge import draw, verdict
+from benchmarks.stress.soaking.look import HELPERS, Looker, progress, sample
 from ffl_ray.bench import short_trials
 from ffl_ray.bench.processes import MARK
 

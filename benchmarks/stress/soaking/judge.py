@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from benchmarks.common import show
-from benchmarks.soaking.look import HELPERS
+from benchmarks.stress.soaking.look import HELPERS
 from ffl_ray.orchestration.sessions import KEPT
 from ffl_ray.planning.forecast import RAY_TRIAL_BYTES, tables_bytes
 from ffl_ray.results import load

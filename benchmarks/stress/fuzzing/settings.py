@@ -8,8 +8,8 @@ import subprocess
 import sys
 from pathlib import Path
 
-from benchmarks.fuzzing.outcome import WrongError
-from benchmarks.fuzzing.values import misspelt, text
+from benchmarks.stress.fuzzing.outcome import WrongError
+from benchmarks.stress.fuzzing.values import misspelt, text
 from ffl_ray import cli
 from ffl_ray.config.methods import resolved, with_reachable_objective
 from ffl_ray.config.overrides import flatten, settings, with_overrides

@@ -23,10 +23,10 @@ from typing import NamedTuple
 import pandas as pd
 
 from benchmarks.common import new_parser, show
-from benchmarks.fault_table import Injection, append, read, table
-from benchmarks.object_store import object_store
-from benchmarks.running import RunningSearch
-from benchmarks.victims import Nodes, kill, new_mark, nodes, processes, titled
+from benchmarks.stress.fault_table import Injection, append, read, table
+from benchmarks.stress.object_store import object_store
+from benchmarks.stress.running import RunningSearch
+from benchmarks.stress.victims import Nodes, kill, new_mark, nodes, processes, titled
 
 WITHIN_S = 240.0
 WARNING_S = 5.0

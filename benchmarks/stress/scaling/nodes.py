@@ -1,7 +1,8 @@
 """Many fake nodes on this machine, and Tune's own driver with trials that only report.
 
 A program of its own, so that its processes can be told from others:
-`python -m benchmarks.scaling.nodes NODES PER_NODE TRIALS EPOCHS FOLDER` writes FOLDER/moments.json.
+`python -m benchmarks.stress.scaling.nodes NODES PER_NODE TRIALS EPOCHS FOLDER` writes
+FOLDER/moments.json.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
-from benchmarks.scaling.filled import Setting
+from benchmarks.stress.scaling.filled import Setting
 from ffl_ray.bench.processes import MARK
 from ffl_ray.config.settings import Config
 
@@ -75,8 +76,8 @@ def start_nodes(nodes: int, per_node: int) -> float:
 
 def search(given: Setting, folder: Path, at_once: int, trials: int) -> Moments:
     """A search as `ffl_ray.tune` runs it, but for the training."""
-    from benchmarks.scaling.driver import open_driver
-    from benchmarks.scaling.filled import describe
+    from benchmarks.stress.scaling.driver import open_driver
+    from benchmarks.stress.scaling.filled import describe
     from ffl_ray.orchestration.ray_setup import ray_state
     from ffl_ray.orchestration.recorder import Recorder
     from ffl_ray.orchestration.tuner import make_tuner
@@ -104,7 +105,7 @@ def search(given: Setting, folder: Path, at_once: int, trials: int) -> Moments:
 
 def memory_by_kind() -> dict[str, int]:
     """Bytes that the cluster's processes of each kind hold."""
-    from benchmarks.soaking.look import Looker
+    from benchmarks.stress.soaking.look import Looker
 
     found: Counter[str] = Counter()
     for process in Looker(os.environ[MARK]).processes()[0]:
@@ -122,7 +123,7 @@ def object_stores() -> str:
 
 def main(nodes: int, per_node: int, trials: int, epochs: int, folder: Path) -> None:
     """Start the nodes, leave them alone for a moment, run the search, write what was seen."""
-    from benchmarks.scaling.filled import setting
+    from benchmarks.stress.scaling.filled import setting
 
     node_s = start_nodes(nodes, per_node)
     time.sleep(SETTLE_S)

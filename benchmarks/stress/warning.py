@@ -72,7 +72,9 @@ def train(rank: int, count: int, folder: str, epochs: int) -> None:
 
 def main() -> int:
     """Print the share of each."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.warning", description=__doc__)
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.stress.warning", description=__doc__
+    )
     parser.add_argument("--epochs", type=int, default=10)
     args = parser.parse_args()
     for count in (1, 2):

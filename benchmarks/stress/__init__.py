@@ -1,0 +1,1 @@
+"""What breaks things: kills, soaks, scale, random input."""
