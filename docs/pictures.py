@@ -19,7 +19,7 @@ from matplotlib.ticker import PercentFormatter
 from rich.console import Console
 
 import ffl_ray.results
-from ffl_ray.console.live import best_table
+from ffl_ray.console.result_tables import best_table
 from ffl_ray.results.history import study_objectives
 from ffl_ray.results.reader import find_study, records
 

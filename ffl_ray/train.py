@@ -8,11 +8,11 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from ffl_ray import cli
-from ffl_ray.console.exit_message import last_words, lost_head
+from ffl_ray.console.exit_message import exit_message, killed_text
 
 if TYPE_CHECKING:
     from ffl_ray.config.settings import Config, SearchConfig
-    from ffl_ray.console.live import TrainView
+    from ffl_ray.console.train_view import TrainView
     from ffl_ray.orchestration.job import Job
     from ffl_ray.planning.data_check import DataFacts
     from ffl_ray.planning.layout import Plan
@@ -49,7 +49,10 @@ def _train(args: argparse.Namespace) -> int:
     from ffl_ray.config.objectives import parse_objective
     from ffl_ray.config.overrides import flatten, with_overrides
     from ffl_ray.config.settings import Config, SearchConfig
-    from ffl_ray.console.live import TrainView, make_console, members_table, trial_words, where_text
+    from ffl_ray.console.result_tables import members_table, where_text
+    from ffl_ray.console.terminal import make_console
+    from ffl_ray.console.train_view import TrainView
+    from ffl_ray.console.trial_text import trial_words
     from ffl_ray.distill.check import check_config
     from ffl_ray.orchestration.job import Job
     from ffl_ray.orchestration.start import start
@@ -114,12 +117,12 @@ def _attempt(run: Run, job: Job, tables: StudyTables, view: TrainView) -> None:
         if new:
             view.epoch_finished(report.row)
 
-    from ffl_ray.console.live import make_console, storage_news
+    from ffl_ray.console.terminal import make_console, storage_news
 
-    words = last_words(lost_head(f"the same command with --name {tables.name}"))
+    message = exit_message(killed_text(f"the same command with --name {tables.name}"))
     logged = everything_else_to(log_file(tables.storage))
     try:
-        with words, logged, storage_news(make_console()):
+        with message, logged, storage_news(make_console()):
             run(job, on_report)
     except KeyboardInterrupt:
         tables.end(TRIAL_ID, "interrupted")

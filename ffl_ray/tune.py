@@ -11,11 +11,11 @@ from ffl_ray import cli
 if TYPE_CHECKING:
     from ffl_ray.orchestration.search_run import Order
     from ffl_ray.planning.layout import Plan
-    from ffl_ray.planning.preflight import Outlook
+    from ffl_ray.planning.preflight import Preflight
     from ffl_ray.results.storage.storage import Storage
     from ffl_ray.search.mirror import Mirror
     from ffl_ray.search.space import SearchSpace, Settled
-    from ffl_ray.search.warm_start import Teacher
+    from ffl_ray.search.warm_start import WarmStart
 
 FLAGS = (
     "num_samples",
@@ -93,7 +93,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 def _search(args: argparse.Namespace) -> int:
     from ffl_ray.config.overrides import with_overrides
-    from ffl_ray.console.live import make_console
+    from ffl_ray.console.terminal import make_console
     from ffl_ray.orchestration.search_run import (
         MAY_CHANGE,
         Order,
@@ -127,24 +127,24 @@ def _search(args: argparse.Namespace) -> int:
         status = nothing_left(StudyTables(storage, name, settled.objectives), settled.search)
         if status is not None:
             return status
-    teacher = _teacher(storage, space, settled)
+    warm_start = _warm_start(storage, space, settled)
     mirror = None if args.dry_run else _mirror(args.optuna_storage, name, settled)
     with make_console().status("starting Ray and opening the data"):
         plan, facts = start(args.address, settled.config, settled.search)
-    order = Order(name, storage, space, settled, plan, facts, teacher, mirror)
-    outlook = _look_ahead(order, cluster=args.address is not None)
-    order = order._replace(plan=outlook.plan)
+    order = Order(name, storage, space, settled, plan, facts, warm_start, mirror)
+    preflight = _preflight(order, cluster=args.address is not None)
+    order = order._replace(plan=preflight.plan)
     if args.dry_run:
         from ffl_ray.console.plan_view import plan_table
 
-        make_console().print(plan_table(outlook))
+        make_console().print(plan_table(preflight))
         return 0
-    return run_search(order, outlook)
+    return run_search(order, preflight)
 
 
 def _check(space: SearchSpace, settled: Settled) -> int:
-    from ffl_ray.console.live import make_console
     from ffl_ray.console.plan_view import check_table
+    from ffl_ray.console.terminal import make_console
     from ffl_ray.planning.space_check import check_networks
 
     with make_console().status("building networks"):
@@ -153,32 +153,32 @@ def _check(space: SearchSpace, settled: Settled) -> int:
     return 0
 
 
-def _look_ahead(order: Order, *, cluster: bool) -> Outlook:
-    from ffl_ray.console.live import make_console
+def _preflight(order: Order, *, cluster: bool) -> Preflight:
+    from ffl_ray.console.terminal import make_console
     from ffl_ray.orchestration.ray_setup import cluster_machines
-    from ffl_ray.planning.preflight import look_ahead
+    from ffl_ray.planning.preflight import run_preflight
     from ffl_ray.planning.sharing_measured import shared_plan
 
-    def look(plan: Plan) -> Outlook:
-        return look_ahead(
+    def look(plan: Plan) -> Preflight:
+        return run_preflight(
             order.space, *order.settled, plan, order.facts, order.storage, cluster=cluster
         )
 
     with make_console().status("measuring what a trial takes"):
-        outlook = look(order.plan)
-        plan = shared_plan(outlook, order.settled.search, cluster_machines)
-        return outlook if plan == order.plan else look(plan)
+        preflight = look(order.plan)
+        plan = shared_plan(preflight, order.settled.search, cluster_machines)
+        return preflight if plan == order.plan else look(plan)
 
 
-def _teacher(storage: Storage, space: SearchSpace, settled: Settled) -> Teacher | None:
-    """What the study named by search.warm_start teaches this one."""
+def _warm_start(storage: Storage, space: SearchSpace, settled: Settled) -> WarmStart | None:
+    """The warm start from the study named by search.warm_start."""
     from ffl_ray.results.history import optuna_study
-    from ffl_ray.search.warm_start import learn, teacher_of
+    from ffl_ray.search.warm_start import warm_start_from, warm_start_of
 
-    def make(name: str) -> Teacher:
-        return learn(optuna_study(name, storage.parent), space.suggest, name)
+    def make(name: str) -> WarmStart:
+        return warm_start_from(optuna_study(name, storage.parent), space.suggest, name)
 
-    return teacher_of(storage, settled.search, make)
+    return warm_start_of(storage, settled.search, make)
 
 
 def _mirror(url: str | None, name: str, settled: Settled) -> Mirror | None:

@@ -152,7 +152,8 @@ def readers(args: argparse.Namespace, out: Path) -> Figures:
 
 
 def _print_best(rows: list[dict[str, Any]], objectives: tuple[Objective, ...]) -> None:
-    from ffl_ray.console.live import best_table, make_console
+    from ffl_ray.console.result_tables import best_table
+    from ffl_ray.console.terminal import make_console
 
     make_console().print(best_table(rows, objectives))
 

@@ -72,7 +72,7 @@ def _show(found: Found) -> None:
     from rich.table import Table
 
     from ffl_ray.bench.machine import machine_facts
-    from ffl_ray.console.live import make_console
+    from ffl_ray.console.terminal import make_console
 
     console = make_console()
     facts = machine_facts()

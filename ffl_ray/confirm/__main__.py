@@ -162,7 +162,7 @@ def _changes(args: argparse.Namespace) -> dict[str, object]:
 
 def _run(order: Order, before: Confirmation | None) -> int:
     from ffl_ray.confirm.confirmation import KIND, plan_confirmation
-    from ffl_ray.console.live import make_console
+    from ffl_ray.console.terminal import make_console
     from ffl_ray.orchestration.final_runs import run_final_runs
     from ffl_ray.orchestration.start import start
     from ffl_ray.results.study import StudyTables, describe_study
@@ -225,7 +225,7 @@ def _finish(confirmation: Confirmation, tables: StudyTables, num_train: int) -> 
     """Write and show what the completed runs say."""
     from ffl_ray.confirm.confirmation import write_tables
     from ffl_ray.confirm.view import comparison_table, how_measured, summary_table
-    from ffl_ray.console.live import make_console
+    from ffl_ray.console.terminal import make_console
 
     rows = write_tables(confirmation, tables)
     summary, compared = rows["summary"], rows["comparisons"]

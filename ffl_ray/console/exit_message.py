@@ -1,4 +1,4 @@
-"""What a command says when it has no time to say it: killed, or ended by Ray in mid-sentence.
+"""The message of a command that has no time to give one: killed, or ended by Ray in mid-sentence.
 
 Ray's C++ core ends the process when the head has been gone for a minute, and no Python runs then.
 """
@@ -20,8 +20,8 @@ printf '\\n%s\\n' "$1" >&2
 
 
 @contextlib.contextmanager
-def last_words(text: str) -> Iterator[None]:
-    """Have a line on stderr if the process ends inside this block without leaving it."""
+def exit_message(text: str) -> Iterator[None]:
+    """A block with a message: the line on stderr if the process ends without leaving it."""
     watcher = subprocess.Popen(["/bin/sh", "-c", WATCHER, "sh", text], stdin=subprocess.PIPE)
     try:
         yield
@@ -30,8 +30,8 @@ def last_words(text: str) -> Iterator[None]:
             watcher.communicate(b"ended\n")
 
 
-def lost_head(command: str) -> str:
-    """What became of a search whose process is gone, and what to do.
+def killed_text(command: str) -> str:
+    """The message of a search whose process is gone: what became of it, and what to do.
 
     Args:
         command: how it goes on.

@@ -11,37 +11,37 @@ from rich.text import Text
 
 from ffl_ray.config.overrides import shown
 from ffl_ray.planning.limits import gigabytes
-from ffl_ray.planning.preflight import Outlook
+from ffl_ray.planning.preflight import Preflight
 from ffl_ray.planning.space_check import Checked
 from ffl_ray.search.space import Point
 
 
-def plan_table(outlook: Outlook) -> RenderableType:
+def plan_table(preflight: Preflight) -> RenderableType:
     """The whole plan of a study."""
     table = Table(title="plan", title_justify="left", box=None, show_header=False)
     for line in (
-        ("trials", _trials(outlook)),
-        ("each trial", _resources(outlook)),
-        ("expected time", _time(outlook)),
-        ("disk", _disk(outlook)),
-        ("memory", _memory(outlook)),
-        ("parameters", _between(outlook.forecast.parameters)),
+        ("trials", _trials(preflight)),
+        ("each trial", _resources(preflight)),
+        ("expected time", _time(preflight)),
+        ("disk", _disk(preflight)),
+        ("memory", _memory(preflight)),
+        ("parameters", _between(preflight.forecast.parameters)),
     ):
         table.add_row(*line)
-    return Group(table, Text(""), _ranges_table(outlook.sampled), *_warnings(outlook))
+    return Group(table, Text(""), _ranges_table(preflight.sampled), *_warnings(preflight))
 
 
-def plan_lines(outlook: Outlook, trials: int) -> RenderableType:
+def plan_lines(preflight: Preflight, trials: int) -> RenderableType:
     """The plan in a few lines.
 
     Args:
         trials: how many are still to be run.
     """
     return Group(
-        Text(f"plan  {_trials(outlook)}, each with {_resources(outlook)}"),
-        Text(f"      {_time(outlook, trials)}; disk {_disk(outlook)}"),
-        Text(f"      memory {_memory(outlook)}"),
-        *_warnings(outlook),
+        Text(f"plan  {_trials(preflight)}, each with {_resources(preflight)}"),
+        Text(f"      {_time(preflight, trials)}; disk {_disk(preflight)}"),
+        Text(f"      memory {_memory(preflight)}"),
+        *_warnings(preflight),
     )
 
 
@@ -87,12 +87,12 @@ def _ranges_table(points: list[Point]) -> Table:
     return table
 
 
-def _trials(outlook: Outlook) -> str:
-    return f"{outlook.forecast.trials} trials, {outlook.plan.max_concurrent_trials} at once"
+def _trials(preflight: Preflight) -> str:
+    return f"{preflight.forecast.trials} trials, {preflight.plan.max_concurrent_trials} at once"
 
 
-def _resources(outlook: Outlook) -> str:
-    plan = outlook.plan
+def _resources(preflight: Preflight) -> str:
+    plan = preflight.plan
     gpus = plan.gpus_per_worker * plan.num_workers
     words = [
         _count(plan.num_workers, "worker"),
@@ -105,11 +105,11 @@ def _count(number: float, noun: str) -> str:
     return f"{number:g} {noun}{'' if number == 1 else 's'}"
 
 
-def _time(outlook: Outlook, trials: int | None = None) -> str:
-    seconds = outlook.forecast.seconds(trials)
+def _time(preflight: Preflight, trials: int | None = None) -> str:
+    seconds = preflight.forecast.seconds(trials)
     if seconds is None:
         return "time unknown: no machine was free to measure it"
-    share = outlook.forecast.share
+    share = preflight.forecast.share
     if share == 1:
         return f"about {hours(seconds[1])} if none is pruned"
     pruned = f"about {hours(seconds[0])} with weak trials pruned ({share:.0%} of the epochs)"
@@ -123,16 +123,16 @@ def hours(seconds: float) -> str:
     return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
 
 
-def _disk(outlook: Outlook) -> str:
-    free = outlook.free_disk_bytes
+def _disk(preflight: Preflight) -> str:
+    free = preflight.free_disk_bytes
     there = "" if free is None else f" of {gigabytes(free)} free"
-    return f"at most {gigabytes(outlook.forecast.disk_bytes)}{there}"
+    return f"at most {gigabytes(preflight.forecast.disk_bytes)}{there}"
 
 
-def _memory(outlook: Outlook) -> str:
-    least, most = outlook.forecast.memory_bytes[0], outlook.forecast.memory_bytes[-1]
-    kind = "GPU memory " if outlook.has.on_gpu else ""
-    room = outlook.has.bytes
+def _memory(preflight: Preflight) -> str:
+    least, most = preflight.forecast.memory_bytes[0], preflight.forecast.memory_bytes[-1]
+    kind = "GPU memory " if preflight.has.on_gpu else ""
+    room = preflight.has.bytes
     there = "" if room is None else f" of {gigabytes(room)}"
     return f"{kind}{gigabytes(least)} to {gigabytes(most)}{there} for each worker"
 
@@ -142,13 +142,13 @@ def _between(values: Iterable[int]) -> str:
     return f"{low:,}" if low == high else f"{low:,} to {high:,}"
 
 
-def _warnings(outlook: Outlook) -> list[Text]:
-    count = len(outlook.forecast.memory_bytes)
+def _warnings(preflight: Preflight) -> list[Text]:
+    count = len(preflight.forecast.memory_bytes)
     lines = []
-    if outlook.misfits:
+    if preflight.misfits:
         lines.append(
-            f"{outlook.misfits} of {count} sampled configs won't fit the memory: they will fail"
+            f"{preflight.misfits} of {count} sampled configs won't fit the memory: they will fail"
         )
-    if outlook.advice is not None:
-        lines.append(outlook.advice)
+    if preflight.advice is not None:
+        lines.append(preflight.advice)
     return [Text(line, style="yellow") for line in lines]

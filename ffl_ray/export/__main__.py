@@ -76,7 +76,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 def _export(args: argparse.Namespace) -> int:
     from ffl_ray.confirm.tables import FINAL_KINDS
-    from ffl_ray.console.live import make_console
+    from ffl_ray.console.terminal import make_console
     from ffl_ray.export.choice import Rule, choose, parse_macs
     from ffl_ray.export.final_choice import choose_final
     from ffl_ray.export.folder import check_free, export_member
@@ -177,7 +177,7 @@ def _speeds(trained: Trained, members: list[Row], trial_id: str) -> list[Speed]:
 def _print_speeds(speeds: list[Speed]) -> None:
     from rich.table import Table
 
-    from ffl_ray.console.live import make_console
+    from ffl_ray.console.terminal import make_console
     from ffl_ray.export.speed import HEADINGS, rows_of
 
     table = Table(title="one image, on this machine; share of the full network", box=None)

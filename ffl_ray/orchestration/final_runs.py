@@ -69,8 +69,9 @@ def run_final_runs(
     Raises:
         StudyError: no run could go on: the storage is full, or there is no test split.
     """
-    from ffl_ray.console.exit_message import last_words, lost_head
-    from ffl_ray.console.live import StudyView, make_console, storage_news
+    from ffl_ray.console.exit_message import exit_message, killed_text
+    from ffl_ray.console.live import StudyView
+    from ffl_ray.console.terminal import make_console, storage_news
     from ffl_ray.orchestration.fixed import FixedRuns, LatestKeeper
     from ffl_ray.orchestration.job import Job
     from ffl_ray.orchestration.ray_setup import ray_state
@@ -106,16 +107,16 @@ def run_final_runs(
         lost = recorder.lost
         return recorder
 
-    words = last_words(lost_head("the same command"))
+    message = exit_message(killed_text("the same command"))
     logged = everything_else_to(log_file(tables.storage))
-    with words, logged, storage_news(console), view, ray_state() as state:
+    with message, logged, storage_news(console), view, ray_state() as state:
         recorder = run_rounds(lambda: fit(state), lambda: len(lost), search.max_failures)
     return _ended(tables, runs, recorder.hopeless.message, time.monotonic() - started)
 
 
 def _ended(tables: StudyTables, runs: Sequence[FinalRun], message: str, elapsed_s: float) -> int:
     """Say how the runs ended."""
-    from ffl_ray.console.live import duration, make_console
+    from ffl_ray.console.terminal import duration, make_console
 
     if message:
         raise StudyError(

@@ -24,7 +24,7 @@ from ray.tune.schedulers import (
 
 from ffl_ray.config.objectives import VALUE, Objective
 from ffl_ray.config.settings import SearchConfig
-from ffl_ray.planning.brackets import grace_epochs, num_brackets
+from ffl_ray.planning.forecast import grace_epochs, num_brackets
 from ffl_ray.results.history import PastTrial
 
 

@@ -20,12 +20,12 @@ if TYPE_CHECKING:
     from ffl_ray.orchestration.retention import Keeper
     from ffl_ray.planning.data_check import DataFacts
     from ffl_ray.planning.layout import Plan
-    from ffl_ray.planning.preflight import Outlook
+    from ffl_ray.planning.preflight import Preflight
     from ffl_ray.results.storage.storage import Storage
     from ffl_ray.results.study import StudyTables
     from ffl_ray.search.mirror import Mirror
     from ffl_ray.search.space import SearchSpace, Settled
-    from ffl_ray.search.warm_start import Teacher
+    from ffl_ray.search.warm_start import WarmStart
     from ffl_ray.trackers.tracking import Views
 
 MAY_CHANGE = frozenset(
@@ -54,24 +54,25 @@ class Order(NamedTuple):
     settled: Settled
     plan: Plan
     facts: DataFacts
-    teacher: Teacher | None
+    warm_start: WarmStart | None
     mirror: Mirror | None
 
 
-def run_search(order: Order, outlook: Outlook) -> int:
+def run_search(order: Order, preflight: Preflight) -> int:
     """Run what is left of a search and show what came out; returns the exit status.
 
     Raises:
         StudyError: the storage is full, or does not answer any more.
     """
-    from ffl_ray.console.exit_message import last_words, lost_head
-    from ffl_ray.console.live import StudyView, make_console, storage_news
+    from ffl_ray.console.exit_message import exit_message, killed_text
+    from ffl_ray.console.live import StudyView
     from ffl_ray.console.plan_view import plan_lines
+    from ffl_ray.console.terminal import make_console, storage_news
     from ffl_ray.orchestration.ray_setup import ray_state
     from ffl_ray.orchestration.retention import Keeper
     from ffl_ray.orchestration.rounds import run_rounds
     from ffl_ray.results.study import StudyTables
-    from ffl_ray.search.warm_start import keep
+    from ffl_ray.search.warm_start import keep_warm_start
     from ffl_ray.trackers.tracking import Views, tracking_of
 
     settled, plan, storage = order.settled, order.plan, order.storage
@@ -79,11 +80,11 @@ def run_search(order: Order, outlook: Outlook) -> int:
     tables = StudyTables.open(
         storage, order.name, _description(order), objectives, may_change=MAY_CHANGE
     )
-    keep(storage, order.teacher)
+    keep_warm_start(storage, order.warm_start)
     keeper = Keeper(storage, objectives, search.keep_checkpoints)
     keeper.tidy(tables.trials.rows)
     console = make_console()
-    console.print(plan_lines(outlook, _left(tables, search)))
+    console.print(plan_lines(preflight, _left(tables, search)))
     title = (
         f"{order.name}: {search.num_samples} trials, {plan.max_concurrent_trials} at once, on "
         f"{base.data.name} ({order.facts.num_train:,} to train, {order.facts.num_val:,} to "
@@ -93,9 +94,9 @@ def run_search(order: Order, outlook: Outlook) -> int:
     tracking = tracking_of(search, tables, lambda number: tables.trials[f"{number:05d}"]["params"])
     views = Views(view, tracking)
     started = time.monotonic()
-    words = last_words(lost_head(f"the same command with --name {order.name}"))
+    message = exit_message(killed_text(f"the same command with --name {order.name}"))
     logged = everything_else_to(log_file(storage))
-    with words, logged, storage_news(console), view, tracking, ray_state() as state:
+    with message, logged, storage_news(console), view, tracking, ray_state() as state:
         recorder = run_rounds(
             lambda: _fit(order, tables, keeper, views, state, started),
             lambda: _left(tables, search),
@@ -138,7 +139,7 @@ def _fit(
         search,
         tables.objectives,
         past=past,
-        teacher=order.teacher,
+        warm_start=order.warm_start,
         mirror=order.mirror,
         make_job=lambda trial_id, config: Job.planned(trial_id, config, location, plan)._asdict(),
     )
@@ -170,7 +171,7 @@ def _trouble(hopeless: StopWhenHopeless) -> str:
 
 def nothing_left(tables: StudyTables, search: SearchConfig) -> int | None:
     """Show a study whose trials have all ended; None when there is something to do."""
-    from ffl_ray.console.live import make_console
+    from ffl_ray.console.terminal import make_console
 
     ended = [row for row in tables.trials.rows if row["status"] in ENDED]
     if len(ended) < search.num_samples:
@@ -204,7 +205,8 @@ def _description(order: Order) -> dict[str, Any]:
 
 def _finish(tables: StudyTables, search: SearchConfig, console: Console, elapsed_s: float) -> int:
     """Show what came out; 0 when at least one trial was completed."""
-    from ffl_ray.console.live import best_table, duration, front_table, where_text
+    from ffl_ray.console.result_tables import best_table, front_table, where_text
+    from ffl_ray.console.terminal import duration
     from ffl_ray.results.pareto import front
 
     rows, storage = tables.trials.rows, tables.storage

@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from ffl_ray.config.settings import Config, SearchConfig
-from ffl_ray.planning.brackets import grace_epochs, num_brackets
 from ffl_ray.planning.cost import BACKWARD_PER_FORWARD, DataSize, TrainingCost
 from ffl_ray.planning.layout import Plan
 from ffl_ray.planning.throughput import Speed
@@ -25,6 +24,7 @@ TRIAL_ROW_BYTES = 500
 # What Ray Tune keeps of a trial in the study's folder: 47 kB over 16 trials.
 RAY_TRIAL_BYTES = 50_000
 STUDY_BYTES = 1_000_000
+MOST_BRACKETS = 3
 
 
 class Forecast(NamedTuple):
@@ -142,6 +142,17 @@ def hyperband_graces(epochs: int, search: SearchConfig) -> list[int]:
     """The first rung of each bracket."""
     first, factor = grace_epochs(search, epochs), search.reduction_factor
     return [math.ceil(first * factor**bracket) for bracket in range(num_brackets(search, epochs))]
+
+
+def grace_epochs(search: SearchConfig, epochs: int) -> int:
+    """Epochs before which no trial is stopped: the first rung."""
+    return min(search.grace_epochs or max(1, epochs // 9), epochs)
+
+
+def num_brackets(search: SearchConfig, epochs: int) -> int:
+    """Hyperband's brackets: as many as have a rung within the training, and three at most."""
+    rungs = math.log(epochs / grace_epochs(search, epochs)) / math.log(search.reduction_factor)
+    return min(MOST_BRACKETS, int(rungs + 1e-9) + 1)
 
 
 def asha_share(epochs: int, search: SearchConfig) -> float:

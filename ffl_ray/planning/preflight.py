@@ -22,7 +22,7 @@ Settings = Mapping[str, Any]
 ROUNDS = 3
 
 
-class Outlook(NamedTuple):
+class Preflight(NamedTuple):
     """Everything that is known of a study before it starts.
 
     Attributes:
@@ -48,7 +48,7 @@ class Outlook(NamedTuple):
     advice: str | None = None
 
 
-def look_ahead(
+def run_preflight(
     space: SearchSpace,
     base: Config,
     search: SearchConfig,
@@ -57,7 +57,7 @@ def look_ahead(
     storage: Storage,
     *,
     cluster: bool,
-) -> Outlook:
+) -> Preflight:
     """Forecast a study on the machines that Ray has, and refuse what can't work.
 
     Args:
@@ -90,7 +90,7 @@ def look_ahead(
     gpu = min((n.gpu_memory_bytes for n in nodes if n.gpu_memory_bytes is not None), default=None)
     epochs = sum(point.config.optim.epochs for point in sampled) / len(sampled)
     advised = advice(expected, search, epochs)
-    return Outlook(plan, expected, has, misfits, free, sampled, typical, gpu, advised)
+    return Preflight(plan, expected, has, misfits, free, sampled, typical, gpu, advised)
 
 
 def _cpus(plan: Plan) -> int:

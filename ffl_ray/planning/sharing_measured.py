@@ -11,7 +11,7 @@ from ffl_ray.config.settings import Config, SearchConfig
 from ffl_ray.planning.cost import TrainingCost
 from ffl_ray.planning.gpu_sharing import best_count, counts_that_fit
 from ffl_ray.planning.layout import Machines, Plan, make_plan
-from ffl_ray.planning.preflight import Outlook
+from ffl_ray.planning.preflight import Preflight
 
 # A study that takes less is over before sharing would have paid for the measurement.
 LEAST_STUDY_S = 600.0
@@ -20,33 +20,33 @@ BUDGET_S = 3.0
 
 
 def shared_plan(
-    outlook: Outlook, search: SearchConfig, find_machines: Callable[[], Machines]
+    preflight: Preflight, search: SearchConfig, find_machines: Callable[[], Machines]
 ) -> Plan:
     """The plan with as many trials on each GPU as train most images a second.
 
     The plan stays as it is where the user has said what a trial gets, where a trial has several
     workers, on CPUs, and for a study that is short.
     """
-    plan = outlook.plan
-    expected = outlook.forecast.seconds()
+    plan = preflight.plan
+    expected = preflight.forecast.seconds()
     if (
         search.gpus_per_trial is not None
         or plan.num_workers > 1
         or plan.gpus_per_worker != 1
         or (expected is not None and max(expected) < LEAST_STUDY_S)
-        or outlook.typical is None
+        or preflight.typical is None
     ):
         return plan
     machines = find_machines()
     counts = counts_that_fit(
-        outlook.forecast.memory_bytes[-1],
-        outlook.gpu_memory_bytes,
+        preflight.forecast.memory_bytes[-1],
+        preflight.gpu_memory_bytes,
         machines.cpus / machines.gpus,
         search.num_samples,
     )
     if counts == [1]:
         return plan
-    rates = measured_rates(*outlook.typical, counts, device="cuda")
+    rates = measured_rates(*preflight.typical, counts, device="cuda")
     if rates is None:
         return plan
     shared = search.model_copy(update={"gpus_per_trial": 1 / best_count(rates)})

@@ -66,7 +66,7 @@ def _reproduce(args: argparse.Namespace) -> int:
 
     if args.table is None or args.list:
         return _list(args.table)
-    from ffl_ray.console.live import make_console
+    from ffl_ray.console.terminal import make_console
     from ffl_ray.reproduce.order import final_runs, planned
     from ffl_ray.results.study import check_goes_on, check_name, default_name
 
@@ -93,7 +93,7 @@ def _reproduce(args: argparse.Namespace) -> int:
 
 def _list(name: str | None) -> int:
     """Show all tables, or one table's rows."""
-    from ffl_ray.console.live import make_console
+    from ffl_ray.console.terminal import make_console
     from ffl_ray.reproduce.presets import find_table
     from ffl_ray.reproduce.view import list_table, rows_table
 
@@ -115,7 +115,7 @@ def _search(args: argparse.Namespace, count: int) -> SearchConfig:
 def _dry_run(
     args: argparse.Namespace, order: Order, runs: list[FinalRun], search: SearchConfig
 ) -> int:
-    from ffl_ray.console.live import make_console
+    from ffl_ray.console.terminal import make_console
     from ffl_ray.orchestration.start import start
     from ffl_ray.reproduce.cost import expected_seconds, plan_words
 
@@ -132,7 +132,7 @@ def _dry_run(
 def _train(
     args: argparse.Namespace, order: Order, runs: list[FinalRun], search: SearchConfig, name: str
 ) -> int:
-    from ffl_ray.console.live import make_console
+    from ffl_ray.console.terminal import make_console
     from ffl_ray.orchestration.final_runs import run_final_runs
     from ffl_ray.orchestration.start import start
     from ffl_ray.results.storage.access import study_storage
@@ -156,7 +156,7 @@ def _train(
 
 def _finish(tables: StudyTables, order: Order, runs: list[FinalRun]) -> None:
     """Hold what is completed against what is published: in the study's table, and in print."""
-    from ffl_ray.console.live import make_console
+    from ffl_ray.console.terminal import make_console
     from ffl_ray.reproduce.order import held_against
     from ffl_ray.reproduce.table import FOLDER, write_reproduced
     from ffl_ray.reproduce.view import reproduced_table

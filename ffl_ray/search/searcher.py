@@ -18,7 +18,7 @@ from ffl_ray.results.history import PastTrial, new_optuna_study
 from ffl_ray.search.mirror import Mirror
 from ffl_ray.search.samplers import new_sampler
 from ffl_ray.search.space import SearchSpace, trial_config
-from ffl_ray.search.warm_start import Teacher
+from ffl_ray.search.warm_start import WarmStart
 
 MEMBERS = "report/members"
 
@@ -39,7 +39,7 @@ class StudySearcher(Searcher):
         past: trials of an earlier run; the interrupted ones, and those that were proposed and
             never started, go on before new ones start.
         make_job: from a trial's id and config to what Tune's function is given.
-        teacher: proposes the first trials.
+        warm_start: proposes the first trials.
         mirror: is told everything that the study is told.
     """
 
@@ -52,14 +52,14 @@ class StudySearcher(Searcher):
         *,
         make_job: Callable[[str, Config], dict[str, Any]],
         past: Sequence[PastTrial] = (),
-        teacher: Teacher | None = None,
+        warm_start: WarmStart | None = None,
         mirror: Mirror | None = None,
     ) -> None:
         super().__init__(metric=VALUE, mode="max")
         self.study = new_optuna_study(objectives, past)
         self._objectives = tuple(objectives)
         self._search = search
-        self._teacher = teacher
+        self._warm_start = warm_start
         self._mirror = mirror
         known = {int(trial.trial_id): trial for trial in past}
         self._waiting = [
@@ -96,9 +96,9 @@ class StudySearcher(Searcher):
         """A new trial, or the one of a number that never started."""
         place = len(self.study.get_trials(deepcopy=False)) if number is None else number
         self.study.sampler = new_sampler(self._search, place)
-        if self._teacher is not None and place < self._search.startup_trials:
+        if self._warm_start is not None and place < self._search.startup_trials:
             suggest = self._space.suggest
-            params = self._teacher.suggest(suggest, self._search, place)
+            params = self._warm_start.suggest(suggest, self._search, place)
             self.study.sampler = optuna.samplers.PartialFixedSampler(params, self.study.sampler)
         return self.study.ask() if number is None else optuna.Trial(self.study, number)
 

@@ -1,8 +1,8 @@
-"""Beginning with what another study learned, where the spaces overlap.
+"""A warm start: the trials of another study, where the spaces overlap.
 
-The other study's trials teach a sampler that makes the first `startup_trials` proposals in place
-of random ones: first its best point, then what TPE draws from all it knows. Its values are never
-mixed with this study's: they may come from other data or other lengths of training.
+A sampler that knows them makes the first `startup_trials` proposals in place of random ones: first
+the other study's best point, then what TPE draws from all that it holds. Its values are never mixed
+with this study's: they may come from other data or other lengths of training.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ PROBES = 64
 Suggest = Callable[[optuna.Trial], object]
 
 
-class Lesson(NamedTuple):
+class PriorTrial(NamedTuple):
     """One trial of the other study, cut down to the parameters that both spaces have.
 
     Attributes:
@@ -37,10 +37,10 @@ class Lesson(NamedTuple):
     score: float
 
 
-class Teacher(NamedTuple):
-    """What another study teaches."""
+class WarmStart(NamedTuple):
+    """The trials of another study, and the ranges that this space gives their parameters."""
 
-    lessons: tuple[Lesson, ...]
+    trials: tuple[PriorTrial, ...]
     distributions: dict[str, BaseDistribution]
 
     def suggest(self, suggest: Suggest, search: SearchConfig, number: int) -> dict[str, Any]:
@@ -48,37 +48,37 @@ class Teacher(NamedTuple):
         seed = (search.seed * 100_003 + number) % 2**32
         sampler = optuna.samplers.TPESampler(seed=seed, n_startup_trials=0, multivariate=True)
         study = optuna.create_study(direction="maximize", sampler=sampler)
-        for lesson in self.lessons:
+        for trial in self.trials:
             study.add_trial(
                 optuna.trial.create_trial(
                     state=TrialState.COMPLETE,
-                    value=lesson.score,
-                    params=lesson.params,
-                    distributions={name: self.distributions[name] for name in lesson.params},
+                    value=trial.score,
+                    params=trial.params,
+                    distributions={name: self.distributions[name] for name in trial.params},
                 )
             )
         if number == 0:
-            study.enqueue_trial(max(self.lessons, key=lambda lesson: lesson.score).params)
-        trial = study.ask()
-        suggest(trial)
-        return trial.params
+            study.enqueue_trial(max(self.trials, key=lambda trial: trial.score).params)
+        asked = study.ask()
+        suggest(asked)
+        return asked.params
 
     def dump(self) -> bytes:
-        """The teacher as JSON."""
+        """The warm start as JSON."""
         kinds = {n: json.loads(distribution_to_json(d)) for n, d in self.distributions.items()}
-        lessons = [lesson._asdict() for lesson in self.lessons]
-        return json.dumps({"distributions": kinds, "lessons": lessons}).encode()
+        trials = [trial._asdict() for trial in self.trials]
+        return json.dumps({"distributions": kinds, "lessons": trials}).encode()
 
     @classmethod
-    def load(cls, data: bytes) -> Teacher:
-        """The teacher that was dumped."""
+    def load(cls, data: bytes) -> WarmStart:
+        """The warm start that was dumped."""
         found = json.loads(data)
         kinds = {n: json_to_distribution(json.dumps(d)) for n, d in found["distributions"].items()}
-        return cls(tuple(Lesson(**lesson) for lesson in found["lessons"]), kinds)
+        return cls(tuple(PriorTrial(**trial) for trial in found["lessons"]), kinds)
 
 
-def learn(other: optuna.Study, suggest: Suggest, name: str) -> Teacher:
-    """What a study teaches a space: its ended trials, in the parameters that both have.
+def warm_start_from(other: optuna.Study, suggest: Suggest, name: str) -> WarmStart:
+    """A warm start from a study's ended trials, in the parameters that both spaces have.
 
     Args:
         suggest: the new space.
@@ -89,30 +89,30 @@ def learn(other: optuna.Study, suggest: Suggest, name: str) -> Teacher:
     """
     ranges = _ranges(suggest)
     sign = 1 if other.directions[0] == optuna.study.StudyDirection.MAXIMIZE else -1
-    lessons = []
+    trials = []
     for trial in other.get_trials(deepcopy=False):
         params = {n: v for n, v in trial.params.items() if _fits(ranges.get(n, ()), v)}
         score = _score(trial)
         if params and score is not None:
-            lessons.append(Lesson(params, sign * score))
-    if not lessons:
+            trials.append(PriorTrial(params, sign * score))
+    if not trials:
         theirs = sorted({name for trial in other.trials for name in trial.params})
         raise StudyError(
             f"search.warm_start must name a study with ended trials whose parameters this space "
             f"has in its ranges; {name} has {', '.join(theirs) or 'none'}, and the space has "
             f"{', '.join(sorted(ranges))}"
         )
-    return Teacher(tuple(lessons), {name: _widest(kinds) for name, kinds in ranges.items()})
+    return WarmStart(tuple(trials), {name: _widest(kinds) for name, kinds in ranges.items()})
 
 
-def teacher_of(
-    storage: Storage, search: SearchConfig, make: Callable[[str], Teacher]
-) -> Teacher | None:
-    """The study's teacher: the one that is kept in its folder, or a new one.
+def warm_start_of(
+    storage: Storage, search: SearchConfig, make: Callable[[str], WarmStart]
+) -> WarmStart | None:
+    """The study's warm start: the one that is kept in its folder, or a new one; None without.
 
     Args:
-        storage: of the study that is being taught.
-        make: from the setting search.warm_start to a teacher.
+        storage: of the study that begins.
+        make: from the setting search.warm_start to a warm start.
     """
     if search.warm_start is None:
         return None
@@ -120,13 +120,13 @@ def teacher_of(
     if kept is None:
         return make(search.warm_start)
     with understood(f"{storage.location}/{FILE}"):
-        return Teacher.load(kept)
+        return WarmStart.load(kept)
 
 
-def keep(storage: Storage, teacher: Teacher | None) -> None:
-    """Keep a teacher with the study: the other one may change, or go."""
-    if teacher is not None and not storage.exists(FILE):
-        storage.write(FILE, teacher.dump())
+def keep_warm_start(storage: Storage, warm_start: WarmStart | None) -> None:
+    """Keep a warm start with its study: the other one may change, or go."""
+    if warm_start is not None and not storage.exists(FILE):
+        storage.write(FILE, warm_start.dump())
 
 
 def _score(trial: optuna.trial.FrozenTrial) -> float | None:

@@ -10,8 +10,8 @@ import pytest
 
 PROGRAM = """
 import sys, time
-from ffl_ray.console.exit_message import last_words
-with last_words("goes on: the same command"):
+from ffl_ray.console.exit_message import exit_message
+with exit_message("goes on: the same command"):
     print("inside", flush=True)
     {rest}
 """
@@ -34,7 +34,7 @@ def started(rest: str) -> subprocess.Popen[str]:
 @pytest.mark.parametrize(
     "rest", ["time.sleep(60)", "import os; os._exit(1)", "import os; os.abort()"]
 )
-def test_a_process_that_is_ended_from_outside_leaves_its_last_words(rest: str) -> None:
+def test_a_process_that_is_ended_from_outside_leaves_its_message(rest: str) -> None:
     process = started(rest)
     if "sleep" in rest:
         process.kill()

@@ -8,16 +8,11 @@ from rich.console import Console
 from ffl_ray.config.methods import resolved
 from ffl_ray.config.objectives import parse_objective
 from ffl_ray.config.settings import Config
-from ffl_ray.console.live import (
-    MOST_RUNNING,
-    StudyView,
-    TrainView,
-    best_table,
-    duration,
-    row_words,
-    trial_words,
-    where_text,
-)
+from ffl_ray.console.live import MOST_RUNNING, StudyView
+from ffl_ray.console.result_tables import best_table, where_text
+from ffl_ray.console.terminal import duration
+from ffl_ray.console.train_view import TrainView
+from ffl_ray.console.trial_text import row_words, trial_words
 
 FUSED = parse_objective("fused.accuracy")
 ROW = {
@@ -61,7 +56,7 @@ def test_of_many_running_trials_the_first_are_shown_and_the_others_counted() -> 
     for number in range(1000 + MOST_RUNNING):
         view.trial_started(f"{number:05d}", Config())
 
-    console.print(view._render())
+    console.print(view)
 
     text = console.export_text()
     assert f"{MOST_RUNNING - 1:05d}  0/" in text

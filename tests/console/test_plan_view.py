@@ -11,14 +11,14 @@ from ffl_ray.console.plan_view import hours, plan_lines, plan_table
 from ffl_ray.planning.forecast import Forecast
 from ffl_ray.planning.layout import Plan
 from ffl_ray.planning.limits import Room
-from ffl_ray.planning.preflight import Outlook
+from ffl_ray.planning.preflight import Preflight
 from ffl_ray.search.space import load_space, points, settle
 
 GB = 10**9
 SPACE = load_space("digits")
 SAMPLED = list(points(SPACE, settle(SPACE, {}, {}).config, 4))
 FORECAST = Forecast(16, 2, 1800.0, 0.5, 2 * GB, GB, [GB, 2 * GB, 6 * GB], (100_000, 2_000_000))
-OUTLOOK = Outlook(Plan(2, 1, 4, 1), FORECAST, Room(5 * GB, True, 5 * GB), 1, 100 * GB, SAMPLED)
+PREFLIGHT = Preflight(Plan(2, 1, 4, 1), FORECAST, Room(5 * GB, True, 5 * GB), 1, 100 * GB, SAMPLED)
 
 
 def shown(view: RenderableType) -> str:
@@ -28,7 +28,7 @@ def shown(view: RenderableType) -> str:
 
 
 def test_the_whole_plan_names_everything_that_a_search_takes() -> None:
-    text = " ".join(shown(plan_table(OUTLOOK)).split())
+    text = " ".join(shown(plan_table(PREFLIGHT)).split())
 
     for part in (
         "16 trials, 2 at once",
@@ -47,14 +47,14 @@ def test_the_whole_plan_names_everything_that_a_search_takes() -> None:
 
 
 def test_the_short_plan_is_a_few_lines_about_what_is_left() -> None:
-    text = shown(plan_lines(OUTLOOK, trials=4))
+    text = shown(plan_lines(PREFLIGHT, trials=4))
 
     assert len(text.splitlines()) <= 4
     assert "about 30 min with weak trials pruned (50% of the epochs), 60 min if none is" in text
 
 
 def test_a_driver_that_would_hold_trials_up_is_said_in_both_views() -> None:
-    advised = OUTLOOK._replace(advice="one driver takes about 83 reports a second")
+    advised = PREFLIGHT._replace(advice="one driver takes about 83 reports a second")
 
     texts = [shown(plan_table(advised)), shown(plan_lines(advised, trials=4))]
 
@@ -62,7 +62,7 @@ def test_a_driver_that_would_hold_trials_up_is_said_in_both_views() -> None:
 
 
 def test_what_is_not_known_is_said_or_left_out() -> None:
-    unknown = OUTLOOK._replace(
+    unknown = PREFLIGHT._replace(
         plan=Plan(2, 2, 4, 0),
         forecast=FORECAST._replace(trial_s=None, parameters=(7, 7)),
         has=Room(None, False, None),

@@ -17,7 +17,7 @@ from ffl_ray.orchestration.scheduler import (
     StudyScheduler,
     make_scheduler,
 )
-from ffl_ray.planning.brackets import num_brackets
+from ffl_ray.planning.forecast import num_brackets
 from ffl_ray.results.history import PastTrial
 
 EPOCHS = 4

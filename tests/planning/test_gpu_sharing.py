@@ -9,7 +9,7 @@ from ffl_ray.planning.forecast import Forecast
 from ffl_ray.planning.gpu_sharing import best_count, counts_that_fit
 from ffl_ray.planning.layout import Machines, Plan, make_plan
 from ffl_ray.planning.limits import PROCESS_BYTES, Room
-from ffl_ray.planning.preflight import Outlook
+from ffl_ray.planning.preflight import Preflight
 from ffl_ray.planning.sharing_measured import shared_plan
 
 GB = 10**9
@@ -47,10 +47,12 @@ def test_counts_are_tried_that_fit_memory_and_processors(
     assert counts_that_fit(memory, gpu, cpus, samples) == expected
 
 
-def outlook(plan: Plan, trial_s: float) -> Outlook:
+def preflight(plan: Plan, trial_s: float) -> Preflight:
     cost = TrainingCost(10**6, 10**7, 3 * 10**7, 10**7, GB)
     expected = Forecast(100, 1, trial_s, 0.5, GB, 10**7, [GB], (1, 2))
-    return Outlook(plan, expected, Room(GB, True, GB), 0, None, [], (small_config(), cost), 80 * GB)
+    return Preflight(
+        plan, expected, Room(GB, True, GB), 0, None, [], (small_config(), cost), 80 * GB
+    )
 
 
 @pytest.mark.parametrize(
@@ -73,7 +75,7 @@ def test_a_gpu_is_shared_by_measurement_unless_the_user_or_the_study_s_length_sa
         lambda *_, **__: {1: 100.0, 2: 180.0, 4: 300.0},
     )
 
-    shared = shared_plan(outlook(plan, trial_s), settings, lambda: machines)
+    shared = shared_plan(preflight(plan, trial_s), settings, lambda: machines)
 
     if measured:
         assert shared == Plan(16, 1, 2, 0.25)

@@ -9,8 +9,7 @@ from support.helpers import run
 
 from ffl_ray.config.overrides import with_overrides
 from ffl_ray.errors import PlanError
-from ffl_ray.planning import nodes
-from ffl_ray.planning import preflight as outlook
+from ffl_ray.planning import nodes, preflight
 from ffl_ray.planning.data_check import data_facts
 from ffl_ray.planning.layout import Plan
 from ffl_ray.planning.limits import PROCESS_BYTES, Node
@@ -20,13 +19,15 @@ from ffl_ray.search.space import load_space, settle
 from ffl_ray.tune import main
 
 
-def look(folder: Path, **overrides: object) -> outlook.Outlook:
+def look(folder: Path, **overrides: object) -> preflight.Preflight:
     space = load_space("temperature")
     base, search = settle(space, {}, {})
     base = with_overrides(base, {"data.fraction": 0.3, **overrides})
     plan = Plan(1, 1, 1, 0)
     storage = Storage(str(folder)).child("study")
-    return outlook.look_ahead(space, base, search, plan, data_facts(base), storage, cluster=False)
+    return preflight.run_preflight(
+        space, base, search, plan, data_facts(base), storage, cluster=False
+    )
 
 
 def test_a_study_is_forecast_without_a_file_written(tmp_path: Path) -> None:
@@ -43,16 +44,16 @@ def test_a_machine_with_too_little_memory_is_refused_before_anything_is_measured
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     small = [Node(True, 1, 0, PROCESS_BYTES + 500_000, 0)]
-    monkeypatch.setattr(outlook, "this_machine", lambda cpus, gpus: small)
-    monkeypatch.setattr(outlook, "measure", lambda *_: pytest.fail("it trains"))
+    monkeypatch.setattr(preflight, "this_machine", lambda cpus, gpus: small)
+    monkeypatch.setattr(preflight, "measure", lambda *_: pytest.fail("it trains"))
 
     with pytest.raises(PlanError, match="needs .* MB of memory for each worker, and there are 5"):
         look(tmp_path)
 
 
 def test_a_full_disk_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(outlook, "free_disk", lambda *_: 1_000_000)
-    monkeypatch.setattr(outlook, "measure", lambda *_: None)
+    monkeypatch.setattr(preflight, "free_disk", lambda *_: 1_000_000)
+    monkeypatch.setattr(preflight, "measure", lambda *_: None)
 
     with pytest.raises(PlanError, match="may take .* MB at .*/study, and 1.0 MB are free there"):
         look(tmp_path)
@@ -61,8 +62,8 @@ def test_a_full_disk_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
 def test_a_local_disk_is_refused_on_a_cluster_of_several_nodes(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(outlook, "this_machine", lambda *_: [Node(True, 1, 0), Node(False, 1, 0)])
-    monkeypatch.setattr(outlook, "mounts", lambda: "/dev/sda1 / ext4 rw 0 0\n")
+    monkeypatch.setattr(preflight, "this_machine", lambda *_: [Node(True, 1, 0), Node(False, 1, 0)])
+    monkeypatch.setattr(preflight, "mounts", lambda: "/dev/sda1 / ext4 rw 0 0\n")
 
     with pytest.raises(PlanError, match="1 other node of the cluster can run trials and not see"):
         look(tmp_path)

@@ -19,8 +19,8 @@ from ffl_ray.config.objectives import parse_objectives
 from ffl_ray.config.overrides import flatten
 from ffl_ray.config.settings import Config
 from ffl_ray.confirm.confirmation import Confirmation
-from ffl_ray.console.live import best_table
 from ffl_ray.console.plain_text import in_markdown, printable, printable_line
+from ffl_ray.console.result_tables import best_table
 from ffl_ray.errors import SettingError, StudyError
 from ffl_ray.orchestration.retention import Keeper
 from ffl_ray.report.__main__ import main as report

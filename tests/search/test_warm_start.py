@@ -10,7 +10,13 @@ from ffl_ray.config.settings import SearchConfig
 from ffl_ray.errors import StudyError
 from ffl_ray.results.storage.storage import Storage
 from ffl_ray.search.mix import suggest_mix
-from ffl_ray.search.warm_start import FILE, Teacher, keep, learn, teacher_of
+from ffl_ray.search.warm_start import (
+    FILE,
+    WarmStart,
+    keep_warm_start,
+    warm_start_from,
+    warm_start_of,
+)
 
 SEARCH = SearchConfig(startup_trials=6)
 
@@ -49,23 +55,23 @@ def searched(direction: Any = "maximize", trials: int = 40) -> optuna.Study:
 def test_first_proposals_are_better_than_random_ones(direction: str) -> None:
     study = searched(direction)
 
-    teacher = learn(study, space, "other")
-    warm = [teacher.suggest(space, SEARCH, number) for number in range(6)]
+    warm_start = warm_start_from(study, space, "other")
+    proposed = [warm_start.suggest(space, SEARCH, number) for number in range(6)]
 
     random = [value_of(trial.params) for trial in study.trials]
-    values = [value_of(params) for params in warm]
+    values = [value_of(params) for params in proposed]
     assert sum(values) / 6 > sum(random) / len(random) + 0.3
     assert values[0] == max(random)
-    assert all("optim.lr" not in params for params in warm)
+    assert all("optim.lr" not in params for params in proposed)
 
 
 def test_the_same_seed_and_number_give_the_same_proposal() -> None:
-    teacher = Teacher.load(learn(searched(), space, "other").dump())
+    warm_start = WarmStart.load(warm_start_from(searched(), space, "other").dump())
 
-    again = learn(searched(), space, "other")
+    again = warm_start_from(searched(), space, "other")
 
     for number in range(4):
-        assert teacher.suggest(space, SEARCH, number) == again.suggest(space, SEARCH, number)
+        assert warm_start.suggest(space, SEARCH, number) == again.suggest(space, SEARCH, number)
     assert again.suggest(space, SEARCH, 1) != again.suggest(space, SEARCH, 2)
 
 
@@ -74,12 +80,12 @@ def test_values_outside_this_spaces_ranges_teach_nothing() -> None:
         trial.suggest_float("distill.temperature", 1.0, 2.0)
         trial.suggest_categorical("fusion.design", ["sum", "attention"])
 
-    teacher = learn(searched(), narrow, "other")
+    warm_start = warm_start_from(searched(), narrow, "other")
 
-    for lesson in teacher.lessons:
-        assert 1 <= lesson.params.get("distill.temperature", 1) <= 2
-        assert lesson.params.get("fusion.design", "sum") == "sum"
-    assert set(teacher.suggest(narrow, SEARCH, 0)) == {"distill.temperature", "fusion.design"}
+    for trial in warm_start.trials:
+        assert 1 <= trial.params.get("distill.temperature", 1) <= 2
+        assert trial.params.get("fusion.design", "sum") == "sum"
+    assert set(warm_start.suggest(narrow, SEARCH, 0)) == {"distill.temperature", "fusion.design"}
 
 
 def test_a_study_without_overlap_is_refused() -> None:
@@ -89,25 +95,25 @@ def test_a_study_without_overlap_is_refused() -> None:
     with pytest.raises(
         StudyError, match=r"other has .*fusion.design.*the space has optim.momentum"
     ):
-        learn(searched(), elsewhere, "other")
+        warm_start_from(searched(), elsewhere, "other")
 
 
 def test_a_study_without_ended_trials_is_refused() -> None:
     with pytest.raises(StudyError, match="other has none"):
-        learn(optuna.create_study(), space, "other")
+        warm_start_from(optuna.create_study(), space, "other")
 
 
-def test_a_teacher_is_kept_with_the_study_it_teaches(tmp_path: Path) -> None:
+def test_a_warm_start_is_kept_with_its_study(tmp_path: Path) -> None:
     search = SearchConfig(warm_start="other", startup_trials=6)
     storage = Storage(str(tmp_path))
-    made = teacher_of(storage, search, lambda name: learn(searched(), space, name))
-    keep(storage, made)
+    made = warm_start_of(storage, search, lambda name: warm_start_from(searched(), space, name))
+    keep_warm_start(storage, made)
 
-    def gone(name: str) -> Teacher:
+    def gone(name: str) -> WarmStart:
         raise AssertionError(f"{name} was asked again")
 
-    kept = teacher_of(storage, search, gone)
+    kept = warm_start_of(storage, search, gone)
 
     assert (tmp_path / FILE).exists()
     assert kept == made
-    assert teacher_of(storage, SearchConfig(), gone) is None
+    assert warm_start_of(storage, SearchConfig(), gone) is None

@@ -94,7 +94,7 @@ def feed(driver: Driver, first: int, trials: int) -> Seconds:
                 _end(driver, running.pop(trial_id), row, taken)
         for trial in running.values():
             _end(driver, trial, trial.last, taken)
-        timed(taken, "view", driver.view._render)
+        timed(taken, "view", driver.view.__rich__)
     return taken
 
 

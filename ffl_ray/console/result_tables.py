@@ -1,0 +1,120 @@
+"""Tables of what came out: the best trials, the front, the members of one training."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from rich.console import RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from ffl_ray.config.objectives import Objective
+from ffl_ray.console.plain_text import printable_row
+from ffl_ray.console.trial_text import STATUS_STYLES, Row, how_fused
+
+
+def best_table(rows: list[Row], objectives: Sequence[Objective], count: int = 5) -> RenderableType:
+    """The best trials by the first objective, completed ones first."""
+    first = objectives[0]
+    ranked = sorted(
+        (row for row in rows if row.get("objective_values")),
+        key=lambda row: (row["status"] == "completed", first.score(row["objective_values"][0])),
+        reverse=True,
+    )
+    accuracies = {
+        "fused": "val.fused.accuracy",
+        "ensemble": "val.ensemble.accuracy",
+        "best branch": "val.best_branch.accuracy",
+    }
+    others = [o for o in objectives if f"val.{o.name}" not in accuracies.values()]
+    table = Table(title="best trials, validation", title_justify="left", box=None)
+    for name in ("trial", "status", "epochs"):
+        table.add_column(name, justify="right" if name == "epochs" else "left")
+    for name in (*(objective.name for objective in others), *accuracies):
+        table.add_column(name, justify="right")
+    for name in ("mix", "method", "fusion", "temperature"):
+        table.add_column(name)
+    for row in map(printable_row, ranked[:count]):
+        values = dict(zip(objectives, row["objective_values"], strict=True))
+        table.add_row(
+            row["trial_id"],
+            Text(row["status"], style=STATUS_STYLES.get(row["status"], "")),
+            str(row["epochs_done"]),
+            *(_number(values[objective]) for objective in others),
+            *(_number(row[column]) for column in accuracies.values()),
+            Text(row["model.mix"]),
+            *_how(row),
+        )
+    return table
+
+
+def front_table(points: list[Row], count: int = 15) -> RenderableType:
+    """The front over the members of all completed trials."""
+    more = f", the first {count} of {len(points)}" if len(points) > count else ""
+    title = f"front over all members of completed trials, validation{more}"
+    table = Table(title=title, title_justify="left", box=None)
+    hidden = (
+        *("trial_id", "member", "backbone"),
+        *("model.mix", "distill.method", "fusion.design", "distill.temperature"),
+    )
+    metrics = [name for name in points[0] if name not in hidden] if points else []
+    for name in ("trial", "member"):
+        table.add_column(name)
+    for name in metrics:
+        table.add_column(name, justify="right")
+    for name in ("backbone", "mix", "method", "fusion", "temperature"):
+        table.add_column(name)
+    for point in map(printable_row, points[:count]):
+        table.add_row(
+            point["trial_id"],
+            point["member"],
+            *(_number(point[name]) for name in metrics),
+            Text(point["backbone"] or ""),
+            Text(point["model.mix"]),
+            *_how(point),
+        )
+    return table
+
+
+def _how(row: Row) -> list[Text]:
+    """Method, fusion design and temperature of a trial, as cells."""
+    taught = row["distill.method"] != "independent"
+    temperature = f"{row['distill.temperature']:.2f}" if taught else "-"
+    return [Text(word) for word in (row["distill.method"], how_fused(row), temperature)]
+
+
+def _number(value: float | None) -> str:
+    """Four decimals below a thousand, else whole with commas; a dash for what there is not."""
+    if value is None:
+        return "-"
+    return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.4f}"
+
+
+def members_table(rows: list[Row]) -> RenderableType:
+    """The classifiers that one training gave, after its latest epoch."""
+    table = Table(title="members, validation", title_justify="left", box=None)
+    for name in ("member", "backbone"):
+        table.add_column(name)
+    timed = any(row["latency_ms"] is not None for row in rows)
+    for name in ("accuracy", "top-5", "NLL", "ECE", "parameters", "MACs", *(["ms"] * timed)):
+        table.add_column(name, justify="right")
+    for row in map(printable_row, rows):
+        if row["checkpoint"] == "latest":
+            table.add_row(
+                row["member"],
+                Text(row["backbone"] or ""),
+                *(f"{row[name]:.4f}" for name in ("accuracy", "top5", "nll", "ece")),
+                f"{row['parameters']:,}",
+                f"{row['macs']:,}",
+                *([f"{row['latency_ms']:.2f}"] if timed else []),
+            )
+    return table
+
+
+def where_text(location: str, trials: str) -> str:
+    """Where the results are, and the two lines of pandas that open them."""
+    return (
+        f"results  {location}\n"
+        f"         import pandas as pd\n"
+        f'         trials = pd.read_parquet("{trials}")'
+    )

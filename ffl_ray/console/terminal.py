@@ -1,0 +1,49 @@
+"""The console of a command, a clock's reading of seconds, and news of a storage that is gone."""
+
+from __future__ import annotations
+
+import logging
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from rich.console import Console
+
+PIPE_WIDTH = 160
+STORAGE_LOGGER = "ffl_ray.storage"
+
+
+def make_console() -> Console:
+    """A console on the real standard output, whatever is redirected meanwhile."""
+    out = sys.__stdout__
+    piped = out is None or not out.isatty()
+    return Console(file=out, highlight=False, width=PIPE_WIDTH if piped else None)
+
+
+class StorageNews(logging.Handler):
+    """Prints a line when the storage stops answering, and when it answers again."""
+
+    def __init__(self, console: Console) -> None:
+        super().__init__(logging.WARNING)
+        self._console = console
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self._console.out(record.getMessage())
+
+
+@contextmanager
+def storage_news(console: Console) -> Iterator[None]:
+    """Print the news of the storage meanwhile, beside what goes to the log."""
+    logger, handler = logging.getLogger(STORAGE_LOGGER), StorageNews(console)
+    logger.addHandler(handler)
+    try:
+        yield
+    finally:
+        logger.removeHandler(handler)
+
+
+def duration(seconds: float) -> str:
+    """Seconds as 4:05 or 1:02:03."""
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"
