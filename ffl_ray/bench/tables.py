@@ -165,7 +165,8 @@ def _against_ray(folder: Path, args: argparse.Namespace, read_s: float) -> tuple
     Args:
         read_s: what ours took for the whole study.
     """
-    from ffl_ray.bench import made_study, ray_results, table_writing
+    from benchmarks.compare import ray_results
+    from ffl_ray.bench import made_study, table_writing
     from ffl_ray.results.storage.storage import Storage
 
     count = min(args.ray_trials, args.trials)
