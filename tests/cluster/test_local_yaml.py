@@ -146,8 +146,8 @@ def test_ray_refuses(change: Callable[[Config], object], message: str) -> None:
         accept(config)
 
 
-def test_the_readme_shows_the_commands_that_make_test_cluster_runs() -> None:
-    shown = (ROOT / "README.md").read_text(encoding="utf-8")
+def test_the_page_shows_the_commands_that_make_test_cluster_runs() -> None:
+    shown = (ROOT / "docs/cluster.md").read_text(encoding="utf-8")
     lines = (ROOT / "clusters" / "local.md").read_text(encoding="utf-8").splitlines()
 
     commands = [line for line in lines if line.startswith("$ ")]

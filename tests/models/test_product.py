@@ -134,14 +134,3 @@ def test_every_backbone_gets_finite_gradients_from_the_papers_design(backbone: s
         pytest.skip("its weights take above a second to draw; the meta device covers it")
 
     assert_real_gradients(network_of(mix))
-
-
-def test_the_readmes_table_is_that_of_the_page() -> None:
-    page = (ROOT / "docs" / "networks.md").read_text().splitlines()
-    readme = (ROOT / "README.md").read_text()
-    table = readme[readme.index("<details>") : readme.index("</details>")].splitlines()
-
-    rows = [line for line in table if line.startswith("| `2*")]
-
-    assert len(rows) == len(BACKBONES)
-    assert set(rows) <= set(page)
