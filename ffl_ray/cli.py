@@ -163,6 +163,13 @@ def print_settings() -> None:
     Console(soft_wrap=not sys.stdout.isatty(), highlight=False).print(table)
 
 
+def resources_of(args: argparse.Namespace) -> dict[str, object]:
+    """The resources of trainings that the command line gives."""
+    names = ("max_concurrent_trials", "num_workers", "cpus_per_trial", "gpus_per_trial")
+    given = {name: getattr(args, name, None) for name in names}
+    return {name: value for name, value in given.items() if value is not None}
+
+
 def overrides_of(args: argparse.Namespace) -> dict[str, object]:
     """The settings that the command line changes."""
     from ffl_ray.config.overrides import parse_assignments

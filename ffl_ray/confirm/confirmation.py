@@ -1,13 +1,14 @@
-"""What a confirmation trains and compares: planned once, kept in its study.json, added to."""
+"""The trainings and comparisons of a confirmation: planned once, kept in study.json, added to."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
 from ffl_ray.config.overrides import with_overrides
-from ffl_ray.config.settings import Config, SearchConfig
-from ffl_ray.confirm.arms import Baselines, Chosen, networks_to_time, plan_arms, plan_runs
+from ffl_ray.config.settings import Config
+from ffl_ray.confirm.arms import Chosen, networks_to_time, plan_arms, plan_runs
+from ffl_ray.confirm.request import Request
 from ffl_ray.confirm.tables import (
     Arm,
     Pair,
@@ -24,14 +25,13 @@ from ffl_ray.orchestration.final_runs import FinalRun, epoch_seconds
 from ffl_ray.planning.data_check import DataFacts
 from ffl_ray.planning.layout import Plan
 from ffl_ray.results.guard import is_plain_id
-from ffl_ray.results.storage.storage import Storage
-from ffl_ray.results.study import StudyTables
+from ffl_ray.results.study import StudyTables, check_same_settings
 
 KIND = "confirm"
 
 
 class Confirmation(NamedTuple):
-    """What is to be trained and compared, as study.json keeps it.
+    """The trainings and comparisons of a confirmation, as study.json keeps them.
 
     Attributes:
         settings: what may not change as long as it goes on.
@@ -64,7 +64,7 @@ class Confirmation(NamedTuple):
 
     @classmethod
     def load(cls, description: dict[str, Any], location: str) -> Confirmation:
-        """What was dumped.
+        """The confirmation that was dumped.
 
         Raises:
             StudyError: study.json is no confirmation, or lacks something.
@@ -115,99 +115,78 @@ class Confirmation(NamedTuple):
         return {run.run_id for run in self.runs if run.arm in configs and run.seed == self.seeds[0]}
 
     def seconds(self, runs: Iterable[FinalRun]) -> float:
-        """How long some of its trainings take one after the other, by the measured epochs."""
+        """Seconds of some of its trainings one after the other, by the measured epochs."""
         epoch_s = {arm.name: arm.epoch_s or 0.0 for arm in self.arms}
         arm_of = {run.run_id: run.arm for run in self.runs}
         return sum(run.config.optim.epochs * epoch_s[arm_of[run.run_id]] for run in runs)
 
 
-class Order(NamedTuple):
-    """What was asked for, checked."""
-
-    storage: Storage
-    name: str
-    top: int
-    baselines: Baselines
-    chosen: list[Chosen]
-    seeds: list[int]
-    settings: dict[str, Any]
-    search: SearchConfig
-    ranked_by: str
-    address: str | None
-    dry_run: bool
-
-
-def going_on(order: Order, before: Confirmation) -> Order:
-    """What was asked for, on top of what is there: trials once chosen stay chosen.
+def following(request: Request, before: Confirmation) -> Request:
+    """The request on top of what is there: trials once chosen stay chosen.
 
     Raises:
         StudyError: settings differ, or fewer configs or seeds are asked for.
     """
-    place = order.storage.location
+    place = request.storage.location
     again = f"give the old settings, or move {place} away"
-    changed = [
-        f"{name} was {before.settings.get(name)!r} and is {order.settings.get(name)!r}"
-        for name in sorted(before.settings.keys() | order.settings.keys())
-        if before.settings.get(name) != order.settings.get(name)
-    ]
-    if changed:
-        raise StudyError(
-            f"{place} goes on only with the settings it began with, and {'; '.join(changed)}: "
-            f"{again}"
-        )
+    check_same_settings(place, before.settings, request.settings, otherwise=again)
     for option, was, now in (
-        ("--top", len(before.chosen), min(order.top, len(order.chosen))),
-        ("--seeds", len(before.seeds), len(order.seeds)),
+        ("--top", len(before.chosen), min(request.top, len(request.chosen))),
+        ("--seeds", len(before.seeds), len(request.seeds)),
     ):
         if now < was:
             raise StudyError(f"{place} has {option} {was} and can't shrink to {now}: {again}")
-    more = len(order.seeds) - len(before.seeds)
-    kept = [seed for seed in order.seeds if seed not in before.seeds][:more]
-    first = [one for one in order.chosen if one.trial_id in before.chosen]
-    others = [one for one in order.chosen if one.trial_id not in before.chosen]
-    return order._replace(seeds=before.seeds + kept, chosen=first + others)
+    more = len(request.seeds) - len(before.seeds)
+    kept = [seed for seed in request.seeds if seed not in before.seeds][:more]
+    first = [one for one in request.chosen if one.trial_id in before.chosen]
+    others = [one for one in request.chosen if one.trial_id not in before.chosen]
+    return request._replace(seeds=before.seeds + kept, chosen=first + others)
 
 
-def new_configs(order: Order, before: Confirmation | None) -> list[Chosen]:
+def new_configs(request: Request, before: Confirmation | None) -> list[Chosen]:
     """The configs that are not among those chosen before."""
     known = set() if before is None else set(before.chosen)
-    count = order.top - len(known)
-    return [one for one in order.chosen if one.trial_id not in known][:count]
+    count = request.top - len(known)
+    return [one for one in request.chosen if one.trial_id not in known][:count]
 
 
 def plan_confirmation(
-    order: Order, before: Confirmation | None, plan: Plan, facts: DataFacts
+    request: Request, before: Confirmation | None, plan: Plan, facts: DataFacts
 ) -> Confirmation:
-    """The trainings of an order; what was planned before stays as it was.
+    """The trainings of a request; what was planned before stays as it was.
 
     Raises:
         PlanError: no machine was free to measure epochs on.
     """
-    new = new_configs(order, before)
+    new = new_configs(request, before)
+    chosen = [] if before is None else before.chosen
     arms, pairs, runs = ([], [], []) if before is None else before[-3:]
     if new:
-        timed = networks_to_time(new, order.baselines)
-        seconds = epoch_seconds(timed, plan, facts, cluster=order.address is not None)
-        if seconds is None:
-            raise PlanError("no machine was free within a minute to measure epochs on: try again")
-        known = list(arms)
-        epoch_s = dict(zip(timed, seconds, strict=True))
-        arms, more = plan_arms(new, order.baselines, epoch_s, known)
+        epoch_s = _epoch_seconds(networks_to_time(new, request.baselines), request, plan, facts)
+        arms, more = plan_arms(new, request.baselines, epoch_s, arms)
         pairs = [*pairs, *more]
-    chosen = [] if before is None else before.chosen
     return Confirmation(
-        settings=order.settings,
-        ranked_by=order.ranked_by,
+        settings=request.settings,
+        ranked_by=request.ranked_by,
         chosen=[*chosen, *(one.trial_id for one in new)],
-        seeds=order.seeds,
+        seeds=request.seeds,
         arms=arms,
         pairs=pairs,
-        runs=plan_runs(arms, order.seeds, runs),
+        runs=plan_runs(arms, request.seeds, runs),
     )
 
 
+def _epoch_seconds(
+    timed: Sequence[Config], request: Request, plan: Plan, facts: DataFacts
+) -> dict[Config, float]:
+    seconds = epoch_seconds(timed, plan, facts, cluster=request.address is not None)
+    if seconds is None:
+        raise PlanError("no machine was free within a minute to measure epochs on: try again")
+    return dict(zip(timed, seconds, strict=True))
+
+
 def write_tables(confirmation: Confirmation, tables: StudyTables) -> dict[str, list[Row]]:
-    """Store what the completed runs say as the tables runs, summary and comparisons; their rows."""
+    """The rows of the tables runs, summary and comparisons, of the completed runs, and stored."""
     arms, runs = confirmation.arms, confirmation.runs
     measured = measured_arms(runs, tables.trials.rows, tables.member_rows())
     rows = {

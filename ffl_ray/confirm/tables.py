@@ -1,6 +1,6 @@
-"""What repeated final runs say: a summary of every member, and verdicts against baselines.
+"""The tables of a confirmation: its runs, a summary of every member, verdicts against baselines.
 
-Pure functions from rows to rows, and the three tables in which `confirm` stores them.
+Pure functions from rows to rows, the writer and the reader, and what others ask of them.
 """
 
 from __future__ import annotations
@@ -165,7 +165,7 @@ def comparison_rows(
 
 
 def _columns(name: str, found: Summary) -> Row:
-    return {f"{name}.{part}": getattr(found, part) for part in ("mean", "std", "low", "high")}
+    return {f"{name}.{key}": getattr(found, key) for key in ("mean", "std", "low", "high")}
 
 
 def _macs(found: Measured, member: str) -> int | None:
@@ -176,6 +176,19 @@ def _macs(found: Measured, member: str) -> int | None:
 def distinct_members(summary: Sequence[Row]) -> list[Row]:
     """Rows of the summary table without the ensemble of one branch: that branch once more."""
     return [row for row in summary if row["member"] != "ensemble" or set(row["mix"]) & set("*+")]
+
+
+def num_verdicts(comparisons: Sequence[Row]) -> int:
+    """How many of these rows say better, worse or within noise."""
+    return sum(row["difference.low"] is not None for row in comparisons)
+
+
+def by_chance(verdicts: int) -> str:
+    """A caution on so many verdicts: how many of them mean nothing."""
+    return (
+        f"Of {verdicts} verdicts, about {verdicts / 20:.1f} would be better or worse by chance if "
+        f"nothing differed."
+    )
 
 
 def run_rows(runs: Sequence[Run], arms: Sequence[Arm]) -> list[Row]:
@@ -203,3 +216,56 @@ def read_confirmed(storage: Storage) -> dict[str, list[Row]]:
         parts = Parts(storage, name)
         found[name] = [row for part in parts.names() for row in parts.read(part).to_pylist()]
     return found
+
+
+class ConfirmedAccuracy(NamedTuple):
+    """Accuracy on the test split over trainings of one config with new seeds.
+
+    Attributes:
+        mean: a fraction.
+        low: lower end of the 95% interval; none: there was one training.
+        high: its upper end.
+        seeds: how many trainings.
+    """
+
+    mean: float
+    low: float | None
+    high: float | None
+    seeds: int
+
+    @property
+    def words(self) -> str:
+        """The mean, and its interval where there is one."""
+        if self.low is None or self.high is None:
+            return f"{self.mean:.4f} (one training, so no interval)"
+        return f"{self.mean:.4f} (95% interval {self.low:.4f} to {self.high:.4f})"
+
+
+def confirmed_accuracy(storage: Storage, trial_id: str, member: str) -> ConfirmedAccuracy | None:
+    """The confirmed accuracy of a trial's member; None where the study has none of it.
+
+    Args:
+        storage: of the study, whose confirmation is its folder `confirmed`.
+    """
+    rows = read_confirmed(storage.child(FOLDER))["summary"]
+    return _accuracy([row for row in rows if row["trial_id"] == trial_id], member)
+
+
+def accuracy_of_run(storage: Storage, run_id: str, member: str) -> ConfirmedAccuracy | None:
+    """The confirmed accuracy of the config that one of a confirmation's trainings had.
+
+    Args:
+        storage: the folder `confirmed` of a study.
+    """
+    found = read_confirmed(storage)
+    arms = {row["run_id"]: row["arm"] for row in found["runs"]}
+    return _accuracy([row for row in found["summary"] if row["arm"] == arms.get(run_id)], member)
+
+
+def _accuracy(rows: Sequence[Row], member: str) -> ConfirmedAccuracy | None:
+    for row in rows:
+        if row["member"] == member and row["accuracy.mean"] is not None:
+            return ConfirmedAccuracy(
+                row["accuracy.mean"], row["accuracy.low"], row["accuracy.high"], row["n"]
+            )
+    return None

@@ -9,8 +9,12 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from ffl_ray.confirm.tables import distinct_members
+from ffl_ray.confirm.confirmation import Confirmation
+from ffl_ray.confirm.tables import by_chance, distinct_members
 from ffl_ray.console.plain_text import printable_row
+from ffl_ray.console.plan_view import hours
+from ffl_ray.orchestration.final_runs import FinalRun
+from ffl_ray.planning.layout import Plan
 from ffl_ray.results.statistics import Summary, shown
 
 Row = dict[str, Any]
@@ -19,6 +23,19 @@ EQUAL = {
     "epochs": "same number of epochs, cost of inference as the MACs say",
     "seconds": "same accelerator-seconds",
 }
+
+
+def plan_words(confirmation: Confirmation, waiting: Sequence[FinalRun], plan: Plan) -> str:
+    """The number of trainings, and how long those that wait will take."""
+    configs, seeds = len(confirmation.chosen), len(confirmation.seeds)
+    baselines = sum(arm.trial_id is None for arm in confirmation.arms)
+    return (
+        f"plan  {configs} config{'s' * (configs != 1)} and {baselines} "
+        f"baseline{'s' * (baselines != 1)}, {seeds} seed{'s' * (seeds != 1)} of each: "
+        f"{len(confirmation.runs)} trainings, {len(waiting)} of them to be run, "
+        f"{plan.max_concurrent_trials} at once\n"
+        f"      about {hours(confirmation.seconds(waiting) / plan.max_concurrent_trials)}"
+    )
 
 
 def summary_table(rows: Sequence[Row]) -> RenderableType:
@@ -79,8 +96,8 @@ def _differences(rows: Sequence[Row], title: str) -> Table:
             "accuracy %" if percent else "NLL",
             _signed(_summary(row, "difference"), percent),
             str(row["n"]),
-            _whole(row["macs"]),
-            _whole(row["baseline_macs"]),
+            _count(row["macs"]),
+            _count(row["baseline_macs"]),
             _seconds(row["accelerator_s"]),
             _seconds(row["baseline_accelerator_s"]),
             Text(row["verdict"], style=STYLES.get(row["verdict"], "")),
@@ -89,8 +106,7 @@ def _differences(rows: Sequence[Row], title: str) -> Table:
 
 
 def _summary(row: Row, name: str) -> Summary:
-    parts = (row[f"{name}.{part}"] for part in ("mean", "std", "low", "high"))
-    return Summary(row["n"], *parts)
+    return Summary(row["n"], *(row[f"{name}.{key}"] for key in ("mean", "std", "low", "high")))
 
 
 def _signed(difference: Summary, percent: bool) -> str:
@@ -98,7 +114,7 @@ def _signed(difference: Summary, percent: bool) -> str:
     return f"+{text}" if (difference.mean or 0) > 0 else text
 
 
-def _whole(value: int | None) -> str:
+def _count(value: int | None) -> str:
     return "-" if value is None else f"{value:,}"
 
 
@@ -120,10 +136,7 @@ def how_measured(
         "where the interval excludes 0.",
     ]
     if verdicts:
-        words.append(
-            f"Of {verdicts} verdicts, about {verdicts / 20:.1f} would be better or worse by chance "
-            f"if nothing differed."
-        )
+        words.append(by_chance(verdicts))
     return " ".join(words)
 
 

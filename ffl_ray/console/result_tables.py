@@ -111,10 +111,10 @@ def members_table(rows: list[Row]) -> RenderableType:
     return table
 
 
-def where_text(location: str, trials: str) -> str:
-    """Where the results are, and the two lines of pandas that open them."""
+def where_text(location: str, table: str, name: str = "trials") -> str:
+    """Where the results are, and the two lines of pandas that open one of their tables."""
     return (
         f"results  {location}\n"
         f"         import pandas as pd\n"
-        f'         trials = pd.read_parquet("{trials}")'
+        f'         {name} = pd.read_parquet("{table}")'
     )

@@ -136,8 +136,8 @@ def _source(
     trained: Trained,
     chosen: str,
 ) -> Source:
+    from ffl_ray.confirm.tables import accuracy_of_run, confirmed_accuracy
     from ffl_ray.export.card import Source
-    from ffl_ray.export.confirmed import accuracy_of_run, confirmed_accuracy
     from ffl_ray.export.folder import versions
     from ffl_ray.export.member import portable
     from ffl_ray.export.trained import retrain_command

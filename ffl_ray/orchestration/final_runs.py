@@ -17,6 +17,7 @@ from ffl_ray.console.log import everything_else_to, log_file
 from ffl_ray.errors import FAILED, INTERRUPTED, StudyError
 from ffl_ray.planning.data_check import DataFacts
 from ffl_ray.planning.layout import Plan
+from ffl_ray.results.storage.storage import Storage
 from ffl_ray.results.study import StudyTables
 
 NEVER_SHOWN = parse_objective("ensemble.accuracy")
@@ -40,6 +41,12 @@ def waiting_runs(tables: StudyTables, runs: Sequence[FinalRun]) -> list[FinalRun
     """Those that are not completed: not begun, interrupted, or failed."""
     done = {row["trial_id"] for row in tables.trials.rows if row["status"] == "completed"}
     return [run for run in runs if run.run_id not in done]
+
+
+def completed_tables(storage: Storage, name: str, runs: Sequence[FinalRun]) -> StudyTables | None:
+    """The tables of a study in which all these runs are completed; None while some wait."""
+    tables = StudyTables(storage, name)
+    return None if waiting_runs(tables, runs) else tables
 
 
 def run_final_runs(

@@ -255,18 +255,39 @@ def check_goes_on(
         raise StudyError(
             f"{storage.location} holds a study of kind {before['kind']}: choose another --name"
         )
-    old, new = before["settings"], json.loads(json.dumps(settings, default=str))
+    again = "choose another --name, or give the old settings"
+    check_same_settings(storage.location, before["settings"], settings, may_change, otherwise=again)
+    return True
+
+
+def check_same_settings(
+    place: str,
+    before: Mapping[str, Any],
+    settings: Mapping[str, Any],
+    may_change: frozenset[str] = frozenset(),
+    *,
+    otherwise: str,
+) -> None:
+    """Check that a study that goes on has the settings it began with, as study.json keeps them.
+
+    Args:
+        place: of the study, for the message.
+        otherwise: what helps, for the message.
+
+    Raises:
+        StudyError: they differ, apart from those that may change.
+    """
+    now = json.loads(json.dumps(settings, default=str))
     changed = [
-        f"{key} was {old.get(key)!r} and is {new.get(key)!r}"
-        for key in sorted(old.keys() | new.keys())
-        if old.get(key) != new.get(key) and key not in may_change
+        f"{key} was {before.get(key)!r} and is {now.get(key)!r}"
+        for key in sorted(before.keys() | now.keys())
+        if before.get(key) != now.get(key) and key not in may_change
     ]
     if changed:
         raise StudyError(
-            f"{storage.location} goes on only with the settings it began with, and "
-            f"{'; '.join(changed)}: choose another --name, or give the old settings"
+            f"{place} goes on only with the settings it began with, and {'; '.join(changed)}: "
+            f"{otherwise}"
         )
-    return True
 
 
 def _versions() -> dict[str, str]:

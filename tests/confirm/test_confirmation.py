@@ -11,7 +11,8 @@ from support.helpers import small_config
 import ffl_ray.confirm.confirmation
 from ffl_ray.config.settings import Config, SearchConfig
 from ffl_ray.confirm.arms import Chosen, confirmed_form, new_seeds
-from ffl_ray.confirm.confirmation import Order, going_on, new_configs, plan_confirmation
+from ffl_ray.confirm.confirmation import following, new_configs, plan_confirmation
+from ffl_ray.confirm.request import Request
 from ffl_ray.errors import PlanError
 from ffl_ray.planning.data_check import DataFacts
 from ffl_ray.planning.layout import Plan
@@ -40,8 +41,8 @@ def timed(monkeypatch: pytest.MonkeyPatch) -> list[Config]:
     return found
 
 
-def order(folder: Path, top: int, seeds: int, ranked: list[Chosen] = RANKED) -> Order:
-    return Order(
+def request(folder: Path, top: int, seeds: int, ranked: list[Chosen] = RANKED) -> Request:
+    return Request(
         storage=Storage(str(folder)),
         name="study/confirmed",
         top=top,
@@ -59,10 +60,10 @@ def order(folder: Path, top: int, seeds: int, ranked: list[Chosen] = RANKED) -> 
 def test_more_configs_and_seeds_come_behind_what_was_planned(
     timed: list[Config], tmp_path: Path
 ) -> None:
-    first = plan_confirmation(order(tmp_path, 1, 2), None, PLAN, FACTS)
+    first = plan_confirmation(request(tmp_path, 1, 2), None, PLAN, FACTS)
     timed.clear()
 
-    wider = going_on(order(tmp_path, 2, 3), first)
+    wider = following(request(tmp_path, 2, 3), first)
     more = plan_confirmation(wider, first, PLAN, FACTS)
 
     assert (more.chosen, more.seeds) == (["00004", "00001"], [1000, 1001, 1002])
@@ -76,10 +77,10 @@ def test_more_configs_and_seeds_come_behind_what_was_planned(
 
 
 def test_more_seeds_alone_measure_nothing_again(timed: list[Config], tmp_path: Path) -> None:
-    first = plan_confirmation(order(tmp_path, 1, 1), None, PLAN, FACTS)
+    first = plan_confirmation(request(tmp_path, 1, 1), None, PLAN, FACTS)
     timed.clear()
 
-    wider = going_on(order(tmp_path, 1, 2), first)
+    wider = following(request(tmp_path, 1, 2), first)
     more = plan_confirmation(wider, first, PLAN, FACTS)
 
     assert timed == []
@@ -90,12 +91,12 @@ def test_more_seeds_alone_measure_nothing_again(timed: list[Config], tmp_path: P
 def test_a_chosen_trial_stays_chosen_when_the_search_goes_on_and_finds_better(
     timed: list[Config], tmp_path: Path
 ) -> None:
-    first = plan_confirmation(order(tmp_path, 1, 1), None, PLAN, FACTS)
+    first = plan_confirmation(request(tmp_path, 1, 1), None, PLAN, FACTS)
 
-    later = going_on(order(tmp_path, 2, 1, [RANKED[1], RANKED[2], RANKED[0]]), first)
+    later = following(request(tmp_path, 2, 1, [RANKED[1], RANKED[2], RANKED[0]]), first)
 
     assert [one.trial_id for one in new_configs(later, first)] == ["00001"]
-    assert new_configs(going_on(order(tmp_path, 1, 1, RANKED[::-1]), first), first) == []
+    assert new_configs(following(request(tmp_path, 1, 1, RANKED[::-1]), first), first) == []
 
 
 def test_without_a_machine_to_measure_on_nothing_is_planned(
@@ -104,4 +105,4 @@ def test_without_a_machine_to_measure_on_nothing_is_planned(
     monkeypatch.setattr(ffl_ray.confirm.confirmation, "epoch_seconds", lambda *_, **__: None)
 
     with pytest.raises(PlanError, match="no machine was free"):
-        plan_confirmation(order(tmp_path, 1, 1), None, PLAN, FACTS)
+        plan_confirmation(request(tmp_path, 1, 1), None, PLAN, FACTS)

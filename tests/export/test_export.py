@@ -67,7 +67,7 @@ for folder in sys.argv[1:]:
 def tiny_trained(design: str, like: Trained) -> Trained:
     """A network of three small branches, one of another shape, with batch norms that matter."""
     settings = {
-        "model.mix": "2*tiny_nets:narrow+tiny_nets:wide",
+        "model.mix": "2*support.tiny_nets:narrow+support.tiny_nets:wide",
         "model.trunk_stages": 0,
         "fusion.design": design,
     }
@@ -213,7 +213,7 @@ def test_card_and_metadata_say_what_the_tables_say(exported: Exported) -> None:
 
 
 def test_a_confirmed_accuracy_stands_in_the_card_with_its_interval(exported: Exported) -> None:
-    from ffl_ray.export.confirmed import ConfirmedAccuracy
+    from ffl_ray.confirm.tables import ConfirmedAccuracy
     from ffl_ray.export.member import describe
 
     source = SOURCE._replace(confirmed=ConfirmedAccuracy(0.91, 0.9, 0.92, 5))

@@ -16,11 +16,15 @@ from support.helpers import small_config
 
 from ffl_ray.confirm.arms import Chosen, confirmed_form
 from ffl_ray.confirm.confirmation import Confirmation
-from ffl_ray.confirm.tables import read_confirmed
+from ffl_ray.confirm.tables import (
+    ConfirmedAccuracy,
+    accuracy_of_run,
+    confirmed_accuracy,
+    read_confirmed,
+)
 from ffl_ray.data.loader import load_final
 from ffl_ray.export import __main__ as export
 from ffl_ray.export import load_member
-from ffl_ray.export.confirmed import ConfirmedAccuracy, accuracy_of_run, confirmed_accuracy
 from ffl_ray.results.storage.storage import Storage
 from ffl_ray.training.checkpoint import Progress, dump_checkpoint
 from ffl_ray.training.setup import new_network
@@ -137,7 +141,7 @@ def better(row: dict[str, Any], arm: str, seed: int) -> dict[str, Any]:
 def test_the_best_of_a_confirmation_goes_by_the_means(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("confirmations.rows_of", seeds_of(better))
+    monkeypatch.setattr("support.confirmations.rows_of", seeds_of(better))
     write(tmp_path, PLAN)
     monkeypatch.chdir(tmp_path)
 

@@ -1,0 +1,122 @@
+"""The command `confirm`: what is missing is planned and trained, and all of it compared."""
+
+from __future__ import annotations
+
+import argparse
+import json
+
+from ffl_ray.confirm.confirmation import (
+    KIND,
+    Confirmation,
+    following,
+    new_configs,
+    plan_confirmation,
+    write_tables,
+)
+from ffl_ray.confirm.request import Request, request_of
+from ffl_ray.confirm.tables import num_verdicts
+from ffl_ray.confirm.view import comparison_table, how_measured, plan_words, summary_table
+from ffl_ray.console.result_tables import where_text
+from ffl_ray.console.terminal import make_console
+from ffl_ray.orchestration.final_runs import (
+    FinalRun,
+    completed_tables,
+    run_final_runs,
+    waiting_runs,
+)
+from ffl_ray.orchestration.start import start
+from ffl_ray.planning.data_check import DataFacts
+from ffl_ray.planning.layout import Plan
+from ffl_ray.results.reader import mend_description, read_description
+from ffl_ray.results.study import StudyTables, describe_study
+
+
+def confirm(args: argparse.Namespace) -> int:
+    """The exit status of a confirmation with these options: new, or one that goes on."""
+    request = request_of(args)
+    before = _earlier(request)
+    if before is None:
+        return _train(request, None)
+    request = following(request, before)
+    ended = _ended_tables(request, before)
+    if ended is None:
+        return _train(request, before)
+    _finish(before, ended)
+    return 0
+
+
+def _earlier(request: Request) -> Confirmation | None:
+    """What was planned before, if anything was."""
+    if not request.storage.exists("study.json"):
+        return None
+    mend_description(request.storage)
+    return Confirmation.load(read_description(request.storage), request.storage.location)
+
+
+def _ended_tables(request: Request, before: Confirmation) -> StudyTables | None:
+    """The tables, when nothing new is asked for and all that was planned has ended."""
+    if request.dry_run or request.seeds != before.seeds or new_configs(request, before):
+        return None
+    return completed_tables(request.storage, request.name, before.final_runs)
+
+
+def _train(request: Request, before: Confirmation | None) -> int:
+    console = make_console()
+    with console.status("starting Ray, opening the data and measuring epochs"):
+        plan, facts = start(request.address, request.chosen[0].config, request.search, final=True)
+        confirmation = plan_confirmation(request, before, plan, facts)
+    console.out(plan_words(confirmation, _waiting(request, confirmation), plan))
+    if request.dry_run:
+        return 0
+    tables = _tables(request, confirmation, plan, facts)
+    status = run_final_runs(
+        tables,
+        confirmation.final_runs,
+        request.search,
+        plan,
+        title=f"{request.name}: {len(confirmation.runs)} final trainings",
+        keep=confirmation.winners,
+    )
+    _finish(confirmation, tables)
+    return status
+
+
+def _waiting(request: Request, confirmation: Confirmation) -> list[FinalRun]:
+    """The trainings that are not completed."""
+    if not request.storage.exists("study.json"):
+        return confirmation.final_runs
+    return waiting_runs(StudyTables(request.storage, request.name), confirmation.final_runs)
+
+
+def _tables(
+    request: Request, confirmation: Confirmation, plan: Plan, facts: DataFacts
+) -> StudyTables:
+    """The tables, opened; study.json says what is planned, also where there was one."""
+    goes_on = request.storage.exists("study.json")
+    planned = confirmation.dump()
+    description = describe_study(
+        KIND, request.settings, plan=plan._asdict(), data=facts._asdict(), **planned
+    )
+    tables = StudyTables.open(request.storage, request.name, description, [])
+    if goes_on:
+        text = json.dumps(read_description(request.storage) | planned, indent=2, default=str)
+        request.storage.write("study.json", text.encode(), copied=True)
+    return tables
+
+
+def _finish(confirmation: Confirmation, tables: StudyTables) -> None:
+    """Write and show what the completed runs say."""
+    rows = write_tables(confirmation, tables)
+    summary, compared = rows["summary"], rows["comparisons"]
+    if not summary:
+        return
+    console = make_console()
+    for table in (summary_table(summary), comparison_table(compared)):
+        console.print(table)
+        console.print()
+    num_train = read_description(tables.storage)["data"]["num_train"]
+    images, verdicts = summary[0]["images"], num_verdicts(compared)
+    words = how_measured(confirmation.seeds, num_train, images, verdicts, confirmation.ranked_by)
+    console.out(words)
+    place = tables.storage.child("comparisons").location
+    console.out(f"\n{where_text(tables.storage.location, place, 'verdicts')}")
