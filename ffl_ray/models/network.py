@@ -48,10 +48,11 @@ class NetworkOutput(NamedTuple):
         fused = [] if self.fused is None else [self.fused[None]]
         return torch.cat([self.branches, self.ensemble[None], *fused])
 
-    def in_float32(self) -> NetworkOutput:
-        """The same in float32, whatever autocast made of it."""
-        rest = (None if x is None else x.float() for x in self[1:])
-        return NetworkOutput(self.branches.float(), *rest)
+    def at_least_float32(self) -> NetworkOutput:
+        """The same in float32 where autocast made bfloat16 of it; what is finer stays."""
+        kind = torch.promote_types(self.branches.dtype, torch.float32)
+        rest = (None if x is None else x.to(kind) for x in self[1:])
+        return NetworkOutput(self.branches.to(kind), *rest)
 
 
 def member_names(num_branches: int, *, fused: bool = True) -> list[str]:

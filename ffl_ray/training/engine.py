@@ -86,7 +86,7 @@ class Step(NamedTuple):
         """
         with self.precision.context():
             output: NetworkOutput = self.network(batch.images)
-        terms = self.loss_terms(output.in_float32(), batch.labels)
+        terms = self.loss_terms(output.at_least_float32(), batch.labels)
         total = total_loss(terms, self.distill_weight)
         values = torch.stack([total, *(term.value for term in terms.values())]).detach()
         count = len(batch.labels)

@@ -1,5 +1,8 @@
 """The fast path beside an obvious slow one: the same training, step by step."""
 
+from collections.abc import Iterator
+from itertools import chain, islice
+
 import pytest
 import torch
 import torch.nn.functional as F
@@ -8,23 +11,49 @@ from torch import Tensor
 
 from ffl_ray.config.settings import Config
 from ffl_ray.data.augment import draw
-from ffl_ray.data.loader import load_train_val
+from ffl_ray.data.dataset import DatasetInfo
+from ffl_ray.data.loader import TrainVal, load_train_val
 from ffl_ray.training.setup import new_network, prepare, step_of
 
 STEPS, BATCH, WEIGHT, LR = 50, 32, 0.7, 0.01
 
 
-def plainly_augmented(image: Tensor, shift: Tensor, flip: bool, config: Config) -> Tensor:
+def config_of(seed: int) -> Config:
+    return small_config(
+        model__mix="2*resnet8", data__fraction=1.0, distill__temperature=3.0, seed=seed
+    )
+
+
+def plainly_augmented(image: Tensor, shift: Tensor, flip: bool, info: DatasetInfo) -> Tensor:
     """One image [height, width, channels]: normalised, padded by reflection, cropped, mirrored."""
-    info = load_train_val(config.data).info
     height, width, _ = image.shape
     padding = info.crop_padding
-    pixels = image.permute(2, 0, 1).float() / 255
-    mean, std = (torch.tensor(values)[:, None, None] for values in (info.mean, info.std))
-    padded = F.pad(((pixels - mean) / std)[None], (padding,) * 4, mode="reflect")[0]
+    mean, std = (torch.tensor(v, dtype=torch.float64)[:, None, None] for v in (info.mean, info.std))
+    pixels = (image.permute(2, 0, 1).double() / 255 - mean) / std
+    padded = F.pad(pixels[None], (padding,) * 4, mode="reflect")[0]
     top, left = (int(value) + padding for value in shift)
     cropped = padded[:, top : top + height, left : left + width]
     return cropped.flip(2) if flip else cropped
+
+
+def plain_batches(data: TrainVal, seed: int) -> Iterator[tuple[Tensor, Tensor]]:
+    """Images and labels of every step, image by image."""
+    for epoch in range(STEPS):
+        generator = torch.Generator().manual_seed(seed * 1_000_003 + epoch)
+        order = torch.randperm(len(data.train), generator=generator)
+        info = data.info
+        draws = draw(len(order), padding=info.crop_padding, flip=info.flip, generator=generator)
+        for start in range(0, len(order), BATCH):
+            places = range(start, min(start + BATCH, len(order)))
+            if len(places) < 2:
+                break
+            images = [
+                plainly_augmented(
+                    data.train.pixels[order[i]], draws.shifts[i], bool(draws.flips[i]), info
+                )
+                for i in places
+            ]
+            yield torch.stack(images), data.train.labels[order[places.start : places.stop]]
 
 
 def plain_loss(network: torch.nn.Module, images: Tensor, labels: Tensor, t: float) -> Tensor:
@@ -49,10 +78,11 @@ def smoothed(network: torch.nn.Module) -> None:
                 setattr(module, name, torch.nn.SiLU())
 
 
-def plain_training(config: Config, *, smooth: bool) -> list[Tensor]:
-    """Fifty steps in memory order NCHW, image by image, with an optimiser of plain loops."""
+def plain_training(seed: int, steps: int, *, smooth: bool) -> list[Tensor]:
+    """So many steps in float64 and memory order NCHW, with an optimiser of plain loops."""
+    config = config_of(seed)
     data = load_train_val(config.data)
-    network = new_network(config, data).train()
+    network = new_network(config, data).double().train()
     if smooth:
         smoothed(network)
     groups = network.parameter_groups(
@@ -62,58 +92,50 @@ def plain_training(config: Config, *, smooth: bool) -> list[Tensor]:
     optimizer = torch.optim.SGD(
         groups, lr=LR, momentum=config.optim.momentum, nesterov=True, foreach=False
     )
-    done = 0
-    for epoch in range(STEPS):
-        generator = torch.Generator().manual_seed(config.seed * 1_000_003 + epoch)
-        order = torch.randperm(len(data.train), generator=generator)
-        info = data.info
-        draws = draw(len(order), padding=info.crop_padding, flip=info.flip, generator=generator)
-        for start in range(0, len(order), BATCH):
-            places = range(start, min(start + BATCH, len(order)))
-            if done == STEPS or len(places) < 2:
-                break
-            images = torch.stack(
-                [
-                    plainly_augmented(
-                        data.train.pixels[order[i]], draws.shifts[i], bool(draws.flips[i]), config
-                    )
-                    for i in places
-                ]
-            )
-            labels = data.train.labels[order[places.start : places.stop]]
-            optimizer.zero_grad()
-            loss = plain_loss(network, images, labels, 3.0)
-            torch.autograd.backward(loss)
-            optimizer.step()
-            done += 1
-    assert done == STEPS
+    for images, labels in islice(plain_batches(data, seed), steps):
+        optimizer.zero_grad()
+        loss = plain_loss(network, images, labels, 3.0)
+        torch.autograd.backward(loss)
+        optimizer.step()
     return [p.detach() for p in network.parameters()]
 
 
-# Of seeds 0 to 3 only 2 meets no kink within 50 steps: 10^7 activations, some within 10^-7 of it.
-@pytest.mark.parametrize(("smooth", "seed"), [(True, 0), (True, 1), (False, 2)])
-def test_fifty_steps_equal_those_of_a_plain_training_within_a_ten_thousandth(
-    smooth: bool, seed: int
-) -> None:
-    config = small_config(
-        model__mix="2*resnet8", data__fraction=1.0, distill__temperature=3.0, seed=seed
-    )
+def fast_training(seed: int, steps: int, kind: torch.dtype, *, smooth: bool) -> list[Tensor]:
+    """So many steps as every training takes them, in this number format."""
+    config = config_of(seed)
     training = prepare(config, MemorySession())
-    training.network.train()
+    training.network.to(kind).train()
+    images = training.train
+    images.mean, images.std = (torch.tensor(v, dtype=kind) for v in images.info[1:3])
     if smooth:
         smoothed(training.network)
     for group in training.optimizer.param_groups:
         group["lr"] = LR
-    step, done = step_of(training, WEIGHT), 0
-    for epoch in range(STEPS):
-        batches = training.train.train_batches(batch_size=BATCH, seed=config.seed, epoch=epoch)
-        for batch in batches:
-            if done == STEPS:
-                break
-            step.run(batch)
-            done += 1
+    step = step_of(training, WEIGHT)
+    batches = chain.from_iterable(
+        images.train_batches(batch_size=BATCH, seed=seed, epoch=epoch) for epoch in range(steps)
+    )
+    for batch in islice(batches, steps):
+        step.run(batch)
+    return [p.detach() for p in training.network.parameters()]
 
-    expected = plain_training(config, smooth=smooth)
 
-    for fast, plain in zip(training.network.parameters(), expected, strict=True):
-        torch.testing.assert_close(fast.detach(), plain, atol=1e-4, rtol=0)
+# Rounding errors grow by less than ten in 50 steps: to 10^-15. A kink of ReLU, where one turns a
+# gradient, is met by one in 10^7 activations within 10^-7 of it in float32, by none in float64.
+@pytest.mark.parametrize("smooth", [False, True], ids=["relu", "smooth"])
+@pytest.mark.parametrize("seed", range(4))
+def test_fifty_steps_equal_those_of_a_plain_training(seed: int, smooth: bool) -> None:
+    fast = fast_training(seed, STEPS, torch.float64, smooth=smooth)
+    plain = plain_training(seed, STEPS, smooth=smooth)
+
+    for ours, expected in zip(fast, plain, strict=True):
+        torch.testing.assert_close(ours, expected, atol=1e-12, rtol=0)
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_a_step_in_float32_is_the_plain_one_within_a_ten_thousandth(seed: int) -> None:
+    fast = fast_training(seed, 1, torch.float32, smooth=False)
+    plain = plain_training(seed, 1, smooth=False)
+
+    for ours, expected in zip(fast, plain, strict=True):
+        torch.testing.assert_close(ours.double(), expected, atol=1e-4, rtol=0)
