@@ -12,10 +12,14 @@ from __future__ import annotations
 import json
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-if TYPE_CHECKING:
-    import pandas as pd
+import pandas as pd
+from ray.tune import ExperimentAnalysis, ResultGrid
+from ray.tune.execution.tune_controller import TuneController
+from ray.tune.experiment import Trial
+
+from benchmarks.ray_private import trial_storage
 
 Row = dict[str, Any]
 EXPERIMENT = "experiment"
@@ -33,14 +37,10 @@ def write_experiment(folder: Path, trials: dict[str, Row], epochs: dict[str, lis
     Returns:
         The experiment's folder.
     """
-    from ray.train._internal.storage import StorageContext
-    from ray.tune.execution.tune_controller import TuneController
-    from ray.tune.experiment import Trial
-
     states = []
     for trial_id, row in trials.items():
         config = {name: row[name] for name in SEARCHED}
-        place = StorageContext(folder, EXPERIMENT, trial_dir_name=f"trial_{trial_id}")
+        place = trial_storage(folder, EXPERIMENT, f"trial_{trial_id}")
         trial = Trial(
             "made",
             config=config,
@@ -91,8 +91,6 @@ def _write_trial(folder: Path, config: Row, results: list[Row]) -> None:
 
 def read_experiment(folder: Path) -> dict[str, pd.DataFrame]:
     """The `metrics_dataframe` of every trial of a `ResultGrid`, by trial id."""
-    from ray.tune import ExperimentAnalysis, ResultGrid
-
     grid = ResultGrid(ExperimentAnalysis(str(folder)))
     frames = [grid[index].metrics_dataframe for index in range(len(grid))]
     return {str(frame["trial_id"].iloc[0]): frame for frame in frames if frame is not None}

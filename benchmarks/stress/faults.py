@@ -26,7 +26,8 @@ from benchmarks.common import new_parser, show
 from benchmarks.stress.fault_table import Injection, append, read, table
 from benchmarks.stress.object_store import object_store
 from benchmarks.stress.running import RunningSearch
-from benchmarks.stress.victims import Nodes, kill, new_mark, nodes, processes, titled
+from benchmarks.stress.victims import Nodes, new_mark, nodes, titled
+from ffl_ray.bench.processes import kill, marked
 
 WITHIN_S = 240.0
 WARNING_S = 5.0
@@ -46,13 +47,13 @@ class Scene(NamedTuple):
 
 def kill_worker(scene: Scene) -> float:
     """A training process of a trial of two."""
-    kill([random.choice(titled(scene.mark, "RayTrainWorker")).pid])
+    kill([random.choice(titled(scene.mark, "RayTrainWorker"))])
     return time.time()
 
 
 def kill_actor(scene: Scene) -> float:
     """The Tune actor: it trains, or it waits for those that do."""
-    kill([titled(scene.mark, "ImplicitFunc")[0].pid])
+    kill([titled(scene.mark, "ImplicitFunc")[0]])
     return time.time()
 
 
@@ -208,7 +209,7 @@ def ended_by(out: Path, name: str, number: int) -> Injection:
         at = time.time()
         if name == "head":
             own = search.process.pid
-            kill(one.pid for one in titled(mark, "/ray/", "ray::") if one.pid != own)
+            kill(one for one in titled(mark, "/ray/", "ray::") if one.pid != own)
         else:
             search.process.kill()
         with contextlib.suppress(subprocess.TimeoutExpired):
@@ -218,7 +219,7 @@ def ended_by(out: Path, name: str, number: int) -> Injection:
     with RunningSearch(out, str(out), study, *options, mark=new_mark()) as search:
         recovered = search.recovered(at, WITHIN_S)
         made = found(search, name, number, delay_s, before, stored, ended_s, recovered)
-    kill(one.pid for one in processes(mark))
+    kill(one.process for one in marked(mark))
     return made
 
 

@@ -15,7 +15,7 @@ from types import TracebackType
 import pandas as pd
 import torch
 
-from benchmarks.stress.victims import MARK
+from ffl_ray.bench.processes import MARK
 from ffl_ray.errors import StudyError
 from ffl_ray.results.reader import load_tables
 from ffl_ray.results.storage.storage import Storage

@@ -3,7 +3,7 @@
 Every `--kill-every` seconds a process of the search is killed with -9: a trial's actor, a helper
 of Ray, or the driver, after which the same command goes on. Every two seconds its processes,
 placement groups, memory, open files, threads and disk are counted. In the end all trials have
-ended, no epoch is lost or doubled, and nothing grows with the trials (`soaking.judge` has the
+ended, no epoch is lost or doubled, and nothing grows with the trials (`soaking.leaks` has the
 limits); exit status 1 says that something does.
 
 It goes on where it was stopped: `--for-s 600` runs ten minutes of it. The last `--quiet` trials
@@ -24,13 +24,15 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import pandas as pd
+import psutil
 
 from benchmarks.common import new_parser, show
 from benchmarks.stress.soaking.groups import GroupCounter
-from benchmarks.stress.soaking.judge import draw, verdict
-from benchmarks.stress.soaking.look import HELPERS, Looker, progress, sample
+from benchmarks.stress.soaking.leaks import verdict
+from benchmarks.stress.soaking.picture import draw
+from benchmarks.stress.soaking.samples import HELPERS, Process, measured, progress, sample
 from ffl_ray.bench import short_trials
-from ffl_ray.bench.processes import MARK
+from ffl_ray.bench.processes import MARK, Marked
 
 NAME = "soak"
 SAMPLE_EVERY_S = 2.0
@@ -77,23 +79,24 @@ def parser() -> argparse.ArgumentParser:
 
 
 def main() -> int:
-    """Run it, or what is left of it, and judge it; returns the exit status."""
+    """Run it, or what is left of it, and print what leaked; returns the exit status."""
     # A shell's background job ignores Ctrl-C, and so would all that it starts.
     signal.signal(signal.SIGINT, signal.default_int_handler)
     args = parser().parse_args()
     soak = open_soak(args)
-    rows: list[dict[str, Any]] = []
+    samples = Samples(soak)
     try:
-        finished = run(soak, rows)
+        finished = run(soak, samples)
     finally:
-        append(soak.out / "samples", rows)
+        samples.groups.close()
+        append(soak.out / "samples", samples.rows)
     if not finished:
         show(f"{progress(soak.study)} so far; the same command goes on")
         return 0
-    samples = table(soak.out / "samples").sort_values("time", ignore_index=True)
+    rows = table(soak.out / "samples").sort_values("time", ignore_index=True)
     kills = table(soak.out / "kills")
-    draw(samples, kills, Path(args.plot or soak.out / "soak.svg"))
-    return verdict(samples, kills, soak.study, args.trials + args.quiet)
+    draw(rows, kills, Path(args.plot or soak.out / "soak.svg"))
+    return verdict(rows, kills, soak.study, args.trials + args.quiet)
 
 
 def open_soak(args: argparse.Namespace) -> Soak:
@@ -107,26 +110,39 @@ def open_soak(args: argparse.Namespace) -> Soak:
     return Soak(args, out, started, len(table(out / "kills")), generation, stored(out / NAME))
 
 
-def run(soak: Soak, rows: list[dict[str, Any]]) -> bool:
+class Samples:
+    """What was seen of the study so far, a row a sample, and the groups that Ray holds."""
+
+    def __init__(self, soak: Soak) -> None:
+        self.rows: list[dict[str, Any]] = []
+        self.groups = GroupCounter()
+        self._soak = soak
+        self._marked = Marked(str(soak.out.resolve()))
+
+    def take(self, generation: int, *, noisy: bool) -> list[Process]:
+        """Add a row; the living processes of this start of the command."""
+        found, zombies = measured(self._marked)
+        mine = [process for process in found if process.generation == generation]
+        row = sample(found, zombies, self._soak.study, generation, self._soak.started)
+        self.rows.append(row | {"groups": self.groups.count(mine), "noisy": noisy})
+        return mine
+
+
+def run(soak: Soak, samples: Samples) -> bool:
     """Run the command until all trials have ended or the piece is over; whether all have."""
     ends = time.time() + (soak.args.for_s or float("inf"))
-    looker, groups = Looker(str(soak.out.resolve())), GroupCounter()
-    killer = Killer(soak)
-    generation = soak.generation
-    try:
-        while True:
-            generation += 1
-            status = watch(soak, generation, ends, looker, groups, killer, rows)
-            if status == 0:
-                settle(soak, generation, looker, groups, rows)
-                ended = progress(soak.study)["trials_ended"]
-                return bool(ended >= soak.args.trials + soak.args.quiet)
-            if time.time() >= ends:
-                return False
-            if status > 0:
-                killer.note(ENDED_BY_ITSELF, 0, f"exit status {status}")
-    finally:
-        groups.close()
+    killer, generation = Killer(soak), soak.generation
+    while True:
+        generation += 1
+        status = watch(soak, generation, ends, samples, killer)
+        if status == 0:
+            settle(generation, samples)
+            ended = progress(soak.study)["trials_ended"]
+            return bool(ended >= soak.args.trials + soak.args.quiet)
+        if time.time() >= ends:
+            return False
+        if status > 0:
+            killer.note(ENDED_BY_ITSELF, 0, f"exit status {status}")
 
 
 def command(soak: Soak, trials: int) -> list[str]:
@@ -141,64 +157,47 @@ def command(soak: Soak, trials: int) -> list[str]:
     ]
 
 
-def watch(
-    soak: Soak,
-    generation: int,
-    ends: float,
-    looker: Looker,
-    groups: GroupCounter,
-    killer: Killer,
-    rows: list[dict[str, Any]],
-) -> int:
-    """Start the command once, look at it and kill in it until it ends; its exit status."""
-    noisy = progress(soak.study)["trials_ended"] < soak.args.trials
-    trials = soak.args.trials + (0 if noisy else soak.args.quiet)
+def start(soak: Soak, generation: int, trials: int) -> subprocess.Popen[bytes]:
+    """The search's process, marked with its generation."""
     mark = {MARK: f"{soak.out.resolve()}:{generation}"}
     with (soak.out / "driver.log").open("a") as log:
-        driver = subprocess.Popen(
-            command(soak, trials),
-            stdout=log,
-            stderr=log,
-            env=os.environ | mark,
+        return subprocess.Popen(
+            command(soak, trials), stdout=log, stderr=log, env=os.environ | mark
         )
+
+
+def watch(soak: Soak, generation: int, ends: float, samples: Samples, killer: Killer) -> int:
+    """The exit status of the command, started once, sampled and killed in until it ends."""
+    noisy = progress(soak.study)["trials_ended"] < soak.args.trials
+    driver = start(soak, generation, soak.args.trials + (0 if noisy else soak.args.quiet))
     killer.began(time.time())
     try:
-        while driver.poll() is None:
-            row = sample(looker, soak.study, generation, soak.started)
-            found, _ = looker.processes()
-            mine = [process for process in found if process.generation == generation]
-            rows.append(row | {"groups": groups.count(mine), "noisy": noisy})
+        while driver.poll() is None and time.time() < ends:
+            due = time.time() + SAMPLE_EVERY_S
+            mine = samples.take(generation, noisy=noisy)
             if noisy and time.time() >= killer.due:
                 killer.kill(driver, mine)
-            if time.time() >= ends:
-                driver.send_signal(signal.SIGINT)
-                with contextlib.suppress(subprocess.TimeoutExpired):
-                    driver.wait(SLOWEST_END_S)
-                break
-            time.sleep(max(0.0, row["time"] + SAMPLE_EVERY_S - time.time()))
+            time.sleep(max(0.0, due - time.time()))
+        if driver.poll() is None:
+            driver.send_signal(signal.SIGINT)
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                driver.wait(SLOWEST_END_S)
     finally:
         driver.kill()
     status = driver.wait()
     if status == 0 and noisy and soak.args.quiet and time.time() < ends:
         show(f"{soak.args.trials} trials after {killer.count} kills; now without")
-        return watch(soak, generation, ends, looker, groups, killer, rows)
+        return watch(soak, generation, ends, samples, killer)
     return status
 
 
-def settle(
-    soak: Soak,
-    generation: int,
-    looker: Looker,
-    groups: GroupCounter,
-    rows: list[dict[str, Any]],
-) -> None:
-    """Look on until every process has gone, a minute at most."""
-    groups.close()
+def settle(generation: int, samples: Samples) -> None:
+    """Take samples until every process has gone, a minute at most."""
+    samples.groups.close()
     until = time.time() + 60
     while time.time() < until:
-        row = sample(looker, soak.study, generation, soak.started)
-        rows.append(row | {"groups": None, "noisy": False})
-        if not row["processes"] and not row["zombies"]:
+        samples.take(generation, noisy=False)
+        if not samples.rows[-1]["processes"] and not samples.rows[-1]["zombies"]:
             return
         time.sleep(1)
 
@@ -216,7 +215,7 @@ class Killer:
         """The command was started: the next kill comes a period later."""
         self.due = now + self._soak.args.kill_every
 
-    def kill(self, driver: subprocess.Popen[bytes], processes: list[Any]) -> None:
+    def kill(self, driver: subprocess.Popen[bytes], processes: list[Process]) -> None:
         """Kill one process of the kind whose turn it is, if there is any."""
         generator = random.Random(f"{self._soak.args.seed} {self.count}")
         turn = VICTIMS[self.count % len(VICTIMS)]
@@ -232,10 +231,10 @@ class Killer:
             return  # all are starting: tried again in a moment
         victim = generator.choice(victims)
         try:
-            os.kill(victim.pid, signal.SIGKILL)
-        except ProcessLookupError:
+            victim.process.kill()
+        except psutil.NoSuchProcess:
             return
-        self.note(victim.kind, victim.pid)
+        self.note(victim.kind, victim.process.pid)
 
     def note(self, kind: str, pid: int, more: str = "") -> None:
         """Store what was killed, and whether an epoch that was stored before is gone."""

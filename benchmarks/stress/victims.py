@@ -5,16 +5,17 @@ from __future__ import annotations
 import contextlib
 import os
 import random
-import signal
-import time
-from collections.abc import Iterable, Iterator
-from pathlib import Path
-from typing import Any, NamedTuple
+from collections.abc import Iterator
+from typing import Any
 
-MARK = "FFL_RAY_FAULTS_MARK"
+import psutil
+from ray.cluster_utils import Cluster
+
+from benchmarks.ray_private import drain_node
+from ffl_ray.bench.processes import MARK, command_of, kill, marked, with_descendants
+
 # As in cluster.yaml: a node that falls silent is noticed in seconds.
 HEAD = {"grpc_client_keepalive_time_ms": 20000, "grpc_client_keepalive_timeout_ms": 10000}
-PREEMPTION = 2  # autoscaler.proto, DrainNodeReason
 
 
 def new_mark() -> str:
@@ -22,51 +23,9 @@ def new_mark() -> str:
     return f"faults-{random.getrandbits(48):x}"
 
 
-class Process(NamedTuple):
-    """A living process.
-
-    Attributes:
-        pid: its id.
-        parent: that of the process that started it.
-        title: its command line, which Ray's workers replace by what they do.
-    """
-
-    pid: int
-    parent: int
-    title: str
-
-
-def processes(mark: str = "") -> list[Process]:
-    """Those that live, or of these the ones whose environment holds a mark."""
-    found = []
-    for path in Path("/proc").glob("[0-9]*"):
-        with contextlib.suppress(OSError):
-            state, parent = (path / "stat").read_text().rpartition(")")[2].split()[:2]
-            title = (path / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
-            if state != "Z" and mark.encode() in (path / "environ").read_bytes():
-                found.append(Process(int(path.name), int(parent), title.strip()))
-    return found
-
-
-def titled(mark: str, *parts: str) -> list[Process]:
-    """The marked processes whose title holds one of these."""
-    return [one for one in processes(mark) if any(part in one.title for part in parts)]
-
-
-def below(pid: int) -> list[int]:
-    """A process, and all that it started, and those started."""
-    everybody = processes()
-    found = [pid]
-    for parent in found:
-        found += [one.pid for one in everybody if one.parent == parent]
-    return found
-
-
-def kill(pids: Iterable[int]) -> None:
-    """SIGKILL, to those that still live."""
-    for pid in pids:
-        with contextlib.suppress(ProcessLookupError):
-            os.kill(pid, signal.SIGKILL)
+def titled(mark: str, *parts: str) -> list[psutil.Process]:
+    """The marked processes whose command line holds one of these."""
+    return [one.process for one in marked(mark) if any(part in one.command for part in parts)]
 
 
 class Nodes:
@@ -77,8 +36,6 @@ class Nodes:
     """
 
     def __init__(self, head_cpus: int) -> None:
-        from ray.cluster_utils import Cluster
-
         arguments = {
             "num_cpus": head_cpus,
             "_system_config": dict(HEAD),
@@ -98,16 +55,11 @@ class Nodes:
 
     def trainers(self) -> list[Any]:
         """The nodes that have a process of a training of several workers."""
-        titles = {one.pid: one.title for one in processes()}
-        return [
-            node
-            for node in self.nodes
-            if any("RayTrainWorker" in titles.get(pid, "") for pid in below(raylet(node)))
-        ]
+        return [node for node in self.nodes if _trains(with_descendants(raylet(node)))]
 
     def kill(self, node: Any) -> None:
         """The raylet and all that runs under it, at once."""
-        kill(below(raylet(node)))
+        kill(with_descendants(raylet(node)))
         self.nodes.remove(node)
         self._forget(node)
 
@@ -117,18 +69,13 @@ class Nodes:
             return
         self._head_lives = False
         node: Any = self._cluster.head_node
-        kill(below(raylet(node)))
-        kill(one.process.pid for kind in node.all_processes.values() for one in kind)
+        kill(with_descendants(raylet(node)))
+        kill(one.process for kind in node.all_processes.values() for one in kind)
         self._forget(node)
 
     def drain(self, node: Any, deadline_s: float) -> None:
         """What a cloud's warning becomes: no new work for this node, it ends in a moment."""
-        from ray._raylet import GcsClient  # type: ignore[attr-defined]
-
-        deadline_ms = int((time.time() + deadline_s) * 1000)
-        client = GcsClient(address=self.address)
-        accepted, why = client.drain_node(node.node_id, PREEMPTION, "spot", deadline_ms)
-        assert accepted, why
+        drain_node(self.address, node.node_id, deadline_s)
 
     def _forget(self, node: Any) -> None:
         """Reap what was killed, or it stays a zombie that Ray takes for alive."""
@@ -140,10 +87,18 @@ class Nodes:
     def close(self) -> None:
         """End all nodes."""
         for node in self.nodes:
-            kill(below(raylet(node)))
+            kill(with_descendants(raylet(node)))
             self._forget(node)
         self.nodes = []
         self.kill_head()
+
+
+def _trains(processes: list[psutil.Process]) -> bool:
+    for process in processes:
+        with contextlib.suppress(psutil.Error):
+            if "RayTrainWorker" in command_of(process):
+                return True
+    return False
 
 
 def raylet(node: Any) -> int:

@@ -22,7 +22,7 @@ from ffl_ray.bench.fixed_cost import (
     fixed_cost,
     trials_of_study,
 )
-from ffl_ray.bench.processes import DRIVER, Ran, run_watched
+from ffl_ray.bench.watched import DRIVER, Ran, run_watched
 from ffl_ray.errors import FFLRayError, SettingError
 from ffl_ray.planning.layout import available_cpus
 

@@ -1,1 +1,1 @@
-"""What the soak is made of: looking at a study's processes, killing them, and judging it."""
+"""What the soak is made of: samples of a study, groups, limits, the picture."""

@@ -14,8 +14,11 @@ import threading
 import time
 from collections.abc import Iterable
 
-from benchmarks.stress.soaking.look import Process
-from ffl_ray.bench.processes import PROC
+import psutil
+
+from benchmarks.ray_private import placement_group_counts
+from benchmarks.stress.soaking.samples import Process
+from ffl_ray.bench.processes import command_of
 
 PERIOD_S = 2.0
 
@@ -24,13 +27,13 @@ class GroupCounter:
     """The latest count, of the cluster whose raylet is among some processes."""
 
     def __init__(self) -> None:
-        self._raylet: int | None = None
+        self._raylet: psutil.Process | None = None
         self._child: subprocess.Popen[str] | None = None
         self._count: int | None = None
 
     def count(self, processes: Iterable[Process]) -> int | None:
         """None while no cluster has answered yet."""
-        raylet = next((process.pid for process in processes if process.kind == "raylet"), None)
+        raylet = next((one.process for one in processes if one.kind == "raylet"), None)
         if raylet is not None and raylet != self._raylet and (address := gcs_address(raylet)):
             self.close()
             self._raylet = raylet
@@ -58,34 +61,24 @@ class GroupCounter:
             self._child.wait()
 
 
-def gcs_address(raylet: int) -> str | None:
+def gcs_address(raylet: psutil.Process) -> str | None:
     """Where the cluster of a raylet has its control service, by the raylet's command line."""
     try:
-        command = (PROC / str(raylet) / "cmdline").read_text().replace("\0", " ")
-    except OSError:
+        found = re.search(r"--gcs-address=(\S+)", command_of(raylet))
+    except psutil.Error:
         return None
-    found = re.search(r"--gcs-address=(\S+)", command)
     return found[1] if found else None
 
 
-def credentials(raylet: int) -> dict[str, str]:
+def credentials(raylet: psutil.Process) -> dict[str, str]:
     """What a raylet's environment says of how its cluster lets others in."""
-    entries = (PROC / str(raylet) / "environ").read_text().split("\0")
-    pairs = (entry.partition("=") for entry in entries)
-    return {name: value for name, _, value in pairs if name.startswith("RAY_AUTH_")}
+    environment: dict[str, str] = raylet.environ()
+    return {name: v for name, v in environment.items() if name.startswith("RAY_AUTH_")}
 
 
 def main() -> None:
     """Print counts until the cluster is gone."""
-    from ray._private.services import _get_gcs_client_options
-    from ray._raylet import GlobalStateAccessor  # type: ignore[attr-defined]
-    from ray.core.generated.gcs_pb2 import PlacementGroupTableData  # type: ignore[attr-defined]
-
-    options = _get_gcs_client_options(sys.argv[1])  # type: ignore[no-untyped-call]
-    accessor = GlobalStateAccessor(options)
-    while accessor.connect():
-        tables = map(PlacementGroupTableData.FromString, accessor.get_placement_group_table())
-        alive = sum(table.state != PlacementGroupTableData.REMOVED for table in tables)
+    for alive in placement_group_counts(sys.argv[1]):
         sys.stdout.write(f"{alive}\n")
         sys.stdout.flush()
         time.sleep(PERIOD_S)

@@ -1,4 +1,4 @@
-"""One look at a running study from outside: its processes, memory, files, disk."""
+"""Samples of a running study from outside: its processes, memory, files, disk."""
 
 from __future__ import annotations
 
@@ -10,10 +10,11 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import psutil
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from ffl_ray.bench.processes import MARK, PROC
+from ffl_ray.bench.processes import Marked
 from ffl_ray.orchestration.sessions import MARK as SESSION_MARK
 
 RAY_SESSIONS = Path(os.environ.get("RAY_TMPDIR", f"/tmp/ffl_ray-{os.getuid()}")) / "ray"
@@ -43,12 +44,13 @@ class Process(NamedTuple):
     """A process of the study.
 
     Attributes:
+        process: psutil's handle of it.
         generation: which start of the command it belongs to.
         pss_bytes: memory, what is shared divided among those who share it.
         own_bytes: memory that is its alone.
     """
 
-    pid: int
+    process: psutil.Process
     kind: str
     generation: int
     pss_bytes: int = 0
@@ -57,84 +59,31 @@ class Process(NamedTuple):
     threads: int = 0
 
 
-class Looker:
-    """Finds the processes that carry a mark in their environment, zombies included.
-
-    Args:
-        mark: begins the value of the marking variable; behind it may stand the generation.
-    """
-
-    def __init__(self, mark: str) -> None:
-        self._mark = f"{MARK}={mark}".encode()
-        self._generations: dict[int, int] = {}
-        self._strangers: dict[int, bytes] = {}
-
-    def processes(self) -> tuple[list[Process], list[int]]:
-        """The living ones, and the pids of those that ended and nobody waits for."""
-        there = {int(folder.name) for folder in PROC.iterdir() if folder.name.isdigit()}
-        for known in (self._strangers, self._generations):
-            for gone in known.keys() - there:
-                del known[gone]
-        found: list[Process] = []
-        zombies: list[int] = []
-        for pid in sorted(there):
-            with contextlib.suppress(OSError):
-                self._look_at(pid, found, zombies)
-        return found, zombies
-
-    def _look_at(self, pid: int, found: list[Process], zombies: list[int]) -> None:
-        folder = PROC / str(pid)
-        state = (folder / "stat").read_text().rpartition(")")[2].split()
-        if state[0] == "Z":
-            # A zombie has no environment: it is known from before, or from its parent.
-            if pid in self._generations or int(state[1]) in self._generations:
-                zombies.append(pid)
-            return
-        if pid not in self._generations:
-            # Between fork and exec a process still has its parent's environment and command.
-            command = (folder / "cmdline").read_bytes()
-            if self._strangers.get(pid) == command:
-                return
-            generation = self._generation(folder)
-            if generation is None:
-                self._strangers[pid] = command
-                return
-            self._generations[pid] = generation
-        found.append(_measured(folder, pid, self._generations[pid]))
-
-    def _generation(self, folder: Path) -> int | None:
-        for entry in (folder / "environ").read_bytes().split(b"\0"):
-            if entry.startswith(self._mark):
-                return int(entry.removeprefix(self._mark).lstrip(b":") or 0)
-        return None
+def measured(marked: Marked) -> tuple[list[Process], int]:
+    """A study's living processes, and how many have ended and nobody waits for."""
+    living, zombies = marked.find()
+    found = []
+    for one in living:
+        with contextlib.suppress(psutil.Error):
+            memory = one.process.memory_full_info()
+            found.append(
+                Process(
+                    one.process,
+                    kind_of(one.command),
+                    int(one.ending.lstrip(":") or 0),
+                    memory.pss,
+                    memory.uss,
+                    one.process.num_fds(),
+                    one.process.num_threads(),
+                )
+            )
+    return found, len(zombies)
 
 
 def kind_of(command: str) -> str:
     """What a process is, by the program of its command line: a raylet's names all the others."""
     program = " ".join(command.split()[:3])
     return next((kind for part, kind in KINDS if part in program), "other")
-
-
-def _measured(folder: Path, pid: int, generation: int) -> Process:
-    command = (folder / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
-    memory = _kilobytes((folder / "smaps_rollup").read_text())
-    status = (folder / "status").read_text()
-    threads = next(line for line in status.splitlines() if line.startswith("Threads:"))
-    return Process(
-        pid,
-        kind_of(command),
-        generation,
-        1024 * memory.get("Pss", 0),
-        1024 * (memory.get("Private_Clean", 0) + memory.get("Private_Dirty", 0)),
-        sum(1 for _ in (folder / "fd").iterdir()),
-        int(threads.split()[1]),
-    )
-
-
-def _kilobytes(text: str) -> dict[str, int]:
-    """The lines `NAME: N kB` of a file of /proc."""
-    rows = (line.split() for line in text.splitlines()[1:])
-    return {row[0].rstrip(":"): int(row[1]) for row in rows if len(row) == 3 and row[2] == "kB"}
 
 
 def disk_of(folder: Path) -> tuple[int, int]:
@@ -173,25 +122,25 @@ def progress(study: Path) -> dict[str, int]:
     return found
 
 
-def sample(looker: Looker, study: Path, generation: int, started: float) -> dict[str, Any]:
+def sample(
+    processes: Iterable[Process], zombies: int, study: Path, generation: int, started: float
+) -> dict[str, Any]:
     """A row of everything that may leak.
 
     Args:
+        zombies: how many there are.
         generation: the start of the command that runs now; processes of others are orphans.
         started: when the soak began, in seconds since 1970.
     """
-    processes, zombies = looker.processes()
+    processes = [*processes]
     mine = [process for process in processes if process.generation == generation]
     orphans = [process.kind for process in processes if process.generation != generation]
-    disk, files = disk_of(study)
-    ray_disk, ray_files = disk_of(study / "ray")
-    sessions = sessions_since(started)
     return {
         "time": time.time(),
         "generation": generation,
         **progress(study),
         "processes": len(processes),
-        "zombies": len(zombies),
+        "zombies": zombies,
         "orphans": len(orphans),
         "orphan_kinds": ", ".join(sorted(orphans)),
         "open_files": sum(process.open_files for process in processes),
@@ -199,6 +148,16 @@ def sample(looker: Looker, study: Path, generation: int, started: float) -> dict
         **_of("driver", mine),
         **_of("actor", mine),
         "ray_pss_bytes": sum(p.pss_bytes for p in mine if p.kind not in ("driver", "actor")),
+        **_disk(study, started),
+    }
+
+
+def _disk(study: Path, started: float) -> dict[str, int]:
+    """Bytes and files of the study and of Ray."""
+    disk, files = disk_of(study)
+    ray_disk, ray_files = disk_of(study / "ray")
+    sessions = sessions_since(started)
+    return {
         "study_bytes": disk,
         "study_files": files,
         "study_ray_bytes": ray_disk,

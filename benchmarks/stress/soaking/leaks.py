@@ -5,13 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 from typing import NamedTuple
 
-import matplotlib as mpl
-import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 
 from benchmarks.common import show
-from benchmarks.stress.soaking.look import HELPERS
+from benchmarks.stress.soaking.samples import HELPERS
 from ffl_ray.orchestration.sessions import KEPT
 from ffl_ray.planning.forecast import RAY_TRIAL_BYTES, tables_bytes
 from ffl_ray.results import load
@@ -21,7 +19,6 @@ WARM_TRIALS = 16  # what a process needs once is loaded by then
 GONE_WITHIN_S = 30.0
 HELPERS_GONE_WITHIN_S = 75.0  # they look for their head for a minute, and train nothing
 LASTING_SAMPLES = 5
-ROOM_FOR_LEGEND = 1.2
 
 
 class Limit(NamedTuple):
@@ -120,10 +117,40 @@ def unexplained_zombies(samples: pd.DataFrame, kills: pd.DataFrame) -> int:
     return int(left.rolling(LASTING_SAMPLES, min_periods=1).min().max())
 
 
-def left_behind(
-    samples: pd.DataFrame, kills: pd.DataFrame, epochs: int, branches: int
-) -> list[Finding]:
-    """Processes after the end, orphans after a driver's death, and disk against the plan's bound.
+def left_behind(samples: pd.DataFrame, kills: pd.DataFrame) -> list[Finding]:
+    """Processes after the end, and orphans after a driver's death."""
+    last = samples.iloc[-1]
+    return [
+        _none("processes at the end", int(last["processes"])),
+        _none("zombies at the end", int(last["zombies"])),
+        _none(
+            "zombies that last",
+            unexplained_zombies(samples, kills),
+            "none, beside helpers that were killed",
+        ),
+        _gone_within(
+            "a killed driver's trials lived for",
+            longest_orphaned_s(samples, helpers=False),
+            GONE_WITHIN_S,
+        ),
+        _gone_within(
+            "its helpers of Ray lived for",
+            longest_orphaned_s(samples, helpers=True),
+            HELPERS_GONE_WITHIN_S,
+        ),
+    ]
+
+
+def _none(what: str, count: int, limit: str = "none") -> Finding:
+    return Finding(what, f"{count}", limit, not count)
+
+
+def _gone_within(what: str, lived_s: float, limit_s: float) -> Finding:
+    return Finding(what, f"{lived_s:.0f} s", f"at most {limit_s:.0f} s", lived_s <= limit_s)
+
+
+def disk_taken(samples: pd.DataFrame, epochs: int, branches: int) -> list[Finding]:
+    """Sessions and the study's folder against the plan's bound.
 
     Args:
         epochs: of a trial.
@@ -134,26 +161,6 @@ def left_behind(
     # One checkpoint in the plan's bound is another figure: here the tables and Ray's files.
     bound = tables_bytes(trials, epochs, branches)
     return [
-        Finding("processes at the end", f"{last['processes']:.0f}", "none", not last["processes"]),
-        Finding("zombies at the end", f"{last['zombies']:.0f}", "none", not last["zombies"]),
-        Finding(
-            "zombies that last",
-            f"{(found := unexplained_zombies(samples, kills))}",
-            "none, beside helpers that were killed",
-            not found,
-        ),
-        Finding(
-            "a killed driver's trials lived for",
-            f"{(lived := longest_orphaned_s(samples, helpers=False)):.0f} s",
-            f"at most {GONE_WITHIN_S:.0f} s",
-            lived <= GONE_WITHIN_S,
-        ),
-        Finding(
-            "its helpers of Ray lived for",
-            f"{(lived := longest_orphaned_s(samples, helpers=True)):.0f} s",
-            f"at most {HELPERS_GONE_WITHIN_S:.0f} s",
-            lived <= HELPERS_GONE_WITHIN_S,
-        ),
         Finding(
             "Ray's sessions",
             f"{samples['sessions'].max():.0f} of {samples['generation'].nunique()} starts",
@@ -227,66 +234,11 @@ def verdict(samples: pd.DataFrame, kills: pd.DataFrame, study: Path, trials: int
     show(f"{hours:.0f} minutes, {samples['generation'].nunique()} starts of the command")
     findings = [
         *complete(study, trials, kills),
-        *left_behind(samples, kills, int(about["epochs_planned"]), int(about["num_branches"])),
+        *left_behind(samples, kills),
+        *disk_taken(samples, int(about["epochs_planned"]), int(about["num_branches"])),
         *grown(samples),
     ]
     width = max(len(finding.what) for finding in findings)
     for what, found, limit, passed in findings:
         show(f"{'ok  ' if passed else 'LEAK'} {what:<{width}}  {found}  ({limit})")
     return 0 if all(finding.passed for finding in findings) else 1
-
-
-def draw(samples: pd.DataFrame, kills: pd.DataFrame, path: Path) -> None:
-    """Everything over the trials that had ended, in four panels with the driver's deaths."""
-    mpl.rcParams["svg.hashsalt"] = "ffl_ray"
-    figure, axes = plt.subplots(2, 2, figsize=(9, 6), layout="constrained", sharex=True)
-    samples = samples.assign(each_actor=samples["actor_pss_bytes"] / samples["actors"])
-    x = samples["trials_ended"]
-    starts = samples.groupby("generation")["trials_ended"].min()[1:]
-    panels: tuple[tuple[str, float, dict[str, str]], ...] = (
-        (
-            "memory (PSS), MB",
-            MEGABYTE,
-            {"driver_pss_bytes": "driver", "each_actor": "an actor", "ray_pss_bytes": "Ray, all"},
-        ),
-        (
-            "processes",
-            1,
-            {"processes": "all", "orphans": "of a killed driver", "groups": "placement groups"},
-        ),
-        (
-            "open files and threads",
-            1,
-            {
-                "open_files": "open files, all",
-                "threads": "threads, all",
-                "driver_open_files": "open files, driver",
-            },
-        ),
-        (
-            "disk, MB",
-            MEGABYTE,
-            {
-                "study_bytes": "the study",
-                "study_ray_bytes": "Tune's files in it",
-                "sessions_bytes": "Ray's sessions",
-            },
-        ),
-    )
-    colours = ("#2471a3", "#c0392b", "#7d8b8c")
-    for axis, (title, unit, lines) in zip(axes.flat, panels, strict=True):
-        for colour, (column, label) in zip(colours, lines.items(), strict=True):
-            axis.plot(x, samples[column] / unit, color=colour, label=label, linewidth=0.9)
-        for start in starts:
-            axis.axvline(start, color="#d5d8dc", linewidth=0.8, zorder=0)
-        axis.set_title(title, loc="left", fontsize=10)
-        axis.set_ylim(0, ROOM_FOR_LEGEND * axis.get_ylim()[1])
-        axis.spines[["top", "right"]].set_visible(False)
-        axis.legend(frameon=False, fontsize=8, loc="upper left", ncols=3, columnspacing=1)
-    for axis in axes[1]:
-        axis.set_xlabel("trials ended")
-    figure.suptitle(
-        f"{int(x.max())} trials, {len(kills)} kills; grey: the command starts again", fontsize=10
-    )
-    figure.savefig(path, metadata={"Date": None} if path.suffix == ".svg" else None)
-    plt.close(figure)
