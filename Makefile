@@ -4,19 +4,25 @@ VENV := .venv
 BIN := $(VENV)/bin
 UV_VERSION := 0.13.9
 ARGS ?=
+# Neither red checks nor a red half of the tests hide the rest: make fails after the last of them.
+MAKEFLAGS += --keep-going
+.NOTPARALLEL:
 
-.PHONY: tune test test-cluster lint docs docs-serve lock audit wheel clean
+.PHONY: tune test test-some test-rest test-ray test-cluster lint docs docs-serve lock audit wheel clean
 
 tune: $(VENV)/.runtime  ## the default search on the embedded data; ARGS="..." adds options
 	$(BIN)/python -m ffl_ray.tune $(ARGS)
 
-test: $(VENV)/.dev lint  ## every check and every test; ARGS="tests/data" runs those alone
-ifeq ($(ARGS),)
-	OMP_WAIT_POLICY=PASSIVE $(BIN)/python -m pytest -n 2 --dist loadfile -m "not ray and not alone"
-	$(BIN)/python -m pytest -m "ray or alone"
-else
+test: lint $(if $(ARGS),test-some,test-rest test-ray)  ## every check and test, whichever is red; ARGS="tests/data" runs those alone
+
+test-some: $(VENV)/.dev
 	$(BIN)/python -m pytest $(ARGS)
-endif
+
+test-rest: $(VENV)/.dev
+	OMP_WAIT_POLICY=PASSIVE $(BIN)/python -m pytest -n 2 --dist loadfile -m "not ray and not alone"
+
+test-ray: $(VENV)/.dev
+	$(BIN)/python -m pytest -m "ray or alone"
 
 test-cluster: $(VENV)/.dev  ## `ray up` for real on machines of one's own (root; see tests/cluster)
 	FFL_RAY_TEST_SLOW=1 $(BIN)/python -m pytest -v -s tests/cluster
