@@ -13,7 +13,7 @@ def cl_ilr_terms(output: NetworkOutput, labels: Labels, settings: DistillConfig)
     L = sum_k [ (1 - b) CE(z_k, y) + b KL(mean_(j != k) z_j -> z_k) ] with b = distill.weight, 0.5
     by default, at temperature 2; b is at most 1. No gradient reaches the mean. The network divides
     the gradient that comes back to a shared trunk by the number of branches
-    (`models.heads.divided_gradient`).
+    (`models.method_modules.divided_gradient`).
     """
     temperature, weight = kl_of(settings)
     terms = cross_entropies(output, labels, settings, weight=1 - weight)

@@ -11,8 +11,8 @@ def one_terms(output: NetworkOutput, labels: Labels, settings: DistillConfig) ->
     """The gated ensemble, here the fused classifier, teaches every branch.
 
     L = sum_k CE(z_k, y) + CE(z_g, y) + w(t) sum_k KL(z_g -> z_k), with z_g the branches' logits
-    under the weights of a gate that reads the trunk (`models.heads.LogitGate`). No gradient
-    reaches the gate from the KL terms.
+    under the weights of a gate that reads the trunk (`models.method_modules.LogitGate`). No
+    gradient reaches the gate from the KL terms.
     """
     assert output.fused is not None, "ONE has a gated ensemble"
     temperature, weight = kl_of(settings)

@@ -16,7 +16,7 @@ from ffl_ray.distill.okddip import okddip_terms
 from ffl_ray.distill.one import one_terms
 from ffl_ray.distill.pcl import pcl_terms
 from ffl_ray.distill.terms import Term
-from ffl_ray.distill.user_method import own_terms
+from ffl_ray.distill.user_method import user_terms
 from ffl_ray.models.network import NetworkOutput
 
 LossTerms = Callable[[NetworkOutput, Labels], dict[str, Term]]
@@ -35,5 +35,5 @@ TERMS: dict[str, Callable[[NetworkOutput, Labels, DistillConfig], dict[str, Term
 
 def loss_terms_of(settings: DistillConfig) -> LossTerms:
     """The loss of the settings' method."""
-    terms = own_terms(settings.method) if is_own(settings.method) else TERMS[settings.method]
+    terms = user_terms(settings.method) if is_own(settings.method) else TERMS[settings.method]
     return lambda output, labels: terms(output, labels, settings)

@@ -30,6 +30,7 @@ from ffl_ray.config.settings import DistillConfig
 from ffl_ray.config.user_code import OwnCode, kind_of
 from ffl_ray.data.dataset import Labels
 from ffl_ray.distill.terms import Term, total_loss
+from ffl_ray.models.contract import isolated, without_gradient
 from ffl_ray.models.network import NetworkOutput
 
 BATCH, CLASSES = 4, 3
@@ -37,40 +38,40 @@ NAMES = re.compile(
     r"ce_fused|ensemble_to_fused"
     r"|(ce_branches|fused_to_branches|peers_to_branches|mean_teachers_to_branches|own)\.\d+"
 )
-OwnTerms = Callable[[NetworkOutput, Labels, DistillConfig], dict[str, Term]]
+UserTerms = Callable[[NetworkOutput, Labels, DistillConfig], dict[str, Term]]
 
 
-def own_terms(name: str) -> OwnTerms:
+def user_terms(name: str) -> UserTerms:
     """A user's method.
 
     Raises:
         SettingError: it can't be imported.
     """
-    return _own(name).load()
+    return _code(name).load()
 
 
 @functools.cache
 def check_contract(settings: DistillConfig, num_branches: int) -> None:
-    """Call a user's method once, with labels of both kinds, and run its loss backward.
+    """Check of the contract: call a user's method with labels of both kinds, and run it backward.
 
     Raises:
         SettingError: it breaks the contract; what it broke is named.
     """
-    name, terms_of = settings.method, own_terms(settings.method)
+    code, terms_of = _code(settings.method), user_terms(settings.method)
     for mixed in (False, True):
-        output, labels = _example(settings, num_branches, mixed=mixed)
-        given = f"given {'class probabilities' if mixed else 'class numbers'}"
-        terms = _own(name).called(
-            functools.partial(terms_of, output, labels, settings), f"called, {given}"
-        )
-        _check_terms(name, terms)
-        loss = total_loss(terms, 1.0)
-        if loss.requires_grad:
-            _own(name).called(functools.partial(torch.autograd.backward, loss), "run backward")
-        _check_gradients(name, output)
+        with isolated():
+            output, labels = _example(settings, num_branches, mixed=mixed)
+            given = f"given {'class probabilities' if mixed else 'class numbers'}"
+            call = functools.partial(terms_of, output, labels, settings)
+            terms = code.called(call, f"called, {given}")
+            _check_terms(code, terms)
+            logits = {"every branch's": output.branches, "the fused": output.fused}
+            named = [(name, x) for name, x in logits.items() if x is not None]
+            for name in without_gradient(code, total_loss(terms, 1.0), named, rowwise=True):
+                raise code.broken(f"{name} logits must get a gradient from the loss")
 
 
-def _own(name: str) -> OwnCode:
+def _code(name: str) -> OwnCode:
     return OwnCode("distill.method", "a method", "function", name)
 
 
@@ -78,45 +79,31 @@ def _example(
     settings: DistillConfig, num_branches: int, *, mixed: bool
 ) -> tuple[NetworkOutput, Labels]:
     """What a method is given, at random."""
-    parts, generator = method_of(settings), torch.Generator().manual_seed(0)
+    method, generator = method_of(settings), torch.Generator().manual_seed(0)
+    num_peers = num_branches - 1
 
     def drawn(*shape: int) -> Tensor:
-        return torch.randn(*shape, generator=generator, device="cpu")
+        return torch.randn(*shape, generator=generator)
 
     output = NetworkOutput(
         drawn(num_branches, BATCH, CLASSES).requires_grad_(),
-        drawn(BATCH, CLASSES).requires_grad_() if parts.head else None,
-        drawn(BATCH, num_branches - 1, num_branches - 1).softmax(2)
-        if parts.peer_attention
-        else None,
-        drawn(num_branches, BATCH, CLASSES) if parts.mean_teacher else None,
+        drawn(BATCH, CLASSES).requires_grad_() if method.head else None,
+        drawn(BATCH, num_peers, num_peers).softmax(2) if method.peer_attention else None,
+        drawn(num_branches, BATCH, CLASSES) if method.mean_teacher else None,
     )
-    numbers = torch.arange(BATCH, device="cpu") % CLASSES
-    return output, drawn(BATCH, CLASSES).softmax(1) if mixed else numbers
+    return output, drawn(BATCH, CLASSES).softmax(1) if mixed else torch.arange(BATCH) % CLASSES
 
 
-def _check_terms(name: str, terms: object) -> None:
+def _check_terms(code: OwnCode, terms: object) -> None:
     if not isinstance(terms, Mapping) or not terms:
-        raise _own(name).broken(f"it must return a dict of named terms, not {kind_of(terms)}")
-    for term_name, term in terms.items():
-        if not isinstance(term_name, str) or not NAMES.fullmatch(term_name):
-            raise _own(name).broken(
+        raise code.broken(f"it must return a dict of named terms, not {kind_of(terms)}")
+    for name, term in terms.items():
+        if not isinstance(name, str) or not NAMES.fullmatch(name):
+            raise code.broken(
                 f"a term's name must be ce_branches.N, ce_fused or own.N (or another column of "
-                f"the epochs table), not {term_name!r}"
+                f"the epochs table), not {name!r}"
             )
         if not isinstance(term, Term):
-            raise _own(name).broken(f"{term_name} must be a Term, not {kind_of(term)}")
+            raise code.broken(f"{name} must be a Term, not {kind_of(term)}")
         if not isinstance(term.value, Tensor) or term.value.ndim or not term.value.isfinite():
-            raise _own(name).broken(
-                f"{term_name} must be one finite number, a tensor without dimensions"
-            )
-
-
-def _check_gradients(name: str, output: NetworkOutput) -> None:
-    for what, logits in (("every branch's", output.branches), ("the fused", output.fused)):
-        if logits is None:
-            continue
-        gradient = logits.grad
-        reached = gradient is not None and gradient.flatten(-2).abs().sum(-1).gt(0).all()
-        if not reached:
-            raise _own(name).broken(f"{what} logits must get a gradient from the loss")
+            raise code.broken(f"{name} must be one finite number, a tensor without dimensions")

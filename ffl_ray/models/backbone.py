@@ -1,15 +1,11 @@
-"""What a backbone is: a stem and stages, the last of which gives the feature map to fuse."""
+"""Backbone: a stem and stages, the last of which gives the feature map to fuse."""
 
 from __future__ import annotations
 
-import importlib
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 from torch import nn
-
-from ffl_ray.models.init import init_weights
-from ffl_ray.models.registry import backbone_row, is_bundled
 
 
 class Backbone(NamedTuple):
@@ -24,30 +20,11 @@ class Backbone(NamedTuple):
     stages: tuple[nn.Module, ...]
 
     def split(self, trunk_stages: int) -> tuple[nn.Sequential, nn.Sequential]:
-        """Its leading part (stem and that many stages; empty for 0) and the rest."""
+        """Its leading modules (stem and that many stages; empty for 0) and the rest."""
         if trunk_stages == 0:
             return nn.Sequential(), nn.Sequential(self.stem, *self.stages)
         lead = nn.Sequential(self.stem, *self.stages[:trunk_stages])
         return lead, nn.Sequential(*self.stages[trunk_stages:])
-
-
-def build_backbone(name: str, in_channels: int, *, pretrained: bool = False) -> Backbone:
-    """A freshly initialised backbone of the table.
-
-    Networks of torchvision and the user's own keep the initial weights they give themselves.
-
-    Args:
-        pretrained: with torchvision's published weights, for a network of torchvision.
-    """
-    row = backbone_row(name)
-    module, _, function = row.function.partition(":")
-    build = getattr(importlib.import_module(module), function)
-    weights = {"pretrained": True} if pretrained else {}
-    backbone: Backbone = build(in_channels, **row.arguments, **weights)
-    if is_bundled(name):
-        for part in (backbone.stem, *backbone.stages):
-            init_weights(part)
-    return backbone
 
 
 def residual_stages(

@@ -7,6 +7,7 @@ design is one class of `fusion_designs.py` and one row of `FUSION_DESIGNS`.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -14,7 +15,8 @@ from torch import Tensor, nn
 
 from ffl_ray.config.user_code import is_own
 from ffl_ray.models import fusion_designs as designs
-from ffl_ray.models.fusion_designs import Features, FusionShape, Logits, Map
+from ffl_ray.models.fusion_designs import BranchLogits, Features, FusionShape, Logits, Map
+from ffl_ray.models.user_fusion import user_design
 
 FUSION_DESIGNS: dict[str, type[nn.Module]] = {
     "concat_depthwise": designs.ConcatDepthwise,
@@ -72,14 +74,22 @@ def common_shape(shapes: list[MapShape]) -> MapShape:
 
 
 class Fusion(nn.Module):
-    """A fusion design with the projections that its branches need."""
+    """A fusion design with the projections that its branches need.
+
+    Attributes:
+        reads_logits: whether the branches' logits must be given: a design reads their maps.
+    """
+
+    reads_logits = False
 
     def __init__(self, projections: Sequence[nn.Module], design: nn.Module) -> None:
         super().__init__()
         self.projections = nn.ModuleList(projections)
         self.design = design
 
-    def forward(self, maps: list[Map], trunk_features: Features) -> Logits:
+    def forward(
+        self, maps: list[Map], trunk_features: Features, branch_logits: BranchLogits | None = None
+    ) -> Logits:
         aligned = [project(x) for project, x in zip(self.projections, maps, strict=True)]
         logits: Tensor = self.design(aligned, trunk_features)
         return logits
@@ -92,8 +102,5 @@ def build_fusion(design: str, shapes: list[MapShape], trunk_width: int, num_clas
         nn.Identity() if shape == target else Projection(shape.channels, target) for shape in shapes
     ]
     sizes = FusionShape(len(shapes), target.channels, trunk_width, num_classes)
-    if is_own(design):
-        from ffl_ray.models.user_fusion import own_design
-
-        return Fusion(projections, own_design(design, sizes))
-    return Fusion(projections, FUSION_DESIGNS[design](sizes))
+    build = functools.partial(user_design, design) if is_own(design) else FUSION_DESIGNS[design]
+    return Fusion(projections, build(sizes))

@@ -19,6 +19,7 @@ from torch import Tensor, nn
 Map = Float[Tensor, "batch width height wide"]
 Features = Float[Tensor, "batch features"]
 Logits = Float[Tensor, "batch classes"]
+BranchLogits = Float[Tensor, "branches batch classes"]
 
 
 class FusionShape(NamedTuple):

@@ -1,18 +1,16 @@
-"""The parts that methods beside FFL add to the branches: a gate, an attention, mean teachers."""
+"""Modules that methods beside FFL add to the branches: a gate, an attention, mean teachers."""
 
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from ffl_ray.models.fusion_designs import Features, Logits
-
-PeerLogits = Float[Tensor, "branches batch classes"]
+from ffl_ray.models.fusion_designs import BranchLogits, Features, Logits, Map
 
 
 class LogitGate(nn.Module):
@@ -21,16 +19,24 @@ class LogitGate(nn.Module):
     z = sum_k g_k z_k with g = softmax(ReLU(BN(W f))), f the pooled output of the shared trunk.
 
     Source: ONE, Lan et al. 2018, arXiv:1806.04606, section 3.1.
+
+    Attributes:
+        reads_logits: whether the branches' logits must be given, which it weighs.
     """
+
+    reads_logits = True
 
     def __init__(self, trunk_width: int, num_branches: int) -> None:
         super().__init__()
         self.linear = nn.Linear(trunk_width, num_branches)
         self.bn = nn.BatchNorm1d(num_branches)
 
-    def forward(self, logits: PeerLogits, trunk_features: Features) -> Logits:
+    def forward(
+        self, maps: list[Map], trunk_features: Features, branch_logits: BranchLogits | None
+    ) -> Logits:
+        assert branch_logits is not None, "a gate weighs the branches' logits"
         shares = self.bn(self.linear(trunk_features)).relu().softmax(dim=1)
-        mixed: Tensor = torch.einsum("nbc,bn->bc", logits, shares)
+        mixed: Tensor = torch.einsum("nbc,bn->bc", branch_logits, shares)
         return mixed
 
 
@@ -83,7 +89,7 @@ class MeanTeachers(nn.Module):
 
     steps: Tensor
 
-    def __init__(self, parts: list[nn.Module], decay: float) -> None:
+    def __init__(self, parts: Iterable[nn.Module], decay: float) -> None:
         super().__init__()
         self.parts = nn.ModuleList(copy.deepcopy(part) for part in parts)
         self.parts.requires_grad_(False)
@@ -91,8 +97,8 @@ class MeanTeachers(nn.Module):
         self.register_buffer("steps", torch.zeros((), dtype=torch.int64))
 
     @torch.no_grad()
-    def update(self, parts: list[nn.Module]) -> None:
-        """Follow the parts' weights after a step of the optimiser."""
+    def update(self, parts: Iterable[nn.Module]) -> None:
+        """Follow the modules' weights after a step of the optimiser."""
         self.steps += 1
         keep = (1 - 1 / (self.steps + 1)).clamp(max=self.decay)
         for average, part in zip(self.parts, parts, strict=True):

@@ -1,24 +1,16 @@
-"""Trunks, branches, classifiers and fusion as one module, for any mix of branches."""
+"""The one network module: trunks, branches, classifiers and fusion, for any mix of branches."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import NamedTuple
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from ffl_ray.config.methods import method_of, trunk_stages_of
-from ffl_ray.config.settings import DistillConfig, FusionConfig, ModelConfig
-from ffl_ray.config.user_code import is_own
-from ffl_ray.models.backbone import build_backbone
-from ffl_ray.models.fusion import Fusion, MapShape, build_fusion
+from ffl_ray.models.fusion import Fusion
 from ffl_ray.models.fusion_designs import Features, Map
-from ffl_ray.models.init import init_weights
 from ffl_ray.models.method_modules import LogitGate, MeanTeachers, PeerAttention, divided_gradient
-from ffl_ray.models.registry import check_images
 
 
 class NetworkOutput(NamedTuple):
@@ -58,6 +50,19 @@ class NetworkOutput(NamedTuple):
 def member_names(num_branches: int, *, fused: bool = True) -> list[str]:
     """branch0, branch1, ..., ensemble and, where there is one, fused: what one training yields."""
     return [*(f"branch{index}" for index in range(num_branches)), "ensemble", *["fused"] * fused]
+
+
+class BranchModules(NamedTuple):
+    """Modules that give the branches' logits: the network's own, or their averages over time."""
+
+    trunks: nn.ModuleDict
+    branches: nn.ModuleList
+    classifiers: nn.ModuleList
+
+    def classify(self, maps: list[Map]) -> Float[Tensor, "branches batch classes"]:
+        """Each branch's logits of its pooled map."""
+        pairs = zip(self.classifiers, maps, strict=True)
+        return torch.stack([classifier(x.mean(dim=(2, 3))) for classifier, x in pairs])
 
 
 class FusionNetwork(nn.Module):
@@ -104,12 +109,17 @@ class FusionNetwork(nn.Module):
         self.divides_gradient = divides_gradient
         self.mean_teachers: MeanTeachers | None = None
         if ema_decay is not None:
-            self.mean_teachers = MeanTeachers(self._averaged, ema_decay)
+            self.mean_teachers = MeanTeachers(self.branch_modules, ema_decay)
 
     @property
     def num_branches(self) -> int:
         """N."""
         return len(self.branches)
+
+    @property
+    def branch_modules(self) -> BranchModules:
+        """Modules of all branches; what else there is serves a method."""
+        return BranchModules(self.trunks, self.branches, self.classifiers)
 
     @property
     def member_names(self) -> list[str]:
@@ -122,8 +132,9 @@ class FusionNetwork(nn.Module):
         return any(len(list(trunk.children())) for trunk in self.trunks.values())
 
     def forward(self, images: Float[Tensor, "*views batch channels height width"]) -> NetworkOutput:
-        bases, maps = self._features(images)
-        branches = self._classified(maps)
+        modules = self.branch_modules
+        bases, maps = self._maps(modules, images)
+        branches = modules.classify(maps)
         fused = None if self.fusion is None else self._fuse(bases, maps, branches)
         attention = None
         if self.attention is not None and self.training:
@@ -133,99 +144,91 @@ class FusionNetwork(nn.Module):
     def member(
         self, name: str, images: Float[Tensor, "batch channels height width"]
     ) -> Float[Tensor, "batch classes"]:
-        """Logits of one member, computed from the parts that it needs and no other."""
+        """Logits of one member, computed by the modules that it needs and no other."""
         if name.startswith("branch"):
-            index = int(name.removeprefix("branch"))
-            trunk = self.trunks[self.trunk_of[index]]
-            return self._classify(index, self.branches[index](trunk(images)))
-        bases, maps = self._features(images)
-        if name == "fused":
-            gated = isinstance(self.fusion, LogitGate)
-            return self._fuse(bases, maps, self._classified(maps) if gated else None)
-        return self._classified(maps).mean(dim=0)
+            trunk, branch, classifier = self.member_modules(name)
+            classified: Tensor = classifier(branch(trunk(images)).mean(dim=(2, 3)))
+            return classified
+        modules = self.branch_modules
+        bases, maps = self._maps(modules, images)
+        if name == "ensemble":
+            return modules.classify(maps).mean(dim=0)
+        logits = modules.classify(maps) if self._head().reads_logits else None
+        return self._fuse(bases, maps, logits)
 
     def fusion_inputs(
         self, images: Float[Tensor, "batch channels height width"]
     ) -> tuple[list[Map], Features]:
-        """What the fusion takes: the branches' maps, and the trunks' pooled features."""
-        bases, maps = self._features(images)
+        """Maps of the branches and pooled features of the trunks, which the fusion takes."""
+        bases, maps = self._maps(self.branch_modules, images)
         return maps, self._trunk_features(bases, maps)
 
     def member_modules(self, name: str) -> list[nn.Module]:
-        """The parts that a member keeps when it is deployed alone."""
+        """Modules that a member keeps when it is deployed alone; a branch's in their order."""
         if name.startswith("branch"):
             index = int(name.removeprefix("branch"))
             trunk = self.trunks[self.trunk_of[index]]
             return [trunk, self.branches[index], self.classifiers[index]]
-        parts: list[nn.Module] = [self.trunks, self.branches]
         if name == "ensemble":
-            return [*parts, self.classifiers]
-        if self.fusion is None:
-            raise ValueError(f"a network without fusion has no member {name}")
-        gated = isinstance(self.fusion, LogitGate)
-        return [*parts, *[self.classifiers] * gated, self.fusion]
+            return [*self.branch_modules]
+        head = self._head()
+        classifiers = [self.classifiers] if head.reads_logits else []
+        return [self.trunks, self.branches, *classifiers, head]
 
     def parameter_groups(
         self, *, weight_decay: float, fusion_weight_decay: float
     ) -> list[dict[str, object]]:
         """What is trained, each group with its weight decay: the fusion module's may be apart."""
-        apart = self.fusion is not None and self.fusion_decays_apart
-        fusion = list(self.fusion.parameters()) if self.fusion is not None and apart else []
-        fused = {id(parameter) for parameter in fusion}
+        fusion = self.fusion if self.fusion_decays_apart else None
+        apart = [] if fusion is None else list(fusion.parameters())
+        fused = {id(parameter) for parameter in apart}
         others = [p for p in self.parameters() if p.requires_grad and id(p) not in fused]
         groups: list[dict[str, object]] = [{"params": others, "weight_decay": weight_decay}]
-        if fusion:
-            groups.append({"params": fusion, "weight_decay": fusion_weight_decay})
+        if apart:
+            groups.append({"params": apart, "weight_decay": fusion_weight_decay})
         return groups
 
     def after_step(self) -> None:
         """What follows a step of the optimiser: averaged weights move on."""
         if self.mean_teachers is not None:
-            self.mean_teachers.update(self._averaged)
+            self.mean_teachers.update(self.branch_modules)
 
-    @property
-    def _averaged(self) -> list[nn.Module]:
-        return [self.trunks, self.branches, self.classifiers]
-
-    def _features(self, images: Tensor) -> tuple[dict[str, Tensor], list[Tensor]]:
+    def _maps(
+        self, modules: BranchModules, images: Tensor
+    ) -> tuple[dict[str, Tensor], list[Tensor]]:
+        """Output of each trunk, of the first view that it is given, and map of each branch."""
         bases: dict[str, Tensor] = {}
         maps = []
-        own = images.dim() > 4
-        for index, (name, branch) in enumerate(zip(self.trunk_of, self.branches, strict=True)):
-            if own or name not in bases:
-                base = self._base(name, images[index] if own else images)
+        has_views = images.dim() > 4
+        for index, (name, branch) in enumerate(zip(self.trunk_of, modules.branches, strict=True)):
+            if has_views or name not in bases:
+                view = images[index] if has_views else images
+                base = self._base(name, modules.trunks[name](view))
                 bases.setdefault(name, base)
             else:
                 base = bases[name]
             maps.append(branch(base))
         return bases, maps
 
-    def _base(self, name: str, images: Tensor) -> Tensor:
-        base: Tensor = self.trunks[name](images)
+    def _base(self, name: str, base: Tensor) -> Tensor:
         count = self.trunk_of.count(name)
         return divided_gradient(base, count) if self.divides_gradient and count > 1 else base
-
-    def _classify(self, index: int, feature_map: Tensor) -> Tensor:
-        logits: Tensor = self.classifiers[index](feature_map.mean(dim=(2, 3)))
-        return logits
-
-    def _classified(self, maps: list[Tensor]) -> Tensor:
-        return torch.stack([self._classify(i, x) for i, x in enumerate(maps)])
 
     def _trunk_features(self, bases: dict[str, Tensor], maps: list[Tensor]) -> Tensor:
         features = list(bases.values()) if self.shares_trunk else maps
         return torch.cat([x.mean(dim=(2, 3)) for x in features], dim=1)
 
+    def _head(self) -> Fusion | LogitGate:
+        if self.fusion is None:
+            raise ValueError("a network without fusion has no member fused")
+        return self.fusion
+
     def _fuse(self, bases: dict[str, Tensor], maps: list[Tensor], logits: Tensor | None) -> Tensor:
         pooled = self._trunk_features(bases, maps)
         if self.detach_fusion:
             maps, pooled = [x.detach() for x in maps], pooled.detach()
-        if isinstance(self.fusion, LogitGate):
-            assert logits is not None, "a gate weighs the branches' logits"
-            fused: Tensor = self.fusion(logits.detach() if self.detach_fusion else logits, pooled)
-        else:
-            assert self.fusion is not None, "a network without fusion has no fused member"
-            fused = self.fusion(maps, pooled)
+            logits = None if logits is None else logits.detach()
+        fused: Tensor = self._head()(maps, pooled, logits)
         return fused
 
     @torch.no_grad()
@@ -233,113 +236,5 @@ class FusionNetwork(nn.Module):
         """Logits of the branches with averaged weights, which serve nobody outside training."""
         if self.mean_teachers is None or not self.training:
             return None
-        trunks, branches, classifiers = self.mean_teachers.parts
-        own = images.dim() > 4
-        bases: dict[str, Tensor] = {}
-        logits = []
-        for index, name in enumerate(self.trunk_of):
-            if own or name not in bases:
-                bases[name] = trunks[name](images[index] if own else images)  # type: ignore[index]
-            feature_map: Tensor = branches[index](bases[name])  # type: ignore[index]
-            logits.append(classifiers[index](feature_map.mean(dim=(2, 3))))  # type: ignore[index]
-        return torch.stack(logits)
-
-
-def build_network(
-    model: ModelConfig,
-    fusion: FusionConfig,
-    distill: DistillConfig | None = None,
-    *,
-    image_shape: tuple[int, int, int],
-    num_classes: int,
-    seed: int,
-) -> FusionNetwork:
-    """A freshly initialised network; each part has a random stream of its own.
-
-    A part's initial weights depend on the seed and its place alone, so branch 0 starts the same
-    whatever stands beside it, and whatever the method is.
-
-    Args:
-        distill: the method, which decides what there is beside the branches; none: FFL's fusion.
-        image_shape: channels, height and width.
-
-    Raises:
-        SettingError: a backbone is unknown, or can't take such images.
-    """
-    distill = distill or DistillConfig()
-    method, trunk_stages = method_of(distill), trunk_stages_of(model, distill)
-    for name in dict.fromkeys(model.mix):
-        check_images(name, image_shape, pretrained=model.pretrained)
-    trunks: dict[str, nn.Module] = {}
-    branches: list[nn.Module] = []
-    classifiers: list[nn.Module] = []
-    shapes: list[MapShape] = []
-    trunk_of = tuple(trunk_key(name) for name in model.mix)
-    for index, (name, key) in enumerate(zip(model.mix, trunk_of, strict=True)):
-        with seeded(seed, index):
-            backbone = build_backbone(name, image_shape[0], pretrained=model.pretrained)
-            lead, rest = backbone.split(trunk_stages)
-            trunk = trunks.setdefault(key, lead)
-            shapes.append(_map_shape(trunk, rest, image_shape))
-            branches.append(rest)
-            classifiers.append(nn.Linear(shapes[-1].channels, num_classes))
-    if trunk_stages:
-        leads = [_map_shape(trunk, nn.Identity(), image_shape) for trunk in trunks.values()]
-    else:
-        leads = shapes
-    trunk_width = sum(shape.channels for shape in leads)
-    with seeded(seed, -1):
-        head: Fusion | LogitGate | None = None
-        if method.head == "logit_gate":
-            head = LogitGate(trunk_width, len(branches))
-        elif method.head is not None:
-            design = fusion.design if method.head == "fusion" else method.head
-            head = build_fusion(design, shapes, trunk_width, num_classes)
-        if head is not None:
-            own = isinstance(head, Fusion) and method.head == "fusion" and is_own(fusion.design)
-            init_weights(_projections(head) if own else head)
-        widths = [shape.channels for shape in shapes[1:]]
-        attention = PeerAttention(widths) if method.peer_attention else None
-    return FusionNetwork(
-        trunks,
-        trunk_of,
-        branches,
-        classifiers,
-        head,
-        detach_fusion=fusion.detach,
-        fusion_decays_apart=method.head == "fusion",
-        attention=attention,
-        divides_gradient=method.divided_gradient,
-        ema_decay=distill.ema_decay if method.mean_teacher else None,
-    )
-
-
-def _projections(head: nn.Module) -> nn.Module:
-    """What of a fusion module is not the user's own, whose initial weights are theirs."""
-    return head.get_submodule("projections")
-
-
-def trunk_key(name: str) -> str:
-    """A backbone's name as the key of a module: no dot may stand in one, and no name has a /."""
-    return name.replace(".", "/")
-
-
-@contextmanager
-def seeded(seed: int, part: int) -> Iterator[None]:
-    """Torch's global CPU generator at a state of its own, put back afterwards."""
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed * 1_009 + part + 1)
-        yield
-
-
-def _map_shape(trunk: nn.Module, rest: nn.Module, image_shape: tuple[int, int, int]) -> MapShape:
-    """Shape of the map that one image gives, by running it without touching batch norm."""
-    parts = nn.Sequential(trunk, rest)
-    modes = [(module, module.training) for module in parts.modules()]
-    parts.eval()
-    device = next(parts.parameters(), torch.empty(0)).device
-    with torch.no_grad():
-        x: Tensor = parts(torch.zeros(1, *image_shape, device=device))
-    for module, mode in modes:
-        module.training = mode
-    return MapShape(*x.shape[1:])
+        averages = BranchModules(*self.mean_teachers.parts)
+        return averages.classify(self._maps(averages, images)[1])

@@ -1,14 +1,16 @@
-"""The table of backbones by name, without torch: a new family is one file and its row here.
+"""The registry of backbones by name, without torch: a new family is one file and its row here.
 
-Two more kinds of name are looked up elsewhere, when they are used: `torchvision:NAME` is a
-classification network of torchvision, any other `module:function` the user's own.
+Two more kinds of name have a module each, which is imported when one of them is used:
+`torchvision:NAME` is a classification network of torchvision, any other `module:function` the
+user's own.
 """
 
 from __future__ import annotations
 
 import functools
+import importlib
 import re
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 from ffl_ray.config.image_shapes import image_shape
 from ffl_ray.config.methods import check_method, method_of, trunk_stages_of
@@ -65,6 +67,20 @@ class Family(NamedTuple):
             except SettingError as error:
                 raise SettingError(f"model.mix: {name}: {error}") from None
         return BackboneRow(self.function, arguments, self.num_stages)
+
+
+class BackboneModule(Protocol):
+    """What a module offers that makes backbones of names which no family has."""
+
+    __name__: str
+
+    def num_stages(self, name: str) -> int:
+        """Stages of a backbone; SettingError when there is none of this name."""
+        ...
+
+    def check_images(self, name: str, image_shape: tuple[int, int, int], pretrained: bool) -> None:
+        """SettingError when it can't train on images of this shape."""
+        ...
 
 
 FAMILIES = (
@@ -159,11 +175,6 @@ FAMILIES = (
 )
 
 
-def _find(name: str) -> BackboneRow | None:
-    rows = (family.row(name) for family in FAMILIES)
-    return next((row for row in rows if row is not None), None)
-
-
 BACKBONES = tuple(name for family in FAMILIES for name in family.listed)
 
 
@@ -180,27 +191,27 @@ def backbone_row(name: str) -> BackboneRow:
         SettingError: no backbone has this name (the nearest one is named), its family lacks the
             depth, or the user's own can't be used.
     """
-    if name.startswith(TORCHVISION):
-        from ffl_ray.models.families.torchvision_nets import num_stages as of_torchvision
-
-        build, count = (
-            "ffl_ray.models.families.torchvision_nets:torchvision_backbone",
-            of_torchvision(name),
-        )
-        return BackboneRow(build, {"name": name}, count)
     if not is_bundled(name):
-        from ffl_ray.models.user_backbone import num_stages as of_own
-
-        return BackboneRow(
-            "ffl_ray.models.user_backbone:own_backbone", {"name": name}, of_own(name)
-        )
-    row = _find(name)
+        module = _module_of(name)
+        return BackboneRow(f"{module.__name__}:build", {"name": name}, module.num_stages(name))
+    rows = (family.row(name) for family in FAMILIES)
+    row = next((row for row in rows if row is not None), None)
     if row is None:
         raise SettingError(
             f"model.mix must name known backbones ({', '.join(BACKBONES)}, torchvision:NAME or "
             f"your MODULE:FUNCTION), not {name!r}{nearest(name, list(BACKBONES))}"
         )
     return row
+
+
+def _module_of(name: str) -> BackboneModule:
+    torchvision = name.startswith(TORCHVISION)
+    module: BackboneModule = importlib.import_module(
+        "ffl_ray.models.families.torchvision_nets"
+        if torchvision
+        else "ffl_ray.models.user_backbone"
+    )
+    return module
 
 
 def check_images(name: str, image_shape: tuple[int, int, int], *, pretrained: bool) -> None:
@@ -210,14 +221,8 @@ def check_images(name: str, image_shape: tuple[int, int, int], *, pretrained: bo
         SettingError: a network of torchvision needs others, or the user's own breaks the
             contract of `ffl_ray.models.user_backbone`.
     """
-    if name.startswith(TORCHVISION):
-        from ffl_ray.models.families.torchvision_nets import check_images as check_torchvision
-
-        check_torchvision(name, image_shape, pretrained)
-    elif not is_bundled(name):
-        from ffl_ray.models.user_backbone import check_contract
-
-        check_contract(name, image_shape)
+    if not is_bundled(name):
+        _module_of(name).check_images(name, image_shape, pretrained)
 
 
 def check_model(config: Config) -> None:
@@ -245,7 +250,7 @@ def check_model(config: Config) -> None:
             )
         check_images(name, image_shape(config.data), pretrained=model.pretrained)
     if method_of(config.distill).head == "fusion" and is_own(config.fusion.design):
-        from ffl_ray.models.user_fusion import check_contract
+        from ffl_ray.models.user_fusion import check_contract  # loads torch
 
         check_contract(config.fusion.design, len(model.mix))
     check_method(config)

@@ -11,6 +11,9 @@ from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, fx, nn
+from torchvision.models.feature_extraction import NodePathTracer
+from torchvision.models.swin_transformer import ShiftedWindowAttention
+from torchvision.ops import StochasticDepth
 
 from ffl_ray.models.backbone import Backbone
 
@@ -67,10 +70,6 @@ def trace(network: nn.Module) -> Traced:
     What depends on training or evaluation stays a module, since the graph would keep the mode
     it was traced in.
     """
-    from torchvision.models.feature_extraction import NodePathTracer
-    from torchvision.models.swin_transformer import ShiftedWindowAttention
-    from torchvision.ops import StochasticDepth
-
     tracer = NodePathTracer(leaf_modules=[StochasticDepth, ShiftedWindowAttention])
     graph = tracer.trace(network)
     return Traced(graph, {n: tracer.node_to_qualname.get(n, n.name) for n in graph.nodes})

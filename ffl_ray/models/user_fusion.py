@@ -20,75 +20,65 @@ import torch
 from torch import Tensor, nn
 
 from ffl_ray.config.user_code import OwnCode, kind_of
+from ffl_ray.models.contract import check_parameters, isolated, share
 from ffl_ray.models.fusion_designs import FusionShape
 
 BATCH, WIDTH, TRUNK_WIDTH, CLASSES = 2, 8, 4, 3
 SIDES = (4, 1)
 
 
-def _own(name: str) -> OwnCode:
-    return OwnCode("fusion.design", "a fusion design", "Class", name)
-
-
-def own_design(name: str, shape: FusionShape) -> nn.Module:
-    """Build a user's design.
+def user_design(name: str, shape: FusionShape) -> nn.Module:
+    """A user's design.
 
     Raises:
         SettingError: it can't be imported, fails, or is no module.
     """
-    design = _own(name).load()
-    built = _own(name).called(lambda: design(shape), f"called with {shape}")
+    code = _code(name)
+    design = code.load()
+    built = code.called(lambda: design(shape), f"called with {shape}")
     if not isinstance(built, nn.Module):
-        raise _own(name).broken(f"it must give a torch.nn.Module, not {kind_of(built)}")
+        raise code.broken(f"it must give a torch.nn.Module, not {kind_of(built)}")
     return built
 
 
 @functools.cache
 def check_contract(name: str, num_branches: int) -> None:
-    """Run a user's design forward and backward once, on maps of two sizes.
+    """Check of the contract: run a user's design forward and backward on maps of two sizes.
 
     Raises:
         SettingError: it breaks the contract; what it broke is named.
     """
-    shape = FusionShape(num_branches, WIDTH, TRUNK_WIDTH, CLASSES)
-    with torch.random.fork_rng(devices=[]), torch.device("cpu"), torch.enable_grad():
-        built, again = own_design(name, shape), own_design(name, shape)
-        if {id(p) for p in built.parameters()} & {id(p) for p in again.parameters()}:
-            raise _own(name).broken("it must be new at each call, not the same again")
+    code, shape = _code(name), FusionShape(num_branches, WIDTH, TRUNK_WIDTH, CLASSES)
+    with isolated():
+        built, again = user_design(name, shape), user_design(name, shape)
+        if share(built.parameters(), again.parameters()):
+            raise code.broken("it must be new at each call, not the same again")
         for side in SIDES:
-            logits = _logits(name, built, shape, side)
+            logits = _checked_logits(code, built, shape, side)
             built.zero_grad()
-            _check_gradients(name, built, logits)
+            check_parameters(code, logits, built.named_parameters())
         built.eval()
-        _logits(name, built, shape, SIDES[0], batch=1)
+        _checked_logits(code, built, shape, SIDES[0], batch=1)
 
 
-def _logits(
-    name: str, design: nn.Module, shape: FusionShape, side: int, batch: int = BATCH
+def _code(name: str) -> OwnCode:
+    return OwnCode("fusion.design", "a fusion design", "Class", name)
+
+
+def _checked_logits(
+    code: OwnCode, design: nn.Module, shape: FusionShape, side: int, batch: int = BATCH
 ) -> Tensor:
     generator = torch.Generator().manual_seed(0)
     size = (shape.num_branches, batch, shape.width, side, side)
     maps = list(torch.randn(size, generator=generator).requires_grad_().unbind())
     features = torch.randn(batch, shape.trunk_width, generator=generator)
     given = f"given {len(maps)} maps {list(maps[0].shape)}"
-    logits = _own(name).called(lambda: design(maps, features), given)
+    logits = code.called(lambda: design(maps, features), given)
     rule = f"{given}, it must give logits [{batch}, {shape.num_classes}]"
     if not isinstance(logits, Tensor):
-        raise _own(name).broken(f"{rule}, not {kind_of(logits)}")
+        raise code.broken(f"{rule}, not {kind_of(logits)}")
     if tuple(logits.shape) != (batch, shape.num_classes):
-        raise _own(name).broken(f"{rule}, not {list(logits.shape)}")
+        raise code.broken(f"{rule}, not {list(logits.shape)}")
     if not logits.is_floating_point() or not logits.isfinite().all():
-        raise _own(name).broken(f"{rule} of finite floating point numbers")
+        raise code.broken(f"{rule} of finite floating point numbers")
     return logits
-
-
-def _check_gradients(name: str, design: nn.Module, logits: Tensor) -> None:
-    if logits.requires_grad:
-        loss = logits.square().mean()
-        _own(name).called(lambda: torch.autograd.backward(loss), "run backward")
-    trained = [(path, p) for path, p in design.named_parameters() if p.requires_grad]
-    unused = [path for path, parameter in trained if parameter.grad is None]
-    if unused:
-        raise _own(name).broken(
-            f"every parameter must get a gradient, and these get none: {', '.join(unused[:5])}"
-        )

@@ -15,8 +15,9 @@ from ffl_ray.config.methods import num_views, with_reachable_objective
 from ffl_ray.config.settings import Config, DistillConfig, FusionConfig, ModelConfig
 from ffl_ray.data.placement import streams
 from ffl_ray.data.streaming.pool import STEPS_AHEAD
+from ffl_ray.models.builder import build_network
 from ffl_ray.models.cost import MacCounter
-from ffl_ray.models.network import FusionNetwork, build_network
+from ffl_ray.models.network import FusionNetwork
 from ffl_ray.models.outline import outlined
 from ffl_ray.models.registry import check_model
 from ffl_ray.training.setup import EVAL_BATCH

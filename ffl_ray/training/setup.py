@@ -27,9 +27,10 @@ from ffl_ray.data.streaming.pool import LoaderPool
 from ffl_ray.data.streaming.stream import StreamedImages, served
 from ffl_ray.distill.registry import loss_terms_of
 from ffl_ray.errors import PlanError, SettingError
+from ffl_ray.models.builder import build_network
 from ffl_ray.models.cost import MemberCost, member_costs
 from ffl_ray.models.latency import member_latencies
-from ffl_ray.models.network import FusionNetwork, build_network
+from ffl_ray.models.network import FusionNetwork
 from ffl_ray.training.cuda_graphs import RecordedSteps, can_be_recorded, prepared_ahead
 from ffl_ray.training.engine import LossSums, Precision, Step, TrainedEpoch, evaluate, train_epoch
 from ffl_ray.training.metrics import MemberMetrics, finish

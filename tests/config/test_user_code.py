@@ -20,9 +20,9 @@ from ffl_ray.distill import user_method as own_method
 from ffl_ray.distill.check import check_config
 from ffl_ray.errors import DataError, FFLRayError, SettingError
 from ffl_ray.models import user_fusion as own_fusion
-from ffl_ray.models.network import build_network
+from ffl_ray.models.builder import build_network
 from ffl_ray.models.registry import backbone_row
-from ffl_ray.models.user_backbone import check_contract as check_backbone
+from ffl_ray.models.user_backbone import check_images as check_backbone
 from ffl_ray.planning.space_check import check_networks
 from ffl_ray.search.space import load_space, settle
 from ffl_ray.training.worker import run_worker

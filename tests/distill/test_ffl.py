@@ -13,7 +13,8 @@ from ffl_ray.config.settings import METHOD_NAMES, Config, DistillConfig
 from ffl_ray.distill.ffl import ffl_terms
 from ffl_ray.distill.registry import TERMS
 from ffl_ray.distill.terms import distillation_kl, total_loss
-from ffl_ray.models.network import NetworkOutput, build_network
+from ffl_ray.models.builder import build_network
+from ffl_ray.models.network import NetworkOutput
 
 
 @pytest.mark.parametrize("num_branches", [2, 3, 5])

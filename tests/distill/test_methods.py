@@ -24,7 +24,8 @@ from ffl_ray.distill.kdcl import TEACHERS, shares_of
 from ffl_ray.distill.registry import TERMS, loss_terms_of
 from ffl_ray.distill.terms import total_loss
 from ffl_ray.errors import SettingError
-from ffl_ray.models.network import FusionNetwork, NetworkOutput, build_network
+from ffl_ray.models.builder import build_network
+from ffl_ray.models.network import FusionNetwork, NetworkOutput
 
 OTHERS = [name for name in METHODS if name != "ffl"]
 

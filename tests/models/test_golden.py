@@ -13,7 +13,8 @@ from ffl_ray.config.overrides import with_overrides
 from ffl_ray.config.settings import Config, DistillConfig
 from ffl_ray.distill.ffl import ffl_terms
 from ffl_ray.distill.terms import total_loss
-from ffl_ray.models.network import FusionNetwork, build_network
+from ffl_ray.models.builder import build_network
+from ffl_ray.models.network import FusionNetwork
 from ffl_ray.training.optimizer import new_optimizer
 from ffl_ray.training.schedules import ramp_up
 

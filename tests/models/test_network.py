@@ -10,11 +10,12 @@ from torch.utils.flop_counter import FlopCounterMode
 from ffl_ray.config.overrides import with_overrides
 from ffl_ray.config.settings import Config
 from ffl_ray.errors import SettingError
+from ffl_ray.models.builder import build_network
 from ffl_ray.models.cost import member_costs
 from ffl_ray.models.families.resnet import cifar_resnet
 from ffl_ray.models.families.wide_resnet import wide_resnet
 from ffl_ray.models.fusion import FUSION_DESIGNS, MapShape, common_shape
-from ffl_ray.models.network import FusionNetwork, build_network, member_names
+from ffl_ray.models.network import FusionNetwork, member_names
 from ffl_ray.models.registry import check_model
 
 SMALLEST = (
@@ -206,7 +207,7 @@ def test_building_and_costing_a_bundled_network_loads_no_compiler_and_no_torchvi
     program = (
         "import sys; from ffl_ray.config.settings import Config\n"
         "from ffl_ray.models.cost import member_costs\n"
-        "from ffl_ray.models.network import build_network\n"
+        "from ffl_ray.models.builder import build_network\n"
         "config = Config()\n"
         "network = build_network(config.model, config.fusion, image_shape=(1, 8, 8),"
         " num_classes=10, seed=0)\n"

@@ -11,7 +11,7 @@ from ffl_ray.config.overrides import with_overrides
 from ffl_ray.config.settings import Config
 from ffl_ray.errors import SettingError
 from ffl_ray.models import user_backbone as own
-from ffl_ray.models.network import build_network
+from ffl_ray.models.builder import build_network
 from ffl_ray.models.registry import backbone_row, check_images, check_model
 
 NETS = """
@@ -118,7 +118,7 @@ def nets(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 
 def forget() -> None:
-    own.check_contract.cache_clear()
+    own.check_images.cache_clear()
     backbone_row.cache_clear()
 
 
@@ -212,7 +212,7 @@ def test_the_contract_is_checked_once_and_leaves_the_random_state_alone() -> Non
         check_model(config_of("2*my_nets:tiny", 0))
 
     assert torch.equal(torch.random.get_rng_state(), before)
-    assert own.check_contract.cache_info().misses == 1
+    assert own.check_images.cache_info().misses == 1
 
 
 @pytest.mark.usefixtures("nets")

@@ -15,8 +15,8 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from ffl_ray.config.overrides import with_overrides
 from ffl_ray.config.settings import Config
 from ffl_ray.data.loader import DeviceImages, load_train_val
+from ffl_ray.models.builder import build_network
 from ffl_ray.models.cost import member_costs
-from ffl_ray.models.network import build_network
 from ffl_ray.models.outline import outlined
 from ffl_ray.planning.cost import DataSize, network_size, parts_of, training_cost
 from ffl_ray.training.engine import train_epoch

@@ -10,7 +10,7 @@ from support.helpers import ROOT, small_config
 from torch.optim import SGD, AdamW, Optimizer
 
 from ffl_ray.config.overrides import with_overrides
-from ffl_ray.models.network import build_network
+from ffl_ray.models.builder import build_network
 from ffl_ray.training.optimizer import PlainAdamW, PlainSGD, learning_rate, new_optimizer
 
 SGD_SETTINGS = {"lr": 0.1, "momentum": 0.9, "nesterov": True, "weight_decay": 1e-2, "fused": True}

@@ -24,7 +24,8 @@ from ffl_ray.export.formats import torch_program, write_onnx, write_safetensors
 from ffl_ray.export.member import Member
 from ffl_ray.export.runner import open_model
 from ffl_ray.export.whole import METADATA, sha256
-from ffl_ray.models.network import FusionNetwork, build_network
+from ffl_ray.models.builder import build_network
+from ffl_ray.models.network import FusionNetwork
 from ffl_ray.training.checkpoint import Progress, dump_checkpoint, load_checkpoint
 from ffl_ray.training.optimizer import new_optimizer
 

@@ -21,6 +21,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
+from torchvision import models
 
 from ffl_ray.config.overrides import nearest
 from ffl_ray.errors import SettingError
@@ -44,8 +45,6 @@ class RepeatChannel(nn.Module):
 @functools.cache
 def names() -> list[str]:
     """Of all classification networks in torchvision, in this project's form."""
-    from torchvision import models
-
     return [f"{TORCHVISION}{name}" for name in models.list_models(module=models)]
 
 
@@ -63,7 +62,7 @@ def num_stages(name: str) -> int:
     return max(1, len(_cuts(name, False)) - 1)
 
 
-def torchvision_backbone(in_channels: int, *, name: str, pretrained: bool = False) -> Backbone:
+def build(in_channels: int, *, name: str, pretrained: bool = False) -> Backbone:
     """A network of torchvision as a backbone.
 
     Args:
@@ -97,7 +96,7 @@ def check_images(name: str, image_shape: tuple[int, int, int], pretrained: bool)
     """
     channels, height, width = image_shape
     with torch.device("meta"), torch.no_grad():
-        backbone = torchvision_backbone(channels, name=name, pretrained=pretrained)
+        backbone = build(channels, name=name, pretrained=pretrained)
         parts = nn.Sequential(backbone.stem, *backbone.stages).eval()
         try:
             shape = parts(torch.zeros(1, *image_shape)).shape
@@ -137,26 +136,24 @@ def _on_meta(name: str, pretrained: bool) -> nn.Module:
 
 def _network(name: str, pretrained: bool) -> nn.Module:
     """The network as torchvision initialises it, in the form that its weights need or not."""
-    from torchvision.models import get_model
-
     model = _model_name(name)
     options: dict[str, Any] = {}
     if model in AUXILIARY:
         options = {"aux_logits": False, "init_weights": True, "transform_input": pretrained}
     if model.startswith("vit_"):
         options = {"image_size": _least_side(name, pretrained)}
-    network: nn.Module = get_model(model, weights=None, **options)
+    network: nn.Module = models.get_model(model, weights=None, **options)
     return network
 
 
 def _pretrained(name: str) -> nn.Module:
-    from torchvision.models import get_model
-
     model = _model_name(name)
     options = {"aux_logits": False} if model in AUXILIARY else {}
     try:
         with _weights_alone():
-            network: nn.Module = get_model(model, weights="DEFAULT", progress=False, **options)
+            network: nn.Module = models.get_model(
+                model, weights="DEFAULT", progress=False, **options
+            )
     except (OSError, RuntimeError, pickle.UnpicklingError) as error:
         url = _weights(name).url
         place = Path(torch.hub.get_dir()) / "checkpoints" / url.rpartition("/")[2]
@@ -192,9 +189,7 @@ def _least_side(name: str, pretrained: bool) -> int:
 
 
 def _weights(name: str) -> Any:
-    from torchvision.models import get_model_weights
-
-    return get_model_weights(_model_name(name)).DEFAULT
+    return models.get_model_weights(_model_name(name)).DEFAULT
 
 
 def _model_name(name: str) -> str:

@@ -9,7 +9,8 @@ import torch
 from torch import Tensor, nn
 
 from ffl_ray.errors import SettingError
-from ffl_ray.models.backbone import Backbone, build_backbone
+from ffl_ray.models.backbone import Backbone
+from ffl_ray.models.builder import build_backbone
 from ffl_ray.models.registry import BACKBONES, backbone_row
 
 SMALLEST = (

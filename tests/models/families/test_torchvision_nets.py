@@ -16,10 +16,11 @@ from ffl_ray.config.image_shapes import image_shape
 from ffl_ray.config.overrides import with_overrides
 from ffl_ray.config.settings import Config
 from ffl_ray.errors import SettingError
-from ffl_ray.models.backbone import Backbone, build_backbone
+from ffl_ray.models.backbone import Backbone
+from ffl_ray.models.builder import build_backbone, build_network
 from ffl_ray.models.cost import member_costs
 from ffl_ray.models.families import torchvision_nets
-from ffl_ray.models.network import FusionNetwork, build_network
+from ffl_ray.models.network import FusionNetwork
 from ffl_ray.models.registry import backbone_row, check_images, check_model
 from ffl_ray.models.stages import cut_stages, trace
 

@@ -1,0 +1,159 @@
+"""The builder of networks: settings in, a freshly initialised `FusionNetwork` out."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from ffl_ray.config.methods import Method, method_of, trunk_stages_of
+from ffl_ray.config.settings import DistillConfig, FusionConfig, ModelConfig
+from ffl_ray.config.user_code import is_own
+from ffl_ray.models.backbone import Backbone
+from ffl_ray.models.fusion import Fusion, MapShape, build_fusion
+from ffl_ray.models.init import init_weights
+from ffl_ray.models.method_modules import LogitGate, PeerAttention
+from ffl_ray.models.network import FusionNetwork
+from ffl_ray.models.registry import backbone_row, check_images, is_bundled
+
+ImageShape = tuple[int, int, int]
+
+
+def build_network(
+    model: ModelConfig,
+    fusion: FusionConfig,
+    distill: DistillConfig | None = None,
+    *,
+    image_shape: ImageShape,
+    num_classes: int,
+    seed: int,
+) -> FusionNetwork:
+    """A freshly initialised network; each of its modules has a random stream of its own.
+
+    Initial weights depend on the seed and the module's place alone, so branch 0 starts the same
+    whatever stands beside it, and whatever the method is.
+
+    Args:
+        distill: the method, which decides what there is beside the branches; none: FFL's fusion.
+        image_shape: channels, height and width.
+
+    Raises:
+        SettingError: a backbone is unknown, or can't take such images.
+    """
+    distill = distill or DistillConfig()
+    method, trunk_stages = method_of(distill), trunk_stages_of(model, distill)
+    built = _branches(model, trunk_stages, image_shape, num_classes, seed)
+    widths = [shape.channels for shape in built.maps]
+    trunk_width = _width(built.trunks, image_shape) if trunk_stages else sum(widths)
+    with seeded(seed, -1):
+        head = _head(method, fusion.design, built.maps, trunk_width, num_classes)
+        attention = PeerAttention(widths[1:]) if method.peer_attention else None
+    return FusionNetwork(
+        built.trunks,
+        tuple(map(trunk_key, model.mix)),
+        built.branches,
+        built.classifiers,
+        head,
+        detach_fusion=fusion.detach,
+        fusion_decays_apart=method.head == "fusion",
+        attention=attention,
+        divides_gradient=method.divided_gradient,
+        ema_decay=distill.ema_decay if method.mean_teacher else None,
+    )
+
+
+def build_backbone(name: str, in_channels: int, *, pretrained: bool = False) -> Backbone:
+    """A freshly initialised backbone by its name.
+
+    Networks of torchvision and the user's own keep the initial weights they give themselves.
+
+    Args:
+        pretrained: with torchvision's published weights, for a network of torchvision.
+    """
+    row = backbone_row(name)
+    file, _, function = row.function.partition(":")
+    build = getattr(importlib.import_module(file), function)
+    weights = {"pretrained": True} if pretrained else {}
+    backbone: Backbone = build(in_channels, **row.arguments, **weights)
+    if is_bundled(name):
+        for module in (backbone.stem, *backbone.stages):
+            init_weights(module)
+    return backbone
+
+
+def trunk_key(name: str) -> str:
+    """A backbone's name as the key of a module: no dot may stand in one, and no name has a /."""
+    return name.replace(".", "/")
+
+
+@contextmanager
+def seeded(seed: int, place: int) -> Iterator[None]:
+    """Torch's global CPU generator at the state of a module's place, put back afterwards."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed * 1_009 + place + 1)
+        yield
+
+
+class _Branches(NamedTuple):
+    """All branches of a mix: their trunks by key, private stages, classifiers, maps' shapes."""
+
+    trunks: dict[str, nn.Module]
+    branches: list[nn.Module]
+    classifiers: list[nn.Module]
+    maps: list[MapShape]
+
+
+def _branches(
+    model: ModelConfig, trunk_stages: int, image_shape: ImageShape, num_classes: int, seed: int
+) -> _Branches:
+    """Each branch built in full; of one backbone, the first one's trunk serves them all."""
+    for name in dict.fromkeys(model.mix):
+        check_images(name, image_shape, pretrained=model.pretrained)
+    built = _Branches({}, [], [], [])
+    for index, name in enumerate(model.mix):
+        with seeded(seed, index):
+            backbone = build_backbone(name, image_shape[0], pretrained=model.pretrained)
+            lead, rest = backbone.split(trunk_stages)
+            trunk = built.trunks.setdefault(trunk_key(name), lead)
+            shape = _map_shape(nn.Sequential(trunk, rest), image_shape)
+            built.maps.append(shape)
+            built.branches.append(rest)
+            built.classifiers.append(nn.Linear(shape.channels, num_classes))
+    return built
+
+
+def _width(trunks: dict[str, nn.Module], image_shape: ImageShape) -> int:
+    """Channels that the trunks' outputs have together."""
+    return sum(_map_shape(trunk, image_shape).channels for trunk in trunks.values())
+
+
+def _head(
+    method: Method, design: str, maps: list[MapShape], trunk_width: int, num_classes: int
+) -> Fusion | LogitGate | None:
+    """The fused classifier of a method; a design of the user's own keeps its initial weights."""
+    if method.head is None:
+        return None
+    if method.head == "logit_gate":
+        gate = LogitGate(trunk_width, len(maps))
+        init_weights(gate)
+        return gate
+    name = design if method.head == "fusion" else method.head
+    fusion = build_fusion(name, maps, trunk_width, num_classes)
+    init_weights(fusion.projections if is_own(name) else fusion)
+    return fusion
+
+
+def _map_shape(network: nn.Module, image_shape: ImageShape) -> MapShape:
+    """Shape of the map that one image gives, by running it without touching batch norm."""
+    modes = [(module, module.training) for module in network.modules()]
+    network.eval()
+    device = next(network.parameters(), torch.empty(0)).device
+    with torch.no_grad():
+        x: Tensor = network(torch.zeros(1, *image_shape, device=device))
+    for module, mode in modes:
+        module.training = mode
+    return MapShape(*x.shape[1:])
