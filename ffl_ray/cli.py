@@ -13,6 +13,9 @@ from typing import NamedTuple
 import shtab
 
 import ffl_ray
+from ffl_ray.config.flags import Options, add_flags, flag_values
+from ffl_ray.config.overrides import parse_assignments, settings, with_overrides
+from ffl_ray.config.settings import SearchConfig, StudyConfig
 from ffl_ray.console.plain_text import printable_line
 from ffl_ray.errors import FAILED, INTERRUPTED, WRONG, FFLRayError
 
@@ -89,46 +92,64 @@ def _table_of_commands(
 def new_parser(command: str, description: str) -> argparse.ArgumentParser:
     """A parser named as the command is called."""
     by_script = Path(sys.argv[0]).name == "ffl-ray"
-    return argparse.ArgumentParser(
+    made = argparse.ArgumentParser(
         prog=f"ffl-ray {command}" if by_script else f"python -m ffl_ray.{command}",
         description=description,
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
+    made.add_argument("--version", action="version", version=ffl_ray.__version__)
+    return made
 
 
-def add_common_options(parser: argparse.ArgumentParser) -> None:
-    """The options that every training command has."""
+def add_common_options(parser: argparse.ArgumentParser, *, trials: bool = True) -> None:
+    """Add the options that every training command has.
+
+    Args:
+        trials: whether it runs several trainings, of which some may run at once.
+    """
     common = parser.add_argument_group("settings and places")
+    add_set(common)
     common.add_argument(
+        "--settings", action="store_true", help="list every setting with its default and stop"
+    )
+    add_flags(common, lambda setting: not setting.name.startswith("search."))
+    common.add_argument("--name", help="of the study; by default made from the time")
+    add_storage_path(common)
+    at_once = "search.max_concurrent_trials"
+    add_flags(common, lambda one: one.marks.resource and (trials or one.name != at_once))
+    common.add_argument("--address", help="of a Ray cluster; by default Ray starts on this machine")
+
+
+def add_set(group: Options) -> None:
+    """Add the option that changes any setting."""
+    group.add_argument(
         "--set",
         action="append",
         default=[],
         metavar="NAME=VALUE",
         help="change a setting, such as optim.epochs=30; may be given again",
     )
-    common.add_argument(
-        "--settings", action="store_true", help="list every setting with its default and stop"
-    )
-    common.add_argument("--data-dir", metavar="DIR", help="the same as --set data.dir=DIR")
-    common.add_argument("--seed", type=int, metavar="N", help="of weights, data and sampler")
-    common.add_argument("--name", help="of the study; by default made from the time")
-    common.add_argument(
+
+
+def add_study(parser: argparse.ArgumentParser, nargs: str | None = None) -> None:
+    """Add the argument that names a study which is there."""
+    parser.add_argument("study", metavar="STUDY", nargs=nargs, help="its name, folder or URI")
+
+
+def add_storage_path(group: Options) -> None:
+    """Add the option that says where studies are found by their names."""
+    group.add_argument(
         "--storage-path", metavar="DIR", help="where studies are kept (default ~/ray_results)"
     )
-    common.add_argument("--num-workers", type=int, metavar="N", help="processes of one training")
-    common.add_argument(
-        "--cpus-per-trial", type=int, metavar="N", help="CPUs, and so threads, of all its workers"
-    )
-    common.add_argument("--gpus-per-trial", type=float, metavar="N", help="over all its workers")
-    common.add_argument("--address", help="of a Ray cluster; by default Ray starts on this machine")
-    common.add_argument("--version", action="version", version=ffl_ray.__version__)
 
 
 def guarded(args: argparse.Namespace, command: Callable[[], int]) -> int:
     """Run a command; what it refuses becomes one line on stderr and exit status 2."""
     try:
         if getattr(args, "settings", False):
+            from ffl_ray.console.settings_table import print_settings
+
             print_settings()
             return 0
         return command()
@@ -143,40 +164,19 @@ def guarded(args: argparse.Namespace, command: Callable[[], int]) -> int:
         return INTERRUPTED
 
 
-def print_settings() -> None:
-    """Every setting with its default, unit and meaning."""
-    from rich.console import Console
-    from rich.table import Table
-
-    from ffl_ray.config.overrides import flatten, settings, shown
-    from ffl_ray.config.settings import Config, SearchConfig
-
-    table = Table(box=None, header_style="bold")
-    for heading in ("setting", "default", "unit", "meaning"):
-        table.add_column(heading)
-    for prefix, model in (("", Config), ("search.", SearchConfig)):
-        defaults = flatten(model())
-        for name, field in settings(model):
-            unit = str(field.json_schema_extra["unit"])  # type: ignore[index]
-            row = (f"{prefix}{name}", shown(defaults[name]), unit, field.description or "")
-            table.add_row(*row)
-    Console(soft_wrap=not sys.stdout.isatty(), highlight=False).print(table)
-
-
-def resources_of(args: argparse.Namespace) -> dict[str, object]:
-    """The resources of trainings that the command line gives."""
-    names = ("max_concurrent_trials", "num_workers", "cpus_per_trial", "gpus_per_trial")
-    given = {name: getattr(args, name, None) for name in names}
-    return {name: value for name, value in given.items() if value is not None}
-
-
 def overrides_of(args: argparse.Namespace) -> dict[str, object]:
-    """The settings that the command line changes."""
-    from ffl_ray.config.overrides import parse_assignments
+    """The settings of a training that the command line changes."""
+    flags = flag_values(args).items()
+    training = {name: value for name, value in flags if not name.startswith("search.")}
+    return parse_assignments(args.set) | training
 
-    overrides = parse_assignments(args.set)
-    if args.data_dir is not None:
-        overrides["data.dir"] = args.data_dir
-    if args.seed is not None:
-        overrides["seed"] = args.seed
-    return overrides
+
+def resources_of(args: argparse.Namespace, trainings: int) -> SearchConfig:
+    """The resources that the command line gives to so many trainings, as settings of a search.
+
+    Raises:
+        SettingError: a value breaks its rule.
+    """
+    resources = {setting.name for setting in settings(StudyConfig) if setting.marks.resource}
+    given = {name: value for name, value in flag_values(args).items() if name in resources}
+    return with_overrides(StudyConfig(), {"search.num_samples": trainings} | given).search

@@ -8,7 +8,6 @@ import json
 import sys
 from collections.abc import Iterable
 
-import ffl_ray
 from ffl_ray import cli
 from ffl_ray.console.plain_text import printable, printable_line
 from ffl_ray.errors import FAILED, SettingError
@@ -25,7 +24,6 @@ stderr, the rest goes on, and the exit status is 1."""
 def parser() -> argparse.ArgumentParser:
     """The command's options; building it loads neither torch nor onnxruntime."""
     made = cli.new_parser("predict", DESCRIPTION)
-    made.set_defaults(settings=False)
     made.add_argument(
         "model", help="an exported folder, or a .onnx, .pt2 or .safetensors file of it"
     )
@@ -41,7 +39,6 @@ def parser() -> argparse.ArgumentParser:
         help="the model is your own: open a .pt2 file, or code that its config.json names, though "
         "both can run anything",
     )
-    made.add_argument("--version", action="version", version=ffl_ray.__version__)
     return made
 
 

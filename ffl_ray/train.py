@@ -28,13 +28,12 @@ One worker trains in this process; --num-workers N trains on Ray Train with
 DistributedDataParallel, on this machine or on the cluster at --address. The same command with
 the same --name goes on from the last finished epoch."""
 TRIAL_ID = "00000"
-RESOURCES = ("cpus_per_trial", "gpus_per_trial")
 
 
 def parser() -> argparse.ArgumentParser:
     """The command's options; building it loads neither torch nor ray."""
     made = cli.new_parser("train", DESCRIPTION)
-    cli.add_common_options(made)
+    cli.add_common_options(made, trials=False)
     return made
 
 
@@ -48,7 +47,7 @@ def _train(args: argparse.Namespace) -> int:
     from ffl_ray.config.methods import resolved, with_reachable_objective
     from ffl_ray.config.objectives import parse_objective
     from ffl_ray.config.overrides import flatten, with_overrides
-    from ffl_ray.config.settings import Config, SearchConfig
+    from ffl_ray.config.settings import Config
     from ffl_ray.console.result_tables import members_table, where_text
     from ffl_ray.console.terminal import make_console
     from ffl_ray.console.train_view import TrainView
@@ -71,10 +70,7 @@ def _train(args: argparse.Namespace) -> int:
     if "objective" not in overrides:
         config = with_reachable_objective(config)
     check_config(config)
-    given = {name: getattr(args, name) for name in ("num_workers", *RESOURCES)}
-    search = with_overrides(
-        SearchConfig(num_samples=1), {n: v for n, v in given.items() if v is not None}
-    )
+    search = cli.resources_of(args, 1)
     if args.address is None:
         config = with_overrides(config, absolute_data_dir(config))
     name = check_name(args.name or default_name("train"))

@@ -7,31 +7,18 @@ import sys
 from typing import TYPE_CHECKING
 
 from ffl_ray import cli
+from ffl_ray.config.flags import add_flags, flag_values
 
 if TYPE_CHECKING:
+    from ffl_ray.config.settings import StudyConfig
     from ffl_ray.orchestration.search_run import Order
     from ffl_ray.planning.layout import Plan
     from ffl_ray.planning.preflight import Preflight
     from ffl_ray.results.storage.storage import Storage
     from ffl_ray.search.mirror import Mirror
-    from ffl_ray.search.space import SearchSpace, Settled
+    from ffl_ray.search.space import SearchSpace
     from ffl_ray.search.warm_start import WarmStart
 
-FLAGS = (
-    "num_samples",
-    "objectives",
-    "sampler",
-    "scheduler",
-    "warm_start",
-    "max_concurrent_trials",
-    "num_workers",
-    "cpus_per_trial",
-    "gpus_per_trial",
-    "time_budget_s",
-    "max_failures",
-    "track",
-    "seed",
-)
 DESCRIPTION = """Search for the best way to fuse and distil branches on your data.
 
 SPACE is a Python file with BASE and search_space(trial), or the name of a bundled space
@@ -50,30 +37,9 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument("space", nargs="?", default="digits", metavar="SPACE")
     cli.add_common_options(made)
     search = made.add_argument_group("search")
-    search.add_argument("--num-samples", type=int, metavar="N", help="trials in all")
-    search.add_argument(
-        "--objective",
-        action="append",
-        dest="objectives",
-        metavar="MEMBER.METRIC",
-        help="such as fused.accuracy, ensemble.nll, fused.macs; given again: several objectives",
-    )
-    search.add_argument("--sampler", metavar="NAME", help="tpe, random, gp, nsga2, cmaes, grid")
-    search.add_argument("--scheduler", metavar="NAME", help="asha, hyperband, median or none")
-    search.add_argument("--warm-start", metavar="STUDY", help="begin with what it learned")
-    search.add_argument("--max-concurrent-trials", type=int, metavar="N", help="trials at once")
-    search.add_argument("--time-budget-s", type=float, metavar="S", help="stop after S seconds")
-    search.add_argument(
-        "--max-failures", type=int, metavar="N", help="retries of a trial that lost its machine"
-    )
+    add_flags(search, lambda one: one.name.startswith("search.") and not one.marks.resource)
     search.add_argument(
         "--optuna-storage", metavar="URL", help="mirror the study there, such as sqlite:///x.db"
-    )
-    search.add_argument(
-        "--track",
-        action="append",
-        metavar="NAME",
-        help="show it there as well: tensorboard, mlflow or wandb; may be given again",
     )
     before = made.add_argument_group("before a search")
     before.add_argument(
@@ -108,30 +74,29 @@ def _search(args: argparse.Namespace) -> int:
     from ffl_ray.search.space import check_space, load_space, settle
 
     space = load_space(args.space)
-    overrides = cli.overrides_of(args)
-    settled = settle(space, overrides, {flag: getattr(args, flag) for flag in FLAGS})
-    if settled.search.track:
+    overrides = cli.overrides_of(args) | flag_values(args)
+    settings = settle(space, overrides)
+    if settings.search.track:
         from ffl_ray.trackers.trackers import check_trackers
 
-        check_trackers(settled.search.track)
-    check_space(space, settled.config, list(overrides), settled.search)
+        check_trackers(settings.search.track)
+    check_space(space, settings.training, list(overrides), settings.search)
     if args.check:
-        return _check(space, settled)
+        return _check(space, settings)
     if args.address is None:
-        config = with_overrides(settled.config, absolute_data_dir(settled.config))
-        settled = settled._replace(config=config)
+        settings = with_overrides(settings, absolute_data_dir(settings))
     name = check_name(args.name or default_name(space.name))
     storage = study_storage(args.storage_path, name)
-    goes_on = check_goes_on(storage, "search", settings_of(space, settled), MAY_CHANGE)
+    goes_on = check_goes_on(storage, "search", settings_of(space, settings), MAY_CHANGE)
     if goes_on and not args.dry_run:
-        status = nothing_left(StudyTables(storage, name, settled.objectives), settled.search)
+        status = nothing_left(StudyTables(storage, name, settings.objectives), settings.search)
         if status is not None:
             return status
-    warm_start = _warm_start(storage, space, settled)
-    mirror = None if args.dry_run else _mirror(args.optuna_storage, name, settled)
+    warm_start = _warm_start(storage, space, settings)
+    mirror = None if args.dry_run else _mirror(args.optuna_storage, name, settings)
     with make_console().status("starting Ray and opening the data"):
-        plan, facts = start(args.address, settled.config, settled.search)
-    order = Order(name, storage, space, settled, plan, facts, warm_start, mirror)
+        plan, facts = start(args.address, settings.training, settings.search)
+    order = Order(name, storage, space, settings, plan, facts, warm_start, mirror)
     preflight = _preflight(order, cluster=args.address is not None)
     order = order._replace(plan=preflight.plan)
     if args.dry_run:
@@ -142,13 +107,13 @@ def _search(args: argparse.Namespace) -> int:
     return run_search(order, preflight)
 
 
-def _check(space: SearchSpace, settled: Settled) -> int:
+def _check(space: SearchSpace, settings: StudyConfig) -> int:
     from ffl_ray.console.plan_view import check_table
     from ffl_ray.console.terminal import make_console
     from ffl_ray.planning.space_check import check_networks
 
     with make_console().status("building networks"):
-        checked = check_networks(space, settled.config)
+        checked = check_networks(space, settings.training)
     make_console().print(check_table(space.name, checked))
     return 0
 
@@ -161,16 +126,22 @@ def _preflight(order: Order, *, cluster: bool) -> Preflight:
 
     def look(plan: Plan) -> Preflight:
         return run_preflight(
-            order.space, *order.settled, plan, order.facts, order.storage, cluster=cluster
+            order.space,
+            order.settings.training,
+            order.settings.search,
+            plan,
+            order.facts,
+            order.storage,
+            cluster=cluster,
         )
 
     with make_console().status("measuring what a trial takes"):
         preflight = look(order.plan)
-        plan = shared_plan(preflight, order.settled.search, cluster_machines)
+        plan = shared_plan(preflight, order.settings.search, cluster_machines)
         return preflight if plan == order.plan else look(plan)
 
 
-def _warm_start(storage: Storage, space: SearchSpace, settled: Settled) -> WarmStart | None:
+def _warm_start(storage: Storage, space: SearchSpace, settings: StudyConfig) -> WarmStart | None:
     """The warm start from the study named by search.warm_start."""
     from ffl_ray.results.history import optuna_study
     from ffl_ray.search.warm_start import warm_start_from, warm_start_of
@@ -178,14 +149,14 @@ def _warm_start(storage: Storage, space: SearchSpace, settled: Settled) -> WarmS
     def make(name: str) -> WarmStart:
         return warm_start_from(optuna_study(name, storage.parent), space.suggest, name)
 
-    return warm_start_of(storage, settled.search, make)
+    return warm_start_of(storage, settings.search, make)
 
 
-def _mirror(url: str | None, name: str, settled: Settled) -> Mirror | None:
+def _mirror(url: str | None, name: str, settings: StudyConfig) -> Mirror | None:
     """The Optuna storage that is told of the search, if one is named."""
     from ffl_ray.search.mirror import Mirror
 
-    return None if url is None else Mirror(url, name, settled.objectives)
+    return None if url is None else Mirror(url, name, settings.objectives)
 
 
 if __name__ == "__main__":

@@ -9,7 +9,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import ffl_ray
 from ffl_ray import cli
 from ffl_ray.errors import SettingError
 
@@ -33,7 +32,6 @@ SUBJECTS = {
 def parser() -> argparse.ArgumentParser:
     """The command's options; building it loads neither torch nor ray."""
     made = cli.new_parser("bench", DESCRIPTION)
-    made.add_argument("--version", action="version", version=ffl_ray.__version__)
     subjects = made.add_subparsers(dest="subject", required=True, metavar="SUBJECT")
     for name, meaning in SUBJECTS.items():
         sub = subjects.add_parser(name, help=meaning, description=meaning, allow_abbrev=False)

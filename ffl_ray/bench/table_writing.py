@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 from ffl_ray.bench.made_study import AT_ONCE, epochs_table, member_rows, rows_of, trial_rows
 from ffl_ray.config.objectives import parse_objectives
 from ffl_ray.config.overrides import flatten, with_overrides
-from ffl_ray.config.settings import Config, SearchConfig
+from ffl_ray.config.settings import Config, StudyConfig
 from ffl_ray.results.storage.storage import Storage
 from ffl_ray.results.study import StudyTables, describe_study
 from ffl_ray.results.writer import AppendedTable, KeyedTable
@@ -39,9 +39,9 @@ class Written(NamedTuple):
 
 def describe(storage: Storage) -> StudyTables:
     """A new study."""
-    named = {f"search.{name}": value for name, value in flatten(SearchConfig()).items()}
-    named["search.objectives"] = [objective.name for objective in OBJECTIVES]
-    description = describe_study("search", flatten(Config()) | named)
+    names = [objective.name for objective in OBJECTIVES]
+    study = with_overrides(StudyConfig(), {"search.objectives": names})
+    description = describe_study("search", flatten(study))
     return StudyTables.open(storage, NAME, description, OBJECTIVES)
 
 

@@ -17,6 +17,7 @@ from ffl_ray.errors import SettingError
 
 OWN = ("temperature", "ramp_up_epochs", "weight", "views")
 FunctionT = TypeVar("FunctionT", bound=Callable[..., Any])
+ConfigT = TypeVar("ConfigT", bound=Config)
 WITHOUT_FUSED = "ensemble.accuracy"
 
 
@@ -157,7 +158,7 @@ def resolved(config: Config) -> Config:
     )
 
 
-def with_reachable_objective(config: Config) -> Config:
+def with_reachable_objective(config: ConfigT) -> ConfigT:
     """The config, judged by the ensemble where its method has no fused classifier to judge."""
     judged_by_fused = parse_objective(config.objective).member == "fused"
     if method_of(config.distill).head is None and judged_by_fused:

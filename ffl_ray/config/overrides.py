@@ -8,11 +8,12 @@ from __future__ import annotations
 import difflib
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, NamedTuple, TypeVar, cast
 
 from pydantic import BaseModel, ValidationError
 from pydantic.fields import FieldInfo
 
+from ffl_ray.config.values import Marks
 from ffl_ray.errors import SettingError
 
 LONGEST = 500
@@ -24,6 +25,11 @@ class Setting(NamedTuple):
 
     name: str
     field: FieldInfo
+
+    @property
+    def marks(self) -> Marks:
+        """Its unit, source, flag, and what may change it."""
+        return Marks(**cast(dict[str, Any], self.field.json_schema_extra))
 
 
 def settings(model: type[BaseModel], prefix: str = "") -> Iterator[Setting]:

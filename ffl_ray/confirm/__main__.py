@@ -23,7 +23,7 @@ Seeds are the first integers from 1000 on that the search did not use, equal for
 def parser() -> argparse.ArgumentParser:
     """The command's options; building it loads neither torch nor ray."""
     made = cli.new_parser("confirm", DESCRIPTION)
-    made.add_argument("study", metavar="STUDY", nargs="?", help="its name, folder or URI")
+    cli.add_study(made, "?")
     made.add_argument("--top", type=int, default=3, metavar="K", help="configs (default 3)")
     made.add_argument("--seeds", type=int, default=5, metavar="N", help="of each (default 5)")
     made.add_argument(
@@ -36,7 +36,6 @@ def parser() -> argparse.ArgumentParser:
         "--dry-run", action="store_true", help="show what would be trained and how long, and stop"
     )
     cli.add_common_options(made)
-    made.add_argument("--max-concurrent-trials", type=int, metavar="N", help="trainings at once")
     return made
 
 

@@ -66,8 +66,7 @@ def request_of(args: argparse.Namespace) -> Request:
             f"{source.location} has no completed trial to confirm: search on, with "
             f"python -m ffl_ray.tune --name {study}"
         )
-    search = SearchConfig(num_samples=args.top * args.seeds)
-    search = with_overrides(search, cli.resources_of(args))
+    search = cli.resources_of(args, args.top * args.seeds)
     kept = {"baselines": args.baselines, "search.num_workers": search.num_workers}
     return Request(
         storage=open_for_writing(source.location).child(FOLDER),

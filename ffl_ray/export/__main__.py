@@ -7,7 +7,6 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import ffl_ray
 from ffl_ray import cli
 
 if TYPE_CHECKING:
@@ -37,8 +36,7 @@ Row = dict[str, Any]
 def parser() -> argparse.ArgumentParser:
     """The command's options; building it loads neither torch nor ray."""
     made = cli.new_parser("export", DESCRIPTION)
-    made.set_defaults(settings=False)
-    made.add_argument("study", help="its name, folder or URI")
+    cli.add_study(made)
     rule = made.add_mutually_exclusive_group()
     rule.add_argument("--pick", choices=("best", "knee"), default="best", help="(default best)")
     rule.add_argument(
@@ -60,11 +58,10 @@ def parser() -> argparse.ArgumentParser:
         action="store_true",
         help="also measure size and latency of every member beside the full network",
     )
-    made.add_argument("--storage-path", metavar="DIR", help="where studies are kept")
+    cli.add_storage_path(made)
     made.add_argument(
         "--data-dir", metavar="DIR", help="where the study's data lie on this machine"
     )
-    made.add_argument("--version", action="version", version=ffl_ray.__version__)
     return made
 
 

@@ -8,6 +8,8 @@ from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from ffl_ray.config.overrides import flatten, settings
+from ffl_ray.config.settings import StudyConfig
 from ffl_ray.console.log import everything_else_to, log_file
 from ffl_ray.console.plain_text import printable_line
 from ffl_ray.errors import INTERRUPTED, StudyError
@@ -24,24 +26,11 @@ if TYPE_CHECKING:
     from ffl_ray.results.storage.storage import Storage
     from ffl_ray.results.study import StudyTables
     from ffl_ray.search.mirror import Mirror
-    from ffl_ray.search.space import SearchSpace, Settled
+    from ffl_ray.search.space import SearchSpace
     from ffl_ray.search.warm_start import WarmStart
     from ffl_ray.trackers.tracking import Views
 
-MAY_CHANGE = frozenset(
-    f"search.{name}"
-    for name in (
-        "num_samples",
-        "max_concurrent_trials",
-        "num_workers",
-        "cpus_per_trial",
-        "gpus_per_trial",
-        "time_budget_s",
-        "max_failures",
-        "keep_checkpoints",
-        "track",
-    )
-)
+MAY_CHANGE = frozenset(one.name for one in settings(StudyConfig) if one.marks.may_change)
 ENDED = ("completed", "pruned", "failed")
 
 
@@ -51,7 +40,7 @@ class Order(NamedTuple):
     name: str
     storage: Storage
     space: SearchSpace
-    settled: Settled
+    settings: StudyConfig
     plan: Plan
     facts: DataFacts
     warm_start: WarmStart | None
@@ -75,8 +64,8 @@ def run_search(order: Order, preflight: Preflight) -> int:
     from ffl_ray.search.warm_start import keep_warm_start
     from ffl_ray.trackers.tracking import Views, tracking_of
 
-    settled, plan, storage = order.settled, order.plan, order.storage
-    base, search, objectives = settled.config, settled.search, settled.objectives
+    study, plan, storage = order.settings, order.plan, order.storage
+    search, objectives = study.search, study.objectives
     tables = StudyTables.open(
         storage, order.name, _description(order), objectives, may_change=MAY_CHANGE
     )
@@ -87,10 +76,12 @@ def run_search(order: Order, preflight: Preflight) -> int:
     console.print(plan_lines(preflight, _left(tables, search)))
     title = (
         f"{order.name}: {search.num_samples} trials, {plan.max_concurrent_trials} at once, on "
-        f"{base.data.name} ({order.facts.num_train:,} to train, {order.facts.num_val:,} to "
+        f"{study.data.name} ({order.facts.num_train:,} to train, {order.facts.num_val:,} to "
         f"validate)"
     )
-    view = StudyView(console, title, search.num_samples, settled.judge, [*tables.trials.rows])
+    view = StudyView(
+        console, title, search.num_samples, study.pruning_objective, [*tables.trials.rows]
+    )
     tracking = tracking_of(search, tables, lambda number: tables.trials[f"{number:05d}"]["params"])
     views = Views(view, tracking)
     started = time.monotonic()
@@ -130,12 +121,13 @@ def _fit(
     from ffl_ray.results.reader import objective_by_epoch
     from ffl_ray.search.searcher import StudySearcher
 
-    (base, search), storage, plan = order.settled, order.storage, order.plan
+    study, storage, plan = order.settings, order.storage, order.plan
+    search = study.search
     past = past_trials(tables.trials.rows, objective_by_epoch(storage))
     location = storage.location  # Tune pickles the searcher, and a lease can't be
     searcher = StudySearcher(
         order.space,
-        base,
+        study.training,
         search,
         tables.objectives,
         past=past,
@@ -143,7 +135,7 @@ def _fit(
         mirror=order.mirror,
         make_job=lambda trial_id, config: Job.planned(trial_id, config, location, plan)._asdict(),
     )
-    scheduler = make_scheduler(search, order.settled.judge, base.optim.epochs, past)
+    scheduler = make_scheduler(search, study.pruning_objective, study.optim.epochs, past)
     recorder = Recorder(
         tables, keeper, scheduler, searcher.noted, views, plan.columns(), search.max_failures
     )
@@ -181,14 +173,10 @@ def nothing_left(tables: StudyTables, search: SearchConfig) -> int | None:
     return _finish(tables, search, console, 0.0)
 
 
-def settings_of(space: SearchSpace, settled: Settled) -> dict[str, Any]:
+def settings_of(space: SearchSpace, study: StudyConfig) -> dict[str, Any]:
     """What a study keeps as long as it goes on: its settings, and a hash of its space."""
-    from ffl_ray.config.overrides import flatten
-
-    settings = flatten(settled.config)
-    settings |= {f"search.{name}": value for name, value in flatten(settled.search).items()}
     text = Path(space.path).read_bytes()
-    return settings | {"search_space": hashlib.sha256(text).hexdigest()[:16]}
+    return flatten(study) | {"search_space": hashlib.sha256(text).hexdigest()[:16]}
 
 
 def _description(order: Order) -> dict[str, Any]:
@@ -196,7 +184,7 @@ def _description(order: Order) -> dict[str, Any]:
 
     return describe_study(
         "search",
-        settings_of(order.space, order.settled),
+        settings_of(order.space, order.settings),
         space=Path(order.space.path).read_text(),
         plan=order.plan._asdict(),
         data=order.facts._asdict(),

@@ -26,7 +26,7 @@ FORMATS = ("html", "md", "csv")
 def parser() -> argparse.ArgumentParser:
     """The command's options; building it loads neither torch nor ray, optuna nor plotly."""
     made = cli.new_parser("report", DESCRIPTION)
-    made.add_argument("study", metavar="STUDY", help="its folder or URI, or its name")
+    cli.add_study(made)
     made.add_argument("--format", choices=FORMATS, default="html", help="(default html)")
     made.add_argument(
         "--out",
@@ -34,10 +34,7 @@ def parser() -> argparse.ArgumentParser:
         help="html: a file (default STUDY/report.html); md: a file (default: printed); csv: a "
         "folder (default STUDY/report)",
     )
-    made.add_argument(
-        "--storage-path", metavar="DIR", help="where studies are kept (default ~/ray_results)"
-    )
-    made.add_argument("--version", action="version", version=ffl_ray.__version__)
+    cli.add_storage_path(made)
     return made
 
 

@@ -27,7 +27,6 @@ change it: the output then says so, and gives no verdict; nor does a single seed
 
 The same command with the same --name goes on: finished trainings stay. --rows and --seeds may
 grow."""
-RESOURCES = ("max_concurrent_trials", "num_workers", "cpus_per_trial", "gpus_per_trial")
 MAY_CHANGE = frozenset(("reproduce.rows", "reproduce.seeds"))
 
 
@@ -50,7 +49,6 @@ def parser() -> argparse.ArgumentParser:
     scale.add_argument("--epochs", type=int, metavar="E", help="in place of 300")
     scale.add_argument("--fraction", type=float, metavar="F", help="share of the training images")
     scale.add_argument("--backbone", metavar="NAME", help="in place of every row's own")
-    scale.add_argument("--max-concurrent-trials", type=int, metavar="N", help="trainings at once")
     scale.add_argument("--dry-run", action="store_true", help="how many trainings and hours; stop")
     return made
 
@@ -72,7 +70,7 @@ def _reproduce(args: argparse.Namespace) -> int:
 
     order = planned(args)
     runs = final_runs(order)
-    search = _search(args, len(runs))
+    search = cli.resources_of(args, len(runs))
     name = check_name(args.name or default_name(f"reproduce-{order.name}"))
     storage = study_storage(args.storage_path, name)
     goes_on = check_goes_on(storage, "reproduce", order.settings(), MAY_CHANGE)
@@ -100,16 +98,6 @@ def _list(name: str | None) -> int:
     shown = list_table() if name is None else rows_table(name, find_table(name))
     make_console().print(shown)
     return 0
-
-
-def _search(args: argparse.Namespace, count: int) -> SearchConfig:
-    from ffl_ray.config.overrides import with_overrides
-    from ffl_ray.config.settings import SearchConfig
-
-    given = {name: getattr(args, name) for name in RESOURCES}
-    return with_overrides(
-        SearchConfig(num_samples=count), {n: v for n, v in given.items() if v is not None}
-    )
 
 
 def _dry_run(

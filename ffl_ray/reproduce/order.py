@@ -87,7 +87,7 @@ def planned(args: argparse.Namespace) -> Order:
     rows = choose_rows(table, args.rows)
     first = preset(rows[0], table.data, scale, changes)
     changes = {name: value for name, value in changes.items() if name != "seed"}
-    workers = args.num_workers or 1
+    workers = cli.resources_of(args, 1).num_workers
     order = Order(args.table, table, rows, scale, changes, first.seed, seeds, workers)
     for row in rows:
         check_model(order.config(row))

@@ -52,13 +52,15 @@ def _arrow_type(kind: Any) -> pa.DataType:
 
 
 def _setting_columns() -> list[Column]:
-    columns = []
-    for name, field in settings(Config):
-        extra = typing.cast(dict[str, Any], field.json_schema_extra)
-        columns.append(
-            Column(name, _arrow_type(field.annotation), str(extra["unit"]), field.description or "")
+    return [
+        Column(
+            one.name,
+            _arrow_type(one.field.annotation),
+            one.marks.unit,
+            one.field.description or "",
         )
-    return columns
+        for one in settings(Config)
+    ]
 
 
 TRIALS = [

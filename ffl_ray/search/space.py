@@ -14,9 +14,9 @@ from optuna.trial import FrozenTrial
 
 import ffl_ray
 from ffl_ray.config.methods import check_objective, resolved, with_reachable_objective
-from ffl_ray.config.objectives import Objective, parse_objective, parse_objectives, quality
-from ffl_ray.config.overrides import brief, nearest, settings, shown, with_overrides
-from ffl_ray.config.settings import Config, SearchConfig
+from ffl_ray.config.objectives import parse_objectives, quality
+from ffl_ray.config.overrides import brief, nearest, shown, with_overrides
+from ffl_ray.config.settings import Config, SearchConfig, StudyConfig
 from ffl_ray.distill.check import check_config
 from ffl_ray.errors import SettingError, SpaceError
 from ffl_ray.search.mix import settings_from_params
@@ -47,23 +47,6 @@ class SearchSpace(NamedTuple):
         """The settings of one trial: what was suggested, then what the space returned."""
         returned = self.suggest(trial) or {}
         return {**settings_from_params(trial.params), **returned}
-
-
-class Settled(NamedTuple):
-    """Base settings of a study, with every source applied."""
-
-    config: Config
-    search: SearchConfig
-
-    @property
-    def objectives(self) -> tuple[Objective, ...]:
-        """What to search for, in order."""
-        return parse_objectives(self.search.objectives)
-
-    @property
-    def judge(self) -> Objective:
-        """What trials are pruned by: the setting objective."""
-        return parse_objective(self.config.objective)
 
 
 def bundled_folder() -> Path:
@@ -107,55 +90,35 @@ def load_space(name: str) -> SearchSpace:
     return SearchSpace(str(path), base, suggest)
 
 
-def settle(
-    space: SearchSpace, overrides: Mapping[str, object], search: Mapping[str, object]
-) -> Settled:
-    """Defaults, then the space's BASE, then what the command line says.
+def settle(space: SearchSpace, overrides: Mapping[str, object]) -> StudyConfig:
+    """The settings of a study: defaults, then the space's BASE, then what the command line says.
 
     Raises:
         SettingError: an override names an unknown setting or breaks a rule.
         SpaceError: BASE does.
     """
-    known = [s.name for s in settings(Config)]
-    known += [f"search.{s.name}" for s in settings(SearchConfig)]
-    for source, names in ((f"{space.path}: BASE: ", space.base), ("", overrides)):
-        for name in names:
-            if name not in known:
-                kind = SpaceError if source else SettingError
-                raise kind(f"{source}unknown setting {name!r}{nearest(name, known)}")
     try:
-        config = with_overrides(Config(), _without_search(space.base))
-        searched = _searched(SearchConfig(), _only_search(space.base))
+        base = with_overrides(StudyConfig(), space.base)
     except SettingError as error:
         raise SpaceError(f"{space.path}: BASE: {error}") from error
-    config = with_overrides(config, _without_search(overrides))
-    given = {name: value for name, value in search.items() if value is not None}
-    searched = _searched(searched, _only_search(overrides) | given)
     chosen = "objective" in overrides or "objective" in space.base
-    return _with_objectives(config, searched, chosen)
+    return _with_objectives(with_overrides(base, overrides), chosen=chosen)
 
 
-def _with_objectives(config: Config, search: SearchConfig, chosen: bool) -> Settled:
+def _with_objectives(study: StudyConfig, *, chosen: bool) -> StudyConfig:
     """One objective unless several are given; the first validation metric prunes, unless chosen."""
     if not chosen:
-        config = with_reachable_objective(config)
-    objectives = parse_objectives(search.objectives or (config.objective,))
-    check_sampler(search, len(objectives))
-    changes: dict[str, object] = {}
+        study = with_reachable_objective(study)
+    objectives = parse_objectives(study.search.objectives or (study.objective,))
+    check_sampler(study.search, len(objectives))
+    changes: dict[str, object] = {
+        "search.objectives": tuple(objective.name for objective in objectives)
+    }
     if not chosen:
         changes["objective"] = quality(objectives).name
     if any(objective.metric == "latency_ms" for objective in objectives):
         changes["compute.measure_latency"] = True
-    names = tuple(objective.name for objective in objectives)
-    return Settled(with_overrides(config, changes), with_overrides(search, {"objectives": names}))
-
-
-def _searched(search: SearchConfig, changes: Mapping[str, object]) -> SearchConfig:
-    """Changed search settings; a refusal names them as they are written, search.NAME."""
-    try:
-        return with_overrides(search, changes)
-    except SettingError as error:
-        raise SettingError(f"search.{error}") from error
+    return with_overrides(study, changes)
 
 
 def check_space(
@@ -290,15 +253,6 @@ def _check_point(
 def _study(sampler: optuna.samplers.BaseSampler) -> optuna.Study:
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     return optuna.create_study(sampler=sampler)
-
-
-def _without_search(named: Mapping[str, object]) -> dict[str, object]:
-    return {name: value for name, value in named.items() if not name.startswith("search.")}
-
-
-def _only_search(named: Mapping[str, object]) -> dict[str, object]:
-    prefix = "search."
-    return {n.removeprefix(prefix): v for n, v in named.items() if n.startswith(prefix)}
 
 
 class _EndSampler(optuna.samplers.BaseSampler):

@@ -4,7 +4,7 @@ import pytest
 
 from ffl_ray.config.methods import resolved
 from ffl_ray.config.overrides import flatten, parse_assignments, settings, shown, with_overrides
-from ffl_ray.config.settings import Config, SearchConfig
+from ffl_ray.config.settings import Config, SearchConfig, StudyConfig
 from ffl_ray.errors import SettingError
 
 
@@ -101,3 +101,13 @@ def test_a_temperature_of_none_is_the_common_one(text: str) -> None:
     config = with_overrides(Config(), {"distill.fused_to_branch_temperature": text})
 
     assert config == Config()
+
+
+def test_the_settings_of_a_study_are_those_of_a_training_and_of_its_search() -> None:
+    study = with_overrides(StudyConfig(), {"optim.epochs": 7, "search.num_samples": 3})
+
+    names = [*flatten(Config()), *(f"search.{name}" for name in flatten(SearchConfig()))]
+    assert list(flatten(study)) == names
+    assert study.training == with_overrides(Config(), {"optim.epochs": 7})
+    with pytest.raises(SettingError, match=r"search.num_samples must be greater .*, not 0"):
+        with_overrides(study, {"search.num_samples": 0})

@@ -259,9 +259,9 @@ def test_a_training_of_own_code_goes_on_as_if_never_stopped() -> None:
 @pytest.mark.usefixtures("here")
 def test_a_space_searches_over_own_code_and_every_network_of_it_is_built_without_numbers() -> None:
     space = load_space("space.py")
-    settled = settle(space, {}, {})
+    settled = settle(space, {})
 
-    checked = check_networks(space, settled.config, random=20)
+    checked = check_networks(space, settled.training, random=20)
 
     assert checked.image == (1, 8, 8)
     assert len(checked.sizes) == 8

@@ -16,7 +16,7 @@ from ffl_ray.search.space import load_space, points, settle
 
 GB = 10**9
 SPACE = load_space("digits")
-SAMPLED = list(points(SPACE, settle(SPACE, {}, {}).config, 4))
+SAMPLED = list(points(SPACE, settle(SPACE, {}).training, 4))
 FORECAST = Forecast(16, 2, 1800.0, 0.5, 2 * GB, GB, [GB, 2 * GB, 6 * GB], (100_000, 2_000_000))
 PREFLIGHT = Preflight(Plan(2, 1, 4, 1), FORECAST, Room(5 * GB, True, 5 * GB), 1, 100 * GB, SAMPLED)
 

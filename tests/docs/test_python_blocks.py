@@ -44,10 +44,10 @@ def test_a_search_space_that_is_shown_can_be_searched(
     path.write_text(block.text)
 
     space = load_space(str(path))
-    settled = settle(space, {}, {})
+    settled = settle(space, {})
 
-    assert check_space(space, settled.config, search=settled.search)
-    assert settled.config != Config()
+    assert check_space(space, settled.training, search=settled.search)
+    assert settled.training != Config()
 
 
 def test_yaml_that_is_shown_can_be_read() -> None:

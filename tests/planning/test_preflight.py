@@ -21,7 +21,8 @@ from ffl_ray.tune import main
 
 def look(folder: Path, **overrides: object) -> preflight.Preflight:
     space = load_space("temperature")
-    base, search = settle(space, {}, {})
+    study = settle(space, {})
+    base, search = study.training, study.search
     base = with_overrides(base, {"data.fraction": 0.3, **overrides})
     plan = Plan(1, 1, 1, 0)
     storage = Storage(str(folder)).child("study")

@@ -25,7 +25,7 @@ class Broken(nn.Module):
 def test_every_distinct_network_is_built_once() -> None:
     space = load_space("fusion")
 
-    checked = check_networks(space, settle(space, {}, {}).config, random=100)
+    checked = check_networks(space, settle(space, {}).training, random=100)
 
     assert (checked.ends, checked.random) == (18, 100)
     assert len(checked.sizes) == 9
@@ -53,7 +53,7 @@ def test_what_was_checked_is_shown(capsys: pytest.CaptureFixture[str]) -> None:
     space = load_space("temperature")
 
     Console(width=120).print(
-        check_table(space.name, check_networks(space, settle(space, {}, {}).config, random=3))
+        check_table(space.name, check_networks(space, settle(space, {}).training, random=3))
     )
 
     out = capsys.readouterr().out

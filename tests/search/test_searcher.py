@@ -27,7 +27,7 @@ def new_searcher(
     search: SearchConfig | None = None,
 ) -> StudySearcher:
     space = load_space("digits")
-    config = with_overrides(settle(space, {}, {}).config, {"optim.epochs": EPOCHS})
+    config = with_overrides(settle(space, {}).training, {"optim.epochs": EPOCHS})
     return StudySearcher(
         space,
         config,

@@ -43,9 +43,9 @@ def written(folder: Path, text: str) -> str:
 def test_a_bundled_space_proposes_only_what_can_be_trained(name: str) -> None:
     space = load_space(name)
 
-    settled = settle(space, {}, {})
+    settled = settle(space, {})
 
-    names = check_space(space, settled.config, search=settled.search)
+    names = check_space(space, settled.training, search=settled.search)
 
     four = {"num_branches", "fusion.design", "distill.temperature"}
     assert (ONE_QUESTION | EVERY_POINT).get(name, four) <= set(names)
@@ -54,7 +54,8 @@ def test_a_bundled_space_proposes_only_what_can_be_trained(name: str) -> None:
 @pytest.mark.parametrize("name", ONE_QUESTION)
 def test_a_single_question_varies_nothing_else_and_prunes_nothing(name: str) -> None:
     space = load_space(name)
-    base, search = settle(space, {}, {})
+    study = settle(space, {})
+    base, search = study.training, study.search
 
     varied = set()
     for point in points(space, base, 50):
@@ -69,7 +70,7 @@ def test_a_single_question_varies_nothing_else_and_prunes_nothing(name: str) -> 
 @pytest.mark.parametrize("name", EVERY_POINT)
 def test_a_comparison_visits_every_point_once_with_three_seeds(name: str) -> None:
     space = load_space(name)
-    search = settle(space, {}, {}).search
+    search = settle(space, {}).search
     study = optuna.create_study()
 
     for number in range(search.num_samples):
@@ -92,23 +93,23 @@ def test_a_grid_over_a_range_without_steps_and_one_too_small_are_refused(tmp_pat
         check_space(space, Config(), search=SearchConfig(sampler="grid"))
 
     space = load_space("methods")
-    settled = settle(space, {}, {"num_samples": 25})
+    settled = settle(space, {"search.num_samples": 25})
     with pytest.raises(SettingError, match=r"at most the 24 points .* not 25"):
-        check_space(space, settled.config, search=settled.search)
+        check_space(space, settled.training, search=settled.search)
 
 
 def test_a_search_over_methods_can_not_be_for_a_classifier_that_some_lack() -> None:
     space = load_space("methods")
-    settled = settle(space, {}, {"objectives": ("fused.accuracy",)})
+    settled = settle(space, {"search.objectives": ("fused.accuracy",)})
 
     with pytest.raises(SpaceError, match=r"has no fused classifier: try ensemble.accuracy"):
-        check_space(space, settled.config, search=settled.search)
+        check_space(space, settled.training, search=settled.search)
 
 
 def test_the_ends_of_ranges_come_with_every_choice_and_then_random_points() -> None:
     space = load_space("digits")
 
-    found = list(points(space, settle(space, {}, {}).config, 5))
+    found = list(points(space, settle(space, {}).training, 5))
 
     ends = [point for point in found if point.at_end]
     assert len(found) - len(ends) == 5
@@ -132,11 +133,11 @@ def test_digits_is_the_default_and_among_them() -> None:
 def test_the_command_line_wins_over_the_space_and_the_space_over_the_defaults() -> None:
     space = load_space("digits")
 
-    base = settle(space, {}, {})
-    changed = settle(space, {"optim.epochs": "7"}, {"num_samples": 3, "seed": None})
+    base = settle(space, {})
+    changed = settle(space, {"optim.epochs": "7", "search.num_samples": 3})
 
-    assert (base.config.optim.epochs, base.search.num_samples) == (12, 16)
-    assert (changed.config.optim.epochs, changed.search.num_samples) == (7, 3)
+    assert (base.optim.epochs, base.search.num_samples) == (12, 16)
+    assert (changed.optim.epochs, changed.search.num_samples) == (7, 3)
     assert changed.search.grace_epochs == base.search.grace_epochs
 
 
@@ -205,12 +206,12 @@ def test_wrong_base_settings_are_refused(base: str, message: str, tmp_path: Path
     space = load_space(written(tmp_path, f"BASE = {base}\ndef search_space(trial): pass"))
 
     with pytest.raises(SpaceError, match=message):
-        settle(space, {}, {})
+        settle(space, {})
 
 
 def test_an_unknown_override_is_refused() -> None:
     with pytest.raises(SettingError, match="unknown setting 'optim.epoch'"):
-        settle(load_space("digits"), {"optim.epoch": 3}, {})
+        settle(load_space("digits"), {"optim.epoch": 3})
 
 
 def test_a_setting_that_a_space_returns_can_not_be_set_as_well(tmp_path: Path) -> None:

@@ -17,9 +17,10 @@ from typing import NamedTuple
 import pytest
 
 from ffl_ray.cli import COMMANDS
+from ffl_ray.config.flags import flag_values
 from ffl_ray.config.methods import resolved
 from ffl_ray.config.overrides import parse_assignments, with_overrides
-from ffl_ray.config.settings import Config, SearchConfig
+from ffl_ray.config.settings import StudyConfig
 from ffl_ray.models.registry import check_model
 from ffl_ray.search.space import check_space, load_space, settle
 from support.documents import Command
@@ -111,12 +112,9 @@ def _check_ours(words: Words, here: Here) -> None:
     if words[2] == "ffl_ray.tune":
         _check_search(args, changes, here)
         return
-    searched = {n.removeprefix("search."): v for n, v in changes.items() if n.startswith("search.")}
-    with_overrides(SearchConfig(), searched)
-    own = {name: value for name, value in changes.items() if not name.startswith("search.")}
-    config = with_overrides(Config(), own)
+    study = with_overrides(StudyConfig(), changes)
     if words[2] == "ffl_ray.train":
-        check_model(resolved(config))
+        check_model(resolved(study.training))
 
 
 def _parsed(parser: argparse.ArgumentParser, words: Words) -> argparse.Namespace:
@@ -127,11 +125,9 @@ def _parsed(parser: argparse.ArgumentParser, words: Words) -> argparse.Namespace
 
 
 def _check_search(args: argparse.Namespace, changes: dict[str, object], here: Here) -> None:
-    from ffl_ray.tune import FLAGS
-
     space = load_space(str(here.file(args.space)) if args.space.endswith(".py") else args.space)
-    settled = settle(space, changes, {flag: getattr(args, flag) for flag in FLAGS})
-    check_space(space, settled.config, list(changes), settled.search)
+    study = settle(space, changes | flag_values(args))
+    check_space(space, study.training, list(changes), study.search)
 
 
 def _check_module(words: Words) -> None:

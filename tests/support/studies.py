@@ -12,7 +12,7 @@ from optuna.distributions import distribution_to_json
 
 from ffl_ray.config.objectives import parse_objectives
 from ffl_ray.config.overrides import flatten, with_overrides
-from ffl_ray.config.settings import Config, SearchConfig
+from ffl_ray.config.settings import Config, StudyConfig
 from ffl_ray.results.storage.storage import Storage
 from ffl_ray.results.study import StudyTables, describe_study
 from ffl_ray.search.mix import settings_from_params, suggest_mix
@@ -76,8 +76,7 @@ def make_study(
     settings = flatten(Config())
     more: dict[str, Any] = {"data": {"split_hash": "ab12", "num_train": 1151, "num_val": 287}}
     if kind == "search":
-        named = {f"search.{name}": value for name, value in flatten(SearchConfig()).items()}
-        settings |= named | {"search.objectives": list(objectives)}
+        settings = flatten(StudyConfig()) | {"search.objectives": list(objectives)}
         more |= {"space": SPACE, "plan": {"max_concurrent_trials": 2, "num_workers": 1}}
     description = describe_study(kind, settings, **more)
     found = parse_objectives(objectives)

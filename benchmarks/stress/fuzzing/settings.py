@@ -13,28 +13,28 @@ from benchmarks.stress.fuzzing.values import misspelt, text
 from ffl_ray import cli
 from ffl_ray.config.methods import resolved, with_reachable_objective
 from ffl_ray.config.overrides import flatten, settings, with_overrides
-from ffl_ray.config.settings import Config, SearchConfig
+from ffl_ray.config.settings import Config, StudyConfig
 from ffl_ray.models.registry import check_model
 from ffl_ray.planning.layout import Machines, make_plan
 from ffl_ray.results.schema import config_columns, row_config
 from ffl_ray.results.study import check_name
 from ffl_ray.search.space import load_space, settle
 
-CONFIG = {s.name: s for s in settings(Config)}
-SEARCH = {s.name: s for s in settings(SearchConfig)}
+SETTINGS = {s.name: s for s in settings(StudyConfig)}
+SEARCH = [name for name in SETTINGS if name.startswith("search.")]
 GOOD = {
     int: ("1", "2", "7", "64"), float: ("0", "0.1", "0.5", "1", "3.5"), bool: ("true", "false"),
 }  # fmt: skip
 
 
 def _name(rng: random.Random) -> str:
-    known = rng.choice([*CONFIG, *(f"search.{name}" for name in SEARCH)])
+    known = rng.choice([*SETTINGS])
     return misspelt(rng, known) if rng.random() < 0.1 else known
 
 
 def _value(rng: random.Random, name: str) -> str:
     """Half of all values are of the setting's own kind, so that deeper rules are reached."""
-    setting = CONFIG.get(name) or SEARCH.get(name.removeprefix("search."))
+    setting = SETTINGS.get(name)
     if setting is None or rng.random() < 0.25:
         return text(rng)
     default = setting.field.default
@@ -59,19 +59,19 @@ def case(rng: random.Random, folder: Path) -> None:
     """
     given = assignments(rng)
     seed = rng.choice((None, None, None, None, 0, 7, -1, 10**30))
-    args = argparse.Namespace(
-        set=given, data_dir=rng.choice((None, None, None, text(rng))), seed=seed
-    )
+    data_dir = rng.choice((None, None, None, text(rng)))
+    args = argparse.Namespace(**{"set": given, "data.dir": data_dir, "seed": seed})
     overrides = cli.overrides_of(args)
     if rng.random() < 0.1:
         check_name(text(rng))
-    flags = {name: _flag(rng) for name in rng.sample(sorted(SEARCH), 2)}
+    flags = {name: _flag(rng) for name in rng.sample(SEARCH, 2)}
+    overrides |= {name: value for name, value in flags.items() if value is not None}
     if rng.random() < 0.5:
-        config, search = settle(load_space("digits"), overrides, flags)
+        study = settle(load_space("digits"), overrides)
+        config = study.training
     else:
-        config = resolved(with_overrides(Config(), overrides))
-        config = with_reachable_objective(config)
-        search = with_overrides(SearchConfig(), {n: v for n, v in flags.items() if v is not None})
+        study = with_overrides(StudyConfig(), overrides)
+        config = with_reachable_objective(resolved(study.training))
     check_model(config)
     if with_overrides(Config(), flatten(config)) != config:
         raise WrongError(f"{given}: the settings differ when they are taken once more")
@@ -79,7 +79,7 @@ def case(rng: random.Random, folder: Path) -> None:
     if back != config:
         raise WrongError(f"{given}: the settings differ when they come back from the tables")
     machines = Machines(rng.choice((1, 2, 64)), rng.choice((0, 1, 8)))
-    plan = make_plan(search, machines, device=config.compute.device)
+    plan = make_plan(study.search, machines, device=config.compute.device)
     if plan.max_concurrent_trials < 1 or plan.cpus_per_worker < 1:
         raise WrongError(f"{given}: the plan is {plan}")
 

@@ -10,7 +10,7 @@ from itertools import islice
 from pathlib import Path
 
 from benchmarks.stress.fuzzing.outcome import WrongError
-from benchmarks.stress.fuzzing.settings import CONFIG, SEARCH
+from benchmarks.stress.fuzzing.settings import SETTINGS
 from benchmarks.stress.fuzzing.values import misspelt, plain, text
 from ffl_ray.planning.space_check import check_networks
 from ffl_ray.search.space import check_space, load_space, points, settle
@@ -81,7 +81,7 @@ def source(rng: random.Random) -> bytes:
 
 
 def _settings(rng: random.Random) -> str:
-    names = rng.choices([*CONFIG, *(f"search.{name}" for name in SEARCH)], k=rng.randint(1, 3))
+    names = rng.choices([*SETTINGS], k=rng.randint(1, 3))
     return repr({misspelt(rng, n) if rng.random() < 0.2 else n: plain(rng) for n in names})
 
 
@@ -98,13 +98,13 @@ def case(rng: random.Random, folder: Path) -> None:
     file = folder / "space.py"
     file.write_bytes(source(rng))
     space = load_space(str(file))
-    settled = settle(space, {}, {})
+    settled = settle(space, {})
     if rng.random() < 0.1:
-        named = check_space(space, settled.config, [], settled.search)
+        named = check_space(space, settled.training, [], settled.search)
     else:
-        found = islice(points(space, settled.config, 10), 40)
+        found = islice(points(space, settled.training, 10), 40)
         named = sorted({name for point in found for name in point.params})
     if not named:
         raise WrongError("a space without a parameter passed")
     if rng.random() < 0.02:
-        check_networks(space, settled.config, 2)
+        check_networks(space, settled.training, 2)

@@ -21,7 +21,7 @@ from ffl_ray import results
 from ffl_ray.bench.made_study import epochs_table, member_rows, rows_of, trial_rows
 from ffl_ray.config.objectives import parse_objectives
 from ffl_ray.config.overrides import flatten
-from ffl_ray.config.settings import Config, SearchConfig
+from ffl_ray.config.settings import Config, StudyConfig
 from ffl_ray.errors import FFLRayError, StudyError
 from ffl_ray.export.choice import Rule, choose
 from ffl_ray.report import __main__ as report
@@ -44,9 +44,8 @@ def whole_study(place: Path) -> Path:
     """A study of a few trials, three parts of each table."""
     folder = place / "whole"
     storage = Storage(str(folder))
-    named = {f"search.{name}": value for name, value in flatten(SearchConfig()).items()}
-    named["search.objectives"] = ["fused.accuracy"]
-    description = describe_study("search", flatten(Config()) | named, space="# none\n")
+    settings = flatten(StudyConfig()) | {"search.objectives": ["fused.accuracy"]}
+    description = describe_study("search", settings, space="# none\n")
     tables = StudyTables.open(storage, "fuzzed", description, OBJECTIVES)
     del tables
     writers = {name: Parts(storage, name) for name in TABLES}

@@ -13,7 +13,7 @@ from rich.console import Console
 
 from benchmarks.stress.scaling.filled import NAME, Setting
 from ffl_ray.bench.made_study import epochs_table, member_rows, rows_of
-from ffl_ray.config.objectives import VALUE, parse_objective
+from ffl_ray.config.objectives import VALUE
 from ffl_ray.console.live import StudyView
 from ffl_ray.orchestration.job import Job
 from ffl_ray.orchestration.recorder import Recorder
@@ -48,8 +48,8 @@ class Driver(NamedTuple):
 def open_driver(storage: Storage, given: Setting) -> tuple[Driver, dict[str, float]]:
     """The driver's parts on a study that goes on, and the seconds that each took to open."""
     taken: Seconds = defaultdict(list)
-    objectives, search = given.objectives, given.search
-    judge = parse_objective(given.base.objective)
+    objectives, search = given.study.objectives, given.study.search
+    judge = given.study.pruning_objective
     tables = timed(taken, "tables", lambda: StudyTables(storage, NAME, objectives))
     past = timed(
         taken, "past", lambda: past_trials(tables.trials.rows, objective_by_epoch(storage))
@@ -59,7 +59,7 @@ def open_driver(storage: Storage, given: Setting) -> tuple[Driver, dict[str, flo
         "searcher",
         lambda: StudySearcher(
             given.space,
-            given.base,
+            given.study.training,
             search,
             objectives,
             past=past,
@@ -69,7 +69,7 @@ def open_driver(storage: Storage, given: Setting) -> tuple[Driver, dict[str, flo
         ),
     )
     scheduler = timed(
-        taken, "scheduler", lambda: make_scheduler(search, judge, given.base.optim.epochs, past)
+        taken, "scheduler", lambda: make_scheduler(search, judge, given.study.optim.epochs, past)
     )
     keeper = Keeper(storage, objectives, search.keep_checkpoints)
     timed(taken, "keeper", lambda: keeper.tidy(tables.trials.rows))
@@ -89,7 +89,7 @@ def feed(driver: Driver, first: int, trials: int) -> Seconds:
         count = min(AT_ONCE, first + trials - start)
         made = [_begin(driver, taken) for _ in range(count)]
         running = {trial.config["trial_id"]: trial for trial in made}
-        for trial_id, row in _reports(start, count, driver.given.base.optim.epochs):
+        for trial_id, row in _reports(start, count, driver.given.study.optim.epochs):
             if trial_id in running and _report(driver, running[trial_id], row, taken) == "STOP":
                 _end(driver, running.pop(trial_id), row, taken)
         for trial in running.values():

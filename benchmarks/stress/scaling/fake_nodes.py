@@ -18,6 +18,7 @@ from benchmarks.stress.scaling.filled import Setting, describe, setting
 from benchmarks.stress.soaking.samples import measured
 from ffl_ray.bench.made_study import epochs_table, member_rows, rows_of
 from ffl_ray.bench.processes import MARK, Marked
+from ffl_ray.config.overrides import with_overrides
 from ffl_ray.config.settings import Config
 from ffl_ray.orchestration.ray_setup import ray_state, start_ray
 from ffl_ray.orchestration.recorder import Recorder
@@ -84,11 +85,11 @@ def search(given: Setting, folder: Path, at_once: int, trials: int) -> Moments:
         driver.searcher.noted,
         moments,
         plan.columns(),
-        given.search.max_failures,
+        given.study.search.max_failures,
     )
     parts = (driver.searcher, driver.scheduler, recorder, report_only)
     with ray_state() as state:
-        make_tuner(plan, given.search, state, trials, *parts).fit()
+        make_tuner(plan, given.study.search, state, trials, *parts).fit()
     return moments
 
 
@@ -110,7 +111,7 @@ def measure(nodes: int, per_node: int, trials: int, epochs: int, folder: Path) -
     found["memory"] = memory_by_kind()
     began = time.time()
     given = setting(epochs, trials, "random")
-    given = given._replace(search=given.search.model_copy(update={"scheduler": "none"}))
+    given = given._replace(study=with_overrides(given.study, {"search.scheduler": "none"}))
     moments = search(given, folder, nodes * per_node, trials)
     found |= {"began": began, "started": moments.started, "epochs": moments.epochs}
     found |= {"ended": moments.ended, "object_stores": object_stores()}

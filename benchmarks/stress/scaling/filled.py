@@ -8,9 +8,8 @@ import optuna
 
 from ffl_ray.bench.made_study import epochs_table, member_rows, rows_of, trial_rows
 from ffl_ray.bench.table_writing import BULK_TRIALS
-from ffl_ray.config.objectives import Objective
 from ffl_ray.config.overrides import flatten
-from ffl_ray.config.settings import Config, SearchConfig
+from ffl_ray.config.settings import StudyConfig
 from ffl_ray.results.schema import config_columns
 from ffl_ray.results.storage.storage import Storage
 from ffl_ray.results.study import StudyTables, describe_study
@@ -27,32 +26,30 @@ class Setting(NamedTuple):
     """What is searched, by what."""
 
     space: SearchSpace
-    base: Config
-    search: SearchConfig
-    objectives: tuple[Objective, ...]
+    study: StudyConfig
 
 
 def setting(epochs: int, trials: int, sampler: str) -> Setting:
     """The default search, of so many trials of so many epochs."""
     space = load_space("digits")
-    changes: dict[str, object] = {"optim.epochs": epochs, "search.sampler": sampler}
-    changes["objective"] = OBJECTIVE
-    settled = settle(space, changes, {"num_samples": trials})
-    return Setting(space, settled.config, settled.search, settled.objectives)
+    changes: dict[str, object] = {
+        "optim.epochs": epochs,
+        "search.sampler": sampler,
+        "search.num_samples": trials,
+        "objective": OBJECTIVE,
+    }
+    return Setting(space, settle(space, changes))
 
 
 def describe(storage: Storage, given: Setting) -> None:
     """Begin the study."""
-    settings: dict[str, Any] = flatten(given.base)
-    settings |= {f"search.{name}": value for name, value in flatten(given.search).items()}
-    settings["search.objectives"] = [objective.name for objective in given.objectives]
-    about = describe_study("search", settings, data={"num_val": 5000})
-    StudyTables.open(storage, NAME, about, given.objectives)
+    about = describe_study("search", flatten(given.study), data={"num_val": 5000})
+    StudyTables.open(storage, NAME, about, given.study.objectives)
 
 
 def fill(storage: Storage, given: Setting, first: int, trials: int) -> None:
     """Store trials that have ended, numbers from `first` up: one in three completed."""
-    epochs = given.base.optim.epochs
+    epochs = given.study.optim.epochs
     _fill_epochs(AppendedTable(storage, "epochs"), first, trials, epochs)
     keyed = KeyedTable(storage, "trials", "trial_id")
     members: list[dict[str, Any]] = []
@@ -92,6 +89,6 @@ def _drawn(given: Setting, number: int) -> dict[str, Any]:
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     study = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=number))
     trial = study.ask()
-    config = trial_config(given.space, given.base, trial)
+    config = trial_config(given.space, given.study.training, trial)
     drawn = drawn_columns(study.get_trials(deepcopy=False)[trial.number])
     return {**config_columns(config), **drawn, "sampler_state": "{}"}

@@ -177,7 +177,7 @@ def on_paper(args: argparse.Namespace, out: Path) -> Figures:
 def sent_bytes(args: argparse.Namespace, out: Path) -> Figures:
     """Bytes of a trial's job and of a report of an epoch, as Ray pickles them."""
     given = setting(args.epochs, 1, "random")
-    job = Job.planned("00000", given.base, "s3://bucket/studies/name", PLAN)._asdict()
+    job = Job.planned("00000", given.study.training, "s3://bucket/studies/name", PLAN)._asdict()
     found: Figures = {"job": len(pickle.dumps(job))}
     for trial, branches in ((0, 2), (2, 4)):
         row = epochs_table(rows_of(trial, 1, 1)).to_pylist()[0]

@@ -1,0 +1,144 @@
+"""Settings of the network and of how its members teach each other: model, fusion, distill."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import BeforeValidator
+
+from ffl_ray.config.values import Optional, Section, one_of, parse_mix, setting
+
+AUTHORS = "Kim et al. 2020, arXiv:1904.09058, and the authors' program"
+DESIGNS = (
+    "concat_depthwise",
+    "concat_pointwise",
+    "sum",
+    "mean",
+    "gated",
+    "attention",
+    "squeeze_excitation",
+    "pooled_linear",
+    "pairwise",
+)
+METHOD_NAMES = ("ffl", "independent", "dml", "cl_ilr", "one", "kdcl", "okddip", "pcl")
+
+
+class ModelConfig(Section):
+    """Which branches, and how much of them is shared."""
+
+    mix: Annotated[tuple[str, ...], BeforeValidator(parse_mix)] = setting(
+        ("resnet32", "resnet32"),
+        "backbone of each branch, such as 2*resnet32 or resnet20+wrn16_2; order means nothing",
+        source=AUTHORS,
+    )
+    trunk_stages: Annotated[int | None, Optional] = setting(
+        None,
+        "leading stages shared by the branches of one backbone; 0 shares nothing; none: 2, and 0 "
+        "for the method independent",
+        unit="stages",
+        source=AUTHORS,
+        ge=0,
+    )
+    pretrained: bool = setting(
+        False,
+        "start from torchvision's published weights; every backbone must be torchvision:NAME. "
+        "Branches of one backbone then differ by their classifiers alone",
+    )
+
+
+class FusionConfig(Section):
+    """How the branches' feature maps become one classifier."""
+
+    design: Annotated[str, one_of(*DESIGNS)] = setting(
+        "concat_depthwise",
+        "fusion design; your own by module:Class, whose contract is in "
+        "ffl_ray/models/user_fusion.py",
+        source=AUTHORS,
+    )
+    detach: bool = setting(
+        False, "stop the fused classifier's gradient at the feature maps", source=AUTHORS
+    )
+
+
+class DistillConfig(Section):
+    """Who teaches whom, and how strongly."""
+
+    method: Annotated[str, one_of(*METHOD_NAMES)] = setting(
+        "ffl",
+        "how the members teach each other; independent: not at all; your own by module:function, "
+        "whose contract is in ffl_ray/distill/user_method.py",
+        source="ffl_ray/config/methods.py names each one's",
+    )
+    temperature: Annotated[float | None, Optional] = setting(
+        None,
+        "softening of both sides of every KL term that has none of its own; none: the method's "
+        "own, 3 (dml 1, cl_ilr 2, kdcl 4)",
+        source=AUTHORS,
+        gt=0,
+        le=100,
+    )
+    weight: Annotated[float | None, Optional] = setting(
+        None,
+        "weight of every KL term of the methods beside ffl; none: the method's own, 1 (cl_ilr "
+        "0.5, and its cross-entropies take the rest)",
+        ge=0,
+        le=1000,
+    )
+    views: Annotated[bool | None, Optional] = setting(
+        None,
+        "every branch is trained on an augmentation of its own; none: the method's own (kdcl and "
+        "pcl: yes)",
+        source="Guo et al. 2020 (KDCL); Wu and Gong 2021, arXiv:2006.04147",
+    )
+    kdcl_teacher: Literal["min_logit", "naive", "linear", "general"] = setting(
+        "min_logit",
+        "kdcl alone: how its branches' logits become their teacher's",
+        source="Guo et al. 2020 (KDCL), section 3",
+    )
+    ema_decay: float = setting(
+        0.999,
+        "pcl alone: decay of the averages of the weights, per step",
+        source="Wu and Gong 2021, arXiv:2006.04147",
+        ge=0,
+        lt=1,
+    )
+    label_smoothing: float = setting(
+        0.0,
+        "share of every label that is spread evenly over all classes, in every cross-entropy",
+        source="Szegedy et al. 2016, arXiv:1512.00567, section 7",
+        ge=0,
+        lt=1,
+    )
+    ensemble_to_fused: bool = setting(
+        True, "the ensemble of branches teaches the fused classifier", source=AUTHORS
+    )
+    ensemble_to_fused_weight: float = setting(
+        1.0, "weight of that term", source=AUTHORS, ge=0, le=1000
+    )
+    ensemble_to_fused_temperature: Annotated[float | None, Optional] = setting(
+        None, "softening of that term; none: distill.temperature", gt=0, le=100
+    )
+    fused_to_branch: bool = setting(
+        True, "the fused classifier teaches every branch", source=AUTHORS
+    )
+    fused_to_branch_weight: float = setting(
+        1.0, "weight of each of those terms", source=AUTHORS, ge=0, le=1000
+    )
+    fused_to_branch_temperature: Annotated[float | None, Optional] = setting(
+        None, "softening of each of those terms; none: distill.temperature", gt=0, le=100
+    )
+    ramp_up_epochs: Annotated[float | None, Optional] = setting(
+        None,
+        "length of the rise of the distill weight, exp(-5 (1 - t/length)^2); 0: no rise; none: the "
+        "method's own, 80 (independent, dml, cl_ilr and kdcl 0)",
+        unit="epochs",
+        source=AUTHORS,
+        ge=0,
+    )
+    target_epsilon: float = setting(
+        1e-7,
+        "ffl, one and okddip: added to every teacher probability, not renormalised",
+        source=AUTHORS,
+        ge=0,
+        le=1e-3,
+    )

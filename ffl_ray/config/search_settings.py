@@ -1,0 +1,124 @@
+"""Settings of a search and of what its trials may take of the machines: search."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import BeforeValidator
+
+from ffl_ray.config.values import Optional, Section, objective_names, setting, words
+
+Tracker = Literal["tensorboard", "mlflow", "wandb"]
+
+
+class SearchConfig(Section):
+    """How a study is searched: a space's BASE may set these as `search.NAME`."""
+
+    num_samples: int = setting(
+        20, "trials in all", unit="trials", ge=1, flag="--num-samples N", may_change=True
+    )
+    objectives: Annotated[tuple[str, ...], BeforeValidator(objective_names)] = setting(
+        (),
+        "what to search for: validation metrics MEMBER.METRIC, and costs (macs, params, "
+        "latency_ms); none: the setting objective alone",
+        flag="--objective MEMBER.METRIC",
+    )
+    max_concurrent_trials: Annotated[int | None, Optional] = setting(
+        None,
+        "trials at once; none: as many as fit the machines",
+        unit="trials",
+        ge=1,
+        flag="--max-concurrent-trials N",
+        resource=True,
+    )
+    num_workers: int = setting(
+        1,
+        "training processes of one trial",
+        unit="processes",
+        ge=1,
+        le=4096,
+        flag="--num-workers N",
+        resource=True,
+    )
+    cpus_per_trial: Annotated[int | None, Optional] = setting(
+        None,
+        "CPUs of one trial, over its workers; none: by the plan",
+        unit="CPUs",
+        ge=1,
+        flag="--cpus-per-trial N",
+        resource=True,
+    )
+    gpus_per_trial: Annotated[float | None, Optional] = setting(
+        None,
+        "GPUs of one trial, over its workers; none: one per worker if there are any",
+        unit="GPUs",
+        ge=0,
+        flag="--gpus-per-trial N",
+        resource=True,
+    )
+    time_budget_s: Annotated[float | None, Optional] = setting(
+        None,
+        "stop the study after this long; unfinished trials stay interrupted",
+        unit="s",
+        gt=0,
+        flag="--time-budget-s S",
+        may_change=True,
+    )
+    seed: int = setting(0, "seed of the sampler", ge=0, lt=2**31, flag="--seed N")
+    sampler: Literal["tpe", "random", "gp", "nsga2", "cmaes", "grid"] = setting(
+        "tpe",
+        "what proposes: multivariate TPE, random, a Gaussian process, NSGA-II, CMA-ES, or every "
+        "point once",
+        source="Optuna",
+        flag="--sampler NAME",
+    )
+    startup_trials: int = setting(
+        8,
+        "random trials before the sampler learns; nsga2: its population",
+        unit="trials",
+        ge=2,
+    )
+    warm_start: Annotated[str | None, Optional] = setting(
+        None,
+        "a study, by name or folder, whose trials teach the first startup_trials proposals",
+        flag="--warm-start STUDY",
+    )
+    scheduler: Literal["asha", "hyperband", "median", "none"] = setting(
+        "asha",
+        "what stops weak trials: ASHA, the same in several brackets, the median rule, nothing",
+        source="Li et al. 2020, arXiv:1810.05934; Golovin et al. 2017 (median)",
+        flag="--scheduler NAME",
+    )
+    grace_epochs: Annotated[int | None, Optional] = setting(
+        None,
+        "no trial is stopped before; none: a ninth of optim.epochs",
+        unit="epochs",
+        source="Li et al. 2020, arXiv:1810.05934",
+        ge=1,
+    )
+    reduction_factor: float = setting(
+        3.0, "ASHA and hyperband keep one trial in this many at each rung", ge=1.5, le=16
+    )
+    max_failures: int = setting(
+        2,
+        "how often a trial starts again, without a finished epoch in between, after an error that "
+        "a retry may mend (a lost process or node, storage)",
+        unit="times",
+        ge=0,
+        flag="--max-failures N",
+        may_change=True,
+    )
+    keep_checkpoints: int = setting(
+        3,
+        "ended trials that keep their best checkpoint; the others' are deleted",
+        unit="trials",
+        ge=0,
+        may_change=True,
+    )
+    track: Annotated[tuple[Tracker, ...], BeforeValidator(words)] = setting(
+        (),
+        "where the study is shown as well, through Ray Tune's callbacks: tensorboard, mlflow, "
+        "wandb, or several of them; none: nowhere",
+        flag="--track NAME",
+        may_change=True,
+    )

@@ -1,0 +1,145 @@
+"""How a setting is declared, and how its value is read from text."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+
+from ffl_ray.config.objectives import parse_objective, parse_objectives
+
+MOST_DIGITS = 3
+
+
+class Section(BaseModel):
+    """Settings that can't change and know no others."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+
+class Marks(NamedTuple):
+    """What is known of a setting beside its default, its bounds and its meaning.
+
+    Attributes:
+        unit: of its value.
+        source: where its default, or what it sets, was published.
+        flag: the command-line option that sets it as well, with its placeholder: `--seed N`.
+        resource: it says what a training may take of the machines, and changes nothing in it.
+        may_change: a search may go on with another value.
+    """
+
+    unit: str = ""
+    source: str = ""
+    flag: str = ""
+    resource: bool = False
+    may_change: bool = False
+
+
+def setting(
+    default: object,
+    description: str,
+    *,
+    unit: str = "",
+    source: str = "",
+    flag: str = "",
+    resource: bool = False,
+    may_change: bool = False,
+    **bounds: object,
+) -> Any:
+    """A section's field, with its `Marks`; a resource may change when a search goes on.
+
+    Args:
+        bounds: as pydantic's `Field` takes them: `ge`, `lt` and so on.
+    """
+    marks = Marks(unit, source, flag, resource, may_change or resource)
+    extra = marks._asdict()
+    return Field(default, description=description, json_schema_extra=extra, **bounds)  # type: ignore[call-overload]
+
+
+def one_of(*names: str) -> BeforeValidator:
+    """One of these names, or the user's own code by module:name (`own_code` looks it up)."""
+
+    def check(value: object) -> object:
+        if value not in names and not (isinstance(value, str) and ":" in value):
+            known = ", ".join(f"'{name}'" for name in names[:-1])
+            raise ValueError(f"must be {known} or '{names[-1]}', or your own module:name")
+        return value
+
+    return BeforeValidator(check)
+
+
+def split_numbers(value: object) -> object:
+    """A text of numbers with commas between them as its parts; anything else as it is."""
+    if isinstance(value, str):
+        return tuple(part.strip() for part in value.split(",") if part.strip())
+    return value
+
+
+def none_word(value: object) -> object:
+    """None for the words that mean it; anything else as it is."""
+    return None if isinstance(value, str) and value.strip().lower() in ("", "none") else value
+
+
+def parse_mix(value: object) -> object:
+    """Canonical form of a mix: its backbones sorted, so that two orders are one mix.
+
+    Args:
+        value: `"resnet20+wrn16_2"`, `"2*resnet20+wrn16_2"`, or a list of backbone names.
+    """
+    if isinstance(value, str):
+        names = _mix_names(value)
+    elif isinstance(value, (list, tuple)):
+        names = list(value)
+    else:
+        return value
+    if not names or not all(names):
+        raise ValueError("must hold at least one branch, and a name for each")
+    return tuple(sorted(names))
+
+
+def _mix_names(text: str) -> list[str]:
+    names: list[str] = []
+    for part in text.replace(",", "+").split("+"):
+        count, star, name = (word.strip() for word in part.partition("*"))
+        if star and not count.isdecimal():
+            raise ValueError(f"must read like 2*resnet20+wrn16_2 (at {part.strip()[:100]!r})")
+        if star and len(count) > MOST_DIGITS:
+            raise ValueError(f"must have at most 999 of a backbone, not {count[:100]}")
+        names += [name] * int(count) if star else [count]
+    return names
+
+
+def objective_name(value: object) -> object:
+    """The full name of one validation metric."""
+    if not isinstance(value, str):
+        return value
+    objective = parse_objective(value)
+    if objective.is_cost:
+        raise ValueError("must be a validation metric, not a cost")
+    return objective.name
+
+
+def objective_names(value: object) -> object:
+    """The full names of a search's objectives, from a list or from a text with commas."""
+    if value is None or (isinstance(value, str) and value.strip().lower() == "none"):
+        return ()
+    if isinstance(value, str):
+        value = tuple(part.strip() for part in value.replace("+", ",").split(",") if part.strip())
+    if isinstance(value, (list, tuple)):
+        return tuple(objective.name for objective in parse_objectives(value))
+    return value
+
+
+def words(value: object) -> object:
+    """Distinct words, from a list or from a text with commas."""
+    value = none_word(value)
+    if value is None:
+        return ()
+    if isinstance(value, str):
+        value = value.replace("+", ",").split(",")
+    if isinstance(value, (list, tuple)):
+        return tuple(dict.fromkeys(str(word).strip() for word in value if str(word).strip()))
+    return value
+
+
+Optional = BeforeValidator(none_word)
