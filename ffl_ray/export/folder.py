@@ -15,12 +15,12 @@ from ffl_ray.errors import ExportError
 from ffl_ray.export.about import CONFIG
 from ffl_ray.export.card import Source, Written, card
 from ffl_ray.export.check import Difference, check_file, probes
+from ffl_ray.export.checksums import METADATA, sha256
 from ffl_ray.export.formats import WRITERS, torch_program
 from ffl_ray.export.member import Member, describe
 from ffl_ray.export.metadata import metadata
 from ffl_ray.export.speed import Speed
 from ffl_ray.export.trained import Trained
-from ffl_ray.export.whole import METADATA, sha256
 
 CARD = "README.md"
 PACKAGES = ("ffl_ray", "torch", "onnx", "onnxscript", "onnxruntime", "safetensors")

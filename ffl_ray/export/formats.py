@@ -10,9 +10,9 @@ from torch import nn
 
 from ffl_ray.errors import ExportError, SettingError
 from ffl_ray.export.about import CONFIG, KEY, About, code_named_in, parse_about
+from ffl_ray.export.checksums import check_whole
 from ffl_ray.export.member import Member, rebuilt
-from ffl_ray.export.quiet import silent
-from ffl_ray.export.whole import check_whole
+from ffl_ray.export.silence import silent
 from ffl_ray.models.cost import plain_attention
 
 OPSET = 20

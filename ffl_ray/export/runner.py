@@ -11,8 +11,8 @@ from jaxtyping import Float
 
 from ffl_ray.errors import ExportError
 from ffl_ray.export.about import CONFIG, KEY, About, parse_about
-from ffl_ray.export.quiet import silent
-from ffl_ray.export.whole import check_whole
+from ffl_ray.export.checksums import check_whole
+from ffl_ray.export.silence import silent
 
 if TYPE_CHECKING:
     from torch import nn

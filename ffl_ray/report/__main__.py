@@ -72,7 +72,7 @@ def _written(args: argparse.Namespace, study: Study) -> int:
 
 
 def _csv(study: Study) -> dict[str, str]:
-    from ffl_ray.report.parts import Table
+    from ffl_ray.report.blocks import Table
     from ffl_ray.report.sections import every_trial, sections
     from ffl_ray.report.text import csv_files
 

@@ -9,7 +9,7 @@ import pandas as pd
 
 from ffl_ray.confirm.tables import FOLDER, distinct_members, read_confirmed
 from ffl_ray.errors import StudyError
-from ffl_ray.report.parts import Missing, Note, Part, Section, Table
+from ffl_ray.report.blocks import Missing, Note, Part, Section, Table
 from ffl_ray.report.source import Study
 from ffl_ray.results.reader import read_description, read_rows
 from ffl_ray.results.storage.storage import Storage

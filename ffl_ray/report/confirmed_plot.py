@@ -7,8 +7,8 @@ from typing import Any, NamedTuple
 
 import plotly.graph_objects as go
 
-from ffl_ray.report.look import BLUE, GREY, ORANGE, broken, styled
-from ffl_ray.report.parts import Missing, Plot
+from ffl_ray.report.blocks import Missing, Plot
+from ffl_ray.report.style import BLUE, GREY, ORANGE, broken, styled
 
 Row = dict[str, Any]
 BASELINES = {

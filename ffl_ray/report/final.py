@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pandas as pd
 
+from ffl_ray.report.blocks import Missing, Part, Section, Table
 from ffl_ray.report.confirmed import TITLE, confirmed_parts
-from ffl_ray.report.parts import Missing, Part, Section, Table
 from ffl_ray.report.source import MIX, Study
 from ffl_ray.results.reader import read_rows
 

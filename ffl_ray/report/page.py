@@ -14,8 +14,8 @@ import pandas as pd
 import plotly.io
 from plotly.offline import get_plotlyjs
 
+from ffl_ray.report.blocks import Code, Missing, Part, Plot, Section, Table
 from ffl_ray.report.numbers import readable_frame
-from ffl_ray.report.parts import Code, Missing, Part, Plot, Section, Table
 
 POLICY = (
     "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; "

@@ -16,9 +16,9 @@ from optuna.visualization import (
 )
 
 from ffl_ray.config.objectives import Objective
-from ffl_ray.report.look import BLUE, GREY, ORANGE, styled
-from ffl_ray.report.parts import Missing, Plot
+from ffl_ray.report.blocks import Missing, Plot
 from ffl_ray.report.source import Study
+from ffl_ray.report.style import BLUE, GREY, ORANGE, styled
 from ffl_ray.report.table_plots import (
     MOST_CURVES,
     curves,

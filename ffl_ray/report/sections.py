@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 import pandas as pd
 
 from ffl_ray.report import tables
+from ffl_ray.report.blocks import Code, Missing, Note, Part, Section, Table
 from ffl_ray.report.confirmed import confirmed
 from ffl_ray.report.final import final_sections
-from ffl_ray.report.parts import Code, Missing, Note, Part, Section, Table
 from ffl_ray.report.source import MIX, Study
 from ffl_ray.report.summary import overview
 from ffl_ray.search.mix import NUM_BRANCHES

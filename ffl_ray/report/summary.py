@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 import pandas as pd
 
 from ffl_ray.console.terminal import duration
-from ffl_ray.report.parts import Note, Part
+from ffl_ray.report.blocks import Note, Part
 from ffl_ray.report.source import MIX, Study
 
 CONFIDENCE = 0.95

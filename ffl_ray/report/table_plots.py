@@ -9,9 +9,9 @@ from typing import Any, TypeVar
 import pandas as pd
 import plotly.graph_objects as go
 
-from ffl_ray.report.look import BLUE, GREY, MEMBER, STATUS, broken, styled
-from ffl_ray.report.parts import Missing, Plot
+from ffl_ray.report.blocks import Missing, Plot
 from ffl_ray.report.source import MIX, Study, best_first
+from ffl_ray.report.style import BLUE, GREY, MEMBER, STATUS, broken, styled
 from ffl_ray.report.tables import candidates, cost_front
 from ffl_ray.results.reader import records
 

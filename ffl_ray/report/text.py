@@ -6,8 +6,8 @@ import re
 from collections.abc import Sequence
 
 from ffl_ray.console.plain_text import in_markdown
+from ffl_ray.report.blocks import Code, Missing, Note, Part, Section, Table
 from ffl_ray.report.numbers import readable_frame
-from ffl_ray.report.parts import Code, Missing, Note, Part, Section, Table
 
 
 def markdown(name: str, made: str, sections: Sequence[Section]) -> str:

@@ -11,7 +11,7 @@ from ffl_ray import cli
 if TYPE_CHECKING:
     from ffl_ray.config.settings import SearchConfig
     from ffl_ray.orchestration.final_runs import FinalRun
-    from ffl_ray.reproduce.order import Order
+    from ffl_ray.reproduce.reproduction import Order
     from ffl_ray.results.study import StudyTables
 
 DESCRIPTION = """Train what is published with the published settings, and hold ours against it.
@@ -65,7 +65,7 @@ def _reproduce(args: argparse.Namespace) -> int:
     if args.table is None or args.list:
         return _list(args.table)
     from ffl_ray.console.terminal import make_console
-    from ffl_ray.reproduce.order import final_runs, planned
+    from ffl_ray.reproduce.reproduction import final_runs, planned
     from ffl_ray.results.study import check_goes_on, check_name, default_name
 
     order = planned(args)
@@ -145,7 +145,7 @@ def _train(
 def _finish(tables: StudyTables, order: Order, runs: list[FinalRun]) -> None:
     """Hold what is completed against what is published: in the study's table, and in print."""
     from ffl_ray.console.terminal import make_console
-    from ffl_ray.reproduce.order import held_against
+    from ffl_ray.reproduce.reproduction import held_against
     from ffl_ray.reproduce.table import FOLDER, write_reproduced
     from ffl_ray.reproduce.view import reproduced_table
 

@@ -8,9 +8,9 @@ from optuna.distributions import CategoricalDistribution, FloatDistribution, Int
 from optuna.trial import TrialState
 from support.studies import POINTS, Made, make_study
 
-from ffl_ray.report.look import broken
 from ffl_ray.report.optuna_view import Distributions, comparable_study, widened
 from ffl_ray.report.source import open_study
+from ffl_ray.report.style import broken
 from ffl_ray.report.table_plots import whole_step
 from ffl_ray.results.storage.storage import Storage
 

@@ -15,8 +15,8 @@ from support.studies import COMPLETED, make_study
 
 from ffl_ray.confirm.tables import read_confirmed
 from ffl_ray.report.__main__ import main
+from ffl_ray.report.blocks import Missing, Plot
 from ffl_ray.report.confirmed_plot import against_baselines
-from ffl_ray.report.parts import Missing, Plot
 from ffl_ray.results.storage.storage import Storage
 from ffl_ray.results.study import StudyTables, describe_study
 from ffl_ray.results.writer import KeyedTable

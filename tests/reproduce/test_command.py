@@ -10,7 +10,7 @@ import pytest
 from support.helpers import run
 
 from ffl_ray.reproduce.__main__ import main, parser
-from ffl_ray.reproduce.order import Order, final_runs, held_against, planned
+from ffl_ray.reproduce.reproduction import Order, final_runs, held_against, planned
 from ffl_ray.results.reader import find_study, read_description
 
 SMALL = (

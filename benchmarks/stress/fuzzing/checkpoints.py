@@ -20,10 +20,10 @@ from benchmarks.stress.fuzzing.studies import altered, appended, cut, emptied, g
 from ffl_ray.config.overrides import flatten, with_overrides
 from ffl_ray.config.settings import Config
 from ffl_ray.export.about import CONFIG, About
+from ffl_ray.export.checksums import METADATA, sha256
 from ffl_ray.export.formats import torch_program, write_onnx, write_safetensors
 from ffl_ray.export.member import Member
 from ffl_ray.export.runner import open_model
-from ffl_ray.export.whole import METADATA, sha256
 from ffl_ray.models.builder import build_network
 from ffl_ray.models.network import FusionNetwork
 from ffl_ray.training.checkpoint import Progress, dump_checkpoint, load_checkpoint
