@@ -1,4 +1,4 @@
-"""What is asked of a reproduction, checked, and the trainings that it takes."""
+"""A reproduction as the options ask for it, checked, and the trainings that it takes."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from ffl_ray.config.settings import Config
 from ffl_ray.errors import DataError, SettingError
 from ffl_ray.models.registry import check_model
 from ffl_ray.orchestration.final_runs import FinalRun
+from ffl_ray.planning.data_check import absolute_data_dir
 from ffl_ray.reproduce.presets import (
     SEEDS,
     Departures,
@@ -26,8 +27,8 @@ from ffl_ray.reproduce.verdict import Accuracies, Reproduced, reproduced
 MOST_SEEDS = 1000
 
 
-class Order(NamedTuple):
-    """A reproduction that has been checked.
+class Reproduction(NamedTuple):
+    """The rows of a published table that are to be trained, and how.
 
     Attributes:
         name: of the table.
@@ -71,8 +72,8 @@ class Order(NamedTuple):
         }
 
 
-def planned(args: argparse.Namespace) -> Order:
-    """What the options ask for.
+def reproduction_of(args: argparse.Namespace) -> Reproduction:
+    """The reproduction that the options ask for.
 
     Raises:
         SettingError: a table, a row, a number or a setting is not allowed.
@@ -88,10 +89,10 @@ def planned(args: argparse.Namespace) -> Order:
     first = preset(rows[0], table.data, scale, changes)
     changes = {name: value for name, value in changes.items() if name != "seed"}
     workers = cli.resources_of(args, 1).num_workers
-    order = Order(args.table, table, rows, scale, changes, first.seed, seeds, workers)
+    asked = Reproduction(args.table, table, rows, scale, changes, first.seed, seeds, workers)
     for row in rows:
-        check_model(order.config(row))
-    return order._replace(changes=changes | _data_dir(first, args.address))
+        check_model(asked.config(row))
+    return asked._replace(changes=changes | _data_dir(first, args.address))
 
 
 def _data_dir(config: Config, address: str | None) -> dict[str, object]:
@@ -100,8 +101,6 @@ def _data_dir(config: Config, address: str | None) -> dict[str, object]:
     Raises:
         DataError: the data set needs files, and nobody said where they are.
     """
-    from ffl_ray.planning.data_check import absolute_data_dir
-
     if config.data.dir is None and config.data.name != "digits":
         raise DataError(
             f"--data-dir must name the folder that holds the files of {config.data.name} "
@@ -110,36 +109,36 @@ def _data_dir(config: Config, address: str | None) -> dict[str, object]:
     return absolute_data_dir(config) if address is None else {}
 
 
-def final_runs(order: Order) -> list[FinalRun]:
+def final_runs(asked: Reproduction) -> list[FinalRun]:
     """Every training once, by seed and then by row; ids stay when rows or seeds are added."""
-    of_table = list(dict.fromkeys(order.config(row) for row in order.table.rows))
+    of_table = list(dict.fromkeys(asked.config(row) for row in asked.table.rows))
     labels: dict[Config, list[str]] = {}
-    for row in order.rows:
-        labels.setdefault(order.config(row), []).append(row.name)
+    for row in asked.rows:
+        labels.setdefault(asked.config(row), []).append(row.name)
     return [
         FinalRun(
             f"{of_table.index(config) * MOST_SEEDS + index:05d}",
-            f"{', '.join(names)}, seed {order.seed + index}",
-            config.model_copy(update={"seed": order.seed + index}),
+            f"{', '.join(names)}, seed {asked.seed + index}",
+            config.model_copy(update={"seed": asked.seed + index}),
         )
-        for index in range(order.seeds)
+        for index in range(asked.seeds)
         for config, names in labels.items()
     ]
 
 
 def held_against(
-    order: Order, runs: list[FinalRun], accuracies: Mapping[str, Accuracies]
+    asked: Reproduction, runs: list[FinalRun], accuracies: Mapping[str, Accuracies]
 ) -> list[Reproduced]:
-    """Every row of the order with what its runs gave.
+    """Every row that is asked for with what its runs gave.
 
     Args:
         accuracies: of the members on the test split, by run.
     """
-    comparable = not order.departures.words
+    comparable = not asked.departures.words
     found = []
-    trained = {one.run_id: one.config.model_copy(update={"seed": order.seed}) for one in runs}
-    for row in order.rows:
-        config = order.config(row)
+    trained = {one.run_id: one.config.model_copy(update={"seed": asked.seed}) for one in runs}
+    for row in asked.rows:
+        config = asked.config(row)
         of_row = {
             run.config.seed: accuracies[run.run_id]
             for run in runs

@@ -10,7 +10,12 @@ import pytest
 from support.helpers import run
 
 from ffl_ray.reproduce.__main__ import main, parser
-from ffl_ray.reproduce.reproduction import Order, final_runs, held_against, planned
+from ffl_ray.reproduce.reproduction import (
+    Reproduction,
+    final_runs,
+    held_against,
+    reproduction_of,
+)
 from ffl_ray.results.reader import find_study, read_description
 
 SMALL = (
@@ -19,9 +24,9 @@ SMALL = (
 )
 
 
-def order(*options: str) -> Order:
+def asked_for(*options: str) -> Reproduction:
     args: argparse.Namespace = parser().parse_args([*options, "--set", "data.name=digits"])
-    return planned(args)
+    return reproduction_of(args)
 
 
 @pytest.mark.parametrize(
@@ -63,7 +68,7 @@ def test_without_a_table_the_tables_are_listed() -> None:
 
 
 def test_two_figures_of_one_network_are_one_training() -> None:
-    runs = final_runs(order("anchors", "--seeds", "2", "--seed", "5"))
+    runs = final_runs(asked_for("anchors", "--seeds", "2", "--seed", "5"))
 
     assert [(one.run_id, one.config.seed) for one in runs] == [
         ("00000", 5),
@@ -76,8 +81,8 @@ def test_two_figures_of_one_network_are_one_training() -> None:
 
 
 def test_a_runs_id_stays_when_rows_and_seeds_are_added() -> None:
-    few = final_runs(order("pcl-cifar100", "--seeds", "1", "--rows", "*/ffl-s", "vgg-16/pcl"))
-    more = final_runs(order("pcl-cifar100", "--seeds", "3"))
+    few = final_runs(asked_for("pcl-cifar100", "--seeds", "1", "--rows", "*/ffl-s", "vgg-16/pcl"))
+    more = final_runs(asked_for("pcl-cifar100", "--seeds", "3"))
 
     by_id = {one.run_id: one.config for one in more}
     assert len(by_id) == len(more) == 105
@@ -86,7 +91,7 @@ def test_a_runs_id_stays_when_rows_and_seeds_are_added() -> None:
 
 
 def test_a_row_gets_the_runs_of_its_own_training_alone() -> None:
-    asked = order("anchors", "--seeds", "2")
+    asked = asked_for("anchors", "--seeds", "2")
     runs = final_runs(asked)
     accuracies = {
         "00000": {"branch0": 0.70},

@@ -1,0 +1,112 @@
+"""The command `reproduce`: published rows are trained, and ours are held against them."""
+
+from __future__ import annotations
+
+import argparse
+
+from ffl_ray import cli
+from ffl_ray.config.settings import SearchConfig
+from ffl_ray.console.result_tables import where_text
+from ffl_ray.console.terminal import make_console
+from ffl_ray.orchestration.final_runs import FinalRun, completed_tables, run_final_runs
+from ffl_ray.orchestration.start import start
+from ffl_ray.reproduce.cost import expected_seconds, plan_words
+from ffl_ray.reproduce.presets import find_table
+from ffl_ray.reproduce.reproduction import Reproduction, final_runs, held_against, reproduction_of
+from ffl_ray.reproduce.table import FOLDER, write_reproduced
+from ffl_ray.reproduce.view import list_table, reproduced_table, rows_table
+from ffl_ray.results.storage.access import study_storage
+from ffl_ray.results.storage.storage import Storage
+from ffl_ray.results.study import (
+    StudyTables,
+    check_goes_on,
+    check_name,
+    default_name,
+    describe_study,
+)
+
+KIND = "reproduce"
+MAY_CHANGE = frozenset(("reproduce.rows", "reproduce.seeds"))
+
+
+def reproduce(args: argparse.Namespace) -> int:
+    """The exit status of a reproduction with these options: new, or one that goes on."""
+    if args.table is None or args.list:
+        return _list(args.table)
+    asked = reproduction_of(args)
+    runs = final_runs(asked)
+    search = cli.resources_of(args, len(runs))
+    name = check_name(args.name or default_name(f"{KIND}-{asked.name}"))
+    storage = study_storage(args.storage_path, name)
+    goes_on = check_goes_on(storage, KIND, asked.settings(), MAY_CHANGE)
+    if args.dry_run:
+        return _dry_run(args.address, asked, runs, search)
+    ended = completed_tables(storage, name, runs) if goes_on else None
+    if ended is None:
+        return _train(args.address, asked, runs, search, storage, name)
+    make_console().out(f"{name}: all {len(runs)} trainings ended before")
+    _finish(ended, asked, runs)
+    return 0
+
+
+def _list(name: str | None) -> int:
+    """Show all tables, or one table's rows."""
+    shown = list_table() if name is None else rows_table(name, find_table(name))
+    make_console().print(shown)
+    return 0
+
+
+def _dry_run(
+    address: str | None, asked: Reproduction, runs: list[FinalRun], search: SearchConfig
+) -> int:
+    with make_console().status("starting Ray, opening the data and measuring"):
+        plan, facts = start(address, runs[0].config, search, final=True)
+        configs = [run.config for run in runs]
+        seconds = expected_seconds(configs, plan, facts, cluster=address is not None)
+    make_console().out(plan_words(asked.name, configs, plan, facts, seconds))
+    if asked.departures.words:
+        make_console().out(f"{asked.departures.words}: not comparable with the published value")
+    return 0
+
+
+def _train(
+    address: str | None,
+    asked: Reproduction,
+    runs: list[FinalRun],
+    search: SearchConfig,
+    storage: Storage,
+    name: str,
+) -> int:
+    with make_console().status("starting Ray and opening the data"):
+        plan, facts = start(address, runs[0].config, search, final=True)
+    description = describe_study(KIND, asked.settings(), plan=plan._asdict(), data=facts._asdict())
+    tables = StudyTables.open(storage, name, description, (), may_change=MAY_CHANGE)
+    title = (
+        f"{name}: {len(runs)} trainings of {asked.name}, {plan.max_concurrent_trials} at once, "
+        f"{facts.num_train:,} images to train on"
+    )
+    status = run_final_runs(tables, runs, search, plan, title=title)
+    _finish(tables, asked, runs)
+    return status
+
+
+def _finish(tables: StudyTables, asked: Reproduction, runs: list[FinalRun]) -> None:
+    """Hold what is completed against what is published: in the study's table, and in print."""
+    found = held_against(asked, runs, tested_accuracies(tables))
+    departures, configs = asked.departures, {row.name: asked.config(row) for row in asked.rows}
+    write_reproduced(
+        tables.storage, tables.name, asked.name, asked.table, found, configs, departures
+    )
+    console = make_console()
+    console.print(reproduced_table(asked.name, asked.table, found, departures))
+    place = tables.storage.child(FOLDER).location
+    console.out(f"\n{where_text(tables.storage.location, place, 'reproduced')}")
+
+
+def tested_accuracies(tables: StudyTables) -> dict[str, dict[str, float]]:
+    """Accuracies on the test split of the members of each run that was measured there."""
+    found: dict[str, dict[str, float]] = {}
+    for row in tables.member_rows():
+        if row["split"] == "test":
+            found.setdefault(row["trial_id"], {})[row["member"]] = row["accuracy"]
+    return found
