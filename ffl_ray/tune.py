@@ -97,7 +97,7 @@ def _search(args: argparse.Namespace) -> int:
     with make_console().status("starting Ray and opening the data"):
         plan, facts = start(args.address, settings.training, settings.search)
     order = Order(name, storage, space, settings, plan, facts, warm_start, mirror)
-    preflight = _preflight(order, cluster=args.address is not None)
+    preflight = _preflight(order, joined=args.address is not None)
     order = order._replace(plan=preflight.plan)
     if args.dry_run:
         from ffl_ray.console.plan_view import plan_table
@@ -118,27 +118,24 @@ def _check(space: SearchSpace, settings: StudyConfig) -> int:
     return 0
 
 
-def _preflight(order: Order, *, cluster: bool) -> Preflight:
+def _preflight(order: Order, *, joined: bool) -> Preflight:
     from ffl_ray.console.terminal import make_console
     from ffl_ray.orchestration.ray_setup import cluster_machines
+    from ffl_ray.orchestration.remote import call_together, trial_cluster
+    from ffl_ray.planning.gpu_sharing import shared_plan
     from ffl_ray.planning.preflight import run_preflight
-    from ffl_ray.planning.sharing_measured import shared_plan
 
-    def look(plan: Plan) -> Preflight:
-        return run_preflight(
-            order.space,
-            order.settings.training,
-            order.settings.search,
-            plan,
-            order.facts,
-            order.storage,
-            cluster=cluster,
-        )
+    settings = order.settings
+
+    def check(plan: Plan) -> Preflight:
+        cluster = trial_cluster(plan, joined=joined)
+        study = (order.space, settings.training, settings.search)
+        return run_preflight(*study, plan, order.facts, order.storage, cluster)
 
     with make_console().status("measuring what a trial takes"):
-        preflight = look(order.plan)
-        plan = shared_plan(preflight, order.settings.search, cluster_machines)
-        return preflight if plan == order.plan else look(plan)
+        preflight = check(order.plan)
+        plan = shared_plan(preflight, settings.search, cluster_machines, call_together)
+        return preflight if plan == order.plan else check(plan)
 
 
 def _warm_start(storage: Storage, space: SearchSpace, settings: StudyConfig) -> WarmStart | None:

@@ -1,4 +1,4 @@
-"""What a person sees before a search: the plan, whole or in a few lines, and a space's check."""
+"""The plan of a search as a person sees it, whole or in a few lines; a space's check."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from rich.text import Text
 from ffl_ray.config.overrides import shown
 from ffl_ray.planning.limits import gigabytes
 from ffl_ray.planning.preflight import Preflight
-from ffl_ray.planning.space_check import Checked
+from ffl_ray.planning.space_check import SpaceCheck
 from ffl_ray.search.space import Point
 
 
@@ -45,8 +45,8 @@ def plan_lines(preflight: Preflight, trials: int) -> RenderableType:
     )
 
 
-def check_table(space: str, checked: Checked) -> RenderableType:
-    """What a check of a space found."""
+def check_table(space: str, checked: SpaceCheck) -> RenderableType:
+    """The networks that a check of a space found."""
     table = Table(title=f"{space} holds", title_justify="left", box=None, show_header=False)
     sizes = checked.sizes
     image = "x".join(str(side) for side in checked.image)
@@ -131,8 +131,8 @@ def _disk(preflight: Preflight) -> str:
 
 def _memory(preflight: Preflight) -> str:
     least, most = preflight.forecast.memory_bytes[0], preflight.forecast.memory_bytes[-1]
-    kind = "GPU memory " if preflight.has.on_gpu else ""
-    room = preflight.has.bytes
+    kind = "GPU memory " if preflight.room.on_gpu else ""
+    room = preflight.room.bytes
     there = "" if room is None else f" of {gigabytes(room)}"
     return f"{kind}{gigabytes(least)} to {gigabytes(most)}{there} for each worker"
 

@@ -159,9 +159,11 @@ def epoch_seconds(
     Returns:
         None when no machine was free to measure on.
     """
+    from ffl_ray.orchestration.remote import trial_cluster
     from ffl_ray.planning.preflight import repeatedly_measured
 
-    per_image = repeatedly_measured(configs, plan, facts, cluster=cluster)
+    place = trial_cluster(plan, joined=cluster)
+    per_image = repeatedly_measured(configs, plan, facts, place)
     if per_image is None:
         return None
     return [facts.num_train * seconds / plan.num_workers for seconds in per_image]

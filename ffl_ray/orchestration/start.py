@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
 
+from ffl_ray.config.overrides import flatten, with_overrides
 from ffl_ray.config.settings import Config, SearchConfig
 from ffl_ray.errors import SettingError
 from ffl_ray.orchestration.ray_setup import cluster_machines, prepare_environment, start_ray
-from ffl_ray.planning.data_check import DataFacts, check_data, data_facts
+from ffl_ray.orchestration.remote import call
+from ffl_ray.planning.data_check import DataFacts, data_facts
 from ffl_ray.planning.layout import Machines, Plan, available_cpus, check_cpus, make_plan
 
 
@@ -25,7 +27,7 @@ def start(
     """
     if address is not None:
         plan = _start_ray(address, config, search)
-        facts = check_data(config, final)
+        facts = call(_facts_of, flatten(config), final)
     else:
         needed = search.cpus_per_trial or search.num_workers
         check_cpus(needed, search.num_workers, Machines(available_cpus(), 0))
@@ -35,6 +37,10 @@ def start(
             facts = opening.result()
     check_shares(config, plan.num_workers, facts, final=final)
     return plan, facts
+
+
+def _facts_of(settings: dict[str, object], final: bool) -> DataFacts:
+    return data_facts(with_overrides(Config(), settings), final)
 
 
 def _start_ray(address: str | None, config: Config, search: SearchConfig) -> Plan:

@@ -1,4 +1,4 @@
-"""What training one config will take, from its network's outline alone: size, memory, disk."""
+"""The cost of training one config, from its network's outline alone: size, memory, disk."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ LIVE_MAPS = 3
 
 
 class DataSize(NamedTuple):
-    """What a training's cost depends on in its data, beside the images' shape."""
+    """The sizes of the data that a training's cost depends on, beside the images' shape."""
 
     num_classes: int
     num_train: int
@@ -60,7 +60,7 @@ class NetworkSize(NamedTuple):
 
 
 class TrainingCost(NamedTuple):
-    """What one training takes.
+    """The cost of one training.
 
     Attributes:
         parameters: of all members together.
@@ -80,7 +80,7 @@ class TrainingCost(NamedTuple):
 
 
 def training_cost(config: Config, data: DataSize, num_workers: int = 1) -> TrainingCost:
-    """What training this config takes; nothing is computed for it.
+    """The cost of training this config; nothing is computed for it.
 
     Activations count as float32: under bfloat16 autocast they are an upper bound. What kernels
     use inside (cuDNN's workspace, oneDNN's reordered weights) is not counted. Each of several
@@ -93,7 +93,9 @@ def training_cost(config: Config, data: DataSize, num_workers: int = 1) -> Train
         RuntimeError: it can't take images of this shape.
     """
     image = image_shape(config.data)
-    size = network_size(config.model, config.fusion, parts_of(config), image, data.num_classes)
+    size = network_size(
+        config.model, config.fusion, network_distill(config), image, data.num_classes
+    )
     states = 2 if config.optim.optimizer == "adamw" else int(config.optim.momentum > 0)
     stored = size.parameters * (1 + states) + size.buffers
     gradients = size.parameters * (1 if num_workers == 1 else 2)
@@ -121,8 +123,8 @@ def training_costs(
     return [training_cost(config, data, num_workers) for config in configs]
 
 
-def parts_of(config: Config) -> DistillConfig:
-    """What of a method changes the network: its name, and whether each branch has its own view."""
+def network_distill(config: Config) -> DistillConfig:
+    """The settings of a method that change the network: its name, and the branches' views."""
     return DistillConfig(method=config.distill.method, views=config.distill.views)
 
 
@@ -135,7 +137,7 @@ def network_size(
     num_classes: int,
     device: str = "cpu",
 ) -> NetworkSize:
-    """Build a network's outline and run it once.
+    """The sizes of a network, from its outline that is built and run once.
 
     Args:
         image: channels, height and width.
@@ -147,16 +149,7 @@ def network_size(
     """
     config = with_reachable_objective(Config(model=model, fusion=fusion, distill=distill))
     check_model(config)
-    model = model.model_copy(update={"pretrained": False})  # of equal size, and not downloaded
-    with outlined(device) as outline:
-        network = build_network(
-            model, fusion, distill, image_shape=image, num_classes=num_classes, seed=0
-        )
-        views = num_views(config)
-        images = torch.empty(*[views] * (views > 1), OUTLINE_BATCH, *image)
-        outline.macs = 0
-        with MacCounter() as counter:
-            saved = _saved_bytes(network, images)
+    network, macs, saved = _run_outline(config, image, num_classes, device)
     parameters = [tensor for tensor in network.parameters() if tensor.requires_grad]
     averages = [tensor for tensor in network.parameters() if not tensor.requires_grad]
     buffers = [*averages, *network.buffers()]
@@ -164,10 +157,32 @@ def network_size(
         parameters=sum(tensor.numel() for tensor in parameters),
         buffers=sum(tensor.numel() for tensor in buffers),
         tensors=len(parameters) + len(buffers),
-        macs=(outline.macs + counter.macs) // OUTLINE_BATCH,
+        macs=macs // OUTLINE_BATCH,
         saved_bytes=sum(saved) // OUTLINE_BATCH,
         largest_bytes=max(saved) // OUTLINE_BATCH,
     )
+
+
+def _run_outline(
+    config: Config, image: tuple[int, int, int], num_classes: int, device: str
+) -> tuple[FusionNetwork, int, list[int]]:
+    """A network's outline after one forward pass, with the pass's MACs and saved bytes."""
+    model = config.model.model_copy(update={"pretrained": False})  # of equal size, not downloaded
+    with outlined(device) as outline:
+        network = build_network(
+            model,
+            config.fusion,
+            config.distill,
+            image_shape=image,
+            num_classes=num_classes,
+            seed=0,
+        )
+        views = num_views(config)
+        images = torch.empty(*[views] * (views > 1), OUTLINE_BATCH, *image)
+        outline.macs = 0
+        with MacCounter() as counter:
+            saved = _saved_bytes(network, images)
+    return network, outline.macs + counter.macs, saved
 
 
 def _saved_bytes(network: FusionNetwork, images: Tensor) -> list[int]:

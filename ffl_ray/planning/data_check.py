@@ -1,13 +1,13 @@
-"""Opening the data where the workers are, before any training starts."""
+"""The data opened before any training starts."""
 
 from __future__ import annotations
 
 from pathlib import Path
 from typing import NamedTuple
 
-from ffl_ray.config.overrides import flatten, with_overrides
 from ffl_ray.config.settings import Config
-from ffl_ray.errors import DataError, FFLRayError
+from ffl_ray.data.loader import check_test, load_final, load_train_val
+from ffl_ray.errors import DataError
 
 
 class DataFacts(NamedTuple):
@@ -20,43 +20,19 @@ class DataFacts(NamedTuple):
 
 
 def data_facts(config: Config, final: bool = False) -> DataFacts:
-    """Open the train and val parts and say what they are.
+    """The facts of a config's data, from opening its train and val parts in this process.
 
     Args:
         final: both together are the train part, and there must be a test split; it stays closed.
     """
-    from ffl_ray.data.loader import check_test, load_final, load_train_val
-
     if final:
         check_test(config.data)
     data = (load_final if final else load_train_val)(config.data)
     return DataFacts(data.split_hash, len(data.train), len(data.val), len(data.info.classes))
 
 
-def check_data(config: Config, final: bool = False) -> DataFacts:
-    """`data_facts` in a Ray worker, so that the driver need not load torch.
-
-    Raises:
-        FFLRayError: as opening the data raises it there.
-    """
-    import ray
-    from ray.exceptions import RayTaskError
-
-    @ray.remote
-    def facts_of(settings: dict[str, object]) -> DataFacts:
-        return data_facts(with_overrides(Config(), settings), final)
-
-    try:
-        facts: DataFacts = ray.get(facts_of.remote(flatten(config)))
-    except RayTaskError as error:
-        if isinstance(error.cause, FFLRayError):
-            raise error.cause from None
-        raise
-    return facts
-
-
 def absolute_data_dir(config: Config) -> dict[str, object]:
-    """data.dir as an absolute path: workers may have another working folder.
+    """The setting data.dir as an absolute path: workers may have another working folder.
 
     Raises:
         DataError: on this machine there is no such folder, and nothing will be downloaded.

@@ -1,4 +1,4 @@
-"""What one driver can take: every report and every new trial passes through it, one by one."""
+"""The load on the one driver: every report and every new trial passes through it, one by one."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ PROPOSE_S = {"tpe": 2.0e-5, "grid": 2.0e-5}
 BUSY = 0.5
 
 
-class Load(NamedTuple):
-    """What a study asks of its driver when its last trials run.
+class DriverLoad(NamedTuple):
+    """The work of a study's driver when its last trials run.
 
     Attributes:
         reports_per_s: epochs that end, over all trials.
@@ -37,12 +37,12 @@ class Load(NamedTuple):
 
     @property
     def proposing(self) -> float:
-        """The part of it that is the sampler's."""
+        """Share of the driver's time that is the sampler's."""
         return self.trials_per_s * self.propose_s
 
 
-def load_of(forecast: Forecast, search: SearchConfig, epochs: float) -> Load | None:
-    """What the driver will have to do; None when no speed was measured.
+def driver_load(forecast: Forecast, search: SearchConfig, epochs: float) -> DriverLoad | None:
+    """The load that a study will be on its driver; None when nothing was measured.
 
     Args:
         epochs: planned length of a trial.
@@ -51,12 +51,12 @@ def load_of(forecast: Forecast, search: SearchConfig, epochs: float) -> Load | N
         return None
     trials_per_s = forecast.at_once / (forecast.trial_s * forecast.share)
     propose_s = PROPOSE_S.get(search.sampler, 0.0) * search.num_samples
-    return Load(trials_per_s * epochs * forecast.share, trials_per_s, propose_s)
+    return DriverLoad(trials_per_s * epochs * forecast.share, trials_per_s, propose_s)
 
 
-def advice(forecast: Forecast, search: SearchConfig, epochs: float) -> str | None:
-    """One line with the fix when a study asks more of its driver than that can do; else None."""
-    load = load_of(forecast, search, epochs)
+def driver_advice(forecast: Forecast, search: SearchConfig, epochs: float) -> str | None:
+    """A line with the fix when a study asks more of its driver than that can do; else None."""
+    load = driver_load(forecast, search, epochs)
     if load is None or load.busy <= BUSY:
         return None
     most = max(1, int(forecast.at_once * BUSY / load.busy))

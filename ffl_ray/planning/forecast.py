@@ -1,4 +1,4 @@
-"""What a study will take before it starts: hours, disk, and the memory of each trial."""
+"""The forecast of a study before it starts: hours, disk, and the memory of each trial."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import NamedTuple
 from ffl_ray.config.settings import Config, SearchConfig
 from ffl_ray.planning.cost import BACKWARD_PER_FORWARD, DataSize, TrainingCost
 from ffl_ray.planning.layout import Plan
-from ffl_ray.planning.throughput import Speed
+from ffl_ray.planning.throughput import Throughput
 from ffl_ray.search.space import Point, SearchSpace, points
 
 RANDOM_POINTS = 24
@@ -28,12 +28,12 @@ MOST_BRACKETS = 3
 
 
 class Forecast(NamedTuple):
-    """What a study will take.
+    """A study's hours, disk and memory.
 
     Attributes:
         trials: in all.
         at_once: trials at a time.
-        trial_s: seconds of one trial that is not pruned; none when no speed was measured.
+        trial_s: seconds of one trial that is not pruned; none when nothing was measured.
         share: of the planned epochs that ASHA leaves.
         disk_bytes: the study's folder at its largest.
         checkpoint_bytes: the largest checkpoint among the sampled configs.
@@ -51,7 +51,7 @@ class Forecast(NamedTuple):
     parameters: tuple[int, int]
 
     def seconds(self, trials: int | None = None) -> tuple[float, float] | None:
-        """With ASHA, and when no trial is pruned; None when no speed was measured.
+        """Seconds with ASHA, and when no trial is pruned; None when nothing was measured.
 
         Args:
             trials: how many are still to be run; none: all.
@@ -80,7 +80,7 @@ def forecast(
     data: DataSize,
     search: SearchConfig,
     plan: Plan,
-    speed: Speed | None,
+    throughput: Throughput | None,
 ) -> Forecast:
     """A study's cost from the sampled points.
 
@@ -92,8 +92,8 @@ def forecast(
     branches = max(len(point.config.model.mix) for point in sampled)
     random = [i for i, point in enumerate(sampled) if not point.at_end]
     trial_s = None
-    if speed is not None:
-        times = [_trial_s(sizes[i], costs[i], data, plan, speed) for i in random]
+    if throughput is not None:
+        times = [_trial_s(sizes[i], costs[i], data, plan, throughput) for i in random]
         trial_s = sum(times) / len(times)
     shares = [epochs_share(sizes[i], search) for i in random]
     at_once = plan.max_concurrent_trials
@@ -113,11 +113,13 @@ def forecast(
     )
 
 
-def _trial_s(epochs: int, cost: TrainingCost, data: DataSize, plan: Plan, speed: Speed) -> float:
-    """An image to validate on takes the forward pass alone."""
+def _trial_s(
+    epochs: int, cost: TrainingCost, data: DataSize, plan: Plan, throughput: Throughput
+) -> float:
+    """Seconds of a trial; an image to validate on takes the forward pass alone."""
     images = data.num_train + data.num_val / (1 + BACKWARD_PER_FORWARD)
     start_s = START_S["one" if plan.num_workers == 1 else "several"]
-    return start_s + epochs * images * speed.seconds_per_image(cost.macs) / plan.num_workers
+    return start_s + epochs * images * throughput.seconds_per_image(cost.macs) / plan.num_workers
 
 
 def epochs_share(epochs: int, search: SearchConfig) -> float:
@@ -175,12 +177,12 @@ def asha_share(epochs: int, search: SearchConfig) -> float:
 
 
 def checkpoints_bytes(checkpoint: int, at_once: int, keep: int) -> int:
-    """Latest and best of each running trial, one of them being replaced; then the best `keep`."""
+    """Bytes of a running trial's latest and best, one being replaced, and of the best `keep`."""
     return checkpoint * (3 * at_once + keep)
 
 
 def tables_bytes(trials: int, epochs: int, branches: int) -> int:
-    """The three tables, study.json, the log and what Ray keeps, when no trial is pruned."""
+    """Bytes of the tables, study.json, the log and what Ray keeps, when no trial is pruned."""
     epoch_row = EPOCH_ROW_BYTES + EPOCH_BRANCH_BYTES * branches
     members = 2 * (branches + 2)
     per_trial = RAY_TRIAL_BYTES + TRIAL_ROW_BYTES + members * MEMBER_ROW_BYTES + epochs * epoch_row

@@ -1,14 +1,76 @@
-"""How many trials share one GPU: as many as make the study faster, and no more."""
+"""How many trials share one GPU: as many as make the study faster by measurement, and no more."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Protocol
 
+from ffl_ray.config.overrides import flatten, with_overrides
+from ffl_ray.config.settings import Config, SearchConfig
+from ffl_ray.planning.cost import TrainingCost
+from ffl_ray.planning.layout import Machines, Plan, make_plan
 from ffl_ray.planning.limits import PROCESS_BYTES
+from ffl_ray.planning.preflight import Preflight
+from ffl_ray.planning.throughput import measure
 
 COUNTS = (1, 2, 4, 8)
 # Less is within what a second measurement would differ by, and costs memory and CPUs.
 LEAST_GAIN = 1.05
+# A study that takes less is over before sharing would have paid for the measurement.
+LEAST_STUDY_S = 600.0
+BUDGET_S = 3.0
+
+
+class CallTogether(Protocol):
+    """Calls a function in several processes at the same time."""
+
+    def __call__(
+        self, function: Callable[..., float], *args: Any, count: int, gpus: float
+    ) -> list[float] | None:
+        """What each call gives; None when the machines were not free in time.
+
+        Args:
+            function: is given, before `args`, a function that waits for all others to call it.
+            gpus: share of one for each call.
+        """
+        ...
+
+
+def shared_plan(
+    preflight: Preflight,
+    search: SearchConfig,
+    find_machines: Callable[[], Machines],
+    call_together: CallTogether,
+) -> Plan:
+    """The plan with as many trials on each GPU as train most images a second.
+
+    The plan stays as it is where the user has said what a trial gets, where a trial has several
+    workers, on CPUs, and for a study that is short.
+    """
+    if preflight.typical is None or not _may_share(preflight, search):
+        return preflight.plan
+    machines = find_machines()
+    counts = counts_that_fit(
+        preflight.forecast.memory_bytes[-1],
+        preflight.gpu_memory_bytes,
+        machines.cpus / machines.gpus,
+        search.num_samples,
+    )
+    rates = measured_rates(*preflight.typical, counts, call_together) if len(counts) > 1 else None
+    if rates is None:
+        return preflight.plan
+    shared = search.model_copy(update={"gpus_per_trial": 1 / best_count(rates)})
+    return make_plan(shared, machines)
+
+
+def _may_share(preflight: Preflight, search: SearchConfig) -> bool:
+    plan, expected_s = preflight.plan, preflight.forecast.seconds()
+    return (
+        search.gpus_per_trial is None
+        and plan.num_workers == 1
+        and plan.gpus_per_worker == 1
+        and (expected_s is None or max(expected_s) >= LEAST_STUDY_S)
+    )
 
 
 def counts_that_fit(
@@ -48,3 +110,39 @@ def best_count(rates: Mapping[int, float]) -> int:
         if rates[count] >= LEAST_GAIN * rates[best]:
             best = count
     return best
+
+
+def measured_rates(
+    config: Config,
+    cost: TrainingCost,
+    counts: Sequence[int],
+    call_together: CallTogether,
+    *,
+    device: str = "cuda",
+) -> Mapping[int, float] | None:
+    """Images per second of one GPU, over all trainings that share it, by their count.
+
+    The trainings of a count wait for each other before they begin, so that each is timed beside
+    the others.
+
+    Returns:
+        None when the machines were not free in time.
+    """
+    rates: dict[int, float] = {}
+    for count in counts:
+        share = 1 / count if device == "cuda" else 0
+        found = call_together(_rate, flatten(config), cost, device, count=count, gpus=share)
+        if found is None:
+            return rates or None
+        rates[count] = sum(found)
+    return rates
+
+
+def _rate(
+    wait: Callable[[], None], settings: Mapping[str, Any], cost: TrainingCost, device: str
+) -> float:
+    config = with_overrides(Config(), settings)
+    measure([config], [cost], 1, device)
+    wait()
+    [timed] = measure([config], [cost], 1, device, BUDGET_S)
+    return 1 / timed.seconds_per_image

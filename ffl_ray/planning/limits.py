@@ -1,4 +1,4 @@
-"""What a study needs against what there is: refused with the fix before anything starts."""
+"""Limits of memory, disk and storage: what does not fit is refused with the fix."""
 
 from __future__ import annotations
 
@@ -63,19 +63,25 @@ class Room(NamedTuple):
     alone_bytes: int | None
 
 
-def room(plan: Plan, nodes: Sequence[Node]) -> Room:
-    """Memory for each worker, when as many work at once as the plan says.
+def worker_room(plan: Plan, nodes: Sequence[Node]) -> Room:
+    """Memory that each worker may take, when as many work at once as the plan says.
 
-    A GPU that several trials share is divided by the fraction each has. On CPUs a machine's
+    A GPU that several trials share is divided by the fraction each room. On CPUs a machine's
     memory, up to where Ray begins to kill, is divided among the workers that it takes at once.
     """
-    if plan.gpus_per_worker:
-        free = [n.gpu_memory_bytes for n in nodes if n.gpu_memory_bytes is not None]
-        if not free:
-            return Room(None, True, None)
-        least = min(free)
-        share = min(1.0, plan.gpus_per_worker)
-        return Room(int(least * share) - PROCESS_BYTES, True, least - PROCESS_BYTES)
+    return _gpu_room(plan, nodes) if plan.gpus_per_worker else _cpu_room(plan, nodes)
+
+
+def _gpu_room(plan: Plan, nodes: Sequence[Node]) -> Room:
+    free = [node.gpu_memory_bytes for node in nodes if node.gpu_memory_bytes is not None]
+    if not free:
+        return Room(None, True, None)
+    least = min(free)
+    share = min(1.0, plan.gpus_per_worker)
+    return Room(int(least * share) - PROCESS_BYTES, True, least - PROCESS_BYTES)
+
+
+def _cpu_room(plan: Plan, nodes: Sequence[Node]) -> Room:
     workers = plan.max_concurrent_trials * plan.num_workers
     rooms, alone = [], []
     for node in nodes:
@@ -91,34 +97,34 @@ def room(plan: Plan, nodes: Sequence[Node]) -> Room:
     return Room(min(rooms), False, max(alone))
 
 
-def check_memory(forecast: Forecast, has: Room) -> int:
-    """How many of the sampled configs do not fit the memory.
+def check_memory(forecast: Forecast, room: Room) -> int:
+    """The number of sampled configs that do not fit the memory.
 
     Raises:
         PlanError: not even the smallest does.
     """
-    if has.bytes is None:
+    if room.bytes is None:
         return 0
     least = forecast.memory_bytes[0]
-    if least > has.bytes:
-        place = "of GPU memory" if has.on_gpu else "of memory"
+    if least > room.bytes:
+        place = "of GPU memory" if room.on_gpu else "of memory"
         raise PlanError(
             f"the smallest of {len(forecast.memory_bytes)} sampled configs needs "
             f"{gigabytes(least)} {place} for each worker, and there are "
-            f"{gigabytes(max(0, has.bytes))} with {forecast.at_once} trials at once: "
-            f"{_memory_fix(least, has)}"
+            f"{gigabytes(max(0, room.bytes))} with {forecast.at_once} trials at once: "
+            f"{_memory_fix(least, room)}"
         )
-    return sum(needed > has.bytes for needed in forecast.memory_bytes)
+    return sum(needed > room.bytes for needed in forecast.memory_bytes)
 
 
-def _memory_fix(needed: int, has: Room) -> str:
-    assert has.alone_bytes is not None, "it is known when the room is"
+def _memory_fix(needed: int, room: Room) -> str:
+    assert room.alone_bytes is not None, "it is known when the room is"
     smaller = "a smaller optim.batch_size or smaller backbones"
-    if needed > has.alone_bytes:
+    if needed > room.alone_bytes:
         return f"use {smaller}, or --num-workers to split the batch over more machines"
-    if has.on_gpu:
+    if room.on_gpu:
         return f"use --gpus-per-trial 1, or {smaller}"
-    count = max(1, (has.alone_bytes + PROCESS_BYTES) // (needed + PROCESS_BYTES))
+    count = max(1, (room.alone_bytes + PROCESS_BYTES) // (needed + PROCESS_BYTES))
     return f"use --max-concurrent-trials {count}, or {smaller}"
 
 
@@ -177,7 +183,7 @@ def is_shared(path: str, mounts: str) -> bool:
 
 
 def gigabytes(count: float) -> str:
-    """Bytes in a unit that suits them."""
+    """Bytes as text, in a unit that suits them."""
     for unit, size in (("TB", 1e12), ("GB", 1e9), ("MB", 1e6)):
         if count >= size:
             return f"{count / size:.1f} {unit}"

@@ -1,14 +1,14 @@
-"""What the machines have: memory, GPU memory and disk, of this one or of a cluster's nodes."""
+"""The machines of a study: the memory, GPU memory and disk that each has free."""
 
 from __future__ import annotations
 
 import shutil
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple, Protocol
 
 from ffl_ray.planning.limits import Node
 
-TIMEOUT_S = 60.0
 CGROUPS = (
     ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory.current"),
     (
@@ -18,47 +18,38 @@ CGROUPS = (
 )
 
 
-def alive_nodes() -> list[Node]:
-    """The nodes of the joined cluster, each with the memory it has free.
+class Cluster(Protocol):
+    """The machines on which trials will run."""
 
-    A node that does not answer within a minute, or is lost meanwhile, has unknown memory.
+    def nodes(self) -> list[Node]:
+        """Those that live, each with the memory it has free."""
+        ...
+
+    def call(self, function: Callable[..., Any], *args: Any, cpus: float, gpus: float) -> Any:
+        """What a function gives where a worker may be; None when no machine was free in time.
+
+        Args:
+            function: of a module, so that another process can import it.
+            args: plain values.
+        """
+        ...
+
+
+class ThisMachine(NamedTuple):
+    """The machine of this process as the only one; its GPUs are not asked.
+
+    Attributes:
+        cpus: that trials may have.
     """
-    import ray
-    from ray.exceptions import RayError
-    from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
-    here = ray.get_runtime_context().get_node_id()
-    found = [node for node in ray.nodes() if node["Alive"]]  # type: ignore[no-untyped-call]
-    ask = ray.remote(num_cpus=0)(memory_facts)
-    asked = []
-    for node in found:
-        place = NodeAffinitySchedulingStrategy(node["NodeID"], soft=False)
-        with_gpu = bool(node["Resources"].get("GPU", 0))
-        asked.append(ask.options(scheduling_strategy=place).remote(with_gpu))
-    ready, _ = ray.wait(asked, num_returns=len(asked), timeout=TIMEOUT_S)
+    cpus: int
 
-    def told(one: Any) -> tuple[int | None, int | None, int | None]:
-        try:
-            return ray.get(one) if one in ready else (None, None, None)
-        except RayError:
-            return None, None, None
+    def nodes(self) -> list[Node]:
+        free, total, _ = memory_facts(False)
+        return [Node(True, self.cpus, 0, free, total)]
 
-    facts = [told(one) for one in asked]
-    return [
-        Node(
-            node["NodeID"] == here,
-            int(node["Resources"].get("CPU", 0)),
-            node["Resources"].get("GPU", 0.0),
-            *fact,
-        )
-        for node, fact in zip(found, facts, strict=True)
-    ]
-
-
-def this_machine(cpus: int, gpus: float) -> list[Node]:
-    """The machine of this process as the only node, its GPUs not asked."""
-    free, total, _ = memory_facts(False)
-    return [Node(True, cpus, gpus, free, total)]
+    def call(self, function: Callable[..., Any], *args: Any, cpus: float, gpus: float) -> Any:
+        return function(*args)
 
 
 def memory_facts(with_gpu: bool) -> tuple[int | None, int | None, int | None]:
@@ -67,7 +58,7 @@ def memory_facts(with_gpu: bool) -> tuple[int | None, int | None, int | None]:
 
 
 def _memory() -> tuple[int | None, int | None]:
-    """Of the machine, or of the container that this process is in."""
+    """Free and total, of the machine or of the container that this process is in."""
     info = Path("/proc/meminfo")
     if not info.is_file():
         return None, None
@@ -102,16 +93,3 @@ def mounts() -> str:
     """The file systems of this machine, as /proc/mounts lists them; empty where there is none."""
     path = Path("/proc/mounts")
     return path.read_text() if path.is_file() else ""
-
-
-def call_on_node(function: Any, *args: Any, cpus: float, gpus: float) -> Any:
-    """Run a function in a Ray task with these resources; None when none is free within a minute."""
-    import ray
-    from ray.exceptions import GetTimeoutError
-
-    task = ray.remote(num_cpus=cpus, num_gpus=gpus)(function).remote(*args)
-    try:
-        return ray.get(task, timeout=TIMEOUT_S)
-    except GetTimeoutError:
-        ray.cancel(task, force=True)
-        return None

@@ -8,15 +8,15 @@ from typing import NamedTuple
 from ffl_ray.config.image_shapes import image_shape, num_classes
 from ffl_ray.config.settings import Config
 from ffl_ray.errors import SpaceError
-from ffl_ray.planning.cost import NetworkSize, network_size, parts_of
+from ffl_ray.planning.cost import NetworkSize, network_distill, network_size
 from ffl_ray.search.space import Point, SearchSpace, points
 
 RANDOM_POINTS = 1000
 FOLDER_CLASSES = 1000
 
 
-class Checked(NamedTuple):
-    """What a check of a space found.
+class SpaceCheck(NamedTuple):
+    """The networks that a check of a space built.
 
     Attributes:
         ends: points at the ends of ranges, over every choice.
@@ -33,8 +33,8 @@ class Checked(NamedTuple):
     elapsed_s: float
 
 
-def check_networks(space: SearchSpace, base: Config, random: int = RANDOM_POINTS) -> Checked:
-    """Build each distinct network of many points on the meta device, and run it forward once.
+def check_networks(space: SearchSpace, base: Config, random: int = RANDOM_POINTS) -> SpaceCheck:
+    """The check of a space: each distinct network of many points, built without numbers and run.
 
     The image shape is the data set's; the data is not opened. A folder's classes are not known
     then, and 1,000 are taken.
@@ -49,10 +49,10 @@ def check_networks(space: SearchSpace, base: Config, random: int = RANDOM_POINTS
     for point in points(space, base, random):
         counts[point.at_end] += 1
         config = point.config
-        key = (config.model, config.fusion, parts_of(config), image_shape(config.data))
+        key = (config.model, config.fusion, network_distill(config), image_shape(config.data))
         if key not in sizes:
             sizes[key] = _size(space, point)
-    return Checked(
+    return SpaceCheck(
         ends=counts[True],
         random=counts[False],
         image=image_shape(base.data),
@@ -62,11 +62,13 @@ def check_networks(space: SearchSpace, base: Config, random: int = RANDOM_POINTS
 
 
 def _size(space: SearchSpace, point: Point) -> NetworkSize:
-    config = point.config
+    config, shaping = point.config, network_distill(point.config)
     classes = num_classes(config.data) or FOLDER_CLASSES
     shape = image_shape(config.data)
     try:
-        return network_size(config.model, config.fusion, parts_of(config), shape, classes, "meta")
+        return network_size(
+            config.model, config.fusion, network_distill(config), shape, classes, "meta"
+        )
     except Exception as error:
         raise SpaceError(
             f"{space.path} can propose a network that fails: {type(error).__name__}: {error} "

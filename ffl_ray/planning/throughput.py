@@ -1,4 +1,4 @@
-"""How fast this machine trains: a second of real steps, and a line through what they took."""
+"""Throughput of training, from a second of real steps: seconds per image, by the network's size."""
 
 from __future__ import annotations
 
@@ -31,14 +31,14 @@ class Timed(NamedTuple):
     seconds_per_image: float
 
 
-class Speed(NamedTuple):
-    """A straight line: what every image costs, and what its multiply-accumulates add."""
+class Throughput(NamedTuple):
+    """A straight line: seconds that every image takes, and what its multiply-accumulates add."""
 
     base_s: float
     seconds_per_mac: float
 
     def seconds_per_image(self, macs: int) -> float:
-        """Of one training step, forward, backward and optimiser."""
+        """Seconds of one image in a training step: forward, backward and optimiser."""
         return self.base_s + self.seconds_per_mac * macs
 
 
@@ -62,7 +62,7 @@ class StepTimer:
         pass
 
 
-def fit(timed: list[Timed]) -> Speed:
+def fit(timed: list[Timed]) -> Throughput:
     """The line through the cheapest and the dearest of the measured trainings.
 
     Neither part is negative: noise may make the dearer one look faster, and then time is taken
@@ -73,9 +73,9 @@ def fit(timed: list[Timed]) -> Speed:
         slope = (last.seconds_per_image - first.seconds_per_image) / (last.macs - first.macs)
         base = first.seconds_per_image - slope * first.macs
         if slope > 0 and base >= 0:
-            return Speed(base, slope)
+            return Throughput(base, slope)
     total = sum(one.seconds_per_image for one in timed)
-    return Speed(0.0, total / sum(one.macs for one in timed))
+    return Throughput(0.0, total / sum(one.macs for one in timed))
 
 
 def measure(

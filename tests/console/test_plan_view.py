@@ -65,7 +65,7 @@ def test_what_is_not_known_is_said_or_left_out() -> None:
     unknown = PREFLIGHT._replace(
         plan=Plan(2, 2, 4, 0),
         forecast=FORECAST._replace(trial_s=None, parameters=(7, 7)),
-        has=Room(None, False, None),
+        room=Room(None, False, None),
         free_disk_bytes=None,
         misfits=0,
     )

@@ -18,7 +18,7 @@ from ffl_ray.data.loader import DeviceImages, load_train_val
 from ffl_ray.models.builder import build_network
 from ffl_ray.models.cost import member_costs
 from ffl_ray.models.outline import outlined
-from ffl_ray.planning.cost import DataSize, network_size, parts_of, training_cost
+from ffl_ray.planning.cost import DataSize, network_distill, network_size, training_cost
 from ffl_ray.training.engine import train_epoch
 from ffl_ray.training.setup import prepare, step_of
 from ffl_ray.training.worker import run_worker
@@ -65,7 +65,7 @@ def sizes(config: Config) -> DataSize:
 def test_an_outline_has_the_parameters_and_macs_of_the_network(mix: str, design: str) -> None:
     config = with_overrides(Config(), {"model.mix": mix, "fusion.design": design})
 
-    size = network_size(config.model, config.fusion, parts_of(config), (3, 16, 16), 10)
+    size = network_size(config.model, config.fusion, network_distill(config), (3, 16, 16), 10)
 
     network = build_network(
         config.model, config.fusion, image_shape=(3, 16, 16), num_classes=10, seed=0
@@ -146,7 +146,7 @@ def test_a_checkpoint_is_within_three_hundredths_of_what_is_predicted(momentum: 
 def test_several_workers_share_the_batch_and_hold_gradients_twice() -> None:
     config = small_config(optim__batch_size=2048)
     one, two = (training_cost(config, DataSize(10, 0, 0), workers) for workers in (1, 2))
-    size = network_size(config.model, config.fusion, parts_of(config), (1, 8, 8), 10)
+    size = network_size(config.model, config.fusion, network_distill(config), (1, 8, 8), 10)
 
     saved = one.memory_bytes - two.memory_bytes
 

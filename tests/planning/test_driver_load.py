@@ -6,7 +6,7 @@ import pytest
 
 from ffl_ray.config.overrides import with_overrides
 from ffl_ray.config.settings import SearchConfig
-from ffl_ray.planning.driver_load import BUSY, advice, load_of
+from ffl_ray.planning.driver_load import BUSY, driver_advice, driver_load
 from ffl_ray.planning.forecast import Forecast
 
 
@@ -19,8 +19,8 @@ def searching(sampler: str, num_samples: int = 10_000) -> SearchConfig:
 
 
 def test_pruning_makes_trials_shorter_and_their_starts_more_frequent() -> None:
-    whole = load_of(forecast(100, 1000.0), searching("random"), 300)
-    pruned = load_of(forecast(100, 1000.0, 0.25), searching("random"), 300)
+    whole = driver_load(forecast(100, 1000.0), searching("random"), 300)
+    pruned = driver_load(forecast(100, 1000.0, 0.25), searching("random"), 300)
 
     assert whole is not None
     assert pruned is not None
@@ -43,7 +43,7 @@ def test_pruning_makes_trials_shorter_and_their_starts_more_frequent() -> None:
 def test_it_is_advised_only_when_the_driver_would_be_busy(
     at_once: int, trial_s: float, epochs: int, sampler: str, words: str | None
 ) -> None:
-    line = advice(forecast(at_once, trial_s), searching(sampler), epochs)
+    line = driver_advice(forecast(at_once, trial_s), searching(sampler), epochs)
 
     assert (line is None) == (words is None)
     assert words is None or words in str(line)
@@ -51,15 +51,15 @@ def test_it_is_advised_only_when_the_driver_would_be_busy(
 
 @pytest.mark.parametrize("sampler", ["tpe", "random"])
 def test_as_many_trials_at_once_as_are_advised_are_not_advised_against(sampler: str) -> None:
-    line = advice(forecast(1000, 60.0), searching(sampler), 20)
+    line = driver_advice(forecast(1000, 60.0), searching(sampler), 20)
 
     assert line is not None
     most = int(line.partition("--max-concurrent-trials ")[2].partition(",")[0])
-    load = load_of(forecast(most, 60.0), searching(sampler), 20)
+    load = driver_load(forecast(most, 60.0), searching(sampler), 20)
     assert load is not None
     assert 0.9 * BUSY < load.busy <= BUSY
-    assert advice(forecast(most, 60.0), searching(sampler), 20) is None
+    assert driver_advice(forecast(most, 60.0), searching(sampler), 20) is None
 
 
 def test_without_a_measured_speed_nothing_is_advised() -> None:
-    assert advice(forecast(1000, None), searching("tpe"), 20) is None
+    assert driver_advice(forecast(1000, None), searching("tpe"), 20) is None

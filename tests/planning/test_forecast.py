@@ -26,7 +26,7 @@ from ffl_ray.planning.forecast import (
     tables_bytes,
 )
 from ffl_ray.planning.layout import Plan
-from ffl_ray.planning.throughput import Speed, Timed, fit, measure
+from ffl_ray.planning.throughput import Throughput, Timed, fit, measure
 from ffl_ray.results.parts import Parts
 from ffl_ray.results.storage.storage import Storage
 from ffl_ray.search.space import Point
@@ -64,10 +64,10 @@ def test_asha_leaves_this_share_of_the_epochs(
 
 
 def test_the_line_goes_through_the_cheapest_and_the_dearest() -> None:
-    speed = fit([Timed(300, 4.0), Timed(100, 2.0)])
+    throughput = fit([Timed(300, 4.0), Timed(100, 2.0)])
 
-    assert speed.seconds_per_image(100) == pytest.approx(2.0)
-    assert speed.seconds_per_image(200) == pytest.approx(3.0)
+    assert throughput.seconds_per_image(100) == pytest.approx(2.0)
+    assert throughput.seconds_per_image(200) == pytest.approx(3.0)
 
 
 @pytest.mark.parametrize(
@@ -80,11 +80,11 @@ def test_the_line_goes_through_the_cheapest_and_the_dearest() -> None:
     ],
 )
 def test_otherwise_time_is_proportional(timed: list[Timed]) -> None:
-    speed = fit(timed)
+    throughput = fit(timed)
 
-    assert speed.base_s == 0
+    assert throughput.base_s == 0
     per_mac = sum(t.seconds_per_image for t in timed) / sum(t.macs for t in timed)
-    assert speed.seconds_per_image(1000) == pytest.approx(1000 * per_mac)
+    assert throughput.seconds_per_image(1000) == pytest.approx(1000 * per_mac)
 
 
 def test_a_study_takes_the_mean_of_its_random_points_over_the_trials_at_once() -> None:
@@ -93,7 +93,7 @@ def test_a_study_takes_the_mean_of_its_random_points_over_the_trials_at_once() -
     sampled = [point(config, at_end=True), point(config), point(config)]
     costs = [cost(9000, 7), cost(100, 5), cost(300, 6)]
 
-    found = forecast(sampled, costs, DATA, search, Plan(4, 1, 1, 0), Speed(0.001, 1e-5))
+    found = forecast(sampled, costs, DATA, search, Plan(4, 1, 1, 0), Throughput(0.001, 1e-5))
 
     trial_s = START_S["one"] + 12 * (900 + 300 / 3) * 0.003
     assert found.trial_s == pytest.approx(trial_s)
@@ -105,15 +105,15 @@ def test_a_study_takes_the_mean_of_its_random_points_over_the_trials_at_once() -
     assert found.disk_bytes == checkpoints_bytes(100, 4, 3) + tables_bytes(8, 12, 2)
 
 
-def test_workers_share_an_epoch_and_no_speed_gives_no_time() -> None:
+def test_workers_share_an_epoch_and_no_measurement_gives_no_time() -> None:
     config = small_config(optim__epochs=1)
     search = SearchConfig(num_samples=1)
 
-    def expected(plan: Plan, speed: Speed | None) -> Forecast:
-        return forecast([point(config)], [cost(100)], DATA, search, plan, speed)
+    def expected(plan: Plan, throughput: Throughput | None) -> Forecast:
+        return forecast([point(config)], [cost(100)], DATA, search, plan, throughput)
 
-    one = expected(Plan(1, 1, 1, 0), Speed(0.1, 0.0)).trial_s
-    two = expected(Plan(1, 2, 1, 0), Speed(0.1, 0.0)).trial_s
+    one = expected(Plan(1, 1, 1, 0), Throughput(0.1, 0.0)).trial_s
+    two = expected(Plan(1, 2, 1, 0), Throughput(0.1, 0.0)).trial_s
 
     assert one is not None
     assert two is not None
@@ -136,14 +136,14 @@ def test_a_training_takes_between_half_and_twice_what_is_predicted() -> None:
     session = MemorySession()
     session.num_threads = 1
 
-    speed = fit(measure(measured, costs, 1, "cpu"))
+    throughput = fit(measure(measured, costs, 1, "cpu"))
     started = time.perf_counter()
     run_worker(config, session)
     real = time.perf_counter() - started
 
     trial = [training_cost(config, size)]
     search = SearchConfig(num_samples=1)
-    predicted = forecast([point(config)], trial, size, search, Plan(1, 1, 1, 0), speed).trial_s
+    predicted = forecast([point(config)], trial, size, search, Plan(1, 1, 1, 0), throughput).trial_s
     assert predicted is not None
     assert 0.5 < predicted / real < 2
 

@@ -1,16 +1,17 @@
 """How many trials share a GPU."""
 
+from collections.abc import Callable
+
 import pytest
 from support.helpers import small_config
 
 from ffl_ray.config.settings import SearchConfig
 from ffl_ray.planning.cost import TrainingCost
 from ffl_ray.planning.forecast import Forecast
-from ffl_ray.planning.gpu_sharing import best_count, counts_that_fit
+from ffl_ray.planning.gpu_sharing import best_count, counts_that_fit, shared_plan
 from ffl_ray.planning.layout import Machines, Plan, make_plan
 from ffl_ray.planning.limits import PROCESS_BYTES, Room
 from ffl_ray.planning.preflight import Preflight
-from ffl_ray.planning.sharing_measured import shared_plan
 
 GB = 10**9
 
@@ -65,17 +66,19 @@ def preflight(plan: Plan, trial_s: float) -> Preflight:
     ],
 )
 def test_a_gpu_is_shared_by_measurement_unless_the_user_or_the_study_s_length_says_otherwise(
-    search: dict[str, float], trial_s: float, measured: bool, monkeypatch: pytest.MonkeyPatch
+    search: dict[str, float], trial_s: float, measured: bool
 ) -> None:
     settings = SearchConfig.model_validate({"num_samples": 100, **search})
     machines = Machines(32, 4, 32, 4)
     plan = make_plan(settings, machines)
-    monkeypatch.setattr(
-        "ffl_ray.planning.sharing_measured.measured_rates",
-        lambda *_, **__: {1: 100.0, 2: 180.0, 4: 300.0},
-    )
 
-    shared = shared_plan(preflight(plan, trial_s), settings, lambda: machines)
+    def call_together(
+        function: Callable[..., float], *args: object, count: int, gpus: float
+    ) -> list[float]:
+        assert gpus == 1 / count
+        return [{1: 100.0, 2: 90.0, 4: 75.0, 8: 30.0}[count]] * count
+
+    shared = shared_plan(preflight(plan, trial_s), settings, lambda: machines, call_together)
 
     if measured:
         assert shared == Plan(16, 1, 2, 0.25)

@@ -16,7 +16,7 @@ from ffl_ray.planning.limits import (
     check_storage,
     gigabytes,
     is_shared,
-    room,
+    worker_room,
 )
 
 GB = 10**9
@@ -95,14 +95,14 @@ def test_each_worker_has_its_share_of_memory(
 ) -> None:
     share, on_gpu, alone = expected
 
-    found = room(plan, nodes)
+    found = worker_room(plan, nodes)
 
     assert found == Room(int(share * GB) - PROCESS_BYTES, on_gpu, int(alone * GB) - PROCESS_BYTES)
 
 
 @pytest.mark.parametrize("gpus", [0, 1])
 def test_memory_that_nobody_knows_refuses_nothing(gpus: int) -> None:
-    has = room(Plan(1, 1, 1, gpus), [Node(True, 4, 1)])
+    has = worker_room(Plan(1, 1, 1, gpus), [Node(True, 4, 1)])
 
     assert has.bytes is None
     assert check_memory(forecast([10**15]), has) == 0

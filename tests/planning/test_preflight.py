@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any, NamedTuple
 
 import pytest
 from support.helpers import run
@@ -13,22 +15,34 @@ from ffl_ray.planning import nodes, preflight
 from ffl_ray.planning.data_check import data_facts
 from ffl_ray.planning.layout import Plan
 from ffl_ray.planning.limits import PROCESS_BYTES, Node
-from ffl_ray.planning.nodes import free_disk, memory_facts
+from ffl_ray.planning.nodes import ThisMachine, free_disk, memory_facts
 from ffl_ray.results.storage.storage import Storage
 from ffl_ray.search.space import load_space, settle
 from ffl_ray.tune import main
 
 
-def look(folder: Path, **overrides: object) -> preflight.Preflight:
+class FakeCluster(NamedTuple):
+    """Machines on which nothing may be called."""
+
+    found: Sequence[Node]
+
+    def nodes(self) -> list[Node]:
+        return [*self.found]
+
+    def call(self, function: Callable[..., Any], *args: Any, cpus: float, gpus: float) -> Any:
+        pytest.fail("it trains")
+
+
+def look(folder: Path, nodes: Sequence[Node] = ()) -> preflight.Preflight:
     space = load_space("temperature")
     study = settle(space, {})
     base, search = study.training, study.search
-    base = with_overrides(base, {"data.fraction": 0.3, **overrides})
+    base = with_overrides(base, {"data.fraction": 0.3})
     plan = Plan(1, 1, 1, 0)
     storage = Storage(str(folder)).child("study")
-    return preflight.run_preflight(
-        space, base, search, plan, data_facts(base), storage, cluster=False
-    )
+    cluster = FakeCluster(nodes) if nodes else ThisMachine(1)
+    facts = data_facts(base)
+    return preflight.run_preflight(space, base, search, plan, facts, storage, cluster)
 
 
 def test_a_study_is_forecast_without_a_file_written(tmp_path: Path) -> None:
@@ -42,14 +56,12 @@ def test_a_study_is_forecast_without_a_file_written(tmp_path: Path) -> None:
 
 
 def test_a_machine_with_too_little_memory_is_refused_before_anything_is_measured(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path,
 ) -> None:
     small = [Node(True, 1, 0, PROCESS_BYTES + 500_000, 0)]
-    monkeypatch.setattr(preflight, "this_machine", lambda cpus, gpus: small)
-    monkeypatch.setattr(preflight, "measure", lambda *_: pytest.fail("it trains"))
 
     with pytest.raises(PlanError, match="needs .* MB of memory for each worker, and there are 5"):
-        look(tmp_path)
+        look(tmp_path, small)
 
 
 def test_a_full_disk_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -63,11 +75,10 @@ def test_a_full_disk_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
 def test_a_local_disk_is_refused_on_a_cluster_of_several_nodes(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(preflight, "this_machine", lambda *_: [Node(True, 1, 0), Node(False, 1, 0)])
     monkeypatch.setattr(preflight, "mounts", lambda: "/dev/sda1 / ext4 rw 0 0\n")
 
     with pytest.raises(PlanError, match="1 other node of the cluster can run trials and not see"):
-        look(tmp_path)
+        look(tmp_path, [Node(True, 1, 0), Node(False, 1, 0)])
 
 
 def test_free_disk_is_that_of_the_nearest_folder_that_exists(tmp_path: Path) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from ffl_ray.config.overrides import with_overrides
 from ffl_ray.config.settings import SearchConfig
-from ffl_ray.planning.driver_load import advice, load_of
+from ffl_ray.planning.driver_load import driver_advice, driver_load
 from ffl_ray.planning.forecast import Forecast
 
 TRIALS, AT_ONCE, EPOCHS = 10_000, 1000, 20
@@ -23,9 +23,9 @@ def paper_table() -> str:
         for sampler in SAMPLERS:
             forecast = Forecast(TRIALS, AT_ONCE, EPOCHS * epoch_s, 1.0, 0, 0, [1], (1, 1))
             search = with_overrides(SearchConfig(), {"sampler": sampler, "num_samples": TRIALS})
-            load = load_of(forecast, search, EPOCHS)
+            load = driver_load(forecast, search, EPOCHS)
             assert load is not None
-            said = advice(forecast, search, EPOCHS) or "nothing"
+            said = driver_advice(forecast, search, EPOCHS) or "nothing"
             lines.append(
                 f"| {epoch_s} s | {sampler} | {load.reports_per_s:.1f} | {load.trials_per_s:.2f} | "
                 f"{100 * load.busy:.0f}% | {said.rpartition(': ')[2]} |"

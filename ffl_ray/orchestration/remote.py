@@ -1,0 +1,138 @@
+"""Functions called on the machines that Ray has, before any trial starts."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import Any
+
+import ray
+from ray.exceptions import GetTimeoutError, RayError, RayTaskError
+from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
+
+from ffl_ray.errors import FFLRayError
+from ffl_ray.planning.layout import Plan
+from ffl_ray.planning.limits import Node
+from ffl_ray.planning.nodes import Cluster, ThisMachine, memory_facts
+
+FREE_S = 60.0
+TOGETHER_S = 120.0
+Memory = tuple[int | None, int | None, int | None]
+
+
+def trial_cluster(plan: Plan, *, joined: bool) -> Cluster:
+    """The machines of a study's trials: Ray's, or this process's alone where that is the same.
+
+    Args:
+        joined: Ray was joined at an address, so this process need not be where trials run.
+    """
+    if joined or plan.gpus_per_worker:
+        return RayCluster()
+    return ThisMachine(plan.max_concurrent_trials * plan.num_workers * plan.cpus_per_worker)
+
+
+def call(
+    function: Callable[..., Any],
+    *args: Any,
+    cpus: float = 1,
+    gpus: float = 0,
+    timeout_s: float | None = None,
+) -> Any:
+    """What a function gives in a Ray task with these resources; None when it took too long.
+
+    Raises:
+        FFLRayError: as the function raises it there.
+    """
+    task = ray.remote(num_cpus=cpus, num_gpus=gpus)(function).remote(*args)
+    try:
+        return ray.get(task, timeout=timeout_s)
+    except GetTimeoutError:
+        ray.cancel(task, force=True)
+        return None
+    except RayTaskError as error:
+        if isinstance(error.cause, FFLRayError):
+            raise error.cause from None
+        raise
+
+
+class RayCluster:
+    """The nodes of the cluster that this process has started or joined."""
+
+    def nodes(self) -> list[Node]:
+        """A node that does not answer within a minute, or is lost meanwhile, has unknown memory."""
+        here = ray.get_runtime_context().get_node_id()
+        alive = [node for node in ray.nodes() if node["Alive"]]  # type: ignore[no-untyped-call]
+        asked = [_ask_memory(node) for node in alive]
+        ready, _ = ray.wait(asked, num_returns=len(asked), timeout=FREE_S)
+        return [
+            Node(
+                node["NodeID"] == here,
+                int(node["Resources"].get("CPU", 0)),
+                node["Resources"].get("GPU", 0.0),
+                *(_memory(answer) if answer in ready else (None, None, None)),
+            )
+            for node, answer in zip(alive, asked, strict=True)
+        ]
+
+    def call(self, function: Callable[..., Any], *args: Any, cpus: float, gpus: float) -> Any:
+        """As `call`, None when no machine was free within a minute."""
+        return call(function, *args, cpus=cpus, gpus=gpus, timeout_s=FREE_S)
+
+
+def _ask_memory(node: dict[str, Any]) -> Any:
+    place = NodeAffinitySchedulingStrategy(node["NodeID"], soft=False)
+    ask = ray.remote(num_cpus=0)(memory_facts).options(scheduling_strategy=place)
+    return ask.remote(bool(node["Resources"].get("GPU", 0)))
+
+
+def _memory(answer: Any) -> Memory:
+    try:
+        found: Memory = ray.get(answer)
+    except RayError:
+        return None, None, None
+    return found
+
+
+def call_together(
+    function: Callable[..., float], *args: Any, count: int, gpus: float
+) -> list[float] | None:
+    """What a function gives in several Ray tasks at the same time, each with one CPU.
+
+    Args:
+        function: is given, before `args`, a function that waits for all others to call it.
+        gpus: share of one for each task.
+
+    Returns:
+        None when the machines were not free within two minutes.
+    """
+    gate: Any = ray.remote(num_cpus=0)(Gate).remote(count)
+    task = ray.remote(num_cpus=1, num_gpus=gpus)(_call_at_gate)
+    asked = [task.remote(gate, function, args) for _ in range(count)]
+    try:
+        found: list[float] = ray.get(asked, timeout=TOGETHER_S)
+    except GetTimeoutError:
+        for one in asked:
+            ray.cancel(one, force=True)
+        return None
+    finally:
+        ray.kill(gate)
+    return found
+
+
+class Gate:
+    """An actor that opens once enough have come."""
+
+    def __init__(self, count: int) -> None:
+        self._missing = count
+        self._open = asyncio.Event()
+
+    async def wait(self) -> None:
+        """Come, and wait for the others."""
+        self._missing -= 1
+        if self._missing <= 0:
+            self._open.set()
+        await self._open.wait()
+
+
+def _call_at_gate(gate: Any, function: Callable[..., float], args: tuple[Any, ...]) -> float:
+    return function(lambda: ray.get(gate.wait.remote()), *args)
