@@ -62,7 +62,7 @@ def check_networks(space: SearchSpace, base: Config, random: int = RANDOM_POINTS
 
 
 def _size(space: SearchSpace, point: Point) -> NetworkSize:
-    config, shaping = point.config, network_distill(point.config)
+    config = point.config
     classes = num_classes(config.data) or FOLDER_CLASSES
     shape = image_shape(config.data)
     try:
