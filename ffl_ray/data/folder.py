@@ -17,7 +17,7 @@ import torch
 from ffl_ray.config.settings import DataConfig
 from ffl_ray.data.dataset import DatasetInfo, Files, Opened
 from ffl_ray.data.splits import Split, stratified_split
-from ffl_ray.data.streaming.decode import ENDINGS
+from ffl_ray.data.streaming.image_file import ENDINGS, is_hidden
 from ffl_ray.errors import DataError
 
 TEST_FRACTION = 0.2
@@ -72,8 +72,13 @@ def _root(settings: DataConfig) -> Path:
 
 
 def _index(folder: Path, size: int) -> Opened:
-    """Classes are the folders, in order of name; their images are at any depth inside."""
-    classes = sorted(entry.name for entry in os.scandir(folder) if entry.is_dir())
+    """Classes are the folders, in order of name; their images are at any depth inside.
+
+    What begins with a dot is a system's own, and no class and no image.
+    """
+    classes = sorted(
+        entry.name for entry in os.scandir(folder) if entry.is_dir() and not is_hidden(entry.name)
+    )
     if len(classes) < 2:
         raise DataError(
             f"data.dir must hold at least 2 class folders of images; {folder} holds {len(classes)}"
@@ -106,6 +111,8 @@ def _images(folder: str, inside: str) -> Iterator[str]:
     """
     with os.scandir(folder) as entries:
         for entry in entries:
+            if is_hidden(entry.name):
+                continue
             if entry.name.lower().endswith(ENDINGS):
                 yield inside + entry.name
             elif entry.is_dir(follow_symlinks=False):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Iterable, Iterator
 from itertools import islice
 from pathlib import Path
@@ -10,9 +9,9 @@ from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Float
-from PIL import Image
 
-from ffl_ray.data.streaming.decode import ENDINGS, middle_square
+from ffl_ray.data.streaming.decode import middle_square
+from ffl_ray.data.streaming.image_file import ENDINGS, image_paths
 from ffl_ray.export.runner import Array, Model
 
 
@@ -36,7 +35,7 @@ def image_files(given: Iterable[str | Path]) -> Iterator[Path | Unreadable]:
         if not path.is_dir():
             yield path
             continue
-        inside = sorted(p for p in path.rglob("*") if p.suffix.lower() in ENDINGS)
+        inside = [*image_paths(path)]
         if not inside:
             yield Unreadable(path, f"the folder holds no image ({', '.join(ENDINGS)})")
         yield from inside
@@ -72,13 +71,10 @@ def _read(
         return file
     channels, size, _ = model.about.image_shape
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
-            pixels = middle_square(file, size, channels)
+        pixels = middle_square(file, size, channels)
     except FileNotFoundError:
         return Unreadable(file, "no such file")
-    # A damaged PNG raises SyntaxError, other damaged files ValueError or OSError.
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
+    except OSError as error:
         return Unreadable(file, f"can't be read as an image: {' '.join(str(error).split())}")
     scaled: Float[Array, "channels height width"] = pixels.transpose(2, 0, 1) / np.float32(255)
     return scaled

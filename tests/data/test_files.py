@@ -8,13 +8,14 @@ from pathlib import Path
 import pytest
 import torch
 from PIL import Image
+from torch import Tensor
 from torchvision import datasets
 
 from ffl_ray.config.settings import DATA_SETS, DataConfig
 from ffl_ray.data.cifar import LAYOUTS, _ArrayUnpickler
-from ffl_ray.data.dataset import DATASETS, Files
+from ffl_ray.data.dataset import DATASETS, Files, Images
 from ffl_ray.data.folder import _index
-from ffl_ray.data.loader import load_train_val, open_test
+from ffl_ray.data.loader import TrainVal, load_train_val, open_test
 from ffl_ray.errors import DataError
 
 
@@ -102,6 +103,11 @@ def make_folder(root: Path, count: int = 10, classes: tuple[str, ...] = ("cat", 
     return root
 
 
+def pixels_of(data: TrainVal) -> Tensor:
+    assert isinstance(data.train, Images)
+    return data.train.pixels
+
+
 def folder(root: Path) -> DataConfig:
     return DataConfig(name="folder", dir=str(root), image_size=12, val_fraction=0.25)
 
@@ -162,6 +168,21 @@ def test_the_index_is_that_of_torchvision(tmp_path: Path) -> None:
     assert list(info.classes) == theirs.classes
     ours = {files.path(i): label for i, label in enumerate(files.labels.tolist())}
     assert ours == dict(theirs.samples)
+
+
+def test_what_a_system_leaves_in_a_folder_is_no_class_and_no_image(tmp_path: Path) -> None:
+    clean = load_train_val(folder(make_folder(tmp_path / "clean")))
+    messy = make_folder(tmp_path / "messy")
+    for name in (".thumbnails/0.png", "__MACOSX/cat/0.png", "cat/.ipynb_checkpoints/0.png"):
+        (messy / name).parent.mkdir(parents=True)
+        shutil.copy(messy / "cat" / "0.png", messy / name)
+    (messy / "dog" / "._1.png").write_bytes(b"\0\5\x16\7 macOS's note of a file")
+
+    data = load_train_val(folder(messy))
+
+    assert data.info.classes == ("cat", "dog")
+    assert data.split_hash == clean.split_hash
+    assert torch.equal(pixels_of(data), pixels_of(clean))
 
 
 def test_a_class_without_images_is_named(tmp_path: Path) -> None:

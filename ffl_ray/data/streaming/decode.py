@@ -9,10 +9,12 @@ from pathlib import Path
 
 import numpy as np
 
-ENDINGS = (".jpg", ".jpeg", ".png", ".ppm", ".bmp", ".pgm", ".tif", ".tiff", ".webp")
+from ffl_ray.data.streaming.image_file import colours, opened
+
 CROP_SCALE = (0.08, 1.0)
 CROP_RATIO = (3 / 4, 4 / 3)
 CROP_TRIES = 10
+BILINEAR = 2  # PIL.Image.Resampling.BILINEAR
 
 Square = np.ndarray[tuple[int, ...], np.dtype[np.uint8]]
 
@@ -24,16 +26,14 @@ def middle_square(path: str | Path, size: int, channels: int = 3) -> Square:
         channels: 3 for RGB, 1 for grey.
 
     Raises:
-        OSError: the file can't be read, or is no image.
+        OSError: there is no such file, or an `UnreadableImageError`.
     """
-    from PIL import Image  # a tenth of a second that other data sets need not pay
-
-    with Image.open(path) as image:
+    with opened(path) as image:
         side = min(image.size)
         left, top = ((length - side) // 2 for length in image.size)
         box = (left, top, left + side, top + side)
-        colours = image.convert("RGB" if channels == 3 else "L")
-        return np.array(colours.resize((size, size), box=box)).reshape(size, size, channels)
+        square = colours(image, channels).resize((size, size), box=box)
+        return np.array(square).reshape(size, size, channels)
 
 
 def random_square(path: str | os.PathLike[str], size: int, seed: int, *, flip: bool) -> Square:
@@ -49,20 +49,18 @@ def random_square(path: str | os.PathLike[str], size: int, seed: int, *, flip: b
         flip: mirroring is allowed.
 
     Raises:
-        OSError: the file can't be read, or is no image.
+        OSError: there is no such file, or an `UnreadableImageError`.
     """
-    from PIL import Image
-
     draws = random.Random(seed)
-    with Image.open(path) as image:
+    with opened(path) as image:
         width, height = image.size
         left, top, across, down = crop_box(width, height, draws)
         image.draft("RGB", (math.ceil(size * width / across), math.ceil(size * height / down)))
         right, bottom = left + across, top + down
         x, y = image.size[0] / width, image.size[1] / height
         box = (left * x, top * y, right * x, bottom * y)
-        colours = image if image.mode == "RGB" else image.convert("RGB")
-        square = np.asarray(colours.resize((size, size), Image.Resampling.BILINEAR, box=box))
+        part = colours(image, 3).resize((size, size), BILINEAR, box=box)
+        square = np.asarray(part)
     return square[:, ::-1] if flip and draws.random() < 0.5 else square
 
 

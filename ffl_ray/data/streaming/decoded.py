@@ -2,8 +2,10 @@
 
 The file lies in `$FFL_RAY_CACHE` (else `$XDG_CACHE_HOME/ffl_ray`, else `~/.cache/ffl_ray`), under
 a name made of what it depends on: paths, sizes and times of the image files, the side of the
-squares and this decoder. It is written beside its place and renamed. Where it can't be written,
-or FFL_RAY_CACHE is empty, images are decoded into memory.
+squares and this decoder. It is written beside its place and renamed. Folder and files are their
+owner's alone, and those of anybody else are not read: pictures are private, and pixels are what a
+model learns. Where the folder can't be used, or FFL_RAY_CACHE is empty, images are decoded into
+memory.
 """
 
 from __future__ import annotations
@@ -12,6 +14,9 @@ import fcntl
 import hashlib
 import os
 import shutil
+import stat
+import tempfile
+import warnings
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
@@ -26,9 +31,10 @@ from ffl_ray.data.dataset import Files, Images
 from ffl_ray.data.streaming.decode import middle_square
 from ffl_ray.errors import DataError
 
-DECODER = 1  # counts the changes of what `middle_square` gives
+DECODER = 2  # counts the changes of what `middle_square` gives
 FEWEST_IMAGES = 500  # a second's work
 MOST_BYTES = 64 * 2**30  # of all files together
+MOST_NAMED = 20  # files of an error
 FREE_SHARE = 0.1  # of the disk, which stays free
 
 
@@ -57,8 +63,10 @@ def decoded_once(files: Files) -> Images:
         return decoded(files)
     try:
         place = folder / f"{_key(files)}.pixels"
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        if not _is_private(folder):
+            return decoded(files)
         if not _is_whole(place, files):
-            folder.mkdir(parents=True, exist_ok=True)
             with _locked(place.with_suffix(".lock")):
                 if not _is_whole(place, files) and not _write(place, files):
                     return decoded(files)
@@ -80,16 +88,19 @@ def cache_folder() -> Path | None:
 
 
 def _decode(files: Files, pixels: np.ndarray[tuple[int, ...], np.dtype[np.uint8]]) -> None:
-    def one(position: int) -> None:
+    def one(position: int) -> str | None:
         path = files.path(position)
         try:
             pixels[position] = middle_square(path, files.size)
         except OSError as error:
-            raise DataError(f"data.dir: {path} can't be read as an image: {error}") from error
+            return f"{path} can't be read as an image: {error}"
+        return None
 
     with ThreadPoolExecutor() as pool:
-        for _ in pool.map(one, range(len(files))):
-            pass
+        bad = [reason for reason in pool.map(one, range(len(files))) if reason is not None]
+    if bad:
+        more = f"; and {len(bad) - MOST_NAMED} more" if len(bad) > MOST_NAMED else ""
+        raise DataError(f"data.dir: {'; '.join(bad[:MOST_NAMED])}{more}")
 
 
 def _num_bytes(files: Files) -> int:
@@ -105,8 +116,26 @@ def _key(files: Files) -> str:
     return digest.hexdigest()[:32]
 
 
+def _is_private(folder: Path) -> bool:
+    """Whether nobody else can put a file into the folder."""
+    facts = folder.stat()
+    if facts.st_uid == os.geteuid() and not facts.st_mode & 0o022:
+        return True
+    warnings.warn(
+        f"images are decoded anew by every process: the cache folder {folder} must be yours, and "
+        f"writable by you alone (chmod 700)",
+        stacklevel=2,
+    )
+    return False
+
+
 def _is_whole(place: Path, files: Files) -> bool:
-    return place.is_file() and place.stat().st_size == _num_bytes(files)
+    try:
+        facts = place.lstat()
+    except FileNotFoundError:
+        return False
+    ours = stat.S_ISREG(facts.st_mode) and facts.st_uid == os.geteuid()
+    return ours and facts.st_size == _num_bytes(files)
 
 
 def _write(place: Path, files: Files) -> bool:
@@ -115,9 +144,11 @@ def _write(place: Path, files: Files) -> bool:
     disk = shutil.disk_usage(place.parent)
     if disk.free - _num_bytes(files) < FREE_SHARE * disk.total:
         return False
-    part = place.with_suffix(".part")
+    # Made anew under a random name, never through a link, and readable by its owner alone.
+    opened, name = tempfile.mkstemp(suffix=".part", dir=place.parent)
+    part = Path(name)
     try:
-        with part.open("wb") as file:
+        with open(opened, "wb") as file:  # noqa: PTH123
             # A page that finds no room later would end the process.
             os.posix_fallocate(file.fileno(), 0, _num_bytes(files))
         pixels = np.memmap(part, np.uint8, "r+", shape=(len(files), files.size, files.size, 3))
@@ -148,6 +179,9 @@ def _mapped(place: Path, files: Files) -> UInt8[Tensor, "images height width cha
 @contextmanager
 def _locked(place: Path) -> Iterator[None]:
     """Only one process is here at a time; a killed one's lock is free again."""
-    with place.open("w") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
+    opened = os.open(place, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(opened, fcntl.LOCK_EX)
         yield
+    finally:
+        os.close(opened)

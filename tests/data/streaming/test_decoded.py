@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import stat
 from pathlib import Path
 from typing import NamedTuple
 
@@ -125,14 +126,53 @@ def test_what_was_used_longest_ago_is_deleted_first(
     assert first not in pixel_files(place)
 
 
-def test_a_broken_image_is_named_and_leaves_no_file(place: Place) -> None:
-    (Path(place.files.folder) / "3.png").write_bytes(b"no image")
+def test_all_broken_images_are_named_at_once_and_leave_no_file(place: Place) -> None:
+    for name in ("3.png", "5.png"):
+        (Path(place.files.folder) / name).write_bytes(b"no image")
 
-    with pytest.raises(DataError, match=r"3\.png can't be read as an image"):
+    named = r"3\.png can't be read as an image: .*; .*5\.png can't be read as an image"
+    with pytest.raises(DataError, match=named):
         decoded_once(place.files)
 
     assert not pixel_files(place)
     assert not list(place.cache.glob("*.part"))
+
+
+def test_folder_and_pixels_are_their_owners_alone(place: Place) -> None:
+    decoded_once(place.files)
+
+    (name,) = pixel_files(place)
+    for path, mode in ((place.cache, 0o700), (place.cache / name, 0o600)):
+        assert stat.S_IMODE(path.stat().st_mode) == mode
+    assert {stat.S_IMODE(path.stat().st_mode) for path in place.cache.glob("*.lock")} == {0o600}
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a file away")
+def test_pixels_that_somebody_else_may_have_put_there_are_not_read(place: Place) -> None:
+    whole = decoded_once(place.files).pixels.clone()
+    (name,) = pixel_files(place)
+    poisoned = place.cache / name
+    poisoned.write_bytes(bytes(poisoned.stat().st_size))
+
+    os.chown(poisoned, 12345, -1)
+    assert torch.equal(decoded_once(place.files).pixels, whole)
+
+    poisoned.unlink()
+    aside = place.cache.parent / "aside"
+    aside.write_bytes(bytes(whole.numel()))
+    poisoned.symlink_to(aside)
+    assert torch.equal(decoded_once(place.files).pixels, whole)
+    assert aside.read_bytes() == bytes(whole.numel())
+
+
+def test_a_folder_that_others_may_write_to_is_not_used(place: Place) -> None:
+    place.cache.mkdir()
+    place.cache.chmod(0o777)
+
+    with pytest.warns(UserWarning, match=r"writable by you alone \(chmod 700\)"):
+        decoded_once(place.files)
+
+    assert [*place.cache.iterdir()] == []
 
 
 def test_the_folder_is_the_environments_then_the_users(monkeypatch: pytest.MonkeyPatch) -> None:

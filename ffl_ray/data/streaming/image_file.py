@@ -1,0 +1,119 @@
+"""One image file, opened safely and with the pixels that it means: for training and predicting.
+
+A file may come from anybody. Only these formats are decoded (Pillow alone would hand an EPS file
+to Ghostscript, whatever its name), only regular files are opened (a pipe would hang), an image
+may have at most `MOST_PIXELS`, and large ones are decoded one at a time.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import stat
+import struct
+import threading
+import warnings
+from collections.abc import Iterator
+from pathlib import Path
+from types import ModuleType
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+FORMATS = ("JPEG", "PNG", "PPM", "BMP", "TIFF", "WEBP")
+ENDINGS = (".jpg", ".jpeg", ".png", ".ppm", ".bmp", ".pgm", ".tif", ".tiff", ".webp")
+MOST_PIXELS = 178_956_970  # where Pillow sees a decompression bomb: half a gigabyte as RGB
+LARGE_PIXELS = 2**24
+EIGHT_BITS = ("1", "L", "LA", "La", "P", "PA", "RGB", "RGBA", "RGBa", "RGBX", "CMYK", "YCbCr")
+_one_large = threading.Lock()
+
+
+class UnreadableImageError(OSError):
+    """A file that is no image, is damaged, or whose pixels have no plain meaning in 8 bits."""
+
+
+@contextlib.contextmanager
+def opened(path: str | os.PathLike[str]) -> Iterator[Image]:
+    """An image file, its header read.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        UnreadableImageError: it is no regular file, of no known format, damaged, or too large.
+    """
+    if not stat.S_ISREG(os.stat(path).st_mode):  # noqa: PTH116
+        raise UnreadableImageError("it is no regular file")
+    # Of sizes, for which our own bound stands below, and of notes that are not read. Catching them
+    # here alone (catch_warnings) is not safe in threads.
+    warnings.filterwarnings("ignore", module=r"PIL\.")
+    pillow = _pillow()
+    try:
+        with pillow.Image.open(path, formats=FORMATS) as image:
+            pixels = image.size[0] * image.size[1]
+            if pixels > MOST_PIXELS:
+                raise UnreadableImageError(_too_large(image.size))
+            with _one_large if pixels > LARGE_PIXELS else contextlib.nullcontext():
+                yield image
+    except UnreadableImageError:
+        raise
+    except pillow.Image.DecompressionBombError:
+        raise UnreadableImageError(f"it has more than {MOST_PIXELS:,} pixels") from None
+    except pillow.UnidentifiedImageError:
+        raise UnreadableImageError(f"it is none of {', '.join(FORMATS)}, or damaged") from None
+    # A damaged PNG raises SyntaxError, other damaged files whatever their reader trips over.
+    except (OSError, ValueError, SyntaxError, TypeError, IndexError, struct.error) as error:
+        raise UnreadableImageError(" ".join(str(error).split()) or type(error).__name__) from error
+
+
+def colours(image: Image, channels: int) -> Image:
+    """An image's pixels in 8 bits, as the file means them.
+
+    16 bits of grey keep their upper half's meaning, 65535 becoming 255 (Pillow's own conversion
+    clips everything above 255 to white). Transparency is dropped, as torchvision drops it.
+
+    Args:
+        channels: 3 for RGB, 1 for grey.
+
+    Raises:
+        UnreadableImageError: integers or floats without a known range, or another colour space.
+    """
+    wanted = "RGB" if channels == 3 else "L"
+    if image.mode == wanted:
+        return image
+    if image.mode.startswith("I;16") or (image.mode == "I" and image.format in ("PNG", "PPM")):
+        grey = np.asarray(image).astype(np.int64).clip(0, 65535)
+        eight = ((grey * 255 + 32767) // 65535).astype(np.uint8)
+        sixteen: Image = _pillow().Image.fromarray(eight).convert(wanted)
+        return sixteen
+    if image.mode not in EIGHT_BITS:
+        raise UnreadableImageError(
+            f"its pixels are of Pillow's mode {image.mode}, whose range no file states: "
+            f"save it with 8 or 16 bits a channel"
+        )
+    return image.convert(wanted)
+
+
+def is_hidden(name: str) -> bool:
+    """Whether a file or folder is a system's own: thumbnails, notebooks' copies, macOS's notes."""
+    return name.startswith(".") or name in ("__MACOSX", "@eaDir")
+
+
+def image_paths(folder: str | Path) -> Iterator[Path]:
+    """The image files at any depth in a folder, in order of path, hidden ones left out."""
+    for path in sorted(Path(folder).rglob("*")):
+        inside = path.relative_to(folder).parts
+        if path.suffix.lower() in ENDINGS and not any(map(is_hidden, inside)):
+            yield path
+
+
+def _pillow() -> ModuleType:
+    """Pillow, in a tenth of a second that other data sets need not pay."""
+    import PIL.Image
+
+    return PIL
+
+
+def _too_large(size: tuple[int, int]) -> str:
+    return f"it has {size[0]:,} x {size[1]:,} pixels, and may have {MOST_PIXELS:,}"
