@@ -12,15 +12,18 @@ from __future__ import annotations
 import argparse
 import json
 import statistics
-import sys
 import tempfile
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import torch
 
+from benchmarks.common import show
+from benchmarks.compare import __main__ as compare
+from benchmarks.compare.measuring import MEASURES
 from ffl_ray.bench.stepping import Stepper, our_stepper
 from ffl_ray.config.overrides import flatten, with_overrides
 from ffl_ray.config.settings import Config
@@ -33,19 +36,11 @@ EPOCHS = 300
 TIMED_EPOCHS = 3
 
 
-def say(text: str) -> None:
-    """Print a line at once."""
-    sys.stdout.write(text + "\n")
-    sys.stdout.flush()
-
-
 def against_authors(args: argparse.Namespace) -> dict[str, Any]:
-    """`bench train` against the authors' program, in our default and in float32."""
-    from ffl_ray.bench import __main__ as bench
-
+    """`compare train`: the authors' program, against our default and against float32."""
     found = {}
     for name, precision in (("default", "auto"), ("float32", "float32")):
-        run = bench.parser().parse_args(
+        options = compare.parser().parse_args(
             [
                 "train", "--rounds", str(args.rounds), "--seconds", str(args.seconds),
                 "--data-dir", args.data, "--against", args.clone, "--operators", "12",
@@ -53,12 +48,10 @@ def against_authors(args: argparse.Namespace) -> dict[str, Any]:
                 "--set", f"compute.precision={precision}",
             ]
         )  # fmt: skip
-        from ffl_ray.bench.train import run as measure
-
-        outcome = measure(run)
+        outcome = MEASURES["train"](options)
         found[name] = {figure.name: figure.value for figure in outcome.figures}
         for line in (outcome.title, *outcome.lines):
-            say(line)
+            show(line)
     return found
 
 
@@ -99,29 +92,24 @@ def shared(config: Config, seconds: float, epochs_planned: int, images: int) -> 
             rate = sum(share * config.optim.batch_size / one for one in taken)
             hours = epochs_planned * images / rate / 3600
             found[str(count)] = {"images_per_s": rate, "trials_per_hour": 1 / hours}
-            say(f"{count} at once: {rate:,.0f} images/s")
+            show(f"{count} at once: {rate:,.0f} images/s")
     return found
 
 
 def together(sides: list[Stepper], steps: list[int]) -> list[float]:
     """Seconds of each, all at the same time."""
-    from concurrent.futures import ThreadPoolExecutor
-
     with ThreadPoolExecutor(len(sides)) as pool:
         return list(pool.map(Stepper.seconds, sides, steps))
 
 
 def streamed(args: argparse.Namespace) -> dict[str, Any]:
-    """`bench input`: files, loader processes, and which side waits."""
-    from ffl_ray.bench import __main__ as bench
-    from ffl_ray.bench.input import run as measure
-
-    run = bench.parser().parse_args(["input", "--rounds", str(args.rounds)])
-    return {figure.name: figure.value for figure in measure(run).figures}
+    """`compare input`: files, loader processes, and which side waits."""
+    options = compare.parser().parse_args(["input", "--rounds", str(args.rounds)])
+    return {figure.name: figure.value for figure in MEASURES["input"](options).figures}
 
 
 def main() -> None:
-    """Measure part after part; each is written as soon as it is there."""
+    """Measure one thing after the other; each is written as soon as it is there."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("data", help="folder that holds cifar-100-python")
     parser.add_argument("clone", help="of Jangho-Kim/FFL-pytorch")
@@ -135,7 +123,7 @@ def main() -> None:
     settings = {"data.name": "cifar100", "data.dir": args.data, "data.fraction": args.fraction}
     config = with_overrides(Config(), settings | {"model.mix": "2*resnet32"})
     images = round(45_000 * args.fraction)
-    parts: dict[str, Callable[[], Any]] = {
+    measures: dict[str, Callable[[], Any]] = {
         "against_authors": lambda: against_authors(args),
         "run": lambda: minutes_of_a_run(config, TIMED_EPOCHS),
         "shared": lambda: shared(config, args.seconds, EPOCHS, images),
@@ -143,7 +131,7 @@ def main() -> None:
     }
     device = torch.cuda.get_device_name() if torch.cuda.is_available() else "no GPU"
     found: dict[str, Any] = {"device": device, "torch": torch.__version__}
-    for name, measure in parts.items():
+    for name, measure in measures.items():
         started = time.perf_counter()
         try:
             found[name] = measure()
@@ -151,7 +139,7 @@ def main() -> None:
             found[name] = {"error": f"{type(error).__name__}: {error}"}
         found[f"{name}_took_s"] = time.perf_counter() - started
         (out / "gpu.json").write_text(json.dumps(found, indent=1))
-        say(f"{name}: {json.dumps(found[name])}")
+        show(f"{name}: {json.dumps(found[name])}")
 
 
 if __name__ == "__main__":

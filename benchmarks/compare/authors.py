@@ -15,6 +15,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import torch
+
+from ffl_ray.training.setup import peak_memory_bytes
+
 FILES = ("train_FFL.py", "our_network.py", "utils.py", "logger.py")
 # Batches that their loader has ready while nobody asks: 4 processes with 2 each.
 READY = 8
@@ -54,8 +58,6 @@ def module_of(path: Path, changes: dict[str, str], **names: Any) -> types.Module
 
 def load_program(clone: Path, data: Path, device: str) -> Any:
     """Their program, ready to train, on this device and data."""
-    import torch
-
     sys.argv = ["train_FFL.py"]
     logger = types.ModuleType("logger")
     logger.SummaryLogger = None  # type: ignore[attr-defined]
@@ -77,10 +79,6 @@ def main() -> None:
     """Answer each number of steps on stdin with seconds on stdout."""
     clone, data, device, threads = sys.argv[1:]
     answers, sys.stdout = sys.stdout, sys.stderr
-    import torch
-
-    from ffl_ray.training.setup import peak_memory_bytes
-
     torch.set_num_threads(int(threads))
     program = load_program(Path(clone), Path(data), device)
     for line in sys.stdin:

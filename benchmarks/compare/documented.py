@@ -1,4 +1,4 @@
-"""The other side of `bench study`: the same trials the way Ray's documentation writes them.
+"""The other side of `compare study`: the same trials the way Ray's documentation writes them.
 
 A Tune function that starts a TorchTrainer of one worker for each trial, with TuneReportCallback
 (docs.ray.io, Ray Train user guides, "Hyperparameter Tuning with Ray Tune"). Each worker trains
@@ -21,6 +21,10 @@ from ray import tune
 from ray.train import RunConfig, ScalingConfig
 from ray.train.torch import TorchTrainer
 from ray.tune.integration.ray_train import TuneReportCallback
+
+from ffl_ray.config.overrides import with_overrides
+from ffl_ray.config.settings import Config
+from ffl_ray.training.worker import run_worker
 
 
 class OneWorker:
@@ -56,10 +60,6 @@ class OneWorker:
 
 def train_fn(config: dict[str, Any]) -> None:
     """What the worker runs."""
-    from ffl_ray.config.overrides import with_overrides
-    from ffl_ray.config.settings import Config
-    from ffl_ray.training.worker import run_worker
-
     run_worker(with_overrides(Config(), config), OneWorker())
 
 

@@ -1,5 +1,6 @@
-"""What `python -m ffl_ray.bench` measures.
+"""What a machine does: `python -m ffl_ray.bench`.
 
-train.py, study.py, tables.py and input.py each hold a subject: `add_options(parser)`, for which
-nothing heavy is imported, and `run(args) -> Found`.
+options.py is the command line, for which nothing heavy is imported; train.py, study.py, tables.py
+and input.py each hold a subject: `measured(args)` gives its figures and what each side gave in
+each round, and takes sides of others beside ours (`python -m benchmarks.compare`).
 """

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import statistics
 from collections.abc import Callable, Mapping
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 ROUNDS = 5
+Value = TypeVar("Value")
 
 
 class Figure(NamedTuple):
@@ -40,14 +41,14 @@ class Found(NamedTuple):
 
 
 def alternated(
-    sides: Mapping[str, Callable[[], float]], rounds: int = ROUNDS
-) -> dict[str, list[float]]:
+    sides: Mapping[str, Callable[[], Value]], rounds: int = ROUNDS
+) -> dict[str, list[Value]]:
     """What each side gives, once per round, by turns.
 
     Whatever slows the machine for a while slows every side, so that their ratio holds. Every
     other round goes backwards: no side is always the one after the same other.
     """
-    given: dict[str, list[float]] = {name: [] for name in sides}
+    given: dict[str, list[Value]] = {name: [] for name in sides}
     for index in range(rounds):
         names = list(sides)
         order = names if index % 2 == 0 else names[::-1]

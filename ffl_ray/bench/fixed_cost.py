@@ -7,6 +7,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+import pandas as pd
+
+from ffl_ray.results.reader import records
+
 
 class TimedTrial(NamedTuple):
     """When a trial was worked on; moments are seconds since 1970.
@@ -79,10 +83,6 @@ def _overlap(start: float, end: float, from_: float, to: float) -> float:
 
 def trials_of_study(folder: Path) -> list[TimedTrial]:
     """The trials of a study's tables."""
-    import pandas as pd
-
-    from ffl_ray.results.reader import records
-
     epochs: dict[str, list[tuple[float, float]]] = {}
     for row in records(pd.read_parquet(folder / "epochs")):
         epochs.setdefault(row["trial_id"], []).append((row["time"].timestamp(), row["epoch_s"]))
@@ -94,6 +94,4 @@ def trials_of_study(folder: Path) -> list[TimedTrial]:
 
 def cpu_in_steps(folder: Path) -> float:
     """CPU seconds of a study's training steps."""
-    import pandas as pd
-
     return float(pd.read_parquet(folder / "epochs", columns=["train_cpu_s"])["train_cpu_s"].sum())

@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import functools
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from types import TracebackType
-from typing import Any
 
 import torch
 
 from ffl_ray.config.methods import num_views
 from ffl_ray.config.settings import Config
-from ffl_ray.data.dataset import Files
+from ffl_ray.data.dataset import DatasetInfo, Files
 from ffl_ray.data.loader import Batch, augmentation_of, load_final
 from ffl_ray.data.streaming.decode import random_square
 from ffl_ray.data.streaming.pool import LoaderPool
@@ -21,6 +20,7 @@ from ffl_ray.data.streaming.stream import StreamedImages
 from ffl_ray.planning.throughput import StepTimer
 from ffl_ray.training.setup import Training, choose_device, prepare, train_on
 
+Beside = Callable[["InputSides", int], Mapping[str, Callable[[], float]]]
 STEP_BUDGET_S = 2.0
 MOST_PER_STEP = {"cpu": 8}
 
@@ -40,13 +40,18 @@ class InputSides:
         train = self._data.train
         assert isinstance(train, Files)
         self.files = train.take(torch.arange(min(num_images, len(train))))
-        self._pools = {count: LoaderPool(count, trivial=self._trivial) for count in counts}
-        self._loaders: dict[int, Any] = {}
+        self._pools = {count: LoaderPool(count, trivial=self.trivial) for count in counts}
         self._training: Training | None = None
 
     @property
-    def _trivial(self) -> bool:
+    def trivial(self) -> bool:
+        """Whether TrivialAugment is applied."""
         return self.config.data.augment == "trivial"
+
+    @property
+    def info(self) -> DatasetInfo:
+        """Classes, mean and deviation of the images."""
+        return self._data.info
 
     def __enter__(self) -> InputSides:
         return self
@@ -59,7 +64,6 @@ class InputSides:
     ) -> None:
         for pool in self._pools.values():
             pool.close()
-        self._loaders.clear()
         if self._training is not None:
             self._training.pool.close()
 
@@ -74,16 +78,17 @@ class InputSides:
             f"{'+'.join(self.config.model.mix)}"
         )
 
-    def table(self, *, step: bool) -> dict[str, Callable[[], float]]:
-        """Every side by name.
+    def table(self, *, step: bool, beside: Beside) -> dict[str, Callable[[], float]]:
+        """Every side by name, warm.
 
         Args:
             step: measure the training step too.
+            beside: sides that come right after ours of so many processes.
         """
         sides: dict[str, Callable[[], float]] = {"read": self._read, "decode": self._decode}
         for count in self._pools:
             sides[f"stream_{count}"] = functools.partial(self._stream, count)
-            sides[f"plain_{count}"] = functools.partial(self._plain, count)
+            sides |= beside(self, count)
         if step:
             sides["step"] = self._step
         for side in sides.values():
@@ -103,48 +108,14 @@ class InputSides:
         return len(self.files) / (time.perf_counter() - started)
 
     def _stream(self, count: int) -> float:
-        images = StreamedImages(self.files, self._data.info, self.device, self._pools[count])
+        images = StreamedImages(self.files, self.info, self.device, self._pools[count])
         batches = images.train_batches(
             batch_size=self.config.optim.batch_size,
             seed=0,
             epoch=0,
             augmentation=augmentation_of(self.config.data),
         )
-        return self._rate(len(batch.labels) for batch in batches)
-
-    def _plain(self, count: int) -> float:
-        """As it is written today: torchvision's folder and transforms, torch's DataLoader."""
-        loader = self._loaders.get(count) or self._loaders.setdefault(count, self._loader(count))
-
-        def sizes() -> Iterable[int]:
-            for images, labels in loader:
-                images.to(self.device, non_blocking=True)
-                labels.to(self.device, non_blocking=True)
-                yield len(labels)
-
-        return self._rate(sizes())
-
-    def _loader(self, count: int) -> Any:
-        from torch.utils.data import DataLoader, Subset
-        from torchvision import datasets, transforms
-
-        info = self._data.info
-        steps = [
-            transforms.RandomResizedCrop(self.files.size),
-            transforms.RandomHorizontalFlip(),
-            *([transforms.TrivialAugmentWide()] if self._trivial else []),
-            transforms.ToTensor(),
-            transforms.Normalize(info.mean, info.std),
-        ]
-        folder = datasets.ImageFolder(self.files.folder, transforms.Compose(steps))
-        return DataLoader(
-            Subset(folder, range(len(self.files))),
-            batch_size=self.config.optim.batch_size,
-            shuffle=True,
-            num_workers=count,
-            pin_memory=self.device.type == "cuda",
-            persistent_workers=True,
-        )
+        return self.rate(len(batch.labels) for batch in batches)
 
     def _step(self) -> float:
         """The training step on one batch that is there already."""
@@ -170,10 +141,11 @@ class InputSides:
         images = images.contiguous(memory_format=torch.channels_last)
         if views > 1:
             images = images.view(views, size, 3, side, side)
-        labels = torch.arange(size, device=self.device) % len(self._data.info.classes)
+        labels = torch.arange(size, device=self.device) % len(self.info.classes)
         return Batch(images, labels, size)
 
-    def _rate(self, sizes: Iterable[int]) -> float:
+    def rate(self, sizes: Iterable[int]) -> float:
+        """Images a second of batches of these sizes, all the device's work done."""
         started = time.perf_counter()
         total = sum(sizes)
         if self.device.type == "cuda":

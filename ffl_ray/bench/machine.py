@@ -6,6 +6,9 @@ import platform
 from importlib import metadata
 from pathlib import Path
 
+import torch
+
+import ffl_ray
 from ffl_ray.planning.layout import available_cpus
 
 PACKAGES = ("torch", "torchvision", "ray", "optuna", "pyarrow", "pandas")
@@ -13,10 +16,6 @@ PACKAGES = ("torch", "torchvision", "ray", "optuna", "pyarrow", "pandas")
 
 def machine_facts() -> dict[str, str | int]:
     """Columns of every row: processor, cores, accelerator, system and versions."""
-    import torch
-
-    import ffl_ray
-
     gpu = torch.cuda.get_device_name() if torch.cuda.is_available() else "none"
     facts: dict[str, str | int] = {
         "machine.cpu": _cpu_name(),

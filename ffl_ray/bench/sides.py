@@ -1,20 +1,19 @@
-"""The sides of `bench train`: trainings of this project, and the authors' program."""
+"""The sides of `bench train`: trainings of this project, and what others add."""
 
 from __future__ import annotations
 
 import argparse
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from ffl_ray.bench.stepping import Stepper, authors_stepper, our_stepper
+from ffl_ray.bench.stepping import Stepper, our_stepper
 from ffl_ray.config.methods import with_reachable_objective
 from ffl_ray.config.overrides import flatten, with_overrides
 from ffl_ray.config.settings import Config
 from ffl_ray.errors import SettingError
 from ffl_ray.planning.cost import DataSize, training_costs
 
-AUTHORS_BATCH = 128
 CALIBRATING_STEPS = 3
 
 
@@ -46,30 +45,31 @@ class Sides:
     """All sides of one run, by name.
 
     Attributes:
+        threads: of each side.
         training_macs: of each training's images.
     """
 
     def __init__(self, seconds: float, threads: int) -> None:
         self._folder = tempfile.TemporaryDirectory()
         self._seconds = seconds
-        self._threads = threads
+        self.threads = threads
         self._sides: dict[str, Side] = {}
         self.training_macs: dict[str, int] = {}
 
     def add(self, name: str, config: Config, *, workers: int = 1) -> None:
         """A training; its workers share the threads."""
-        threads = self._threads // workers
+        threads = self.threads // workers
         folder = Path(self._folder.name)
         stepper = our_stepper(name, flatten(config), folder, workers=workers, threads=threads)
-        self._sides[name] = Side(stepper, config.optim.batch_size, self._seconds)
-        # The parts' sizes matter for memory alone.
+        self.add_stepper(name, stepper, config.optim.batch_size)
+        # The splits' sizes matter for memory alone.
         [cost] = training_costs([config], DataSize(100, 1000, 1000), workers)
         self.training_macs[name] = cost.training_macs
 
-    def add_authors(self, clone: str, data: str, device: str) -> None:
-        """The authors' program."""
-        stepper = authors_stepper(Path(clone), Path(data), device, self._threads)
-        self._sides["authors"] = Side(stepper, AUTHORS_BATCH, self._seconds)
+    def add_stepper(self, name: str, stepper: Stepper, batch_size: int) -> Side:
+        """Processes that step when they are told to, as a side."""
+        self._sides[name] = Side(stepper, batch_size, self._seconds)
+        return self._sides[name]
 
     def items(self) -> Iterator[tuple[str, Side]]:
         """Names and sides."""
@@ -85,13 +85,22 @@ class Sides:
         self._folder.cleanup()
 
 
+AddOthers = Callable[[Sides, Config], None]
+
+
 def train_sides(
-    args: argparse.Namespace, config: Config, device: str, threads: int, *, in_bfloat16: bool
+    args: argparse.Namespace,
+    config: Config,
+    threads: int,
+    *,
+    in_bfloat16: bool,
+    add_others: AddOthers,
 ) -> Sides:
     """What the command's options ask for.
 
     Args:
         in_bfloat16: whether the config computes in it here.
+        add_others: adds the sides that come right after ours.
 
     Raises:
         SettingError: they ask for what can't be.
@@ -100,16 +109,10 @@ def train_sides(
         raise SettingError(
             f"--workers must be from 2 to the {threads} threads they share, not {args.workers}"
         )
-    if args.against is not None and (config.data.name != "cifar100" or config.data.dir is None):
-        raise SettingError(
-            "--against takes CIFAR-100, which the authors' program trains on: give --set "
-            "data.name=cifar100 and --data-dir"
-        )
     sides = Sides(args.seconds, threads)
     try:
         sides.add("ours", config)
-        if args.against is not None:
-            sides.add_authors(args.against, str(config.data.dir), device)
+        add_others(sides, config)
         if args.workers is not None:
             sides.add("workers", config, workers=args.workers)
         if args.precisions:

@@ -1,4 +1,4 @@
-"""Where the time of a training step goes, part by part and operator by operator."""
+"""Where the time of a training step goes, phase by phase and operator by operator."""
 
 from __future__ import annotations
 
@@ -10,11 +10,12 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 import torch
+from torch.profiler import ProfilerActivity, profile
 
 from ffl_ray.data.loader import Batch
 from ffl_ray.training.setup import Training, step_of
 
-PARTS = ("input", "forward", "backward", "optimizer")
+PHASES = ("input", "forward", "backward", "optimizer")
 
 
 class Operator(NamedTuple):
@@ -26,7 +27,7 @@ class Operator(NamedTuple):
 
 
 class _Clock:
-    """Time at the borders of parts: on a GPU the GPU's own, which the host does not wait for."""
+    """Time at the borders of phases: on a GPU the GPU's own, which the host does not wait for."""
 
     def __init__(self, device: torch.device) -> None:
         self._on_gpu = device.type == "cuda"
@@ -56,7 +57,7 @@ def _seconds(first: float | torch.cuda.Event, second: float | torch.cuda.Event) 
 
 
 def split_seconds(training: Training, batches: Iterator[Batch], steps: int) -> dict[str, float]:
-    """Seconds of each part of a step, mean over some, each step taken one kernel at a time."""
+    """Seconds of each phase of a step, mean over some, each step taken one kernel at a time."""
     step = step_of(training, distill_weight=1.0)
     training.network.train()
     clock = _Clock(training.train.device)
@@ -71,7 +72,7 @@ def split_seconds(training: Training, batches: Iterator[Batch], steps: int) -> d
         step.update()
         clock.mark()
     passed = clock.between()
-    return {part: sum(passed[i :: len(PARTS)]) / steps for i, part in enumerate(PARTS)}
+    return {phase: sum(passed[i :: len(PHASES)]) / steps for i, phase in enumerate(PHASES)}
 
 
 def host_wait_seconds(training: Training, batches: Iterator[Batch], steps: int) -> float:
@@ -91,8 +92,6 @@ def host_wait_seconds(training: Training, batches: Iterator[Batch], steps: int) 
 
 def operators(training: Training, batches: Iterator[Batch], steps: int) -> list[Operator]:
     """The operators that took most time in some steps, the dearest first."""
-    from torch.profiler import ProfilerActivity, profile
-
     on_gpu = training.train.device.type == "cuda"
     kinds = [ProfilerActivity.CPU, *[ProfilerActivity.CUDA] * on_gpu]
     step = step_of(training, distill_weight=1.0)

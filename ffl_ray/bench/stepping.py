@@ -6,6 +6,7 @@ training of its settings, and answers each number of steps on stdin as `Stepper`
 
 from __future__ import annotations
 
+import itertools
 import json
 import subprocess
 import sys
@@ -13,13 +14,24 @@ import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any
+from typing import IO, Any
 
+import torch
+import torch.distributed as dist
+
+from ffl_ray.config.overrides import with_overrides
+from ffl_ray.config.settings import Config
+from ffl_ray.data.loader import Batch
 from ffl_ray.errors import SettingError
-
-if TYPE_CHECKING:
-    from ffl_ray.data.loader import Batch
-    from ffl_ray.training.setup import Training
+from ffl_ray.planning.throughput import StepTimer
+from ffl_ray.training.setup import (
+    Training,
+    choose_device,
+    epoch_batches,
+    peak_memory_bytes,
+    prepare,
+    train_on,
+)
 
 
 class Stepper:
@@ -102,28 +114,8 @@ def our_stepper(
     return Stepper(name, commands)
 
 
-def authors_stepper(clone: Path, data: Path, device: str, threads: int) -> Stepper:
-    """The authors' program as a side.
-
-    Raises:
-        SettingError: the clone lacks a file of it.
-    """
-    from benchmarks.compare.authors import FILES
-
-    for file in FILES:
-        if not (clone / file).is_file():
-            raise SettingError(
-                f"--against must name a clone of Jangho-Kim/FFL-pytorch, and {clone} has no {file}"
-            )
-    module = "benchmarks.compare.authors"
-    command = [sys.executable, "-m", module, str(clone), str(data), device, str(threads)]
-    return Stepper("the authors' program", [command])
-
-
 def endless(training: Training) -> Iterator[Batch]:
     """The training's batches, epoch after epoch."""
-    from ffl_ray.training.setup import epoch_batches
-
     epoch = 0
     while True:
         yield from epoch_batches(training, epoch)
@@ -132,10 +124,6 @@ def endless(training: Training) -> Iterator[Batch]:
 
 def timed_steps(training: Training, batches: Iterator[Batch], steps: int) -> float:
     """Seconds of some steps, all their work done."""
-    import itertools
-
-    from ffl_ray.training.setup import train_on
-
     started = time.perf_counter()
     train_on(training, itertools.islice(batches, steps), distill_weight=1.0)
     return time.perf_counter() - started
@@ -148,15 +136,7 @@ def _open(stream: IO[str] | None) -> IO[str]:
 
 def main() -> None:
     """Prepare the training of the JSON in the command line, and answer numbers of steps."""
-    from ffl_ray.config.overrides import with_overrides
-    from ffl_ray.config.settings import Config
-    from ffl_ray.planning.throughput import StepTimer
-    from ffl_ray.training.setup import choose_device, peak_memory_bytes, prepare
-
     place = json.loads(sys.argv[1])
-    import torch
-    import torch.distributed as dist
-
     torch.set_num_threads(place["threads"])
     config = with_overrides(Config(), place["settings"])
     session = StepTimer(place["threads"], None)

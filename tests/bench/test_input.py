@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from benchmarks.compare.input import compared
 from ffl_ray.bench.__main__ import parser
-from ffl_ray.bench.input import _default_counts, _found
+from ffl_ray.bench.input import default_counts, found_of
 from ffl_ray.bench.photos import write_photos
 from ffl_ray.config.overrides import with_overrides
 from ffl_ray.config.settings import Config
@@ -45,17 +46,23 @@ def rates(step: float) -> dict[str, list[float]]:
 def test_the_bottleneck_is_named_and_how_many_processes_would_balance(
     step: float, limit: str, needed: int
 ) -> None:
-    found = _found(rates(step), [1, 2], "about", cpus=2)
+    found = found_of(rates(step), [1, 2], "about", cpus=2)
 
     figures = {figure.name: figure.value for figure in found.figures}
     assert figures["bottleneck"] == limit
     assert figures["balanced_processes"] == needed
-    assert figures["stream_2_over_plain"] == pytest.approx(2.0)
     assert (len(found.lines) == 2) == (needed > 2)
 
 
+def test_imagefolder_is_compared_by_the_same_number_of_processes() -> None:
+    figures = {figure.name: figure.value for figure in compared(rates(450.0))}
+
+    assert figures["plain_2_images_per_s"] == pytest.approx(300.0)
+    assert figures["stream_2_over_plain"] == pytest.approx(2.0)
+
+
 def test_processes_are_counted_in_powers_of_two_up_to_the_cpus() -> None:
-    assert [_default_counts(cpus) for cpus in (1, 2, 6, 64)] == [
+    assert [default_counts(cpus) for cpus in (1, 2, 6, 64)] == [
         [1],
         [1, 2],
         [1, 2, 4],

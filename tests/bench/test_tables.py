@@ -1,20 +1,23 @@
 """`bench tables`: a made study is a study, Ray reads the same, and a row is added."""
 
+from argparse import Namespace
 from pathlib import Path
 
 import pandas as pd
 import pytest
 
 import ffl_ray.results
+from benchmarks.compare.__main__ import main as compare
+from benchmarks.compare.ray_results import read_experiment, write_experiment
 from ffl_ray.bench.__main__ import main
 from ffl_ray.bench.made_study import Row, epochs_table, rows_of, trial_rows
 from ffl_ray.bench.table_writing import describe, fill
-from ffl_ray.bench.tables import _check_room
+from ffl_ray.bench.tables import check_room
 from ffl_ray.errors import SettingError
 from ffl_ray.results.schema import arrow_schema
 from ffl_ray.results.storage.storage import Storage
 
-SMALL = ["--trials", "10", "--epochs", "3", "--ray-trials", "2", "--rounds", "1"]
+SMALL = ["--trials", "10", "--epochs", "3", "--rounds", "1"]
 
 
 def test_a_small_study_is_measured_end_to_end(
@@ -29,26 +32,37 @@ def test_a_small_study_is_measured_end_to_end(
     assert status == 0
     assert "30 rows of epochs" in capfd.readouterr().out
     assert list(rows["epochs_parts"]) == [1]
+    assert (rows[["late_ms_per_epoch", "load_s", "read_epochs_s"]] > 0).all(axis=None)
+    assert list((tmp_path / "tmp").iterdir()) == []
+
+
+def test_rays_reader_takes_turns_on_the_same_rows(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "tmp").mkdir()
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "tmp"))
+
+    status = compare(["tables", *SMALL, "--ray-trials", "2", "--out", str(tmp_path / "out")])
+
+    rows = pd.read_parquet(tmp_path / "out" / "tables")
+    assert status == 0
     assert list(rows["same_rows"]) == [6]
-    assert (rows[["late_ms_per_epoch", "load_s", "read_epochs_s", "ray_rows_per_s"]] > 0).all(
-        axis=None
-    )
+    assert (rows[["load_s", "ray_rows_per_s"]] > 0).all(axis=None)
     assert list((tmp_path / "tmp").iterdir()) == []
 
 
 @pytest.mark.parametrize("option", ["--trials", "--epochs", "--ray-trials"])
 def test_a_number_below_one_is_refused(option: str, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["tables", option, "0"]) == 2
+    command = compare if option == "--ray-trials" else main
+    assert command(["tables", option, "0"]) == 2
     assert f"{option} must be at least 1, not 0" in capsys.readouterr().err
 
 
 def test_a_disk_without_room_is_refused(tmp_path: Path) -> None:
-    from argparse import Namespace
-
-    huge = Namespace(trials=10**9, epochs=10**6, ray_trials=1)
+    huge = Namespace(trials=10**9, epochs=10**6)
 
     with pytest.raises(SettingError, match=r"needs 4\d+\.\d GB, and .* has .* GB: set TMPDIR"):
-        _check_room(tmp_path, huge)
+        check_room(tmp_path, huge, 400 * 10**15)
 
 
 def test_a_made_study_is_a_study_with_all_its_epochs(tmp_path: Path) -> None:
@@ -75,8 +89,6 @@ def test_made_values_are_the_same_twice_and_vary() -> None:
 
 
 def test_ray_reads_the_columns_and_values_that_ours_has(tmp_path: Path) -> None:
-    from benchmarks.compare.ray_results import read_experiment, write_experiment
-
     trials = {row["trial_id"]: row for row in trial_rows(0, 3, 4)}
     table = epochs_table(rows_of(0, 3, 4))
     reports: dict[str, list[Row]] = {trial_id: [] for trial_id in trials}

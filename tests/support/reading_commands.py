@@ -134,7 +134,9 @@ def _check_module(words: Words) -> None:
     """A module that is there; a benchmark makes its parser in main: its file has its options."""
     found = importlib.util.find_spec(words[2])
     assert found is not None, f"there is no {words[2]}"
-    if words[2].startswith("benchmarks."):
+    if words[2] == "benchmarks.compare" and words[3:]:
+        _parsed(importlib.import_module("benchmarks.compare.__main__").parser(), words[3:])
+    elif words[2].startswith("benchmarks."):
         text = Path(str(found.origin)).read_text(encoding="utf-8")
         for option in (word for word in words[3:] if word.startswith("--")):
             assert f'"{option}"' in text, f"{words[2]} has no {option}"

@@ -8,15 +8,16 @@ import time
 from datetime import UTC, datetime
 from pathlib import Path
 
+import pandas as pd
 import pytest
 from support.helpers import run
 from support.studies import POINTS, Made, make_study
 
+from benchmarks.compare.study import compared
 from ffl_ray.bench.fixed_cost import TimedTrial, cpu_in_steps, fixed_cost, trials_of_study
 from ffl_ray.bench.processes import MARK
-from ffl_ray.bench.studies import (
+from ffl_ray.bench.study import (
     Measured,
-    compared,
     cpu_share,
     epochs_of_a_trial,
     figures_of,
@@ -114,12 +115,17 @@ def test_a_process_that_leaves_its_parent_is_counted_whatever_its_name_holds(
 ) -> None:
     odd = tmp_path / "a) b (c"
     odd.symlink_to(sys.executable)
-    child = f"[{str(odd)!r}, '-c', {BUSY.format(0.5)!r}]"
-    parent = f"import subprocess, sys\nsubprocess.Popen({child}, start_new_session=True)\n"
+    done = tmp_path / "done"
+    code = f"{BUSY.format(0.5)}open({str(done)!r}, 'w').close()\ntime.sleep(2)"
+    parent = f"""
+import pathlib, subprocess, time
+subprocess.Popen([{str(odd)!r}, "-c", {code!r}], start_new_session=True)
+while not pathlib.Path({str(done)!r}).exists():
+    time.sleep(0.05)
+time.sleep(0.7)
+"""
 
-    ran = run_watched(
-        [sys.executable, "-c", parent + "import time; time.sleep(1.2)"], tmp_path / "out"
-    )
+    ran = run_watched([sys.executable, "-c", parent], tmp_path / "out")
 
     used = ran.cpu_between(ran.started, ran.ended)
     assert ran.status == 0
@@ -173,9 +179,7 @@ def test_the_documented_side_is_compared_by_fixed_cost() -> None:
 @pytest.mark.ray
 @pytest.mark.skipif("FFL_RAY_TEST_SLOW" not in os.environ, reason="FFL_RAY_TEST_SLOW is not set")
 def test_the_bench_runs_a_study_end_to_end(tmp_path: Path) -> None:
-    import pandas as pd
-
-    options = ("--trials", "4", "--documented-trials", "0", "--no-default-study")
+    options = ("--trials", "4", "--no-default-study")
 
     done = run("bench", "study", *options, "--out", str(tmp_path))
 
