@@ -14,8 +14,8 @@ from ffl_ray.config.settings import Config
 from ffl_ray.data.dataset import DatasetInfo, Images
 from ffl_ray.data.loader import TrainVal
 from ffl_ray.export.about import About
-from ffl_ray.models.meta import on_meta
 from ffl_ray.models.network import FusionNetwork
+from ffl_ray.models.outline import on_meta
 from ffl_ray.training.setup import new_network
 
 

@@ -1,9 +1,10 @@
-"""Networks without numbers: shapes and an autograd graph in milliseconds, nothing computed.
+"""Outlines of networks: shapes and an autograd graph in milliseconds, without numbers.
 
 Inside `outlined()` no weight is drawn, and convolutions and batch norms give empty tensors of the
 right shape; any other operation is torch's. On the meta device nothing takes memory either, but
 torch's meta kernels are Python and import its compiler on first use (6 s). On the CPU there is no
-such wait: empty weights are memory that is never touched.
+such wait: empty weights are memory that is never touched. Inside `on_meta()` convolutions are
+torch's too, for whoever counts operations or runs backward.
 """
 
 from __future__ import annotations
@@ -20,16 +21,20 @@ from torch.overrides import TorchFunctionMode
 
 
 class Outline(TorchFunctionMode):
-    """A mode of torch in which convolutions, batch norms and random weights are shapes.
+    """A mode of torch in which some operations give shapes alone, and no weight is drawn.
+
+    Args:
+        stand_ins: what is called in an operation's place.
 
     Attributes:
         macs: multiply-accumulates of the convolutions since it was entered; those of matrix
             products, which are torch's own here, are counted by `MacCounter`.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, stand_ins: Mapping[Callable[..., Any], Callable[..., Tensor]]) -> None:
         super().__init__()
         self.macs = 0
+        self._stand_ins = stand_ins
 
     def __torch_function__(
         self,
@@ -41,7 +46,7 @@ class Outline(TorchFunctionMode):
         named = kwargs or {}
         if func in _DRAWS:
             return args[0] if args else named["tensor"]
-        shaped: Callable[..., Any] = _STAND_INS.get(func, func)
+        shaped: Callable[..., Any] = self._stand_ins.get(func, func)
         out = shaped(*args, **named)
         if func is torch.conv2d:
             self.macs += out.numel() * args[1][0].numel()
@@ -55,8 +60,18 @@ def outlined(device: str = "cpu") -> Iterator[Outline]:
     Args:
         device: meta, or cpu; a network must run where it was built.
     """
-    with torch.device(device), Outline() as outline:
+    with torch.device(device), Outline(_STAND_INS) as outline:
         yield outline
+
+
+@contextmanager
+def on_meta() -> Iterator[None]:
+    """Tensors and modules made inside are on the meta device; run them inside too.
+
+    Torch's own batch norm is a long Python function there, most of a network's time.
+    """
+    with torch.device("meta"), Outline({batch_norm: _batch_norm}):
+        yield
 
 
 class _Conv2d(torch.autograd.Function):
@@ -72,9 +87,15 @@ class _BatchNorm(torch.autograd.Function):
     """Batch norm's output shape; its backward needs the input, and mean and deviation of it."""
 
     @staticmethod
-    def forward(ctx: Any, x: Tensor, weight: Tensor | None) -> Tensor:
+    def forward(ctx: Any, x: Tensor, weight: Tensor | None, bias: Tensor | None) -> Tensor:
         ctx.save_for_backward(x, weight, x.new_empty(2, x.shape[1]))
         return x.new_empty(x.shape)
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
+        x, weight, _ = ctx.saved_tensors
+        of_weight = None if weight is None else torch.empty_like(weight)
+        return torch.empty_like(x), of_weight, of_weight
 
 
 def _conv2d(
@@ -109,6 +130,7 @@ def _batch_norm(
     running_mean: Tensor | None,
     running_var: Tensor | None,
     weight: Tensor | None = None,
+    bias: Tensor | None = None,
     *rest: Any,
     **named: Any,
 ) -> Tensor:
@@ -116,7 +138,7 @@ def _batch_norm(
         raise RuntimeError(
             f"batch norm's input must have {weight.shape[0]} channels, not {x.shape[1]}"
         )
-    out: Tensor = _BatchNorm.apply(x, weight)
+    out: Tensor = _BatchNorm.apply(x, weight, bias)
     return out
 
 

@@ -21,8 +21,8 @@ from ffl_ray.config.settings import FusionConfig, ModelConfig
 from ffl_ray.models.builder import build_network
 from ffl_ray.models.cost import MemberCost, count_macs, count_parameters
 from ffl_ray.models.fusion import FUSION_DESIGNS, Fusion, MapShape, build_fusion
-from ffl_ray.models.meta import on_meta
 from ffl_ray.models.network import FusionNetwork
+from ffl_ray.models.outline import on_meta
 from ffl_ray.models.registry import BACKBONES, backbone_row
 
 NUM_CLASSES = 100

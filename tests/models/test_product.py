@@ -14,8 +14,8 @@ from ffl_ray.config.settings import FusionConfig, ModelConfig
 from ffl_ray.models.builder import build_network
 from ffl_ray.models.cost import count_parameters, member_costs
 from ffl_ray.models.fusion import FUSION_DESIGNS
-from ffl_ray.models.meta import on_meta
 from ffl_ray.models.network import FusionNetwork
+from ffl_ray.models.outline import on_meta
 from ffl_ray.models.registry import BACKBONES
 from ffl_ray.models.sizes import (
     PARTNERS,

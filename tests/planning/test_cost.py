@@ -8,7 +8,6 @@ from typing import Any
 
 import pytest
 import torch
-import torch.nn.functional as F
 from support.helpers import MemorySession, small_config
 from torch.utils._python_dispatch import TorchDispatchMode
 
@@ -17,7 +16,6 @@ from ffl_ray.config.settings import Config
 from ffl_ray.data.loader import DeviceImages, load_train_val
 from ffl_ray.models.builder import build_network
 from ffl_ray.models.cost import member_costs
-from ffl_ray.models.outline import outlined
 from ffl_ray.planning.cost import DataSize, network_distill, network_size, training_cost
 from ffl_ray.training.engine import train_epoch
 from ffl_ray.training.setup import prepare, step_of
@@ -74,42 +72,6 @@ def test_an_outline_has_the_parameters_and_macs_of_the_network(mix: str, design:
     assert size.parameters == sum(p.numel() for p in network.parameters())
     assert size.buffers == sum(b.numel() for b in network.buffers())
     assert size.macs == member_costs(network, (3, 16, 16))["fused"].macs + classifiers
-
-
-@pytest.mark.parametrize("stride", [1, 2, (2, 1)])
-@pytest.mark.parametrize("padding", [0, 1, (2, 0)])
-@pytest.mark.parametrize(("kernel", "dilation", "groups"), [(3, 1, 1), (1, 1, 4), ((3, 2), 2, 2)])
-def test_an_outlined_convolution_has_the_shape_of_a_real_one(
-    stride: Any, padding: Any, kernel: Any, dilation: int, groups: int
-) -> None:
-    options = {"stride": stride, "padding": padding, "dilation": dilation, "groups": groups}
-    x = torch.zeros(2, 4, 9, 10)
-    real = torch.nn.Conv2d(4, 8, kernel, **options)
-
-    with outlined():
-        layer = torch.nn.Conv2d(4, 8, kernel, **options)
-        out = layer(torch.zeros(2, 4, 9, 10))
-
-    assert out.shape == real(x).shape
-
-
-def test_an_outline_refuses_what_torch_refuses() -> None:
-    with outlined():
-        images = torch.zeros(2, 3, 4, 4)
-        with pytest.raises(RuntimeError, match="must have 5 channels, not 3"):
-            torch.nn.Conv2d(5, 8, 3)(images)
-        with pytest.raises(RuntimeError, match="must be at least 7 long, not 4"):
-            torch.nn.Conv2d(3, 8, 7)(images)
-        with pytest.raises(RuntimeError, match="must have 5 channels, not 3"):
-            torch.nn.BatchNorm2d(5)(images)
-
-
-def test_outside_an_outline_torch_computes_as_before() -> None:
-    with outlined():
-        pass
-
-    assert F.conv2d(torch.ones(1, 1, 3, 3), torch.ones(1, 1, 3, 3)).item() == 9
-    assert torch.nn.Linear(4, 4).weight.abs().sum() > 0
 
 
 @pytest.mark.parametrize(("mix", "batch_size"), [("2*resnet20", 256), ("resnet20+2*wrn16_2", 64)])
