@@ -6,13 +6,13 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from docs.networks_page import documented, meta_fusion, meta_images, meta_network
 from ffl_ray.config.settings import DESIGNS, FusionConfig, ModelConfig
 from ffl_ray.models.builder import build_network
 from ffl_ray.models.cost import count_macs, count_parameters
 from ffl_ray.models.fusion import FUSION_DESIGNS, Fusion, MapShape, Projection, build_fusion
 from ffl_ray.models.fusion_designs import FusionShape
 from ffl_ray.models.outline import on_meta
-from ffl_ray.models.sizes import documented, meta_fusion, meta_images, meta_network
 
 SHAPES = [FusionShape(2, 64, 32, 100), FusionShape(3, 24, 5, 7), FusionShape(8, 7, 3, 10)]
 MIXES = [("resnet20", "resnet20"), ("resnet20", "wrn16_2")]

@@ -10,14 +10,7 @@ import torch
 from support.helpers import ROOT
 from torch import Tensor, nn
 
-from ffl_ray.config.settings import FusionConfig, ModelConfig
-from ffl_ray.models.builder import build_network
-from ffl_ray.models.cost import count_parameters, member_costs
-from ffl_ray.models.fusion import FUSION_DESIGNS
-from ffl_ray.models.network import FusionNetwork
-from ffl_ray.models.outline import on_meta
-from ffl_ray.models.registry import BACKBONES
-from ffl_ray.models.sizes import (
+from docs.networks_page import (
     PARTNERS,
     backbone_cost,
     fused_costs,
@@ -27,6 +20,13 @@ from ffl_ray.models.sizes import (
     mixes,
     networks_page,
 )
+from ffl_ray.config.settings import FusionConfig, ModelConfig
+from ffl_ray.models.builder import build_network
+from ffl_ray.models.cost import count_parameters, member_costs
+from ffl_ray.models.fusion import FUSION_DESIGNS
+from ffl_ray.models.network import FusionNetwork
+from ffl_ray.models.outline import on_meta
+from ffl_ray.models.registry import BACKBONES
 
 BATCH = 2
 SIZES = (8, 32, 64)
