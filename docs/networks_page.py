@@ -1,6 +1,6 @@
-"""What every backbone with every fusion design costs, without computing a number of any map.
+"""The page docs/networks.md: what every backbone with every fusion design costs.
 
-`python -m ffl_ray.models.sizes` prints this as the page docs/networks.md.
+`python docs/networks_page.py` prints it, and computes no number of any map.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ INTRODUCTION = f"""# Networks and what they cost
 
 For {NUM_CLASSES} classes and one {IMAGE_SIZE}x{IMAGE_SIZE} colour image; MACs are the
 multiply-accumulates of convolutions and matrix products. Tests hold every number;
-`python -m ffl_ray.models.sizes` prints this page."""
+`python docs/networks_page.py` prints this page."""
 BACKBONE_NOTE = """One branch deployed alone, which is the plain network: its trunk, its private
 stages and its classifier. The last map (channels x height x width) is what the fusion takes."""
 DESIGN_NOTE = """The fusion module alone for n = 2 branches with maps of C = 64 channels and
@@ -45,7 +45,8 @@ C, batch norm, ReLU. Each adds `c*C + 2*C` parameters and `c*C*P` MACs, which th
 includes."""
 PRODUCT_NOTES = {
     "same": """Fused member, parameters / MACs in millions: two branches of one backbone that share
-two stages.""",
+two stages. Each of these networks, and each of the next table, is held by a test at 8x8, 32x32 and
+64x64: forward, backward, a gradient for every parameter.""",
     "mixed": f"""The same for a branch of each backbone beside {PARTNERS[0]} ({PARTNERS[1]} beside
 {PARTNERS[0]}), each on its own trunk.""",
 }
