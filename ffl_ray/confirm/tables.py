@@ -5,7 +5,7 @@ Pure functions from rows to rows, the writer and the reader, and what others ask
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Literal, NamedTuple
 
 from ffl_ray.config.overrides import mix_name
@@ -71,7 +71,7 @@ class Measured(NamedTuple):
         accelerator_s: of each run.
     """
 
-    members: dict[str, dict[int, Row]]
+    members: dict[str, dict[int, Mapping[str, Any]]]
     accelerator_s: dict[int, float]
 
     def values(self, member: str, metric: str) -> dict[int, float]:
@@ -80,7 +80,9 @@ class Measured(NamedTuple):
 
 
 def measured_arms(
-    runs: Sequence[Run], trials: Sequence[Row], members: Sequence[Row]
+    runs: Sequence[Run],
+    trials: Iterable[Mapping[str, Any]],
+    members: Iterable[Mapping[str, Any]],
 ) -> dict[str, Measured]:
     """What the completed runs gave, by arm.
 
@@ -89,7 +91,7 @@ def measured_arms(
         members: rows of the members table; those of the test split count.
     """
     completed = {row["trial_id"]: row for row in trials if row["status"] == "completed"}
-    tested: dict[str, list[Row]] = {}
+    tested: dict[str, list[Mapping[str, Any]]] = {}
     for row in members:
         if row["split"] == "test":
             tested.setdefault(row["trial_id"], []).append(row)

@@ -23,6 +23,6 @@ def load_member(folder: str | Path, *, trusted: bool = False) -> Member:
     Raises:
         ExportError: the folder is no export, is damaged, or names code and is not trusted.
     """
-    from ffl_ray.export import formats
+    from ffl_ray.export import torch_runner
 
-    return formats.load_member(folder, trusted=trusted)
+    return torch_runner.load_member(folder, trusted=trusted)

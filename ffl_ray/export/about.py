@@ -1,4 +1,4 @@
-"""What an exported model says of itself: all that is needed to rebuild it and to feed it.
+"""The description in an exported model: all that is needed to rebuild it and to feed it.
 
 It stands in the folder as config.json and inside every model file, so that a file can be used
 alone. No torch here: `predict` loads onnxruntime only.
@@ -16,12 +16,14 @@ from ffl_ray.errors import ExportError
 FORMAT = 1
 CONFIG = "config.json"
 KEY = "ffl_ray"
+ONNX, PT2, SAFETENSORS = "model.onnx", "model.pt2", "model.safetensors"
+FORMATS = ("pt2", "onnx", "safetensors")
 TORCHVISION = "torchvision"
 _CODE = re.compile(r"[^\W\d][\w.]*:[^\W\d]\w*")
 
 
 class About(NamedTuple):
-    """One exported member.
+    """The description of one exported member.
 
     Attributes:
         member: branch0, ..., ensemble or fused.

@@ -83,7 +83,7 @@ def card(about: About, source: Source, written: Written) -> str:
     config = with_overrides(Config(), about.settings)
     source = _in_markdown(source)
     title = f"{source.study}, trial {source.trial_id}: {about.member}"
-    parts = [
+    sections = [
         f"---\npipeline_tag: image-classification\ntags: [ffl_ray, {config.data.name}]\n---",
         f"# {title}",
         _introduction(about, source, config),
@@ -96,11 +96,11 @@ def card(about: About, source: Source, written: Written) -> str:
     if written.speeds:
         heading = "Size and speed beside the full network"
         note = "One image at a time on the machine that exported; share: of the full network's."
-        parts.append(
+        sections.append(
             f"## {heading}\n\n{note}\n\n{table(HEADINGS, rows_of(written.speeds), right=True)}"
         )
-    parts += ["## Training\n\n" + _training(source, config)]
-    return "\n\n".join(parts) + "\n"
+    sections += ["## Training\n\n" + _training(source, config)]
+    return "\n\n".join(sections) + "\n"
 
 
 def _in_markdown(source: Source) -> Source:

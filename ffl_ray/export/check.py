@@ -1,4 +1,4 @@
-"""What was written, read back and compared with the trained network."""
+"""The comparison of what was written, read back, with the trained network."""
 
 from __future__ import annotations
 
@@ -12,7 +12,8 @@ from torch import Tensor
 
 from ffl_ray.data.augment import normalise
 from ffl_ray.errors import ExportError
-from ffl_ray.export.runner import Run, open_model
+from ffl_ray.export.model import Run
+from ffl_ray.export.runner import open_model
 from ffl_ray.export.trained import Trained
 
 TOLERANCE = 1e-5
@@ -51,8 +52,8 @@ def probes(trained: Trained, name: str) -> list[Probe]:
     shape = (NUM_RANDOM, height, width, channels)
     random = torch.randint(0, 256, shape, generator=generator, dtype=torch.uint8)
     data = trained.data
-    part = data.val if len(data.val) else data.train
-    real = part.take(torch.arange(min(NUM_REAL, len(part)))).pixels
+    split = data.val if len(data.val) else data.train
+    real = split.take(torch.arange(min(NUM_REAL, len(split)))).pixels
     return [
         Probe(pixels, _trained_logits(trained, name, pixels))
         for pixels in (random, random[:1], real)

@@ -1,85 +1,26 @@
-"""The member that a command's options choose, and what to say when its weights are gone."""
+"""The member that a rule chooses, and what to say when its weights are gone.
+
+Of a confirmation the weights of each config's first seed stay. Which config, if none is named, is
+chosen by the means over all seeds: one seed's luck does not count.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any, Literal, NamedTuple
+from collections.abc import Iterable, Mapping, Sequence
+from statistics import fmean
+from typing import Any, NamedTuple
 
-from ffl_ray.config.objectives import Objective
-from ffl_ray.errors import SettingError, StudyError
+from ffl_ray.confirm.tables import FINAL_KINDS, FOLDER, Run, measured_arms
+from ffl_ray.errors import StudyError
 from ffl_ray.export import pick
 from ffl_ray.export.pick import Candidate
+from ffl_ray.export.rule import Rule
 from ffl_ray.export.trained import retrain_command
 from ffl_ray.results.guard import understood
 from ffl_ray.results.schema import row_config
 
 Row = Mapping[str, Any]
-UNITS = {"K": 10**3, "M": 10**6, "G": 10**9}
-
-
-class Rule(NamedTuple):
-    """What to choose.
-
-    Attributes:
-        pick: best or knee, where there is no limit.
-        max_macs: the limit of multiply-accumulates, if any.
-        member: the only one to choose among trials, if given.
-        trial: the only one to choose a member of, if given.
-    """
-
-    pick: Literal["best", "knee"] = "best"
-    max_macs: int | None = None
-    member: str | None = None
-    trial: str | None = None
-
-    def among(self, found: Sequence[Candidate]) -> Sequence[Candidate]:
-        """The candidates that the rule leaves.
-
-        Raises:
-            StudyError: none has this trial or member.
-        """
-        if self.trial is not None:
-            found = pick.of_trial(found, self.trial)
-        return found if self.member is None else pick.of_member(found, self.member)
-
-    def choose(self, found: Sequence[Candidate], objective: Objective) -> Candidate:
-        """The rule's pick of these candidates.
-
-        Raises:
-            StudyError: none is within the limit.
-        """
-        if self.max_macs is not None:
-            return pick.within(found, self.max_macs)
-        if self.pick == "knee":
-            return pick.knee(found)
-        return pick.best(found, objective, any_member=self.member is None)
-
-    def sentence(self, *, final: bool = False) -> str:
-        """The rule, for a card.
-
-        Args:
-            final: it chose among final runs.
-        """
-        if not final:
-            return self._sentence("validation")
-        if self.trial is not None and self.pick == "best" and self.max_macs is None:
-            return self._sentence("test")
-        over = "" if self.trial is not None else " By means over all seeds."
-        return (
-            f"{self._sentence('test')}{over} The test split chose it, so expect somewhat less of "
-            f"new images."
-        )
-
-    def _sentence(self, split: str) -> str:
-        who = "members" if self.member is None else f"{self.member} members"
-        among = "" if self.trial is None else f" of trial {self.trial}"
-        if self.max_macs is not None:
-            return f"Chosen as the most accurate of the {who}{among} within {self.max_macs:,} MACs."
-        by = {
-            "best": "by the study's objective",
-            "knee": f"at the knee of {split} accuracy against log(MACs)",
-        }
-        return f"Chosen {by[self.pick]} among the {who}{among}."
+METRICS = ("accuracy", "top5", "nll", "ece")
 
 
 class Choice(NamedTuple):
@@ -102,16 +43,19 @@ def choose(
         description: what study.json says.
         trials: rows of the trials table by trial_id.
         members: rows of the members table.
-        kept: the trials whose best checkpoint is there.
+        kept: the trials whose best checkpoint is there; of final runs those with the latest.
 
     Raises:
-        StudyError: nothing fits, or no trial that fits has its checkpoint.
+        StudyError: nothing fits, or no trial that fits has its checkpoint; or a config is to be
+            chosen before all have completed.
     """
     with understood(str(description["study"])):
-        return _chosen(rule, description, trials, members, kept)
+        if description.get("kind") in FINAL_KINDS:
+            return Choice(_final_run(rule, description, trials, members, kept), "")
+        return _trial(rule, description, trials, members, kept)
 
 
-def _chosen(
+def _trial(
     rule: Rule,
     description: Mapping[str, Any],
     trials: Mapping[str, Row],
@@ -139,17 +83,78 @@ def _gone(first: Candidate, study: str, trial: Row) -> str:
     )
 
 
-def parse_macs(text: str) -> int:
-    """A number of multiply-accumulates: 40000000, 40e6 or 40M.
+def _final_run(
+    rule: Rule,
+    description: Mapping[str, Any],
+    trials: Mapping[str, Row],
+    members: Sequence[Row],
+    kept: set[str],
+) -> Candidate:
+    _check_keeps_weights(description)
+    found = [c for c in pick.candidates(trials.values(), members, final=True) if c.trial_id in kept]
+    known = sorted({candidate.trial_id for candidate in found})
+    if not found:
+        raise StudyError(
+            f"{description['study']} has no weights yet: those of each config's first seed stay "
+            f"once it has completed; {_goes_on(description)}"
+        )
+    objective = pick.study_objective(description)
+    if rule.trial is not None:
+        if rule.trial.zfill(5) not in known:
+            raise StudyError(
+                f"--trial must be a completed training whose weights stayed, the first seed of a "
+                f"confirmed config, one of {', '.join(known)}, not {rule.trial!r}"
+            )
+        return rule.choose(rule.among(found), objective)
+    runs = [Run(**run) for run in description["runs"]]
+    _check_completed(description, runs, trials, known)
+    means = _with_means(found, runs, trials.values(), members)
+    best = rule.choose(rule.among(means), objective)
+    return next(c for c in found if (c.trial_id, c.member) == (best.trial_id, best.member))
 
-    Raises:
-        SettingError: it is none.
-    """
-    unit = UNITS.get(text[-1:].upper(), 1)
-    try:
-        number = round(float(text if unit == 1 else text[:-1]) * unit)
-    except (ValueError, OverflowError):
-        number = 0
-    if number < 1:
-        raise SettingError(f"--max-macs must be a positive number such as 40M, not {text!r}")
-    return number
+
+def _check_keeps_weights(description: Mapping[str, Any]) -> None:
+    if description["kind"] == "reproduce":
+        raise StudyError(
+            f"{description['study']} is a reproduction, which keeps no weights: train a config to "
+            f"export with python -m ffl_ray.train"
+        )
+
+
+def _goes_on(description: Mapping[str, Any]) -> str:
+    return f"python -m ffl_ray.confirm {description['study'].removesuffix(f'/{FOLDER}')} goes on"
+
+
+def _check_completed(
+    description: Mapping[str, Any],
+    runs: Sequence[Run],
+    trials: Mapping[str, Row],
+    known: Sequence[str],
+) -> None:
+    """Check that every training of every confirmed config has completed."""
+    configs = {arm["name"] for arm in description["arms"] if arm["trial_id"] is not None}
+    needed = [run.run_id for run in runs if run.arm in configs]
+    waiting = [name for name in needed if trials.get(name, {}).get("status") != "completed"]
+    if waiting:
+        raise StudyError(
+            f"{description['study']} can't say which config is best before all have completed, and "
+            f"{len(waiting)} of their trainings have not: {_goes_on(description)}; or choose with "
+            f"--trial, one of {', '.join(known)}"
+        )
+
+
+def _with_means(
+    found: Sequence[Candidate], runs: Sequence[Run], trials: Iterable[Row], members: Iterable[Row]
+) -> list[Candidate]:
+    """The candidates with the means of their config's seeds in place of their own numbers."""
+    measured = measured_arms(runs, trials, members)
+    arm_of = {run.run_id: run.arm for run in runs}
+    made = []
+    for candidate in found:
+        rows = measured[arm_of[candidate.trial_id]].members[candidate.member].values()
+        row = dict(candidate.row)
+        for metric in METRICS:
+            values = [other[metric] for other in rows if other[metric] is not None]
+            row[metric] = fmean(values) if values else None
+        made.append(candidate._replace(accuracy=row["accuracy"], row=row))
+    return pick.ordered(made)

@@ -12,7 +12,7 @@ from jaxtyping import Float
 
 from ffl_ray.data.streaming.decode import middle_square
 from ffl_ray.data.streaming.image_file import ENDINGS, image_paths
-from ffl_ray.export.runner import Array, Model
+from ffl_ray.export.model import Array, Model
 
 
 class Prediction(NamedTuple):

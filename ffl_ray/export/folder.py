@@ -12,7 +12,7 @@ from importlib import metadata as installed
 from pathlib import Path
 
 from ffl_ray.errors import ExportError
-from ffl_ray.export.about import CONFIG
+from ffl_ray.export.about import CONFIG, About
 from ffl_ray.export.card import Source, Written, card
 from ffl_ray.export.check import Difference, check_file, probes
 from ffl_ray.export.checksums import METADATA, sha256
@@ -36,7 +36,7 @@ def export_member(
     speeds: list[Speed],
     say: Say,
 ) -> Written:
-    """Write a member, its description and its card; compare each file with the trained network.
+    """The files of a member, its description and its card, written and compared with the network.
 
     Args:
         name: of the member.
@@ -49,26 +49,33 @@ def export_member(
             other outputs; then there is no folder.
     """
     about = describe(trained.config, name, trained.data)
-    member = Member(trained.network, name, about.mean, about.std)
-    expected = probes(trained, name)
-    sizes: dict[str, int] = {}
-    differences: dict[str, Difference] = {}
     with new_folder(out) as folder:
         (folder / CONFIG).write_text(about.dump() + "\n")
-        trace = functools.cache(lambda: torch_program(member, about.image_shape))
-        for kind in formats:
-            file, write = WRITERS[kind]
-            say(f"writing {file}")
-            with _refusals(kind):
-                write(member, trace, about, folder / file)
-            say(f"checking {file}")
-            differences[file] = check_file(folder / file, expected)
-            sizes[file] = (folder / file).stat().st_size
-        hashes = {name: sha256(folder / name) for name in (CONFIG, *sizes)}
+        differences = _write_checked(folder, trained, about, formats, say)
+        sizes = {file: (folder / file).stat().st_size for file in differences}
+        hashes = {file: sha256(folder / file) for file in (CONFIG, *sizes)}
         written = Written(sizes, hashes, differences, speeds)
         (folder / METADATA).write_text(metadata(about, source, written))
         (folder / CARD).write_text(card(about, source, written))
     return written
+
+
+def _write_checked(
+    folder: Path, trained: Trained, about: About, formats: Sequence[str], say: Say
+) -> dict[str, Difference]:
+    """How much each model file, written and read back, differs from the trained network."""
+    member = Member(trained.network, about.member, about.mean, about.std)
+    expected = probes(trained, about.member)
+    trace = functools.cache(lambda: torch_program(member, about.image_shape))
+    differences = {}
+    for kind in formats:
+        file, write = WRITERS[kind]
+        say(f"writing {file}")
+        with _refusals(kind):
+            write(member, trace, about, folder / file)
+        say(f"checking {file}")
+        differences[file] = check_file(folder / file, expected)
+    return differences
 
 
 @contextmanager
@@ -79,14 +86,14 @@ def new_folder(out: Path) -> Iterator[Path]:
         ExportError: its place is taken.
     """
     check_free(out)
-    part = out.with_name(f".{out.name}.{os.getpid()}")
-    shutil.rmtree(part, ignore_errors=True)
-    part.mkdir(parents=True)
+    beside = out.with_name(f".{out.name}.{os.getpid()}")
+    shutil.rmtree(beside, ignore_errors=True)
+    beside.mkdir(parents=True)
     try:
-        yield part
-        part.rename(out)
+        yield beside
+        beside.rename(out)
     finally:
-        shutil.rmtree(part, ignore_errors=True)
+        shutil.rmtree(beside, ignore_errors=True)
 
 
 def check_free(out: Path) -> None:

@@ -6,27 +6,24 @@ from collections.abc import Callable
 from pathlib import Path
 
 import torch
+from safetensors.torch import save
 from torch import nn
+from torch.export import Dim, export
 
-from ffl_ray.errors import ExportError, SettingError
-from ffl_ray.export.about import CONFIG, KEY, About, code_named_in, parse_about
-from ffl_ray.export.checksums import check_whole
-from ffl_ray.export.member import Member, rebuilt
+from ffl_ray.export.about import CONFIG, KEY, ONNX, PT2, SAFETENSORS, About
+from ffl_ray.export.member import Member
 from ffl_ray.export.silence import silent
 from ffl_ray.models.cost import plain_attention
 
 OPSET = 20
 BATCH = 2
 INPUT, OUTPUT = "images", "logits"
-ONNX, PT2, SAFETENSORS = "model.onnx", "model.pt2", "model.safetensors"
 
 
 def torch_program(
     module: nn.Module, image_shape: tuple[int, int, int]
 ) -> torch.export.ExportedProgram:
     """A module of images as a torch.export program for any batch."""
-    from torch.export import Dim, export
-
     images = torch.rand(BATCH, *image_shape, generator=torch.Generator().manual_seed(0))
     with torch.no_grad(), plain_attention(), silent():
         return export(module, (images,), dynamic_shapes={INPUT: {0: Dim("batch")}})
@@ -58,8 +55,6 @@ def write_onnx(program: torch.export.ExportedProgram, about: About, path: Path) 
 
 def write_safetensors(member: Member, about: About, path: Path) -> None:
     """The member's weights alone; its description rebuilds the rest."""
-    from safetensors.torch import save
-
     weights = {name: tensor.contiguous() for name, tensor in member.state_dict().items()}
     path.write_bytes(save(weights, metadata={KEY: about.dump()}))
 
@@ -74,37 +69,3 @@ WRITERS: dict[str, tuple[str, Writer]] = {
         lambda member, trace, about, path: write_safetensors(member, about, path),
     ),
 }
-
-
-def load_member(folder: str | Path, *, trusted: bool = False) -> Member:
-    """The module of an exported folder; see `ffl_ray.export.load_member`."""
-    from safetensors import SafetensorError
-    from safetensors.torch import load_file
-
-    place = Path(folder)
-    for name in (CONFIG, SAFETENSORS):
-        check_whole(place / name)
-    try:
-        about = parse_about((place / CONFIG).read_bytes(), place / CONFIG)
-        weights = load_file(place / SAFETENSORS)
-    except FileNotFoundError as error:
-        raise ExportError(f"{place} must hold {CONFIG} and {SAFETENSORS}: {error}") from error
-    except SafetensorError as error:
-        raise ExportError(f"{place / SAFETENSORS} is damaged: {error}") from error
-    own = code_named_in(about.settings)
-    if own and not trusted:
-        raise ExportError(
-            f"{place / CONFIG} names code outside the model, {own[0]}, which would be imported and "
-            f"run: --trust allows it for a model of your own, in Python load_member(..., "
-            f"trusted=True); model.onnx needs neither"
-        )
-    try:
-        member = rebuilt(about)
-    except SettingError as error:
-        raise ExportError(f"{place / CONFIG} can't be rebuilt: {error}") from error
-    try:
-        member.load_state_dict(weights)
-    except RuntimeError as error:
-        line = " ".join(str(error).split())
-        raise ExportError(f"{place / SAFETENSORS} does not fit {CONFIG}: {line}") from error
-    return member

@@ -20,7 +20,7 @@ from ffl_ray.training.setup import new_network
 
 
 class Member(nn.Module):
-    """A network without the parts that one member does not need, behind its normalisation.
+    """A network without the modules that one member does not need, behind its normalisation.
 
     Args:
         network: is copied and stripped; it stays as it is.
@@ -51,9 +51,9 @@ class Member(nn.Module):
 
 
 def stripped(network: FusionNetwork, name: str) -> FusionNetwork:
-    """A copy of a network in which parts that a member does not need hold no parameters."""
+    """A copy of a network in which modules that a member does not need hold no parameters."""
     kept = copy.deepcopy(network)
-    _strip(kept, {id(part) for part in kept.member_modules(name)})
+    _strip(kept, {id(module) for module in kept.member_modules(name)})
     return kept
 
 

@@ -49,11 +49,13 @@ Pick = Callable[[Sequence[Candidate]], Candidate]
 
 
 def study_objective(description: Mapping[str, Any]) -> Objective:
-    """The validation metric that a study is judged by.
+    """The validation metric that a study, or the search that it confirms, is judged by.
 
     Args:
         description: what its study.json says.
     """
+    if "ranked_by" in description:
+        return quality(parse_objectives(description["ranked_by"].split(", ")))
     settings = description["settings"]
     return quality(parse_objectives(settings.get("search.objectives") or [settings["objective"]]))
 

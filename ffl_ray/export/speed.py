@@ -12,8 +12,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from ffl_ray.export.about import About
-from ffl_ray.export.formats import ONNX, torch_program, write_onnx
+from ffl_ray.export.about import ONNX, About
+from ffl_ray.export.formats import torch_program, write_onnx
 from ffl_ray.export.member import Member, describe
 from ffl_ray.export.runner import open_model
 from ffl_ray.export.trained import Trained
@@ -109,8 +109,8 @@ def rows_of(measured: Sequence[Speed]) -> list[tuple[str, ...]]:
     rows = []
     for speed in measured:
         cells = [speed.name]
-        for value, whole in zip(speed[1:], full[1:], strict=True):
+        for value, of_full in zip(speed[1:], full[1:], strict=True):
             cells += [f"{value:,}" if isinstance(value, int) else f"{value:.3f}"]
-            cells += [f"{value / whole:.2f}"]
+            cells += [f"{value / of_full:.2f}"]
         rows.append(tuple(cells))
     return rows

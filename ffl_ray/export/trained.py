@@ -1,4 +1,4 @@
-"""From a row of the trials table to its trained network and the data it was validated on."""
+"""A trained network and the data it was validated on, from a row of the trials table."""
 
 from __future__ import annotations
 
@@ -89,12 +89,17 @@ def load_trained(
             f"the data must be split as the trial's were, {trial['split_hash']}, not "
             f"{data.split_hash}: give the same images with --data-dir"
         )
-    file = checkpoint_file(trial["trial_id"], final=final)
+    network = empty_network(config, data.info, data.image_shape)
+    _load(network, storage, checkpoint_file(trial["trial_id"], final=final), epoch)
+    return Trained(config, network.eval(), data, epoch)
+
+
+def _load(network: FusionNetwork, storage: Storage, file: str, epoch: int) -> None:
+    """Fill a network with the weights of a checkpoint of this epoch."""
     place = storage.child(file).location
     content = storage.read(file)
     if content is None:
         raise StudyError(f"{place} is not there")
-    network = empty_network(config, data.info, data.image_shape)
     try:
         progress = load_checkpoint(content, network)
     except StudyError as error:
@@ -104,5 +109,3 @@ def load_trained(
             f"{place} must be of epoch {epoch}, as the members table says, not of "
             f"{progress.epochs_done}: export again when no command writes the study"
         )
-    network.eval()
-    return Trained(config, network, data, epoch)

@@ -10,7 +10,8 @@ from ffl_ray.cli import overrides_of
 from ffl_ray.config.overrides import with_overrides
 from ffl_ray.config.settings import Config
 from ffl_ray.errors import SettingError, StudyError
-from ffl_ray.export.choice import Rule, choose, parse_macs
+from ffl_ray.export.choice import choose
+from ffl_ray.export.rule import Rule, parse_macs
 from ffl_ray.export.trained import retrain_command
 from ffl_ray.results.schema import config_columns
 

@@ -19,7 +19,8 @@ from ffl_ray.data import folder
 from ffl_ray.errors import ExportError
 from ffl_ray.export.about import About, parse_about
 from ffl_ray.export.classify import Prediction, Unreadable, classify, image_files
-from ffl_ray.export.runner import Model, open_model
+from ffl_ray.export.model import Model
+from ffl_ray.export.runner import open_model
 
 ABOUT = About("fused", {}, (1, 8, 8), ("dark", "bright"), (0.5,), (0.5,))
 

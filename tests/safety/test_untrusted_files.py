@@ -23,9 +23,9 @@ from ffl_ray.config.overrides import flatten, with_overrides
 from ffl_ray.config.settings import Config, DataConfig
 from ffl_ray.data import cifar
 from ffl_ray.errors import DataError, ExportError, SettingError, StudyError
+from ffl_ray.export import load_member
 from ffl_ray.export.about import About, code_named_in
 from ffl_ray.export.checksums import check_whole, sha256
-from ffl_ray.export.formats import load_member
 from ffl_ray.export.runner import open_model
 from ffl_ray.export.trained import load_trained
 from ffl_ray.orchestration.recorder import own_file

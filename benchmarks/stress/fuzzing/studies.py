@@ -23,7 +23,8 @@ from ffl_ray.config.objectives import parse_objectives
 from ffl_ray.config.overrides import flatten
 from ffl_ray.config.settings import Config, StudyConfig
 from ffl_ray.errors import FFLRayError, StudyError
-from ffl_ray.export.choice import Rule, choose
+from ffl_ray.export.choice import choose
+from ffl_ray.export.rule import Rule
 from ffl_ray.report import __main__ as report
 from ffl_ray.results.history import optuna_study, past_trials
 from ffl_ray.results.parts import Parts

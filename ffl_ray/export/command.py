@@ -1,0 +1,147 @@
+"""The command `export`: a member is chosen, written, and described."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from rich.table import Table
+
+from ffl_ray.confirm.tables import FINAL_KINDS, accuracy_of_run, confirmed_accuracy
+from ffl_ray.console.terminal import make_console
+from ffl_ray.export.about import FORMATS
+from ffl_ray.export.card import Source, Written
+from ffl_ray.export.choice import choose
+from ffl_ray.export.folder import check_free, export_member, versions
+from ffl_ray.export.member import portable
+from ffl_ray.export.pick import Candidate
+from ffl_ray.export.rule import Rule, parse_macs
+from ffl_ray.export.speed import HEADINGS, Speed, rows_of, speeds
+from ffl_ray.export.trained import Trained, load_trained, retrain_command, with_checkpoints
+from ffl_ray.results.reader import find_study, load_tables, read_description, records
+from ffl_ray.results.schema import row_config
+from ffl_ray.results.storage.storage import Storage
+
+Row = dict[str, Any]
+
+
+class Study(NamedTuple):
+    """A study to export from.
+
+    Attributes:
+        storage: its folder.
+        description: what its study.json says.
+        trials: rows of the trials table by trial_id.
+        members: rows of the members table.
+    """
+
+    storage: Storage
+    description: Row
+    trials: dict[str, Row]
+    members: list[Row]
+
+    @property
+    def is_final(self) -> bool:
+        """Whether its trainings are final runs, measured on the test split."""
+        return self.description["kind"] in FINAL_KINDS
+
+
+def export(args: argparse.Namespace) -> int:
+    """The exit status of an export with these options."""
+    limit = None if args.max_macs is None else parse_macs(args.max_macs)
+    rule = Rule(args.pick, limit, args.member, args.trial)
+    study = _open(args)
+    kept = with_checkpoints(study.storage, final=study.is_final)
+    chosen, note = choose(rule, study.description, study.trials, study.members, kept)
+    name = study.description["study"].replace("/", "-")
+    out = Path(args.out or f"{name}-{chosen.trial_id}-{chosen.member}")
+    check_free(out)
+    make_console().out("\n".join([_words(study, chosen), *([note] if note else [])]))
+    written = _write(args, study, rule, chosen, out)
+    _show(written, out)
+    return 0
+
+
+def _open(args: argparse.Namespace) -> Study:
+    storage = find_study(args.study, args.storage_path)
+    description = read_description(storage)
+    results = load_tables(storage)
+    trials = {row["trial_id"]: row for row in records(results.trials)}
+    return Study(storage, description, trials, records(results.members))
+
+
+def _words(study: Study, chosen: Candidate) -> str:
+    split = "test" if study.is_final else "validation"
+    return (
+        f"trial {chosen.trial_id}, {chosen.member}: {split} accuracy {chosen.accuracy:.4f}, "
+        f"{chosen.row['parameters']:,} parameters, {chosen.macs:,} MACs"
+    )
+
+
+def _write(
+    args: argparse.Namespace, study: Study, rule: Rule, chosen: Candidate, out: Path
+) -> Written:
+    """Write what was chosen, its costs measured beside the full network's if that is asked for."""
+    with make_console().status("opening the data and the checkpoint") as status:
+        trial, epoch = study.trials[chosen.trial_id], chosen.row["epoch"]
+        trained = load_trained(study.storage, trial, epoch, args.data_dir, final=study.is_final)
+        source = _source(study, chosen, trained, rule.sentence(final=study.is_final))
+        measured = _speeds(trained, study, chosen.trial_id) if args.table else []
+        formats = [name for name in FORMATS if name in (args.format or FORMATS)]
+        return export_member(
+            trained, chosen.member, out, formats, source, measured, say=status.update
+        )
+
+
+def _source(study: Study, chosen: Candidate, trained: Trained, sentence: str) -> Source:
+    description, trials = study.description, study.trials
+    name, trial_id = description["study"], chosen.trial_id
+    accuracy = accuracy_of_run if study.is_final else confirmed_accuracy
+    config = portable(row_config(trials[trial_id]))
+    retrain = retrain_command(config, f"{name}-{trial_id}")
+    if study.is_final:
+        retrain = f"python -m ffl_ray.confirm {name.rpartition('/')[0]}"
+    return Source(
+        study=name,
+        trial_id=trial_id,
+        chosen=sentence,
+        num_trials=sum(row["status"] == "completed" for row in trials.values()),
+        split_hash=trained.data.split_hash,
+        num_train=len(trained.data.train),
+        num_val=len(trained.data.val),
+        row=dict(chosen.row),
+        confirmed=accuracy(study.storage, trial_id, chosen.member),
+        retrain=retrain,
+        trained_with=description["versions"],
+        exported_with=versions(),
+        git_commit=description.get("git_commit"),
+    )
+
+
+def _speeds(trained: Trained, study: Study, trial_id: str) -> list[Speed]:
+    """The costs of every member of a trial, and of the full network."""
+    names = sorted({row["member"] for row in study.members if row["trial_id"] == trial_id})
+    return list(speeds(trained, names))
+
+
+def _show(written: Written, out: Path) -> None:
+    console = make_console()
+    for name, size in written.size.items():
+        console.out(
+            f"{out / name}  {size:,} bytes, differs by at most "
+            f"{written.differences[name].logits:.1e} from the trained member"
+        )
+    if written.speeds:
+        console.print(_speed_table(written.speeds))
+    console.out(f"card {out / 'README.md'}; python -m ffl_ray.predict {out} IMAGE...")
+
+
+def _speed_table(measured: Sequence[Speed]) -> Table:
+    table = Table(title="one image, on this machine; share of the full network", box=None)
+    for index, heading in enumerate(HEADINGS):
+        table.add_column(heading, justify="right" if index else "left")
+    for row in rows_of(measured):
+        table.add_row(*row)
+    return table
