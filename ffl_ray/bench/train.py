@@ -19,7 +19,7 @@ from ffl_ray.config.methods import resolved
 from ffl_ray.config.overrides import parse_assignments, with_overrides
 from ffl_ray.config.settings import Config
 from ffl_ray.errors import SettingError
-from ffl_ray.planning.data_check import absolute_data_dir
+from ffl_ray.planning.data_dir import absolute_data_dir
 from ffl_ray.planning.layout import available_cpus
 from ffl_ray.planning.throughput import StepTimer
 from ffl_ray.training.setup import Training, prepare, threads

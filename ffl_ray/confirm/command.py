@@ -18,12 +18,8 @@ from ffl_ray.confirm.tables import num_verdicts
 from ffl_ray.confirm.view import comparison_table, how_measured, plan_words, summary_table
 from ffl_ray.console.result_tables import where_text
 from ffl_ray.console.terminal import make_console
-from ffl_ray.orchestration.final_runs import (
-    FinalRun,
-    completed_tables,
-    run_final_runs,
-    waiting_runs,
-)
+from ffl_ray.orchestration.final_run import FinalRun, completed_tables, waiting_runs
+from ffl_ray.orchestration.final_runs import run_final_runs
 from ffl_ray.orchestration.start import start
 from ffl_ray.planning.data_check import DataFacts
 from ffl_ray.planning.layout import Plan

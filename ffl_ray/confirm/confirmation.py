@@ -21,7 +21,8 @@ from ffl_ray.confirm.tables import (
     write_confirmed,
 )
 from ffl_ray.errors import PlanError, StudyError
-from ffl_ray.orchestration.final_runs import FinalRun, epoch_seconds
+from ffl_ray.orchestration.final_run import FinalRun
+from ffl_ray.orchestration.final_runs import epoch_seconds
 from ffl_ray.planning.data_check import DataFacts
 from ffl_ray.planning.layout import Plan
 from ffl_ray.results.guard import is_plain_id

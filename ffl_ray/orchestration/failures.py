@@ -11,6 +11,8 @@ from ray.exceptions import RayActorError, RayError
 from ffl_ray.errors import FFLRayError, NoTestSplitError, PreemptedError
 from ffl_ray.results.storage.storage import storage_is_full
 
+# The metric by which a trial tells the driver of its failure.
+FAILURE = "failure"
 LOST = (
     *("DistBackendError", "DistNetworkError", "DistStoreError", "AcceleratorError"),
     *("WorkerHealthCheckTimeoutError", "CollectiveTimeoutError"),
@@ -68,3 +70,19 @@ def failure_of(error: BaseException) -> dict[str, Any]:
     text = str(error) or type(error).__name__
     ends_study = storage_is_full(error) or isinstance(error, NoTestSplitError)
     return {"error": (type(error).__name__, text), "ends_study": ends_study}
+
+
+def first_cause(error: BaseException) -> BaseException:
+    """What really went wrong, below Ray's wrapping.
+
+    When one worker of several fails, the others lose their connection to it: what ffl_ray itself
+    raised comes first, then a death, then the rest.
+    """
+    failures = [first_cause(f) for f in getattr(error, "worker_failures", {}).values()]
+    for kind in (FFLRayError, RayActorError, Exception):
+        for failure in failures:
+            if isinstance(failure, kind):
+                return failure
+    # Ray Train wraps the death of a worker as a failed health check.
+    cause = getattr(error, "cause", None) or getattr(error, "health_check_failure", None)
+    return first_cause(cause) if isinstance(cause, BaseException) else error

@@ -9,44 +9,28 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Collection, Sequence
-from typing import NamedTuple
+from typing import Any
 
 from ffl_ray.config.objectives import parse_objective
 from ffl_ray.config.settings import Config, SearchConfig
-from ffl_ray.console.log import everything_else_to, log_file
+from ffl_ray.console.live import StudyView
+from ffl_ray.console.terminal import duration, make_console
 from ffl_ray.errors import FAILED, INTERRUPTED, StudyError
+from ffl_ray.orchestration.final_run import FinalRun, waiting_runs
+from ffl_ray.orchestration.fixed import FixedRuns, LatestKeeper
+from ffl_ray.orchestration.job import Job
+from ffl_ray.orchestration.live_run import live_run
+from ffl_ray.orchestration.ray_setup import ray_state
+from ffl_ray.orchestration.recorder import Recorder
+from ffl_ray.orchestration.remote import trial_cluster
+from ffl_ray.orchestration.scheduler import RecordingFIFO
+from ffl_ray.orchestration.tuner import make_tuner, run_rounds
 from ffl_ray.planning.data_check import DataFacts
 from ffl_ray.planning.layout import Plan
-from ffl_ray.results.storage.storage import Storage
+from ffl_ray.planning.preflight import repeatedly_measured
 from ffl_ray.results.study import StudyTables
 
 NEVER_SHOWN = parse_objective("ensemble.accuracy")
-
-
-class FinalRun(NamedTuple):
-    """One training of a list.
-
-    Attributes:
-        run_id: names it in the study for good: five digits, `00000` the first.
-        label: what a person calls it.
-        config: its settings, nothing left to the method.
-    """
-
-    run_id: str
-    label: str
-    config: Config
-
-
-def waiting_runs(tables: StudyTables, runs: Sequence[FinalRun]) -> list[FinalRun]:
-    """Those that are not completed: not begun, interrupted, or failed."""
-    done = {row["trial_id"] for row in tables.trials.rows if row["status"] == "completed"}
-    return [run for run in runs if run.run_id not in done]
-
-
-def completed_tables(storage: Storage, name: str, runs: Sequence[FinalRun]) -> StudyTables | None:
-    """The tables of a study in which all these runs are completed; None while some wait."""
-    tables = StudyTables(storage, name)
-    return None if waiting_runs(tables, runs) else tables
 
 
 def run_final_runs(
@@ -76,55 +60,52 @@ def run_final_runs(
     Raises:
         StudyError: no run could go on: the storage is full, or there is no test split.
     """
-    from ffl_ray.console.exit_message import exit_message, killed_text
-    from ffl_ray.console.live import StudyView
-    from ffl_ray.console.terminal import make_console, storage_news
-    from ffl_ray.orchestration.fixed import FixedRuns, LatestKeeper
-    from ffl_ray.orchestration.job import Job
-    from ffl_ray.orchestration.ray_setup import ray_state
-    from ffl_ray.orchestration.recorder import Recorder
-    from ffl_ray.orchestration.rounds import run_rounds
-    from ffl_ray.orchestration.scheduler import RecordingFIFO
-    from ffl_ray.orchestration.tuner import make_tuner
-
     waiting = waiting_runs(tables, runs)
     keeper = LatestKeeper(tables.storage, keep)
     keeper.tidy(tables.trials.rows)
     if not waiting:
         return 0
-    location = tables.storage.location
-    jobs = [
-        Job.planned(run.run_id, run.config, location, plan, final=True)._asdict() for run in waiting
-    ]
     completed = [row for row in tables.trials.rows if row["status"] == "completed"]
     labels = {run.run_id: run.label for run in runs}
-    console = make_console()
-    view = StudyView(console, title, len(runs), NEVER_SHOWN, completed, labels)
-    lost, scheduler = {job["trial_id"] for job in jobs}, RecordingFIFO()
+    view = StudyView(make_console(), title, len(runs), NEVER_SHOWN, completed, labels)
     started = time.monotonic()
+    message = _train(
+        tables, [_job(run, tables, plan) for run in waiting], search, plan, keeper, view
+    )
+    return _ended(tables, runs, message, time.monotonic() - started)
+
+
+def _train(
+    tables: StudyTables,
+    jobs: list[dict[str, Any]],
+    search: SearchConfig,
+    plan: Plan,
+    keeper: LatestKeeper,
+    view: StudyView,
+) -> str:
+    """Run Tune for all jobs, and again for those that it lost; returns what is in the way."""
 
     def fit(state: str) -> Recorder:
-        """Run Tune once, for all runs or those that it lost."""
-        nonlocal lost
-        rest = [job for job in jobs if job["trial_id"] in lost]
+        scheduler = RecordingFIFO()
         recorder = Recorder(
             tables, keeper, scheduler, lambda _: {}, view, plan.columns(), search.max_failures
         )
-        make_tuner(plan, search, state, len(rest), FixedRuns(rest), scheduler, recorder).fit()
-        lost = recorder.lost
+        make_tuner(plan, search, state, len(jobs), FixedRuns(jobs), scheduler, recorder).fit()
+        jobs[:] = [job for job in jobs if job["trial_id"] in recorder.lost]
         return recorder
 
-    message = exit_message(killed_text("the same command"))
-    logged = everything_else_to(log_file(tables.storage))
-    with message, logged, storage_news(console), view, ray_state() as state:
-        recorder = run_rounds(lambda: fit(state), lambda: len(lost), search.max_failures)
-    return _ended(tables, runs, recorder.hopeless.message, time.monotonic() - started)
+    with live_run(tables.storage, "the same command"), view, ray_state() as state:
+        recorder = run_rounds(lambda: fit(state), lambda: len(jobs), search.max_failures)
+    return recorder.hopeless.message
+
+
+def _job(run: FinalRun, tables: StudyTables, plan: Plan) -> dict[str, Any]:
+    location = tables.storage.location
+    return Job.planned(run.run_id, run.config, location, plan, final=True)._asdict()
 
 
 def _ended(tables: StudyTables, runs: Sequence[FinalRun], message: str, elapsed_s: float) -> int:
     """Say how the runs ended."""
-    from ffl_ray.console.terminal import duration, make_console
-
     if message:
         raise StudyError(
             f"{tables.storage.location} can't go on: {message}. Nothing that was finished is "
@@ -159,9 +140,6 @@ def epoch_seconds(
     Returns:
         None when no machine was free to measure on.
     """
-    from ffl_ray.orchestration.remote import trial_cluster
-    from ffl_ray.planning.preflight import repeatedly_measured
-
     place = trial_cluster(plan, joined=cluster)
     per_image = repeatedly_measured(configs, plan, facts, place)
     if per_image is None:

@@ -10,8 +10,9 @@ from __future__ import annotations
 from typing import Any
 
 import ray
-from ray._raylet import PlacementGroupID
-from ray.util.placement_group import PlacementGroup, placement_group_table, remove_placement_group
+from ray.util.placement_group import placement_group_table, remove_placement_group
+
+from ffl_ray.orchestration.ray_private import placement_group
 
 
 def mark_of(trial_id: str) -> int:
@@ -31,4 +32,4 @@ def free_workers(job: dict[str, Any]) -> None:
         marks = {bundle.get("memory") for bundle in facts["bundles"].values()}
         # A group's id ends in that of the driver it is of.
         if marks == {mark_of(job["trial_id"])} and group.endswith(ours):
-            remove_placement_group(PlacementGroup(PlacementGroupID(bytes.fromhex(group))))
+            remove_placement_group(placement_group(group))

@@ -6,17 +6,19 @@ import logging
 import os
 import secrets
 import stat
-import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import ray
+
 from ffl_ray.errors import PlanError
+from ffl_ray.orchestration.ray_private import read_environment_again, session_folder
 from ffl_ray.orchestration.sessions import take_session
 from ffl_ray.planning.layout import Machines
-from ffl_ray.results.storage.retry import VARIABLE as PATIENCE
+from ffl_ray.results.storage.retry import VARIABLE as RETRY_S
 
 ENVIRONMENT = {
     "RAY_USAGE_STATS_ENABLED": "0",  # no banner, nothing sent home
@@ -51,9 +53,7 @@ def ray_state() -> Iterator[str]:
     object store that fails for a minute would end the run from inside Ray. In the folder of Ray's
     session it goes with that when its process is killed.
     """
-    import ray
-
-    session = ray._private.worker._global_node.get_session_dir_path()  # type: ignore[attr-defined]
+    session = session_folder()
     place = session if os.access(session, os.W_OK) else None
     with tempfile.TemporaryDirectory(
         prefix="ffl_ray-", dir=place, ignore_cleanup_errors=True
@@ -62,7 +62,7 @@ def ray_state() -> Iterator[str]:
 
 
 def prepare_environment(*, local: bool) -> None:
-    """Settle what Ray reads from the environment; call before the first `import ray`.
+    """Settle what Ray reads from the environment; call before Ray is started.
 
     A value that the user set wins. A cluster's authentication is its own affair.
     """
@@ -71,6 +71,7 @@ def prepare_environment(*, local: bool) -> None:
     if local:
         _require_token()
         os.environ.setdefault("RAY_TMPDIR", _private_folder())
+    read_environment_again()
 
 
 def _require_token() -> None:
@@ -84,10 +85,6 @@ def _require_token() -> None:
     os.environ["RAY_AUTH_MODE"] = "token"
     if "RAY_AUTH_TOKEN_PATH" not in os.environ:
         os.environ.setdefault("RAY_AUTH_TOKEN", secrets.token_hex(32))
-    if "ray" in sys.modules:
-        from ray._raylet import Config  # type: ignore[attr-defined]
-
-        Config.initialize("")  # it read the environment when it was imported
 
 
 def _private_folder() -> str:
@@ -110,45 +107,44 @@ def start_ray(address: str | None) -> None:
     Raises:
         PlanError: no cluster answers there, or Ray does not start here.
     """
-    import ray
-
     options: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.CRITICAL}
     if address is None:
-        try:
-            context: Any = ray.init(address="local", include_dashboard=False, **options)
-        except Exception as error:
-            first = (str(error).strip() or type(error).__name__).splitlines()[0]
-            raise PlanError(
-                f"Ray can't start on this machine: {first} (when other work keeps it busy, the "
-                f"same command later may do)"
-            ) from error
-        take_session(Path(context.address_info["session_dir"]))
-        hush()
-        return
-    forwarded = {n: v for n, v in os.environ.items() if n in ENVIRONMENT or n == PATIENCE}
+        _start_here(options)
+    else:
+        _join(address, options)
+    log_warnings()
+
+
+def _start_here(options: Mapping[str, Any]) -> None:
+    try:
+        context: Any = ray.init(address="local", include_dashboard=False, **options)
+    except Exception as error:
+        first = (str(error).strip() or type(error).__name__).splitlines()[0]
+        raise PlanError(
+            f"Ray can't start on this machine: {first} (when other work keeps it busy, the "
+            f"same command later may do)"
+        ) from error
+    take_session(Path(context.address_info["session_dir"]))
+
+
+def _join(address: str, options: Mapping[str, Any]) -> None:
+    forwarded = {n: v for n, v in os.environ.items() if n in ENVIRONMENT or n == RETRY_S}
     try:
         ray.init(address=address, runtime_env={"env_vars": forwarded}, **options)
     except (ConnectionError, RuntimeError, ValueError) as error:
         raise PlanError(f"--address {address}: no Ray cluster answers there: {error}") from error
-    hush()
 
 
 def cluster_machines() -> Machines:
     """What the nodes of the joined cluster have in all."""
-    import ray
-
     nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]  # type: ignore[no-untyped-call]
     cpus = [int(node.get("CPU", 0)) for node in nodes]
     gpus = [node.get("GPU", 0.0) for node in nodes]
     return Machines(sum(cpus), sum(gpus), max(cpus), max(gpus))
 
 
-def hush() -> None:
-    """Leave the console to us: Ray's and Optuna's warnings go where Python's log goes."""
-    import optuna
-
-    optuna.logging.disable_default_handler()
-    optuna.logging.enable_propagation()
+def log_warnings() -> None:
+    """Have Ray warn where Python's log goes, and leave the console to us."""
     # It misses Tune's own csv and json files, which the tables replace.
     logging.getLogger("ray.tune.analysis").setLevel(logging.CRITICAL)
     for name in ("ray", "ray.tune", "ray.train"):

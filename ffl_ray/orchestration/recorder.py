@@ -15,8 +15,9 @@ from ray.tune.experiment import Trial
 from ffl_ray.config.overrides import with_overrides
 from ffl_ray.config.settings import Config
 from ffl_ray.console.view import View
-from ffl_ray.orchestration.outcome import FAILURE, first_cause
+from ffl_ray.orchestration.failures import FAILURE, first_cause
 from ffl_ray.orchestration.placement_groups import free_workers
+from ffl_ray.orchestration.ray_private import allow_failures, error_file, has_retry_left
 from ffl_ray.orchestration.scheduler import StudyScheduler
 from ffl_ray.results.storage.retry import may_pass, storage_is_full
 from ffl_ray.results.study import StudyTables
@@ -143,8 +144,7 @@ class Recorder(Callback):
         if "report" not in result:
             return
         if result["epoch"] > (self._tables.trials[trial_id]["epochs_done"] or 0):
-            # What the trial survived so far counts no more: Tune compares these two.
-            trial.max_failures = trial.num_failures + self._max_failures
+            allow_failures(trial, self._max_failures)
         with self.hopeless.watching():
             self._tables.epoch(trial_id, **result["report"])
         self._view.epoch_finished(trial_id, result["report"]["row"])
@@ -185,7 +185,7 @@ class Recorder(Callback):
     def on_trial_error(
         self, iteration: int, trials: list[Trial], trial: Trial, **info: Any
     ) -> None:
-        if trial.num_failures <= trial.max_failures:
+        if has_retry_left(trial):
             self._lose(trial)
             return
         self._begin_unless_open(trial)
@@ -249,7 +249,7 @@ def error_of(trial: Trial) -> tuple[str, str] | None:
 
     Read from the driver's own copy: the one in storage may not have arrived when a hook fires.
     """
-    path = trial.pickled_error_file
+    path = error_file(trial)
     data = own_file(path) if path else None
     if data is None:
         return None

@@ -6,10 +6,9 @@ from concurrent.futures import ThreadPoolExecutor
 
 from ffl_ray.config.overrides import flatten, with_overrides
 from ffl_ray.config.settings import Config, SearchConfig
-from ffl_ray.errors import SettingError
 from ffl_ray.orchestration.ray_setup import cluster_machines, prepare_environment, start_ray
 from ffl_ray.orchestration.remote import call
-from ffl_ray.planning.data_check import DataFacts, data_facts
+from ffl_ray.planning.data_check import DataFacts, check_shares, data_facts
 from ffl_ray.planning.layout import Machines, Plan, available_cpus, check_cpus, make_plan
 
 
@@ -52,29 +51,3 @@ def _start_ray(address: str | None, config: Config, search: SearchConfig) -> Pla
         device=config.compute.device,
         elastic=address is not None,
     )
-
-
-def check_shares(
-    config: Config, num_workers: int, facts: DataFacts, *, final: bool = False
-) -> None:
-    """Check that every worker gets images in every step.
-
-    Args:
-        final: there is no val part.
-
-    Raises:
-        SettingError: a batch, or a part of the data, is too small for the workers.
-    """
-    pair = 2 * num_workers
-    shares = [
-        ("optim.batch_size", config.optim.batch_size, pair),
-        ("data.fraction: the images to train on", facts.num_train, pair),
-    ]
-    if not final:
-        what = "data.val_fraction: the images to validate on"
-        shares.append((what, facts.num_val, num_workers))
-    for what, count, least in shares:
-        if count < least:
-            raise SettingError(
-                f"{what} must be at least {least} for {num_workers} workers, not {count}"
-            )

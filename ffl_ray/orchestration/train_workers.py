@@ -14,10 +14,9 @@ from ray.train.torch import TorchConfig, TorchTrainer, get_device
 from ray.util.queue import Queue
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
-from ffl_ray.orchestration.failures import preemption_for_ray, retry_may_help
+from ffl_ray.orchestration.failures import first_cause, preemption_for_ray, retry_may_help
 from ffl_ray.orchestration.job import Job
 from ffl_ray.orchestration.local import write_unless_ended
-from ffl_ray.orchestration.outcome import first_cause
 from ffl_ray.orchestration.placement_groups import mark_of
 from ffl_ray.orchestration.ray_setup import ray_state
 from ffl_ray.orchestration.tune_trial import report_metrics

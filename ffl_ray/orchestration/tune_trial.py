@@ -10,9 +10,14 @@ from typing import TYPE_CHECKING, Any
 from ray import tune
 
 from ffl_ray.config.objectives import VALUE
-from ffl_ray.orchestration.failures import failure_of, preemption_for_ray, retry_may_help
+from ffl_ray.orchestration.failures import (
+    FAILURE,
+    failure_of,
+    first_cause,
+    preemption_for_ray,
+    retry_may_help,
+)
 from ffl_ray.orchestration.job import Job
-from ffl_ray.orchestration.outcome import FAILURE, first_cause
 
 if TYPE_CHECKING:
     from ffl_ray.training.session import Report

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import NamedTuple
 
 from ffl_ray.config.settings import Config
 from ffl_ray.data.loader import check_test, load_final, load_train_val
-from ffl_ray.errors import DataError
+from ffl_ray.errors import SettingError
 
 
 class DataFacts(NamedTuple):
@@ -31,15 +30,27 @@ def data_facts(config: Config, final: bool = False) -> DataFacts:
     return DataFacts(data.split_hash, len(data.train), len(data.val), len(data.info.classes))
 
 
-def absolute_data_dir(config: Config) -> dict[str, object]:
-    """The setting data.dir as an absolute path: workers may have another working folder.
+def check_shares(
+    config: Config, num_workers: int, facts: DataFacts, *, final: bool = False
+) -> None:
+    """Check that every worker gets images in every step.
+
+    Args:
+        final: there is no val part.
 
     Raises:
-        DataError: on this machine there is no such folder, and nothing will be downloaded.
+        SettingError: a batch, or a part of the data, is too small for the workers.
     """
-    if config.data.dir is None:
-        return {}
-    folder = Path(config.data.dir).expanduser().resolve()
-    if not folder.is_dir() and not config.data.download:
-        raise DataError(f"data.dir must be an existing folder, not {config.data.dir!r}")
-    return {"data.dir": str(folder)}
+    pair = 2 * num_workers
+    shares = [
+        ("optim.batch_size", config.optim.batch_size, pair),
+        ("data.fraction: the images to train on", facts.num_train, pair),
+    ]
+    if not final:
+        what = "data.val_fraction: the images to validate on"
+        shares.append((what, facts.num_val, num_workers))
+    for what, count, least in shares:
+        if count < least:
+            raise SettingError(
+                f"{what} must be at least {least} for {num_workers} workers, not {count}"
+            )

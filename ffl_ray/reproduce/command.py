@@ -8,7 +8,8 @@ from ffl_ray import cli
 from ffl_ray.config.settings import SearchConfig
 from ffl_ray.console.result_tables import where_text
 from ffl_ray.console.terminal import make_console
-from ffl_ray.orchestration.final_runs import FinalRun, completed_tables, run_final_runs
+from ffl_ray.orchestration.final_run import FinalRun, completed_tables
+from ffl_ray.orchestration.final_runs import run_final_runs
 from ffl_ray.orchestration.start import start
 from ffl_ray.reproduce.cost import expected_seconds, plan_words
 from ffl_ray.reproduce.presets import find_table

@@ -10,8 +10,8 @@ from ffl_ray import cli
 from ffl_ray.config.settings import Config
 from ffl_ray.errors import DataError, SettingError
 from ffl_ray.models.registry import check_model
-from ffl_ray.orchestration.final_runs import FinalRun
-from ffl_ray.planning.data_check import absolute_data_dir
+from ffl_ray.orchestration.final_run import FinalRun
+from ffl_ray.planning.data_dir import absolute_data_dir
 from ffl_ray.reproduce.presets import (
     SEEDS,
     Departures,

@@ -19,10 +19,10 @@ from ffl_ray.errors import PreemptedError, SettingError, TrainingDivergedError
 from ffl_ray.orchestration.failures import (
     NodePreemptedError,
     failure_of,
+    first_cause,
     preemption_for_ray,
     retry_may_help,
 )
-from ffl_ray.orchestration.outcome import first_cause
 
 FULL = OSError(errno.ENOSPC, "No space left on device")
 

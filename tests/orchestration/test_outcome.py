@@ -3,7 +3,7 @@
 from ray.exceptions import RayActorError
 
 from ffl_ray.errors import TrainingDivergedError
-from ffl_ray.orchestration.outcome import first_cause
+from ffl_ray.orchestration.failures import first_cause
 
 
 class GroupError(Exception):

@@ -11,8 +11,8 @@ from ffl_ray.config.overrides import flatten
 from ffl_ray.config.settings import Config
 from ffl_ray.orchestration.recorder import Recorder
 from ffl_ray.orchestration.retention import Keeper
-from ffl_ray.orchestration.rounds import run_rounds
 from ffl_ray.orchestration.scheduler import RecordingFIFO
+from ffl_ray.orchestration.tuner import run_rounds
 from ffl_ray.results.storage.storage import Storage
 from ffl_ray.results.study import StudyTables
 

@@ -1,0 +1,84 @@
+"""The names of Ray that it does not promise to keep; nothing else of ffl_ray knows any.
+
+Each with where it stands in the version that the tests run with, and why Ray's public interface
+does not do. A newer Ray that drops one breaks here, and at import.
+"""
+
+from __future__ import annotations
+
+import ray
+from ray._private import worker
+from ray._raylet import Config, PlacementGroupID  # type: ignore[attr-defined]
+from ray.tune.execution.class_cache import ENV_VARS_TO_PROPAGATE
+from ray.tune.experiment import Trial
+from ray.tune.progress_reporter import TrialProgressCallback
+from ray.util.placement_group import PlacementGroup
+
+UPSTREAM = "https://github.com/ray-project/ray/blob/ray-2.60.0/python/ray"
+
+
+def session_folder() -> str:
+    """The folder of Ray's session on this machine; only the one who started Ray is told of it.
+
+    UPSTREAM/_private/worker.py, `_global_node`; UPSTREAM/_private/node.py.
+    """
+    node = worker._global_node
+    return str(node.get_session_dir_path())  # type: ignore[attr-defined]
+
+
+def read_environment_again() -> None:
+    """Have Ray's C++ core take its settings from the environment as it is now.
+
+    It reads them when `ray` is imported. UPSTREAM/_raylet.pyx, `Config`.
+    """
+    if not ray.is_initialized():
+        Config.initialize("")
+
+
+def placement_group(group_id: str) -> PlacementGroup:
+    """A placement group by its id, in hex, as `placement_group_table` names it.
+
+    Ray's own `get_placement_group` finds one by name, and Ray Train gives its groups none.
+    UPSTREAM/includes/unique_ids.pxi, `PlacementGroupID`.
+    """
+    return PlacementGroup(PlacementGroupID(bytes.fromhex(group_id)))
+
+
+def keep_from_actors(variables: tuple[str, ...]) -> None:
+    """Have Tune hand its actors none of these variables of the driver's environment.
+
+    Ray writes what it hands on to its logs. UPSTREAM/tune/execution/class_cache.py.
+    """
+    ENV_VARS_TO_PROPAGATE.difference_update(variables)
+
+
+class Mute(TrialProgressCallback):
+    """Tune prints through a callback of its own unless it finds one of this kind.
+
+    UPSTREAM/tune/utils/callback.py, `_create_default_callbacks`.
+    """
+
+    def _print(self, msg: str) -> None:
+        pass
+
+
+def allow_failures(trial: Trial, max_failures: int) -> None:
+    """Have Tune start a trial again so many times from here on, whatever it survived before.
+
+    Tune compares the two numbers. UPSTREAM/tune/experiment/trial.py, `should_recover`.
+    """
+    trial.max_failures = trial.num_failures + max_failures
+
+
+def has_retry_left(trial: Trial) -> bool:
+    """Whether a trial that failed may be started again, as `should_recover` says it."""
+    return bool(trial.num_failures <= trial.max_failures)
+
+
+def error_file(trial: Trial) -> str | None:
+    """Where the driver has pickled a trial's latest error; none when it has failed in no way.
+
+    UPSTREAM/tune/experiment/trial.py, `pickled_error_file`: a callback is told of no error.
+    """
+    path: str | None = trial.pickled_error_file
+    return path

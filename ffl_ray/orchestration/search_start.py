@@ -1,0 +1,83 @@
+"""A search from what was asked for to its start: the body of `python -m ffl_ray.tune`.
+
+What can be refused without torch and Ray is refused before they are loaded: within a second.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Mapping
+
+from ffl_ray.config.overrides import with_overrides
+from ffl_ray.config.settings import StudyConfig
+from ffl_ray.console.plan_view import check_table
+from ffl_ray.console.terminal import make_console
+from ffl_ray.orchestration.search_study import MAY_CHANGE, Search, nothing_left
+from ffl_ray.planning.data_dir import absolute_data_dir
+from ffl_ray.results.history import optuna_study
+from ffl_ray.results.storage.access import study_storage
+from ffl_ray.results.study import check_goes_on, check_name, default_name
+from ffl_ray.search.mirror import Mirror
+from ffl_ray.search.space import SearchSpace, check_space, load_space, settle
+from ffl_ray.search.warm_start import WarmStart, warm_start_from, warm_start_of
+from ffl_ray.trackers.trackers import check_trackers
+
+
+def start_search(args: argparse.Namespace, overrides: Mapping[str, object]) -> int:
+    """Run a search, or go on with it, or only say what it would be; returns the exit status.
+
+    Args:
+        args: of the command line.
+        overrides: settings that it changes, by dotted names.
+    """
+    space = load_space(args.space)
+    settings = settle(space, overrides)
+    check_trackers(settings.search.track)
+    check_space(space, settings.training, list(overrides), settings.search)
+    if args.check:
+        return _show_networks(space, settings)
+    search = _search_of(args, space, settings)
+    goes_on = check_goes_on(search.storage, "search", search.kept_settings, MAY_CHANGE)
+    if goes_on and not args.dry_run:
+        status = nothing_left(search)
+        if status is not None:
+            return status
+    search = search._replace(warm_start=_warm_start(search))
+    if not args.dry_run and args.optuna_storage is not None:
+        mirror = Mirror(args.optuna_storage, search.name, settings.objectives)
+        search = search._replace(mirror=mirror)
+    return _run(search, args.address, dry_run=args.dry_run)
+
+
+def _search_of(args: argparse.Namespace, space: SearchSpace, settings: StudyConfig) -> Search:
+    """The search under its name, in its place."""
+    if args.address is None:
+        settings = with_overrides(settings, absolute_data_dir(settings))
+    name = check_name(args.name or default_name(space.name))
+    return Search(name, study_storage(args.storage_path, name), space, settings)
+
+
+def _warm_start(search: Search) -> WarmStart | None:
+    """The warm start from the study named by search.warm_start."""
+
+    def make(name: str) -> WarmStart:
+        return warm_start_from(
+            optuna_study(name, search.storage.parent), search.space.suggest, name
+        )
+
+    return warm_start_of(search.storage, search.settings.search, make)
+
+
+def _show_networks(space: SearchSpace, settings: StudyConfig) -> int:
+    from ffl_ray.planning.space_check import check_networks  # torch
+
+    with make_console().status("building networks"):
+        checked = check_networks(space, settings.training)
+    make_console().print(check_table(space.name, checked))
+    return 0
+
+
+def _run(search: Search, address: str | None, *, dry_run: bool) -> int:
+    from ffl_ray.orchestration.search_run import run_search  # torch and Ray
+
+    return run_search(search, address, dry_run=dry_run)

@@ -1,0 +1,106 @@
+"""A search as a study: what it keeps while it goes on, what is left of it, and what came out."""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from rich.console import Console
+
+from ffl_ray.config.overrides import flatten, settings
+from ffl_ray.config.settings import SearchConfig, StudyConfig
+from ffl_ray.console.log import log_file
+from ffl_ray.console.plain_text import printable_line
+from ffl_ray.console.result_tables import best_table, front_table, where_text
+from ffl_ray.console.terminal import duration, make_console
+from ffl_ray.errors import FAILED, INTERRUPTED
+from ffl_ray.results.pareto import front
+from ffl_ray.results.storage.storage import Storage
+from ffl_ray.results.study import StudyTables
+from ffl_ray.search.mirror import Mirror
+from ffl_ray.search.space import SearchSpace
+from ffl_ray.search.warm_start import WarmStart
+
+MAY_CHANGE = frozenset(one.name for one in settings(StudyConfig) if one.marks.may_change)
+ENDED = ("completed", "pruned", "failed")
+
+
+class Search(NamedTuple):
+    """A search whose settings were checked.
+
+    Attributes:
+        name: of its study.
+        storage: the study's folder.
+        space: proposes the trials.
+        settings: what all trials start from, and how it is searched.
+        warm_start: proposes the first trials, if it knows another study's.
+        mirror: is told of every trial, if there is one.
+    """
+
+    name: str
+    storage: Storage
+    space: SearchSpace
+    settings: StudyConfig
+    warm_start: WarmStart | None = None
+    mirror: Mirror | None = None
+
+    @property
+    def kept_settings(self) -> dict[str, Any]:
+        """What it keeps as long as it goes on: its settings, and a hash of its space."""
+        text = Path(self.space.path).read_bytes()
+        return flatten(self.settings) | {"search_space": hashlib.sha256(text).hexdigest()[:16]}
+
+    def tables(self) -> StudyTables:
+        """The tables of its study, which is there already."""
+        return StudyTables(self.storage, self.name, self.settings.objectives)
+
+
+def trials_left(tables: StudyTables, search: SearchConfig) -> int:
+    """How many trials have not ended, or not even begun."""
+    return search.num_samples - sum(row["status"] in ENDED for row in tables.trials.rows)
+
+
+def nothing_left(search: Search) -> int | None:
+    """Show a study whose trials have all ended; None when there is something to do."""
+    tables, config = search.tables(), search.settings.search
+    ended = sum(row["status"] in ENDED for row in tables.trials.rows)
+    if ended < config.num_samples:
+        return None
+    make_console().out(f"{search.name}: all {ended} trials ended before; --num-samples adds more")
+    return show_outcome(tables, config, 0.0)
+
+
+def show_outcome(tables: StudyTables, search: SearchConfig, elapsed_s: float) -> int:
+    """Show what came out; the exit status is 0 when at least one trial was completed."""
+    console, rows = make_console(), tables.trials.rows
+    counts = Counter(row["status"] for row in rows)
+    states = ", ".join(f"{count} {status}" for status, count in sorted(counts.items()))
+    console.out(f"\n{len(rows)} trials in {duration(elapsed_s)}: {states}\n")
+    _show_trials(tables, console)
+    # One that was interrupted while its actors still started has no interrupted trial.
+    left = trials_left(tables, search)
+    if left > 0:
+        console.out(f"\nto go on: the same command with --name {tables.name}")
+    in_time = search.time_budget_s is None or elapsed_s < search.time_budget_s
+    if left > 0 and in_time:
+        return INTERRUPTED
+    return 0 if counts["completed"] or left > 0 else FAILED
+
+
+def _show_trials(tables: StudyTables, console: Console) -> None:
+    """The best trials, the front of several objectives, the first failure, and where all is."""
+    rows, storage = tables.trials.rows, tables.storage
+    if any(row["epochs_done"] for row in rows):
+        console.print(best_table(rows, tables.objectives))
+        console.print()
+    if len(tables.objectives) > 1 and any(row["status"] == "completed" for row in rows):
+        console.print(front_table(front(rows, tables.member_rows(), tables.objectives)))
+        console.print()
+    failed = next((row for row in rows if row["status"] == "failed"), None)
+    if failed is not None:
+        error = printable_line(f"{failed['error_type']}: {failed['error']}")
+        console.out(f"{failed['trial_id']} failed: {error}")
+        console.out(f"all messages: column error of the trials table; {log_file(storage)}\n")
+    console.out(where_text(storage.location, storage.child("trials").location))

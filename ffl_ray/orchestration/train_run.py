@@ -1,0 +1,157 @@
+"""One training from what was asked for to its members: the body of `python -m ffl_ray.train`.
+
+One worker trains in this process, and Ray is not loaded; several, or a cluster, train on Ray.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable, Mapping
+from functools import partial
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from ffl_ray.config.methods import resolved, with_reachable_objective
+from ffl_ray.config.objectives import parse_objective
+from ffl_ray.config.overrides import flatten, with_overrides
+from ffl_ray.config.settings import Config, SearchConfig
+from ffl_ray.console.result_tables import members_table, where_text
+from ffl_ray.console.terminal import make_console
+from ffl_ray.console.train_view import TrainView
+from ffl_ray.console.trial_text import trial_words
+from ffl_ray.distill.check import check_config
+from ffl_ray.orchestration.job import Job
+from ffl_ray.orchestration.live_run import live_run
+from ffl_ray.planning.data_dir import absolute_data_dir
+from ffl_ray.planning.layout import Plan
+from ffl_ray.results.storage.access import study_storage
+from ffl_ray.results.storage.storage import Storage
+from ffl_ray.results.study import (
+    StudyTables,
+    check_goes_on,
+    check_name,
+    default_name,
+    describe_study,
+)
+
+if TYPE_CHECKING:
+    from ffl_ray.planning.data_check import DataFacts
+    from ffl_ray.training.session import Report
+
+TRIAL_ID = "00000"
+Train = Callable[[Job, Callable[["Report"], None]], None]
+
+
+class Training(NamedTuple):
+    """A training whose settings were checked.
+
+    Attributes:
+        name: of its study.
+        storage: the study's folder.
+        config: what is trained.
+        resources: its workers, and what they get.
+        address: of the cluster; none: this machine.
+    """
+
+    name: str
+    storage: Storage
+    config: Config
+    resources: SearchConfig
+    address: str | None
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """What its study keeps as long as it goes on."""
+        return flatten(self.config) | {"search.num_workers": self.resources.num_workers}
+
+
+def run_training(
+    args: argparse.Namespace, overrides: Mapping[str, object], resources: SearchConfig
+) -> int:
+    """Train, or go on with it, and show the members; returns the exit status.
+
+    Args:
+        args: of the command line.
+        overrides: settings that it changes, by dotted names.
+        resources: workers of the training, and what they get.
+    """
+    training = _checked(args, overrides, resources)
+    console = make_console()
+    with console.status("opening the data"):
+        plan, facts, train = _home(training)
+    tables = _open(training, facts)
+    workers = training.resources.num_workers
+    console.out(
+        f"{training.name}: {trial_words(training.config)} on {training.config.data.name}, "
+        f"{training.config.optim.epochs} epochs, {workers} worker{'s' * (workers > 1)}"
+    )
+    view = TrainView(console, training.config.optim.epochs)
+    if TRIAL_ID not in tables.trials or tables.trials[TRIAL_ID]["status"] != "completed":
+        tables.start(TRIAL_ID, training.config, **plan.columns())
+        job = Job.planned(TRIAL_ID, training.config, training.storage.location, plan)
+        _attempt(partial(train, job), tables, view)
+    console.print()
+    console.print(members_table(tables.members(TRIAL_ID)))
+    console.print()
+    location = training.storage.location
+    console.out(where_text(location, training.storage.child("trials").location))
+    return 0
+
+
+def _checked(
+    args: argparse.Namespace, overrides: Mapping[str, object], resources: SearchConfig
+) -> Training:
+    """What was asked for, refused where it can't be."""
+    config = resolved(with_overrides(Config(), overrides))
+    if "objective" not in overrides:
+        config = with_reachable_objective(config)
+    check_config(config)
+    if args.address is None:
+        config = with_overrides(config, absolute_data_dir(config))
+    name = check_name(args.name or default_name("train"))
+    storage = study_storage(args.storage_path, name)
+    training = Training(name, storage, config, resources, args.address)
+    check_goes_on(storage, "train", training.settings)
+    return training
+
+
+def _home(training: Training) -> tuple[Plan, DataFacts, Train]:
+    """Where it trains, laid out, with the data opened; and what trains a job there."""
+    config, resources = training.config, training.resources
+    if resources.num_workers == 1 and training.address is None:
+        from ffl_ray.orchestration.train_here import plan_here, train_here
+
+        return *plan_here(config, resources), train_here
+    from ffl_ray.orchestration.start import start
+    from ffl_ray.orchestration.train_workers import train_and_report
+
+    train = partial(train_and_report, max_failures=SearchConfig().max_failures)
+    return *start(training.address, config, resources), train
+
+
+def _open(training: Training, facts: DataFacts) -> StudyTables:
+    description = describe_study("train", training.settings, data=facts._asdict())
+    objective = parse_objective(training.config.objective)
+    return StudyTables.open(training.storage, training.name, description, [objective])
+
+
+def _attempt(
+    train: Callable[[Callable[[Report], None]], None], tables: StudyTables, view: TrainView
+) -> None:
+    """Train, and have the tables say how it ended."""
+
+    def on_report(report: Report) -> None:
+        new = report.row["epoch"] > tables.trials[TRIAL_ID]["epochs_done"]
+        tables.epoch(TRIAL_ID, *report)
+        if new:
+            view.epoch_finished(report.row)
+
+    try:
+        with live_run(tables.storage, f"the same command with --name {tables.name}"):
+            train(on_report)
+    except KeyboardInterrupt:
+        tables.end(TRIAL_ID, "interrupted")
+        raise
+    except Exception as error:
+        tables.end(TRIAL_ID, "failed", (type(error).__name__, str(error)))
+        raise
+    tables.end(TRIAL_ID, "completed")
