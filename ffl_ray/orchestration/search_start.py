@@ -10,7 +10,6 @@ from collections.abc import Mapping
 
 from ffl_ray.config.overrides import with_overrides
 from ffl_ray.config.settings import StudyConfig
-from ffl_ray.console.plan_view import check_table
 from ffl_ray.console.terminal import make_console
 from ffl_ray.orchestration.search_study import MAY_CHANGE, Search, nothing_left
 from ffl_ray.planning.data_dir import absolute_data_dir
@@ -61,15 +60,15 @@ def _warm_start(search: Search) -> WarmStart | None:
     """The warm start from the study named by search.warm_start."""
 
     def make(name: str) -> WarmStart:
-        return warm_start_from(
-            optuna_study(name, search.storage.parent), search.space.suggest, name
-        )
+        other = optuna_study(name, search.storage.parent)
+        return warm_start_from(other, search.space.suggest, name)
 
     return warm_start_of(search.storage, search.settings.search, make)
 
 
 def _show_networks(space: SearchSpace, settings: StudyConfig) -> int:
-    from ffl_ray.planning.space_check import check_networks  # torch
+    from ffl_ray.console.plan_view import check_table
+    from ffl_ray.planning.space_check import check_networks
 
     with make_console().status("building networks"):
         checked = check_networks(space, settings.training)
@@ -78,6 +77,6 @@ def _show_networks(space: SearchSpace, settings: StudyConfig) -> int:
 
 
 def _run(search: Search, address: str | None, *, dry_run: bool) -> int:
-    from ffl_ray.orchestration.search_run import run_search  # torch and Ray
+    from ffl_ray.orchestration.search_run import run_search
 
     return run_search(search, address, dry_run=dry_run)
