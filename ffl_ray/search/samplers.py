@@ -45,7 +45,11 @@ def _cmaes(seed: int, search: SearchConfig) -> BaseSampler:
 
 
 class _Grid(optuna.samplers.BruteForceSampler):
-    """Every point once; Optuna's own stops a loop of Optuna's when all are done."""
+    """Every point once; Optuna's own stops a loop of Optuna's when all are done.
+
+    A trial's whole point is drawn before it runs, so points of running trials are taken too:
+    avoid_premature_stop, for points that are drawn while a trial runs, proposes them twice.
+    """
 
     def after_trial(self, *_: Any) -> None:
         pass
@@ -54,7 +58,7 @@ class _Grid(optuna.samplers.BruteForceSampler):
 def _grid(seed: int, search: SearchConfig) -> BaseSampler:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ExperimentalWarning)
-        return _Grid(seed=seed, avoid_premature_stop=True)
+        return _Grid(seed=seed)
 
 
 SAMPLERS: dict[str, Callable[[int, SearchConfig], BaseSampler]] = {
