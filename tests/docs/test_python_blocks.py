@@ -1,6 +1,7 @@
 """Every Python block of README.md and docs/ runs, page by page, and prints what is shown below."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -32,6 +33,22 @@ def test_the_python_of_a_page_runs_from_top_to_bottom(
             heads = [text.splitlines()[0].split() for text in (block.text, printed)]
             assert heads[0] == heads[1], f"{block.place} begins otherwise than what is printed"
             printed = ""
+
+
+@pytest.mark.usefixtures("prepared")
+def test_what_the_readme_reads_is_of_completed_trials_and_one_row_a_member() -> None:
+    code = [block for block in blocks("README.md") if "results.load(" in block.text]
+    found: dict[str, Any] = {}
+
+    exec(compile(code[0].text, code[0].place, "exec"), found)
+
+    statuses = set(found["trials"].status)
+    assert {"completed", "pruned"} <= statuses
+    assert set(found["done"].status) == {"completed"}
+    every = found["members"].query("member == 'fused'").trial_id
+    assert every.duplicated().any()
+    assert sorted(found["fused"].trial_id) == sorted(found["done"].trial_id)
+    assert len(found["best"]) == found["done"].num_branches.nunique()
 
 
 @pytest.mark.usefixtures("own_modules")
