@@ -26,7 +26,7 @@ from ffl_ray.config.overrides import with_overrides
 from ffl_ray.config.settings import Config
 from ffl_ray.orchestration.local import LocalSession
 from ffl_ray.results.storage.storage import Storage
-from ffl_ray.training import epoch_checkpoint as mid_epoch
+from ffl_ray.training.epoch_checkpoint import EpochCheckpoints
 from ffl_ray.training.session import Report
 from ffl_ray.training.worker import run_worker
 
@@ -60,8 +60,8 @@ def train(rank: int, count: int, folder: str, epochs: int) -> None:
     session = LocalSession(Storage(folder).child(f"rank{rank}"), 1, keep, torch.device("cpu"))
     session.rank, session.world_size = rank, count
     looks: list[float] = []
-    what = (mid_epoch.MidEpoch, "_meet") if count > 1 else (mid_epoch.MidEpoch, "_is_warned")
-    with patch.object(*what, timed(getattr(*what), looks)):
+    what = "_meet" if count > 1 else "_is_warned"
+    with patch.object(EpochCheckpoints, what, timed(getattr(EpochCheckpoints, what), looks)):
         run_worker(with_overrides(Config(), SETTINGS | {"optim.epochs": epochs}), session)
     train_s = sum(row["train_s"] for row in rows)
     found = {"looks": looks, "train_s": train_s}

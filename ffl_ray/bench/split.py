@@ -13,7 +13,7 @@ import torch
 from torch.profiler import ProfilerActivity, profile
 
 from ffl_ray.data.loader import Batch
-from ffl_ray.training.setup import Training, step_of
+from ffl_ray.training.setup import Training, epoch_step, step_of
 
 PHASES = ("input", "forward", "backward", "optimizer")
 
@@ -79,12 +79,11 @@ def host_wait_seconds(training: Training, batches: Iterator[Batch], steps: int) 
     """Seconds a step that the host has nothing to do but wait for the device; 0 on a CPU."""
     if training.train.device.type == "cpu":
         return 0.0
-    step = step_of(training, distill_weight=1.0)
+    step = epoch_step(training, distill_weight=1.0)
     training.network.train()
-    run = training.recorded.of_epoch(step) if training.recorded else step.run
     torch.cuda.synchronize()
     for _ in range(steps):
-        run(next(batches))
+        step.run(next(batches))
     started = time.perf_counter()
     torch.cuda.synchronize()
     return (time.perf_counter() - started) / steps

@@ -1,16 +1,15 @@
-"""What travels to a worker: one training, as plain values that any process can read."""
+"""What travels to a worker and back: one training, and its epochs, as values for Ray."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
+from ffl_ray.config.objectives import VALUE
 from ffl_ray.config.overrides import flatten, with_overrides
 from ffl_ray.config.settings import Config
 from ffl_ray.planning.layout import Plan
 from ffl_ray.results.storage.storage import Storage
-
-if TYPE_CHECKING:
-    from ffl_ray.training.session import Session
+from ffl_ray.training.session import Report
 
 
 class Job(NamedTuple):
@@ -54,14 +53,13 @@ class Job(NamedTuple):
         """The checked config."""
         return with_overrides(Config(), self.settings)
 
-    def train(self, session: Session) -> None:
-        """Train it in this process, which the session describes; raises as the worker does."""
-        from ffl_ray.training.final import run_final
-        from ffl_ray.training.worker import run_worker
-
-        (run_final if self.final else run_worker)(self.config, session)
-
     @property
     def files(self) -> Storage:
         """The folder of its checkpoints."""
         return Storage(self.study).child(f"checkpoints/{self.trial_id}")
+
+
+def report_metrics(report: Report) -> dict[str, Any]:
+    """An epoch as Tune's metrics: what the scheduler needs, and the rows of the tables."""
+    row = report.row
+    return {"epoch": row["epoch"], VALUE: row[VALUE], "report": report._asdict()}

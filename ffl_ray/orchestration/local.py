@@ -1,4 +1,4 @@
-"""A worker that has its process to itself: a plain one, or a Tune actor."""
+"""A job trained in this process, which one worker has to itself: a plain one, or a Tune actor."""
 
 from __future__ import annotations
 
@@ -8,9 +8,15 @@ from collections.abc import Callable
 
 import torch
 
+from ffl_ray.config.settings import Config, SearchConfig
+from ffl_ray.orchestration.job import Job
+from ffl_ray.planning.data_check import DataFacts, check_shares, data_facts
+from ffl_ray.planning.layout import Machines, Plan, available_cpus, make_plan
 from ffl_ray.planning.limits import PROCESS_BYTES
 from ffl_ray.results.storage.storage import Storage
-from ffl_ray.training.session import Report
+from ffl_ray.training.final import run_final
+from ffl_ray.training.session import Report, Session
+from ffl_ray.training.worker import run_worker
 
 
 class LocalSession:
@@ -47,6 +53,30 @@ class LocalSession:
 
     def report(self, report: Report) -> None:
         self._on_report(report)
+
+
+def plan_here(config: Config, search: SearchConfig) -> tuple[Plan, DataFacts]:
+    """One worker in this process, with its GPU if it has one, and the data opened."""
+    machines = Machines(available_cpus(), torch.cuda.device_count())
+    plan = make_plan(search, machines, device=config.compute.device)
+    facts = data_facts(config)
+    check_shares(config, 1, facts)
+    return plan, facts
+
+
+def train_job(job: Job, session: Session) -> None:
+    """Train a job in this process, which the session describes; raises as the worker does."""
+    (run_final if job.final else run_worker)(job.config, session)
+
+
+def train_here(job: Job, on_report: Callable[[Report], None]) -> None:
+    """Train a job of one worker in this process, on its GPU if it is given one.
+
+    Args:
+        on_report: called with each finished epoch.
+    """
+    device = torch.device("cuda", 0) if job.gpus_per_worker else torch.device("cpu")
+    train_job(job, LocalSession(job.files, job.cpus_per_worker, on_report, device))
 
 
 def write_unless_ended(files: Storage, name: str, data: bytes) -> None:

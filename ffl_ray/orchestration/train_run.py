@@ -118,7 +118,7 @@ def _home(training: Training) -> tuple[Plan, DataFacts, Train]:
     """Where it trains, laid out, with the data opened; and what trains a job there."""
     config, resources = training.config, training.resources
     if resources.num_workers == 1 and training.address is None:
-        from ffl_ray.orchestration.train_here import plan_here, train_here
+        from ffl_ray.orchestration.local import plan_here, train_here
 
         return *plan_here(config, resources), train_here
     from ffl_ray.orchestration.start import start

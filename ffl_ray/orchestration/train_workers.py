@@ -15,11 +15,10 @@ from ray.util.queue import Queue
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from ffl_ray.orchestration.failures import first_cause, preemption_for_ray, retry_may_help
-from ffl_ray.orchestration.job import Job
-from ffl_ray.orchestration.local import write_unless_ended
+from ffl_ray.orchestration.job import Job, report_metrics
+from ffl_ray.orchestration.local import train_job, write_unless_ended
 from ffl_ray.orchestration.placement_groups import mark_of
 from ffl_ray.orchestration.ray_setup import ray_state
-from ffl_ray.orchestration.tune_trial import report_metrics
 from ffl_ray.training.session import Report
 
 
@@ -52,7 +51,7 @@ def train_loop(config: dict[str, Any]) -> None:
     """What each worker of a TorchTrainer runs."""
     job = Job(**config["job"])
     with preemption_for_ray():
-        job.train(TrainSession(job, config.get("queue")))
+        train_job(job, TrainSession(job, config.get("queue")))
 
 
 def make_trainer(

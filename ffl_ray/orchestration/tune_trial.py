@@ -5,11 +5,12 @@ torch is imported where a trial runs, not in the driver that only names these fu
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from ray import tune
+from ray.train import WorkerGroupError
+from ray.tune.integration.ray_train import TuneReportCallback
 
-from ffl_ray.config.objectives import VALUE
 from ffl_ray.orchestration.failures import (
     FAILURE,
     failure_of,
@@ -17,31 +18,20 @@ from ffl_ray.orchestration.failures import (
     preemption_for_ray,
     retry_may_help,
 )
-from ffl_ray.orchestration.job import Job
-
-if TYPE_CHECKING:
-    from ffl_ray.training.session import Report
-
-
-def report_metrics(report: Report) -> dict[str, Any]:
-    """An epoch as Tune's metrics: what the scheduler needs, and the rows of the tables."""
-    row = report.row
-    return {"epoch": row["epoch"], VALUE: row[VALUE], "report": report._asdict()}
+from ffl_ray.orchestration.job import Job, report_metrics
+from ffl_ray.training.session import Report
 
 
 def train_in_actor(config: dict[str, Any]) -> None:
     """Tune's function for a trial of one worker; the actor is reused for the next trial."""
-    import torch
-
-    from ffl_ray.orchestration.local import LocalSession, bound_gpu_memory, give_back_memory
+    from ffl_ray.orchestration.local import bound_gpu_memory, give_back_memory, train_here
 
     job = Job(**config)
-    device = torch.device("cuda", 0) if job.gpus_per_worker else torch.device("cpu")
     if 0 < job.gpus_per_worker < 1:
         bound_gpu_memory(job.gpus_per_worker)
     try:
         with preemption_for_ray():
-            job.train(LocalSession(job.files, job.cpus_per_worker, _report, device))
+            train_here(job, _report)
     except Exception as error:
         if retry_may_help(error):
             raise
@@ -52,9 +42,6 @@ def train_in_actor(config: dict[str, Any]) -> None:
 
 def train_on_workers(config: dict[str, Any]) -> None:
     """Tune's function for a trial of several workers; it only waits, and so needs no CPU."""
-    from ray.train import WorkerGroupError
-    from ray.tune.integration.ray_train import TuneReportCallback
-
     from ffl_ray.orchestration.train_workers import make_trainer
 
     job = Job(**config)

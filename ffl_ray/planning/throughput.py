@@ -16,7 +16,7 @@ from ffl_ray.data.loader import Batch
 from ffl_ray.planning.cost import TrainingCost
 from ffl_ray.training.engine import train_epoch
 from ffl_ray.training.session import Report
-from ffl_ray.training.setup import prepare, step_of
+from ffl_ray.training.setup import epoch_step, prepare
 
 BUDGET_S = 0.4
 # Forward multiply-accumulates of a measured step: on one CPU core, a second or two.
@@ -111,14 +111,13 @@ def _time_steps(
     batches = training.train.train_batches(
         batch_size=batch, seed=config.seed, epoch=0, num_views=num_views(config)
     )
-    step = step_of(training, distill_weight=1.0)
-    run = training.recorded.of_epoch(step) if training.recorded else None
+    step = epoch_step(training, distill_weight=1.0)
     started = time.perf_counter()
 
     def seconds(part: Iterator[Batch]) -> float:
         nonlocal started
         started = time.perf_counter()
-        done = train_epoch(step, part, run)
+        done = train_epoch(step, part)
         return (time.perf_counter() - started) / done.images
 
     def until_budget(first: Batch) -> Iterator[Batch]:

@@ -8,86 +8,48 @@ each worker has summed up. Nothing is unpickled on loading.
 from __future__ import annotations
 
 import io
+import json
 import logging
 import zipfile
 import zlib
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from datetime import datetime
+from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from ffl_ray.errors import StudyError
+from ffl_ray.training.progress import Progress, UnfinishedEpoch, WorkerState
+from ffl_ray.training.session import Report
 
 LOG = logging.getLogger("ffl_ray.storage")
 FORMAT = 3
 # Format 2 knew no epoch in flight.
 READ_FORMATS = (2, 3)
-
-
-class RankPart(NamedTuple):
-    """What one worker alone knows of an epoch in flight.
-
-    Attributes:
-        sums: of each loss term over its images, and how many those are.
-        statistics: its batch norm statistics; none where it is the only worker.
-    """
-
-    sums: list[float]
-    statistics: dict[str, Tensor]
-
-
-class Part(NamedTuple):
-    """An epoch in flight.
-
-    Attributes:
-        steps_done: finished steps.
-        seconds: it has taken.
-        names: of the loss terms.
-        ranks: the workers, in order.
-    """
-
-    steps_done: int
-    seconds: float
-    names: list[str]
-    ranks: list[RankPart]
-
-
-class Progress(NamedTuple):
-    """What a checkpoint says beside weights and optimiser.
-
-    Attributes:
-        epochs_done: finished epochs.
-        best_epoch: the one with the best objective, counted from 1; 0 before the first.
-        best_score: its value, turned so that more is better.
-        accelerator_s: seconds of all workers so far.
-        settings: the config it was trained with, as text.
-        report: what was, or was about to be, reported of the latest epoch, as JSON.
-        earlier: the same of epochs before it that may not have arrived, as a JSON list of them.
-        part: the epoch in flight, if any.
-    """
-
-    epochs_done: int = 0
-    best_epoch: int = 0
-    best_score: float = float("-inf")
-    accelerator_s: float = 0.0
-    settings: str = ""
-    report: str = ""
-    earlier: str = "[]"
-    part: Part | None = None
+# What is stored of a progress, beside the unfinished epoch; an older version stored less.
+KINDS: dict[str, tuple[type, ...]] = {
+    "epochs_done": (int,),
+    "best_epoch": (int,),
+    "best_score": (int, float),
+    "accelerator_s": (int, float),
+    "settings": (str,),
+    "report": (str,),
+    "earlier": (str,),
+}
 
 
 def dump_checkpoint(
     network: nn.Module, optimizer: torch.optim.Optimizer, progress: Progress
 ) -> bytes:
-    """A training's state after a finished epoch or step."""
+    """A training's state after a finished epoch or step, as bytes."""
     buffer = io.BytesIO()
     state = {
         "format": FORMAT,
         "network": network.state_dict(),
         "optimizer": optimizer.state_dict(),
-        "progress": progress._replace(part=None)._asdict(),
-        "part": _plain(progress.part),
+        "progress": _dumped_progress(progress),
+        "part": _dumped_epoch(progress.unfinished),
     }
     torch.save(state, buffer)
     return buffer.getvalue()
@@ -96,7 +58,10 @@ def dump_checkpoint(
 def load_checkpoint(
     data: bytes, network: nn.Module, optimizer: torch.optim.Optimizer | None = None
 ) -> Progress:
-    """Put a state back into a network and an optimiser of the same config.
+    """The progress of a checkpoint, its state put into a network and an optimiser.
+
+    Args:
+        network: of the same config, as the optimiser.
 
     Raises:
         StudyError: the bytes are no checkpoint of this format.
@@ -113,23 +78,9 @@ def load_checkpoint(
         network.load_state_dict(state["network"])
         if optimizer is not None:
             optimizer.load_state_dict(state["optimizer"])
-        return _checked(Progress(**{**state["progress"], "part": _part(state.get("part"))}))
+        return _loaded_progress(state["progress"], state.get("part"))
     except Exception as error:
         raise StudyError(f"a checkpoint can't be read: {error}") from error
-
-
-def _checked(progress: Progress) -> Progress:
-    """The same, once its values are of their kinds.
-
-    Raises:
-        ValueError: one is not.
-    """
-    for name, default in Progress._field_defaults.items():
-        kind, value = type(default), getattr(progress, name)
-        numbers = (int, float) if kind is float else kind
-        if name != "part" and not isinstance(value, numbers):
-            raise ValueError(f"its {name} is {str(value)[:100]!r}")
-    return progress
 
 
 def latest_checkpoint(read: Callable[[str], bytes | None]) -> bytes | None:
@@ -165,14 +116,51 @@ def _is_whole(data: bytes) -> bool:
         return False
 
 
-def _plain(part: Part | None) -> dict[str, Any] | None:
-    """As values that are read back without running code."""
-    if part is None:
-        return None
-    return part._asdict() | {"ranks": [rank._asdict() for rank in part.ranks]}
+def _dumped_progress(progress: Progress) -> dict[str, Any]:
+    """All but the unfinished epoch, as values that are read back without running code."""
+    values = {name: value for name, value in progress._asdict().items() if name in KINDS}
+    return values | {
+        "report": _dumped_report(progress.report) if progress.report else "",
+        "earlier": json.dumps([_dumped_report(report) for report in progress.earlier]),
+    }
 
 
-def _part(plain: dict[str, Any] | None) -> Part | None:
-    if plain is None:
+def _loaded_progress(stored: dict[str, Any], epoch: dict[str, Any] | None) -> Progress:
+    """The progress that was dumped.
+
+    Raises:
+        ValueError: a value is not of its kind.
+    """
+    values = {name: value for name, value in stored.items() if name in KINDS}
+    for name, value in values.items():
+        if not isinstance(value, KINDS[name]):
+            raise ValueError(f"its {name} is {str(value)[:100]!r}")
+    report, earlier = values.pop("report", ""), values.pop("earlier", "[]")
+    return Progress(
+        **values,
+        report=_loaded_report(report) if report else None,
+        earlier=tuple(_loaded_report(text) for text in json.loads(earlier)),
+        unfinished=_loaded_epoch(epoch),
+    )
+
+
+def _dumped_report(report: Report) -> str:
+    return json.dumps(report._asdict(), default=datetime.isoformat)
+
+
+def _loaded_report(text: str) -> Report:
+    report = Report(**json.loads(text))
+    report.row["time"] = datetime.fromisoformat(report.row["time"])
+    return report
+
+
+def _dumped_epoch(epoch: UnfinishedEpoch) -> dict[str, Any] | None:
+    if not epoch.steps_done:
         return None
-    return Part(**{**plain, "ranks": [RankPart(**rank) for rank in plain["ranks"]]})
+    return epoch._asdict() | {"ranks": [rank._asdict() for rank in epoch.ranks]}
+
+
+def _loaded_epoch(stored: dict[str, Any] | None) -> UnfinishedEpoch:
+    if stored is None:
+        return UnfinishedEpoch()
+    return UnfinishedEpoch(**{**stored, "ranks": [WorkerState(**r) for r in stored["ranks"]]})

@@ -1,14 +1,14 @@
-"""What a GPU is given beside its work: recorded steps, and the next batch while one runs.
+"""CUDA graphs of training steps, and the next batch made while one runs.
 
-Recording: a step of a small network is a thousand kernels of microseconds, and launching each
-costs the host as long. Recorded once as a CUDA graph, a step is one launch (PyTorch notes, "CUDA
-graphs", whole-network capture).
+A step of a small network is a thousand kernels of microseconds, and launching each costs the host
+as long. Recorded once as a CUDA graph, a step is one launch (PyTorch notes, "CUDA graphs",
+whole-network capture).
 """
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import torch
@@ -33,47 +33,54 @@ def can_be_recorded(
     return device.type == "cuda" and workers == 1 and alike
 
 
-class RecordedSteps:
-    """Steps of one training that are recorded once an epoch and replayed for its other batches.
+class CudaGraphs:
+    """The CUDA graphs of one training, an epoch's after the other's in the same memory.
 
-    Learning rate and distill weight are constant within an epoch and become part of the record.
-    What can't be recorded (a network that asks the device for a value) is run as it is: a failed
-    record has computed nothing.
+    What can't be recorded (a network that asks the device for a value) is not tried again.
     """
 
     def __init__(self) -> None:
         self._pool: Any = None
-        self._refused = False
+        self.refused = False
 
-    def of_epoch(self, step: Step) -> Callable[[Batch], Loss]:
-        """What takes the steps of one epoch; give it that epoch's batches alone."""
-        record: _Record | None = None
-        done = 0
-
-        def run(batch: Batch) -> Loss:
-            nonlocal record, done
-            done += 1
-            if record is None and done > WARM_UP_STEPS and not self._refused:
-                record = self._record(step, batch)
-            if record is None or not record.fits(batch):
-                return step.run(batch)
-            return record.replay(batch)
-
-        return run
-
-    def _record(self, step: Step, batch: Batch) -> _Record | None:
+    def record(self, step: Step, batch: Batch) -> RecordedStep | None:
+        """A step as a graph; None where it can't be one: a failed record has computed nothing."""
         if self._pool is None:
             self._pool = torch.cuda.graph_pool_handle()
         try:
-            return _Record(step, batch, self._pool)
+            return RecordedStep(step, batch, self._pool)
         except RuntimeError as error:
-            self._refused = True
+            self.refused = True
             step.optimizer.zero_grad(set_to_none=True)
             LOG.info("steps are not recorded as a CUDA graph: %s", error)
             return None
 
 
-class _Record:
+class RecordedEpoch:
+    """What takes the steps of one epoch: the first few one by one, and the others by a graph.
+
+    Learning rate and distill weight are constant within an epoch and become part of the graph.
+    """
+
+    def __init__(self, step: Step, graphs: CudaGraphs) -> None:
+        self.network = step.network
+        self.world_size = step.world_size
+        self._step = step
+        self._graphs = graphs
+        self._recorded: RecordedStep | None = None
+        self._done = 0
+
+    def run(self, batch: Batch) -> Loss:
+        """Take a step on a batch of this epoch."""
+        self._done += 1
+        if self._recorded is None and self._done > WARM_UP_STEPS and not self._graphs.refused:
+            self._recorded = self._graphs.record(self._step, batch)
+        if self._recorded is None or not self._recorded.fits(batch):
+            return self._step.run(batch)
+        return self._recorded.replay(batch)
+
+
+class RecordedStep:
     """One step as a CUDA graph on a batch of its own, which every replay fills first."""
 
     def __init__(self, step: Step, batch: Batch, pool: Any) -> None:
@@ -99,7 +106,7 @@ class _Record:
         return self._loss._replace(sums=self._loss.sums.clone())
 
 
-def prepared_ahead(batches: Iterator[Batch], device: torch.device) -> Iterator[Batch]:
+def prefetched(batches: Iterator[Batch], device: torch.device) -> Iterator[Batch]:
     """The same batches, each made on a stream of its own while the step before it runs.
 
     On a CPU there is nobody to make it meanwhile, and batches pass as they are.
@@ -111,17 +118,17 @@ def prepared_ahead(batches: Iterator[Batch], device: torch.device) -> Iterator[B
     here = torch.cuda.current_stream(device)
     aside.wait_stream(here)
 
-    def prepare() -> tuple[Batch, torch.cuda.Event] | None:
+    def make() -> tuple[Batch, torch.cuda.Event] | None:
         with torch.cuda.stream(aside):
             batch = next(batches, None)
             return None if batch is None else (batch, aside.record_event())
 
-    ahead = prepare()
+    ahead = make()
     while ahead is not None:
         batch, ready = ahead
         here.wait_event(ready)
         for tensor in (batch.images, batch.labels):
             # Its memory is kept until the step is done with it.
             tensor.record_stream(here)
-        ahead = prepare()
+        ahead = make()
         yield batch

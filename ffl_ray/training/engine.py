@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 import torch
 import torch.distributed as dist
@@ -57,6 +57,24 @@ class Loss(NamedTuple):
     total: Float[Tensor, ""]
     sums: Float64[Tensor, "terms"]
     names: list[str]
+
+
+class TrainingStep(Protocol):
+    """What takes the steps of an epoch: a `Step`, or what stands for it."""
+
+    @property
+    def network(self) -> nn.Module:
+        """The trained network."""
+        ...
+
+    @property
+    def world_size(self) -> int:
+        """How many workers take each step together."""
+        ...
+
+    def run(self, batch: Batch) -> Loss:
+        """Take a step on a batch."""
+        ...
 
 
 class Step(NamedTuple):
@@ -124,25 +142,22 @@ class LossSums:
 
 
 def train_epoch(
-    step: Step,
+    step: TrainingStep,
     batches: Iterable[Batch],
-    run: Callable[[Batch], Loss] | None = None,
     *,
     sums: LossSums | None = None,
     between: Callable[[], None] = lambda: None,
 ) -> TrainedEpoch:
-    """Train on every batch once.
+    """The mean losses of training on every batch once.
 
     Args:
-        run: takes a step in place of `step.run`.
         sums: of the steps of this epoch so far; they are kept up to date.
         between: called after each step, when its sums are added.
     """
-    run = run or step.run
     step.network.train()
     sums = LossSums() if sums is None else sums
     for batch in batches:
-        sums.add(run(batch))
+        sums.add(step.run(batch))
         between()
     if sums.sums is None:
         raise ValueError("an epoch must hold at least one batch, not 0")

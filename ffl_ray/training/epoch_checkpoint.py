@@ -12,21 +12,22 @@ import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 
-from ffl_ray.data.shards import Shard
 from ffl_ray.errors import PreemptedError
-from ffl_ray.training.checkpoint import Part, Progress, RankPart, dump_checkpoint
+from ffl_ray.training.checkpoint import dump_checkpoint
 from ffl_ray.training.engine import LossSums
 from ffl_ray.training.preemption import is_preempted
+from ffl_ray.training.progress import Progress, UnfinishedEpoch, WorkerState
+from ffl_ray.training.setup import Training
 
 STATISTICS = ("running_mean", "running_var")
 PACE_STEPS = 10
-MEET_S = 2.0
-LOOK_S = 0.25
+MEETING_EVERY_S = 2.0
+MARK_READ_EVERY_S = 0.25
 
 
-class MidEpoch:
-    """Stores a training within an epoch, after a finished step: every so often, and before it stops
-    because its machine is about to be taken away.
+class EpochCheckpoints:
+    """Checkpoints of one epoch, each after a finished step: every so often, and before a training
+    stops because its machine is about to be taken away.
 
     One worker looks for its machine's mark by itself. Several must store after the same step,
     while their clocks differ and only one of them may have been warned. They meet after the first
@@ -37,37 +38,33 @@ class MidEpoch:
 
     Args:
         progress: as the epoch began, or went on.
-        interval_s: none: nothing is stored within an epoch that goes on.
+        sums: of the losses; who takes the steps keeps them up to date.
         started: `time.perf_counter()` when the epoch began, less what it had taken before.
         write: stores a file; rank 0 alone calls it.
     """
 
     def __init__(
         self,
-        network: nn.Module,
-        optimizer: torch.optim.Optimizer,
+        training: Training,
         progress: Progress,
         sums: LossSums,
         *,
-        interval_s: float | None,
         started: float,
-        shard: Shard,
-        device: torch.device,
         write: Callable[[str, bytes], None],
     ) -> None:
-        self._network = network
-        self._optimizer = optimizer
+        self._training = training
         self._progress = progress
         self._sums = sums
+        interval_s = training.config.compute.checkpoint_interval_s
         self._interval_s = math.inf if interval_s is None else interval_s
         self._started = started
-        self._shard = shard
-        self._device = device
+        self._shard = training.shard
+        self._device = training.train.device
         self._write = write
-        self._steps = self._first = progress.part.steps_done if progress.part else 0
-        self._stored_s = self._met_s = self._look_s = time.perf_counter()
+        self._steps = self._first = progress.unfinished.steps_done
+        self._stored_s = self._met_s = self._next_read_s = time.perf_counter()
         self._met = self._first
-        self._next_step = self._first + 1
+        self._next_meeting = self._first + 1
 
     def after_step(self) -> None:
         """Count a finished step, and store the training when it is time.
@@ -78,15 +75,15 @@ class MidEpoch:
         self._steps += 1
         if self._shard.world_size == 1:
             self._act(due=self._is_due(), preempted=self._is_warned())
-        elif self._steps == self._next_step:
+        elif self._steps == self._next_meeting:
             self._meet()
 
     def _is_warned(self) -> bool:
-        """Whether there is a mark. Four looks a second do: a step may take a millisecond."""
+        """Whether there is a mark, read four times a second: a step may take a millisecond."""
         now = time.perf_counter()
-        if now < self._look_s:
+        if now < self._next_read_s:
             return False
-        self._look_s = now + LOOK_S
+        self._next_read_s = now + MARK_READ_EVERY_S
         return is_preempted()
 
     def _is_due(self) -> bool:
@@ -103,15 +100,17 @@ class MidEpoch:
             )
 
     def _store(self) -> None:
-        part = Part(
+        epoch = UnfinishedEpoch(
             steps_done=self._steps,
             seconds=time.perf_counter() - self._started,
             names=self._sums.names,
             ranks=self._ranks(),
         )
         if self._shard.rank == 0:
-            progress = self._progress._replace(part=part)
-            self._write("latest.pt", dump_checkpoint(self._network, self._optimizer, progress))
+            progress = self._progress._replace(unfinished=epoch)
+            training = self._training
+            state = dump_checkpoint(training.network, training.optimizer, progress)
+            self._write("latest.pt", state)
         self._stored_s = time.perf_counter()
 
     def _wait_for_rank_0(self) -> None:
@@ -121,13 +120,14 @@ class MidEpoch:
             dist.all_reduce(done)
             done.tolist()
 
-    def _ranks(self) -> list[RankPart]:
+    def _ranks(self) -> list[WorkerState]:
         assert self._sums.sums is not None
-        own = RankPart(self._sums.sums.tolist(), {})
+        own = WorkerState(self._sums.sums.tolist(), {})
         if self._shard.world_size == 1:
             return [own]
-        own = own._replace(statistics={n: b.cpu() for n, b in _statistics(self._network).items()})
-        found: list[RankPart] = [own] * self._shard.world_size
+        statistics = _statistics(self._training.network).items()
+        own = own._replace(statistics={name: buffer.cpu() for name, buffer in statistics})
+        found: list[WorkerState] = [own] * self._shard.world_size
         dist.all_gather_object(found, own)
         return found
 
@@ -140,7 +140,7 @@ class MidEpoch:
         dist.all_reduce(box)
         preempted, due, ahead = box.tolist()
         self._met, self._met_s = self._steps, time.perf_counter()
-        self._next_step = self._steps + ahead
+        self._next_meeting = self._steps + ahead
         self._act(due=bool(due), preempted=bool(preempted))
 
     def _steps_ahead(self) -> int:
@@ -148,28 +148,27 @@ class MidEpoch:
         if self._steps == self._first + 1:
             return PACE_STEPS
         per_step_s = (time.perf_counter() - self._met_s) / (self._steps - self._met)
-        return max(1, math.ceil(min(self._interval_s, MEET_S) / per_step_s))
+        return max(1, math.ceil(min(self._interval_s, MEETING_EVERY_S) / per_step_s))
 
 
-def restore_part(
-    network: nn.Module, part: Part | None, shard: Shard, device: torch.device
-) -> LossSums:
-    """The loss sums of an epoch in flight; each worker's own batch norm statistics are put back.
+def restored_sums(training: Training, epoch: UnfinishedEpoch) -> LossSums:
+    """The loss sums of an epoch so far; each worker's own batch norm statistics are put back.
 
     Other workers than those that stored it share what is known: the mean of the statistics, and
     all sums with rank 0.
     """
-    if part is None:
+    if not epoch.steps_done:
         return LossSums()
-    sums = torch.tensor([rank.sums for rank in part.ranks], dtype=torch.float64)
-    same = len(part.ranks) == shard.world_size
+    shard = training.shard
+    sums = torch.tensor([rank.sums for rank in epoch.ranks], dtype=torch.float64)
+    same = len(epoch.ranks) == shard.world_size
     own = sums[shard.rank] if same else sums.sum(0) * (shard.rank == 0)
-    ranks = [part.ranks[shard.rank]] if same else part.ranks
-    for name, buffer in _statistics(network).items():
+    ranks = [epoch.ranks[shard.rank]] if same else epoch.ranks
+    for name, buffer in _statistics(training.network).items():
         stored = [rank.statistics[name] for rank in ranks if name in rank.statistics]
         if stored:
             buffer.copy_(torch.stack(stored).mean(0))
-    return LossSums(part.names, own.to(device))
+    return LossSums(epoch.names, own.to(training.train.device))
 
 
 def _statistics(network: nn.Module) -> dict[str, Tensor]:

@@ -1,7 +1,7 @@
 """A final training: on train and val together, measured once on the test split, at its end.
 
-This is the one place that opens the test split. `worker.run_worker` is its twin for everything
-that still chooses, and never does.
+This is the one place that opens the test split. `worker.run_worker`, for everything that still
+chooses, never does.
 """
 
 from __future__ import annotations
@@ -10,12 +10,11 @@ from ffl_ray.config.settings import Config
 from ffl_ray.data.loader import open_test
 from ffl_ray.data.streaming.stream import served
 from ffl_ray.errors import DataError, NoTestSplitError
-from ffl_ray.models.registry import check_model
-from ffl_ray.training.checkpoint import Progress, dump_checkpoint
+from ffl_ray.training.progress import Progress
 from ffl_ray.training.rows import member_rows
-from ffl_ray.training.session import Report, Session
-from ffl_ray.training.setup import Training, measured, prepared
-from ffl_ray.training.worker import resume, run_epoch
+from ffl_ray.training.session import Session
+from ffl_ray.training.setup import Training, measured
+from ffl_ray.training.worker import run_training
 
 
 def run_final(config: Config, session: Session) -> None:
@@ -31,35 +30,10 @@ def run_final(config: Config, session: Session) -> None:
         NoTestSplitError: the test split can't be opened, or is of other classes.
         DataError, SettingError: the data or the config can't be used.
     """
-    check_model(config)
-    with prepared(config, session, final=True) as training:
-        progress = resume(training, session)
-        if _may_be_reported(progress, config):
-            session.report(Report.load(progress.report))
-        while not _is_tested(progress):
-            if progress.epochs_done < config.optim.epochs:
-                progress = run_epoch(training, progress, session.write)
-            else:
-                progress = _test(training, progress)
-            if session.rank == 0:
-                state = dump_checkpoint(training.network, training.optimizer, progress)
-                session.write("latest.pt", state)
-            if _may_be_reported(progress, config):
-                session.report(Report.load(progress.report))
+    run_training(config, session, test=_with_test)
 
 
-def _is_tested(progress: Progress) -> bool:
-    return bool(progress.report) and bool(Report.load(progress.report).members)
-
-
-def _may_be_reported(progress: Progress, config: Config) -> bool:
-    """The last epoch only with its test: without it the run would look complete."""
-    if progress.epochs_done == config.optim.epochs:
-        return _is_tested(progress)
-    return progress.epochs_done > 0
-
-
-def _test(training: Training, progress: Progress) -> Progress:
+def _with_test(training: Training, progress: Progress) -> Progress:
     """The progress with the members' rows of the test split in its report."""
     images, info = open_test(training.config.data)
     classes = training.train.info.classes
@@ -82,5 +56,4 @@ def _test(training: Training, progress: Progress) -> Progress:
     rows = member_rows(
         training, metrics, progress.epochs_done, None, images=len(images), split="test"
     )
-    report = Report.load(progress.report)._replace(members=rows)
-    return progress._replace(report=report.dump())
+    return progress._replace(report=progress.reports[-1]._replace(members=rows))

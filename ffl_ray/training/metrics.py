@@ -48,7 +48,7 @@ def metric_sums(
     return torch.cat([torch.stack(sums, dim=1), *binned], dim=1)
 
 
-def finish(sums: Float64[Tensor, "members sums"]) -> list[MemberMetrics]:
+def member_metrics(sums: Float64[Tensor, "members sums"]) -> list[MemberMetrics]:
     """Each member's metrics from its sums.
 
     ECE is the mean gap between confidence and accuracy over 15 equal bins, weighted by their

@@ -1,4 +1,4 @@
-"""Rows of the epochs and members tables, from what an epoch measured."""
+"""Rows of the epochs and members tables: an epoch's measurements by column."""
 
 from __future__ import annotations
 

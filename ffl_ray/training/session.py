@@ -1,18 +1,20 @@
-"""What a worker hands over and what it is handed: a finished epoch, and its place in the world."""
+"""A worker's reports and its session: what it hands over, and its place in the world.
+
+Without torch: a driver that only reads reports need not load it.
+"""
 
 from __future__ import annotations
 
-import json
-from datetime import datetime
-from typing import Any, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
-import torch
+if TYPE_CHECKING:
+    import torch
 
 Row = dict[str, Any]
 
 
 class Report(NamedTuple):
-    """A finished epoch.
+    """A finished epoch, as rows of the tables.
 
     Attributes:
         row: of the epochs table.
@@ -23,17 +25,6 @@ class Report(NamedTuple):
     row: Row
     members: list[Row]
     best: list[Row]
-
-    def dump(self) -> str:
-        """The report as JSON."""
-        return json.dumps(self._asdict(), default=datetime.isoformat)
-
-    @classmethod
-    def load(cls, text: str) -> Report:
-        """The report that was dumped."""
-        report = cls(**json.loads(text))
-        report.row["time"] = datetime.fromisoformat(report.row["time"])
-        return report
 
 
 class Session(Protocol):

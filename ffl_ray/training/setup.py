@@ -31,9 +31,17 @@ from ffl_ray.models.builder import build_network
 from ffl_ray.models.cost import MemberCost, member_costs
 from ffl_ray.models.latency import member_latencies
 from ffl_ray.models.network import FusionNetwork
-from ffl_ray.training.cuda_graphs import RecordedSteps, can_be_recorded, prepared_ahead
-from ffl_ray.training.engine import LossSums, Precision, Step, TrainedEpoch, evaluate, train_epoch
-from ffl_ray.training.metrics import MemberMetrics, finish
+from ffl_ray.training.cuda_graphs import CudaGraphs, RecordedEpoch, can_be_recorded, prefetched
+from ffl_ray.training.engine import (
+    LossSums,
+    Precision,
+    Step,
+    TrainedEpoch,
+    TrainingStep,
+    evaluate,
+    train_epoch,
+)
+from ffl_ray.training.metrics import MemberMetrics, member_metrics
 from ffl_ray.training.optimizer import new_optimizer
 from ffl_ray.training.precision import computes_in_bfloat16
 from ffl_ray.training.session import Session
@@ -42,7 +50,13 @@ EVAL_BATCH = 500
 
 
 class Training(NamedTuple):
-    """Everything that an epoch needs."""
+    """Everything that an epoch needs.
+
+    Attributes:
+        wrapped: the network, in DistributedDataParallel where several workers train it.
+        graphs: None where steps are not recorded.
+        costs: by member, as `latencies_ms`, which is empty where nothing was measured.
+    """
 
     config: Config
     network: FusionNetwork
@@ -52,7 +66,7 @@ class Training(NamedTuple):
     val: DeviceImages | StreamedImages
     pool: LoaderPool
     precision: Precision
-    recorded: RecordedSteps | None
+    graphs: CudaGraphs | None
     shard: Shard
     costs: dict[str, MemberCost]
     latencies_ms: dict[str, float]
@@ -77,21 +91,8 @@ def prepare(config: Config, session: Session, *, final: bool = False) -> Trainin
         final: train on train and val together; nothing is left to validate with.
     """
     device = choose_device(config, session)
-    if device.type == "cuda":
-        torch.cuda.empty_cache()
-        torch.cuda.reset_peak_memory_stats(device)
-        torch.backends.cudnn.benchmark = True
-    if config.optim.batch_size < 2 * session.world_size:
-        raise SettingError(
-            f"optim.batch_size must give each of the {session.world_size} workers at least 2 "
-            f"images, not {config.optim.batch_size}"
-        )
-    data = load_final(config.data) if final else load_train_val(config.data)
-    if len(data.val) < session.world_size and not final:
-        raise PlanError(
-            f"the validation split must hold an image for each of the {session.world_size} "
-            f"workers, not {len(data.val)}"
-        )
+    _start_afresh(device)
+    data = _opened(config, session.world_size, final=final)
     pool = LoaderPool(
         config.data.num_loader_processes or max(1, session.num_threads - 1),
         trivial=config.data.augment == "trivial",
@@ -115,12 +116,41 @@ def prepare(config: Config, session: Session, *, final: bool = False) -> Trainin
         val=served(data.val, data.info, device, pool),
         pool=pool,
         precision=Precision(device.type, in_bfloat16, cached=not records),
-        recorded=RecordedSteps() if records else None,
+        graphs=CudaGraphs() if records else None,
         shard=Shard(session.rank, session.world_size),
         costs=costs,
         latencies_ms=_latencies(config, network, data, session),
         split_hash=data.split_hash,
     )
+
+
+def _start_afresh(device: torch.device) -> None:
+    """Have a GPU forget the training before, and choose its kernels by measuring them."""
+    if device.type == "cuda":
+        torch.cuda.empty_cache()
+        torch.cuda.reset_peak_memory_stats(device)
+        torch.backends.cudnn.benchmark = True
+
+
+def _opened(config: Config, world_size: int, *, final: bool) -> TrainVal:
+    """The images to train on and to validate with.
+
+    Raises:
+        SettingError: a batch is too small for the workers.
+        PlanError: the validation split is.
+    """
+    if config.optim.batch_size < 2 * world_size:
+        raise SettingError(
+            f"optim.batch_size must give each of the {world_size} workers at least 2 "
+            f"images, not {config.optim.batch_size}"
+        )
+    data = load_final(config.data) if final else load_train_val(config.data)
+    if len(data.val) < world_size and not final:
+        raise PlanError(
+            f"the validation split must hold an image for each of the {world_size} "
+            f"workers, not {len(data.val)}"
+        )
+    return data
 
 
 def new_network(config: Config, data: TrainVal) -> FusionNetwork:
@@ -174,15 +204,20 @@ def train_on(
     sums: LossSums | None = None,
     between: Callable[[], None] = lambda: None,
 ) -> TrainedEpoch:
-    """Take a step on every batch, in the way that suits the device; the rest as `train_epoch`."""
+    """The mean losses of a step on every batch, each made ready meanwhile; as `train_epoch`."""
+    step = epoch_step(training, distill_weight)
+    batches = prefetched(batches, training.train.device)
+    return train_epoch(step, batches, sums=sums, between=between)
+
+
+def epoch_step(training: Training, distill_weight: float) -> TrainingStep:
+    """What takes the steps of one epoch, in the way that suits the device."""
     step = step_of(training, distill_weight)
-    run = training.recorded.of_epoch(step) if training.recorded else None
-    ahead = prepared_ahead(batches, training.train.device)
-    return train_epoch(step, ahead, run, sums=sums, between=between)
+    return RecordedEpoch(step, training.graphs) if training.graphs else step
 
 
 def step_of(training: Training, distill_weight: float) -> Step:
-    """What takes a training's steps at this distill weight."""
+    """One step after the other at this distill weight, whatever the device."""
     return Step(
         training.wrapped,
         training.optimizer,
@@ -204,7 +239,7 @@ def measured(training: Training, images: DeviceImages | StreamedImages) -> dict[
         precision=training.precision,
         world_size=training.shard.world_size,
     )
-    return dict(zip(training.network.member_names, finish(sums), strict=True))
+    return dict(zip(training.network.member_names, member_metrics(sums), strict=True))
 
 
 def _latencies(

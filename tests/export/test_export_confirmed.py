@@ -26,7 +26,8 @@ from ffl_ray.data.loader import load_final
 from ffl_ray.export import __main__ as export
 from ffl_ray.export import load_member
 from ffl_ray.results.storage.storage import Storage
-from ffl_ray.training.checkpoint import Progress, dump_checkpoint
+from ffl_ray.training.checkpoint import dump_checkpoint
+from ffl_ray.training.progress import Progress
 from ffl_ray.training.setup import new_network
 
 TINY: dict[str, Any] = {

@@ -270,7 +270,8 @@ def test_damage_of_an_export_is_found_by_its_checksum(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("flip", [0.2, 0.5, 0.8])
 def test_a_flipped_bit_in_a_checkpoint_is_found(flip: float) -> None:
-    from ffl_ray.training.checkpoint import Progress, dump_checkpoint, load_checkpoint
+    from ffl_ray.training.checkpoint import dump_checkpoint, load_checkpoint
+    from ffl_ray.training.progress import Progress
 
     network = torch.nn.Linear(200, 200)
     optimizer = torch.optim.SGD(network.parameters(), lr=0.1)

@@ -8,12 +8,8 @@ import torch
 from torch import nn
 
 from ffl_ray.errors import StudyError
-from ffl_ray.training.checkpoint import (
-    Progress,
-    dump_checkpoint,
-    latest_checkpoint,
-    load_checkpoint,
-)
+from ffl_ray.training.checkpoint import dump_checkpoint, latest_checkpoint, load_checkpoint
+from ffl_ray.training.progress import Progress
 
 
 def trained() -> tuple[nn.Linear, torch.optim.SGD]:

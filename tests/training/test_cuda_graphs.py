@@ -5,7 +5,7 @@ import torch
 from support.helpers import MemorySession, small_config
 
 from ffl_ray.data.loader import load_train_val
-from ffl_ray.training.cuda_graphs import RecordedSteps, can_be_recorded, prepared_ahead
+from ffl_ray.training.cuda_graphs import CudaGraphs, RecordedEpoch, can_be_recorded, prefetched
 from ffl_ray.training.optimizer import new_optimizer
 from ffl_ray.training.setup import new_network, prepare, step_of
 from ffl_ray.training.worker import run_worker
@@ -41,7 +41,7 @@ def test_batches_on_a_cpu_pass_as_they_are() -> None:
     training = prepare(config, MemorySession())
     batches = list(training.train.train_batches(batch_size=64, seed=0, epoch=0))
 
-    passed = list(prepared_ahead(iter(batches), torch.device("cpu")))
+    passed = list(prefetched(iter(batches), torch.device("cpu")))
 
     assert [id(batch) for batch in passed] == [id(batch) for batch in batches]
 
@@ -57,13 +57,13 @@ def test_a_step_that_can_t_be_recorded_is_run_and_not_tried_again(
         tried.append(args)
         raise RuntimeError("operation not permitted when stream is capturing")
 
-    monkeypatch.setattr("ffl_ray.training.cuda_graphs._Record", refuse)
+    monkeypatch.setattr(torch.cuda, "CUDAGraph", refuse)
     monkeypatch.setattr(torch.cuda, "graph_pool_handle", lambda: None)
-    recorded, step = RecordedSteps(), step_of(training, 1.0)
+    graphs, step = CudaGraphs(), step_of(training, 1.0)
     for epoch in range(2):
-        run = recorded.of_epoch(step)
+        recorded = RecordedEpoch(step, graphs)
         for batch in training.train.train_batches(batch_size=64, seed=0, epoch=epoch):
-            run(batch)
+            recorded.run(batch)
         for batch in plain.train.train_batches(batch_size=64, seed=0, epoch=epoch):
             step_of(plain, 1.0).run(batch)
 

@@ -181,10 +181,10 @@ def test_other_workers_than_those_that_stored_share_what_is_known(tmp_path: Path
         run_worker(config, stopped)
     with prepared(config, MemorySession()) as training:
         progress = load_checkpoint(stopped.files["latest.pt"], training.network)
-        assert progress.part is not None
-        (only,) = progress.part.ranks
+        assert progress.unfinished.steps_done
+        (only,) = progress.unfinished.ranks
         halves = [only._replace(sums=[value / 2 for value in only.sums])] * 2
-        two = progress._replace(part=progress.part._replace(ranks=halves))
+        two = progress._replace(unfinished=progress.unfinished._replace(ranks=halves))
         data = dump_checkpoint(training.network, training.optimizer, two)
     expected, found = MemorySession(dict(stopped.files)), MemorySession({"latest.pt": data})
     state = torch.load(io.BytesIO(data)) | {

@@ -130,7 +130,7 @@ def test_a_test_split_that_can_not_be_opened_costs_no_epoch(
     assert [row["epoch"] for row in session.rows] == [1]  # not complete before its test
 
     opener.error = None
-    monkeypatch.setattr(ffl_ray.training.final, "run_epoch", None)
+    monkeypatch.setattr("ffl_ray.training.worker.run_epoch", None)
     again = MemorySession(session.files)
     run_final(small_config(optim__epochs=2, data__fraction=0.1), again)
 
@@ -190,7 +190,7 @@ def test_only_final_runs_reach_the_final_path() -> None:
                     key = f"{node.module}.{alias.name}"
                     imports.setdefault(key, set()).add(str(path.relative_to(package)))
 
-    assert imports["ffl_ray.training.final.run_final"] == {"orchestration/job.py"}
+    assert imports["ffl_ray.training.final.run_final"] == {"orchestration/local.py"}
     assert imports.get("ffl_ray.orchestration.final_runs.run_final_runs", set()) <= {
         "confirm/__main__.py",
         "reproduce/__main__.py",

@@ -9,6 +9,7 @@ import pickle
 import random
 import shutil
 import zipfile
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -26,8 +27,10 @@ from ffl_ray.export.member import Member
 from ffl_ray.export.runner import open_model
 from ffl_ray.models.builder import build_network
 from ffl_ray.models.network import FusionNetwork
-from ffl_ray.training.checkpoint import Progress, dump_checkpoint, load_checkpoint
+from ffl_ray.training.checkpoint import dump_checkpoint, load_checkpoint
 from ffl_ray.training.optimizer import new_optimizer
+from ffl_ray.training.progress import Progress
+from ffl_ray.training.session import Report
 
 IMAGE = (1, 8, 8)
 MIXES = ("2*resnet8", "resnet8+wrn10_1")
@@ -72,7 +75,8 @@ def made(mix: str) -> Made:
     for parameter in network.parameters():
         parameter.grad = parameter.detach().clone()
     optimizer.step()
-    progress = Progress(epochs_done=1, settings=f"model.mix={mix}", report="{}")
+    report = Report({"epoch": 1, "time": datetime.now(UTC)}, [], [])
+    progress = Progress(epochs_done=1, settings=f"model.mix={mix}", report=report)
     return Made(network, dump_checkpoint(network, optimizer, progress))
 
 

@@ -22,7 +22,7 @@ from ffl_ray.config.overrides import with_overrides
 from ffl_ray.config.settings import Config
 from ffl_ray.orchestration.ray_setup import ray_state, start_ray
 from ffl_ray.orchestration.recorder import Recorder
-from ffl_ray.orchestration.tune_trial import report_metrics
+from ffl_ray.orchestration.job import report_metrics
 from ffl_ray.orchestration.tuner import make_tuner
 from ffl_ray.planning.layout import Plan
 from ffl_ray.results.storage.storage import Storage
