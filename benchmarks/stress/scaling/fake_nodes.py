@@ -20,9 +20,9 @@ from ffl_ray.bench.made_study import epochs_table, member_rows, rows_of
 from ffl_ray.bench.processes import MARK, Marked
 from ffl_ray.config.overrides import with_overrides
 from ffl_ray.config.settings import Config
+from ffl_ray.orchestration.job import report_metrics
 from ffl_ray.orchestration.ray_setup import ray_state, start_ray
 from ffl_ray.orchestration.recorder import Recorder
-from ffl_ray.orchestration.job import report_metrics
 from ffl_ray.orchestration.tuner import make_tuner
 from ffl_ray.planning.layout import Plan
 from ffl_ray.results.storage.storage import Storage

@@ -23,8 +23,7 @@ from ffl_ray.bench.watched import Ran, run_watched
 from ffl_ray.config.objectives import Objective, parse_objectives
 from ffl_ray.console.result_tables import best_table
 from ffl_ray.console.terminal import make_console
-from ffl_ray.orchestration.job import Job
-from ffl_ray.orchestration.job import report_metrics
+from ffl_ray.orchestration.job import Job, report_metrics
 from ffl_ray.report.__main__ import main as report
 from ffl_ray.results import load
 from ffl_ray.results.history import optuna_study
