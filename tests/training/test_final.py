@@ -192,6 +192,6 @@ def test_only_final_runs_reach_the_final_path() -> None:
 
     assert imports["ffl_ray.training.final.run_final"] == {"orchestration/local.py"}
     assert imports.get("ffl_ray.orchestration.final_runs.run_final_runs", set()) <= {
-        "confirm/__main__.py",
-        "reproduce/__main__.py",
+        "confirm/command.py",
+        "reproduce/command.py",
     }
