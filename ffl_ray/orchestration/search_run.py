@@ -12,6 +12,7 @@ from ffl_ray.config.settings import SearchConfig
 from ffl_ray.console.live import StudyView
 from ffl_ray.console.plan_view import plan_lines, plan_table
 from ffl_ray.console.terminal import make_console
+from ffl_ray.console.view import Views
 from ffl_ray.errors import StudyError
 from ffl_ray.orchestration.job import Job
 from ffl_ray.orchestration.live_run import live_run
@@ -32,7 +33,7 @@ from ffl_ray.results.reader import objective_by_epoch
 from ffl_ray.results.study import StudyTables, describe_study
 from ffl_ray.search.searcher import StudySearcher
 from ffl_ray.search.warm_start import keep_warm_start
-from ffl_ray.trackers.tracking import Tracking, Views, tracking_of
+from ffl_ray.trackers.tracking import Tracking, tracking_of
 
 
 def run_search(search: Search, address: str | None, *, dry_run: bool) -> int:

@@ -1,9 +1,7 @@
-"""A search shown where people look: what the recorder hears goes on to Ray Tune's own trackers.
+"""A search shown where people look: what the recorder hears goes on to trackers.
 
-Ray's callbacks (TBXLoggerCallback, MLflowLoggerCallback, WandbLoggerCallback) are told of epochs
-by their clean names instead of our nested results, and each works in a thread of its own: a
-server that is gone costs the study nothing, and what was to be shown meanwhile is lost. The
-tables are the truth; a tracker is a view of them.
+Each tracker works in a thread of its own: a server that is gone costs the study nothing, and what
+was to be shown meanwhile is lost. The tables are the truth; a tracker is a view of them.
 """
 
 from __future__ import annotations
@@ -23,14 +21,14 @@ from typing import Any
 
 from ffl_ray.config.overrides import flatten, shown
 from ffl_ray.config.settings import Config, SearchConfig
-from ffl_ray.console.view import View
 from ffl_ray.results.reader import read_description
 from ffl_ray.results.storage.storage import Storage
 from ffl_ray.results.study import StudyTables
-from ffl_ray.trackers.trackers import END_S, TRACKERS, Place
+from ffl_ray.trackers.tracker import END_S, Place, TrackedTrial, Tracker
+from ffl_ray.trackers.trackers import TRACKERS
 
 LOG = logging.getLogger("ffl_ray.tracking")
-Event = Callable[[Any], None]
+Event = Callable[[Tracker], None]
 
 
 def tracking_folder(storage: Storage) -> Path:
@@ -64,39 +62,8 @@ def parameters(config: Config, searched: Mapping[str, Any]) -> dict[str, Any]:
     return {**searched, **settings}
 
 
-class ShownTrial:
-    """A trial as Ray's callbacks read it.
-
-    Args:
-        folder: of its event files; a process that writes to W&B works in it as well.
-    """
-
-    def __init__(
-        self,
-        place: Place,
-        trial_id: str,
-        folder: Path,
-        config: Config,
-        searched: dict[str, Any],
-    ) -> None:
-        self.trial_id = f"{trial_id}-{place.mark}"
-        self.config = parameters(config, searched)
-        self.evaluated_params = dict(searched)
-        self.experiment_dir_name = place.study
-        self.local_path = str(folder)
-        self.epochs = 0
-        self._name = trial_id
-
-    def __str__(self) -> str:
-        return self._name
-
-    def init_local_path(self) -> None:
-        """Make the folder of its event files."""
-        Path(self.local_path).mkdir(parents=True, exist_ok=True)
-
-
 class TrackerThread:
-    """One of Ray's callbacks, made and called in a thread of its own.
+    """A tracker that is made and called in a thread of its own.
 
     Attributes:
         problem: the first thing that went wrong; empty while nothing has.
@@ -111,25 +78,26 @@ class TrackerThread:
         self._thread = threading.Thread(target=self._run, name=f"track-{name}", daemon=True)
         self._thread.start()
 
-    def start(self, trial: ShownTrial) -> None:
-        """Have the callback told of a trial, soon."""
-        self._put(lambda callback: self._begin(callback, trial))
+    def start(self, trial: TrackedTrial) -> None:
+        """Have the tracker told of a trial, soon."""
+        self._put(lambda tracker: self._begin(tracker, trial))
 
-    def epoch(self, trial: ShownTrial, epoch: int, result: dict[str, float]) -> None:
+    def epoch(self, trial: TrackedTrial, epoch: int, numbers: dict[str, float]) -> None:
         """Have it told of an epoch, and of the trial if that went wrong before."""
 
-        def tell(callback: Any) -> None:
-            self._begin(callback, trial)
-            callback.log_trial_result(epoch, trial, result)
+        def tell(tracker: Tracker) -> None:
+            self._begin(tracker, trial)
+            tracker.epoch(trial, epoch, numbers)
 
         self._put(tell)
 
-    def end(self, trial: ShownTrial, status: str) -> None:
+    def end(self, trial: TrackedTrial, status: str) -> None:
         """Have it told how a trial ended."""
 
-        def tell(callback: Any) -> None:
-            self._begin(callback, trial)
-            TRACKERS[self.name].end(callback, trial, status)
+        def tell(tracker: Tracker) -> None:
+            self._begin(tracker, trial)
+            self._begun.discard(trial.name)
+            tracker.end(trial, status)
 
         self._put(tell)
 
@@ -144,26 +112,23 @@ class TrackerThread:
             self._failed(f"not everything could be handed over within {END_S:.0f} s of the end")
 
     def _run(self) -> None:
-        callback: Any = None
         try:
-            callback = TRACKERS[self.name].make(self._place)
-            callback.setup()
+            tracker = TRACKERS[self.name].make(self._place)
         except Exception as error:
             self._failed(error)
             return
         while (event := self._events.get()) is not None:
-            self._try(lambda event=event: event(callback))  # type: ignore[misc]
-        self._try(lambda: TRACKERS[self.name].close(callback))
+            self._try(lambda event=event: event(tracker))  # type: ignore[misc]
+        self._try(tracker.close)
 
     def _put(self, event: Event) -> None:
         if self._thread.is_alive():
             self._events.put(event)
 
-    def _begin(self, callback: Any, trial: ShownTrial) -> None:
-        if str(trial) not in self._begun:
-            trial.init_local_path()
-            callback.log_trial_start(trial)
-            self._begun.add(str(trial))
+    def _begin(self, tracker: Tracker, trial: TrackedTrial) -> None:
+        if trial.name not in self._begun:
+            tracker.start(trial)
+            self._begun.add(trial.name)
 
     def _try(self, call: Callable[[], None]) -> None:
         try:
@@ -202,7 +167,7 @@ class Tracking:
         self._done = dict(done)
         self._params_of = params_of
         self._threads: list[TrackerThread] = []
-        self._trials: dict[str, ShownTrial] = {}
+        self._trials: dict[str, TrackedTrial] = {}
 
     def __enter__(self) -> Tracking:
         self._threads = [TrackerThread(name, self._place) for name in self._names]
@@ -224,28 +189,29 @@ class Tracking:
         if trial_id in self._trials or not self._threads:
             return
         searched = json.loads(self._params_of(int(trial_id)))
-        place = self._place
-        folder = place.events / trial_id if "tensorboard" in self._names else place.folder
-        trial = ShownTrial(place, trial_id, folder, config, searched)
-        trial.epochs = self._done.get(trial_id, 0)
+        trial = TrackedTrial(trial_id, parameters(config, searched), searched)
         self._trials[trial_id] = trial
         for thread in self._threads:
             thread.start(trial)
 
     def epoch_finished(self, trial_id: str, row: dict[str, Any]) -> None:
         trial = self._trials.get(trial_id)
-        if trial is None or row["epoch"] <= trial.epochs:
+        if trial is None or row["epoch"] <= self._done.get(trial_id, 0):
             return
-        trial.epochs = row["epoch"]
-        result = numbers(row) | {"training_iteration": trial.epochs}
+        self._done[trial_id] = row["epoch"]
         for thread in self._threads:
-            thread.epoch(trial, trial.epochs, result)
+            thread.epoch(trial, row["epoch"], numbers(row))
 
     def trial_ended(self, trial_id: str, status: str, row: dict[str, Any]) -> None:
         trial = self._trials.pop(trial_id, None)
         if trial is not None:
             for thread in self._threads:
                 thread.end(trial, status)
+
+    @property
+    def problems(self) -> dict[str, str]:
+        """What went wrong first, by tracker; empty where nothing did."""
+        return {thread.name: thread.problem for thread in self._threads}
 
     @property
     def lines(self) -> list[str]:
@@ -268,22 +234,3 @@ def tracking_of(
     place = Place(tables.name, tracking_folder(tables.storage), mark, uri)
     done = {row["trial_id"]: row["epochs_done"] or 0 for row in tables.trials.rows}
     return Tracking(search.track, place, done, params_of)
-
-
-class Views:
-    """Several views of a study as one."""
-
-    def __init__(self, *views: View) -> None:
-        self._views = views
-
-    def trial_started(self, trial_id: str, config: Config) -> None:
-        for view in self._views:
-            view.trial_started(trial_id, config)
-
-    def epoch_finished(self, trial_id: str, row: dict[str, Any]) -> None:
-        for view in self._views:
-            view.epoch_finished(trial_id, row)
-
-    def trial_ended(self, trial_id: str, status: str, row: dict[str, Any]) -> None:
-        for view in self._views:
-            view.trial_ended(trial_id, status, row)

@@ -22,7 +22,8 @@ from ffl_ray.config.overrides import with_overrides
 from ffl_ray.config.settings import Config, SearchConfig
 from ffl_ray.errors import SettingError
 from ffl_ray.results.storage.storage import Storage
-from ffl_ray.trackers.trackers import END_S, TRACKERS, Place, check_trackers
+from ffl_ray.trackers.tracker import END_S, Place
+from ffl_ray.trackers.trackers import TRACKERS, check_trackers
 from ffl_ray.trackers.tracking import Tracking, numbers, tracking_folder
 
 KEY = "0123456789abcdef0123456789abcdef01234567"
@@ -161,7 +162,7 @@ def test_a_trial_that_goes_on_goes_on_in_its_run_and_no_epoch_is_shown_twice(
     interrupted = run.info.status
     second = shown(names, place, range(2, 5), done=2)
 
-    assert [thread.problem for t in (first, second) for thread in t._threads] == [""] * 4
+    assert [problem for t in (first, second) for problem in t.problems.values()] == [""] * 4
     assert interrupted == "KILLED"
     [(run, client)] = runs(tmp_path, "mine").values()
     assert (run.info.run_name, run.info.status) == ("00000", "FINISHED")
@@ -173,6 +174,32 @@ def test_a_trial_that_goes_on_goes_on_in_its_run_and_no_epoch_is_shown_twice(
     assert sorted((m.step, m.value) for m in history) == [(n, 0.1 / n) for n in range(1, 5)]
     points = [(step, tag) for step, tag, _ in events(tmp_path / "tensorboard" / "00000")]
     assert [step for step, tag in points if tag == "ray/tune/lr"] == [1, 2, 3, 4]
+
+
+def test_a_run_of_wandb_holds_each_epoch_and_how_the_trial_ended(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("WANDB_MODE", "offline")
+
+    told = shown(("wandb",), Place("mine", tmp_path, "0a"), range(1, 4), status="pruned")
+
+    assert told.problems == {"wandb": ""}
+    [path] = (tmp_path / "wandb").glob("offline-run-*-00000-0a/*.wandb")
+    history, config = wandb_history(path)
+    assert [(h["training_iteration"], h["lr"]) for h in history] == [
+        (epoch, 0.1 / epoch) for epoch in (1, 2, 3)
+    ]
+    assert (config["status"], config["model.mix"]) == ("pruned", "2*resnet20")
+
+
+def test_a_process_of_wandb_that_fails_says_why(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("WANDB_MODE", "nonsense")
+
+    told = shown(("wandb",), Place("mine", tmp_path, "0a"), range(1, 3))
+
+    assert "nonsense" in told.problems["wandb"]
 
 
 def test_a_server_that_is_gone_is_said_once_and_costs_the_study_no_time(

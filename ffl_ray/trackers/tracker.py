@@ -1,0 +1,74 @@
+"""What a tracker is told: of a study, of its trials, and in which order."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any, NamedTuple, Protocol
+
+END_S = 30.0
+
+
+class Place(NamedTuple):
+    """The study as a tracker knows it.
+
+    Attributes:
+        study: its name: the experiment, the project.
+        folder: where local files go.
+        mark: tells this study from an earlier one of the same name.
+        mlflow: URI of the user's MLflow; none: a file of the study.
+    """
+
+    study: str
+    folder: Path
+    mark: str
+    mlflow: str | None = None
+
+    @property
+    def events(self) -> Path:
+        """Where TensorBoard's event files are."""
+        return self.folder / "tensorboard"
+
+    @property
+    def mlflow_uri(self) -> str:
+        """Where MLflow keeps its runs."""
+        return self.mlflow or f"sqlite:///{self.folder / 'mlflow.db'}"
+
+    @property
+    def wandb(self) -> Path:
+        """The folder in which W&B makes its own."""
+        return Path(os.environ.get("WANDB_DIR") or self.folder)
+
+
+class TrackedTrial(NamedTuple):
+    """A trial as trackers are told of it.
+
+    Attributes:
+        name: its id in the study.
+        settings: every setting by its dotted name, and Optuna's parameters that are none.
+        searched: Optuna's parameters.
+    """
+
+    name: str
+    settings: dict[str, Any]
+    searched: dict[str, Any]
+
+
+class Tracker(Protocol):
+    """What shows trials; it is called by one thread, and raises what goes wrong."""
+
+    def start(self, trial: TrackedTrial) -> None:
+        """A trial begins, or goes on."""
+        ...
+
+    def epoch(self, trial: TrackedTrial, epoch: int, numbers: dict[str, float]) -> None:
+        """The numbers of a finished epoch."""
+        ...
+
+    def end(self, trial: TrackedTrial, status: str) -> None:
+        """A trial ended with this status of the trials table."""
+        ...
+
+    def close(self) -> None:
+        """Nothing more will come."""
+        ...
