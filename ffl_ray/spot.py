@@ -125,10 +125,10 @@ def move_away(deadline: float, address: str | None = None, node_id: str | None =
         drain.wait()
 
 
-def _waited(process: subprocess.Popen[bytes], patience_s: float) -> bool:
+def _waited(process: subprocess.Popen[bytes], at_most_s: float) -> bool:
     """Whether it has ended well within that time."""
     try:
-        return process.wait(max(0.0, patience_s)) == 0
+        return process.wait(max(0.0, at_most_s)) == 0
     except subprocess.TimeoutExpired:
         return False
 

@@ -14,7 +14,7 @@ from ffl_ray.training.progress import Progress
 from ffl_ray.training.rows import member_rows
 from ffl_ray.training.session import Session
 from ffl_ray.training.setup import Training, measured
-from ffl_ray.training.worker import run_training
+from ffl_ray.training.worker import run_epochs
 
 
 def run_final(config: Config, session: Session) -> None:
@@ -30,7 +30,7 @@ def run_final(config: Config, session: Session) -> None:
         NoTestSplitError: the test split can't be opened, or is of other classes.
         DataError, SettingError: the data or the config can't be used.
     """
-    run_training(config, session, test=_with_test)
+    run_epochs(config, session, test=_with_test)
 
 
 def _with_test(training: Training, progress: Progress) -> Progress:

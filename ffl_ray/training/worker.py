@@ -55,10 +55,10 @@ def run_worker(config: Config, session: Session) -> None:
         TrainingDivergedError: a loss is no finite number any more.
         DataError, SettingError: the data or the config can't be used.
     """
-    run_training(config, session)
+    run_epochs(config, session)
 
 
-def run_training(config: Config, session: Session, test: Test | None = None) -> None:
+def run_epochs(config: Config, session: Session, test: Test | None = None) -> None:
     """Train the epochs that are left; each is stored, and then reported.
 
     Args:

@@ -1,11 +1,20 @@
 """What is done for a GPU's sake: when it is done, and that it changes nothing but the time."""
 
+from typing import ClassVar
+
 import pytest
 import torch
 from support.helpers import MemorySession, small_config
 
-from ffl_ray.data.loader import load_train_val
-from ffl_ray.training.cuda_graphs import CudaGraphs, RecordedEpoch, can_be_recorded, prefetched
+from ffl_ray.data.loader import Batch, load_train_val
+from ffl_ray.training.cuda_graphs import (
+    WARM_UP_STEPS,
+    CudaGraphs,
+    RecordedEpoch,
+    can_be_recorded,
+    prefetched,
+)
+from ffl_ray.training.engine import Loss, Step, train_epoch
 from ffl_ray.training.optimizer import new_optimizer
 from ffl_ray.training.setup import new_network, prepare, step_of
 from ffl_ray.training.worker import run_worker
@@ -69,6 +78,41 @@ def test_a_step_that_can_t_be_recorded_is_run_and_not_tried_again(
 
     assert len(tried) == 1
     assert all(map(torch.equal, training.network.parameters(), plain.network.parameters()))
+
+
+class Recorded:
+    """Stands for a recorded step: it notes what is replayed, and takes the step."""
+
+    replayed: ClassVar[list[Batch]] = []
+
+    def __init__(self, step: Step, batch: Batch, pool: object) -> None:
+        self.step = step
+        self.size = len(batch.labels)
+
+    def fits(self, batch: Batch) -> bool:
+        return len(batch.labels) == self.size
+
+    def replay(self, batch: Batch) -> Loss:
+        self.replayed.append(batch)
+        return self.step.run(batch)
+
+
+def test_the_first_steps_of_an_epoch_are_run_and_the_others_of_their_size_replayed(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("ffl_ray.training.cuda_graphs.RecordedStep", Recorded)
+    monkeypatch.setattr(torch.cuda, "graph_pool_handle", lambda: None)
+    monkeypatch.setattr(Recorded, "replayed", [])
+    training = prepare(small_config(), MemorySession())
+    batches = list(training.train.train_batches(batch_size=64, seed=0, epoch=0))
+
+    recorded = RecordedEpoch(step_of(training, 1.0), CudaGraphs())
+    trained = train_epoch(recorded, batches)
+
+    *whole, last = batches
+    assert len(last.labels) < 64
+    assert [id(b) for b in Recorded.replayed] == [id(b) for b in whole[WARM_UP_STEPS:]]
+    assert trained.images == len(training.train.images)
 
 
 @needs_gpu
