@@ -55,13 +55,13 @@ def main() -> int:
 
 def fuzz(args: argparse.Namespace) -> int:
     """Run each kind to its number of cases, and print what came out."""
-    parts = dict.fromkeys(("settings", "spaces", "studies", "checkpoints"), args.cases // 4)
+    counts = dict.fromkeys(("settings", "spaces", "studies", "checkpoints"), args.cases // 4)
     if args.cases >= 1000:
-        parts["commands"] = COMMANDS
+        counts["commands"] = COMMANDS
     if args.kind:
-        parts = {args.kind: args.cases}
+        counts = {args.kind: args.cases}
     findings = 0
-    for kind, count in parts.items():
+    for kind, count in counts.items():
         started = time.monotonic()
         seen: Counter[str] = Counter()
         for first in range(args.first, args.first + count, BATCH):

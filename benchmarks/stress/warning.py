@@ -1,6 +1,6 @@
-"""What it costs a training to look for the mark of a machine that is about to be taken away.
+"""What it costs a training to check for the mark of a machine that is about to be taken away.
 
-One worker looks four times a second; several meet about every two seconds. Both are timed inside a
+One worker checks four times a second; several meet about every two seconds. Both are timed inside a
 real training of the embedded digits. A meeting also waits for the slower worker, as the step's
 own sum of gradients would: the median says what it costs, the mean what else the machine did.
 """
@@ -59,12 +59,12 @@ def train(rank: int, count: int, folder: str, epochs: int) -> None:
 
     session = LocalSession(Storage(folder).child(f"rank{rank}"), 1, keep, torch.device("cpu"))
     session.rank, session.world_size = rank, count
-    looks: list[float] = []
+    checks: list[float] = []
     what = "_meet" if count > 1 else "_is_warned"
-    with patch.object(EpochCheckpoints, what, timed(getattr(EpochCheckpoints, what), looks)):
+    with patch.object(EpochCheckpoints, what, timed(getattr(EpochCheckpoints, what), checks)):
         run_worker(with_overrides(Config(), SETTINGS | {"optim.epochs": epochs}), session)
     train_s = sum(row["train_s"] for row in rows)
-    found = {"looks": looks, "train_s": train_s}
+    found = {"checks": checks, "train_s": train_s}
     Path(folder, f"{rank}.json").write_text(json.dumps(found), encoding="utf-8")
     if count > 1:
         dist.destroy_process_group()
@@ -81,11 +81,12 @@ def main() -> int:
         with tempfile.TemporaryDirectory() as folder:
             spawn(train, args=(count, folder, args.epochs), nprocs=count)  # type: ignore[no-untyped-call]
             found = json.loads(Path(folder, "0.json").read_text(encoding="utf-8"))
-        looks, train_s = found["looks"], found["train_s"]
-        share = 100 * len(looks) * statistics.median(looks) / train_s
+        checks, train_s = found["checks"], found["train_s"]
+        median, mean = statistics.median(checks), statistics.mean(checks)
+        share = 100 * len(checks) * median / train_s
         sys.stdout.write(
-            f"{count} workers: {len(looks)} times in {train_s:.1f} s of training, median "
-            f"{1e6 * statistics.median(looks):.1f} us, mean {1e6 * statistics.mean(looks):.1f} us: "
+            f"{count} workers: {len(checks)} times in {train_s:.1f} s of training, median "
+            f"{1e6 * median:.1f} us, mean {1e6 * mean:.1f} us: "
             f"{share:.4f}% by the median\n"
         )
     return 0

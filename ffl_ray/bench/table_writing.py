@@ -76,12 +76,12 @@ def report(tables: StudyTables, first: int, trials: int, epochs: int) -> Written
     """Start, report and end trials, `AT_ONCE` by turns, the way a search does."""
     written = Written([], [])
     config = with_overrides(Config(), {"optim.epochs": epochs})
-    noted = {row["trial_id"]: row for row in trial_rows(first, trials, epochs)}
+    rows = {row["trial_id"]: row for row in trial_rows(first, trials, epochs)}
     for group in range(first, first + trials, AT_ONCE):
         count = min(AT_ONCE, first + trials - group)
         ids = [f"{trial:05d}" for trial in range(group, group + count)]
         for trial_id in ids:
-            columns = {name: noted[trial_id][name] for name in ("params", "distributions")}
+            columns = {name: rows[trial_id][name] for name in ("params", "distributions")}
             written.trials_s.append(_timed(tables.start, trial_id, config, **columns))
         for trial_id, row in _reports(group, count, epochs):
             members = member_rows(int(trial_id), row["epoch"])

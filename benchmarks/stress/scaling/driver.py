@@ -1,4 +1,4 @@
-"""The driver's own parts, opened on a study and fed with the events of made trials."""
+"""The driver's own objects, opened on a study and fed with the events of made trials."""
 
 from __future__ import annotations
 
@@ -46,10 +46,10 @@ class Driver(NamedTuple):
 
 
 def open_driver(storage: Storage, given: Setting) -> tuple[Driver, dict[str, float]]:
-    """The driver's parts on a study that goes on, and the seconds that each took to open."""
+    """The driver's objects on a study that goes on, and the seconds that each took to open."""
     taken: Seconds = defaultdict(list)
     objectives, search = given.study.objectives, given.study.search
-    judge = given.study.pruning_objective
+    pruned_by = given.study.pruning_objective
     tables = timed(taken, "tables", lambda: StudyTables(storage, NAME, objectives))
     past = timed(
         taken, "past", lambda: past_trials(tables.trials.rows, objective_by_epoch(storage))
@@ -69,12 +69,14 @@ def open_driver(storage: Storage, given: Setting) -> tuple[Driver, dict[str, flo
         ),
     )
     scheduler = timed(
-        taken, "scheduler", lambda: make_scheduler(search, judge, given.study.optim.epochs, past)
+        taken,
+        "scheduler",
+        lambda: make_scheduler(search, pruned_by, given.study.optim.epochs, past),
     )
     keeper = Keeper(storage, objectives, search.keep_checkpoints)
     timed(taken, "keeper", lambda: keeper.tidy(tables.trials.rows))
     console = Console(file=io.StringIO(), force_terminal=True, width=120)
-    view = StudyView(console, NAME, search.num_samples, judge, [*tables.trials.rows])
+    view = StudyView(console, NAME, search.num_samples, pruned_by, [*tables.trials.rows])
     recorder = Recorder(
         tables, keeper, scheduler, searcher.noted, view, PLAN.columns(), search.max_failures
     )
