@@ -23,7 +23,7 @@ from ffl_ray.orchestration.live_run import live_run
 from ffl_ray.orchestration.ray_setup import ray_state
 from ffl_ray.orchestration.recorder import Recorder
 from ffl_ray.orchestration.remote import trial_cluster
-from ffl_ray.orchestration.scheduler import RecordingFIFO
+from ffl_ray.orchestration.scheduler import StudyScheduler
 from ffl_ray.orchestration.tuner import make_tuner, run_rounds
 from ffl_ray.planning.data_check import DataFacts
 from ffl_ray.planning.layout import Plan
@@ -86,7 +86,7 @@ def _train(
     """Run Tune for all jobs, and again for those that it lost; returns what is in the way."""
 
     def fit(state: str) -> Recorder:
-        scheduler = RecordingFIFO()
+        scheduler = StudyScheduler()
         recorder = Recorder(
             tables, keeper, scheduler, lambda _: {}, view, plan.columns(), search.max_failures
         )

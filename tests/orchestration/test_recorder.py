@@ -15,7 +15,7 @@ from ffl_ray.config.objectives import VALUE
 from ffl_ray.config.settings import Config
 from ffl_ray.orchestration.job import Job
 from ffl_ray.orchestration.recorder import Recorder
-from ffl_ray.orchestration.scheduler import RecordingFIFO
+from ffl_ray.orchestration.scheduler import StudyScheduler
 from ffl_ray.planning.layout import Plan
 from ffl_ray.results.storage.storage import Storage
 from ffl_ray.results.study import StudyTables
@@ -41,7 +41,7 @@ class Running:
         tables = StudyTables(Storage(str(folder)), "study")
         told = Watched()
         self.recorder = Recorder(
-            tables, told, RecordingFIFO(), lambda _: {}, told, {}, MAX_FAILURES
+            tables, told, StudyScheduler(), lambda _: {}, told, {}, MAX_FAILURES
         )
         job = Job.planned("00000", Config(), str(folder), Plan(1, 1, 1, 0.0))
         self.trial = Trial(

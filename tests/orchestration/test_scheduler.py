@@ -1,7 +1,6 @@
 """Schedulers stop the weak, remember whom, and judge by the trials of earlier runs."""
 
 from collections.abc import Sequence
-from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
@@ -11,12 +10,8 @@ from ray.tune.schedulers import TrialScheduler
 from ffl_ray.config.objectives import VALUE, parse_objective
 from ffl_ray.config.overrides import with_overrides
 from ffl_ray.config.settings import Config, SearchConfig
-from ffl_ray.orchestration.scheduler import (
-    RecordingASHA,
-    RecordingMedian,
-    StudyScheduler,
-    make_scheduler,
-)
+from ffl_ray.orchestration.scheduler import StudyScheduler, make_scheduler
+from ffl_ray.orchestration.stopping_rules import MedianRule, SuccessiveHalving
 from ffl_ray.planning.forecast import num_brackets
 from ffl_ray.results.history import PastTrial
 
@@ -123,14 +118,14 @@ def test_a_study_that_goes_on_judges_by_the_earlier_trials(name: str) -> None:
 
 
 def test_epochs_that_a_retry_reports_again_count_once_in_a_trials_mean() -> None:
-    scheduler = scheduler_of("median")
+    rule = MedianRule(1, maximised=True)
+    scheduler = StudyScheduler(rule, EPOCHS)
     trial = added(scheduler, 0)
 
     feed(scheduler, trial, [0.1, 0.2])
     feed(scheduler, trial, [0.1, 0.2, 0.3])
 
-    assert isinstance(scheduler, RecordingMedian)
-    assert [result["epoch"] for result in scheduler._results[trial]] == [1, 2, 3]
+    assert [epoch for epoch, _ in rule.curves["00000"]] == [1, 2, 3]
 
 
 @pytest.mark.parametrize("name", ["asha", "median"])
@@ -155,20 +150,20 @@ def test_a_minimised_objective_stops_what_is_high() -> None:
     assert feed(scheduler, added(scheduler, 2), [0.1]) == "goes on"
 
 
-@pytest.mark.parametrize("name", ["asha", "hyperband"])
-def test_earlier_trials_stand_on_the_rungs_where_tune_itself_would_have_put_them(name: str) -> None:
+@pytest.mark.parametrize("brackets", [1, 3])
+def test_earlier_trials_stand_on_the_rungs_where_they_would_have_been_put_then(
+    brackets: int,
+) -> None:
+    search = SearchConfig(grace_epochs=1, reduction_factor=2)
     values = [{e: (7 * n + 3 * e) % 11 / 11 for e in range(1, 1 + n % 5)} for n in range(30)]
     fresh, replayed = (
-        scheduler_of(name, earlier)
-        for earlier in ([], [past(n, v, TrialState.PRUNED) for n, v in enumerate(values)])
+        SuccessiveHalving(search, EPOCHS, maximised=True, brackets=brackets) for _ in range(2)
     )
-    assert isinstance(fresh, RecordingASHA)
-    assert isinstance(replayed, RecordingASHA)
 
+    StudyScheduler(replayed, EPOCHS, [past(n, v, TrialState.PRUNED) for n, v in enumerate(values)])
     for number, epochs in enumerate(values):
-        trial = SimpleNamespace(trial_id=f"past {number:05d}")
         for epoch, value in epochs.items():
-            fresh._bracket_of(f"{number:05d}").on_result(trial, epoch, value)
+            fresh.lets_pass(f"{number:05d}", epoch, value)
 
-    assert [b._rungs for b in replayed._brackets] == [b._rungs for b in fresh._brackets]
-    assert any(recorded for b in replayed._brackets for _, recorded in b._rungs)
+    assert replayed.brackets == fresh.brackets
+    assert any(rung.scores for rungs in replayed.brackets for rung in rungs)

@@ -11,7 +11,7 @@ from ffl_ray.config.overrides import flatten
 from ffl_ray.config.settings import Config
 from ffl_ray.orchestration.recorder import Recorder
 from ffl_ray.orchestration.retention import Keeper
-from ffl_ray.orchestration.scheduler import RecordingFIFO
+from ffl_ray.orchestration.scheduler import StudyScheduler
 from ffl_ray.orchestration.tuner import run_rounds
 from ffl_ray.results.storage.storage import Storage
 from ffl_ray.results.study import StudyTables
@@ -89,7 +89,7 @@ def test_a_trial_that_never_began_or_has_a_retry_left_is_lost_and_another_has_fa
     tables = StudyTables(storage, "study")
     noted = {"params": "{}", "distributions": "{}", "sampler_state": "{}"}
     recorder = Recorder(
-        tables, Keeper(storage, (), 1), RecordingFIFO(), lambda _: noted, view, {}, 2
+        tables, Keeper(storage, (), 1), StudyScheduler(), lambda _: noted, view, {}, 2
     )
     unbegun, begun, failed = (tune_trial(n, failures) for n, failures in enumerate((1, 2, 3)))
     for trial in (begun, failed):

@@ -1,0 +1,182 @@
+"""Who goes on and who is stopped, by what all trials have reached so far.
+
+The decisions are Ray Tune's own (AsyncHyperBandScheduler, MedianStoppingRule), which the tests hold
+them against. Here they are functions of the results, which earlier runs of a study have as well.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Collection, Mapping, Sequence
+from typing import NamedTuple, Protocol
+
+import numpy as np
+
+from ffl_ray.config.objectives import Objective
+from ffl_ray.config.settings import SearchConfig
+from ffl_ray.planning.forecast import grace_epochs, num_brackets
+
+LEAST_RIVALS = 3  # the median of fewer says nothing
+Curve = Sequence[tuple[int, float]]
+
+
+class StoppingRule(Protocol):
+    """Judges trials by their objective after each epoch."""
+
+    def remember(self, trial_id: str, epoch: int, value: float) -> None:
+        """An epoch that was judged before, or is the last: it counts for the others."""
+        ...
+
+    def lets_pass(self, trial_id: str, epoch: int, value: float) -> bool:
+        """Whether a trial goes on after this epoch, which counts for the others from now on."""
+        ...
+
+
+def stopping_rule(search: SearchConfig, objective: Objective, epochs: int) -> StoppingRule | None:
+    """The rule that the setting search.scheduler names; none where nobody is stopped.
+
+    Args:
+        objective: what trials are judged by.
+        epochs: planned length of every trial.
+    """
+    if search.scheduler == "none":
+        return None
+    if search.scheduler == "median":
+        return MedianRule(grace_epochs(search, epochs), maximised=objective.maximised)
+    brackets = num_brackets(search, epochs) if search.scheduler == "hyperband" else 1
+    return SuccessiveHalving(search, epochs, maximised=objective.maximised, brackets=brackets)
+
+
+class Rung(NamedTuple):
+    """A milestone, in epochs, and the scores with which trials came there."""
+
+    milestone: float
+    scores: dict[str, float]
+
+
+def milestones(grace: int, epochs: int, factor: float, bracket: int = 0) -> list[float]:
+    """The epochs at which a bracket compares trials, the latest first."""
+    count = int(math.log(epochs / grace) / math.log(factor) - bracket + 1)
+    return [grace * factor ** (rung + bracket) for rung in reversed(range(count))]
+
+
+def next_rung(rungs: Sequence[Rung], trial_id: str, epoch: int) -> Rung | None:
+    """The latest rung that a trial has reached and is not on yet; rungs are in falling order."""
+    for rung in rungs:
+        if epoch >= rung.milestone and trial_id not in rung.scores:
+            return rung
+    return None
+
+
+def is_among_best(score: float, others: Collection[float], factor: float) -> bool:
+    """Whether a score is in the best 1 / factor of those before it on a rung; the first one is."""
+    if not others:
+        return True
+    return not score < np.nanpercentile(list(others), (1 - 1 / factor) * 100)
+
+
+class SuccessiveHalving:
+    """Asynchronous successive halving (Li et al. 2020, arXiv:1810.05934) over finished epochs.
+
+    With several brackets it is the asynchronous form of Hyperband (Li et al. 2018,
+    arXiv:1603.06560): each later bracket stops nobody before a later rung. A trial's bracket
+    follows from the seed and its number, more trials going to the earlier ones.
+
+    Args:
+        epochs: planned length of every trial.
+    """
+
+    def __init__(
+        self, search: SearchConfig, epochs: int, *, maximised: bool, brackets: int = 1
+    ) -> None:
+        grace, self._factor = grace_epochs(search, epochs), search.reduction_factor
+        self._sign = 1 if maximised else -1
+        self._seed = search.seed
+        self.brackets = [
+            [Rung(one, {}) for one in milestones(grace, epochs, self._factor, bracket)]
+            for bracket in range(brackets)
+        ]
+        self._drawn: dict[str, int] = {}
+
+    def bracket_of(self, trial_id: str) -> int:
+        """A trial's bracket, drawn with odds that grow with the exponential of its rungs."""
+        if trial_id not in self._drawn:
+            odds = np.exp([float(len(rungs)) for rungs in self.brackets])
+            generator = np.random.default_rng((self._seed, int(trial_id)))
+            self._drawn[trial_id] = int(generator.choice(len(odds), p=odds / odds.sum()))
+        return self._drawn[trial_id]
+
+    def remember(self, trial_id: str, epoch: int, value: float) -> None:
+        rung = self._next_rung(trial_id, epoch)
+        if rung is not None:
+            rung.scores[trial_id] = self._sign * value
+
+    def lets_pass(self, trial_id: str, epoch: int, value: float) -> bool:
+        rung = self._next_rung(trial_id, epoch)
+        if rung is None:
+            return True
+        score = self._sign * value
+        passes = is_among_best(score, rung.scores.values(), self._factor)
+        rung.scores[trial_id] = score
+        return passes
+
+    def _next_rung(self, trial_id: str, epoch: int) -> Rung | None:
+        return next_rung(self.brackets[self.bracket_of(trial_id)], trial_id, epoch)
+
+
+class MedianRule:
+    """Stops a trial whose best is worse than the median of the others' means so far.
+
+    Golovin et al. 2017, "Google Vizier", section 3.2.1. Nobody is stopped before three others
+    have come as far.
+
+    Args:
+        grace: nobody is stopped before, in epochs.
+    """
+
+    def __init__(self, grace: int, *, maximised: bool) -> None:
+        self._grace = grace
+        self._maximised = maximised
+        self._curves: dict[str, list[tuple[int, float]]] = {}
+
+    @property
+    def curves(self) -> Mapping[str, Curve]:
+        """What is known of each trial: epochs and values."""
+        return self._curves
+
+    def remember(self, trial_id: str, epoch: int, value: float) -> None:
+        self._curves.setdefault(trial_id, []).append((epoch, value))
+
+    def lets_pass(self, trial_id: str, epoch: int, value: float) -> bool:
+        known = self._curves.get(trial_id, [])
+        if any(epoch == before for before, _ in known):  # a retry reports epochs again
+            return True
+        self.remember(trial_id, epoch, value)
+        if epoch < self._grace:
+            return True
+        rivals = [curve for other, curve in self._curves.items() if other != trial_id]
+        values = [value for _, value in self._curves[trial_id]]
+        return reaches_median(values, rivals, epoch, self._grace, maximised=self._maximised)
+
+
+def reaches_median(
+    values: Sequence[float], rivals: Sequence[Curve], epoch: int, grace: int, *, maximised: bool
+) -> bool:
+    """Whether a trial's best value is no worse than the median of its rivals' means.
+
+    Args:
+        values: of the trial, up to this epoch.
+        rivals: those that have come as far count, each by its epochs from `grace` to this one.
+    """
+    means = [
+        np.mean(scope)
+        for curve in rivals
+        if curve[-1][0] >= epoch
+        and (scope := [value for when, value in curve if grace <= when <= epoch])
+    ]
+    finite = [mean for mean in means if np.isfinite(mean)]
+    if len(finite) < LEAST_RIVALS:
+        return True
+    better = max if maximised else min
+    best = better(values)
+    return bool(better(np.median(finite), best) == best)
