@@ -17,12 +17,13 @@ from ffl_ray.console.live import StudyView
 from ffl_ray.console.terminal import duration, make_console
 from ffl_ray.errors import FAILED, INTERRUPTED, StudyError
 from ffl_ray.orchestration.final_run import FinalRun, waiting_runs
-from ffl_ray.orchestration.fixed import FixedRuns, LatestKeeper
+from ffl_ray.orchestration.fixed import FixedRuns
 from ffl_ray.orchestration.job import Job
 from ffl_ray.orchestration.live_run import live_run
 from ffl_ray.orchestration.ray_setup import ray_state
 from ffl_ray.orchestration.recorder import Recorder
 from ffl_ray.orchestration.remote import trial_cluster
+from ffl_ray.orchestration.retention import CheckpointRetention, latest_of_runs
 from ffl_ray.orchestration.scheduler import StudyScheduler
 from ffl_ray.orchestration.tuner import make_tuner, run_rounds
 from ffl_ray.planning.data_check import DataFacts
@@ -61,8 +62,8 @@ def run_final_runs(
         StudyError: no run could go on: the storage is full, or there is no test split.
     """
     waiting = waiting_runs(tables, runs)
-    keeper = LatestKeeper(tables.storage, keep)
-    keeper.tidy(tables.trials.rows)
+    retention = CheckpointRetention(tables.storage, latest_of_runs(keep))
+    retention.apply(tables.trials.rows)
     if not waiting:
         return 0
     completed = [row for row in tables.trials.rows if row["status"] == "completed"]
@@ -70,7 +71,7 @@ def run_final_runs(
     view = StudyView(make_console(), title, len(runs), NEVER_SHOWN, completed, labels)
     started = time.monotonic()
     message = _train(
-        tables, [_job(run, tables, plan) for run in waiting], search, plan, keeper, view
+        tables, [_job(run, tables, plan) for run in waiting], search, plan, retention, view
     )
     return _ended(tables, runs, message, time.monotonic() - started)
 
@@ -80,7 +81,7 @@ def _train(
     jobs: list[dict[str, Any]],
     search: SearchConfig,
     plan: Plan,
-    keeper: LatestKeeper,
+    retention: CheckpointRetention,
     view: StudyView,
 ) -> str:
     """Run Tune for all jobs, and again for those that it lost; returns what is in the way."""
@@ -88,7 +89,7 @@ def _train(
     def fit(state: str) -> Recorder:
         scheduler = StudyScheduler()
         recorder = Recorder(
-            tables, keeper, scheduler, lambda _: {}, view, plan.columns(), search.max_failures
+            tables, retention, scheduler, lambda _: {}, view, plan.columns(), search.max_failures
         )
         make_tuner(plan, search, state, len(jobs), FixedRuns(jobs), scheduler, recorder).fit()
         jobs[:] = [job for job in jobs if job["trial_id"] in recorder.lost]
@@ -96,7 +97,7 @@ def _train(
 
     with live_run(tables.storage, "the same command"), view, ray_state() as state:
         recorder = run_rounds(lambda: fit(state), lambda: len(jobs), search.max_failures)
-    return recorder.hopeless.message
+    return recorder.obstacle.message
 
 
 def _job(run: FinalRun, tables: StudyTables, plan: Plan) -> dict[str, Any]:

@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from ray.tune.search import Searcher
 
 from ffl_ray.config.objectives import VALUE
-from ffl_ray.orchestration.retention import FOLDER, GOES_ON
-from ffl_ray.results.storage.storage import Storage
-
-Row = dict[str, Any]
 
 
 class FixedRuns(Searcher):
@@ -39,35 +35,3 @@ class FixedRuns(Searcher):
 
     def restore(self, checkpoint_path: str) -> None:
         """Nothing, as `save`."""
-
-
-class LatestKeeper:
-    """Keeps the latest checkpoint of unfinished runs, and of a few completed ones.
-
-    Args:
-        storage: of the study.
-        keep: ids of the runs that keep theirs once they are completed.
-    """
-
-    def __init__(self, storage: Storage, keep: Collection[str]) -> None:
-        self._storage = storage
-        self._keep = frozenset(keep)
-        self._stored = set(storage.names(FOLDER))
-
-    def look(self) -> None:
-        """See what is really there."""
-        self._stored = set(self._storage.names(FOLDER))
-
-    def started(self, trial_id: str) -> None:
-        """A run will write checkpoints."""
-        self._stored.add(trial_id)
-
-    def tidy(self, rows: Iterable[Row]) -> None:
-        """Delete the checkpoints of ended runs that are not to be kept."""
-        statuses = {row["trial_id"]: row["status"] for row in rows}
-        for trial_id in sorted(self._stored):
-            status = statuses.get(trial_id)
-            kept = status == "completed" and trial_id in self._keep
-            if status not in GOES_ON and not kept:
-                self._storage.delete(f"{FOLDER}/{trial_id}")
-                self._stored.discard(trial_id)

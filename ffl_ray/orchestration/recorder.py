@@ -25,33 +25,33 @@ from ffl_ray.results.study import StudyTables
 NO_ERROR = ("Unknown", "Tune ended the trial without saying why; see the log")
 
 
-class Checkpoints(Protocol):
-    """What deletes the checkpoints that nobody needs."""
+class Retention(Protocol):
+    """What deletes the checkpoints that nobody needs; see `CheckpointRetention`."""
 
-    def look(self) -> None:
+    def refresh(self) -> None:
         """See what is really there."""
         ...
 
-    def started(self, trial_id: str) -> None:
-        """A trial will write checkpoints."""
+    def expect(self, trial_id: str) -> None:
+        """A trial begins, and will write checkpoints."""
         ...
 
-    def tidy(self, rows: Iterable[dict[str, Any]]) -> None:
+    def apply(self, rows: Iterable[dict[str, Any]]) -> None:
         """Delete what the study's trials, with these rows, need no more."""
         ...
 
 
-class StopWhenHopeless(Stopper):
-    """Ends the study when no trial could go on: no room for a checkpoint or a row, no test split.
+class Obstacle(Stopper):
+    """What is in the way of every trial, and ends the study: a full or lost storage, no test split.
 
     Attributes:
-        message: what is in the way; empty while nothing is.
-        is_gone: whether the storage has not answered for longer than anybody waits.
+        message: what it is; empty while nothing is in the way.
+        storage_is_gone: whether the storage has not answered for longer than anybody waits.
     """
 
     def __init__(self) -> None:
         self.message = ""
-        self.is_gone = False
+        self.storage_is_gone = False
 
     def __call__(self, trial_id: str, result: dict[str, Any]) -> bool:
         return False
@@ -60,13 +60,13 @@ class StopWhenHopeless(Stopper):
         return bool(self.message)
 
     @contextmanager
-    def watching(self) -> Iterator[None]:
+    def noticed(self) -> Iterator[None]:
         """Pass over a write that found no room, or no storage in time, and remember it."""
         try:
             yield
         except OSError as error:
-            self.is_gone = may_pass(error)
-            if not storage_is_full(error) and not self.is_gone:
+            self.storage_is_gone = may_pass(error)
+            if not storage_is_full(error) and not self.storage_is_gone:
                 raise
             self.message = str(error)
 
@@ -76,9 +76,9 @@ class Recorder(Callback):
 
     Args:
         tables: of the study.
-        keeper: of its checkpoints.
+        retention: of its checkpoints.
         scheduler: knows which trials were stopped for being weak.
-        noted: Optuna's columns of a trial number.
+        optuna_columns: of a trial number.
         view: is told what is written.
         columns: resources of every trial, as columns of the trials table.
         max_failures: how often a trial is started again without an epoch in between.
@@ -90,21 +90,21 @@ class Recorder(Callback):
     def __init__(
         self,
         tables: StudyTables,
-        keeper: Checkpoints,
+        retention: Retention,
         scheduler: StudyScheduler,
-        noted: Callable[[int], dict[str, str]],
+        optuna_columns: Callable[[int], dict[str, str]],
         view: View,
         columns: dict[str, Any],
         max_failures: int,
     ) -> None:
         self._tables = tables
-        self._keeper = keeper
+        self._retention = retention
         self._scheduler = scheduler
-        self._noted = noted
+        self._optuna_columns = optuna_columns
         self._view = view
         self._columns = columns
         self._max_failures = max_failures
-        self.hopeless = StopWhenHopeless()
+        self.obstacle = Obstacle()
         self.lost: set[str] = set()
         self._open: set[str] = set()
         self._ended: set[str] = set()
@@ -122,9 +122,11 @@ class Recorder(Callback):
     def _begin(self, trial: Trial) -> None:
         trial_id = trial.config["trial_id"]
         config = with_overrides(Config(), trial.config["settings"])
-        with self.hopeless.watching():
-            self._tables.start(trial_id, config, **self._noted(int(trial_id)), **self._columns)
-        self._keeper.started(trial_id)
+        with self.obstacle.noticed():
+            self._tables.start(
+                trial_id, config, **self._optuna_columns(int(trial_id)), **self._columns
+            )
+        self._retention.expect(trial_id)
         self._open.add(trial_id)
         self._view.trial_started(trial_id, config)
 
@@ -140,19 +142,19 @@ class Recorder(Callback):
         if FAILURE in result:
             self._failures[trial_id] = result[FAILURE]["error"]
             if result[FAILURE]["ends_study"]:
-                self.hopeless.message = result[FAILURE]["error"][1]
+                self.obstacle.message = result[FAILURE]["error"][1]
         if "report" not in result:
             return
         if result["epoch"] > (self._tables.trials[trial_id]["epochs_done"] or 0):
             allow_failures(trial, self._max_failures)
-        with self.hopeless.watching():
+        with self.obstacle.noticed():
             self._tables.epoch(trial_id, **result["report"])
         self._view.epoch_finished(trial_id, result["report"]["row"])
         _forget_all_but_members(result)
 
     def on_step_end(self, iteration: int, trials: list[Trial], **info: Any) -> None:
         """Tune's loop came round; it does so many times a second."""
-        with self.hopeless.watching():
+        with self.obstacle.noticed():
             self._tables.settle()
 
     def on_trial_complete(
@@ -166,7 +168,7 @@ class Recorder(Callback):
         stopped = trial.trial_id in self._scheduler.stopped
         done = self._tables.trials[trial_id]
         if failure is not None:
-            self._end(trial, "interrupted" if self.hopeless.message else "failed", failure)
+            self._end(trial, "interrupted" if self.obstacle.message else "failed", failure)
         elif stopped:
             self._end(trial, "pruned")
         elif done["epochs_done"] == done["epochs_planned"]:
@@ -179,7 +181,7 @@ class Recorder(Callback):
     ) -> None:
         self._begin_unless_open(trial)
         free_workers(trial.config)
-        with self.hopeless.watching():
+        with self.obstacle.noticed():
             self._tables.errored(trial.config["trial_id"], error_of(trial) or NO_ERROR)
 
     def on_trial_error(
@@ -203,7 +205,7 @@ class Recorder(Callback):
         if trial_id in self._open:
             self._open.discard(trial_id)
             free_workers(trial.config)
-            with self.hopeless.watching():
+            with self.obstacle.noticed():
                 self._tables.end(trial_id, "interrupted", error_of(trial) or NO_ERROR)
 
     def _begin_unless_open(self, trial: Trial) -> None:
@@ -220,18 +222,18 @@ class Recorder(Callback):
                 self._end(trial, "failed", error_of(trial) or NO_ERROR)
             elif trial_id in self._open:
                 self._end(trial, "interrupted")
-        with self.hopeless.watching():
-            self._keeper.look()
-            self._keeper.tidy(self._tables.trials.rows)
+        with self.obstacle.noticed():
+            self._retention.refresh()
+            self._retention.apply(self._tables.trials.rows)
 
     def _end(self, trial: Trial, status: str, error: tuple[str, str] | None = None) -> None:
         trial_id = trial.config["trial_id"]
         self._open.discard(trial_id)
         self._ended.add(trial_id)
         free_workers(trial.config)
-        with self.hopeless.watching():
-            self._tables.end(trial_id, status, error, **self._noted(int(trial_id)))
-            self._keeper.tidy(self._tables.trials.rows)
+        with self.obstacle.noticed():
+            self._tables.end(trial_id, status, error, **self._optuna_columns(int(trial_id)))
+            self._retention.apply(self._tables.trials.rows)
         self._view.trial_ended(trial_id, status, self._tables.trials[trial_id])
 
 

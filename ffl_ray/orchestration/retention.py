@@ -1,12 +1,12 @@
-"""Checkpoints that stay: of running trials the latest and the best, of ended ones the top's best.
+"""Checkpoints that stay: of running trials the latest and the best, of ended ones a few.
 
-So a study holds at most `2 * trials at once + keep_checkpoints` checkpoint files, however many
+So a search holds at most `2 * trials at once + keep_checkpoints` checkpoint files, however many
 trials it has (one trial more for the moment in which it ends).
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 from ffl_ray.config.objectives import Objective, dominates
@@ -14,43 +14,80 @@ from ffl_ray.results.storage.storage import Storage
 
 Row = dict[str, Any]
 FOLDER = "checkpoints"
+LATEST, BEST = "latest.pt", "best.pt"
 GOES_ON = ("running", "interrupted")
+# From the trials that have checkpoints to the files that stay, by trial; others lose all.
+Rule = Callable[[Sequence[Row]], Mapping[str, Collection[str]]]
 
 
-class Keeper:
-    """Deletes the checkpoints that nobody needs any more.
+def best_of_search(objectives: Sequence[Objective], count: int) -> Rule:
+    """What stays of a search: both files of trials that go on, and the best one of the best.
+
+    Args:
+        objectives: what the trials are ranked by.
+        count: ended trials that keep their best checkpoint.
+    """
+
+    def kept(rows: Sequence[Row]) -> Mapping[str, Collection[str]]:
+        best = {row["trial_id"]: (BEST,) for row in ranked(rows, objectives)[:count]}
+        return best | _both(row for row in rows if row["status"] in GOES_ON)
+
+    return kept
+
+
+def latest_of_runs(winners: Collection[str]) -> Rule:
+    """What stays of final runs: the files of those that go on, and of a few completed ones.
+
+    Args:
+        winners: ids of the runs that keep theirs once they are completed.
+    """
+
+    def kept(rows: Sequence[Row]) -> Mapping[str, Collection[str]]:
+        return _both(
+            row
+            for row in rows
+            if row["status"] in GOES_ON
+            or (row["status"] == "completed" and row["trial_id"] in winners)
+        )
+
+    return kept
+
+
+def _both(rows: Iterable[Row]) -> dict[str, Collection[str]]:
+    return {row["trial_id"]: (LATEST, BEST) for row in rows}
+
+
+class CheckpointRetention:
+    """Deletes the checkpoints of a study that nobody needs any more.
 
     Args:
         storage: of the study.
-        objectives: what the trials are ranked by.
-        keep: ended trials that keep their best checkpoint.
+        rule: says which stay.
     """
 
-    def __init__(self, storage: Storage, objectives: Sequence[Objective], keep: int) -> None:
+    def __init__(self, storage: Storage, rule: Rule) -> None:
         self._storage = storage
-        self._objectives = tuple(objectives)
-        self._keep = keep
+        self._rule = rule
         self._stored = set(storage.names(FOLDER))
 
-    def look(self) -> None:
+    def refresh(self) -> None:
         """See what is really there: a worker that was stopped may have written once more."""
         self._stored = set(self._storage.names(FOLDER))
 
-    def started(self, trial_id: str) -> None:
-        """A trial will write checkpoints."""
+    def expect(self, trial_id: str) -> None:
+        """A trial begins, and will write checkpoints."""
         self._stored.add(trial_id)
 
-    def tidy(self, rows: Iterable[Row]) -> None:
+    def apply(self, rows: Iterable[Row]) -> None:
         """Delete what the study's trials, with these rows, need no more."""
-        rows = [row for row in rows if row["trial_id"] in self._stored]
-        top = {row["trial_id"] for row in ranked(rows, self._objectives)[: self._keep]}
-        going_on = {row["trial_id"] for row in rows if row["status"] in GOES_ON}
-        for trial_id in sorted(self._stored - going_on):
-            if trial_id in top:
-                self._storage.delete(f"{FOLDER}/{trial_id}/latest.pt")
-            else:
+        kept = self._rule([row for row in rows if row["trial_id"] in self._stored])
+        for trial_id in sorted(self._stored):
+            files = kept.get(trial_id, ())
+            if not files:
                 self._storage.delete(f"{FOLDER}/{trial_id}")
                 self._stored.discard(trial_id)
+            elif LATEST not in files:
+                self._storage.delete(f"{FOLDER}/{trial_id}/{LATEST}")
 
 
 def ranked(rows: Iterable[Row], objectives: Sequence[Objective]) -> list[Row]:

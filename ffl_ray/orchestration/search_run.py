@@ -17,9 +17,9 @@ from ffl_ray.errors import StudyError
 from ffl_ray.orchestration.job import Job
 from ffl_ray.orchestration.live_run import live_run
 from ffl_ray.orchestration.ray_setup import cluster_machines, ray_state
-from ffl_ray.orchestration.recorder import Recorder, StopWhenHopeless
+from ffl_ray.orchestration.recorder import Obstacle, Recorder
 from ffl_ray.orchestration.remote import call_together, trial_cluster
-from ffl_ray.orchestration.retention import Keeper
+from ffl_ray.orchestration.retention import CheckpointRetention, best_of_search
 from ffl_ray.orchestration.scheduler import make_scheduler
 from ffl_ray.orchestration.search_study import MAY_CHANGE, Search, show_outcome, trials_left
 from ffl_ray.orchestration.start import start
@@ -79,7 +79,7 @@ class Trials(NamedTuple):
     search: Search
     plan: Plan
     tables: StudyTables
-    keeper: Keeper
+    retention: CheckpointRetention
     view: StudyView
     tracking: Tracking
 
@@ -99,8 +99,8 @@ def _train(search: Search, preflight: Preflight, facts: DataFacts) -> int:
     status = show_outcome(tables, config, time.monotonic() - started)
     if tracking.lines:
         make_console().out("\n" + "\n".join(tracking.lines))
-    if recorder.hopeless.message:
-        trouble = _trouble(recorder.hopeless)
+    if recorder.obstacle.message:
+        trouble = _trouble(recorder.obstacle)
         raise StudyError(f"{search.storage.location} {trouble}, and give {again}")
     return status
 
@@ -119,8 +119,9 @@ def _open(search: Search, preflight: Preflight, facts: DataFacts) -> Trials:
         storage, search.name, description, settings.objectives, may_change=MAY_CHANGE
     )
     keep_warm_start(storage, search.warm_start)
-    keeper = Keeper(storage, settings.objectives, settings.search.keep_checkpoints)
-    keeper.tidy(tables.trials.rows)
+    kept = best_of_search(settings.objectives, settings.search.keep_checkpoints)
+    retention = CheckpointRetention(storage, kept)
+    retention.apply(tables.trials.rows)
     console, planned = make_console(), settings.search.num_samples
     console.print(plan_lines(preflight, trials_left(tables, settings.search)))
     title = (
@@ -131,7 +132,7 @@ def _open(search: Search, preflight: Preflight, facts: DataFacts) -> Trials:
     tracking = tracking_of(
         settings.search, tables, lambda number: tables.trials[f"{number:05d}"]["params"]
     )
-    return Trials(search, plan, tables, keeper, view, tracking)
+    return Trials(search, plan, tables, retention, view, tracking)
 
 
 def _fit(trials: Trials, state: str, started: float) -> Recorder:
@@ -148,9 +149,9 @@ def _fit(trials: Trials, state: str, started: float) -> Recorder:
     scheduler = make_scheduler(config, settings.pruning_objective, settings.optim.epochs, past)
     recorder = Recorder(
         tables,
-        trials.keeper,
+        trials.retention,
         scheduler,
-        searcher.noted,
+        searcher.optuna_columns,
         Views(trials.view, trials.tracking),
         plan.columns(),
         config.max_failures,
@@ -182,9 +183,9 @@ def _with_time_left(search: SearchConfig, elapsed_s: float) -> SearchConfig:
     return search.model_copy(update={"time_budget_s": max(1.0, search.time_budget_s - elapsed_s)})
 
 
-def _trouble(hopeless: StopWhenHopeless) -> str:
+def _trouble(obstacle: Obstacle) -> str:
     """What is in the way of a study, and how to mend it."""
     kept = "Nothing that was finished is lost"
-    if hopeless.is_gone:
-        return f"does not answer any more: {hopeless.message}. {kept}: wait until it does"
-    return f"is full: {hopeless.message}. {kept}: make room"
+    if obstacle.storage_is_gone:
+        return f"does not answer any more: {obstacle.message}. {kept}: wait until it does"
+    return f"is full: {obstacle.message}. {kept}: make room"

@@ -27,8 +27,8 @@ KEYS = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SECURITY_TOKEN", "AWS
 def _stopper(search: SearchConfig, recorder: Recorder) -> Stopper:
     """What ends a study before its last trial."""
     if search.time_budget_s is None:
-        return recorder.hopeless
-    return CombinedStopper(recorder.hopeless, TimeBudget(search.time_budget_s))
+        return recorder.obstacle
+    return CombinedStopper(recorder.obstacle, TimeBudget(search.time_budget_s))
 
 
 def make_tuner(
@@ -102,7 +102,7 @@ def run_rounds(
     """
     recorder = fit()
     for _ in range(max_failures):
-        if not recorder.lost or recorder.hopeless.message or unended() != len(recorder.lost):
+        if not recorder.lost or recorder.obstacle.message or unended() != len(recorder.lost):
             break
         recorder = fit()
     return recorder

@@ -142,7 +142,7 @@ class StudySearcher(Searcher):
         values = [objective.value(result[MEMBERS]) for objective in self._objectives]
         return values if all(math.isfinite(value) for value in values) else []
 
-    def noted(self, number: int) -> dict[str, str]:
+    def optuna_columns(self, number: int) -> dict[str, str]:
         """A trial's parameters, distributions and sampler's notes: columns, each as JSON."""
         trial = self._known(number)
         state = {"trial": trial.system_attrs, "study": self._of_study()}

@@ -6,7 +6,12 @@ import pytest
 
 from ffl_ray.config.objectives import parse_objectives
 from ffl_ray.orchestration.local import write_unless_ended
-from ffl_ray.orchestration.retention import Keeper, ranked
+from ffl_ray.orchestration.retention import (
+    CheckpointRetention,
+    best_of_search,
+    latest_of_runs,
+    ranked,
+)
 from ffl_ray.results.storage.storage import Storage
 
 ONE = parse_objectives(["fused.accuracy"])
@@ -42,27 +47,31 @@ def files(study: Storage) -> dict[str, list[str]]:
     return {name: study.names(f"checkpoints/{name}") for name in study.names("checkpoints")}
 
 
-def test_what_is_kept_is_what_was_promised(study: Storage) -> None:
-    keeper = Keeper(study, ONE, 2)
+def best(study: Storage, count: int) -> CheckpointRetention:
+    return CheckpointRetention(study, best_of_search(ONE, count))
 
-    keeper.tidy(ROWS)
+
+def test_what_is_kept_is_what_was_promised(study: Storage) -> None:
+    retention = best(study, 2)
+
+    retention.apply(ROWS)
 
     both = ["best.pt", "latest.pt"]
     assert files(study) == {"1": ["best.pt"], "4": both, "5": ["best.pt"], "6": both}
 
 
 def test_a_better_trial_takes_the_place_of_the_least(study: Storage) -> None:
-    keeper = Keeper(study, ONE, 2)
-    keeper.tidy(ROWS)
+    retention = best(study, 2)
+    retention.apply(ROWS)
 
-    keeper.tidy([*ROWS[:4], row("4", "completed", 0.85), *ROWS[5:]])
+    retention.apply([*ROWS[:4], row("4", "completed", 0.85), *ROWS[5:]])
 
     assert set(files(study)) == {"1", "4", "6"}
     assert files(study)["4"] == ["best.pt"]
 
 
 def test_nothing_is_kept_when_nothing_shall_be(study: Storage) -> None:
-    Keeper(study, ONE, 0).tidy(ROWS)
+    best(study, 0).apply(ROWS)
 
     assert set(files(study)) == {"4", "6"}
 
@@ -80,7 +89,7 @@ def test_of_several_objectives_the_front_comes_first() -> None:
 
 def test_a_worker_that_was_stopped_in_mid_epoch_leaves_nothing_behind(study: Storage) -> None:
     files_of_2 = study.child("checkpoints/2")
-    Keeper(study, ONE, 2).tidy(ROWS)
+    best(study, 2).apply(ROWS)
 
     write_unless_ended(files_of_2, "latest.pt", b"late")
 
@@ -88,10 +97,17 @@ def test_a_worker_that_was_stopped_in_mid_epoch_leaves_nothing_behind(study: Sto
 
 
 def test_what_was_left_by_a_kill_is_found_at_the_next_start(study: Storage) -> None:
-    Keeper(study, ONE, 1).tidy(ROWS)
+    best(study, 1).apply(ROWS)
     (Path(study.location) / "checkpoints" / "2").mkdir()
 
-    keeper = Keeper(study, ONE, 1)
-    keeper.tidy(ROWS)
+    retention = best(study, 1)
+    retention.apply(ROWS)
 
     assert "2" not in files(study)
+
+
+def test_final_runs_keep_both_files_while_they_go_on_and_of_winners(study: Storage) -> None:
+    CheckpointRetention(study, latest_of_runs({"1", "2", "9"})).apply(ROWS)
+
+    both = ["best.pt", "latest.pt"]
+    assert files(study) == {"1": both, "4": both, "6": both}

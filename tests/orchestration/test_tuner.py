@@ -10,7 +10,7 @@ import pytest
 from ffl_ray.config.overrides import flatten
 from ffl_ray.config.settings import Config
 from ffl_ray.orchestration.recorder import Recorder
-from ffl_ray.orchestration.retention import Keeper
+from ffl_ray.orchestration.retention import CheckpointRetention, best_of_search
 from ffl_ray.orchestration.scheduler import StudyScheduler
 from ffl_ray.orchestration.tuner import run_rounds
 from ffl_ray.results.storage.storage import Storage
@@ -29,7 +29,7 @@ class Rounds:
     def fit(self) -> Any:
         self.lost = self._lost[self.done]
         self.done += 1
-        return SimpleNamespace(lost=self.lost, hopeless=SimpleNamespace(message=self._message))
+        return SimpleNamespace(lost=self.lost, obstacle=SimpleNamespace(message=self._message))
 
     def unended(self) -> int:
         return len(self.lost) + self._others
@@ -87,10 +87,9 @@ def test_a_trial_that_never_began_or_has_a_retry_left_is_lost_and_another_has_fa
 ) -> None:
     storage, view = Storage(str(tmp_path)), SilentView()
     tables = StudyTables(storage, "study")
-    noted = {"params": "{}", "distributions": "{}", "sampler_state": "{}"}
-    recorder = Recorder(
-        tables, Keeper(storage, (), 1), StudyScheduler(), lambda _: noted, view, {}, 2
-    )
+    columns = {"params": "{}", "distributions": "{}", "sampler_state": "{}"}
+    retention = CheckpointRetention(storage, best_of_search((), 1))
+    recorder = Recorder(tables, retention, StudyScheduler(), lambda _: columns, view, {}, 2)
     unbegun, begun, failed = (tune_trial(n, failures) for n, failures in enumerate((1, 2, 3)))
     for trial in (begun, failed):
         recorder.on_trial_start(0, [], cast(Any, trial))

@@ -22,7 +22,7 @@ from ffl_ray.confirm.confirmation import Confirmation
 from ffl_ray.console.plain_text import in_markdown, printable, printable_line
 from ffl_ray.console.result_tables import best_table
 from ffl_ray.errors import SettingError, StudyError
-from ffl_ray.orchestration.retention import Keeper
+from ffl_ray.orchestration.retention import CheckpointRetention, best_of_search
 from ffl_ray.report.__main__ import main as report
 from ffl_ray.results.guard import flaw_in, is_plain_id
 from ffl_ray.results.parts import Parts
@@ -130,8 +130,7 @@ def test_what_a_link_leads_to_is_neither_written_nor_tidied(tmp_path: Path) -> N
     (study / "checkpoints").unlink()
     (study / "checkpoints").mkdir()
     (study / "checkpoints" / "00000").symlink_to(precious)
-    keeper = Keeper(Storage(str(study)), OBJECTIVES, 0)
-    keeper.tidy([])
+    CheckpointRetention(Storage(str(study)), best_of_search(OBJECTIVES, 0)).apply([])
     assert list((study / "checkpoints").iterdir()) == []
     assert (precious / "thesis.txt").read_text() == "mine"
 

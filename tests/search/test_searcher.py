@@ -112,7 +112,7 @@ def test_a_job_carries_the_trials_number_and_a_checked_config() -> None:
 
     assert [job["trial_id"] for job in jobs] == ["00000", "00001", "00002"]
     assert all(isinstance(job["config"], Config) for job in jobs)
-    noted = {name: json.loads(text) for name, text in searcher.noted(1).items()}
+    noted = {name: json.loads(text) for name, text in searcher.optuna_columns(1).items()}
     assert noted["params"] == searcher.study.trials[1].params
     assert set(noted["distributions"]) == set(noted["params"])
 
@@ -126,7 +126,7 @@ def history(searcher: StudySearcher, interrupted: Set[int] = frozenset()) -> lis
         config = with_overrides(searcher._base, settings_from_params(trial.params))
         status = "running" if trial.number in interrupted else states[trial.state]
         ids = {"trial_id": trial_id, "status": status, "attempt": 1}
-        columns = searcher.noted(trial.number) | {"objective_values": trial.values}
+        columns = searcher.optuna_columns(trial.number) | {"objective_values": trial.values}
         rows.append(ids | config_columns(config) | columns)
         values[trial_id] = trial.intermediate_values
     return past_trials(rows, values)

@@ -17,7 +17,7 @@ from ffl_ray.config.objectives import VALUE
 from ffl_ray.console.live import StudyView
 from ffl_ray.orchestration.job import Job
 from ffl_ray.orchestration.recorder import Recorder
-from ffl_ray.orchestration.retention import Keeper
+from ffl_ray.orchestration.retention import CheckpointRetention, best_of_search
 from ffl_ray.orchestration.scheduler import StudyScheduler, make_scheduler
 from ffl_ray.planning.layout import Plan
 from ffl_ray.results.history import past_trials
@@ -39,7 +39,7 @@ class Driver(NamedTuple):
     tables: StudyTables
     searcher: StudySearcher
     scheduler: StudyScheduler
-    keeper: Keeper
+    retention: CheckpointRetention
     view: StudyView
     recorder: Recorder
     given: Setting
@@ -73,14 +73,20 @@ def open_driver(storage: Storage, given: Setting) -> tuple[Driver, dict[str, flo
         "scheduler",
         lambda: make_scheduler(search, pruned_by, given.study.optim.epochs, past),
     )
-    keeper = Keeper(storage, objectives, search.keep_checkpoints)
-    timed(taken, "keeper", lambda: keeper.tidy(tables.trials.rows))
+    retention = CheckpointRetention(storage, best_of_search(objectives, search.keep_checkpoints))
+    timed(taken, "retention", lambda: retention.apply(tables.trials.rows))
     console = Console(file=io.StringIO(), force_terminal=True, width=120)
     view = StudyView(console, NAME, search.num_samples, pruned_by, [*tables.trials.rows])
     recorder = Recorder(
-        tables, keeper, scheduler, searcher.noted, view, PLAN.columns(), search.max_failures
+        tables,
+        retention,
+        scheduler,
+        searcher.optuna_columns,
+        view,
+        PLAN.columns(),
+        search.max_failures,
     )
-    made = Driver(tables, searcher, scheduler, keeper, view, recorder, given)
+    made = Driver(tables, searcher, scheduler, retention, view, recorder, given)
     return made, {name: values[0] for name, values in taken.items()}
 
 

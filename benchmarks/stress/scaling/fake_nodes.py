@@ -80,9 +80,9 @@ def search(given: Setting, folder: Path, at_once: int, trials: int) -> Moments:
     moments = Moments()
     recorder = Recorder(
         driver.tables,
-        driver.keeper,
+        driver.retention,
         driver.scheduler,
-        driver.searcher.noted,
+        driver.searcher.optuna_columns,
         moments,
         plan.columns(),
         given.study.search.max_failures,
