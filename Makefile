@@ -4,25 +4,28 @@ VENV := .venv
 BIN := $(VENV)/bin
 UV_VERSION := 0.13.9
 ARGS ?=
-# Neither red checks nor a red half of the tests hide the rest: make fails after the last of them.
+# A red check or test hides no later one: make fails after the last of them.
 MAKEFLAGS += --keep-going
 .NOTPARALLEL:
 
-.PHONY: tune test test-some test-rest test-ray test-cluster lint docs docs-serve lock audit wheel clean
+.PHONY: tune test test-some test-together test-alone test-cluster lint docs docs-serve lock audit wheel clean
 
 tune: $(VENV)/.runtime  ## the default search on the embedded data; ARGS="..." adds options
 	$(BIN)/python -m ffl_ray.tune $(ARGS)
 
-test: lint $(if $(ARGS),test-some,test-rest test-ray)  ## every check and test, whichever is red; ARGS="tests/data" runs those alone
+test: lint $(if $(ARGS),test-some,test-together test-alone)  ## every check and test, whichever is red; ARGS="tests/data" runs those alone
 
 test-some: $(VENV)/.dev
 	$(BIN)/python -m pytest $(ARGS)
 
-test-rest: $(VENV)/.dev
-	OMP_WAIT_POLICY=PASSIVE $(BIN)/python -m pytest -n 2 --dist loadfile -m "not ray and not alone"
+# Long tests on demand, most of which start Ray, run one by one after all others.
+ALONE := $(if $(FFL_RAY_TEST_SLOW),ray or alone,alone)
 
-test-ray: $(VENV)/.dev
-	$(BIN)/python -m pytest -m "ray or alone"
+test-together: $(VENV)/.dev
+	OMP_WAIT_POLICY=PASSIVE $(BIN)/python -m pytest -n 3 --dist loadgroup --no-loadscope-reorder -m "not ($(ALONE))"
+
+test-alone: $(VENV)/.dev
+	$(BIN)/python -m pytest -m "$(ALONE)"
 
 test-cluster: $(VENV)/.dev  ## `ray up` for real on machines of one's own (root; see tests/cluster)
 	FFL_RAY_TEST_SLOW=1 $(BIN)/python -m pytest -v -s tests/cluster

@@ -6,9 +6,11 @@ import time
 from pathlib import Path
 
 import pandas as pd
+import pytest
 from support.helpers import run, start
 
 import ffl_ray.results
+from ffl_ray.train import main
 
 SMALL = [
     "--set", "model.mix=2*resnet20", "--set", "data.fraction=0.3", "--set", "optim.batch_size=64",
@@ -21,11 +23,13 @@ def comparable(epochs: pd.DataFrame) -> list[tuple[object, ...]]:
     return list(epochs[columns].itertuples(index=False, name=None))
 
 
-def test_a_training_prints_its_members_and_fills_the_tables_once(tmp_path: Path) -> None:
+def test_a_training_prints_its_members_and_fills_the_tables_once(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
     options = [*SMALL, "--set", "optim.epochs=2", "--storage-path", str(tmp_path)]
 
     done = run("train", *options)
-    again = run("train", *options)
+    again = main(options)
 
     assert done.returncode == 0, done.stderr
     assert done.stderr == ""
@@ -37,15 +41,15 @@ def test_a_training_prints_its_members_and_fills_the_tables_once(tmp_path: Path)
     latest = results.members[results.members.checkpoint == "latest"]
     assert set(latest.member) == {"branch0", "branch1", "ensemble", "fused"}
     assert set(latest.split) == {"val"}
-    assert again.returncode == 0
-    assert "loss" not in again.stdout
-    assert "fused" in again.stdout
+    shown = capfd.readouterr().out
+    assert again == 0
+    assert "loss" not in shown
+    assert "fused" in shown
 
 
 def test_killed_and_called_again_it_ends_as_if_nothing_had_happened(tmp_path: Path) -> None:
     options = [*SMALL, "--set", "optim.epochs=8"]
-    whole = run("train", *options, "--storage-path", str(tmp_path / "whole"))
-    assert whole.returncode == 0, whole.stderr
+    assert main([*options, "--storage-path", str(tmp_path / "whole")]) == 0
     killed = start("train", *options, "--storage-path", str(tmp_path / "killed"))
     part = tmp_path / "killed" / "study" / "epochs" / "part-00000.parquet"
     deadline = time.monotonic() + 100
@@ -87,12 +91,14 @@ def test_ctrl_c_ends_cleanly_and_keeps_the_epochs(tmp_path: Path) -> None:
     assert len(results.epochs) >= 2
 
 
-def test_a_diverging_training_is_recorded_as_failed(tmp_path: Path) -> None:
+def test_a_diverging_training_is_recorded_as_failed(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
     wild = ["--set", "optim.lr=100", "--set", "optim.weight_decay=1"]
 
-    done = run("train", *SMALL, *wild, "--storage-path", str(tmp_path))
+    status = main([*SMALL, *wild, "--storage-path", str(tmp_path)])
 
-    assert done.returncode == 2
-    assert done.stderr.startswith("error: the training loss became")
+    assert status == 2
+    assert capfd.readouterr().err.startswith("error: the training loss became")
     trial = ffl_ray.results.load("study", str(tmp_path)).trials.iloc[0]
     assert (trial.status, trial.error_type) == ("failed", "TrainingDivergedError")

@@ -108,13 +108,15 @@ def test_a_row_gets_the_runs_of_its_own_training_alone() -> None:
 
 
 @pytest.mark.ray
-def test_a_small_reproduction_ends_in_a_table_without_verdicts_and_goes_on(tmp_path: Path) -> None:
+def test_a_small_reproduction_ends_in_a_table_without_verdicts_and_goes_on(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
     place = ("--storage-path", str(tmp_path), "--name", "small", "--cpus-per-trial", "1")
     rows = ("--rows", "*/branch", "*/fused*")
 
     first = run("reproduce", *SMALL, *place, *rows, "--seeds", "2")
-    again = run("reproduce", *SMALL, *place, "--rows", "*/branch", "--seeds", "2")
-    other = run("reproduce", *SMALL, *place, "--set", "optim.lr=0.2")
+    again = main([*SMALL, *place, "--rows", "*/branch", "--seeds", "2"])
+    other = main([*SMALL, *place, "--set", "optim.lr=0.2"])
 
     assert first.returncode == 0, first.stderr
     line = (
@@ -137,10 +139,11 @@ def test_a_small_reproduction_ends_in_a_table_without_verdicts_and_goes_on(tmp_p
     mean = of_branches.groupby("trial_id")["accuracy"].mean().mean()
     assert found.loc["resnet-32/branch", "mean"] == pytest.approx(mean)
     assert read_description(find_study("small", str(tmp_path)))["kind"] == "reproduce"
-    assert again.returncode == 0
-    assert "small: all 2 trainings ended before" in again.stdout
-    assert other.returncode == 2
-    assert "goes on only with the settings it began with" in other.stderr
+    shown, errors = capfd.readouterr()
+    assert again == 0
+    assert "small: all 2 trainings ended before" in shown
+    assert other == 2
+    assert "goes on only with the settings it began with" in errors
 
 
 @pytest.mark.ray

@@ -1,0 +1,179 @@
+"""`python -m ffl_ray.tune` killed, interrupted and without room: what it survives."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import random
+import signal
+import subprocess
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+import pandas as pd
+import pytest
+from support.helpers import run, start
+
+import ffl_ray.results
+from ffl_ray.tune import main
+
+pytestmark = pytest.mark.ray
+QUICK = [
+    "--set", "data.fraction=0.3", "--set", "optim.epochs=4", "--set", "search.grace_epochs=1",
+    "--name", "study",
+]  # fmt: skip
+RECORDED = {"completed", "pruned"}
+
+
+def part_files(folder: Path, table: str) -> list[Path]:
+    return sorted((folder / "study" / table).glob("part-*.parquet"))
+
+
+def wait_for_epochs(folder: Path, count: int) -> None:
+    """Return when the tables hold that many epochs, or after two minutes."""
+    deadline = time.monotonic() + 120
+    while time.monotonic() < deadline:
+        files = part_files(folder, "epochs")
+        if files and len(pd.read_parquet(files[0].parent)) >= count:
+            return
+        time.sleep(0.05)
+
+
+def processes_of(folder: Path) -> list[str]:
+    """Command lines of living processes that name a folder."""
+    found = []
+    for path in Path("/proc").glob("[0-9]*/cmdline"):
+        try:
+            text = path.read_bytes().replace(b"\0", b" ").decode(errors="replace")
+        except OSError:
+            continue
+        if str(folder) in text:
+            found.append(text)
+    return found
+
+
+def actors_of(mark: str) -> list[tuple[int, str]]:
+    """Process id and title of the living Ray actors whose environment holds a mark."""
+    found = []
+    for path in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):
+            title = (path / "cmdline").read_bytes().decode(errors="replace")
+            if title.startswith("ray::") and mark.encode() in (path / "environ").read_bytes():
+                found.append((int(path.name), title))
+    return found
+
+
+class Disk(NamedTuple):
+    """A folder for studies, on a file system small enough to fill if this user may make one."""
+
+    folder: Path
+    is_small: bool
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Disk]:
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    command = ["mount", "-t", "tmpfs", "-o", "size=400m", "tmpfs", str(folder)]
+    if subprocess.run(command, capture_output=True, check=False).returncode:
+        yield Disk(folder, False)
+        return
+    yield Disk(folder, True)
+    subprocess.run(["umount", "-l", str(folder)], check=True)
+
+
+def fill(folder: Path) -> Path:
+    """Leave no room on a file system; the file that takes it."""
+    filler = folder / "filler"
+    for block in (2**20, 2**12):
+        with contextlib.suppress(OSError), filler.open("ab", buffering=0) as file:
+            while True:
+                file.write(bytes(block))
+    return filler
+
+
+def losses(folder: Path) -> dict[tuple[str, int], float]:
+    """Every stored epoch's loss, each stored once, in order, of a trial that has a row."""
+    trials, epochs, _ = ffl_ray.results.load("study", str(folder))
+    for trial_id, rows in epochs.groupby("trial_id"):
+        assert list(rows.epoch) == list(range(1, len(rows) + 1)), trial_id
+        assert trial_id in set(trials.trial_id)
+    assert list(trials.trial_id) == [f"{number:05d}" for number in range(len(trials))]
+    return {(row.trial_id, row.epoch): row["loss.total"] for _, row in epochs.iterrows()}
+
+
+def test_killed_workers_a_full_disk_and_a_killed_driver_lose_no_finished_epoch(
+    small_disk: Disk, capfd: pytest.CaptureFixture[str]
+) -> None:
+    folder = small_disk.folder
+    options = [*QUICK, "--set", "optim.epochs=8", "--num-samples", "5"]
+    options += ["--storage-path", str(folder)]
+    mark = f"mark-{random.random()}"
+    process = start("tune", *options, out=subprocess.PIPE, FFL_RAY_TEST_MARK=mark)
+    wait_for_epochs(folder, 2)
+    victim = next(pid for pid, title in actors_of(mark) if "ImplicitFunc" in title)
+    os.kill(victim, signal.SIGKILL)
+    wait_for_epochs(folder, 6)
+    if small_disk.is_small:
+        filler = fill(folder)
+        _, errors = process.communicate(timeout=200)
+        trials = ffl_ray.results.load("study", str(folder)).trials
+        seen = losses(folder)
+        filler.unlink()
+        assert process.returncode == 2, errors
+        assert len(errors.splitlines()) == 1
+        assert "is full: " in errors
+        assert "make room, and give the same command with --name study" in errors
+        assert "failed" not in set(trials.status)
+        process = start("tune", *options, out=subprocess.PIPE)
+    else:
+        seen = losses(folder)
+
+    wait_for_epochs(folder, len(seen) + 4)
+    stored = losses(folder)
+    process.send_signal(signal.SIGKILL)
+    _, last_words = process.communicate(timeout=60)
+    after_kill = losses(folder)
+    assert "Nothing that was finished is lost: the same command with --name study" in last_words
+    trials = ffl_ray.results.load("study", str(folder)).trials
+    for trial_id in trials.trial_id[trials.status == "running"]:
+        assert (folder / "study" / "checkpoints" / trial_id / "latest.pt").exists()
+    again = run("tune", *options)
+
+    assert again.returncode == 0, again.stderr
+    trials, epochs, members = ffl_ray.results.load("study", str(folder))
+    ended = losses(folder)
+    assert seen.items() <= stored.items() <= after_kill.items() <= ended.items()
+    assert set(trials.status) <= RECORDED
+    assert len(trials) == 5
+    assert trials.attempt.max() >= 2
+    assert len(ended) == len(epochs) == int(trials.epochs_done.sum())
+    assert set(members.trial_id) == set(trials.trial_id)
+
+    nothing_left = main(options)
+    changed = main([*options, "--set", "optim.lr=0.05"])
+
+    shown, errors = capfd.readouterr()
+    assert nothing_left == 0
+    assert "all 5 trials ended before" in shown
+    assert changed == 2
+    assert "optim.lr was 0.1 and is 0.05" in errors
+
+
+def test_ctrl_c_ends_cleanly_with_the_tables_complete(tmp_path: Path) -> None:
+    options = [*QUICK, "--set", "optim.epochs=300", "--storage-path", str(tmp_path)]
+    process = start("tune", *options, out=subprocess.PIPE)
+    wait_for_epochs(tmp_path, 4)
+    process.send_signal(signal.SIGINT)
+    out, errors = process.communicate(timeout=90)
+
+    trials, epochs, _ = ffl_ray.results.load("study", str(tmp_path))
+
+    assert process.returncode == 130
+    assert errors == ""
+    assert "2 interrupted" in out
+    assert set(trials.status) == {"interrupted"}
+    assert int(trials.epochs_done.sum()) == len(epochs)
+    assert processes_of(tmp_path) == []
