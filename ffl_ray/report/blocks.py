@@ -1,4 +1,4 @@
-"""What a section of a report holds: tables, plots, sentences and code."""
+"""The blocks of a report: tables, plots, sentences and code, in sections."""
 
 from __future__ import annotations
 
@@ -51,11 +51,11 @@ class Code(NamedTuple):
     text: str
 
 
-Part = Table | Plot | Note | Missing | Code
+Block = Table | Plot | Note | Missing | Code
 
 
 class Section(NamedTuple):
     """A heading and what stands under it."""
 
     title: str
-    parts: list[Part]
+    blocks: list[Block]

@@ -1,4 +1,4 @@
-"""Confirmed results, when a study has any: those of the test split, over new seeds."""
+"""The section of confirmed results, when a study has any: of the test split, over new seeds."""
 
 from __future__ import annotations
 
@@ -7,9 +7,10 @@ from typing import Any
 
 import pandas as pd
 
-from ffl_ray.confirm.tables import FOLDER, distinct_members, read_confirmed
+from ffl_ray.confirm.tables import FOLDER, by_chance, distinct_members, num_verdicts, read_confirmed
 from ffl_ray.errors import StudyError
-from ffl_ray.report.blocks import Missing, Note, Part, Section, Table
+from ffl_ray.report.blocks import Block, Missing, Note, Section, Table
+from ffl_ray.report.plotting import Plots
 from ffl_ray.report.source import Study
 from ffl_ray.results.reader import read_description, read_rows
 from ffl_ray.results.storage.storage import Storage
@@ -32,22 +33,22 @@ COMPARED = {
 }
 
 
-def confirmed(study: Study, *, plots: bool = True) -> Section | None:
+def confirmed(study: Study, plots: Plots | None) -> Section | None:
     """What `python -m ffl_ray.confirm` found, from its own study inside this one."""
     if not study.has_confirmation:
         return None
     try:
-        return Section(TITLE, confirmed_parts(study.storage.child(FOLDER), plots=plots))
+        return Section(TITLE, confirmed_blocks(study.storage.child(FOLDER), plots))
     except StudyError as error:
         return Section(TITLE, [Missing(f"The confirmed results can't be shown: {error}.")])
 
 
-def confirmed_parts(storage: Storage, *, plots: bool = True) -> list[Part]:
+def confirmed_blocks(storage: Storage, plots: Plots | None) -> list[Block]:
     """How far a confirmation is, and what its tables say.
 
     Args:
         storage: the confirmation's own folder.
-        plots: whether to draw.
+        plots: what draws, if anything does.
 
     Raises:
         StudyError: it can't be read.
@@ -59,12 +60,10 @@ def confirmed_parts(storage: Storage, *, plots: bool = True) -> list[Part]:
     if not summary:
         return [Missing(f"No confirmed results yet: {progress}")]
     measured = how_measured(description, summary)
-    parts: list[Part] = [Note(f"{progress[0].upper()}{progress[1:]}")]
-    if plots:
-        from ffl_ray.report.confirmed_plot import against_baselines
-
-        parts.append(against_baselines(summary, compared, measured))
-    parts.append(
+    blocks: list[Block] = [Note(f"{progress[0].upper()}{progress[1:]}")]
+    if plots is not None:
+        blocks.append(plots.of_confirmed(summary, compared, measured))
+    blocks.append(
         Table(
             "confirmed",
             f"Every member: mean and its interval. {measured}",
@@ -72,8 +71,8 @@ def confirmed_parts(storage: Storage, *, plots: bool = True) -> list[Part]:
         )
     )
     if compared:
-        parts.append(Table("comparisons", _about(compared, measured), _frame(compared, COMPARED)))
-    return parts
+        blocks.append(Table("comparisons", _about(compared, measured), _frame(compared, COMPARED)))
+    return blocks
 
 
 def how_measured(description: Mapping[str, Any], summary: Sequence[Row]) -> str:
@@ -111,20 +110,17 @@ def _progress(storage: Storage, description: Mapping[str, Any], summary: Sequenc
 
 
 def _about(compared: Sequence[Row], measured: str) -> str:
-    verdicts = sum(row["difference.low"] is not None for row in compared)
-    chance = (
-        f" Of {verdicts} verdicts, about {verdicts / 20:.1f} would be better or worse by chance if "
-        f"nothing differed."
-    )
+    verdicts = num_verdicts(compared)
+    chance = f" {by_chance(verdicts)}" if verdicts else ""
     return (
         f"Against the same branches trained independently, nobody taught: config minus baseline, "
         f"paired by seed, with as many epochs or as many accelerator-seconds. Better or worse "
         f"where the interval of the difference excludes 0; less nll is better. {measured}"
-        f"{chance * (verdicts > 0)}"
+        f"{chance}"
     )
 
 
 def _frame(rows: Sequence[Row], columns: Mapping[str, str]) -> pd.DataFrame:
     frame = pd.DataFrame([{new: row[old] for old, new in columns.items()} for row in rows])
-    whole = [name for name in ("macs", "baseline_macs") if name in frame]
-    return frame.astype(dict.fromkeys(whole, "Int64"))
+    counts = [name for name in ("macs", "baseline_macs") if name in frame]
+    return frame.astype(dict.fromkeys(counts, "Int64"))

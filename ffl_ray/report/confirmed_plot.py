@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import plotly.graph_objects as go
@@ -10,7 +10,7 @@ import plotly.graph_objects as go
 from ffl_ray.report.blocks import Missing, Plot
 from ffl_ray.report.style import BLUE, GREY, ORANGE, broken, styled
 
-Row = dict[str, Any]
+Row = Mapping[str, Any]
 BASELINES = {
     "epochs": ("independent, as many epochs", GREY, -0.22),
     "seconds": ("independent, as many accelerator-seconds", ORANGE, 0.22),

@@ -1,11 +1,12 @@
-"""What a study of final runs found: nothing in it was validated, all is of the test split."""
+"""The sections of a study of final runs: nothing in it was validated, all is of the test split."""
 
 from __future__ import annotations
 
 import pandas as pd
 
-from ffl_ray.report.blocks import Missing, Part, Section, Table
-from ffl_ray.report.confirmed import TITLE, confirmed_parts
+from ffl_ray.report.blocks import Block, Missing, Section, Table
+from ffl_ray.report.confirmed import TITLE, confirmed_blocks
+from ffl_ray.report.plotting import Plots
 from ffl_ray.report.source import MIX, Study
 from ffl_ray.results.reader import read_rows
 
@@ -14,14 +15,10 @@ METRICS = ["accuracy", "top5", "nll", "ece"]
 LEFT_OUT = ["study", "table", "source", "cautions"]
 
 
-def final_sections(study: Study, *, plots: bool = True) -> list[Section]:
-    """Its comparison, and the test metrics of every training.
-
-    Args:
-        plots: whether to draw.
-    """
+def final_sections(study: Study, plots: Plots | None) -> list[Section]:
+    """Its comparison, and the test metrics of every training."""
     if study.description["kind"] == "confirm":
-        results = Section(TITLE, confirmed_parts(study.storage, plots=plots))
+        results = Section(TITLE, confirmed_blocks(study.storage, plots))
     else:
         results = Section("Published and ours", _reproduced(study))
     return [results, Section("Every training", [_tested(study)])]
@@ -41,7 +38,7 @@ def tested(study: Study) -> pd.DataFrame:
     return found.drop(columns=empty)
 
 
-def _tested(study: Study) -> Part:
+def _tested(study: Study) -> Block:
     found = tested(study)
     if found.empty:
         return Missing("No test metrics: no training has completed yet.")
@@ -53,7 +50,7 @@ def _tested(study: Study) -> Part:
     return Table("test", text, found)
 
 
-def _reproduced(study: Study) -> list[Part]:
+def _reproduced(study: Study) -> list[Block]:
     rows = read_rows(study.storage, REPRODUCED) if study.storage.exists(REPRODUCED) else []
     if not rows:
         return [

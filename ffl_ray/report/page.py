@@ -14,7 +14,7 @@ import pandas as pd
 import plotly.io
 from plotly.offline import get_plotlyjs
 
-from ffl_ray.report.blocks import Code, Missing, Part, Plot, Section, Table
+from ffl_ray.report.blocks import Block, Code, Missing, Plot, Section, Table
 from ffl_ray.report.numbers import readable_frame
 
 POLICY = (
@@ -38,7 +38,7 @@ def page(name: str, made: str, sections: Sequence[Section]) -> str:
         name: of the study.
         made: when, and by which version.
     """
-    has_plots = any(isinstance(part, Plot) for section in sections for part in section.parts)
+    has_plots = any(isinstance(block, Plot) for section in sections for block in section.blocks)
     script = f"<script>{get_plotlyjs()}</script>" if has_plots else ""
     links = "".join(
         f'<a href="#s{number}">{escape(section.title)}</a>'
@@ -70,19 +70,21 @@ def page(name: str, made: str, sections: Sequence[Section]) -> str:
 
 
 def _section(number: int, section: Section) -> str:
-    parts = "\n".join(_part(f"p{number}-{place}", part) for place, part in enumerate(section.parts))
-    return f'<section id="s{number}">\n<h2>{escape(section.title)}</h2>\n{parts}\n</section>'
+    blocks = "\n".join(
+        _block(f"p{number}-{place}", block) for place, block in enumerate(section.blocks)
+    )
+    return f'<section id="s{number}">\n<h2>{escape(section.title)}</h2>\n{blocks}\n</section>'
 
 
-def _part(identity: str, part: Part) -> str:
-    if isinstance(part, Plot):
-        return _figure(identity, part)
-    if isinstance(part, Table):
-        return _table(part)
-    if isinstance(part, Code):
-        return _folded(part.title, f"<pre>{escape(part.text)}</pre>")
-    kind = ' class="missing"' if isinstance(part, Missing) else ""
-    return f"<p{kind}>{escape(part.text)}</p>"
+def _block(identity: str, block: Block) -> str:
+    if isinstance(block, Plot):
+        return _figure(identity, block)
+    if isinstance(block, Table):
+        return _table(block)
+    if isinstance(block, Code):
+        return _folded(block.title, f"<pre>{escape(block.text)}</pre>")
+    kind = ' class="missing"' if isinstance(block, Missing) else ""
+    return f"<p{kind}>{escape(block.text)}</p>"
 
 
 def _figure(identity: str, plot: Plot) -> str:

@@ -23,7 +23,7 @@ from ffl_ray.report.table_plots import (
     MOST_CURVES,
     curves,
     evenly,
-    judge_curves,
+    quality_curves,
     whole_step,
 )
 
@@ -37,23 +37,23 @@ def history(study: Study, search: optuna.Study) -> Plot | Missing:
     """The value of each completed trial, and the best so far."""
     if len(study.completed) < 2:
         return Missing(f"No history of the search: it needs 2 completed trials; {_count(study)}.")
-    position = study.objectives.index(study.judge)
+    position = study.objectives.index(study.quality)
     if len(study.objectives) == 1:
-        figure = plot_optimization_history(search, target_name=study.judge.name)
+        figure = plot_optimization_history(search, target_name=study.quality.name)
     else:
         figure = plot_optimization_history(
-            search, target=lambda trial: trial.values[position], target_name=study.judge.name
+            search, target=lambda trial: trial.values[position], target_name=study.quality.name
         )
     figure.update_xaxes(title="trial", dtick=whole_step(len(study.trials)))
     return Plot(
-        f"{study.judge.name} of each completed trial in the order of their numbers. "
+        f"{study.quality.name} of each completed trial in the order of their numbers. "
         f"{study.measured}",
         styled(figure),
     )
 
 
 def learning_curves(study: Study, search: optuna.Study) -> Plot | Missing:
-    """The judge after every epoch of every trial, a line a trial."""
+    """The quality after every epoch of every trial, a line a trial."""
     if (
         len(study.objectives) > 1
         or len(study.trials) > MOST_CURVES
@@ -62,7 +62,7 @@ def learning_curves(study: Study, search: optuna.Study) -> Plot | Missing:
             for trial in search.get_trials(deepcopy=False)
         )
     ):
-        return judge_curves(study)
+        return quality_curves(study)
     return curves(study, plot_intermediate_values(search))
 
 
@@ -120,7 +120,7 @@ def _common(trials: list[FrozenTrial]) -> list[str]:
 
 
 def slices(study: Study, search: optuna.Study, name: str) -> Plot | Missing:
-    """The judge against one numeric parameter, a point a completed trial."""
+    """The quality against one numeric parameter, a point a completed trial."""
     done = [t for t in search.get_trials(deepcopy=False) if t.state == TrialState.COMPLETE]
     values = {trial.params[name] for trial in done if name in trial.params}
     if len(values) < 2:
@@ -128,28 +128,28 @@ def slices(study: Study, search: optuna.Study, name: str) -> Plot | Missing:
             f"No slice for {name}: it needs 2 values in completed trials; {_count(study)}, with "
             f"{len(values)} of its values."
         )
-    position = study.objectives.index(study.judge)
+    position = study.objectives.index(study.quality)
     figure = plot_slice(
         search,
         params=[name],
         target=lambda trial: trial.values[position],
-        target_name=study.judge.name,
+        target_name=study.quality.name,
     )
     figure.update_traces(marker={"size": 8, "colorbar": {"title": "trial", "thickness": 12}})
     figure.update_xaxes(nticks=8)
     return Plot(
-        f"{study.judge.name} against {name}, a point for each of {len(done)} completed trials; "
+        f"{study.quality.name} against {name}, a point for each of {len(done)} completed trials; "
         f"darker trials are later ones. {study.measured}",
         styled(figure),
     )
 
 
 def objectives(study: Study, search: optuna.Study) -> Iterator[Plot | Missing]:
-    """The judge against each of the study's other objectives, a point a completed trial."""
-    judge = study.objectives.index(study.judge)
+    """The quality against each of the study's other objectives, a point a completed trial."""
+    quality = study.objectives.index(study.quality)
     for other, objective in enumerate(study.objectives):
-        if other != judge:
-            yield _against(study, search, (other, judge), (objective.name, study.judge.name))
+        if other != quality:
+            yield _against(study, search, (other, quality), (objective.name, study.quality.name))
 
 
 def _against(

@@ -63,8 +63,8 @@ class Study(NamedTuple):
         return str(self.description["settings"].get("data.name") or ", ".join(sorted(names)))
 
     @property
-    def judge(self) -> Objective:
-        """The objective that says how good a trial is."""
+    def quality(self) -> Objective:
+        """The objective that says how good a trial is: the first that is no cost."""
         return quality(self.objectives)
 
     @property
@@ -80,9 +80,9 @@ class Study(NamedTuple):
 
     @property
     def completed(self) -> pd.DataFrame:
-        """The trials that were trained to their end, best first by the judge."""
+        """The trials that were trained to their end, best first by quality."""
         found = self.trials[self.trials["status"] == "completed"]
-        return best_first(found, self.judge)
+        return best_first(found, self.quality)
 
     @property
     def searched(self) -> list[str]:
@@ -121,9 +121,9 @@ def open_study(storage: Storage) -> Study:
     return Study(storage, description, objectives, trials, epochs, members)
 
 
-def best_first(trials: pd.DataFrame, judge: Objective) -> pd.DataFrame:
-    """Trials in falling order of the judge; those without a value last."""
-    return trials.sort_values(judge.name, ascending=not judge.maximised, ignore_index=True)
+def best_first(trials: pd.DataFrame, objective: Objective) -> pd.DataFrame:
+    """Trials in falling order of an objective; those without a value last."""
+    return trials.sort_values(objective.name, ascending=not objective.maximised, ignore_index=True)
 
 
 def searched_settings(params: str) -> list[str]:

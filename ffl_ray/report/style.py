@@ -1,4 +1,4 @@
-"""How every figure looks: one font, one set of colours, nothing that a phone cuts off."""
+"""The style of every figure: one font, one set of colours, nothing that a phone cuts off."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ LEGEND = {"orientation": "h", "yanchor": "bottom", "y": 1.02, "xanchor": "left",
 
 
 def styled(figure: go.Figure, height: int = 400) -> go.Figure:
-    """A figure in the report's look; its title is the caption's business."""
+    """A figure in the report's style; its title is the caption's business."""
     figure.update_layout(
         template="plotly_white",
         title=None,
@@ -56,10 +56,9 @@ def broken(label: str, length: int = LABEL_LENGTH, lines: int = 6) -> str:
 
 
 def _words(label: str, length: int) -> list[str]:
-    """The parts of a mix, and the parts of each that is too long for a line."""
-    parts = re.findall(r"[^+]+\+?|\+", label)
+    """The backbones of a mix, and the pieces of each that is too long for a line."""
     return [
         word
-        for part in parts
-        for word in (re.findall(r"[^_]+_?|_", part) if len(part) > length else [part])
+        for name in re.findall(r"[^+]+\+?|\+", label)
+        for word in (re.findall(r"[^_]+_?|_", name) if len(name) > length else [name])
     ]

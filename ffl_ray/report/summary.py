@@ -1,4 +1,4 @@
-"""The first lines of a report: what was done, what came out, and how far to trust it."""
+"""The overview of a report: what was done, what came out, and how far to trust it."""
 
 from __future__ import annotations
 
@@ -8,17 +8,17 @@ from datetime import UTC, datetime
 import pandas as pd
 
 from ffl_ray.console.terminal import duration
-from ffl_ray.report.blocks import Note, Part
+from ffl_ray.report.blocks import Block, Note
 from ffl_ray.report.source import MIX, Study
+from ffl_ray.results.statistics import wilson_interval
 
-CONFIDENCE = 0.95
 FINAL = (
     "Each was trained on train + val to its last epoch and then measured on the test split, once. "
     "Nothing was validated and no epoch was chosen."
 )
 
 
-def overview(study: Study) -> list[Part]:
+def overview(study: Study) -> list[Block]:
     """A few sentences."""
     if study.is_final:
         lines = [_final_counts(study), FINAL, _running(study)]
@@ -65,13 +65,13 @@ def _times(study: Study) -> str:
 
 
 def _best(study: Study) -> str:
-    done = study.completed.dropna(subset=[study.judge.name])
+    done = study.completed.dropna(subset=[study.quality.name])
     if done.empty:
         return "No trial has completed yet, so there is no best one."
     best = done.iloc[0]
-    value = float(best[study.judge.name])
+    value = float(best[study.quality.name])
     return (
-        f"Best by {study.judge.name}: trial {best['trial_id']} with {value:.4f}"
+        f"Best by {study.quality.name}: trial {best['trial_id']} with {value:.4f}"
         f"{_interval(study, value)}, {best[MIX]}, {best['fusion.design']}, temperature "
         f"{best['distill.temperature']:.2f}."
     )
@@ -79,12 +79,9 @@ def _best(study: Study) -> str:
 
 def _interval(study: Study, value: float) -> str:
     """Wilson's interval of an accuracy over the validation images."""
-    if study.num_val is None or study.judge.metric not in ("accuracy", "top5"):
+    if study.num_val is None or study.quality.metric not in ("accuracy", "top5"):
         return ""
-    from scipy.stats import binomtest
-
-    right = round(value * study.num_val)
-    low, high = binomtest(right, study.num_val).proportion_ci(CONFIDENCE, method="wilson")
+    low, high = wilson_interval(round(value * study.num_val), study.num_val)
     return f" (95% interval over {study.num_val} images: {low:.3f} to {high:.3f})"
 
 
@@ -93,11 +90,11 @@ def _trust(study: Study) -> str:
     if not study.is_search or study.completed.empty:
         return ""
     within = ""
-    done = study.completed.dropna(subset=[study.judge.name])
-    if study.num_val and study.judge.metric in ("accuracy", "top5") and len(done) > 1:
-        best = float(done[study.judge.name].iloc[0])
+    done = study.completed.dropna(subset=[study.quality.name])
+    if study.num_val and study.quality.metric in ("accuracy", "top5") and len(done) > 1:
+        best = float(done[study.quality.name].iloc[0])
         reach = 2 * (max(best * (1 - best), 1 / study.num_val) / study.num_val) ** 0.5
-        close = int((done[study.judge.name] >= best - reach).sum())
+        close = int((done[study.quality.name] >= best - reach).sum())
         within = (
             f" {close} of {len(done)} completed trials lie within two standard errors "
             f"({reach:.3f}) of the best."

@@ -54,8 +54,8 @@ def branch_curves(study: Study, trial_id: str) -> Plot | Missing:
     )
 
 
-def judge_curves(study: Study) -> Plot | Missing:
-    """As `search_plots.learning_curves`, where Optuna has none: for several objectives."""
+def quality_curves(study: Study) -> Plot | Missing:
+    """Learning curves of all trials where Optuna has none: for several objectives."""
     known = study.epochs.dropna(subset=["objective_value"])
     known = known[known["trial_id"].isin(trials_with_curves(study))]
     if known.empty:
@@ -71,7 +71,7 @@ def judge_curves(study: Study) -> Plot | Missing:
 
 def trials_with_curves(study: Study) -> list[str]:
     """The trials whose curves are drawn: all, or of many the best half and others at even steps."""
-    ids = best_first(study.trials, study.judge)["trial_id"].tolist()
+    ids = best_first(study.trials, study.quality)["trial_id"].tolist()
     if len(ids) <= MOST_CURVES:
         return ids
     best, others = ids[: MOST_CURVES // 2], sorted(ids[MOST_CURVES // 2 :])
@@ -108,7 +108,7 @@ def curves(study: Study, figure: go.Figure) -> Plot:
         )  # fmt: skip
     figure.update_layout(showlegend=True)
     figure.update_xaxes(title="epoch", dtick=whole_step(max(max(line.x) for line in lines)))
-    name = study.description["settings"].get("objective", study.judge.name)
+    name = study.description["settings"].get("objective", study.quality.name)
     figure.update_yaxes(title=name)
     total = len(study.trials)
     which = (
@@ -188,8 +188,8 @@ def _about(row: dict[Any, Any]) -> str:
 
 
 def groups(study: Study, name: str) -> Plot | Missing:
-    """The judge of the completed trials of each value of a setting, a point a trial."""
-    done = study.completed.dropna(subset=[study.judge.name])
+    """The quality of the completed trials of each value of a setting, a point a trial."""
+    done = study.completed.dropna(subset=[study.quality.name])
     values = done[name].dropna().unique()
     if len(values) < 2:
         return Missing(
@@ -197,8 +197,8 @@ def groups(study: Study, name: str) -> Plot | Missing:
             f"{'is' if len(values) == 1 else 'are'} {len(values)}."
         )
     counts, tried = done[name].value_counts(), study.trials[name].value_counts()
-    medians = done.groupby(name)[study.judge.name].median()
-    order = medians.sort_values(ascending=study.judge.maximised).index
+    medians = done.groupby(name)[study.quality.name].median()
+    order = medians.sort_values(ascending=study.quality.maximised).index
     if pd.api.types.is_numeric_dtype(done[name]):
         order = medians.sort_index(ascending=False).index
     kept = list(order) if len(order) <= MOST_VALUES else _most_tried(list(order), counts)
@@ -208,7 +208,7 @@ def groups(study: Study, name: str) -> Plot | Missing:
         group = done[done[name] == value]
         boxed = len(group) >= LEAST_FOR_BOX
         figure.add_box(
-            x=group[study.judge.name], y=[place] * len(group), orientation="h", name=str(value),
+            x=group[study.quality.name], y=[place] * len(group), orientation="h", name=str(value),
             boxpoints="all", jitter=0.6, pointpos=0,
             fillcolor="rgba(0,114,178,0.12)" if boxed else CLEAR,
             line={"color": GREY if boxed else CLEAR, "width": 1.2},
@@ -216,12 +216,12 @@ def groups(study: Study, name: str) -> Plot | Missing:
             customdata=[_trial(row) for row in group.to_dict("records")], showlegend=False,
             hovertemplate="%{customdata}: %{x:.4f}<extra></extra>", hoveron="points",
         )  # fmt: skip
-    figure.update_xaxes(title=study.judge.name)
+    figure.update_xaxes(title=study.quality.name)
     ticks = {"tickvals": list(range(len(kept))), "ticktext": labels}
     figure.update_yaxes(**ticks, zeroline=False, showgrid=False)
     left = f" The {MOST_VALUES} of {len(order)} most tried are shown." * (len(kept) < len(order))
     return Plot(
-        f"{study.judge.name} by {name}, a point for each of {len(done)} completed trials, a box "
+        f"{study.quality.name} by {name}, a point for each of {len(done)} completed trials, a box "
         f"(quartiles) from {LEAST_FOR_BOX} up; under each value, how many of its trials "
         f"completed: the others, most of them pruned for being weak, are not drawn.{left} "
         f"{study.measured}",

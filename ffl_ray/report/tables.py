@@ -50,8 +50,8 @@ def best_trials(study: Study) -> pd.DataFrame:
     if not trials.empty:
         best = trials_table(study, trials.head(BEST)).drop(columns="status")
     else:
-        started = study.trials.dropna(subset=[study.judge.name])
-        best = trials_table(study, best_first(started, study.judge).head(BEST))
+        started = study.trials.dropna(subset=[study.quality.name])
+        best = trials_table(study, best_first(started, study.quality).head(BEST))
     return best.drop(columns=NUM_BRANCHES, errors="ignore")
 
 

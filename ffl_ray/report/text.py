@@ -6,7 +6,7 @@ import re
 from collections.abc import Sequence
 
 from ffl_ray.console.plain_text import in_markdown
-from ffl_ray.report.blocks import Code, Missing, Note, Part, Section, Table
+from ffl_ray.report.blocks import Block, Code, Missing, Note, Section, Table
 from ffl_ray.report.numbers import readable_frame
 
 
@@ -15,20 +15,20 @@ def markdown(name: str, made: str, sections: Sequence[Section]) -> str:
     lines = [f"# {in_markdown(name)}", "", in_markdown(made)]
     for section in sections:
         lines += ["", f"## {section.title}"]
-        for part in section.parts:
-            lines += _lines(part)
+        for block in section.blocks:
+            lines += _lines(block)
     return "\n".join(lines) + "\n"
 
 
-def _lines(part: Part) -> list[str]:
-    if isinstance(part, Note | Missing):
-        return ["", in_markdown(part.text)]
-    if isinstance(part, Code):
-        fence = "`" * max(3, 1 + max(map(len, re.findall("`+", part.text)), default=0))
-        return ["", f"{part.title}:", "", f"{fence}python", part.text.rstrip(), fence]
-    if isinstance(part, Table):
-        caption = ["", in_markdown(part.caption)] if part.caption else []
-        return [*caption, "", _pipes(part)]
+def _lines(block: Block) -> list[str]:
+    if isinstance(block, Note | Missing):
+        return ["", in_markdown(block.text)]
+    if isinstance(block, Code):
+        fence = "`" * max(3, 1 + max(map(len, re.findall("`+", block.text)), default=0))
+        return ["", f"{block.title}:", "", f"{fence}python", block.text.rstrip(), fence]
+    if isinstance(block, Table):
+        caption = ["", in_markdown(block.caption)] if block.caption else []
+        return [*caption, "", _pipes(block)]
     return []
 
 

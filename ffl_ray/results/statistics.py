@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
+from statistics import NormalDist
 from typing import Literal, NamedTuple
 
 from scipy.special import stdtrit
@@ -72,6 +73,14 @@ def summary(values: Iterable[float | None], confidence: float = CONFIDENCE) -> S
 def t_quantile(degrees: int, confidence: float = CONFIDENCE) -> float:
     """How many standard errors the two-sided interval reaches to each side."""
     return float(stdtrit(degrees, (1 + confidence) / 2))
+
+
+def wilson_interval(hits: int, count: int, confidence: float = CONFIDENCE) -> tuple[float, float]:
+    """The interval of a share of so many independent tries (Wilson 1927, JASA 22, 209)."""
+    z = NormalDist().inv_cdf((1 + confidence) / 2)
+    share, pull = hits / count, z**2 / count
+    centre, half = share + pull / 2, z * math.sqrt((share * (1 - share) + pull / 4) / count)
+    return max(0.0, (centre - half) / (1 + pull)), min(1.0, (centre + half) / (1 + pull))
 
 
 def paired_differences(

@@ -15,7 +15,7 @@ def study(count: int) -> Any:
     ids = [f"{number:05d}" for number in range(count)]
     values = [float(number) for number in range(count)]
     frame = pd.DataFrame({"trial_id": ids, NLL.name: values})
-    return cast(Any, SimpleNamespace(trials=frame, judge=NLL))
+    return cast(Any, SimpleNamespace(trials=frame, quality=NLL))
 
 
 def test_few_trials_are_all_drawn_and_of_many_the_best_and_some_of_the_others() -> None:

@@ -3,6 +3,7 @@
 import math
 
 import pytest
+from scipy.stats import binomtest
 
 from ffl_ray.results.statistics import (
     Summary,
@@ -12,6 +13,7 @@ from ffl_ray.results.statistics import (
     summary,
     t_quantile,
     verdict,
+    wilson_interval,
 )
 
 
@@ -85,3 +87,10 @@ def test_pairing_sees_what_the_spread_between_seeds_hides() -> None:
 def test_a_mean_is_shown_with_half_its_interval() -> None:
     assert shown([1.0, 2.0, 3.0]) == "2.00 ± 2.48"
     assert shown([0.701, 0.702], scale=100, digits=1) == "70.2 ± 0.6"
+
+
+@pytest.mark.parametrize(("hits", "count"), [(0, 5), (5, 5), (1, 3), (244, 287), (9_876, 10_000)])
+def test_wilsons_interval_is_scipys(hits: int, count: int) -> None:
+    expected = binomtest(hits, count).proportion_ci(0.95, method="wilson")
+
+    assert wilson_interval(hits, count) == pytest.approx(tuple(expected), abs=1e-12)

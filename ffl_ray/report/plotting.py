@@ -1,0 +1,34 @@
+"""The plots of a report as its sections ask for them, whatever draws them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple
+
+from ffl_ray.report.blocks import Block
+from ffl_ray.report.source import Study
+
+Rows = Sequence[Mapping[str, Any]]
+
+
+class Drawn(NamedTuple):
+    """The plots of a study that chooses by a validation split, by the section that shows them."""
+
+    best: Sequence[Block] = ()
+    curves: Sequence[Block] = ()
+    front: Sequence[Block] = ()
+    importance: Sequence[Block] = ()
+    slices: Sequence[Block] = ()
+
+
+class Plots(NamedTuple):
+    """What draws: it loads Optuna and plotly, which tables alone need not.
+
+    Attributes:
+        of_study: draws a study that chooses by a validation split.
+        of_confirmed: draws the rows of a confirmation's summary and comparisons; the text says
+            what they were measured on.
+    """
+
+    of_study: Callable[[Study], Drawn]
+    of_confirmed: Callable[[Rows, Rows, str], Block]
