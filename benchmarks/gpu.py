@@ -25,8 +25,9 @@ from benchmarks.common import show
 from benchmarks.compare import __main__ as compare
 from benchmarks.compare.measuring import MEASURES
 from ffl_ray.bench.stepping import Stepper, our_stepper
+from ffl_ray.config.methods import resolved_from
 from ffl_ray.config.overrides import flatten, with_overrides
-from ffl_ray.config.settings import Config
+from ffl_ray.config.settings import Config, ResolvedConfig
 from ffl_ray.planning.throughput import StepTimer
 from ffl_ray.training.session import Report
 from ffl_ray.training.worker import run_worker
@@ -66,7 +67,7 @@ class Timed(StepTimer):
         self.epochs_s.append(report.row["epoch_s"])
 
 
-def minutes_of_a_run(config: Config, epochs: int) -> dict[str, float]:
+def minutes_of_a_run(config: ResolvedConfig, epochs: int) -> dict[str, float]:
     """Minutes of a 300-epoch run, from the median of a few epochs after the first."""
     session = Timed()
     run_worker(with_overrides(config, {"optim.epochs": epochs}), session)
@@ -121,7 +122,7 @@ def main() -> None:
     out = Path(args.out)
     out.mkdir(parents=True, exist_ok=True)
     settings = {"data.name": "cifar100", "data.dir": args.data, "data.fraction": args.fraction}
-    config = with_overrides(Config(), settings | {"model.mix": "2*resnet32"})
+    config = resolved_from(settings | {"model.mix": "2*resnet32"})
     images = round(45_000 * args.fraction)
     measures: dict[str, Callable[[], Any]] = {
         "against_authors": lambda: against_authors(args),

@@ -7,7 +7,7 @@ import argparse
 import pandas as pd
 
 from ffl_ray.config.image_shapes import num_classes
-from ffl_ray.config.methods import METHODS
+from ffl_ray.config.methods import METHODS, resolved
 from ffl_ray.planning.cost import DataSize, training_cost
 from ffl_ray.results import load
 from ffl_ray.results.reader import records
@@ -45,7 +45,7 @@ def with_members(trials: pd.DataFrame, members: pd.DataFrame) -> pd.DataFrame:
 
 def training_macs(rows: pd.DataFrame) -> float:
     """Multiply-accumulates of an image in a training step, of a method's first trial."""
-    config = row_config(records(rows)[0])
+    config = resolved(row_config(records(rows)[0]))
     data = DataSize(num_classes(config.data) or 1000, 1, 1)
     return training_cost(config, data).training_macs
 

@@ -6,8 +6,9 @@ import argparse
 import statistics
 
 from benchmarks.common import interval, show
+from ffl_ray.config.methods import resolved_from
 from ffl_ray.config.overrides import parse_assignments, with_overrides
-from ffl_ray.config.settings import Config
+from ffl_ray.config.settings import ResolvedConfig
 from ffl_ray.planning.throughput import StepTimer
 from ffl_ray.training.session import Report
 from ffl_ray.training.worker import run_worker
@@ -26,7 +27,9 @@ class Curve(StepTimer):
         self.rows.append(report.row)
 
 
-def curve(config: Config, precision: str, seed: int, threads: int) -> list[dict[str, float]]:
+def curve(
+    config: ResolvedConfig, precision: str, seed: int, threads: int
+) -> list[dict[str, float]]:
     """Rows of the epochs table of one training."""
     session = Curve(threads)
     run_worker(with_overrides(config, {"compute.precision": precision, "seed": seed}), session)
@@ -40,7 +43,7 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--threads", type=int, default=2)
     args = parser.parse_args()
-    config = with_overrides(Config(), parse_assignments(args.set))
+    config = resolved_from(parse_assignments(args.set))
     pairs = []
     for seed in range(args.seeds):
         both = [curve(config, kind, seed, args.threads) for kind in ("float32", "bfloat16")]

@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from ffl_ray.config.overrides import mix_name
-from ffl_ray.config.settings import FusionConfig, ModelConfig
+from ffl_ray.config.settings import FusionConfig, ResolvedModel
 from ffl_ray.models.builder import build_network
 from ffl_ray.models.cost import MemberCost, count_macs, count_parameters
 from ffl_ray.models.fusion import FUSION_DESIGNS, Fusion, MapShape, build_fusion
@@ -70,7 +70,7 @@ def mixes(backbone: str) -> dict[str, tuple[str, ...]]:
 def meta_network(mix: tuple[str, ...]) -> FusionNetwork:
     """The network of a mix on the meta device."""
     return build_network(
-        ModelConfig(mix=mix),
+        ResolvedModel(mix=mix, trunk_stages=2),
         FusionConfig(),
         image_shape=(3, IMAGE_SIZE, IMAGE_SIZE),
         num_classes=NUM_CLASSES,

@@ -22,8 +22,7 @@ from ray.train import RunConfig, ScalingConfig
 from ray.train.torch import TorchTrainer
 from ray.tune.integration.ray_train import TuneReportCallback
 
-from ffl_ray.config.overrides import with_overrides
-from ffl_ray.config.settings import Config
+from ffl_ray.config.methods import resolved_from
 from ffl_ray.training.worker import run_worker
 
 
@@ -60,7 +59,7 @@ class OneWorker:
 
 def train_fn(config: dict[str, Any]) -> None:
     """What the worker runs."""
-    run_worker(with_overrides(Config(), config), OneWorker())
+    run_worker(resolved_from(config), OneWorker())
 
 
 def driver_fn(config: dict[str, Any]) -> None:

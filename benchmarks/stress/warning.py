@@ -22,8 +22,7 @@ import torch
 import torch.distributed as dist
 from torch.multiprocessing.spawn import spawn
 
-from ffl_ray.config.overrides import with_overrides
-from ffl_ray.config.settings import Config
+from ffl_ray.config.methods import resolved_from
 from ffl_ray.orchestration.local import LocalSession
 from ffl_ray.results.storage.storage import Storage
 from ffl_ray.training.epoch_checkpoint import EpochCheckpoints
@@ -62,7 +61,7 @@ def train(rank: int, count: int, folder: str, epochs: int) -> None:
     checks: list[float] = []
     what = "_meet" if count > 1 else "_is_warned"
     with patch.object(EpochCheckpoints, what, timed(getattr(EpochCheckpoints, what), checks)):
-        run_worker(with_overrides(Config(), SETTINGS | {"optim.epochs": epochs}), session)
+        run_worker(resolved_from(SETTINGS | {"optim.epochs": epochs}), session)
     train_s = sum(row["train_s"] for row in rows)
     found = {"checks": checks, "train_s": train_s}
     Path(folder, f"{rank}.json").write_text(json.dumps(found), encoding="utf-8")

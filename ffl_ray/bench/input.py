@@ -13,8 +13,9 @@ from ffl_ray.bench.figures import Figure, Found, alternated
 from ffl_ray.bench.input_sides import Beside, InputSides
 from ffl_ray.bench.options import DEFAULT_MIX
 from ffl_ray.bench.photos import write_photos
-from ffl_ray.config.overrides import parse_assignments, with_overrides
-from ffl_ray.config.settings import Config
+from ffl_ray.config.methods import resolved_from
+from ffl_ray.config.overrides import parse_assignments
+from ffl_ray.config.settings import ResolvedConfig
 from ffl_ray.errors import SettingError
 from ffl_ray.planning.layout import available_cpus
 
@@ -48,7 +49,7 @@ def measured(
             return found_of(rates, counts, sides.about, available_cpus()), rates
 
 
-def _config(args: argparse.Namespace, folder: Path) -> Config:
+def _config(args: argparse.Namespace, folder: Path) -> ResolvedConfig:
     base = {
         "model.mix": DEFAULT_MIX,
         "data.name": "folder",
@@ -56,7 +57,7 @@ def _config(args: argparse.Namespace, folder: Path) -> Config:
         "optim.batch_size": 64,
     }
     fixed = {"data.dir": str(folder), "data.residency": "stream"}
-    return with_overrides(Config(), base | parse_assignments(args.set) | fixed)
+    return resolved_from(base | parse_assignments(args.set) | fixed)
 
 
 def default_counts(cpus: int) -> list[int]:

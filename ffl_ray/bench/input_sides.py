@@ -10,8 +10,7 @@ from types import TracebackType
 
 import torch
 
-from ffl_ray.config.methods import num_views
-from ffl_ray.config.settings import Config
+from ffl_ray.config.settings import ResolvedConfig
 from ffl_ray.data.dataset import DatasetInfo, Files
 from ffl_ray.data.loader import Batch, augmentation_of, load_final
 from ffl_ray.data.streaming.decode import random_square
@@ -33,7 +32,7 @@ class InputSides:
         counts: of loader processes.
     """
 
-    def __init__(self, config: Config, num_images: int, counts: list[int]) -> None:
+    def __init__(self, config: ResolvedConfig, num_images: int, counts: list[int]) -> None:
         self.config = config
         self.device = choose_device(config, StepTimer(1, None))
         self._data = load_final(config.data)
@@ -136,7 +135,7 @@ class InputSides:
     def _batch(self) -> Batch:
         size = self.config.optim.batch_size
         size = min(size, MOST_PER_STEP.get(self.device.type, size))
-        views, side = num_views(self.config), self.files.size
+        views, side = self.config.num_views, self.files.size
         images = torch.randn(views * size, 3, side, side, device=self.device)
         images = images.contiguous(memory_format=torch.channels_last)
         if views > 1:

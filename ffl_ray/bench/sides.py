@@ -10,7 +10,7 @@ from pathlib import Path
 from ffl_ray.bench.stepping import Stepper, our_stepper
 from ffl_ray.config.methods import with_reachable_objective
 from ffl_ray.config.overrides import flatten, with_overrides
-from ffl_ray.config.settings import Config
+from ffl_ray.config.settings import ResolvedConfig
 from ffl_ray.errors import SettingError
 from ffl_ray.planning.cost import DataSize, training_costs
 
@@ -56,7 +56,7 @@ class Sides:
         self._sides: dict[str, Side] = {}
         self.training_macs: dict[str, int] = {}
 
-    def add(self, name: str, config: Config, *, workers: int = 1) -> None:
+    def add(self, name: str, config: ResolvedConfig, *, workers: int = 1) -> None:
         """A training; its workers share the threads."""
         threads = self.threads // workers
         folder = Path(self._folder.name)
@@ -85,12 +85,12 @@ class Sides:
         self._folder.cleanup()
 
 
-AddOthers = Callable[[Sides, Config], None]
+AddOthers = Callable[[Sides, ResolvedConfig], None]
 
 
 def train_sides(
     args: argparse.Namespace,
-    config: Config,
+    config: ResolvedConfig,
     threads: int,
     *,
     in_bfloat16: bool,
@@ -127,12 +127,12 @@ def train_sides(
     return sides
 
 
-def _with_precision(config: Config, *, in_bfloat16: bool) -> Config:
+def _with_precision(config: ResolvedConfig, *, in_bfloat16: bool) -> ResolvedConfig:
     precision = "bfloat16" if in_bfloat16 else "float32"
     return with_overrides(config, {"compute.precision": precision})
 
 
-def _with_branches(config: Config, count: int) -> Config:
+def _with_branches(config: ResolvedConfig, count: int) -> ResolvedConfig:
     """So many branches of the first's kind; a single one has nobody to learn from."""
     changes: dict[str, object] = {"model.mix": [config.model.mix[0]] * count}
     if count == 1:

@@ -19,8 +19,7 @@ from typing import IO, Any
 import torch
 import torch.distributed as dist
 
-from ffl_ray.config.overrides import with_overrides
-from ffl_ray.config.settings import Config
+from ffl_ray.config.methods import resolved_from
 from ffl_ray.data.loader import Batch
 from ffl_ray.errors import SettingError
 from ffl_ray.planning.throughput import StepTimer
@@ -138,7 +137,7 @@ def main() -> None:
     """Prepare the training of the JSON in the command line, and answer numbers of steps."""
     place = json.loads(sys.argv[1])
     torch.set_num_threads(place["threads"])
-    config = with_overrides(Config(), place["settings"])
+    config = resolved_from(place["settings"])
     session = StepTimer(place["threads"], None)
     session.rank, session.world_size = place["rank"], place["workers"]
     if session.world_size > 1:

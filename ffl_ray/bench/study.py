@@ -24,8 +24,7 @@ from ffl_ray.bench.fixed_cost import (
     trials_of_study,
 )
 from ffl_ray.bench.watched import DRIVER, Ran, run_watched
-from ffl_ray.config.overrides import with_overrides
-from ffl_ray.config.settings import Config
+from ffl_ray.config.methods import resolved_from
 from ffl_ray.errors import FFLRayError, SettingError
 from ffl_ray.orchestration.local import LocalSession
 from ffl_ray.planning.layout import available_cpus
@@ -117,7 +116,7 @@ def _seconds_of_an_epoch(at_once: int) -> float:
 def seconds_of_an_epoch(_: int = 0) -> float:
     """The same in this process, with one thread; the first epoch is left out."""
     reports: list[Report] = []
-    config = with_overrides(Config(), settings(CALIBRATION_EPOCHS))
+    config = resolved_from(settings(CALIBRATION_EPOCHS))
     with tempfile.TemporaryDirectory() as folder:
         run_worker(config, LocalSession(Storage(folder), 1, reports.append))
     return statistics.median(float(report.row["epoch_s"]) for report in reports[1:])

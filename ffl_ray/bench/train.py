@@ -15,9 +15,9 @@ from ffl_ray.bench.peak import Peak
 from ffl_ray.bench.sides import AddOthers, Sides, train_sides
 from ffl_ray.bench.split import Operator, host_wait_seconds, operators, split_seconds
 from ffl_ray.bench.stepping import endless
-from ffl_ray.config.methods import resolved
+from ffl_ray.config.methods import resolved_from
 from ffl_ray.config.overrides import parse_assignments, with_overrides
-from ffl_ray.config.settings import Config
+from ffl_ray.config.settings import ResolvedConfig
 from ffl_ray.errors import SettingError
 from ffl_ray.planning.data_dir import absolute_data_dir
 from ffl_ray.planning.layout import available_cpus
@@ -62,12 +62,12 @@ def measured(
     return Found("train", title, figures, profile.lines()), given
 
 
-def config_of(args: argparse.Namespace) -> Config:
+def config_of(args: argparse.Namespace) -> ResolvedConfig:
     """The training that the options name."""
     overrides = parse_assignments(args.set)
     if args.data_dir is not None:
         overrides["data.dir"] = args.data_dir
-    config = resolved(with_overrides(Config(), overrides))
+    config = resolved_from(overrides)
     return with_overrides(config, absolute_data_dir(config))
 
 
@@ -115,7 +115,7 @@ def _profile(training: Training, steps: int, most: int) -> Profile:
     return Profile(phases_s, host_wait_s, dearest)
 
 
-def _speed(given: Mapping[str, list[float]], config: Config, macs: int) -> list[Figure]:
+def _speed(given: Mapping[str, list[float]], config: ResolvedConfig, macs: int) -> list[Figure]:
     seconds = statistics.median(given["ours"])
     flops = [2 * macs / value for value in given["ours"]]
     return [

@@ -7,11 +7,18 @@ are in `ffl_ray.distill`, a file for each method.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, Literal, NamedTuple, TypeVar
 
 from ffl_ray.config.objectives import parse_objective
-from ffl_ray.config.settings import Config, DistillConfig, ModelConfig
+from ffl_ray.config.overrides import with_overrides
+from ffl_ray.config.settings import (
+    Config,
+    DistillConfig,
+    ResolvedConfig,
+    ResolvedDistill,
+    ResolvedModel,
+)
 from ffl_ray.config.user_code import OwnCode, is_own, kind_of
 from ffl_ray.errors import SettingError
 
@@ -107,55 +114,40 @@ def made_of(parts: Method) -> Callable[[FunctionT], FunctionT]:
     return told
 
 
-def resolved_distill(distill: DistillConfig) -> DistillConfig:
-    """The settings with the method's own value wherever they leave it to the method."""
-    method = method_of(distill)
-    own = {name: getattr(method, name) for name in OWN if getattr(distill, name) is None}
-    return distill.model_copy(update=own)
+def resolved(config: Config) -> ResolvedConfig:
+    """The config with the method's own value wherever it leaves one to the method.
+
+    The method is looked up, and so the user's own is imported, only where something is left to it.
+
+    Raises:
+        SettingError: the method is the user's own, and can't be imported.
+    """
+    sections = {"model": resolved_model(config), "distill": resolved_distill(config.distill)}
+    return ResolvedConfig(**dict(config) | sections)
 
 
-class KL(NamedTuple):
-    """Softening and weight of a method's KL terms."""
+def resolved_from(settings: Mapping[str, object]) -> ResolvedConfig:
+    """The resolved config of a training with these dotted settings.
 
-    temperature: float
-    weight: float
-
-
-def kl_of(distill: DistillConfig) -> KL:
-    """What the settings, or else the method, say of its KL terms."""
-    own, temperature, weight = method_of(distill), distill.temperature, distill.weight
-    return KL(
-        own.temperature if temperature is None else temperature,
-        own.weight if weight is None else weight,
-    )
+    Raises:
+        SettingError: as `with_overrides` and `resolved` do.
+    """
+    return resolved(with_overrides(Config(), settings))
 
 
-def ramp_up_epochs_of(distill: DistillConfig) -> float:
-    """Length of the distill weight's rise: as set, or the method's own."""
-    length = distill.ramp_up_epochs
-    return method_of(distill).ramp_up_epochs if length is None else length
+def resolved_model(config: Config) -> ResolvedModel:
+    """The settings of the network with the method's own number of shared stages, if none is set."""
+    stages = config.model.trunk_stages
+    if stages is None:
+        stages = method_of(config.distill).trunk_stages
+    return ResolvedModel(**dict(config.model) | {"trunk_stages": stages})
 
 
-def num_views(config: Config) -> int:
-    """How many augmentations of every image a training step takes."""
-    return len(config.model.mix) if resolved_distill(config.distill).views else 1
-
-
-def trunk_stages_of(model: ModelConfig, distill: DistillConfig) -> int:
-    """Leading stages that branches of one backbone share: as set, or the method's own."""
-    stages = model.trunk_stages
-    return method_of(distill).trunk_stages if stages is None else stages
-
-
-def resolved(config: Config) -> Config:
-    """The config as it is trained: nothing is left to the method any more."""
-    stages = trunk_stages_of(config.model, config.distill)
-    return config.model_copy(
-        update={
-            "model": config.model.model_copy(update={"trunk_stages": stages}),
-            "distill": resolved_distill(config.distill),
-        }
-    )
+def resolved_distill(distill: DistillConfig) -> ResolvedDistill:
+    """The settings of the method with its own values for those that are not set."""
+    left = [name for name in OWN if getattr(distill, name) is None]
+    own = {name: getattr(method_of(distill), name) for name in left}
+    return ResolvedDistill(**dict(distill) | own)
 
 
 def with_reachable_objective(config: ConfigT) -> ConfigT:
@@ -166,7 +158,7 @@ def with_reachable_objective(config: ConfigT) -> ConfigT:
     return config
 
 
-def check_method(config: Config) -> None:
+def check_method(config: ResolvedConfig) -> None:
     """Check what the method asks of the branches and of the objective.
 
     Raises:
@@ -180,7 +172,7 @@ def check_method(config: Config) -> None:
             f"model.mix must hold at least {method.least_branches} branches for distill.method "
             f"{name}, not {count} ({'+'.join(config.model.mix)})"
         )
-    if name == "cl_ilr" and kl_of(config.distill).weight > 1:
+    if name == "cl_ilr" and config.distill.weight > 1:
         raise SettingError(
             f"distill.weight must be at most 1 for distill.method cl_ilr, whose cross-entropies "
             f"take the rest, not {config.distill.weight}"

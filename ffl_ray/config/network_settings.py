@@ -46,6 +46,12 @@ class ModelConfig(Section):
     )
 
 
+class ResolvedModel(ModelConfig):
+    """The settings of a network that leave nothing to the method."""
+
+    trunk_stages: int
+
+
 class FusionConfig(Section):
     """How the branches' feature maps become one classifier."""
 
@@ -142,3 +148,12 @@ class DistillConfig(Section):
         ge=0,
         le=1e-3,
     )
+
+
+class ResolvedDistill(DistillConfig):
+    """The settings of a method that leave nothing to the method: what its loss reads."""
+
+    temperature: float
+    weight: float
+    views: bool
+    ramp_up_epochs: float

@@ -16,6 +16,8 @@ from ffl_ray.config.network_settings import (
     DistillConfig,
     FusionConfig,
     ModelConfig,
+    ResolvedDistill,
+    ResolvedModel,
 )
 from ffl_ray.config.objectives import Objective, parse_objective, parse_objectives
 from ffl_ray.config.search_settings import SearchConfig
@@ -40,6 +42,9 @@ __all__ = [
     "Mixing",
     "ModelConfig",
     "OptimConfig",
+    "ResolvedConfig",
+    "ResolvedDistill",
+    "ResolvedModel",
     "SearchConfig",
     "StudyConfig",
 ]
@@ -61,6 +66,21 @@ class Config(Section):
     seed: int = setting(
         0, "seed of weights, data order and augmentation", ge=0, lt=2**31, flag="--seed N"
     )
+
+
+class ResolvedConfig(Config):
+    """The config of a training as it is trained: nothing is left to the method any more.
+
+    `methods.resolved` makes it, once, where a config enters a study.
+    """
+
+    model: ResolvedModel
+    distill: ResolvedDistill
+
+    @property
+    def num_views(self) -> int:
+        """How many augmentations of every image a training step takes."""
+        return len(self.model.mix) if self.distill.views else 1
 
 
 class StudyConfig(Config):

@@ -8,10 +8,10 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any, Literal, NamedTuple
 
-from ffl_ray.config.methods import method_of, resolved
+from ffl_ray.config.methods import method_of, resolved, resolved_from
 from ffl_ray.config.objectives import Objective
 from ffl_ray.config.overrides import flatten, mix_name, with_overrides
-from ffl_ray.config.settings import Config
+from ffl_ray.config.settings import Config, ResolvedConfig
 from ffl_ray.confirm.tables import Arm, Pair, Run
 from ffl_ray.orchestration.retention import ranked
 from ffl_ray.results.schema import row_config
@@ -26,7 +26,7 @@ class Chosen(NamedTuple):
     """A config that the search found, and the trial that it was."""
 
     trial_id: str
-    config: Config
+    config: ResolvedConfig
 
 
 class Plans(NamedTuple):
@@ -51,22 +51,23 @@ def best_configs(
     rows: Iterable[dict[str, Any]], objectives: Sequence[Objective], count: int
 ) -> list[Chosen]:
     """The distinct configs of the best completed trials, the best first; seeds do not count."""
-    chosen: dict[Config, Chosen] = {}
+    chosen: dict[ResolvedConfig, Chosen] = {}
     for row in ranked(rows, objectives):
-        config = confirmed_form(row_config(row))
+        config = confirmed_form(resolved(row_config(row)))
         chosen.setdefault(config, Chosen(row["trial_id"], config))
     return list(chosen.values())[:count]
 
 
-def confirmed_form(config: Config) -> Config:
+def confirmed_form(config: ResolvedConfig) -> ResolvedConfig:
     """The config as it is trained, its seed aside; of `independent` only what has an effect."""
     if config.distill.method == "independent":
-        stages = resolved(config).model.trunk_stages
-        return independent(config, config.model.mix, stages)
-    return resolved(with_overrides(config, {"seed": 0}))
+        return independent(config, config.model.mix, config.model.trunk_stages)
+    return with_overrides(config, {"seed": 0})
 
 
-def independent(config: Config, mix: tuple[str, ...], trunk_stages: int | None = 0) -> Config:
+def independent(
+    config: ResolvedConfig, mix: tuple[str, ...], trunk_stages: int = 0
+) -> ResolvedConfig:
     """The same training without any teaching, of this mix; equal wherever nothing differs."""
     defaults = {
         name: value for name, value in flatten(Config()).items() if name.startswith(IRRELEVANT)
@@ -79,23 +80,21 @@ def independent(config: Config, mix: tuple[str, ...], trunk_stages: int | None =
         "objective": "ensemble.accuracy",
         "seed": 0,
     }
-    return resolved(with_overrides(config, defaults | kept | changes))
+    return resolved_from(flatten(config) | defaults | kept | changes)
 
 
-def stretched(config: Config, epochs: int) -> Config:
+def stretched(config: ResolvedConfig, epochs: int) -> ResolvedConfig:
     """The same training over another number of epochs: schedule, warm-up and ramp-up follow."""
     ratio = epochs / config.optim.epochs
-    ramp = config.distill.ramp_up_epochs
     changes: dict[str, object] = {
         "optim.epochs": epochs,
         "optim.warmup_epochs": min(epochs, round(config.optim.warmup_epochs * ratio)),
+        "distill.ramp_up_epochs": config.distill.ramp_up_epochs * ratio,
     }
-    if ramp is not None:
-        changes["distill.ramp_up_epochs"] = ramp * ratio
     return with_overrides(config, changes)
 
 
-def networks_to_time(chosen: Sequence[Chosen], baselines: Baselines) -> list[Config]:
+def networks_to_time(chosen: Sequence[Chosen], baselines: Baselines) -> list[ResolvedConfig]:
     """One config of each kind of step that the confirmation trains, the chosen ones first."""
     found = dict.fromkeys(one.config for one in chosen)
     if baselines != "none":
@@ -107,7 +106,7 @@ def networks_to_time(chosen: Sequence[Chosen], baselines: Baselines) -> list[Con
 def plan_arms(
     chosen: Sequence[Chosen],
     baselines: Baselines,
-    epoch_s: Mapping[Config, float],
+    epoch_s: Mapping[ResolvedConfig, float],
     known: Sequence[Arm] = (),
 ) -> Plans:
     """The arms and their comparisons; a baseline that two configs share is one arm.
@@ -121,7 +120,7 @@ def plan_arms(
         epoch_s: of `networks_to_time`; may be empty when no baseline has equal seconds.
         known: arms of an earlier plan; they keep their names.
     """
-    arms: dict[Config, Arm] = {_config_of(arm): arm for arm in known}
+    arms: dict[ResolvedConfig, Arm] = {_config_of(arm): arm for arm in known}
     for one in chosen:
         _add(arms, one.config, one.trial_id, one.trial_id, epoch_s.get(one.config))
     pairs: dict[Pair, None] = {}
@@ -142,11 +141,11 @@ def plan_arms(
     return Plans(list(arms.values()), list(pairs))
 
 
-def _config_of(arm: Arm) -> Config:
-    return with_overrides(Config(), arm.settings)
+def _config_of(arm: Arm) -> ResolvedConfig:
+    return resolved_from(arm.settings)
 
 
-def _opponents(config: Config) -> dict[str, tuple[str, Config]]:
+def _opponents(config: ResolvedConfig) -> dict[str, tuple[str, ResolvedConfig]]:
     """By member of a config: the baseline's member, and the baseline."""
     mix = config.model.mix
     found = {f"branch{i}": ("branch0", independent(config, (name,))) for i, name in enumerate(mix)}
@@ -157,16 +156,20 @@ def _opponents(config: Config) -> dict[str, tuple[str, Config]]:
     return found
 
 
-def _baselines(config: Config) -> dict[str, Config]:
+def _baselines(config: ResolvedConfig) -> dict[str, ResolvedConfig]:
     return {member: baseline for member, (_, baseline) in _opponents(config).items()}
 
 
-def _baseline_name(config: Config) -> str:
+def _baseline_name(config: ResolvedConfig) -> str:
     return f"independent {mix_name(config.model.mix)}, {config.optim.epochs} epochs"
 
 
 def _add(
-    arms: dict[Config, Arm], config: Config, trial_id: str | None, name: str, epoch_s: float | None
+    arms: dict[ResolvedConfig, Arm],
+    config: ResolvedConfig,
+    trial_id: str | None,
+    name: str,
+    epoch_s: float | None,
 ) -> Arm:
     """The arm of a config, made unless there is one; a second of the same name is numbered."""
     if config not in arms:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
-from ffl_ray.config.overrides import with_overrides
-from ffl_ray.config.settings import Config
+from ffl_ray.config.methods import resolved_from
+from ffl_ray.config.settings import ResolvedConfig
 from ffl_ray.confirm.arms import Chosen, networks_to_time, plan_arms, plan_runs
 from ffl_ray.confirm.request import Request
 from ffl_ray.confirm.tables import (
@@ -104,7 +104,7 @@ class Confirmation(NamedTuple):
             FinalRun(
                 run.run_id,
                 f"{run.arm}, seed {run.seed}",
-                with_overrides(Config(), {**arms[run.arm].settings, "seed": run.seed}),
+                resolved_from({**arms[run.arm].settings, "seed": run.seed}),
             )
             for run in self.runs
         ]
@@ -178,8 +178,8 @@ def plan_confirmation(
 
 
 def _epoch_seconds(
-    timed: Sequence[Config], request: Request, plan: Plan, facts: DataFacts
-) -> dict[Config, float]:
+    timed: Sequence[ResolvedConfig], request: Request, plan: Plan, facts: DataFacts
+) -> dict[ResolvedConfig, float]:
     seconds = epoch_seconds(timed, plan, facts, cluster=request.address is not None)
     if seconds is None:
         raise PlanError("no machine was free within a minute to measure epochs on: try again")

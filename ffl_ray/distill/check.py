@@ -1,11 +1,11 @@
 """What is checked of a config before anything trains; torch is loaded for the user's code alone."""
 
-from ffl_ray.config.settings import Config
+from ffl_ray.config.settings import ResolvedConfig
 from ffl_ray.config.user_code import is_own
 from ffl_ray.models.registry import check_model
 
 
-def check_config(config: Config) -> None:
+def check_config(config: ResolvedConfig) -> None:
     """Check what the settings of one training mean together.
 
     Raises:

@@ -1,13 +1,14 @@
 """Collaborative Learning: Song and Chai 2018, arXiv:1805.11761."""
 
-from ffl_ray.config.methods import kl_of
-from ffl_ray.config.settings import DistillConfig
+from ffl_ray.config.settings import ResolvedDistill
 from ffl_ray.data.dataset import Labels
 from ffl_ray.distill.terms import Term, cross_entropies, distillation_kl, the_rest
 from ffl_ray.models.network import NetworkOutput
 
 
-def cl_ilr_terms(output: NetworkOutput, labels: Labels, settings: DistillConfig) -> dict[str, Term]:
+def cl_ilr_terms(
+    output: NetworkOutput, labels: Labels, settings: ResolvedDistill
+) -> dict[str, Term]:
     """Every branch learns from the mean of the others' logits.
 
     L = sum_k [ (1 - b) CE(z_k, y) + b KL(mean_(j != k) z_j -> z_k) ] with b = distill.weight, 0.5
@@ -15,7 +16,7 @@ def cl_ilr_terms(output: NetworkOutput, labels: Labels, settings: DistillConfig)
     the gradient that comes back to a shared trunk by the number of branches
     (`models.method_modules.divided_gradient`).
     """
-    temperature, weight = kl_of(settings)
+    temperature, weight = settings.temperature, settings.weight
     terms = cross_entropies(output, labels, settings, weight=1 - weight)
     for index, student in enumerate(output.branches):
         value = distillation_kl(student, the_rest(output.branches, index), temperature=temperature)

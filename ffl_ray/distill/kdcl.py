@@ -7,8 +7,7 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
 
-from ffl_ray.config.methods import kl_of
-from ffl_ray.config.settings import DistillConfig
+from ffl_ray.config.settings import ResolvedDistill
 from ffl_ray.data.dataset import Labels
 from ffl_ray.distill.terms import Logits, Term, cross_entropies, distillation_kl
 from ffl_ray.models.network import NetworkOutput
@@ -19,7 +18,7 @@ STEPS, STEP_SIZE = 30, 1.0
 RIDGE = 1e-6
 
 
-def kdcl_terms(output: NetworkOutput, labels: Labels, settings: DistillConfig) -> dict[str, Term]:
+def kdcl_terms(output: NetworkOutput, labels: Labels, settings: ResolvedDistill) -> dict[str, Term]:
     """One teacher is made of all branches' logits, and teaches each.
 
     L = sum_k CE(z_k, y) + b sum_k KL(z_t -> z_k) with b = distill.weight, 1 by default. No
@@ -27,7 +26,7 @@ def kdcl_terms(output: NetworkOutput, labels: Labels, settings: DistillConfig) -
     temperature is not known here: 4 is that of a public program. The authors' separate networks
     are model.trunk_stages=0.
     """
-    temperature, weight = kl_of(settings)
+    temperature, weight = settings.temperature, settings.weight
     with torch.no_grad():
         make = TEACHERS[settings.kdcl_teacher]
         teacher = make(output.branches, shares_of(labels, output.branches))

@@ -2,14 +2,15 @@
 
 import torch
 
-from ffl_ray.config.methods import kl_of
-from ffl_ray.config.settings import DistillConfig
+from ffl_ray.config.settings import ResolvedDistill
 from ffl_ray.data.dataset import Labels
 from ffl_ray.distill.terms import Term, cross_entropies, distillation_kl
 from ffl_ray.models.network import NetworkOutput
 
 
-def okddip_terms(output: NetworkOutput, labels: Labels, settings: DistillConfig) -> dict[str, Term]:
+def okddip_terms(
+    output: NetworkOutput, labels: Labels, settings: ResolvedDistill
+) -> dict[str, Term]:
     """Peers learn from mixes of the peers that attention makes for each, the leader from them all.
 
     L = sum_k CE(z_k, y) + w(t) [ sum_a KL(t_a -> z_a) + KL(mean_a z_a -> z_0) ] with
@@ -20,7 +21,7 @@ def okddip_terms(output: NetworkOutput, labels: Labels, settings: DistillConfig)
     """
     assert output.attention is not None, "OKDDip trains an attention between peers"
     leader, peers = output.branches[0], output.branches[1:]
-    temperature, weight = kl_of(settings)
+    temperature, weight = settings.temperature, settings.weight
     targets = torch.einsum("kab,bkc->akc", output.attention, peers)
     pairs = [(leader, peers.mean(dim=0)), *zip(peers, targets, strict=True)]
     terms = cross_entropies(output, labels, settings)

@@ -1,13 +1,12 @@
 """Peer Collaborative Learning: Wu and Gong 2021, arXiv:2006.04147."""
 
-from ffl_ray.config.methods import kl_of
-from ffl_ray.config.settings import DistillConfig
+from ffl_ray.config.settings import ResolvedDistill
 from ffl_ray.data.dataset import Labels
 from ffl_ray.distill.terms import Term, cross_entropies, distillation_kl
 from ffl_ray.models.network import NetworkOutput
 
 
-def pcl_terms(output: NetworkOutput, labels: Labels, settings: DistillConfig) -> dict[str, Term]:
+def pcl_terms(output: NetworkOutput, labels: Labels, settings: ResolvedDistill) -> dict[str, Term]:
     """A classifier on all peers' features and the peers' mean teachers teach every branch.
 
     L = CE(z_f, y) + sum_k [ CE(z_k, y) + w(t) KL(z_f -> z_k)
@@ -18,7 +17,7 @@ def pcl_terms(output: NetworkOutput, labels: Labels, settings: DistillConfig) ->
     """
     assert output.fused is not None, "PCL has a classifier on all peers' features"
     assert output.mean_teachers is not None, "PCL trains with mean teachers"
-    temperature, weight = kl_of(settings)
+    temperature, weight = settings.temperature, settings.weight
     terms = cross_entropies(output, labels, settings)
     for index, student in enumerate(output.branches):
         value = distillation_kl(student, output.fused, temperature=temperature)

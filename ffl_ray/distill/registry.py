@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from ffl_ray.config.settings import DistillConfig
+from ffl_ray.config.settings import ResolvedDistill
 from ffl_ray.config.user_code import is_own
 from ffl_ray.data.dataset import Labels
 from ffl_ray.distill.cl_ilr import cl_ilr_terms
@@ -21,7 +21,7 @@ from ffl_ray.models.network import NetworkOutput
 
 LossTerms = Callable[[NetworkOutput, Labels], dict[str, Term]]
 
-TERMS: dict[str, Callable[[NetworkOutput, Labels, DistillConfig], dict[str, Term]]] = {
+TERMS: dict[str, Callable[[NetworkOutput, Labels, ResolvedDistill], dict[str, Term]]] = {
     "ffl": ffl_terms,
     "independent": independent_terms,
     "dml": dml_terms,
@@ -33,7 +33,7 @@ TERMS: dict[str, Callable[[NetworkOutput, Labels, DistillConfig], dict[str, Term
 }
 
 
-def loss_terms_of(settings: DistillConfig) -> LossTerms:
+def loss_terms_of(settings: ResolvedDistill) -> LossTerms:
     """The loss of the settings' method."""
     terms = user_terms(settings.method) if is_own(settings.method) else TERMS[settings.method]
     return lambda output, labels: terms(output, labels, settings)

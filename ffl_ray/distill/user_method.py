@@ -5,7 +5,7 @@ The contract: `function(output, labels, settings)` returns the loss as named `Te
 - output: a `NetworkOutput`, whose `branches` are logits [branches, batch, classes], `fused` those
   of the fused classifier [batch, classes] where there is one, `ensemble` the branches' mean;
 - labels: class numbers [batch], or class probabilities where images are mixed;
-- settings: the `DistillConfig`: temperature, weight, label_smoothing and the rest.
+- settings: the `ResolvedDistill`: temperature, weight, label_smoothing and the rest, as numbers.
 
 A term is a mean over the batch in nats, with a weight; `ramped` ones are multiplied by the epoch's
 distill weight as well. Names are columns of the epochs table: `ce_branches.0` and so on and
@@ -26,7 +26,7 @@ import torch
 from torch import Tensor
 
 from ffl_ray.config.methods import method_of
-from ffl_ray.config.settings import DistillConfig
+from ffl_ray.config.settings import ResolvedDistill
 from ffl_ray.config.user_code import OwnCode, kind_of
 from ffl_ray.data.dataset import Labels
 from ffl_ray.distill.terms import Term, total_loss
@@ -38,7 +38,7 @@ NAMES = re.compile(
     r"ce_fused|ensemble_to_fused"
     r"|(ce_branches|fused_to_branches|peers_to_branches|mean_teachers_to_branches|own)\.\d+"
 )
-UserTerms = Callable[[NetworkOutput, Labels, DistillConfig], dict[str, Term]]
+UserTerms = Callable[[NetworkOutput, Labels, ResolvedDistill], dict[str, Term]]
 
 
 def user_terms(name: str) -> UserTerms:
@@ -51,7 +51,7 @@ def user_terms(name: str) -> UserTerms:
 
 
 @functools.cache
-def check_contract(settings: DistillConfig, num_branches: int) -> None:
+def check_contract(settings: ResolvedDistill, num_branches: int) -> None:
     """Check of the contract: call a user's method with labels of both kinds, and run it backward.
 
     Raises:
@@ -76,7 +76,7 @@ def _code(name: str) -> OwnCode:
 
 
 def _example(
-    settings: DistillConfig, num_branches: int, *, mixed: bool
+    settings: ResolvedDistill, num_branches: int, *, mixed: bool
 ) -> tuple[NetworkOutput, Labels]:
     """What a method is given, at random."""
     method, generator = method_of(settings), torch.Generator().manual_seed(0)

@@ -9,8 +9,9 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from ffl_ray.config.methods import resolved_from
 from ffl_ray.config.overrides import flatten, with_overrides
-from ffl_ray.config.settings import Config
+from ffl_ray.config.settings import Config, ResolvedConfig
 from ffl_ray.data.dataset import DatasetInfo, Images
 from ffl_ray.data.loader import TrainVal
 from ffl_ray.export.about import About
@@ -68,7 +69,9 @@ def _strip(module: nn.Module, kept: set[int]) -> bool:
     return needed
 
 
-def empty_network(config: Config, info: DatasetInfo, shape: tuple[int, int, int]) -> FusionNetwork:
+def empty_network(
+    config: ResolvedConfig, info: DatasetInfo, shape: tuple[int, int, int]
+) -> FusionNetwork:
     """A config's network for data of this kind, whose weights are about to be loaded.
 
     Published initial weights are not fetched: every weight is in the file anyway.
@@ -86,7 +89,7 @@ def empty_network(config: Config, info: DatasetInfo, shape: tuple[int, int, int]
 def rebuilt(about: About) -> Member:
     """An exported member, but for its weights."""
     info = DatasetInfo(about.classes, about.mean, about.std, crop_padding=0, flip=False)
-    config = with_overrides(Config(), about.settings)
+    config = resolved_from(about.settings)
     return Member(
         empty_network(config, info, about.image_shape), about.member, about.mean, about.std
     )

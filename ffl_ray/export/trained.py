@@ -6,8 +6,9 @@ import shlex
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
+from ffl_ray.config.methods import resolved
 from ffl_ray.config.overrides import flatten, shown, with_overrides
-from ffl_ray.config.settings import Config
+from ffl_ray.config.settings import Config, ResolvedConfig
 from ffl_ray.data.loader import TrainVal, load_final, load_train_val
 from ffl_ray.errors import DataError, StudyError
 from ffl_ray.export.member import empty_network
@@ -29,7 +30,7 @@ class Trained(NamedTuple):
         epoch: that epoch, from 1.
     """
 
-    config: Config
+    config: ResolvedConfig
     network: FusionNetwork
     data: TrainVal
     epoch: int
@@ -80,7 +81,7 @@ def load_trained(
         StudyError: the checkpoint is damaged, or not of that epoch.
         DataError: the data can't be opened, or are split differently here.
     """
-    config = row_config(trial)
+    config = resolved(row_config(trial))
     if data_dir is not None:
         config = with_overrides(config, {"data.dir": data_dir})
     data = (load_final if final else load_train_val)(config.data)

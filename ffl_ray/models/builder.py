@@ -10,8 +10,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from ffl_ray.config.methods import Method, method_of, trunk_stages_of
-from ffl_ray.config.settings import DistillConfig, FusionConfig, ModelConfig
+from ffl_ray.config.methods import Method, method_of
+from ffl_ray.config.settings import DistillConfig, FusionConfig, ResolvedModel
 from ffl_ray.config.user_code import is_own
 from ffl_ray.models.backbone import Backbone
 from ffl_ray.models.fusion import Fusion, MapShape, build_fusion
@@ -24,7 +24,7 @@ ImageShape = tuple[int, int, int]
 
 
 def build_network(
-    model: ModelConfig,
+    model: ResolvedModel,
     fusion: FusionConfig,
     distill: DistillConfig | None = None,
     *,
@@ -45,10 +45,10 @@ def build_network(
         SettingError: a backbone is unknown, or can't take such images.
     """
     distill = distill or DistillConfig()
-    method, trunk_stages = method_of(distill), trunk_stages_of(model, distill)
-    built = _branches(model, trunk_stages, image_shape, num_classes, seed)
+    method = method_of(distill)
+    built = _branches(model, image_shape, num_classes, seed)
     widths = [shape.channels for shape in built.maps]
-    trunk_width = _width(built.trunks, image_shape) if trunk_stages else sum(widths)
+    trunk_width = _width(built.trunks, image_shape) if model.trunk_stages else sum(widths)
     with seeded(seed, -1):
         head = _head(method, fusion.design, built.maps, trunk_width, num_classes)
         attention = PeerAttention(widths[1:]) if method.peer_attention else None
@@ -108,7 +108,7 @@ class _Branches(NamedTuple):
 
 
 def _branches(
-    model: ModelConfig, trunk_stages: int, image_shape: ImageShape, num_classes: int, seed: int
+    model: ResolvedModel, image_shape: ImageShape, num_classes: int, seed: int
 ) -> _Branches:
     """Each branch built in full; of one backbone, the first one's trunk serves them all."""
     for name in dict.fromkeys(model.mix):
@@ -117,7 +117,7 @@ def _branches(
     for index, name in enumerate(model.mix):
         with seeded(seed, index):
             backbone = build_backbone(name, image_shape[0], pretrained=model.pretrained)
-            lead, rest = backbone.split(trunk_stages)
+            lead, rest = backbone.split(model.trunk_stages)
             trunk = built.trunks.setdefault(trunk_key(name), lead)
             shape = _map_shape(nn.Sequential(trunk, rest), image_shape)
             built.maps.append(shape)

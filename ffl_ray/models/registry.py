@@ -13,9 +13,9 @@ import re
 from typing import NamedTuple, Protocol
 
 from ffl_ray.config.image_shapes import image_shape
-from ffl_ray.config.methods import check_method, method_of, trunk_stages_of
+from ffl_ray.config.methods import check_method, method_of
 from ffl_ray.config.overrides import nearest
-from ffl_ray.config.settings import Config
+from ffl_ray.config.settings import ResolvedConfig
 from ffl_ray.config.user_code import is_own
 from ffl_ray.errors import SettingError
 from ffl_ray.models import depths
@@ -225,7 +225,7 @@ def check_images(name: str, image_shape: tuple[int, int, int], *, pretrained: bo
         _module_of(name).check_images(name, image_shape, pretrained)
 
 
-def check_model(config: Config) -> None:
+def check_model(config: ResolvedConfig) -> None:
     """Check what the settings of one network mean together, before anything trains.
 
     Raises:
@@ -233,8 +233,7 @@ def check_model(config: Config) -> None:
             would leave no private stage, there are no pretrained weights for a backbone, or
             the method needs more branches.
     """
-    model = config.model
-    trunk_stages = trunk_stages_of(model, config.distill)
+    model, trunk_stages = config.model, config.model.trunk_stages
     for name in dict.fromkeys(model.mix):
         stages = backbone_row(name).num_stages
         if trunk_stages >= stages:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from ffl_ray.config.settings import Config
+from ffl_ray.config.settings import ResolvedConfig
 from ffl_ray.results.storage.storage import Storage
 from ffl_ray.results.study import StudyTables
 
@@ -21,7 +21,7 @@ class FinalRun(NamedTuple):
 
     run_id: str
     label: str
-    config: Config
+    config: ResolvedConfig
 
 
 def waiting_runs(tables: StudyTables, runs: Sequence[FinalRun]) -> list[FinalRun]:

@@ -12,7 +12,7 @@ from collections.abc import Collection, Sequence
 from typing import Any
 
 from ffl_ray.config.objectives import parse_objective
-from ffl_ray.config.settings import Config, SearchConfig
+from ffl_ray.config.settings import ResolvedConfig, SearchConfig
 from ffl_ray.console.live import StudyView
 from ffl_ray.console.terminal import duration, make_console
 from ffl_ray.errors import FAILED, INTERRUPTED, StudyError
@@ -130,7 +130,7 @@ def _ended(tables: StudyTables, runs: Sequence[FinalRun], message: str, elapsed_
 
 
 def epoch_seconds(
-    configs: Sequence[Config], plan: Plan, facts: DataFacts, *, cluster: bool
+    configs: Sequence[ResolvedConfig], plan: Plan, facts: DataFacts, *, cluster: bool
 ) -> list[float] | None:
     """Seconds that an epoch of each config takes, measured on real steps where trials will run.
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
+from ffl_ray.config.methods import resolved_from
 from ffl_ray.config.objectives import VALUE
-from ffl_ray.config.overrides import flatten, with_overrides
-from ffl_ray.config.settings import Config
+from ffl_ray.config.overrides import flatten
+from ffl_ray.config.settings import ResolvedConfig
 from ffl_ray.planning.layout import Plan
 from ffl_ray.results.storage.storage import Storage
 from ffl_ray.training.session import Report
@@ -35,7 +36,7 @@ class Job(NamedTuple):
 
     @classmethod
     def planned(
-        cls, trial_id: str, config: Config, study: str, plan: Plan, *, final: bool = False
+        cls, trial_id: str, config: ResolvedConfig, study: str, plan: Plan, *, final: bool = False
     ) -> Job:
         """A job for this config, with what the plan gives each trial."""
         return cls(
@@ -49,9 +50,9 @@ class Job(NamedTuple):
         )
 
     @property
-    def config(self) -> Config:
+    def config(self) -> ResolvedConfig:
         """The checked config."""
-        return with_overrides(Config(), self.settings)
+        return resolved_from(self.settings)
 
     @property
     def files(self) -> Storage:

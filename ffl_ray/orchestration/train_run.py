@@ -10,10 +10,10 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from ffl_ray.config.methods import resolved, with_reachable_objective
+from ffl_ray.config.methods import resolved_from, with_reachable_objective
 from ffl_ray.config.objectives import parse_objective
 from ffl_ray.config.overrides import flatten, with_overrides
-from ffl_ray.config.settings import Config, SearchConfig
+from ffl_ray.config.settings import ResolvedConfig, SearchConfig
 from ffl_ray.console.result_tables import members_table, where_text
 from ffl_ray.console.terminal import make_console
 from ffl_ray.console.train_view import TrainView
@@ -54,7 +54,7 @@ class Training(NamedTuple):
 
     name: str
     storage: Storage
-    config: Config
+    config: ResolvedConfig
     resources: SearchConfig
     address: str | None
 
@@ -101,7 +101,7 @@ def _checked(
     args: argparse.Namespace, overrides: Mapping[str, object], resources: SearchConfig
 ) -> Training:
     """What was asked for, refused where it can't be."""
-    config = resolved(with_overrides(Config(), overrides))
+    config = resolved_from(overrides)
     if "objective" not in overrides:
         config = with_reachable_objective(config)
     check_config(config)

@@ -11,8 +11,14 @@ import torch
 from torch import Tensor, nn
 
 from ffl_ray.config.image_shapes import image_shape
-from ffl_ray.config.methods import num_views, with_reachable_objective
-from ffl_ray.config.settings import Config, DistillConfig, FusionConfig, ModelConfig
+from ffl_ray.config.methods import resolved_distill, with_reachable_objective
+from ffl_ray.config.settings import (
+    DistillConfig,
+    FusionConfig,
+    ResolvedConfig,
+    ResolvedDistill,
+    ResolvedModel,
+)
 from ffl_ray.data.placement import streams
 from ffl_ray.data.streaming.pool import STEPS_AHEAD
 from ffl_ray.models.builder import build_network
@@ -79,7 +85,7 @@ class TrainingCost(NamedTuple):
     memory_bytes: int
 
 
-def training_cost(config: Config, data: DataSize, num_workers: int = 1) -> TrainingCost:
+def training_cost(config: ResolvedConfig, data: DataSize, num_workers: int = 1) -> TrainingCost:
     """The cost of training this config; nothing is computed for it.
 
     Activations count as float32: under bfloat16 autocast they are an upper bound. What kernels
@@ -117,22 +123,23 @@ def training_cost(config: Config, data: DataSize, num_workers: int = 1) -> Train
 
 
 def training_costs(
-    configs: Sequence[Config], data: DataSize, num_workers: int = 1
+    configs: Sequence[ResolvedConfig], data: DataSize, num_workers: int = 1
 ) -> list[TrainingCost]:
     """The cost of each config; a network that occurs again is not built again."""
     return [training_cost(config, data, num_workers) for config in configs]
 
 
-def network_distill(config: Config) -> DistillConfig:
+def network_distill(config: ResolvedConfig) -> ResolvedDistill:
     """The settings of a method that change the network: its name, and the branches' views."""
-    return DistillConfig(method=config.distill.method, views=config.distill.views)
+    named = DistillConfig(method=config.distill.method, views=config.distill.views)
+    return resolved_distill(named)
 
 
 @functools.lru_cache(maxsize=4096)
 def network_size(
-    model: ModelConfig,
+    model: ResolvedModel,
     fusion: FusionConfig,
-    distill: DistillConfig,
+    distill: ResolvedDistill,
     image: tuple[int, int, int],
     num_classes: int,
     device: str = "cpu",
@@ -147,7 +154,7 @@ def network_size(
         SettingError: the settings do not go together.
         RuntimeError: the network can't take such images.
     """
-    config = with_reachable_objective(Config(model=model, fusion=fusion, distill=distill))
+    config = with_reachable_objective(ResolvedConfig(model=model, fusion=fusion, distill=distill))
     check_model(config)
     network, macs, saved = _run_outline(config, image, num_classes, device)
     parameters = [tensor for tensor in network.parameters() if tensor.requires_grad]
@@ -164,7 +171,7 @@ def network_size(
 
 
 def _run_outline(
-    config: Config, image: tuple[int, int, int], num_classes: int, device: str
+    config: ResolvedConfig, image: tuple[int, int, int], num_classes: int, device: str
 ) -> tuple[FusionNetwork, int, list[int]]:
     """A network's outline after one forward pass, with the pass's MACs and saved bytes."""
     model = config.model.model_copy(update={"pretrained": False})  # of equal size, not downloaded
@@ -177,7 +184,7 @@ def _run_outline(
             num_classes=num_classes,
             seed=0,
         )
-        views = num_views(config)
+        views = config.num_views
         images = torch.empty(*[views] * (views > 1), OUTLINE_BATCH, *image)
         outline.macs = 0
         with MacCounter() as counter:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol
 
-from ffl_ray.config.overrides import flatten, with_overrides
+from ffl_ray.config.methods import resolved_from
+from ffl_ray.config.overrides import flatten
 from ffl_ray.config.settings import Config, SearchConfig
 from ffl_ray.planning.cost import TrainingCost
 from ffl_ray.planning.layout import Machines, Plan, make_plan
@@ -141,7 +142,7 @@ def measured_rates(
 def _rate(
     wait: Callable[[], None], settings: Mapping[str, Any], cost: TrainingCost, device: str
 ) -> float:
-    config = with_overrides(Config(), settings)
+    config = resolved_from(settings)
     measure([config], [cost], 1, device)
     wait()
     [timed] = measure([config], [cost], 1, device, BUDGET_S)

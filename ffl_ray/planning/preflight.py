@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
-from ffl_ray.config.overrides import flatten, with_overrides
-from ffl_ray.config.settings import Config, SearchConfig
+from ffl_ray.config.methods import resolved_from
+from ffl_ray.config.overrides import flatten
+from ffl_ray.config.settings import Config, ResolvedConfig, SearchConfig
 from ffl_ray.planning.cost import DataSize, TrainingCost, training_costs
 from ffl_ray.planning.data_check import DataFacts
 from ffl_ray.planning.driver_load import driver_advice
@@ -49,7 +50,7 @@ class Preflight(NamedTuple):
     misfits: int
     free_disk_bytes: int | None
     sampled: list[Point]
-    typical: tuple[Config, TrainingCost] | None = None
+    typical: tuple[ResolvedConfig, TrainingCost] | None = None
     gpu_memory_bytes: int | None = None
     advice: str | None = None
 
@@ -96,7 +97,7 @@ def data_size(facts: DataFacts) -> DataSize:
 
 
 def repeatedly_measured(
-    configs: Sequence[Config], plan: Plan, facts: DataFacts, cluster: Cluster
+    configs: Sequence[ResolvedConfig], plan: Plan, facts: DataFacts, cluster: Cluster
 ) -> list[float] | None:
     """Seconds per image of each config, the least of some rounds that alternate between them.
 
@@ -120,7 +121,7 @@ def _fitting_ends(costs: Sequence[TrainingCost], room: Room) -> list[int]:
 
 
 def _measured(
-    trainings: Sequence[tuple[Config, TrainingCost]], plan: Plan, cluster: Cluster
+    trainings: Sequence[tuple[ResolvedConfig, TrainingCost]], plan: Plan, cluster: Cluster
 ) -> list[Timed] | None:
     """Trainings timed where a worker will be; None when no machine was free."""
     timed: list[Timed] | None = cluster.call(
@@ -138,7 +139,7 @@ def _measured(
 def _measure(
     settings: list[Mapping[str, Any]], costs: list[TrainingCost], num_threads: int, device: str
 ) -> list[Timed]:
-    configs = [with_overrides(Config(), flat) for flat in settings]
+    configs = [resolved_from(flat) for flat in settings]
     return measure(configs, costs, num_threads, device)
 
 

@@ -9,9 +9,8 @@ from typing import NamedTuple
 
 import torch
 
-from ffl_ray.config.methods import num_views
 from ffl_ray.config.overrides import with_overrides
-from ffl_ray.config.settings import Config
+from ffl_ray.config.settings import ResolvedConfig
 from ffl_ray.data.loader import Batch
 from ffl_ray.planning.cost import TrainingCost
 from ffl_ray.training.engine import train_epoch
@@ -79,7 +78,7 @@ def fit(timed: list[Timed]) -> Throughput:
 
 
 def measure(
-    configs: list[Config],
+    configs: list[ResolvedConfig],
     costs: list[TrainingCost],
     num_threads: int,
     device: str,
@@ -102,14 +101,14 @@ def measure(
 
 
 def _time_steps(
-    config: Config, cost: TrainingCost, num_threads: int, device: str, budget_s: float
+    config: ResolvedConfig, cost: TrainingCost, num_threads: int, device: str, budget_s: float
 ) -> float:
     batch = min(config.optim.batch_size, max(2, int(MOST_MACS[device] / cost.macs)))
     changes = {"optim.batch_size": batch, "compute.measure_latency": False}
     config = with_overrides(config, changes)
     training = prepare(config, StepTimer(num_threads, torch.device(device)))
     batches = training.train.train_batches(
-        batch_size=batch, seed=config.seed, epoch=0, num_views=num_views(config)
+        batch_size=batch, seed=config.seed, epoch=0, num_views=config.num_views
     )
     step = epoch_step(training, distill_weight=1.0)
     started = time.perf_counter()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from ffl_ray.config.settings import Config
+from ffl_ray.config.settings import ResolvedConfig
 from ffl_ray.console.plan_view import hours
 from ffl_ray.orchestration.final_runs import epoch_seconds
 from ffl_ray.planning.cost import DataSize, training_costs
@@ -15,7 +15,7 @@ from ffl_ray.planning.throughput import Timed, fit
 
 
 def expected_seconds(
-    configs: Sequence[Config], plan: Plan, facts: DataFacts, *, cluster: bool
+    configs: Sequence[ResolvedConfig], plan: Plan, facts: DataFacts, *, cluster: bool
 ) -> float | None:
     """Seconds of all these trainings, from a line through the cheapest and the dearest, measured.
 
@@ -47,7 +47,11 @@ def expected_seconds(
 
 
 def plan_words(
-    name: str, configs: Sequence[Config], plan: Plan, facts: DataFacts, seconds: float | None
+    name: str,
+    configs: Sequence[ResolvedConfig],
+    plan: Plan,
+    facts: DataFacts,
+    seconds: float | None,
 ) -> str:
     """The number of trainings, their length and the hours, in a line."""
     epochs = " or ".join(str(e) for e in sorted({config.optim.epochs for config in configs}))

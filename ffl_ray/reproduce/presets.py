@@ -10,9 +10,9 @@ from collections.abc import Mapping, Sequence
 from fnmatch import fnmatchcase
 from typing import NamedTuple
 
-from ffl_ray.config.methods import resolved, with_reachable_objective
+from ffl_ray.config.methods import resolved_from, with_reachable_objective
 from ffl_ray.config.overrides import flatten, mix_name, nearest, shown, with_overrides
-from ffl_ray.config.settings import Config
+from ffl_ray.config.settings import ResolvedConfig
 from ffl_ray.errors import SettingError
 from ffl_ray.models.registry import backbone_row
 from ffl_ray.reproduce.published import BACKBONES, TABLES, Row, Table
@@ -123,7 +123,7 @@ def choose_rows(table: Table, patterns: Sequence[str]) -> tuple[Row, ...]:
 
 def preset(
     row: Row, data: str, scale: Scale = AS_PUBLISHED, changes: Mapping[str, object] | None = None
-) -> Config:
+) -> ResolvedConfig:
     """The config that a row's training has.
 
     A shorter run's ramp-up is shorter by the same factor, as its learning rate's steps are.
@@ -137,8 +137,8 @@ def preset(
     """
     changes = changes or {}
     settings: dict[str, object] = {"data.name": data, **preset_settings(row, scale), **changes}
-    config = resolved(with_reachable_objective(with_overrides(Config(), settings)))
-    if "distill.ramp_up_epochs" in changes or config.distill.ramp_up_epochs is None:
+    config = with_reachable_objective(resolved_from(settings))
+    if "distill.ramp_up_epochs" in changes:
         return config
     shorter = config.distill.ramp_up_epochs * config.optim.epochs / EPOCHS
     return with_overrides(config, {"distill.ramp_up_epochs": shorter})

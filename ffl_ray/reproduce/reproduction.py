@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from ffl_ray import cli
-from ffl_ray.config.settings import Config
+from ffl_ray.config.settings import ResolvedConfig
 from ffl_ray.errors import DataError, SettingError
 from ffl_ray.models.registry import check_model
 from ffl_ray.orchestration.final_run import FinalRun
@@ -49,7 +49,7 @@ class Reproduction(NamedTuple):
     seeds: int
     num_workers: int
 
-    def config(self, row: Row) -> Config:
+    def config(self, row: Row) -> ResolvedConfig:
         """The training of a row with the first seed."""
         changes = self.changes | {"seed": self.seed}
         return preset(row, self.table.data, self.scale, changes)
@@ -95,7 +95,7 @@ def reproduction_of(args: argparse.Namespace) -> Reproduction:
     return asked._replace(changes=changes | _data_dir(first, args.address))
 
 
-def _data_dir(config: Config, address: str | None) -> dict[str, object]:
+def _data_dir(config: ResolvedConfig, address: str | None) -> dict[str, object]:
     """data.dir as workers find it.
 
     Raises:
@@ -112,7 +112,7 @@ def _data_dir(config: Config, address: str | None) -> dict[str, object]:
 def final_runs(asked: Reproduction) -> list[FinalRun]:
     """Every training once, by seed and then by row; ids stay when rows or seeds are added."""
     of_table = list(dict.fromkeys(asked.config(row) for row in asked.table.rows))
-    labels: dict[Config, list[str]] = {}
+    labels: dict[ResolvedConfig, list[str]] = {}
     for row in asked.rows:
         labels.setdefault(asked.config(row), []).append(row.name)
     return [

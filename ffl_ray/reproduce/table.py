@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ffl_ray.config.overrides import mix_name
-from ffl_ray.config.settings import Config
+from ffl_ray.config.settings import ResolvedConfig
 from ffl_ray.reproduce.presets import Departures
 from ffl_ray.reproduce.published import Table
 from ffl_ray.reproduce.verdict import Reproduced
@@ -22,7 +22,7 @@ def write_reproduced(
     name: str,
     table: Table,
     found: Sequence[Reproduced],
-    configs: Mapping[str, Config],
+    configs: Mapping[str, ResolvedConfig],
     departures: Departures,
 ) -> None:
     """Create or replace these rows; those of an earlier command with other rows stay.

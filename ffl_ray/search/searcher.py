@@ -12,8 +12,9 @@ from optuna.distributions import distribution_to_json
 from optuna.trial import FrozenTrial, TrialState
 from ray.tune.search import Searcher
 
+from ffl_ray.config.methods import resolved
 from ffl_ray.config.objectives import VALUE, Objective
-from ffl_ray.config.settings import Config, SearchConfig
+from ffl_ray.config.settings import Config, ResolvedConfig, SearchConfig
 from ffl_ray.results.history import PastTrial, new_optuna_study
 from ffl_ray.search.mirror import Mirror
 from ffl_ray.search.samplers import new_sampler
@@ -50,7 +51,7 @@ class StudySearcher(Searcher):
         search: SearchConfig,
         objectives: Sequence[Objective],
         *,
-        make_job: Callable[[str, Config], dict[str, Any]],
+        make_job: Callable[[str, ResolvedConfig], dict[str, Any]],
         past: Sequence[PastTrial] = (),
         warm_start: WarmStart | None = None,
         mirror: Mirror | None = None,
@@ -81,7 +82,7 @@ class StudySearcher(Searcher):
         number, past = self._waiting.pop(0) if self._waiting else (None, None)
         if past is not None:
             assert past.config is not None, "a trial that goes on has one"
-            trial, config = optuna.Trial(self.study, int(past.trial_id)), past.config
+            trial, config = optuna.Trial(self.study, int(past.trial_id)), resolved(past.config)
         else:
             trial = self._ask(number)
             config = trial_config(self._space, self._base, trial)

@@ -16,7 +16,7 @@ import ffl_ray
 from ffl_ray.config.methods import check_objective, resolved, with_reachable_objective
 from ffl_ray.config.objectives import parse_objectives, quality
 from ffl_ray.config.overrides import brief, nearest, shown, with_overrides
-from ffl_ray.config.settings import Config, SearchConfig, StudyConfig
+from ffl_ray.config.settings import Config, ResolvedConfig, SearchConfig, StudyConfig
 from ffl_ray.distill.check import check_config
 from ffl_ray.errors import SettingError, SpaceError
 from ffl_ray.search.mix import settings_from_params
@@ -171,7 +171,7 @@ class Point(NamedTuple):
         at_end: whether it is an end of every range, and no random point.
     """
 
-    config: Config
+    config: ResolvedConfig
     params: dict[str, Any]
     distributions: dict[str, BaseDistribution]
     at_end: bool
@@ -210,7 +210,7 @@ def points(
         yield _check_point(space, base, sampled, fixed)
 
 
-def trial_config(space: SearchSpace, base: Config, trial: optuna.Trial) -> Config:
+def trial_config(space: SearchSpace, base: Config, trial: optuna.Trial) -> ResolvedConfig:
     """The checked config of one trial.
 
     Raises:

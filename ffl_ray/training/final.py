@@ -6,7 +6,7 @@ chooses, never does.
 
 from __future__ import annotations
 
-from ffl_ray.config.settings import Config
+from ffl_ray.config.settings import ResolvedConfig
 from ffl_ray.data.loader import open_test
 from ffl_ray.data.streaming.stream import served
 from ffl_ray.errors import DataError, NoTestSplitError
@@ -17,7 +17,7 @@ from ffl_ray.training.setup import Training, measured
 from ffl_ray.training.worker import run_epochs
 
 
-def run_final(config: Config, session: Session) -> None:
+def run_final(config: ResolvedConfig, session: Session) -> None:
     """Train from the latest checkpoint, or from scratch, to the last epoch; then open the test.
 
     Each finished epoch is stored and then reported, without any metric. The last one is stored

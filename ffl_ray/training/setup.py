@@ -12,8 +12,7 @@ import torch
 from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 
-from ffl_ray.config.methods import num_views
-from ffl_ray.config.settings import Config
+from ffl_ray.config.settings import Config, ResolvedConfig
 from ffl_ray.data.loader import (
     Batch,
     DeviceImages,
@@ -58,7 +57,7 @@ class Training(NamedTuple):
         costs: by member, as `latencies_ms`, which is empty where nothing was measured.
     """
 
-    config: Config
+    config: ResolvedConfig
     network: FusionNetwork
     wrapped: nn.Module
     optimizer: torch.optim.Optimizer
@@ -74,7 +73,9 @@ class Training(NamedTuple):
 
 
 @contextmanager
-def prepared(config: Config, session: Session, *, final: bool = False) -> Iterator[Training]:
+def prepared(
+    config: ResolvedConfig, session: Session, *, final: bool = False
+) -> Iterator[Training]:
     """`prepare`, with the session's threads; the loader processes end with the block."""
     with threads(session.num_threads):
         training = prepare(config, session, final=final)
@@ -84,7 +85,7 @@ def prepared(config: Config, session: Session, *, final: bool = False) -> Iterat
             training.pool.close()
 
 
-def prepare(config: Config, session: Session, *, final: bool = False) -> Training:
+def prepare(config: ResolvedConfig, session: Session, *, final: bool = False) -> Training:
     """Data on the device, a freshly initialised network, its optimiser and its DDP wrapper.
 
     Args:
@@ -132,7 +133,7 @@ def _start_afresh(device: torch.device) -> None:
         torch.backends.cudnn.benchmark = True
 
 
-def _opened(config: Config, world_size: int, *, final: bool) -> TrainVal:
+def _opened(config: ResolvedConfig, world_size: int, *, final: bool) -> TrainVal:
     """The images to train on and to validate with.
 
     Raises:
@@ -153,7 +154,7 @@ def _opened(config: Config, world_size: int, *, final: bool) -> TrainVal:
     return data
 
 
-def new_network(config: Config, data: TrainVal) -> FusionNetwork:
+def new_network(config: ResolvedConfig, data: TrainVal) -> FusionNetwork:
     """The config's network for this data, with the initial weights of its seed."""
     return build_network(
         config.model,
@@ -192,7 +193,7 @@ def epoch_batches(training: Training, epoch: int, first_step: int = 0) -> Iterat
         first_step=first_step,
         shard=training.shard,
         augmentation=augmentation_of(config.data),
-        num_views=num_views(config),
+        num_views=config.num_views,
     )
 
 
@@ -243,7 +244,7 @@ def measured(training: Training, images: DeviceImages | StreamedImages) -> dict[
 
 
 def _latencies(
-    config: Config, network: FusionNetwork, data: TrainVal, session: Session
+    config: ResolvedConfig, network: FusionNetwork, data: TrainVal, session: Session
 ) -> dict[str, float]:
     """By member, as rank 0 measures it; nothing when nobody asked, or another rank does it."""
     if not config.compute.measure_latency or session.rank:

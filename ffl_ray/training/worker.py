@@ -10,9 +10,8 @@ import time
 from collections.abc import Callable
 from datetime import UTC, datetime
 
-from ffl_ray.config.methods import ramp_up_epochs_of
 from ffl_ray.config.objectives import VALUE, parse_objective
-from ffl_ray.config.settings import Config
+from ffl_ray.config.settings import ResolvedConfig
 from ffl_ray.errors import TrainingDivergedError
 from ffl_ray.models.registry import check_model
 from ffl_ray.training.checkpoint import dump_checkpoint
@@ -42,7 +41,7 @@ Test = Callable[[Training, Progress], Progress]
 Write = Callable[[str, bytes], None]
 
 
-def run_worker(config: Config, session: Session) -> None:
+def run_worker(config: ResolvedConfig, session: Session) -> None:
     """Train from the latest checkpoint, or from scratch, to the config's last epoch.
 
     Each finished epoch is stored (`latest.pt`, and `best.pt` when the objective is the best so
@@ -58,7 +57,7 @@ def run_worker(config: Config, session: Session) -> None:
     run_epochs(config, session)
 
 
-def run_epochs(config: Config, session: Session, test: Test | None = None) -> None:
+def run_epochs(config: ResolvedConfig, session: Session, test: Test | None = None) -> None:
     """Train the epochs that are left; each is stored, and then reported.
 
     Args:
@@ -141,7 +140,7 @@ def _train(training: Training, progress: Progress, started: float, write: Write)
         started: `time.perf_counter()` when the epoch began, less what it had taken before.
     """
     config, epoch = training.config, progress.epochs_done
-    lr, weight = learning_rate(config, epoch), ramp_up(epoch, ramp_up_epochs_of(config.distill))
+    lr, weight = learning_rate(config, epoch), ramp_up(epoch, config.distill.ramp_up_epochs)
     for group in training.optimizer.param_groups:
         group["lr"] = lr
     cpu_before = time.process_time()
@@ -170,7 +169,7 @@ def _validate(training: Training, epoch: int) -> dict[str, MemberMetrics]:
     return metrics
 
 
-def _check_finite(what: str, value: float, epoch: int, config: Config) -> None:
+def _check_finite(what: str, value: float, epoch: int, config: ResolvedConfig) -> None:
     if not math.isfinite(value):
         raise TrainingDivergedError(
             f"the {what} became {value} in epoch {epoch}; "

@@ -12,9 +12,9 @@ import torch
 from support.helpers import ROOT, MemorySession, run
 
 import ffl_ray.results
-from ffl_ray.config.methods import resolved
+from ffl_ray.config.methods import resolved_from
 from ffl_ray.config.overrides import with_overrides
-from ffl_ray.config.settings import Config, DataConfig
+from ffl_ray.config.settings import DataConfig, ResolvedConfig
 from ffl_ray.data.loader import load_train_val, open_test
 from ffl_ray.distill import user_method as own_method
 from ffl_ray.distill.check import check_config
@@ -202,10 +202,10 @@ def forget() -> None:
     backbone_row.cache_clear()
 
 
-def config_of(**changes: object) -> Config:
+def config_of(**changes: object) -> ResolvedConfig:
     named = {name.replace("__", "."): value for name, value in changes.items()}
     base: dict[str, object] = {"model.mix": "2*resnet8", "optim.epochs": 1, "data.fraction": 0.2}
-    return resolved(with_overrides(Config(), base | named))
+    return resolved_from(base | named)
 
 
 @pytest.mark.parametrize("name", PIECES)

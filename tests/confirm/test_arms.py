@@ -8,9 +8,10 @@ from typing import Any
 import pytest
 from support.helpers import small_config
 
+from ffl_ray.config.methods import resolved_from
 from ffl_ray.config.objectives import parse_objectives
-from ffl_ray.config.overrides import flatten, with_overrides
-from ffl_ray.config.settings import Config
+from ffl_ray.config.overrides import flatten
+from ffl_ray.config.settings import ResolvedConfig
 from ffl_ray.confirm.arms import (
     Chosen,
     Plans,
@@ -28,7 +29,7 @@ from ffl_ray.results.schema import config_columns, row_config
 ONE = parse_objectives(["fused.accuracy"])
 
 
-def config_of(**changes: object) -> Config:
+def config_of(**changes: object) -> ResolvedConfig:
     return confirmed_form(small_config(**{"optim__epochs": 30, **changes}))
 
 
@@ -100,7 +101,9 @@ def test_schedule_warm_up_and_ramp_up_stretch_with_the_epochs() -> None:
     assert (short.optim.epochs, short.optim.warmup_epochs) == (1, 0)
 
 
-def plan(configs: list[Config], seconds: dict[str, float], baselines: str = "both") -> Plans:
+def plan(
+    configs: list[ResolvedConfig], seconds: dict[str, float], baselines: str = "both"
+) -> Plans:
     """Arms of these configs, when an epoch takes what their mix says."""
     chosen = [Chosen(f"{number:05d}", config) for number, config in enumerate(configs)]
     timed = networks_to_time(chosen, baselines)  # type: ignore[arg-type]
@@ -195,7 +198,7 @@ def test_arms_come_back_from_plain_values() -> None:
 
     settings = json.loads(json.dumps(dict(arm.settings)))
 
-    assert with_overrides(Config(), settings) == config_of(model__mix="resnet20+wrn16_2")
+    assert resolved_from(settings) == config_of(model__mix="resnet20+wrn16_2")
     assert flatten(config_of())["seed"] == 0
 
 

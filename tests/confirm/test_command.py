@@ -15,7 +15,6 @@ import pytest
 from support.helpers import run, small_config, start
 
 import ffl_ray.results
-from ffl_ray.config.methods import resolved
 from ffl_ray.config.objectives import parse_objectives
 from ffl_ray.config.overrides import flatten, with_overrides
 from ffl_ray.config.settings import Config
@@ -42,7 +41,7 @@ FOUND: list[tuple[float, dict[str, Any]]] = [
 
 
 def config_of(changes: dict[str, Any]) -> Config:
-    return resolved(small_config(**(TINY | changes)))
+    return small_config(**(TINY | changes))
 
 
 def fabricate(

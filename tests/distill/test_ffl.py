@@ -7,9 +7,8 @@ import torch
 from support.reference import reference_ce, reference_kl
 from torch import nn
 
-from ffl_ray.config.methods import METHODS
-from ffl_ray.config.overrides import with_overrides
-from ffl_ray.config.settings import METHOD_NAMES, Config, DistillConfig
+from ffl_ray.config.methods import METHODS, resolved_distill, resolved_from
+from ffl_ray.config.settings import METHOD_NAMES, DistillConfig, ResolvedConfig
 from ffl_ray.distill.ffl import ffl_terms
 from ffl_ray.distill.registry import TERMS
 from ffl_ray.distill.terms import distillation_kl, total_loss
@@ -26,8 +25,10 @@ def test_every_term_equals_a_loop_in_float64(num_branches: int, temperature: flo
         3 * torch.randn(6, 10, dtype=torch.float64, generator=generator),
     )
     labels = torch.arange(6)
-    settings = DistillConfig(
-        temperature=temperature, ensemble_to_fused_weight=0.5, fused_to_branch_weight=2.0
+    settings = resolved_distill(
+        DistillConfig(
+            temperature=temperature, ensemble_to_fused_weight=0.5, fused_to_branch_weight=2.0
+        )
     )
 
     terms = ffl_terms(output, labels, settings)
@@ -59,10 +60,12 @@ def test_each_direction_has_its_own_temperature_or_the_common_one(
         torch.randn(2, 6, 10, dtype=torch.float64, generator=generator),
         torch.randn(6, 10, dtype=torch.float64, generator=generator),
     )
-    settings = DistillConfig(
-        temperature=3.0,
-        ensemble_to_fused_temperature=ensemble_to_fused,
-        fused_to_branch_temperature=fused_to_branch,
+    settings = resolved_distill(
+        DistillConfig(
+            temperature=3.0,
+            ensemble_to_fused_temperature=ensemble_to_fused,
+            fused_to_branch_temperature=fused_to_branch,
+        )
     )
 
     terms = ffl_terms(output, torch.arange(6), settings)
@@ -89,7 +92,7 @@ def test_every_cross_entropy_takes_smoothed_and_mixed_labels(smoothing: float, m
     )
     eye = torch.eye(10, dtype=torch.float64)
     shares = 0.75 * eye[:6] + 0.25 * eye[1:7] if mixed else eye[:6]
-    settings = DistillConfig(label_smoothing=smoothing)
+    settings = resolved_distill(DistillConfig(label_smoothing=smoothing))
 
     terms = ffl_terms(output, shares if mixed else torch.arange(6), settings)
 
@@ -124,7 +127,7 @@ def test_kl_gradient_keeps_its_scale_when_the_temperature_grows() -> None:
 
 def test_switched_off_terms_are_absent() -> None:
     output = NetworkOutput(torch.randn(2, 4, 5), torch.randn(4, 5))
-    settings = DistillConfig(ensemble_to_fused=False, fused_to_branch=False)
+    settings = resolved_distill(DistillConfig(ensemble_to_fused=False, fused_to_branch=False))
 
     terms = ffl_terms(output, torch.arange(4), settings)
 
@@ -142,7 +145,7 @@ ROUTING = {
 }
 
 
-def reached_parts(term: str, config: Config) -> set[str]:
+def reached_parts(term: str, config: ResolvedConfig) -> set[str]:
     """The parts of a two-branch network that get a gradient from one loss term."""
     network = build_network(
         config.model, config.fusion, image_shape=(3, 16, 16), num_classes=10, seed=0
@@ -161,14 +164,14 @@ def reached_parts(term: str, config: Config) -> set[str]:
 
 @pytest.mark.parametrize("term", ROUTING)
 def test_each_term_trains_exactly_the_parts_of_the_routing_table(term: str) -> None:
-    config = with_overrides(Config(), {"model.mix": "2*resnet20"})
+    config = resolved_from({"model.mix": "2*resnet20"})
 
     assert reached_parts(term, config) == ROUTING[term]
 
 
 @pytest.mark.parametrize("term", ["ce_fused", "ensemble_to_fused"])
 def test_detached_fusion_trains_the_fusion_module_alone(term: str) -> None:
-    config = with_overrides(Config(), {"model.mix": "2*resnet20", "fusion.detach": True})
+    config = resolved_from({"model.mix": "2*resnet20", "fusion.detach": True})
 
     assert reached_parts(term, config) == {"fusion"}
 

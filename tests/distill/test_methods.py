@@ -14,12 +14,13 @@ from ffl_ray.config.image_shapes import image_shape
 from ffl_ray.config.methods import (
     METHODS,
     check_method,
-    num_views,
     resolved,
+    resolved_distill,
+    resolved_from,
     with_reachable_objective,
 )
 from ffl_ray.config.overrides import with_overrides
-from ffl_ray.config.settings import Config, DistillConfig
+from ffl_ray.config.settings import DistillConfig, ResolvedConfig
 from ffl_ray.distill.kdcl import TEACHERS, shares_of
 from ffl_ray.distill.registry import TERMS, loss_terms_of
 from ffl_ray.distill.terms import total_loss
@@ -97,7 +98,7 @@ def looped(method: str, output: NetworkOutput, labels: Tensor) -> dict[str, floa
 def test_every_term_equals_a_loop_in_float64(method: str, num_branches: int) -> None:
     output = random_output(num_branches)
     labels = torch.tensor([3, 1, 4, 1, 5, 9])
-    settings = DistillConfig(method=method)
+    settings = resolved_distill(DistillConfig(method=method))
 
     terms = loss_terms_of(settings)(without_fused(output, method), labels)
     total = total_loss(terms, 0.25)
@@ -115,8 +116,10 @@ def test_two_peers_of_two_classes_by_hand() -> None:
     output = NetworkOutput(branches)
     label = torch.tensor([0])
 
-    dml = TERMS["dml"](output, label, DistillConfig(method="dml"))
-    cl = TERMS["cl_ilr"](output, label, DistillConfig(method="cl_ilr", temperature=1.0))
+    dml = TERMS["dml"](output, label, resolved_distill(DistillConfig(method="dml")))
+    cl = TERMS["cl_ilr"](
+        output, label, resolved_distill(DistillConfig(method="cl_ilr", temperature=1.0))
+    )
 
     down = 0.5 * math.log(0.5 / 0.75) + 0.5 * math.log(0.5 / 0.25)
     up = 0.75 * math.log(0.75 / 0.5) + 0.25 * math.log(0.25 / 0.5)
@@ -130,7 +133,9 @@ def test_two_peers_of_two_classes_by_hand() -> None:
 def test_a_weight_is_that_of_every_kl_term() -> None:
     output = random_output(3)
 
-    terms = TERMS["okddip"](output, torch.arange(6), DistillConfig(method="okddip", weight=0.5))
+    terms = TERMS["okddip"](
+        output, torch.arange(6), resolved_distill(DistillConfig(method="okddip", weight=0.5))
+    )
 
     assert {t.weight for n, t in terms.items() if n.startswith("peers")} == {0.5}
     assert {t.weight for n, t in terms.items() if n.startswith("ce")} == {1.0}
@@ -208,7 +213,7 @@ ROUTING: dict[tuple[str, str], set[str]] = {
 }
 
 
-def network_for(config: Config) -> FusionNetwork:
+def network_for(config: ResolvedConfig) -> FusionNetwork:
     return build_network(
         config.model,
         config.fusion,
@@ -219,8 +224,8 @@ def network_for(config: Config) -> FusionNetwork:
     )
 
 
-def images_for(config: Config, batch: int = 8) -> Tensor:
-    views = num_views(config)
+def images_for(config: ResolvedConfig, batch: int = 8) -> Tensor:
+    views = config.num_views
     shape = [*[views] * (views > 1), batch, *image_shape(config.data)]
     return torch.randn(*shape, generator=torch.Generator().manual_seed(0))
 
@@ -311,7 +316,7 @@ def test_members_are_the_branches_the_ensemble_and_fused_where_there_is_one(meth
 
 
 def test_the_methods_own_values_stand_where_the_settings_leave_them() -> None:
-    found = {name: resolved(small_config(distill__method=name)) for name in METHODS}
+    found = {name: small_config(distill__method=name) for name in METHODS}
 
     assert {n: c.distill.temperature for n, c in found.items()} == {
         "ffl": 3, "independent": 3, "dml": 1, "cl_ilr": 2, "one": 3, "kdcl": 4, "okddip": 3,
@@ -319,10 +324,7 @@ def test_the_methods_own_values_stand_where_the_settings_leave_them() -> None:
     }  # fmt: skip
     assert [n for n, c in found.items() if c.distill.views] == ["kdcl", "pcl"]
     assert [n for n, c in found.items() if c.model.trunk_stages == 0] == ["independent"]
-    assert (
-        resolved(with_overrides(Config(), {"distill.ramp_up_epochs": 7})).distill.ramp_up_epochs
-        == 7
-    )
+    assert resolved(resolved_from({"distill.ramp_up_epochs": 7})).distill.ramp_up_epochs == 7
 
 
 @pytest.mark.parametrize(

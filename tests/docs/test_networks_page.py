@@ -13,7 +13,7 @@ from docs.networks_page import (
     mixes,
     networks_page,
 )
-from ffl_ray.config.settings import FusionConfig, ModelConfig
+from ffl_ray.config.settings import FusionConfig, ResolvedModel
 from ffl_ray.models.builder import build_network
 from ffl_ray.models.cost import member_costs
 from ffl_ray.models.outline import on_meta
@@ -34,7 +34,11 @@ def test_costs_on_the_page_are_those_of_members(kind: str) -> None:
         fusion = FusionConfig.model_validate({"design": design})
         with on_meta():
             network = build_network(
-                ModelConfig(mix=mix), fusion, image_shape=IMAGE, num_classes=NUM_CLASSES, seed=0
+                ResolvedModel(mix=mix, trunk_stages=2),
+                fusion,
+                image_shape=IMAGE,
+                num_classes=NUM_CLASSES,
+                seed=0,
             )
             costs = member_costs(network, IMAGE)
         assert cost == costs["fused"], design

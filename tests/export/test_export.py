@@ -13,7 +13,7 @@ from support.exported import MEMBERS, Exported
 from support.helpers import run
 from torch import nn
 
-from ffl_ray.config.overrides import with_overrides
+from ffl_ray.config.methods import resolved_from
 from ffl_ray.config.settings import Config
 from ffl_ray.errors import DataError, ExportError
 from ffl_ray.export import __main__ as export
@@ -71,7 +71,7 @@ def tiny_trained(design: str, like: Trained) -> Trained:
         "model.trunk_stages": 0,
         "fusion.design": design,
     }
-    config = with_overrides(Config(), settings)
+    config = resolved_from(settings)
     network = empty_network(config, like.data.info, like.data.image_shape)
     generator = torch.Generator().manual_seed(1)
     for module in network.modules():

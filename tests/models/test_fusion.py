@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from docs.networks_page import documented, meta_fusion, meta_images, meta_network
-from ffl_ray.config.settings import DESIGNS, FusionConfig, ModelConfig
+from ffl_ray.config.settings import DESIGNS, FusionConfig, ResolvedModel
 from ffl_ray.models.builder import build_network
 from ffl_ray.models.cost import count_macs, count_parameters
 from ffl_ray.models.fusion import FUSION_DESIGNS, Fusion, MapShape, Projection, build_fusion
@@ -224,7 +224,7 @@ def test_images_of_224_pixels_fuse_by_every_design(mix: tuple[str, str]) -> None
 @pytest.mark.parametrize("design", FUSION_DESIGNS)
 def test_a_detached_fusion_learns_and_teaches_no_branch(design: str, mix: tuple[str, str]) -> None:
     network = build_network(
-        ModelConfig(mix=mix),
+        ResolvedModel(mix=mix, trunk_stages=2),
         FusionConfig.model_validate({"design": design, "detach": True}),
         image_shape=(3, 8, 8),
         num_classes=10,
@@ -246,7 +246,7 @@ def mixed_fusion(design: str) -> Fusion:
 @pytest.mark.parametrize("design", FUSION_DESIGNS)
 def test_bfloat16_autocast_gives_finite_gradients(design: str, mix: tuple[str, str]) -> None:
     network = build_network(
-        ModelConfig(mix=mix),
+        ResolvedModel(mix=mix, trunk_stages=2),
         FusionConfig.model_validate({"design": design}),
         image_shape=(3, 8, 8),
         num_classes=10,

@@ -8,9 +8,8 @@ import torch
 from golden import rule
 from torch import nn
 
-from ffl_ray.config.methods import ramp_up_epochs_of
-from ffl_ray.config.overrides import with_overrides
-from ffl_ray.config.settings import Config, DistillConfig
+from ffl_ray.config.methods import resolved_distill, resolved_from
+from ffl_ray.config.settings import DistillConfig, ResolvedConfig
 from ffl_ray.distill.ffl import ffl_terms
 from ffl_ray.distill.terms import total_loss
 from ffl_ray.models.builder import build_network
@@ -22,7 +21,7 @@ GOLDEN = json.loads(Path(rule.__file__).with_name("ffl_golden.json").read_text()
 TOLERANCE = 1e-5
 
 
-def golden_network(config: Config) -> FusionNetwork:
+def golden_network(config: ResolvedConfig) -> FusionNetwork:
     network = build_network(
         config.model, config.fusion, image_shape=(3, 32, 32), num_classes=rule.CLASSES, seed=0
     ).double()
@@ -37,14 +36,14 @@ def test_ramp_up_equals_the_authors() -> None:
 
 
 def test_three_training_steps_equal_the_authors_in_every_logit_and_loss_term() -> None:
-    config = with_overrides(Config(), {"model.mix": f"2*resnet{rule.DEPTH}"})
+    config = resolved_from({"model.mix": f"2*resnet{rule.DEPTH}"})
     network = golden_network(config)
     optimizer = new_optimizer(config, network)
 
     for step, expected in enumerate(GOLDEN["steps"]):
         output = network(rule.images())
-        terms = ffl_terms(output, rule.labels(), DistillConfig())
-        total = total_loss(terms, ramp_up(rule.EPOCH, ramp_up_epochs_of(config.distill)))
+        terms = ffl_terms(output, rule.labels(), resolved_distill(DistillConfig()))
+        total = total_loss(terms, ramp_up(rule.EPOCH, config.distill.ramp_up_epochs))
         optimizer.zero_grad()
         torch.autograd.backward(total)
         optimizer.step()

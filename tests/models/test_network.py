@@ -7,8 +7,7 @@ import pytest
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
-from ffl_ray.config.overrides import with_overrides
-from ffl_ray.config.settings import Config
+from ffl_ray.config.methods import resolved_from
 from ffl_ray.errors import SettingError
 from ffl_ray.models.builder import build_network
 from ffl_ray.models.cost import member_costs
@@ -35,7 +34,7 @@ def network_of(
     mix: str, *, size: int = 32, classes: int = 100, seed: int = 0, **overrides: object
 ) -> FusionNetwork:
     named = {name.replace("__", "."): value for name, value in overrides.items()}
-    config = with_overrides(Config(), {"model.mix": mix} | named)
+    config = resolved_from({"model.mix": mix} | named)
     check_model(config)
     return build_network(
         config.model, config.fusion, image_shape=(3, size, size), num_classes=classes, seed=seed
@@ -193,7 +192,7 @@ def test_initial_weights_follow_the_authors_formula() -> None:
 )
 def test_an_impossible_network_is_refused(overrides: dict[str, object], message: str) -> None:
     with pytest.raises(SettingError, match=message):
-        check_model(with_overrides(Config(), overrides))
+        check_model(resolved_from(overrides))
 
 
 def test_a_depth_that_a_family_lacks_is_refused() -> None:
@@ -205,10 +204,10 @@ def test_a_depth_that_a_family_lacks_is_refused() -> None:
 
 def test_building_and_costing_a_bundled_network_loads_no_compiler_and_no_torchvision() -> None:
     program = (
-        "import sys; from ffl_ray.config.settings import Config\n"
+        "import sys; from ffl_ray.config.methods import resolved_from\n"
         "from ffl_ray.models.cost import member_costs\n"
         "from ffl_ray.models.builder import build_network\n"
-        "config = Config()\n"
+        "config = resolved_from({})\n"
         "network = build_network(config.model, config.fusion, image_shape=(1, 8, 8),"
         " num_classes=10, seed=0)\n"
         "member_costs(network, (1, 8, 8))\n"

@@ -16,7 +16,7 @@ from docs.networks_page import (
     meta_network,
     mixes,
 )
-from ffl_ray.config.settings import FusionConfig, ModelConfig
+from ffl_ray.config.settings import FusionConfig, ResolvedModel
 from ffl_ray.models.builder import build_network
 from ffl_ray.models.cost import count_parameters
 from ffl_ray.models.fusion import FUSION_DESIGNS
@@ -78,7 +78,7 @@ def test_a_backbone_and_every_design_train_every_parameter_at_every_size(
 
 def network_of(mix: tuple[str, ...], design: str = "concat_depthwise") -> FusionNetwork:
     return build_network(
-        ModelConfig(mix=mix),
+        ResolvedModel(mix=mix, trunk_stages=2),
         FusionConfig.model_validate({"design": design}),
         image_shape=(3, 8, 8),
         num_classes=10,

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from ffl_ray.config.overrides import with_overrides
-from ffl_ray.config.settings import Config
+from ffl_ray.config.methods import resolved_from
+from ffl_ray.config.settings import ResolvedConfig
 from ffl_ray.errors import SettingError
 from ffl_ray.models import user_backbone as own
 from ffl_ray.models.builder import build_network
@@ -122,8 +122,8 @@ def forget() -> None:
     backbone_row.cache_clear()
 
 
-def config_of(mix: str, trunk_stages: int) -> Config:
-    return with_overrides(Config(), {"model.mix": mix, "model.trunk_stages": trunk_stages})
+def config_of(mix: str, trunk_stages: int) -> ResolvedConfig:
+    return resolved_from({"model.mix": mix, "model.trunk_stages": trunk_stages})
 
 
 @pytest.mark.usefixtures("nets")

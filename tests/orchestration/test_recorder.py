@@ -11,6 +11,7 @@ from ray.exceptions import RayActorError
 from ray.train._internal.storage import StorageContext
 from ray.tune.experiment import Trial
 
+from ffl_ray.config.methods import resolved
 from ffl_ray.config.objectives import VALUE
 from ffl_ray.config.settings import Config
 from ffl_ray.orchestration.job import Job
@@ -43,7 +44,7 @@ class Running:
         self.recorder = Recorder(
             tables, told, StudyScheduler(), lambda _: {}, told, {}, MAX_FAILURES
         )
-        job = Job.planned("00000", Config(), str(folder), Plan(1, 1, 1, 0.0))
+        job = Job.planned("00000", resolved(Config()), str(folder), Plan(1, 1, 1, 0.0))
         self.trial = Trial(
             "train_in_actor",
             stub=True,

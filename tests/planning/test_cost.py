@@ -11,8 +11,8 @@ import torch
 from support.helpers import MemorySession, small_config
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from ffl_ray.config.overrides import with_overrides
-from ffl_ray.config.settings import Config
+from ffl_ray.config.methods import resolved_from
+from ffl_ray.config.settings import ResolvedConfig
 from ffl_ray.data.loader import DeviceImages, load_train_val
 from ffl_ray.models.builder import build_network
 from ffl_ray.models.cost import member_costs
@@ -53,7 +53,7 @@ class LiveBytes(TorchDispatchMode):  # type: ignore[no-untyped-call]
         self.now -= size
 
 
-def sizes(config: Config) -> DataSize:
+def sizes(config: ResolvedConfig) -> DataSize:
     data = load_train_val(config.data)
     return DataSize(len(data.info.classes), len(data.train), len(data.val))
 
@@ -61,7 +61,7 @@ def sizes(config: Config) -> DataSize:
 @pytest.mark.parametrize("mix", MIXES)
 @pytest.mark.parametrize("design", ["concat_depthwise", "gated"])
 def test_an_outline_has_the_parameters_and_macs_of_the_network(mix: str, design: str) -> None:
-    config = with_overrides(Config(), {"model.mix": mix, "fusion.design": design})
+    config = resolved_from({"model.mix": mix, "fusion.design": design})
 
     size = network_size(config.model, config.fusion, network_distill(config), (3, 16, 16), 10)
 

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from support.helpers import MemorySession, small_config
 
-from ffl_ray.config.settings import Config, SearchConfig
+from ffl_ray.config.settings import ResolvedConfig, SearchConfig
 from ffl_ray.data.loader import load_train_val
 from ffl_ray.planning.cost import DataSize, TrainingCost, training_cost
 from ffl_ray.planning.forecast import (
@@ -39,7 +39,7 @@ def cost(macs: int, memory_bytes: int = 1) -> TrainingCost:
     return TrainingCost(macs // 10, macs, 3 * macs, 100, memory_bytes)
 
 
-def point(config: Config, *, at_end: bool = False) -> Point:
+def point(config: ResolvedConfig, *, at_end: bool = False) -> Point:
     return Point(config, {}, {}, at_end)
 
 

@@ -8,6 +8,7 @@ import optuna
 import pytest
 from optuna.trial import TrialState
 
+from ffl_ray.config.methods import resolved
 from ffl_ray.config.objectives import VALUE, parse_objectives
 from ffl_ray.config.overrides import with_overrides
 from ffl_ray.config.settings import Config, SearchConfig
@@ -160,7 +161,8 @@ def test_interrupted_trials_go_on_before_new_ones_start() -> None:
     second.on_trial_complete("a", result(EPOCHS, 0.6))
 
     assert [job["trial_id"] for job in jobs] == ["00001", "00003", "00004"]
-    assert jobs[0]["config"] == past[1].config
+    assert past[1].config is not None
+    assert jobs[0]["config"] == resolved(past[1].config)
     assert second.study.trials[1].state == TrialState.COMPLETE
     assert second.study.trials[1].params == first.study.trials[1].params
 

@@ -11,8 +11,8 @@ from typing import Any
 
 import torch
 
-from ffl_ray.config.overrides import with_overrides
-from ffl_ray.config.settings import Config
+from ffl_ray.config.methods import resolved_from
+from ffl_ray.config.settings import ResolvedConfig
 from ffl_ray.training.session import Report
 
 Row = dict[str, Any]
@@ -51,7 +51,7 @@ class MemorySession:
             raise KeyboardInterrupt
 
 
-def small_config(**overrides: object) -> Config:
+def small_config(**overrides: object) -> ResolvedConfig:
     """Two ResNet-20 branches on digits, a few short epochs; names may use __ for a dot."""
     named = {name.replace("__", "."): value for name, value in overrides.items()}
     small = {
@@ -62,7 +62,7 @@ def small_config(**overrides: object) -> Config:
         "optim.batch_size": 64,
         "distill.ramp_up_epochs": 2,
     }
-    return with_overrides(Config(), small | named)
+    return resolved_from(small | named)
 
 
 def command(name: str, *options: str) -> list[str]:

@@ -11,7 +11,7 @@ from support.processes import in_processes
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
-from ffl_ray.config.methods import num_views
+from ffl_ray.config.methods import resolved_distill
 from ffl_ray.config.settings import DistillConfig
 from ffl_ray.data.loader import Batch
 from ffl_ray.distill.ffl import ffl_terms
@@ -54,7 +54,7 @@ def shared_training(rank: int, count: int) -> tuple[Tensor, dict[str, float]]:
     step = Step(
         wrapped,
         torch.optim.SGD(network.parameters(), lr=0.5),
-        lambda output, labels: ffl_terms(output, labels, DistillConfig()),
+        lambda output, labels: ffl_terms(output, labels, resolved_distill(DistillConfig())),
         distill_weight=0.5,
         precision=PRECISION,
         world_size=count,
@@ -149,7 +149,7 @@ def methods_training(rank: int, count: int) -> dict[str, tuple[float, Tensor]]:
         session.rank, session.world_size, session.num_threads = rank, count, 1
         training = prepare(config, session)
         batches = training.train.train_batches(
-            batch_size=64, seed=0, epoch=0, shard=training.shard, num_views=num_views(config)
+            batch_size=64, seed=0, epoch=0, shard=training.shard, num_views=config.num_views
         )
         trained = train_epoch(step_of(training, distill_weight=1.0), batches)
         weights = torch.cat([p.detach().flatten() for p in training.network.parameters()])

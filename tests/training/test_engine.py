@@ -5,6 +5,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from ffl_ray.config.methods import resolved_distill
 from ffl_ray.config.settings import DistillConfig
 from ffl_ray.data.loader import Batch
 from ffl_ray.distill.ffl import ffl_terms
@@ -30,12 +31,12 @@ def test_losses_are_means_over_examples_and_not_over_batches(soft: bool) -> None
     images = torch.randn(9, 4, generator=generator)
     labels = torch.rand(9, 4, generator=generator).softmax(1) if soft else torch.arange(9) % 4
     batches = [Batch(images[:6], labels[:6], 6), Batch(images[6:], labels[6:], 3)]
-    network = Fixed()
+    network, settings = Fixed(), resolved_distill(DistillConfig(label_smoothing=0.2))
 
     step = Step(
         network,
         torch.optim.SGD(network.parameters(), lr=0.0),
-        lambda output, targets: ffl_terms(output, targets, DistillConfig(label_smoothing=0.2)),
+        lambda output, targets: ffl_terms(output, targets, settings),
         distill_weight=0.0,
         precision=Precision("cpu", autocast=False),
     )

@@ -15,7 +15,7 @@ from support.compared import assert_same_weights, weights, without_times
 from support.helpers import MemorySession, small_config
 from support.processes import in_processes
 
-from ffl_ray.config.settings import Config
+from ffl_ray.config.settings import ResolvedConfig
 from ffl_ray.errors import PreemptedError, SettingError
 from ffl_ray.training.checkpoint import dump_checkpoint, load_checkpoint
 from ffl_ray.training.preemption import is_preempted, leave_mark, remove_mark
@@ -56,7 +56,7 @@ def images(root: Path) -> Path:
     return root
 
 
-def config_of(kind: str, folder: Path) -> Config:
+def config_of(kind: str, folder: Path) -> ResolvedConfig:
     streamed: dict[str, object] = {
         "data.name": "folder",
         "data.dir": str(images(folder)),

@@ -11,13 +11,13 @@ from support.helpers import MemorySession, small_config
 from torch import Tensor
 
 from ffl_ray.config.methods import METHODS, with_reachable_objective
-from ffl_ray.config.settings import Config
+from ffl_ray.config.settings import ResolvedConfig
 from ffl_ray.data.dataset import Images
 from ffl_ray.data.loader import DeviceImages, load_train_val
 from ffl_ray.training.worker import run_worker
 
 
-def config_for(method: str, **overrides: object) -> Config:
+def config_for(method: str, **overrides: object) -> ResolvedConfig:
     small = {
         "model__mix": "3*resnet8",
         "distill__method": method,
@@ -27,7 +27,7 @@ def config_for(method: str, **overrides: object) -> Config:
     return with_reachable_objective(small_config(**small | overrides))
 
 
-def train(config: Config, files: dict[str, bytes] | None = None) -> MemorySession:
+def train(config: ResolvedConfig, files: dict[str, bytes] | None = None) -> MemorySession:
     session = MemorySession(files)
     run_worker(config, session)
     return session

@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from support.helpers import MemorySession, small_config
 from torch import Tensor
 
-from ffl_ray.config.settings import Config
+from ffl_ray.config.settings import ResolvedConfig
 from ffl_ray.data.augment import draw
 from ffl_ray.data.dataset import DatasetInfo
 from ffl_ray.data.loader import TrainVal, load_train_val
@@ -18,7 +18,7 @@ from ffl_ray.training.setup import new_network, prepare, step_of
 STEPS, BATCH, WEIGHT, LR = 50, 32, 0.7, 0.01
 
 
-def config_of(seed: int) -> Config:
+def config_of(seed: int) -> ResolvedConfig:
     return small_config(
         model__mix="2*resnet8", data__fraction=1.0, distill__temperature=3.0, seed=seed
     )

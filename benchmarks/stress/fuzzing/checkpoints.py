@@ -18,8 +18,9 @@ import torch
 
 from benchmarks.stress.fuzzing.outcome import WrongError
 from benchmarks.stress.fuzzing.studies import altered, appended, cut, emptied, garbage
-from ffl_ray.config.overrides import flatten, with_overrides
-from ffl_ray.config.settings import Config
+from ffl_ray.config.methods import resolved_from
+from ffl_ray.config.overrides import flatten
+from ffl_ray.config.settings import ResolvedConfig
 from ffl_ray.export.about import CONFIG, About
 from ffl_ray.export.checksums import METADATA, sha256
 from ffl_ray.export.formats import torch_program, write_onnx, write_safetensors
@@ -54,12 +55,12 @@ class Made(NamedTuple):
     data: bytes
 
 
-def config_of(mix: str) -> Config:
+def config_of(mix: str) -> ResolvedConfig:
     """A small network's."""
-    return with_overrides(Config(), {"model.mix": mix})
+    return resolved_from({"model.mix": mix})
 
 
-def network_of(config: Config, seed: int) -> FusionNetwork:
+def network_of(config: ResolvedConfig, seed: int) -> FusionNetwork:
     """The network, with other weights for each seed."""
     return build_network(
         config.model, config.fusion, config.distill, image_shape=IMAGE, num_classes=10, seed=seed

@@ -68,7 +68,7 @@ def case(rng: random.Random, folder: Path) -> None:
     overrides |= {name: value for name, value in flags.items() if value is not None}
     if rng.random() < 0.5:
         study = settle(load_space("digits"), overrides)
-        config = study.training
+        config = resolved(study.training)
     else:
         study = with_overrides(StudyConfig(), overrides)
         config = with_reachable_objective(resolved(study.training))

@@ -20,6 +20,7 @@ from benchmarks.stress.scaling.filled import describe, fill, setting
 from benchmarks.stress.scaling.paper import paper_table
 from ffl_ray.bench.made_study import epochs_table, member_rows, rows_of
 from ffl_ray.bench.watched import Ran, run_watched
+from ffl_ray.config.methods import resolved
 from ffl_ray.config.objectives import Objective, parse_objectives
 from ffl_ray.console.result_tables import best_table
 from ffl_ray.console.terminal import make_console
@@ -176,7 +177,9 @@ def on_paper(args: argparse.Namespace, out: Path) -> Figures:
 def sent_bytes(args: argparse.Namespace, out: Path) -> Figures:
     """Bytes of a trial's job and of a report of an epoch, as Ray pickles them."""
     given = setting(args.epochs, 1, "random")
-    job = Job.planned("00000", given.study.training, "s3://bucket/studies/name", PLAN)._asdict()
+    job = Job.planned(
+        "00000", resolved(given.study.training), "s3://bucket/studies/name", PLAN
+    )._asdict()
     found: Figures = {"job": len(pickle.dumps(job))}
     for trial, branches in ((0, 2), (2, 4)):
         row = epochs_table(rows_of(trial, 1, 1)).to_pylist()[0]

@@ -192,9 +192,9 @@ def test_any_depth_of_a_family_is_known_without_being_listed() -> None:
 def test_the_table_loads_and_checks_names_without_torch() -> None:
     program = (
         "import sys; from ffl_ray.models import registry\n"
-        "from ffl_ray.config.settings import Config\n"
+        "from ffl_ray.config.methods import resolved_from\n"
         "[registry.backbone_row(name) for name in registry.BACKBONES]\n"
-        "registry.check_model(Config())\n"
+        "registry.check_model(resolved_from({}))\n"
         "assert 'torch' not in sys.modules\n"
     )
 

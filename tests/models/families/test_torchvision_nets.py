@@ -13,8 +13,9 @@ from torchvision import models
 from torchvision.models.feature_extraction import create_feature_extractor
 
 from ffl_ray.config.image_shapes import image_shape
+from ffl_ray.config.methods import resolved_from
 from ffl_ray.config.overrides import with_overrides
-from ffl_ray.config.settings import Config
+from ffl_ray.config.settings import ResolvedConfig
 from ffl_ray.errors import SettingError
 from ffl_ray.models.backbone import Backbone
 from ffl_ray.models.builder import build_backbone, build_network
@@ -46,14 +47,14 @@ def whole(backbone: Backbone) -> nn.Sequential:
     return nn.Sequential(backbone.stem, *backbone.stages)
 
 
-def config_of(mix: str, **model: object) -> Config:
+def config_of(mix: str, **model: object) -> ResolvedConfig:
     size = model.pop("image_size", 32)
     overrides = {f"model.{name}": value for name, value in model.items()}
     data = {"data.name": "folder", "data.image_size": size}
-    return with_overrides(Config(), {"model.mix": mix} | data | overrides)
+    return resolved_from({"model.mix": mix} | data | overrides)
 
 
-def network_of(config: Config, num_classes: int = 10) -> FusionNetwork:
+def network_of(config: ResolvedConfig, num_classes: int = 10) -> FusionNetwork:
     return build_network(
         config.model,
         config.fusion,
