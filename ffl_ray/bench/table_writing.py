@@ -10,8 +10,9 @@ from ffl_ray.bench.made_study import AT_ONCE, epochs_table, member_rows, rows_of
 from ffl_ray.config.objectives import parse_objectives
 from ffl_ray.config.overrides import flatten, with_overrides
 from ffl_ray.config.settings import Config, StudyConfig
+from ffl_ray.results.description import describe_study
 from ffl_ray.results.storage.storage import Storage
-from ffl_ray.results.study import StudyTables, describe_study
+from ffl_ray.results.study import StudyTables
 from ffl_ray.results.writer import AppendedTable, KeyedTable
 
 Row = dict[str, Any]

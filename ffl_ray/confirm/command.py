@@ -23,8 +23,8 @@ from ffl_ray.orchestration.final_runs import run_final_runs
 from ffl_ray.orchestration.start import start
 from ffl_ray.planning.data_check import DataFacts
 from ffl_ray.planning.layout import Plan
-from ffl_ray.results.reader import mend_description, read_description
-from ffl_ray.results.study import StudyTables, describe_study
+from ffl_ray.results.description import describe_study, mend_description, read_description
+from ffl_ray.results.study import StudyTables
 
 
 def confirm(args: argparse.Namespace) -> int:

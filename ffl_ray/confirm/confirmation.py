@@ -25,8 +25,9 @@ from ffl_ray.orchestration.final_run import FinalRun
 from ffl_ray.orchestration.final_runs import epoch_seconds
 from ffl_ray.planning.data_check import DataFacts
 from ffl_ray.planning.layout import Plan
+from ffl_ray.results.description import check_same_settings
 from ffl_ray.results.guard import is_plain_id
-from ffl_ray.results.study import StudyTables, check_same_settings
+from ffl_ray.results.study import StudyTables
 
 KIND = "confirm"
 

@@ -12,8 +12,9 @@ from ffl_ray.confirm.arms import Baselines, Chosen, best_configs, new_seeds
 from ffl_ray.confirm.tables import FOLDER
 from ffl_ray.errors import SettingError, StudyError
 from ffl_ray.planning.data_dir import absolute_data_dir
+from ffl_ray.results.description import read_description
 from ffl_ray.results.history import study_objectives
-from ffl_ray.results.reader import find_study, load_tables, read_description, records
+from ffl_ray.results.reader import find_study, load_tables, records
 from ffl_ray.results.storage.access import open_for_writing
 from ffl_ray.results.storage.storage import Storage
 

@@ -9,8 +9,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Literal, NamedTuple
 
 from ffl_ray.config.overrides import mix_name
+from ffl_ray.results.columns import CONFIRMED
 from ffl_ray.results.parts import Parts
-from ffl_ray.results.schema import CONFIRMED
 from ffl_ray.results.statistics import DIRECTIONS, Summary, compare, summary
 from ffl_ray.results.storage.storage import Storage
 

@@ -20,7 +20,8 @@ from ffl_ray.export.pick import Candidate
 from ffl_ray.export.rule import Rule, parse_macs
 from ffl_ray.export.speed import HEADINGS, Speed, rows_of, speeds
 from ffl_ray.export.trained import Trained, load_trained, retrain_command, with_checkpoints
-from ffl_ray.results.reader import find_study, load_tables, read_description, records
+from ffl_ray.results.description import read_description
+from ffl_ray.results.reader import find_study, load_tables, records
 from ffl_ray.results.schema import row_config
 from ffl_ray.results.storage.storage import Storage
 

@@ -28,9 +28,10 @@ from ffl_ray.planning.data_check import DataFacts
 from ffl_ray.planning.gpu_sharing import shared_plan
 from ffl_ray.planning.layout import Plan
 from ffl_ray.planning.preflight import Preflight, run_preflight
+from ffl_ray.results.description import describe_study
 from ffl_ray.results.history import PastTrial, past_trials
 from ffl_ray.results.reader import objective_by_epoch
-from ffl_ray.results.study import StudyTables, describe_study
+from ffl_ray.results.study import StudyTables
 from ffl_ray.search.searcher import StudySearcher
 from ffl_ray.search.warm_start import keep_warm_start
 from ffl_ray.trackers.tracking import Tracking, tracking_of

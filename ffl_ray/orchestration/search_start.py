@@ -13,9 +13,9 @@ from ffl_ray.config.settings import StudyConfig
 from ffl_ray.console.terminal import make_console
 from ffl_ray.orchestration.search_study import MAY_CHANGE, Search, nothing_left
 from ffl_ray.planning.data_dir import absolute_data_dir
+from ffl_ray.results.description import check_goes_on, check_name, default_name
 from ffl_ray.results.history import optuna_study
 from ffl_ray.results.storage.access import study_storage
-from ffl_ray.results.study import check_goes_on, check_name, default_name
 from ffl_ray.search.mirror import Mirror
 from ffl_ray.search.space import SearchSpace, check_space, load_space, settle
 from ffl_ray.search.warm_start import WarmStart, warm_start_from, warm_start_of

@@ -23,15 +23,10 @@ from ffl_ray.orchestration.job import Job
 from ffl_ray.orchestration.live_run import live_run
 from ffl_ray.planning.data_dir import absolute_data_dir
 from ffl_ray.planning.layout import Plan
+from ffl_ray.results.description import check_goes_on, check_name, default_name, describe_study
 from ffl_ray.results.storage.access import study_storage
 from ffl_ray.results.storage.storage import Storage
-from ffl_ray.results.study import (
-    StudyTables,
-    check_goes_on,
-    check_name,
-    default_name,
-    describe_study,
-)
+from ffl_ray.results.study import StudyTables
 
 if TYPE_CHECKING:
     from ffl_ray.planning.data_check import DataFacts

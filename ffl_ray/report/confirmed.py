@@ -12,7 +12,8 @@ from ffl_ray.errors import StudyError
 from ffl_ray.report.blocks import Block, Missing, Note, Section, Table
 from ffl_ray.report.plotting import Plots
 from ffl_ray.report.source import Study
-from ffl_ray.results.reader import read_description, read_rows
+from ffl_ray.results.description import read_description
+from ffl_ray.results.reader import read_rows
 from ffl_ray.results.storage.storage import Storage
 
 Row = dict[str, Any]

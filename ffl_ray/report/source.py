@@ -11,7 +11,8 @@ import pandas as pd
 from ffl_ray.config.objectives import Objective, parse_objectives, quality
 from ffl_ray.confirm.tables import FINAL_KINDS, FOLDER
 from ffl_ray.errors import StudyError
-from ffl_ray.results.reader import check_has_trials, load_tables, read_description
+from ffl_ray.results.description import read_description
+from ffl_ray.results.reader import check_has_trials, load_tables
 from ffl_ray.results.storage.storage import Storage
 from ffl_ray.search.mix import NUM_BRANCHES, settings_from_params
 

@@ -16,15 +16,10 @@ from ffl_ray.reproduce.presets import find_table
 from ffl_ray.reproduce.reproduction import Reproduction, final_runs, held_against, reproduction_of
 from ffl_ray.reproduce.table import FOLDER, write_reproduced
 from ffl_ray.reproduce.view import list_table, reproduced_table, rows_table
+from ffl_ray.results.description import check_goes_on, check_name, default_name, describe_study
 from ffl_ray.results.storage.access import study_storage
 from ffl_ray.results.storage.storage import Storage
-from ffl_ray.results.study import (
-    StudyTables,
-    check_goes_on,
-    check_name,
-    default_name,
-    describe_study,
-)
+from ffl_ray.results.study import StudyTables
 
 KIND = "reproduce"
 MAY_CHANGE = frozenset(("reproduce.rows", "reproduce.seeds"))

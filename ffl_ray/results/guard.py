@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from ffl_ray.errors import FFLRayError, StudyError
-from ffl_ray.results.schema import STATUSES
+from ffl_ray.results.columns import STATUSES
 from ffl_ray.results.storage.storage import Storage
 
 # Ids become names of folders and files.

@@ -15,13 +15,9 @@ from optuna.trial import TrialState
 from ffl_ray.config.objectives import Objective, parse_objectives
 from ffl_ray.config.settings import Config
 from ffl_ray.errors import StudyError
+from ffl_ray.results.description import read_description
 from ffl_ray.results.guard import check_numbers, understood
-from ffl_ray.results.reader import (
-    find_study,
-    objective_by_epoch,
-    read_description,
-    read_rows,
-)
+from ffl_ray.results.reader import find_study, objective_by_epoch, read_rows
 from ffl_ray.results.schema import row_config
 from ffl_ray.results.storage.storage import Storage
 

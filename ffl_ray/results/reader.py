@@ -1,4 +1,4 @@
-"""Reading a study: its tables as DataFrames, its description as a dictionary.
+"""The tables of a study, read as DataFrames or as rows.
 
 Everything that can be wrong with a folder is refused here, in one line that names the study and
 says what helps.
@@ -6,8 +6,6 @@ says what helps.
 
 from __future__ import annotations
 
-import contextlib
-import json
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
@@ -17,16 +15,11 @@ import pyarrow as pa
 
 from ffl_ray.config.objectives import VALUE
 from ffl_ray.errors import StudyError
-from ffl_ray.results.guard import flaw_in
+from ffl_ray.results.description import COPY, read_description
 from ffl_ray.results.parts import AGAIN, Parts
-from ffl_ray.results.schema import SCHEMA_VERSION
 from ffl_ray.results.storage.access import DEFAULT_STORAGE, open_for_reading
-from ffl_ray.results.storage.retry import LOG
-from ffl_ray.results.storage.storage import COPIES, Storage, stays_inside
+from ffl_ray.results.storage.storage import Storage, stays_inside
 
-DESCRIPTION = "study.json"
-UNREADABLE = (ValueError, RecursionError)
-COPY = "copy the whole folder again from where it was written"
 ORDER = {
     "trials": ["trial_id"],
     "epochs": ["trial_id", "epoch"],
@@ -90,64 +83,6 @@ def find_study(study: str, storage_path: str | None = None) -> Storage:
         f"no study here: {named} holds no study.json; give a study's folder, or its name with "
         f"--storage-path"
     )
-
-
-def read_description(storage: Storage) -> dict[str, Any]:
-    """What study.json says.
-
-    Raises:
-        StudyError: it is missing, damaged, or written by a newer version.
-    """
-    data = storage.read(DESCRIPTION)
-    if data is None:
-        raise StudyError(f"no study here: {storage.location} holds no study.json")
-    try:
-        description = _parsed(data)
-    except UNREADABLE as error:
-        raise _damaged(storage, str(error)) from error
-    version = description["schema_version"]
-    if version > SCHEMA_VERSION:
-        raise StudyError(
-            f"{storage.location} has schema version {version}, and this ffl_ray reads up to "
-            f"{SCHEMA_VERSION}: upgrade ffl_ray"
-        )
-    return description
-
-
-def mend_description(storage: Storage) -> None:
-    """Put the copy of study.json in its place, where that one can't be read."""
-    data = storage.read(DESCRIPTION)
-    copy = storage.read(f"{COPIES}/{DESCRIPTION}") if data is not None else None
-    if data is None or copy is None:
-        return
-    try:
-        _parsed(data)
-    except UNREADABLE:
-        with contextlib.suppress(*UNREADABLE):
-            _parsed(copy)
-            storage.write(DESCRIPTION, copy)
-            place = storage.child(DESCRIPTION).location
-            LOG.warning("%s was damaged, and was mended from its copy", place)
-
-
-def _parsed(data: bytes) -> dict[str, Any]:
-    """A description.
-
-    Raises:
-        ValueError: it is none.
-    """
-    description: dict[str, Any] = json.loads(data)
-    version = description.get("schema_version") if isinstance(description, dict) else None
-    newer = isinstance(version, int) and version > SCHEMA_VERSION
-    flaw = None if newer else flaw_in(description)
-    if flaw:
-        raise ValueError(flaw)
-    return description
-
-
-def _damaged(storage: Storage, reason: str) -> StudyError:
-    helps = f"{AGAIN}, or {COPY}" if storage.exists(f"{COPIES}/{DESCRIPTION}") else COPY
-    return StudyError(f"{storage.child(DESCRIPTION).location} is damaged ({reason}): {helps}")
 
 
 def check_has_trials(storage: Storage, trials: pd.DataFrame) -> None:

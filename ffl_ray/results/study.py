@@ -1,30 +1,23 @@
-"""A study's folder from the writing side: its description, and its tables kept up to date."""
+"""A study from the writing side: its tables, kept up to date by the one process that holds it."""
 
 from __future__ import annotations
 
 import json
 import math
-import platform
-import re
-import subprocess
 import time
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
-from importlib import metadata
-from pathlib import Path
 from typing import Any
 
 from ffl_ray.config.objectives import VALUE, Objective
-from ffl_ray.config.overrides import brief
 from ffl_ray.config.settings import Config
-from ffl_ray.errors import SettingError, StudyError
+from ffl_ray.errors import StudyError
+from ffl_ray.results.description import check_goes_on
 from ffl_ray.results.guard import check_links
-from ffl_ray.results.reader import mend_description, read_description
-from ffl_ray.results.schema import SCHEMA_VERSION, config_columns
+from ffl_ray.results.schema import config_columns
 from ffl_ray.results.storage.storage import Storage
 from ffl_ray.results.writer import AppendedTable, KeyedTable, Row
 
-PACKAGES = ("ffl_ray", "torch", "torchvision", "ray", "optuna", "pandas", "pyarrow")
 LATEST_COLUMNS = (
     VALUE,
     "val.fused.accuracy",
@@ -35,40 +28,6 @@ LATEST_COLUMNS = (
     "peak_memory_bytes",
 )
 PROGRESS_EVERY_S = 0.25
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
-
-
-def check_name(name: str) -> str:
-    """A study's name, when it is a plain folder name.
-
-    Raises:
-        SettingError: it could leave the storage folder, or is no name on some file system.
-    """
-    if not _NAME.fullmatch(name):
-        raise SettingError(
-            f"--name must be letters, digits, '.', '_' and '-', begin with a letter or digit and "
-            f"have at most 100, not {brief(repr(name))}"
-        )
-    return name
-
-
-def default_name(kind: str) -> str:
-    """A name for a study that was given none: its kind and the time."""
-    return f"{kind}-{datetime.now():%Y%m%d-%H%M%S}"
-
-
-def describe_study(kind: str, settings: Mapping[str, Any], **more: Any) -> dict[str, Any]:
-    """What study.json says: settings, versions, commit, machine."""
-    return {
-        "schema_version": SCHEMA_VERSION,
-        "kind": kind,
-        "created": datetime.now(UTC).isoformat(timespec="seconds"),
-        "settings": dict(settings),
-        "versions": {"python": platform.python_version()} | _versions(),
-        "git_commit": _git_commit(),
-        "machine": {"system": platform.platform(), "processor": platform.machine()},
-        **more,
-    }
 
 
 class StudyTables:
@@ -234,79 +193,3 @@ class StudyTables:
                 changes["best_objective_value"] = best.get(VALUE)
                 self.trials.change(trial_id, epochs_done=row["epoch"], **changes)
         self.trials.store()
-
-
-def check_goes_on(
-    storage: Storage,
-    kind: str,
-    settings: Mapping[str, Any],
-    may_change: frozenset[str] = frozenset(),
-) -> bool:
-    """Whether a folder holds a study that goes on with these settings; False when it holds none.
-
-    Raises:
-        StudyError: it holds a study of another kind or with other settings; these are shown.
-    """
-    if not storage.exists("study.json"):
-        return False
-    mend_description(storage)
-    before = read_description(storage)
-    if before["kind"] != kind:
-        raise StudyError(
-            f"{storage.location} holds a study of kind {before['kind']}: choose another --name"
-        )
-    again = "choose another --name, or give the old settings"
-    check_same_settings(storage.location, before["settings"], settings, may_change, otherwise=again)
-    return True
-
-
-def check_same_settings(
-    place: str,
-    before: Mapping[str, Any],
-    settings: Mapping[str, Any],
-    may_change: frozenset[str] = frozenset(),
-    *,
-    otherwise: str,
-) -> None:
-    """Check that a study that goes on has the settings it began with, as study.json keeps them.
-
-    Args:
-        place: of the study, for the message.
-        otherwise: what helps, for the message.
-
-    Raises:
-        StudyError: they differ, apart from those that may change.
-    """
-    now = json.loads(json.dumps(settings, default=str))
-    changed = [
-        f"{key} was {before.get(key)!r} and is {now.get(key)!r}"
-        for key in sorted(before.keys() | now.keys())
-        if before.get(key) != now.get(key) and key not in may_change
-    ]
-    if changed:
-        raise StudyError(
-            f"{place} goes on only with the settings it began with, and {'; '.join(changed)}: "
-            f"{otherwise}"
-        )
-
-
-def _versions() -> dict[str, str]:
-    found = {}
-    for package in PACKAGES:
-        try:
-            found[package] = metadata.version(package)
-        except metadata.PackageNotFoundError:
-            continue
-    return found
-
-
-def _git_commit() -> str | None:
-    """Commit of the code that runs, when it runs from a git checkout."""
-    folder = Path(__file__).parent
-    for words in (["ls-files", "--error-unmatch", Path(__file__).name], ["rev-parse", "HEAD"]):
-        command = ["git", "-C", str(folder), *words]
-        try:
-            done = subprocess.run(command, capture_output=True, text=True, timeout=5, check=True)
-        except (OSError, subprocess.SubprocessError):
-            return None
-    return done.stdout.strip()

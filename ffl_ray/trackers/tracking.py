@@ -21,7 +21,7 @@ from typing import Any
 
 from ffl_ray.config.overrides import flatten, shown
 from ffl_ray.config.settings import Config, SearchConfig
-from ffl_ray.results.reader import read_description
+from ffl_ray.results.description import read_description
 from ffl_ray.results.storage.storage import Storage
 from ffl_ray.results.study import StudyTables
 from ffl_ray.trackers.tracker import END_S, Place, TrackedTrial, Tracker

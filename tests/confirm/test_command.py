@@ -22,8 +22,9 @@ from ffl_ray.confirm.__main__ import main
 from ffl_ray.confirm.confirmation import Confirmation
 from ffl_ray.confirm.tables import Arm, Run
 from ffl_ray.errors import StudyError
+from ffl_ray.results.description import describe_study
 from ffl_ray.results.storage.storage import Storage
-from ffl_ray.results.study import StudyTables, describe_study
+from ffl_ray.results.study import StudyTables
 
 TINY: dict[str, object] = {
     "model__mix": "2*resnet20",

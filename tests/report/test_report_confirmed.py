@@ -17,8 +17,9 @@ from ffl_ray.confirm.tables import read_confirmed
 from ffl_ray.report.__main__ import main
 from ffl_ray.report.blocks import Missing, Plot
 from ffl_ray.report.confirmed_plot import against_baselines
+from ffl_ray.results.description import describe_study
 from ffl_ray.results.storage.storage import Storage
-from ffl_ray.results.study import StudyTables, describe_study
+from ffl_ray.results.study import StudyTables
 from ffl_ray.results.writer import KeyedTable
 
 UNTOUCHED = "the test split is untouched"

@@ -16,7 +16,8 @@ from ffl_ray.reproduce.reproduction import (
     held_against,
     reproduction_of,
 )
-from ffl_ray.results.reader import find_study, read_description
+from ffl_ray.results.description import read_description
+from ffl_ray.results.reader import find_study
 
 SMALL = (
     *("anchors", "--set", "data.name=digits", "--backbone", "resnet8"),

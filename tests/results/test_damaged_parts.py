@@ -10,10 +10,10 @@ from support.studies import COMPLETED, make_study
 
 import ffl_ray.results
 from ffl_ray.errors import StudyError
-from ffl_ray.results.reader import read_description
-from ffl_ray.results.schema import TABLES
+from ffl_ray.results.columns import TABLES
+from ffl_ray.results.description import check_goes_on, read_description
 from ffl_ray.results.storage.storage import COPIES, Storage
-from ffl_ray.results.study import StudyTables, check_goes_on
+from ffl_ray.results.study import StudyTables
 
 FIRST = "part-00000.parquet"
 

@@ -10,14 +10,8 @@ from support.studies import make_study
 
 import ffl_ray.results
 from ffl_ray.errors import StudyError
-from ffl_ray.results.reader import (
-    check_has_trials,
-    find_study,
-    load_tables,
-    read_description,
-    read_rows,
-    records,
-)
+from ffl_ray.results.description import read_description
+from ffl_ray.results.reader import check_has_trials, find_study, load_tables, read_rows, records
 from ffl_ray.results.schema import SCHEMA_VERSION
 from ffl_ray.results.storage.storage import COPIES, Storage
 

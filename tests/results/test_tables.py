@@ -20,15 +20,16 @@ from ffl_ray.config.overrides import with_overrides
 from ffl_ray.config.settings import Config
 from ffl_ray.errors import SettingError, StudyError
 from ffl_ray.results import writer
+from ffl_ray.results.columns import TABLES
+from ffl_ray.results.description import check_name, describe_study
 from ffl_ray.results.schema import (
     SCHEMA_VERSION,
-    TABLES,
     arrow_schema,
     config_columns,
     schema_page,
 )
 from ffl_ray.results.storage.storage import COPIES, Storage
-from ffl_ray.results.study import StudyTables, check_name, describe_study
+from ffl_ray.results.study import StudyTables
 from ffl_ray.results.writer import (
     ROWS_PER_PART,
     AppendedTable,

@@ -15,9 +15,10 @@ from support.studies import make_study
 import ffl_ray.results
 from ffl_ray.config.settings import Config
 from ffl_ray.results import writer
+from ffl_ray.results.description import describe_study
 from ffl_ray.results.reader import objective_by_epoch, read_rows
 from ffl_ray.results.storage.storage import Storage
-from ffl_ray.results.study import StudyTables, describe_study
+from ffl_ray.results.study import StudyTables
 from ffl_ray.results.writer import AppendedTable, KeyedTable
 
 PART = 8

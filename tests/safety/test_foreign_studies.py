@@ -24,10 +24,11 @@ from ffl_ray.console.result_tables import best_table
 from ffl_ray.errors import SettingError, StudyError
 from ffl_ray.orchestration.retention import CheckpointRetention, best_of_search
 from ffl_ray.report.__main__ import main as report
+from ffl_ray.results.description import check_name
 from ffl_ray.results.guard import flaw_in, is_plain_id
 from ffl_ray.results.parts import Parts
 from ffl_ray.results.storage.storage import COPIES, Storage
-from ffl_ray.results.study import StudyTables, check_name
+from ffl_ray.results.study import StudyTables
 from ffl_ray.search.mirror import Mirror, without_password
 
 OUTSIDE = (

@@ -13,8 +13,9 @@ from optuna.distributions import distribution_to_json
 from ffl_ray.config.objectives import parse_objectives
 from ffl_ray.config.overrides import flatten, with_overrides
 from ffl_ray.config.settings import Config, StudyConfig
+from ffl_ray.results.description import describe_study
 from ffl_ray.results.storage.storage import Storage
-from ffl_ray.results.study import StudyTables, describe_study
+from ffl_ray.results.study import StudyTables
 from ffl_ray.search.mix import settings_from_params, suggest_mix
 
 EPOCHS = 3

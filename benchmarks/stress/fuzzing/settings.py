@@ -16,8 +16,8 @@ from ffl_ray.config.overrides import flatten, settings, with_overrides
 from ffl_ray.config.settings import Config, StudyConfig
 from ffl_ray.models.registry import check_model
 from ffl_ray.planning.layout import Machines, make_plan
+from ffl_ray.results.description import check_name
 from ffl_ray.results.schema import config_columns, row_config
-from ffl_ray.results.study import check_name
 from ffl_ray.search.space import load_space, settle
 
 SETTINGS = {s.name: s for s in settings(StudyConfig)}

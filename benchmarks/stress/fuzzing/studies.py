@@ -26,12 +26,13 @@ from ffl_ray.errors import FFLRayError, StudyError
 from ffl_ray.export.choice import choose
 from ffl_ray.export.rule import Rule
 from ffl_ray.report import __main__ as report
+from ffl_ray.results.columns import TABLES
+from ffl_ray.results.description import describe_study, read_description
 from ffl_ray.results.history import optuna_study, past_trials
 from ffl_ray.results.parts import Parts
-from ffl_ray.results.reader import objective_by_epoch, read_description, records
-from ffl_ray.results.schema import TABLES
+from ffl_ray.results.reader import objective_by_epoch, records
 from ffl_ray.results.storage.storage import COPIES, Storage
-from ffl_ray.results.study import StudyTables, describe_study
+from ffl_ray.results.study import StudyTables
 
 OBJECTIVES = parse_objectives(["fused.accuracy"])
 TRIALS, EPOCHS = 4, 5

@@ -10,9 +10,10 @@ from ffl_ray.bench.made_study import epochs_table, member_rows, rows_of, trial_r
 from ffl_ray.bench.table_writing import BULK_TRIALS
 from ffl_ray.config.overrides import flatten
 from ffl_ray.config.settings import StudyConfig
+from ffl_ray.results.description import describe_study
 from ffl_ray.results.schema import config_columns
 from ffl_ray.results.storage.storage import Storage
-from ffl_ray.results.study import StudyTables, describe_study
+from ffl_ray.results.study import StudyTables
 from ffl_ray.results.writer import AppendedTable, KeyedTable
 from ffl_ray.search.searcher import drawn_columns
 from ffl_ray.search.space import SearchSpace, load_space, settle, trial_config

@@ -2,7 +2,7 @@
 
 pyarrow's own `FileSystem.from_uri` opens the same URIs, so what a person gives here pandas opens
 too. It leaves the waiting to the cloud libraries, which try for up to a quarter of an hour; here
-they fail within seconds, and `patience` decides how long to go on.
+they fail within seconds, and `retry` decides how long to go on.
 """
 
 from __future__ import annotations

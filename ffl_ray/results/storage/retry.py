@@ -1,4 +1,4 @@
-"""Storage that fails for a minute: what may pass is tried again, what can't is an error at once."""
+"""Retry of storage calls: a failure that may pass is tried again, another is an error at once."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ def may_pass(error: BaseException) -> bool:
     return bool(PASSING_WORDS.search(text)) and not WRONG_CERTIFICATE.search(text)
 
 
-def patience_s() -> float:
+def limit_from_environment() -> float:
     """How long storage may fail, in seconds: what the environment says, or 300."""
     text = os.environ.get(VARIABLE, "")
     try:
@@ -74,11 +74,12 @@ def patience_s() -> float:
         return DEFAULT_S
 
 
-class Patience:
-    """Tries again what may pass; one for each study, so that waiting for it is said once.
+class Retry:
+    """Calls that are tried again when they fail in passing.
 
-    Once it ran out, every call is tried only once more, until one succeeds: a study whose storage
-    is gone for good ends, and does not wait as long again at each of its last writes.
+    There is one for each study, so that waiting for it is said once. Once it ran out, every call is
+    tried only once more, until one succeeds: a study whose storage is gone for good ends, and does
+    not wait as long again at each of its last writes.
 
     Args:
         place: what is waited for, as a person knows it.
@@ -92,12 +93,12 @@ class Patience:
         """What a call gives, once it does.
 
         Args:
-            limit_s: how long to try; by default what `patience_s` says.
+            limit_s: how long to try; by default what the environment says, or 300 s.
 
         Raises:
             OSError: as the call raised it: it can't pass, or did not in time.
         """
-        limit_s = patience_s() if limit_s is None else limit_s
+        limit_s = limit_from_environment() if limit_s is None else limit_s
         started = time.monotonic()
         said, pause_s = -REMINDER_S, FIRST_PAUSE_S
         while True:

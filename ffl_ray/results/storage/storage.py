@@ -1,6 +1,6 @@
 """Files of a study, on any file system that pyarrow.fs opens; every write is atomic.
 
-A call that fails in a way that may pass (`patience`) is tried again for some minutes.
+A call that fails in a way that may pass (`retry`) is tried again for some minutes.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from pyarrow import fs
 from ffl_ray.errors import StudyError
 from ffl_ray.results.storage.filesystems import open_uri
 from ffl_ray.results.storage.lease import Lease
-from ffl_ray.results.storage.retry import Patience, storage_is_full
+from ffl_ray.results.storage.retry import Retry, storage_is_full
 
 __all__ = ["COPIES", "Storage", "storage_is_full"]
 
@@ -45,11 +45,11 @@ class Storage:
     def __init__(self, uri: str, *, once: bool = False) -> None:
         self.uri = uri
         self._limit_s = 0.0 if once else None
-        self._patience = Patience(uri)
+        self._retry = Retry(uri)
         self._lease: Lease | None = None
         self._unflushed: set[Path] = set()
         self._flushed_at = float("-inf")
-        self._fs, self._root = self._patiently(lambda: open_uri(uri))
+        self._fs, self._root = self._retried(lambda: open_uri(uri))
 
     @property
     def is_local(self) -> bool:
@@ -105,7 +105,7 @@ class Storage:
     def names(self, folder: str = "") -> list[str]:
         """Names of the files and folders directly inside, sorted."""
         selector = fs.FileSelector(self._path(folder), allow_not_found=True)
-        found = self._patiently(lambda: self._fs.get_file_info(selector))
+        found = self._retried(lambda: self._fs.get_file_info(selector))
         return sorted(info.base_name for info in found)
 
     def make_folder(self, name: str = "") -> None:
@@ -134,7 +134,7 @@ class Storage:
                     return data
 
         try:
-            return self._patiently(read)
+            return self._retried(read)
         except FileNotFoundError:
             return None
 
@@ -228,10 +228,10 @@ class Storage:
         self._unflushed.add(final)
 
     def _kind(self, path: str) -> fs.FileType:
-        return self._patiently(lambda: self._fs.get_file_info(path).type)
+        return self._retried(lambda: self._fs.get_file_info(path).type)
 
-    def _patiently(self, act: Callable[[], Result]) -> Result:
-        return self._patience(act, self._limit_s)
+    def _retried(self, act: Callable[[], Result]) -> Result:
+        return self._retry(act, self._limit_s)
 
     def _change(self, act: Callable[[], object]) -> None:
         """Change something, after every wait only if the folder is still held."""
@@ -241,7 +241,7 @@ class Storage:
                 self._lease.check()
             act()
 
-        self._patiently(attempt)
+        self._retried(attempt)
 
     def _path(self, name: str) -> str:
         if not name:

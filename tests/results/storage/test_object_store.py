@@ -22,10 +22,11 @@ from support.studies import make_study
 import ffl_ray.results
 from ffl_ray.config.settings import Config
 from ffl_ray.errors import StudyError
+from ffl_ray.results.description import describe_study
 from ffl_ray.results.storage import filesystems
 from ffl_ray.results.storage.access import open_for_reading, open_for_writing
 from ffl_ray.results.storage.storage import Storage
-from ffl_ray.results.study import StudyTables, describe_study
+from ffl_ray.results.study import StudyTables
 
 FAKETIME = next(iter(Path("/usr/lib").glob("*/faketime/libfaketime.so.1")), None)
 # A holder that renews its lease often, so that a test need not wait long to see it gone.

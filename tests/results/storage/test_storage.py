@@ -11,7 +11,7 @@ import pytest
 
 from ffl_ray.errors import StudyError
 from ffl_ray.results.storage.access import open_for_writing
-from ffl_ray.results.storage.retry import VARIABLE, Patience, may_pass, storage_is_full
+from ffl_ray.results.storage.retry import VARIABLE, Retry, may_pass, storage_is_full
 from ffl_ray.results.storage.storage import COPIES, Storage
 
 SECRET = "wJalrXUtnFEMI"
@@ -129,26 +129,26 @@ def test_a_call_that_fails_in_passing_is_made_again(caplog: pytest.LogCaptureFix
             raise OSError(errno.EIO, "Input/output error")
         return turn
 
-    assert Patience("the store")(act) == "works"
+    assert Retry("the store")(act) == "works"
     assert "the store does not answer; trying again for 300 s" in caplog.text
     assert "the store answers again after" in caplog.text
 
 
-def test_patience_that_ran_out_is_not_spent_again_until_a_call_succeeds(
+def test_a_retry_that_ran_out_is_not_spent_again_until_a_call_succeeds(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setenv(VARIABLE, "0.5")
-    patience, calls = Patience("the store"), []
+    retry, calls = Retry("the store"), []
 
     def fails() -> None:
         calls.append(1)
         raise OSError(errno.EIO, "Input/output error")
 
     with pytest.raises(OSError, match="Input/output"):
-        patience(fails)
+        retry(fails)
     waited = len(calls)
     with pytest.raises(OSError, match="Input/output"):
-        patience(fails)
+        retry(fails)
 
     assert waited >= 2
     assert len(calls) == waited + 1

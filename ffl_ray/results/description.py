@@ -1,0 +1,195 @@
+"""The description of a study, study.json: made, read, mended, and held against new settings."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import platform
+import re
+import subprocess
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+from ffl_ray.config.overrides import brief
+from ffl_ray.errors import SettingError, StudyError
+from ffl_ray.results.guard import flaw_in
+from ffl_ray.results.parts import AGAIN
+from ffl_ray.results.schema import SCHEMA_VERSION
+from ffl_ray.results.storage.retry import LOG
+from ffl_ray.results.storage.storage import COPIES, Storage
+
+DESCRIPTION = "study.json"
+COPY = "copy the whole folder again from where it was written"
+PACKAGES = ("ffl_ray", "torch", "torchvision", "ray", "optuna", "pandas", "pyarrow")
+UNREADABLE = (ValueError, RecursionError)
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
+
+
+def check_name(name: str) -> str:
+    """A study's name, when it is a plain folder name.
+
+    Raises:
+        SettingError: it could leave the storage folder, or is no name on some file system.
+    """
+    if not _NAME.fullmatch(name):
+        raise SettingError(
+            f"--name must be letters, digits, '.', '_' and '-', begin with a letter or digit and "
+            f"have at most 100, not {brief(repr(name))}"
+        )
+    return name
+
+
+def default_name(kind: str) -> str:
+    """A name for a study that was given none: its kind and the time."""
+    return f"{kind}-{datetime.now():%Y%m%d-%H%M%S}"
+
+
+def describe_study(kind: str, settings: Mapping[str, Any], **more: Any) -> dict[str, Any]:
+    """What study.json is to say: settings, versions, commit, machine."""
+    return {
+        "schema_version": SCHEMA_VERSION,
+        "kind": kind,
+        "created": datetime.now(UTC).isoformat(timespec="seconds"),
+        "settings": dict(settings),
+        "versions": {"python": platform.python_version()} | _versions(),
+        "git_commit": _git_commit(),
+        "machine": {"system": platform.platform(), "processor": platform.machine()},
+        **more,
+    }
+
+
+def check_goes_on(
+    storage: Storage,
+    kind: str,
+    settings: Mapping[str, Any],
+    may_change: frozenset[str] = frozenset(),
+) -> bool:
+    """Whether a folder holds a study that goes on with these settings; False when it holds none.
+
+    Raises:
+        StudyError: it holds a study of another kind or with other settings; these are shown.
+    """
+    if not storage.exists("study.json"):
+        return False
+    mend_description(storage)
+    before = read_description(storage)
+    if before["kind"] != kind:
+        raise StudyError(
+            f"{storage.location} holds a study of kind {before['kind']}: choose another --name"
+        )
+    again = "choose another --name, or give the old settings"
+    check_same_settings(storage.location, before["settings"], settings, may_change, otherwise=again)
+    return True
+
+
+def check_same_settings(
+    place: str,
+    before: Mapping[str, Any],
+    settings: Mapping[str, Any],
+    may_change: frozenset[str] = frozenset(),
+    *,
+    otherwise: str,
+) -> None:
+    """Check that a study that goes on has the settings it began with, as study.json keeps them.
+
+    Args:
+        place: of the study, for the message.
+        otherwise: what helps, for the message.
+
+    Raises:
+        StudyError: they differ, apart from those that may change.
+    """
+    now = json.loads(json.dumps(settings, default=str))
+    changed = [
+        f"{key} was {before.get(key)!r} and is {now.get(key)!r}"
+        for key in sorted(before.keys() | now.keys())
+        if before.get(key) != now.get(key) and key not in may_change
+    ]
+    if changed:
+        raise StudyError(
+            f"{place} goes on only with the settings it began with, and {'; '.join(changed)}: "
+            f"{otherwise}"
+        )
+
+
+def _versions() -> dict[str, str]:
+    found = {}
+    for package in PACKAGES:
+        try:
+            found[package] = metadata.version(package)
+        except metadata.PackageNotFoundError:
+            continue
+    return found
+
+
+def _git_commit() -> str | None:
+    """Commit of the code that runs, when it runs from a git checkout."""
+    folder = Path(__file__).parent
+    for words in (["ls-files", "--error-unmatch", Path(__file__).name], ["rev-parse", "HEAD"]):
+        command = ["git", "-C", str(folder), *words]
+        try:
+            done = subprocess.run(command, capture_output=True, text=True, timeout=5, check=True)
+        except (OSError, subprocess.SubprocessError):
+            return None
+    return done.stdout.strip()
+
+
+def read_description(storage: Storage) -> dict[str, Any]:
+    """What study.json says.
+
+    Raises:
+        StudyError: it is missing, damaged, or written by a newer version.
+    """
+    data = storage.read(DESCRIPTION)
+    if data is None:
+        raise StudyError(f"no study here: {storage.location} holds no study.json")
+    try:
+        description = _parsed(data)
+    except UNREADABLE as error:
+        raise _damaged(storage, str(error)) from error
+    version = description["schema_version"]
+    if version > SCHEMA_VERSION:
+        raise StudyError(
+            f"{storage.location} has schema version {version}, and this ffl_ray reads up to "
+            f"{SCHEMA_VERSION}: upgrade ffl_ray"
+        )
+    return description
+
+
+def mend_description(storage: Storage) -> None:
+    """Put the copy of study.json in its place, where that one can't be read."""
+    data = storage.read(DESCRIPTION)
+    copy = storage.read(f"{COPIES}/{DESCRIPTION}") if data is not None else None
+    if data is None or copy is None:
+        return
+    try:
+        _parsed(data)
+    except UNREADABLE:
+        with contextlib.suppress(*UNREADABLE):
+            _parsed(copy)
+            storage.write(DESCRIPTION, copy)
+            place = storage.child(DESCRIPTION).location
+            LOG.warning("%s was damaged, and was mended from its copy", place)
+
+
+def _parsed(data: bytes) -> dict[str, Any]:
+    """A description.
+
+    Raises:
+        ValueError: it is none.
+    """
+    description: dict[str, Any] = json.loads(data)
+    version = description.get("schema_version") if isinstance(description, dict) else None
+    newer = isinstance(version, int) and version > SCHEMA_VERSION
+    flaw = None if newer else flaw_in(description)
+    if flaw:
+        raise ValueError(flaw)
+    return description
+
+
+def _damaged(storage: Storage, reason: str) -> StudyError:
+    helps = f"{AGAIN}, or {COPY}" if storage.exists(f"{COPIES}/{DESCRIPTION}") else COPY
+    return StudyError(f"{storage.child(DESCRIPTION).location} is damaged ({reason}): {helps}")
