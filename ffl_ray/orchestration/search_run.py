@@ -6,8 +6,6 @@ import time
 from pathlib import Path
 from typing import NamedTuple
 
-import optuna
-
 from ffl_ray.config.settings import SearchConfig
 from ffl_ray.console.live import StudyView
 from ffl_ray.console.plan_view import plan_lines, plan_table
@@ -32,6 +30,7 @@ from ffl_ray.results.description import describe_study
 from ffl_ray.results.history import PastTrial, past_trials
 from ffl_ray.results.reader import objective_by_epoch
 from ffl_ray.results.study import StudyTables
+from ffl_ray.search.samplers import warn_in_pythons_log
 from ffl_ray.search.searcher import StudySearcher
 from ffl_ray.search.warm_start import keep_warm_start
 from ffl_ray.trackers.tracking import Tracking, tracking_of
@@ -49,9 +48,7 @@ def run_search(search: Search, address: str | None, *, dry_run: bool) -> int:
     """
     with make_console().status("starting Ray and opening the data"):
         plan, facts = start(address, search.settings.training, search.settings.search)
-    # Optuna warns where Python's log goes, as Ray does; the console is ours.
-    optuna.logging.disable_default_handler()
-    optuna.logging.enable_propagation()
+    warn_in_pythons_log()
     with make_console().status("measuring what a trial takes"):
         preflight = _preflight(search, plan, facts, joined=address is not None)
     if dry_run:

@@ -117,3 +117,9 @@ def grid_size(suggest: Callable[[optuna.Trial], object], most: int) -> int:
     study = optuna.create_study(sampler=sampler)
     study.optimize(visit, n_trials=most)
     return len(study.trials)
+
+
+def warn_in_pythons_log() -> None:
+    """Have Optuna warn where Python's log goes, as Ray does: the console is ours."""
+    optuna.logging.disable_default_handler()
+    optuna.logging.enable_propagation()
