@@ -1,6 +1,6 @@
 """CIFAR files and image folders: read, checked, and the test split left alone."""
 
-import io
+import hashlib
 import pickle
 import shutil
 from pathlib import Path
@@ -12,9 +12,10 @@ from torch import Tensor
 from torchvision import datasets
 
 from ffl_ray.config.settings import DATA_SETS, DataConfig
-from ffl_ray.data.cifar import LAYOUTS, _ArrayUnpickler
+from ffl_ray.data import cifar
+from ffl_ray.data.cifar import LAYOUTS
 from ffl_ray.data.dataset import DATASETS, Files, Images
-from ffl_ray.data.folder import _index
+from ffl_ray.data.folder import open_train
 from ffl_ray.data.loader import TrainVal, load_train_val, open_test
 from ffl_ray.errors import DataError
 
@@ -58,10 +59,20 @@ def test_images_and_labels_are_those_of_torchvision(name: str, kind: str, cifar_
     assert list(info.classes) == theirs.classes
 
 
-def test_a_cifar_file_that_holds_code_is_refused_unrun() -> None:
-    for harmful in (print, pytest.fail):
-        with pytest.raises(DataError, match="holds arrays, not"):
-            _ArrayUnpickler(io.BytesIO(pickle.dumps(harmful))).load()
+@pytest.mark.parametrize("harmful", [print, pytest.fail])
+def test_a_cifar_file_that_holds_code_is_refused_unrun(
+    harmful: object, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data = pickle.dumps(harmful)
+    digest = hashlib.md5(data, usedforsecurity=False).hexdigest()
+    layout = LAYOUTS["cifar100"]._replace(train={"train": digest}, meta={"meta": digest})
+    monkeypatch.setitem(LAYOUTS, "cifar100", layout)
+    (tmp_path / layout.folder).mkdir()
+    for name in ("train", "meta"):
+        (tmp_path / layout.folder / name).write_bytes(data)
+
+    with pytest.raises(DataError, match="holds arrays, not"):
+        cifar.open_train(cifar100(tmp_path))
 
 
 def test_training_on_cifar_needs_no_test_file(cifar_data: Path, tmp_path: Path) -> None:
@@ -162,7 +173,7 @@ def test_the_index_is_that_of_torchvision(tmp_path: Path) -> None:
     (tmp_path / "train" / "dog" / "notes.txt").write_text("no image")
     theirs = datasets.ImageFolder(str(tmp_path / "train"))
 
-    files, info = _index(tmp_path / "train", 12)
+    files, info = open_train(DataConfig(name="folder", dir=str(tmp_path), image_size=12))
 
     assert isinstance(files, Files)
     assert list(info.classes) == theirs.classes

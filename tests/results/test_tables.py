@@ -198,7 +198,9 @@ def test_a_trial_that_ends_twice_has_its_member_rows_once(padding: int, tmp_path
         study.epoch(trial_id, row, members(epoch), members(1))
         study.end(trial_id, "failed" if epoch == 1 else "completed")
         if trial_id == "00001":
-            study._members.append([{"trial_id": "other"}] * padding)
+            study.start("other", Config())
+            study.epoch("other", row, members(1)[:1] * padding, [])
+            study.end("other", "failed")
 
     found = ffl_ray.results.load(str(tmp_path)).members
 
@@ -215,12 +217,12 @@ def test_epochs_whose_reports_were_lost_are_stored_when_an_attempt_reports_them_
 ) -> None:
     study = new_study(tmp_path)
     study.start("00000", Config())
+    latest = 0
     for epoch in (1, 2, 1, 2, 3, 4):  # the first attempt's reports of 3 and 4 did not arrive
         row = EPOCH | {"epoch": epoch, "best_epoch": 1}
         study.epoch("00000", row, members(epoch), members(1))
-        assert study.trials["00000"]["epochs_done"] == max(
-            epoch, study._epochs.latest_epoch("00000")
-        )
+        latest = max(latest, epoch)
+        assert study.trials["00000"]["epochs_done"] == latest
     study.end("00000", "completed")
 
     trials, epochs, found = ffl_ray.results.load(str(tmp_path))

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
+from itertools import count
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pandas as pd
@@ -16,9 +18,10 @@ import ffl_ray.results
 from ffl_ray.config.settings import Config
 from ffl_ray.results import writer
 from ffl_ray.results.description import describe_study
+from ffl_ray.results.parts import Parts
 from ffl_ray.results.reader import objective_by_epoch, read_rows
 from ffl_ray.results.storage.storage import Storage
-from ffl_ray.results.study import StudyTables
+from ffl_ray.results.study import PROGRESS_EVERY_S, StudyTables
 from ffl_ray.results.writer import AppendedTable, KeyedTable
 
 PART = 8
@@ -144,7 +147,12 @@ def count_writes(folder: Path) -> int:
 
 
 @pytest.mark.parametrize("after", [False, True])
-def test_a_kill_at_any_write_costs_at_most_the_epoch_in_flight(after: bool, tmp_path: Path) -> None:
+def test_a_kill_at_any_write_costs_at_most_the_epoch_in_flight(
+    after: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Progress is stored after every other epoch, however fast the machine is.
+    clock = SimpleNamespace(monotonic=count(0, PROGRESS_EVERY_S / 2).__next__)
+    monkeypatch.setattr("ffl_ray.results.study.time", clock)
     writes = count_writes(tmp_path / "whole")
     whole = read_rows(Storage(str(tmp_path / "whole")), "members")
     for moment in range(0, writes, 3):
@@ -199,13 +207,10 @@ def test_a_running_trials_progress_is_written_now_and_then(
 
 
 def test_a_study_of_an_earlier_versions_parts_goes_on(tmp_path: Path) -> None:
-    table = KeyedTable(Storage(str(tmp_path)), "trials", "trial_id")
-    for number in range(5):  # one part holds more rows than a part now does
-        table.change(f"{number:05d}", status="running")
-        table._positions[0] = list(range(number + 1))
-        table._part_of[number] = 0
-    table._changed = {0}
-    table.store()
+    parts = Parts(Storage(str(tmp_path)), "trials")
+    parts.make_first()
+    rows = [{"trial_id": f"{number:05d}", "status": "running"} for number in range(5)]
+    parts.write(0, parts.arrow(rows))  # more than a part now holds
 
     again = KeyedTable(Storage(str(tmp_path)), "trials", "trial_id")
     again.update("00003", status="completed")

@@ -167,7 +167,7 @@ def test_published_weights_are_no_pickle(tmp_path: Path, monkeypatch: pytest.Mon
     (cache / "squeezenet1_1-b8a52dc0.pth").write_bytes(by_torch(tmp_path / "ran"))
 
     with pytest.raises(SettingError, match="can't be loaded") as refused:
-        torchvision_nets._pretrained("torchvision:squeezenet1_1")
+        torchvision_nets.build(3, name="torchvision:squeezenet1_1", pretrained=True)
 
     assert not (tmp_path / "ran").exists()
     assert "\n" not in str(refused.value)

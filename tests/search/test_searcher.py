@@ -19,6 +19,8 @@ from ffl_ray.search.searcher import StudySearcher
 from ffl_ray.search.space import load_space, settle
 
 EPOCHS = 4
+SPACE = load_space("digits")
+BASE = with_overrides(settle(SPACE, {}).training, {"optim.epochs": EPOCHS})
 
 
 def new_searcher(
@@ -27,11 +29,9 @@ def new_searcher(
     objectives: Sequence[str] = ("fused.accuracy",),
     search: SearchConfig | None = None,
 ) -> StudySearcher:
-    space = load_space("digits")
-    config = with_overrides(settle(space, {}).training, {"optim.epochs": EPOCHS})
     return StudySearcher(
-        space,
-        config,
+        SPACE,
+        BASE,
         search or SearchConfig(seed=seed, startup_trials=3),
         parse_objectives(objectives),
         make_job=lambda trial_id, config: {"trial_id": trial_id, "config": config},
@@ -124,7 +124,7 @@ def history(searcher: StudySearcher, interrupted: Set[int] = frozenset()) -> lis
     rows, values = [], {}
     for trial in searcher.study.trials:
         trial_id = f"{trial.number:05d}"
-        config = with_overrides(searcher._base, settings_from_params(trial.params))
+        config = with_overrides(BASE, settings_from_params(trial.params))
         status = "running" if trial.number in interrupted else states[trial.state]
         ids = {"trial_id": trial_id, "status": status, "attempt": 1}
         columns = searcher.optuna_columns(trial.number) | {"objective_values": trial.values}

@@ -76,7 +76,7 @@ def build(in_channels: int, *, name: str, pretrained: bool = False) -> Backbone:
     if in_channels not in (1, 3):
         raise SettingError(f"{name} takes images of 1 or 3 channels, not {in_channels}")
     if torch.empty(0).is_meta:
-        network = _on_meta(name, pretrained)
+        network = network_on_meta(name, pretrained)
     else:
         network = _pretrained(name) if pretrained else _network(name, pretrained)
     backbone = cut_stages(network, list(_cuts(name, pretrained)))
@@ -103,7 +103,7 @@ def check_images(name: str, image_shape: tuple[int, int, int], pretrained: bool)
         except (RuntimeError, ValueError, AssertionError):
             shape = torch.Size([0])
     if 0 in shape:
-        side = _least_side(name, pretrained)
+        side = least_side(name, pretrained)
         rule = "exactly" if _model_name(name).startswith(ONE_SIZE) else "at least"
         raise SettingError(
             f"{name} takes images of {rule} {side} x {side} pixels, not {height} x {width}"
@@ -112,8 +112,8 @@ def check_images(name: str, image_shape: tuple[int, int, int], pretrained: bool)
 
 @functools.cache
 def _cuts(name: str, pretrained: bool) -> tuple[Cut, ...]:
-    side = _least_side(name, pretrained)
-    return tuple(find_cuts(_on_meta(name, pretrained).eval(), max(SIDE, side)))
+    side = least_side(name, pretrained)
+    return tuple(find_cuts(network_on_meta(name, pretrained).eval(), max(SIDE, side)))
 
 
 class _ParametersOnMeta(TorchFunctionMode):
@@ -128,7 +128,8 @@ class _ParametersOnMeta(TorchFunctionMode):
         return func(*args, **kwargs)
 
 
-def _on_meta(name: str, pretrained: bool) -> nn.Module:
+def network_on_meta(name: str, pretrained: bool) -> nn.Module:
+    """The network as torchvision builds it, without numbers."""
     with torch.device("cpu"), _ParametersOnMeta():
         network = _network(name, pretrained)
     return network.to("meta")
@@ -141,7 +142,7 @@ def _network(name: str, pretrained: bool) -> nn.Module:
     if model in AUXILIARY:
         options = {"aux_logits": False, "init_weights": True, "transform_input": pretrained}
     if model.startswith("vit_"):
-        options = {"image_size": _least_side(name, pretrained)}
+        options = {"image_size": least_side(name, pretrained)}
     network: nn.Module = models.get_model(model, weights=None, **options)
     return network
 
@@ -181,7 +182,7 @@ def _weights_alone() -> Iterator[None]:
             os.environ[WEIGHTS_ONLY] = before
 
 
-def _least_side(name: str, pretrained: bool) -> int:
+def least_side(name: str, pretrained: bool) -> int:
     """The least side of an image; for a vision transformer the only one."""
     if _model_name(name).startswith("vit_") and not pretrained:
         return SIDE

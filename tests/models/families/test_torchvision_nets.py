@@ -1,5 +1,6 @@
 """Networks of torchvision as backbones: cut into stages that give what the whole gives."""
 
+import copy
 import os
 import re
 import urllib.error
@@ -23,7 +24,7 @@ from ffl_ray.models.cost import member_costs
 from ffl_ray.models.families import torchvision_nets
 from ffl_ray.models.network import FusionNetwork
 from ffl_ray.models.registry import backbone_row, check_images, check_model
-from ffl_ray.models.stages import cut_stages, trace
+from ffl_ray.models.stages import cut_stages, find_cuts, trace
 
 STAGES = {
     "resnet18": (4, 512),
@@ -94,7 +95,8 @@ def test_the_map_is_that_of_torchvisions_feature_extractor(name: str, end: str) 
     torch.manual_seed(0)
     network = models.get_model(name)
     extractor = create_feature_extractor(network, [end]).eval()
-    backbone = whole(cut_stages(network, [*torchvision_nets._cuts(name, False)]))
+    torch.manual_seed(0)
+    backbone = whole(torchvision_nets.build(3, name=named(name)))
     images = torch.randn(2, 3, 64, 64)
 
     with torch.no_grad():
@@ -107,8 +109,8 @@ def test_the_map_is_that_of_torchvisions_feature_extractor(name: str, end: str) 
 def test_a_vision_transformers_map_is_its_patch_tokens_in_their_places() -> None:
     torch.manual_seed(0)
     network = models.VisionTransformer(32, 16, 1, 2, 8, 16).eval()
-    cuts = torchvision_nets._cuts("vit_b_16", False)
-    backbone = whole(cut_stages(network, [*cuts])).eval()
+    cuts = find_cuts(copy.deepcopy(network).to("meta"), 32)
+    backbone = whole(cut_stages(network, cuts)).eval()
     images = torch.randn(2, 3, 32, 32)
 
     with torch.no_grad():
@@ -267,10 +269,10 @@ def test_on_the_meta_device_nothing_is_downloaded(hub: Path) -> None:
 @pytest.mark.parametrize("pretrained", [False, True])
 @pytest.mark.parametrize("name", torchvision_nets.names())
 def test_every_network_of_torchvision_is_a_backbone(name: str, pretrained: bool) -> None:
-    side = torchvision_nets._least_side(name, pretrained) if pretrained else 224
+    side = torchvision_nets.least_side(name, pretrained) if pretrained else 224
     check_images(name, (3, max(side, 224), max(side, 224)), pretrained=pretrained)
     with torch.device("meta"):
-        network = torchvision_nets._on_meta(name, pretrained)
+        network = torchvision_nets.network_on_meta(name, pretrained)
         in_training, in_evaluation = (
             [
                 re.sub("_tensor_constant[0-9]+", "constant", str(node.format_node()))
