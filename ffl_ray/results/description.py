@@ -13,7 +13,8 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from ffl_ray.config.overrides import brief
+from ffl_ray.config.overrides import brief, flatten
+from ffl_ray.config.settings import StudyConfig
 from ffl_ray.errors import SettingError, StudyError
 from ffl_ray.results.guard import flaw_in
 from ffl_ray.results.parts import AGAIN
@@ -22,6 +23,7 @@ from ffl_ray.results.storage.retry import LOG
 from ffl_ray.results.storage.storage import COPIES, Storage
 
 DESCRIPTION = "study.json"
+LIST_ALL = ("search", "train")  # kinds of studies that list every setting
 COPY = "copy the whole folder again from where it was written"
 PACKAGES = ("ffl_ray", "torch", "torchvision", "ray", "optuna", "pandas", "pyarrow")
 UNREADABLE = (ValueError, RecursionError)
@@ -81,8 +83,17 @@ def check_goes_on(
             f"{storage.location} holds a study of kind {before['kind']}: choose another --name"
         )
     again = "choose another --name, or give the old settings"
-    check_same_settings(storage.location, before["settings"], settings, may_change, otherwise=again)
+    known = before["settings"]
+    if kind in LIST_ALL:
+        known = {name: default for name, default in _defaults().items() if name in settings} | known
+    check_same_settings(storage.location, known, settings, may_change, otherwise=again)
     return True
+
+
+def _defaults() -> dict[str, Any]:
+    """What a setting was, as JSON, in a study whose version did not know it yet."""
+    plain: dict[str, Any] = json.loads(json.dumps(flatten(StudyConfig())))
+    return plain
 
 
 def check_same_settings(

@@ -14,7 +14,7 @@ LEFT = {
     "distill.ramp_up_epochs": "ramp_up_epochs",
     "model.trunk_stages": "trunk_stages",
 }
-SET = {
+SET: dict[str, object] = {
     "distill.temperature": 2.5,
     "distill.weight": 0.25,
     "distill.views": True,
@@ -44,7 +44,7 @@ def test_what_is_set_stays_and_resolving_again_changes_nothing() -> None:
 
 
 def test_a_method_of_ones_own_is_imported_only_where_something_is_left_to_it() -> None:
-    named = {"distill.method": "no_such_module:function"}
+    named: dict[str, object] = {"distill.method": "no_such_module:function"}
 
     assert resolved_from(SET | named).distill.temperature == 2.5
     with pytest.raises(SettingError, match="no_such_module .* can't be imported"):
@@ -57,7 +57,7 @@ def test_a_resolved_config_leaves_nothing_to_the_method() -> None:
 
 
 def test_every_branch_has_a_view_of_its_own_where_the_method_says_so() -> None:
-    mix = {"model.mix": "3*resnet8"}
+    mix: dict[str, object] = {"model.mix": "3*resnet8"}
 
     assert resolved_from(mix).num_views == 1
     assert resolved_from(mix | {"distill.method": "kdcl"}).num_views == 3

@@ -16,12 +16,17 @@ from support.helpers import ROOT
 
 import ffl_ray.results
 from ffl_ray.config.objectives import parse_objective
-from ffl_ray.config.overrides import with_overrides
-from ffl_ray.config.settings import Config
+from ffl_ray.config.overrides import flatten, with_overrides
+from ffl_ray.config.settings import Config, StudyConfig
 from ffl_ray.errors import SettingError, StudyError
 from ffl_ray.results import writer
 from ffl_ray.results.columns import TABLES
-from ffl_ray.results.description import check_name, describe_study
+from ffl_ray.results.description import (
+    check_goes_on,
+    check_name,
+    describe_study,
+    read_description,
+)
 from ffl_ray.results.schema import (
     SCHEMA_VERSION,
     arrow_schema,
@@ -35,6 +40,7 @@ from ffl_ray.results.writer import (
     AppendedTable,
     KeyedTable,
 )
+from ffl_ray.search.space import load_space, settle
 
 SMALL_PART = 64
 FUSED = [parse_objective("fused.accuracy")]
@@ -296,6 +302,25 @@ def test_a_study_goes_on_with_its_settings_and_no_others(tmp_path: Path) -> None
         StudyTables.open(Storage(str(tmp_path)), "study", describe_study("test", {"a": 2}), FUSED)
     with pytest.raises(StudyError, match="holds a study of kind test"):
         StudyTables.open(Storage(str(tmp_path)), "study", describe_study("other", {"a": 1}), FUSED)
+
+
+def test_a_setting_that_a_studys_version_did_not_know_had_its_default(tmp_path: Path) -> None:
+    storage, settings = Storage(str(tmp_path)), flatten(StudyConfig())
+    known = {name: value for name, value in settings.items() if name != "data.residency"}
+    StudyTables.open(storage, "study", describe_study("search", known), FUSED)
+
+    assert check_goes_on(storage, "search", settings)
+    with pytest.raises(StudyError, match="data.residency was 'auto' and is 'stream'"):
+        check_goes_on(storage, "search", settings | {"data.residency": "stream"})
+
+
+def test_the_shipped_study_of_the_version_before_goes_on(tmp_path: Path) -> None:
+    storage = Storage(str(tmp_path / "study"))
+    shutil.copytree(ROOT / "examples" / "digits-study", tmp_path / "study")
+    kept = {"search_space": read_description(storage)["settings"]["search_space"]}
+    study = settle(load_space("digits"), {"compute.precision": "float32", "search.num_samples": 40})
+
+    assert check_goes_on(storage, "search", flatten(study) | kept)
 
 
 def test_a_study_has_one_writer(tmp_path: Path) -> None:
