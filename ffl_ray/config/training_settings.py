@@ -43,6 +43,7 @@ class DataConfig(Section):
         None,
         "stream: processes of each worker that decode images; none: its CPUs but one, at least 1",
         unit="processes",
+        may_change=True,
         ge=1,
         le=512,
     )
@@ -165,6 +166,7 @@ class ComputeConfig(Section):
         600.0,
         "a training that is stopped loses at most about this much of an epoch; none: the epoch",
         unit="s",
+        may_change=True,
         gt=0,
     )
     measure_latency: bool = setting(

@@ -25,7 +25,7 @@ class Marks(NamedTuple):
         source: where its default, or what it sets, was published.
         flag: the command-line option that sets it as well, with its placeholder: `--seed N`.
         resource: it says what a training may take of the machines, and changes nothing in it.
-        may_change: a search may go on with another value.
+        may_change: a training (of a setting of a search: a search) may go on with another value.
     """
 
     unit: str = ""

@@ -23,7 +23,9 @@ from ffl_ray.search.mirror import Mirror
 from ffl_ray.search.space import SearchSpace
 from ffl_ray.search.warm_start import WarmStart
 
-MAY_CHANGE = frozenset(one.name for one in settings(StudyConfig) if one.marks.may_change)
+MAY_CHANGE = frozenset(
+    one.name for one in settings(SearchConfig, "search.") if one.marks.may_change
+)
 ENDED = ("completed", "pruned", "failed")
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch.distributed as dist
 
-from ffl_ray.config.overrides import flatten
+from ffl_ray.config.overrides import flatten, settings
 from ffl_ray.config.settings import Config
 from ffl_ray.errors import SettingError
 from ffl_ray.training.checkpoint import latest_checkpoint, load_checkpoint
@@ -13,7 +13,7 @@ from ffl_ray.training.session import Session
 from ffl_ray.training.setup import Training
 
 # A training may go on with other ones: they change nothing of what is learned.
-FREE_SETTINGS = {"data.num_loader_processes", "compute.checkpoint_interval_s"}
+FREE_SETTINGS = frozenset(one.name for one in settings(Config) if one.marks.may_change)
 
 
 def resume(training: Training, session: Session) -> Progress:

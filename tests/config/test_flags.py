@@ -6,7 +6,7 @@ from ffl_ray import train, tune
 from ffl_ray.cli import overrides_of, resources_of
 from ffl_ray.config.flags import add_flags, flag_values
 from ffl_ray.config.overrides import settings
-from ffl_ray.config.settings import StudyConfig
+from ffl_ray.config.settings import Config, SearchConfig
 
 TUNE = (
     "--data-dir", "photos", "--seed", "7", "--num-samples", "4", "--objective", "fused.accuracy",
@@ -60,8 +60,15 @@ def test_help_names_the_choices_and_says_what_may_be_given_again() -> None:
     assert text.endswith("may be given again")
 
 
+def test_a_training_goes_on_with_other_values_of_what_changes_nothing_in_it() -> None:
+    assert {one.name for one in settings(Config) if one.marks.may_change} == {
+        "data.num_loader_processes",
+        "compute.checkpoint_interval_s",
+    }
+
+
 def test_what_may_change_when_a_search_goes_on_is_marked_and_resources_may() -> None:
-    marked = {one.name: one.marks for one in settings(StudyConfig)}
+    marked = {one.name: one.marks for one in settings(SearchConfig, "search.")}
 
     assert {name for name, marks in marked.items() if marks.resource} == {
         "search.max_concurrent_trials",

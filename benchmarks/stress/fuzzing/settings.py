@@ -11,9 +11,9 @@ from pathlib import Path
 from benchmarks.stress.fuzzing.outcome import WrongError
 from benchmarks.stress.fuzzing.values import misspelt, text
 from ffl_ray import cli
-from ffl_ray.config.methods import resolved, with_reachable_objective
+from ffl_ray.config.methods import resolved, resolved_from, with_reachable_objective
 from ffl_ray.config.overrides import flatten, settings, with_overrides
-from ffl_ray.config.settings import Config, StudyConfig
+from ffl_ray.config.settings import StudyConfig
 from ffl_ray.models.registry import check_model
 from ffl_ray.planning.layout import Machines, make_plan
 from ffl_ray.results.description import check_name
@@ -73,9 +73,10 @@ def case(rng: random.Random, folder: Path) -> None:
         study = with_overrides(StudyConfig(), overrides)
         config = with_reachable_objective(resolved(study.training))
     check_model(config)
-    if with_overrides(Config(), flatten(config)) != config:
+    if resolved_from(flatten(config)) != config:
         raise WrongError(f"{given}: the settings differ when they are taken once more")
-    back = row_config({n: v for n, v in config_columns(config).items() if n != "num_branches"})
+    columns = {n: v for n, v in config_columns(config).items() if n != "num_branches"}
+    back = resolved(row_config(columns))
     if back != config:
         raise WrongError(f"{given}: the settings differ when they come back from the tables")
     machines = Machines(rng.choice((1, 2, 64)), rng.choice((0, 1, 8)))
