@@ -1,4 +1,4 @@
-"""Which failures a retry may mend, and how the others end a trial at once."""
+"""Failures of trials: which a retry may mend, and how the others end a trial at once."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Final runs on Ray, what `confirm` and `reproduce` share: a list of trainings with their tests.
+"""Final runs on Ray, a list of trainings with their tests: what `confirm` and `reproduce` share.
 
 Each trains on train and val together and is measured on the test split at its end. They run as
 the trials of a search do, write the same tables, and go on like one.

@@ -1,4 +1,4 @@
-"""What stands around every training of a study while a person watches it."""
+"""The surroundings of a live run: its exit message, its log, and news of its storage."""
 
 from __future__ import annotations
 

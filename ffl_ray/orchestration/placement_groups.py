@@ -1,4 +1,4 @@
-"""The CPUs and GPUs of trials of several workers: whose they are, and giving them back.
+"""Placement groups, the CPUs and GPUs of trials of several workers: whose, and given back.
 
 Ray Train reserves them in a placement group that has no name. It frees the group of a training
 that was killed only by way of the dashboard's state service, which need not run: the trial's next

@@ -1,4 +1,4 @@
-"""The names of Ray that it does not promise to keep; nothing else of ffl_ray knows any.
+"""Private names of Ray, which it does not promise to keep; nothing else of ffl_ray knows any.
 
 Each with where it stands in the version that the tests run with, and why Ray's public interface
 does not do. A newer Ray that drops one breaks here, and at import.

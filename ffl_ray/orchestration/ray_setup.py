@@ -1,4 +1,4 @@
-"""Starting Ray so that nothing but our own view is printed."""
+"""The setup of Ray: its environment, its start or a cluster's, and nothing printed of its own."""
 
 from __future__ import annotations
 

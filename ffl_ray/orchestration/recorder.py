@@ -1,4 +1,4 @@
-"""What Tune's driver hears of its trials becomes rows and a view."""
+"""The recorder of a study: what Tune's driver hears of its trials becomes rows and a view."""
 
 from __future__ import annotations
 

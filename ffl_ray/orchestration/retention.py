@@ -1,4 +1,4 @@
-"""Checkpoints that stay: of running trials the latest and the best, of ended ones a few.
+"""Retention of checkpoints: of running trials the latest and the best, of ended ones a few.
 
 So a search holds at most `2 * trials at once + keep_checkpoints` checkpoint files, however many
 trials it has (one trial more for the moment in which it ends).

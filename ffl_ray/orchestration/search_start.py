@@ -1,4 +1,4 @@
-"""A search from what was asked for to its start: the body of `python -m ffl_ray.tune`.
+"""The start of a search, from what was asked for: the body of `python -m ffl_ray.tune`.
 
 What can be refused without torch and Ray is refused before they are loaded: within a second.
 """

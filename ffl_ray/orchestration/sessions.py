@@ -1,4 +1,4 @@
-"""Folders that Ray leaves on this machine: one for each start, 0.3 to 7 MB, for ever.
+"""Session folders, which Ray leaves on this machine: one for each start, 0.3 to 7 MB, for ever.
 
 Ours carry a file that is locked as long as their driver lives, so that a later start knows which
 to delete, however the driver died. Those of others are left alone.

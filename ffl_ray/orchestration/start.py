@@ -1,4 +1,4 @@
-"""Ray started or joined, the data opened meanwhile, and what that allows."""
+"""The start of a command on Ray: Ray started or joined, the data opened, a plan for both."""
 
 from __future__ import annotations
 

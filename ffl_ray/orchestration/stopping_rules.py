@@ -1,4 +1,4 @@
-"""Who goes on and who is stopped, by what all trials have reached so far.
+"""Stopping rules: which trials go on, by what all of them have reached so far.
 
 The decisions are Ray Tune's own (AsyncHyperBandScheduler, MedianStoppingRule), which the tests hold
 them against. Here they are functions of the results, which earlier runs of a study have as well.

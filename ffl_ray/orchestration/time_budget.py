@@ -1,4 +1,4 @@
-"""Ending a study after so many seconds, whatever happens to the machine's clock."""
+"""A time budget: a study ends after so many seconds, whatever happens to the machine's clock."""
 
 from __future__ import annotations
 

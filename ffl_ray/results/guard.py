@@ -1,4 +1,4 @@
-"""What a study's folder may not hold, whoever wrote it: it may come from somebody else."""
+"""The guard of what is read: a study that comes from somebody else may hold anything."""
 
 from __future__ import annotations
 

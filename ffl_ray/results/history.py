@@ -1,4 +1,4 @@
-"""What a study's tables say of its trials, in Optuna's terms."""
+"""The history of a study: its trials, as its tables have them, in Optuna's terms."""
 
 from __future__ import annotations
 

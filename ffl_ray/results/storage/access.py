@@ -1,4 +1,4 @@
-"""Whether a place for studies can be used, asked at once and not after an hour of training."""
+"""Access to a place for studies: asked for at once, and not after an hour of training."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""From a path or URI to a file system: no secret in it, and no answer that takes minutes to fail.
+"""The file system of a path or URI: no secret in it, and no answer that takes minutes.
 
 pyarrow's own `FileSystem.from_uri` opens the same URIs, so what a person gives here pandas opens
 too. It leaves the waiting to the cloud libraries, which try for up to a quarter of an hour; here

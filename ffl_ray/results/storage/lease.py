@@ -1,4 +1,4 @@
-"""Who writes a study where there are no locks: a small file that its holder keeps changing.
+"""The lease of a study where there are no locks: a small file that its holder keeps changing.
 
 No clock of the day is read, neither here nor of the store: a lease is held while it is seen to
 change, and free once it was looked at for `WATCH_S` and did not. So machines whose clocks differ,

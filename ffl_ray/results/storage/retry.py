@@ -100,30 +100,33 @@ class Retry:
         """
         limit_s = limit_from_environment() if limit_s is None else limit_s
         started = time.monotonic()
-        said, pause_s = -REMINDER_S, FIRST_PAUSE_S
+        said_s, pause_s = -REMINDER_S, FIRST_PAUSE_S
         while True:
             try:
                 result = act()
             except OSError as error:
                 waited_s = time.monotonic() - started
-                if not may_pass(error):
-                    raise
-                if self._ran_out or waited_s >= limit_s:
-                    self._ran_out = self._ran_out or limit_s > 0
-                    raise
-                if waited_s - said >= REMINDER_S:
-                    said = waited_s
-                    LOG.warning(
-                        "%s does not answer; trying again for %.0f s: %s",
-                        self._place,
-                        limit_s - waited_s,
-                        " ".join(str(error).split()),
-                    )
+                self._check(error, waited_s, limit_s)
+                if waited_s - said_s >= REMINDER_S:
+                    said_s = waited_s
+                    self._say(error, limit_s - waited_s)
                 time.sleep(min(pause_s * random.uniform(0.5, 1.5), limit_s - waited_s))
                 pause_s = min(2 * pause_s, LONGEST_PAUSE_S)
                 continue
-            if said >= 0:
+            if said_s >= 0:
                 taken_s = time.monotonic() - started
                 LOG.warning("%s answers again after %.0f s", self._place, taken_s)
             self._ran_out = False
             return result
+
+    def _check(self, error: OSError, waited_s: float, limit_s: float) -> None:
+        """Raise an error that can't pass, or did not in time."""
+        if not may_pass(error):
+            raise error
+        if self._ran_out or waited_s >= limit_s:
+            self._ran_out = self._ran_out or limit_s > 0
+            raise error
+
+    def _say(self, error: OSError, left_s: float) -> None:
+        text = " ".join(str(error).split())
+        LOG.warning("%s does not answer; trying again for %.0f s: %s", self._place, left_s, text)
