@@ -11,8 +11,9 @@ from types import TracebackType
 import torch
 
 from ffl_ray.config.settings import ResolvedConfig
+from ffl_ray.data.batches import Batch, EpochRequest, augmentation_of
 from ffl_ray.data.dataset import DatasetInfo, Files
-from ffl_ray.data.loader import Batch, augmentation_of, load_final
+from ffl_ray.data.loader import load_final
 from ffl_ray.data.streaming.decode import random_square
 from ffl_ray.data.streaming.pool import LoaderPool
 from ffl_ray.data.streaming.stream import StreamedImages
@@ -109,10 +110,12 @@ class InputSides:
     def _stream(self, count: int) -> float:
         images = StreamedImages(self.files, self.info, self.device, self._pools[count])
         batches = images.train_batches(
-            batch_size=self.config.optim.batch_size,
-            seed=0,
-            epoch=0,
-            augmentation=augmentation_of(self.config.data),
+            EpochRequest(
+                batch_size=self.config.optim.batch_size,
+                seed=0,
+                epoch=0,
+                augmentation=augmentation_of(self.config.data),
+            )
         )
         return self.rate(len(batch.labels) for batch in batches)
 

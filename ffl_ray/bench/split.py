@@ -12,7 +12,7 @@ from typing import NamedTuple
 import torch
 from torch.profiler import ProfilerActivity, profile
 
-from ffl_ray.data.loader import Batch
+from ffl_ray.data.batches import Batch
 from ffl_ray.training.setup import Training, epoch_step, step_of
 
 PHASES = ("input", "forward", "backward", "optimizer")

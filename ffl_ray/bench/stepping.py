@@ -20,7 +20,7 @@ import torch
 import torch.distributed as dist
 
 from ffl_ray.config.methods import resolved_from
-from ffl_ray.data.loader import Batch
+from ffl_ray.data.batches import Batch
 from ffl_ray.errors import SettingError
 from ffl_ray.planning.throughput import StepTimer
 from ffl_ray.training.setup import (

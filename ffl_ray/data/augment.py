@@ -15,10 +15,6 @@ class Draws(NamedTuple):
     shifts: Int64[Tensor, "images 2"]
     flips: Bool[Tensor, "images"]
 
-    def take(self, part: slice | Tensor) -> Draws:
-        """The draws of some of the images."""
-        return Draws(self.shifts[part], self.flips[part])
-
     def to(self, device: torch.device) -> Draws:
         """The same draws on another device."""
         return Draws(self.shifts.to(device), self.flips.to(device))

@@ -92,13 +92,13 @@ def mix_labels(
     labels: Int64[Tensor, "batch"], partners: Int64[Tensor, "batch"], mix: Mix, num_classes: int
 ) -> Float[Tensor, "batch classes"]:
     """Class probabilities: the image's share on its own class, the rest on its partner's."""
-    own, other = (F.one_hot(part, num_classes).float() for part in (labels, partners))
+    own, other = (F.one_hot(x, num_classes).float() for x in (labels, partners))
     return own * mix.share + other * (1.0 - mix.share)
 
 
 def _beta(count: int, alpha: float, generator: torch.Generator) -> list[float]:
     concentration = torch.tensor(alpha, dtype=torch.float64)
-    (seed,) = draw_seeds(1, generator)
+    (seed,) = draw_seeds(1, generator).tolist()
     with seeded(seed):
         beta = torch.distributions.Beta(concentration, concentration)
         shares: list[float] = beta.sample((count,)).tolist()

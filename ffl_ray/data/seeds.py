@@ -1,4 +1,4 @@
-"""Random numbers of a library that knows no generator: torch's global one, seeded and put back."""
+"""Seeds: of an epoch, of single images, and of a library that knows torch's global one alone."""
 
 from __future__ import annotations
 
@@ -6,12 +6,18 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import torch
+from jaxtyping import Int64
+from torch import Tensor
 
 
-def draw_seeds(count: int, generator: torch.Generator) -> list[int]:
+def epoch_seed(seed: int, epoch: int) -> int:
+    """The seed of an epoch's order and augmentation."""
+    return seed * 1_000_003 + epoch
+
+
+def draw_seeds(count: int, generator: torch.Generator) -> Int64[Tensor, "count"]:
     """Seeds drawn from a generator."""
-    seeds: list[int] = torch.randint(2**62, (count,), generator=generator).tolist()
-    return seeds
+    return torch.randint(2**62, (count,), generator=generator)
 
 
 @contextmanager

@@ -11,7 +11,7 @@ import torch
 
 from ffl_ray.config.overrides import with_overrides
 from ffl_ray.config.settings import ResolvedConfig
-from ffl_ray.data.loader import Batch
+from ffl_ray.data.batches import Batch, EpochRequest
 from ffl_ray.planning.cost import TrainingCost
 from ffl_ray.training.engine import train_epoch
 from ffl_ray.training.session import Report
@@ -108,7 +108,7 @@ def _time_steps(
     config = with_overrides(config, changes)
     training = prepare(config, StepTimer(num_threads, torch.device(device)))
     batches = training.train.train_batches(
-        batch_size=batch, seed=config.seed, epoch=0, num_views=config.num_views
+        EpochRequest(batch_size=batch, seed=config.seed, epoch=0, num_views=config.num_views)
     )
     step = epoch_step(training, distill_weight=1.0)
     started = time.perf_counter()

@@ -1,6 +1,6 @@
 """The state of a training <-> bytes: resuming gives the run that was never stopped.
 
-Data order and augmentation follow from seed and epoch (`DeviceImages.train_batches`), so
+Data order and augmentation follow from seed and epoch (`data.batches.EpochRequest`), so
 weights, optimiser and the count of epochs and steps are the whole state, and within an epoch what
 each worker has summed up. Nothing is unpickled on loading.
 """

@@ -13,7 +13,7 @@ from typing import Any
 
 import torch
 
-from ffl_ray.data.loader import Batch
+from ffl_ray.data.batches import Batch
 from ffl_ray.models.network import FusionNetwork
 from ffl_ray.training.engine import Loss, Step
 

@@ -10,8 +10,8 @@ import torch.distributed as dist
 from jaxtyping import Float, Float64
 from torch import Tensor, nn
 
+from ffl_ray.data.batches import Batch
 from ffl_ray.data.dataset import Labels
-from ffl_ray.data.loader import Batch
 from ffl_ray.distill.terms import Term, total_loss
 from ffl_ray.models.network import NetworkOutput
 from ffl_ray.training.metrics import metric_sums

@@ -13,14 +13,9 @@ from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 
 from ffl_ray.config.settings import Config, ResolvedConfig
-from ffl_ray.data.loader import (
-    Batch,
-    DeviceImages,
-    TrainVal,
-    augmentation_of,
-    load_final,
-    load_train_val,
-)
+from ffl_ray.data.batches import Batch, EpochRequest, augmentation_of
+from ffl_ray.data.device_images import DeviceImages
+from ffl_ray.data.loader import TrainVal, load_final, load_train_val
 from ffl_ray.data.shards import Shard
 from ffl_ray.data.streaming.pool import LoaderPool
 from ffl_ray.data.streaming.stream import StreamedImages, served
@@ -187,13 +182,15 @@ def epoch_batches(training: Training, epoch: int, first_step: int = 0) -> Iterat
     """The worker's share of an epoch's training batches; epochs and steps count from 0."""
     config = training.config
     return training.train.train_batches(
-        batch_size=config.optim.batch_size,
-        seed=config.seed,
-        epoch=epoch,
-        first_step=first_step,
-        shard=training.shard,
-        augmentation=augmentation_of(config.data),
-        num_views=config.num_views,
+        EpochRequest(
+            batch_size=config.optim.batch_size,
+            seed=config.seed,
+            epoch=epoch,
+            first_step=first_step,
+            shard=training.shard,
+            augmentation=augmentation_of(config.data),
+            num_views=config.num_views,
+        )
     )
 
 

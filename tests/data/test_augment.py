@@ -4,7 +4,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from ffl_ray.data.augment import Draws, crop_and_flip, draw, normalise
+from ffl_ray.data.augment import crop_and_flip, draw, normalise
 
 
 @pytest.mark.parametrize("channels", [1, 3])
@@ -48,13 +48,3 @@ def test_normalised_pixels_have_the_stated_scale_and_lie_channels_last() -> None
 
     assert found[0, :, 0, 0].tolist() == pytest.approx([-1.0, -1.2, 1.0])
     assert found.is_contiguous(memory_format=torch.channels_last)
-
-
-def test_draws_can_be_taken_apart() -> None:
-    draws = draw(10, padding=1, flip=True, generator=torch.Generator().manual_seed(0))
-
-    part = draws.take(slice(2, 5))
-
-    assert isinstance(part, Draws)
-    assert torch.equal(part.shifts, draws.shifts[2:5])
-    assert torch.equal(part.flips, draws.flips[2:5])

@@ -1,6 +1,6 @@
 """Train and val parts, and the batches that workers share."""
 
-from typing import Literal
+from typing import Any, Literal
 
 import pytest
 import torch
@@ -8,14 +8,10 @@ from sklearn.datasets import load_digits
 
 from ffl_ray.config.settings import DataConfig
 from ffl_ray.data import digits as digits_file
+from ffl_ray.data.batches import Augmentation, Batch, EpochRequest, augmentation_of
 from ffl_ray.data.dataset import Images
-from ffl_ray.data.loader import (
-    Augmentation,
-    Batch,
-    DeviceImages,
-    augmentation_of,
-    load_train_val,
-)
+from ffl_ray.data.device_images import DeviceImages
+from ffl_ray.data.loader import load_train_val
 from ffl_ray.data.shards import Shard
 from ffl_ray.errors import DataError, SettingError
 
@@ -79,7 +75,7 @@ def digits() -> DeviceImages:
 def test_an_epoch_shows_every_image_once() -> None:
     images = digits()
 
-    batches = list(images.train_batches(batch_size=100, seed=0, epoch=0))
+    batches = list(images.train_batches(EpochRequest(batch_size=100, seed=0, epoch=0)))
 
     assert [len(batch.labels) for batch in batches] == [100] * 11 + [51]
     together = torch.cat([batch.labels for batch in batches])
@@ -92,7 +88,7 @@ def test_epochs_and_seeds_differ_and_each_can_be_repeated(augmentation: Augmenta
 
     def first(seed: int, epoch: int) -> torch.Tensor:
         batches = images.train_batches(
-            batch_size=64, seed=seed, epoch=epoch, augmentation=augmentation
+            EpochRequest(batch_size=64, seed=seed, epoch=epoch, augmentation=augmentation)
         )
         return next(batches).images
 
@@ -111,7 +107,7 @@ def test_workers_share_the_very_batches_that_one_worker_sees(
     def batches(shard: Shard) -> list[Batch]:
         return list(
             images.train_batches(
-                batch_size=64, seed=0, epoch=1, shard=shard, augmentation=augmentation
+                EpochRequest(batch_size=64, seed=0, epoch=1, shard=shard, augmentation=augmentation)
             )
         )
 
@@ -128,9 +124,11 @@ def test_workers_share_the_very_batches_that_one_worker_sees(
 def test_a_last_batch_too_small_for_the_workers_is_left_out() -> None:
     images = digits()  # 1151 = 17 * 64 + 63 = 575 * 2 + 1
 
-    assert len(list(images.train_batches(batch_size=2, seed=0, epoch=0))) == 575
-    shard = Shard(0, 32)
-    assert len(list(images.train_batches(batch_size=64, seed=0, epoch=0, shard=shard))) == 17
+    def num_batches(**request: Any) -> int:
+        return len(list(images.train_batches(EpochRequest(seed=0, epoch=0, **request))))
+
+    assert num_batches(batch_size=2) == 575
+    assert num_batches(batch_size=64, shard=Shard(0, 32)) == 17
 
 
 def test_evaluation_shows_every_image_once_and_unchanged() -> None:
@@ -144,10 +142,10 @@ def test_evaluation_shows_every_image_once_and_unchanged() -> None:
 
 def test_a_mixed_image_has_the_next_one_of_the_global_batch_as_its_partner() -> None:
     images = digits()
-    plain = list(images.train_batches(batch_size=100, seed=0, epoch=2))
+    plain = list(images.train_batches(EpochRequest(batch_size=100, seed=0, epoch=2)))
     mixed = list(
         images.train_batches(
-            batch_size=100, seed=0, epoch=2, augmentation=Augmentation(mixing="mixup")
+            EpochRequest(batch_size=100, seed=0, epoch=2, augmentation=Augmentation(mixing="mixup"))
         )
     )
 

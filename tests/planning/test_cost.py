@@ -13,7 +13,9 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from ffl_ray.config.methods import resolved_from
 from ffl_ray.config.settings import ResolvedConfig
-from ffl_ray.data.loader import DeviceImages, load_train_val
+from ffl_ray.data.batches import EpochRequest
+from ffl_ray.data.device_images import DeviceImages
+from ffl_ray.data.loader import load_train_val
 from ffl_ray.models.builder import build_network
 from ffl_ray.models.cost import member_costs
 from ffl_ray.planning.cost import DataSize, network_distill, network_size, training_cost
@@ -86,7 +88,7 @@ def test_memory_is_within_a_quarter_of_what_a_real_step_allocates(
     held = sum(p.nbytes for p in training.network.parameters())
     held += sum(b.nbytes for b in training.network.buffers())
     held += sum(t.nbytes for part in parts for t in part.images)
-    batches = training.train.train_batches(batch_size=batch_size, seed=0, epoch=0)
+    batches = training.train.train_batches(EpochRequest(batch_size=batch_size, seed=0, epoch=0))
 
     with LiveBytes() as live:
         train_epoch(step_of(training, distill_weight=1.0), [next(batches), next(batches)])

@@ -6,7 +6,8 @@ import pytest
 import torch
 from support.helpers import MemorySession, small_config
 
-from ffl_ray.data.loader import Batch, load_train_val
+from ffl_ray.data.batches import Batch, EpochRequest
+from ffl_ray.data.loader import load_train_val
 from ffl_ray.training.cuda_graphs import (
     WARM_UP_STEPS,
     CudaGraphs,
@@ -48,7 +49,7 @@ def test_a_step_is_recorded_where_it_is_the_same_each_time(
 def test_batches_on_a_cpu_pass_as_they_are() -> None:
     config = small_config()
     training = prepare(config, MemorySession())
-    batches = list(training.train.train_batches(batch_size=64, seed=0, epoch=0))
+    batches = list(training.train.train_batches(EpochRequest(batch_size=64, seed=0, epoch=0)))
 
     passed = list(prefetched(iter(batches), torch.device("cpu")))
 
@@ -71,9 +72,9 @@ def test_a_step_that_can_t_be_recorded_is_run_and_not_tried_again(
     graphs, step = CudaGraphs(), step_of(training, 1.0)
     for epoch in range(2):
         recorded = RecordedEpoch(step, graphs)
-        for batch in training.train.train_batches(batch_size=64, seed=0, epoch=epoch):
+        for batch in training.train.train_batches(EpochRequest(batch_size=64, seed=0, epoch=epoch)):
             recorded.run(batch)
-        for batch in plain.train.train_batches(batch_size=64, seed=0, epoch=epoch):
+        for batch in plain.train.train_batches(EpochRequest(batch_size=64, seed=0, epoch=epoch)):
             step_of(plain, 1.0).run(batch)
 
     assert len(tried) == 1
@@ -104,7 +105,7 @@ def test_the_first_steps_of_an_epoch_are_run_and_the_others_of_their_size_replay
     monkeypatch.setattr(torch.cuda, "graph_pool_handle", lambda: None)
     monkeypatch.setattr(Recorded, "replayed", [])
     training = prepare(small_config(), MemorySession())
-    batches = list(training.train.train_batches(batch_size=64, seed=0, epoch=0))
+    batches = list(training.train.train_batches(EpochRequest(batch_size=64, seed=0, epoch=0)))
 
     recorded = RecordedEpoch(step_of(training, 1.0), CudaGraphs())
     trained = train_epoch(recorded, batches)

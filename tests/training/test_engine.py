@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from ffl_ray.config.methods import resolved_distill
 from ffl_ray.config.settings import DistillConfig
-from ffl_ray.data.loader import Batch
+from ffl_ray.data.batches import Batch
 from ffl_ray.distill.ffl import ffl_terms
 from ffl_ray.models.network import NetworkOutput
 from ffl_ray.training.engine import Precision, Step, train_epoch

@@ -12,8 +12,10 @@ from torch import Tensor
 
 from ffl_ray.config.methods import METHODS, with_reachable_objective
 from ffl_ray.config.settings import ResolvedConfig
+from ffl_ray.data.batches import EpochRequest
 from ffl_ray.data.dataset import Images
-from ffl_ray.data.loader import DeviceImages, load_train_val
+from ffl_ray.data.device_images import DeviceImages
+from ffl_ray.data.loader import load_train_val
 from ffl_ray.training.worker import run_worker
 
 
@@ -95,8 +97,8 @@ def test_each_branch_sees_a_view_of_its_own_and_the_first_one_is_the_usual() -> 
     assert isinstance(data.train, Images)
     images = DeviceImages(data.train, data.info, torch.device("cpu"))
 
-    plain = next(images.train_batches(batch_size=32, seed=3, epoch=1))
-    views = next(images.train_batches(batch_size=32, seed=3, epoch=1, num_views=3))
+    plain = next(images.train_batches(EpochRequest(batch_size=32, seed=3, epoch=1)))
+    views = next(images.train_batches(EpochRequest(batch_size=32, seed=3, epoch=1, num_views=3)))
 
     assert views.images.shape == (3, *plain.images.shape)
     assert torch.equal(views.images[0], plain.images)

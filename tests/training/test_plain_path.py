@@ -11,6 +11,7 @@ from torch import Tensor
 
 from ffl_ray.config.settings import ResolvedConfig
 from ffl_ray.data.augment import draw
+from ffl_ray.data.batches import EpochRequest
 from ffl_ray.data.dataset import DatasetInfo
 from ffl_ray.data.loader import TrainVal, load_train_val
 from ffl_ray.training.setup import new_network, prepare, step_of
@@ -113,7 +114,8 @@ def fast_training(seed: int, steps: int, kind: torch.dtype, *, smooth: bool) -> 
         group["lr"] = LR
     step = step_of(training, WEIGHT)
     batches = chain.from_iterable(
-        images.train_batches(batch_size=BATCH, seed=seed, epoch=epoch) for epoch in range(steps)
+        images.train_batches(EpochRequest(batch_size=BATCH, seed=seed, epoch=epoch))
+        for epoch in range(steps)
     )
     for batch in islice(batches, steps):
         step.run(batch)

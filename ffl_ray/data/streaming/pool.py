@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import mmap
 import os
 import signal
@@ -64,30 +65,20 @@ class LoaderPool:
         processes = self._start()
         processes.finish_all()
         self._turn = turn = self._turn + 1
-        square = recipe.size**2 * 3
-        if self._shared is None or len(self._shared) < STEPS_AHEAD * most * square:
-            self._shared = processes.share(STEPS_AHEAD * most * square)
-        ahead: deque[_Step] = deque()
+        step_bytes = most * recipe.size**2 * 3
+        shared = self._share(processes, STEPS_AHEAD * step_bytes)
+        ahead: deque[_Pending] = deque()
         waiting = enumerate(steps)
         while True:
-            while len(ahead) < STEPS_AHEAD and (found := next(waiting, None)) is not None:
-                number, items = found
-                first_byte = number % STEPS_AHEAD * most * square
+            for number, items in itertools.islice(waiting, STEPS_AHEAD - len(ahead)):
+                first_byte = number % STEPS_AHEAD * step_bytes
                 ahead.append(processes.submit(items, recipe, first_byte))
             if not ahead:
                 return
             if turn != self._turn:
                 raise RuntimeError("a later epoch of these images has begun")
-            step = ahead.popleft()
-            processes.finish(step)
-            flat = torch.frombuffer(
-                self._shared,
-                dtype=torch.uint8,
-                count=step.count * square,
-                offset=step.first_byte,
-            )
-            yield flat.view(step.count, recipe.size, recipe.size, 3)
-            del flat
+            processes.finish(ahead[0])
+            yield _pixels(shared, ahead.popleft(), recipe)
 
     def close(self) -> None:
         """End the processes; they start again when they are needed again."""
@@ -97,6 +88,11 @@ class LoaderPool:
             self._shared = None
             self.pids = []
 
+    def _share(self, processes: _Processes, num_bytes: int) -> mmap.mmap:
+        if self._shared is None or len(self._shared) < num_bytes:
+            self._shared = processes.share(num_bytes)
+        return self._shared
+
     def _start(self) -> _Processes:
         if self._processes is None:
             self._processes = _Processes(self.num_processes, trivial=self.trivial)
@@ -104,8 +100,8 @@ class LoaderPool:
         return self._processes
 
 
-class _Step:
-    """Images of one step on their way.
+class _Pending:
+    """A step's images on their way.
 
     Attributes:
         unfinished: chunks of it that are not decoded yet.
@@ -134,8 +130,8 @@ class _Processes:
         for _, other in pairs:
             other.close()
         self._control, *self._connections = [Connection(own.detach()) for own, _ in pairs]
-        self._given: list[deque[_Step]] = [deque() for _ in self._connections]
-        self._backlog: deque[tuple[Chunk, _Step]] = deque()
+        self._given: list[deque[_Pending]] = [deque() for _ in self._connections]
+        self._backlog: deque[tuple[Chunk, _Pending]] = deque()
         self._end = weakref.finalize(
             self, _end, self._template, [self._control, *self._connections], self._memory
         )
@@ -150,9 +146,9 @@ class _Processes:
         os.ftruncate(self._memory, num_bytes)
         return mmap.mmap(self._memory, num_bytes)
 
-    def submit(self, items: list[Item], recipe: Recipe, first_byte: int) -> _Step:
+    def submit(self, items: list[Item], recipe: Recipe, first_byte: int) -> _Pending:
         """Have a step's images decoded, to a place in memory."""
-        step = _Step(first_byte, len(items))
+        step = _Pending(first_byte, len(items))
         size = max(1, min(MOST_IN_CHUNK, -(-len(items) // len(self._connections))))
         for first in range(0, len(items), size):
             place = first_byte + first * recipe.size**2 * 3
@@ -162,7 +158,7 @@ class _Processes:
         self._hand_out()
         return step
 
-    def finish(self, step: _Step) -> None:
+    def finish(self, step: _Pending) -> None:
         """Wait until a step's images are there."""
         while self._receive(timeout=0):
             pass
@@ -234,6 +230,16 @@ def _end(template: subprocess.Popen[bytes], connections: list[Connection], memor
     except subprocess.TimeoutExpired:
         template.kill()
         template.wait()
+
+
+def _pixels(
+    shared: mmap.mmap, step: _Pending, recipe: Recipe
+) -> UInt8[Tensor, "items size size 3"]:
+    square = recipe.size**2 * 3
+    flat = torch.frombuffer(
+        shared, dtype=torch.uint8, count=step.count * square, offset=step.first_byte
+    )
+    return flat.view(step.count, recipe.size, recipe.size, 3)
 
 
 def _ending(status: int) -> str:

@@ -17,16 +17,10 @@ import torch
 from PIL import Image
 
 from ffl_ray.config.settings import DataConfig
+from ffl_ray.data.batches import Augmentation, Batch, EpochRequest, augmentation_of
 from ffl_ray.data.dataset import Files, Images
-from ffl_ray.data.loader import (
-    Augmentation,
-    Batch,
-    DeviceImages,
-    augmentation_of,
-    load_final,
-    load_train_val,
-    open_test,
-)
+from ffl_ray.data.device_images import DeviceImages
+from ffl_ray.data.loader import load_final, load_train_val, open_test
 from ffl_ray.data.placement import streams
 from ffl_ray.data.shards import Shard
 from ffl_ray.data.streaming.decode import crop_box, middle_square, random_square
@@ -80,7 +74,7 @@ def streamed(root: Path, pool: LoaderPool, **changes: object) -> StreamedImages:
 
 def epoch(images: StreamedImages | DeviceImages, **changes: object) -> list[Batch]:
     given = {"batch_size": 7, "seed": 3, "epoch": 1, **changes}
-    return list(images.train_batches(**given))  # type: ignore[arg-type]
+    return list(images.train_batches(EpochRequest(**given)))  # type: ignore[arg-type]
 
 
 def assert_equal_batches(found: list[Batch], expected: list[Batch]) -> None:
@@ -198,7 +192,7 @@ def test_epochs_seeds_and_views_differ(folder: Path, pool: LoaderPool) -> None:
 def test_an_epoch_left_early_disturbs_no_later_one(folder: Path, pool: LoaderPool) -> None:
     images = streamed(folder, pool)
     expected = epoch(images)
-    left = images.train_batches(batch_size=7, seed=0, epoch=0)
+    left = images.train_batches(EpochRequest(batch_size=7, seed=0, epoch=0))
     next(left)
 
     assert_equal_batches(epoch(images), expected)
@@ -300,7 +294,7 @@ def test_a_damaged_image_is_named_and_the_others_are_still_served(tmp_path: Path
 def test_a_killed_loader_process_is_a_clear_error(folder: Path) -> None:
     pool = LoaderPool(2)
     images = streamed(folder, pool)
-    batches = images.train_batches(batch_size=2, seed=0, epoch=0)
+    batches = images.train_batches(EpochRequest(batch_size=2, seed=0, epoch=0))
     next(batches)
     os.kill(pool.pids[1], signal.SIGKILL)
 

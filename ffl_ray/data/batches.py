@@ -1,0 +1,148 @@
+"""Batches: what a step is given, and the random numbers of an epoch that decide it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Iterator
+from typing import Generic, NamedTuple, TypeVar
+
+import torch
+from jaxtyping import Float, Int64
+from torch import Tensor
+
+from ffl_ray.config.settings import DataConfig, Mixing
+from ffl_ray.data.dataset import Labels
+from ffl_ray.data.mixing import Mix, draw_mixes, mix_images, mix_labels
+from ffl_ray.data.seeds import epoch_seed
+from ffl_ray.data.shards import Shard, Step, train_steps
+
+ViewT = TypeVar("ViewT")
+
+
+class Batch(NamedTuple):
+    """One worker's share of a step; its labels are class numbers unless images are mixed.
+
+    Where every branch sees a view of its own, images have the views as their first dimension.
+    """
+
+    images: Float[Tensor, "*views batch channels height width"]
+    labels: Labels
+    global_size: int
+
+
+class Augmentation(NamedTuple):
+    """What training images go through after the data set's crop and flip."""
+
+    trivial: bool = False
+    mixing: Mixing = "none"
+    mixing_alpha: float = 1.0
+
+
+def augmentation_of(settings: DataConfig) -> Augmentation:
+    """The settings' augmentation, beside crop and flip."""
+    return Augmentation(settings.augment == "trivial", settings.mixing, settings.mixing_alpha)
+
+
+class EpochRequest(NamedTuple):
+    """Which batches of which epoch are wanted, and by which worker.
+
+    Order and augmentation depend on seed and epoch alone: any number of workers sees the same
+    global batches, and an epoch can be repeated by itself.
+
+    Attributes:
+        batch_size: images per step over all workers.
+        epoch: epochs finished so far.
+        first_step: steps of the epoch that are done already and left out.
+        num_views: augmentations of each image, the first of them the same whatever their number;
+            they share their mixing, since they share their labels.
+    """
+
+    batch_size: int
+    seed: int
+    epoch: int
+    first_step: int = 0
+    shard: Shard = Shard()
+    augmentation: Augmentation = Augmentation()
+    num_views: int = 1
+
+
+class EpochDraws(NamedTuple, Generic[ViewT]):
+    """All random numbers of an epoch.
+
+    Attributes:
+        order: of the images.
+        views: the numbers of one augmentation of every image, in that order, for each view.
+        mixes: how each step's images are mixed; none: they are not.
+    """
+
+    order: Int64[Tensor, "images"]
+    views: list[ViewT]
+    mixes: list[Mix] | None
+
+    def steps(self, request: EpochRequest) -> Iterator[Step]:
+        """The worker's share of each step."""
+        return train_steps(
+            len(self.order),
+            request.batch_size,
+            request.shard,
+            first_step=request.first_step,
+            mixed=self.mixes is not None,
+        )
+
+    def mixed(
+        self, step: Step, views: Iterable[Tensor], labels: Tensor, num_classes: int
+    ) -> tuple[list[Tensor], Labels]:
+        """A step's views and labels, each image with its partner's share where images are mixed.
+
+        An image's partner is the next one of the global batch, the last one's the first: the
+        order is random already (torchvision's MixUp and CutMix pair the same way).
+
+        Args:
+            views: of the images that the worker needs, as `Step.of` picks them.
+            labels: class numbers of the same images.
+        """
+        if self.mixes is None:
+            return list(views), labels
+        mix = self.mixes[step.number]
+        blended = [mix_images(*step.with_partners(view), mix) for view in views]
+        return blended, mix_labels(*step.with_partners(labels), mix, num_classes)
+
+
+def draw_epoch(
+    request: EpochRequest,
+    count: int,
+    image_shape: tuple[int, int, int],
+    draw_view: Callable[[torch.Generator], ViewT],
+) -> EpochDraws[ViewT]:
+    """The random numbers of an epoch of `count` images.
+
+    Args:
+        draw_view: draws those of one augmentation of every image.
+    """
+    generator = torch.Generator().manual_seed(epoch_seed(request.seed, request.epoch))
+    order = torch.randperm(count, generator=generator)
+    first = draw_view(generator)
+    mixes = _draw_mixes(request, count, image_shape, generator)
+    others = [draw_view(generator) for _ in range(request.num_views - 1)]
+    return EpochDraws(order, [first, *others], mixes)
+
+
+def _draw_mixes(
+    request: EpochRequest,
+    count: int,
+    image_shape: tuple[int, int, int],
+    generator: torch.Generator,
+) -> list[Mix] | None:
+    """How each step's images are mixed; None, and nothing drawn, where they are not."""
+    augmentation = request.augmentation
+    if augmentation.mixing == "none":
+        return None
+    _, height, width = image_shape
+    return draw_mixes(
+        math.ceil(count / request.batch_size),
+        mixing=augmentation.mixing,
+        alpha=augmentation.mixing_alpha,
+        height=height,
+        width=width,
+        generator=generator,
+    )
