@@ -11,8 +11,8 @@ from rich.text import Text
 from ffl_ray.planning.limits import gigabytes
 from ffl_ray.planning.preflight import Preflight
 from ffl_ray.planning.space_check import SpaceCheck
+from ffl_ray.search.points import Point
 from ffl_ray.search.ranges import ranges
-from ffl_ray.search.space import Point
 
 
 def plan_table(preflight: Preflight) -> RenderableType:

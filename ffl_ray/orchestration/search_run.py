@@ -21,6 +21,7 @@ from ffl_ray.orchestration.retention import CheckpointRetention, best_of_search
 from ffl_ray.orchestration.scheduler import make_scheduler
 from ffl_ray.orchestration.search_study import MAY_CHANGE, Search, show_outcome, trials_left
 from ffl_ray.orchestration.start import start
+from ffl_ray.orchestration.tune_searcher import TuneSearcher
 from ffl_ray.orchestration.tuner import make_tuner, run_rounds
 from ffl_ray.planning.data_check import DataFacts
 from ffl_ray.planning.gpu_sharing import shared_plan
@@ -156,7 +157,7 @@ def _fit(trials: Trials, state: str, started: float) -> Recorder:
     )
     count = trials_left(tables, config)
     rest = _with_time_left(config, time.monotonic() - started)
-    make_tuner(plan, rest, state, count, searcher, scheduler, recorder).fit()
+    make_tuner(plan, rest, state, count, TuneSearcher(searcher), scheduler, recorder).fit()
     return recorder
 
 

@@ -17,7 +17,8 @@ from ffl_ray.results.description import check_goes_on, check_name, default_name
 from ffl_ray.results.history import optuna_study
 from ffl_ray.results.storage.access import study_storage
 from ffl_ray.search.mirror import Mirror
-from ffl_ray.search.space import SearchSpace, check_space, load_space, settle
+from ffl_ray.search.points import check_space
+from ffl_ray.search.space import SearchSpace, load_space, settle
 from ffl_ray.search.warm_start import WarmStart, warm_start_from, warm_start_of
 from ffl_ray.trackers.trackers import check_trackers
 

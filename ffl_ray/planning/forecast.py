@@ -10,7 +10,8 @@ from ffl_ray.config.settings import Config, SearchConfig
 from ffl_ray.planning.cost import BACKWARD_PER_FORWARD, DataSize, TrainingCost
 from ffl_ray.planning.layout import Plan
 from ffl_ray.planning.throughput import Throughput
-from ffl_ray.search.space import Point, SearchSpace, points
+from ffl_ray.search.points import Point, points
+from ffl_ray.search.space import SearchSpace
 
 RANDOM_POINTS = 24
 # Start of a trial: a reused actor, or Ray Train's workers (2 cores, Ray 2.60).

@@ -24,7 +24,8 @@ from ffl_ray.planning.limits import (
 from ffl_ray.planning.nodes import Cluster, free_disk, mounts
 from ffl_ray.planning.throughput import Timed, fit, measure
 from ffl_ray.results.storage.storage import Storage
-from ffl_ray.search.space import Point, SearchSpace
+from ffl_ray.search.points import Point
+from ffl_ray.search.space import SearchSpace
 
 ROUNDS = 3
 

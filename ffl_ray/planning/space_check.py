@@ -9,7 +9,8 @@ from ffl_ray.config.image_shapes import image_shape, num_classes
 from ffl_ray.config.settings import Config
 from ffl_ray.errors import SpaceError
 from ffl_ray.planning.cost import NetworkSize, network_distill, network_size
-from ffl_ray.search.space import Point, SearchSpace, points
+from ffl_ray.search.points import Point, points
+from ffl_ray.search.space import SearchSpace
 
 RANDOM_POINTS = 1000
 FOLDER_CLASSES = 1000

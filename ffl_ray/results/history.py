@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 
 import optuna
 from optuna.distributions import json_to_distribution
+from optuna.storages import BaseStorage, InMemoryStorage
 from optuna.trial import TrialState
 
 from ffl_ray.config.objectives import Objective, parse_objectives
@@ -113,17 +114,23 @@ def distributions_of(text: str) -> dict[str, optuna.distributions.BaseDistributi
 
 
 def new_optuna_study(
-    objectives: Sequence[Objective], past: Iterable[PastTrial] = (), name: str | None = None
+    objectives: Sequence[Objective],
+    past: Iterable[PastTrial] = (),
+    name: str | None = None,
+    storage: BaseStorage | None = None,
 ) -> optuna.Study:
-    """An in-memory study, made again from the trials that the tables hold.
+    """A study, made again from the trials that the tables hold.
 
     A number that the tables skip was proposed and killed before it started: it stands here as a
     running trial without parameters.
+
+    Args:
+        storage: an empty one to make it in; none: one in memory.
     """
     # Its notes on parameters that a sampler draws one by one are for authors of samplers.
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     directions = [objective.direction for objective in objectives]
-    storage = optuna.storages.InMemoryStorage()
+    storage = storage or InMemoryStorage()
     study = optuna.create_study(storage=storage, directions=directions, study_name=name)
     study_id = storage.get_study_id_from_name(study.study_name)
     added = 0

@@ -1,4 +1,4 @@
-"""A search told live to an Optuna storage, for Optuna's dashboard and whoever else reads it.
+"""The mirror of a search in an Optuna storage, told live, for Optuna's dashboard and others.
 
 The tables stay the truth: nothing is ever read back from the mirror.
 """
@@ -61,7 +61,9 @@ class Mirror:
                 f"--optuna-storage {without_password(url, url)} holds a study {name} with other "
                 f"objectives: choose another --name"
             )
-        self._ids = {t.number: t._trial_id for t in self._study.get_trials(deepcopy=False)}
+        self._study_id = self._storage.get_study_id_from_name(name)
+        self._count = len(self._study.get_trials(deepcopy=False))
+        self._ids: dict[int, int] = {}
 
     def open(self, trials: Iterable[FrozenTrial]) -> None:
         """Bring the mirror up to what is known at the start."""
@@ -73,16 +75,15 @@ class Mirror:
     def begin(self, trial: FrozenTrial) -> None:
         """A trial starts, or goes on; it keeps its number."""
         self._fill(trial.number)
-        if trial.number not in self._ids:
-            self._study.add_trial(trial)
-            self._note(trial.number)
+        if trial.number == self._count:
+            self._add(trial)
             return
         if self._finished(trial.number):
             return
         for name, value in trial.params.items():
             kind = trial.distributions[name]
             self._storage.set_trial_param(
-                self._ids[trial.number], name, kind.to_internal_repr(value), kind
+                self._id(trial.number), name, kind.to_internal_repr(value), kind
             )
         for step, value in trial.intermediate_values.items():
             self.report(trial.number, step, value)
@@ -90,22 +91,28 @@ class Mirror:
     def report(self, number: int, step: int, value: float) -> None:
         """A trial's objective after an epoch."""
         if not self._finished(number):
-            self._storage.set_trial_intermediate_value(self._ids[number], step, value)
+            self._storage.set_trial_intermediate_value(self._id(number), step, value)
 
     def end(self, trial: FrozenTrial) -> None:
         """A trial ended as its state says."""
         if not self._finished(trial.number):
-            self._storage.set_trial_state_values(self._ids[trial.number], trial.state, trial.values)
+            self._storage.set_trial_state_values(self._id(trial.number), trial.state, trial.values)
 
     def _finished(self, number: int) -> bool:
-        return self._storage.get_trial(self._ids[number]).state.is_finished()
+        return self._storage.get_trial(self._id(number)).state.is_finished()
 
     def _fill(self, number: int) -> None:
         """Hold the places of lower numbers that start later."""
-        while len(self._ids) < number:
-            self._study.add_trial(optuna.trial.create_trial(state=optuna.trial.TrialState.RUNNING))
-            self._note(len(self._ids))
+        while self._count < number:
+            self._add(optuna.trial.create_trial(state=optuna.trial.TrialState.RUNNING))
 
-    def _note(self, number: int) -> None:
-        latest = self._study.get_trials(deepcopy=False)[-1]
-        self._ids[number] = latest._trial_id
+    def _add(self, trial: FrozenTrial) -> None:
+        self._study.add_trial(trial)
+        self._count += 1
+
+    def _id(self, number: int) -> int:
+        """The storage's own id of a trial."""
+        if number not in self._ids:
+            get = self._storage.get_trial_id_from_study_id_trial_number
+            self._ids[number] = get(self._study_id, number)
+        return self._ids[number]

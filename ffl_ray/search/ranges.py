@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from optuna.distributions import BaseDistribution, CategoricalDistribution
 
 from ffl_ray.config.overrides import shown
-from ffl_ray.search.space import Point
+from ffl_ray.search.points import Point
 
 
 def ranges(points: Iterable[Point]) -> dict[str, str]:

@@ -1,4 +1,4 @@
-"""Optuna behind Ray Tune: what to try next, and the truth about what became of it."""
+"""The searcher: what Optuna would try next, and the truth about what became of it."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from typing import Any
 
 import optuna
 from optuna.distributions import distribution_to_json
+from optuna.storages import InMemoryStorage
 from optuna.trial import FrozenTrial, TrialState
-from ray.tune.search import Searcher
 
 from ffl_ray.config.methods import resolved
 from ffl_ray.config.objectives import VALUE, Objective
@@ -24,8 +24,8 @@ from ffl_ray.search.warm_start import WarmStart
 MEMBERS = "report/members"
 
 
-class StudySearcher(Searcher):
-    """Tune's searcher over an Optuna study of one or several objectives.
+class StudySearcher:
+    """A searcher over an Optuna study of one or several objectives; Ray Tune's is made of it.
 
     Ray's own OptunaSearch tells Optuna that a trial which a scheduler stopped is complete, with
     the value of its last epoch. Here a trial is COMPLETE only when its planned epochs are done;
@@ -56,18 +56,13 @@ class StudySearcher(Searcher):
         warm_start: WarmStart | None = None,
         mirror: Mirror | None = None,
     ) -> None:
-        super().__init__(metric=VALUE, mode="max")
-        self.study = new_optuna_study(objectives, past)
+        self._storage = InMemoryStorage()
+        self.study = new_optuna_study(objectives, past, storage=self._storage)
         self._objectives = tuple(objectives)
         self._search = search
         self._warm_start = warm_start
         self._mirror = mirror
-        known = {int(trial.trial_id): trial for trial in past}
-        self._waiting = [
-            (number, known.get(number))
-            for number in range(len(self.study.get_trials(deepcopy=False)))
-            if number not in known or known[number].goes_on
-        ]
+        self._waiting = self._unfinished(past)
         self._space = space
         self._base = base
         self._make_job = make_job
@@ -76,6 +71,15 @@ class StudySearcher(Searcher):
         self._reported: dict[str, int] = {}
         if mirror is not None:
             mirror.open(self.study.trials)
+
+    def _unfinished(self, past: Sequence[PastTrial]) -> list[tuple[int, PastTrial | None]]:
+        """Numbers that go on, each with what it was; none of those that never started."""
+        known = {int(trial.trial_id): trial for trial in past}
+        return [
+            (number, known.get(number))
+            for number in range(len(self.study.get_trials(deepcopy=False)))
+            if number not in known or known[number].goes_on
+        ]
 
     def suggest(self, trial_id: str) -> dict[str, Any]:
         """The next trial's job; the id in it is its number in the study."""
@@ -144,25 +148,20 @@ class StudySearcher(Searcher):
         return values if all(math.isfinite(value) for value in values) else []
 
     def optuna_columns(self, number: int) -> dict[str, str]:
-        """A trial's parameters, distributions and sampler's notes: columns, each as JSON."""
+        """A trial's parameters, distributions and sampler's state: columns, each as JSON."""
         trial = self._known(number)
-        state = {"trial": trial.system_attrs, "study": self._of_study()}
+        state = {"trial": trial.system_attrs, "study": self._study_state()}
         return drawn_columns(trial) | {"sampler_state": json.dumps(state)}
 
     def _known(self, number: int) -> FrozenTrial:
         """A trial as Optuna has it, to read: `study.trials` copies every trial of the study."""
         return self.study.get_trials(deepcopy=False)[number]
 
-    def _of_study(self) -> dict[str, Any]:
-        """The sampler's latest note of the study: NSGA-II's parents of a generation."""
-        notes = self.study._storage.get_study_system_attrs(self.study._study_id)
-        return dict(list(notes.items())[-1:])
-
-    def save(self, checkpoint_path: str) -> None:
-        """Nothing: the tables hold everything from which the study is made again."""
-
-    def restore(self, checkpoint_path: str) -> None:
-        """Nothing, as `save`."""
+    def _study_state(self) -> dict[str, Any]:
+        """The latest attribute that the sampler gave the study: NSGA-II's parents."""
+        study_id = self._storage.get_study_id_from_name(self.study.study_name)
+        attributes = self._storage.get_study_system_attrs(study_id)
+        return dict(list(attributes.items())[-1:])
 
 
 def drawn_columns(trial: FrozenTrial) -> dict[str, str]:

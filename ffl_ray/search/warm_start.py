@@ -153,13 +153,16 @@ def _ranges(suggest: Suggest) -> dict[str, list[BaseDistribution]]:
 
 
 def _fits(kinds: Sequence[BaseDistribution], value: Any) -> bool:
-    for kind in kinds:
-        try:
-            if kind._contains(kind.to_internal_repr(value)):
-                return True
-        except ValueError:
-            continue
-    return False
+    return any(_holds(kind, value) for kind in kinds)
+
+
+def _holds(kind: BaseDistribution, value: Any) -> bool:
+    """Whether Optuna takes a trial with this value under this distribution."""
+    try:
+        optuna.trial.create_trial(value=0.0, params={"x": value}, distributions={"x": kind})
+    except ValueError:
+        return False
+    return True
 
 
 def _widest(kinds: Sequence[BaseDistribution]) -> BaseDistribution:

@@ -12,7 +12,8 @@ from ffl_ray.planning.forecast import Forecast
 from ffl_ray.planning.layout import Plan
 from ffl_ray.planning.limits import Room
 from ffl_ray.planning.preflight import Preflight
-from ffl_ray.search.space import load_space, points, settle
+from ffl_ray.search.points import points
+from ffl_ray.search.space import load_space, settle
 
 GB = 10**9
 SPACE = load_space("digits")

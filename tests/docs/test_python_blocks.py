@@ -9,7 +9,8 @@ from support.documents import PAGES, Block, blocks
 from support.helpers import ROOT
 
 from ffl_ray.config.settings import Config
-from ffl_ray.search.space import check_space, load_space, settle
+from ffl_ray.search.points import check_space
+from ffl_ray.search.space import load_space, settle
 
 RUN = {"python", "console"}
 READ = {"yaml"}

@@ -29,7 +29,7 @@ from ffl_ray.planning.layout import Plan
 from ffl_ray.planning.throughput import Throughput, Timed, fit, measure
 from ffl_ray.results.parts import Parts
 from ffl_ray.results.storage.storage import Storage
-from ffl_ray.search.space import Point
+from ffl_ray.search.points import Point
 from ffl_ray.training.worker import run_worker
 
 DATA = DataSize(10, 900, 300)

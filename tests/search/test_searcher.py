@@ -113,9 +113,9 @@ def test_a_job_carries_the_trials_number_and_a_checked_config() -> None:
 
     assert [job["trial_id"] for job in jobs] == ["00000", "00001", "00002"]
     assert all(isinstance(job["config"], Config) for job in jobs)
-    noted = {name: json.loads(text) for name, text in searcher.optuna_columns(1).items()}
-    assert noted["params"] == searcher.study.trials[1].params
-    assert set(noted["distributions"]) == set(noted["params"])
+    columns = {name: json.loads(text) for name, text in searcher.optuna_columns(1).items()}
+    assert columns["params"] == searcher.study.trials[1].params
+    assert set(columns["distributions"]) == set(columns["params"])
 
 
 def history(searcher: StudySearcher, interrupted: Set[int] = frozenset()) -> list[PastTrial]:

@@ -10,8 +10,9 @@ from ffl_ray.config.methods import resolved
 from ffl_ray.config.overrides import flatten, with_overrides
 from ffl_ray.config.settings import Config, SearchConfig
 from ffl_ray.errors import SettingError, SpaceError
+from ffl_ray.search.points import check_space, points
 from ffl_ray.search.samplers import new_sampler
-from ffl_ray.search.space import bundled_folder, check_space, load_space, points, settle
+from ffl_ray.search.space import bundled_folder, load_space, settle
 
 ONE_QUESTION = {
     "branch_count": {"num_branches"},

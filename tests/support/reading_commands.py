@@ -22,7 +22,8 @@ from ffl_ray.config.methods import resolved
 from ffl_ray.config.overrides import parse_assignments, with_overrides
 from ffl_ray.config.settings import StudyConfig
 from ffl_ray.models.registry import check_model
-from ffl_ray.search.space import check_space, load_space, settle
+from ffl_ray.search.points import check_space
+from ffl_ray.search.space import load_space, settle
 from support.documents import Command
 from support.helpers import ROOT
 

@@ -13,7 +13,8 @@ from benchmarks.stress.fuzzing.outcome import WrongError
 from benchmarks.stress.fuzzing.settings import SETTINGS
 from benchmarks.stress.fuzzing.values import misspelt, plain, text
 from ffl_ray.planning.space_check import check_networks
-from ffl_ray.search.space import check_space, load_space, points, settle
+from ffl_ray.search.points import check_space, points
+from ffl_ray.search.space import load_space, settle
 
 SUGGEST = (
     'trial.suggest_float("distill.temperature", 1.0, 8.0)',

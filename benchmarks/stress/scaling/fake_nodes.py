@@ -23,6 +23,7 @@ from ffl_ray.config.settings import Config
 from ffl_ray.orchestration.job import report_metrics
 from ffl_ray.orchestration.ray_setup import ray_state, start_ray
 from ffl_ray.orchestration.recorder import Recorder
+from ffl_ray.orchestration.tune_searcher import TuneSearcher
 from ffl_ray.orchestration.tuner import make_tuner
 from ffl_ray.planning.layout import Plan
 from ffl_ray.results.storage.storage import Storage
@@ -87,7 +88,7 @@ def search(given: Setting, folder: Path, at_once: int, trials: int) -> Moments:
         plan.columns(),
         given.study.search.max_failures,
     )
-    parts = (driver.searcher, driver.scheduler, recorder, report_only)
+    parts = (TuneSearcher(driver.searcher), driver.scheduler, recorder, report_only)
     with ray_state() as state:
         make_tuner(plan, given.study.search, state, trials, *parts).fit()
     return moments

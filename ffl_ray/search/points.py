@@ -1,0 +1,187 @@
+"""Points of a search space: the ends of its ranges and random ones, each checked."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
+
+import optuna
+from optuna.distributions import BaseDistribution, CategoricalDistribution
+from optuna.trial import FrozenTrial
+
+from ffl_ray.config.methods import check_objective
+from ffl_ray.config.overrides import shown
+from ffl_ray.config.settings import Config, ResolvedConfig, SearchConfig
+from ffl_ray.errors import SettingError, SpaceError
+from ffl_ray.search.samplers import check_distributions, grid_size
+from ffl_ray.search.space import SearchSpace, proposed_config
+
+RANDOM_CHECKS = 200
+
+
+class Point(NamedTuple):
+    """One proposal of a space.
+
+    Attributes:
+        config: its checked settings.
+        params: what was suggested for it.
+        distributions: Optuna's, of each of them.
+        at_end: whether it is an end of every range, and no random point.
+    """
+
+    config: ResolvedConfig
+    params: dict[str, Any]
+    distributions: dict[str, BaseDistribution]
+    at_end: bool
+
+    @property
+    def words(self) -> str:
+        """The point as a message names it."""
+        return named_point(self.params)
+
+
+def named_point(params: Mapping[str, Any]) -> str:
+    """Optuna's parameters in one line."""
+    return ", ".join(f"{name}={shown(value)}" for name, value in params.items()) or "no parameter"
+
+
+def points(
+    space: SearchSpace, base: Config, random: int, fixed: Sequence[str] = ()
+) -> Iterator[Point]:
+    """Both ends of every range, with every choice, and then random points; each is checked.
+
+    Args:
+        random: how many random points; equal for equal spaces.
+        fixed: settings that the command line set; a space must not search them as well.
+
+    Raises:
+        SpaceError: it proposes nothing, an unknown setting or a value out of bounds.
+    """
+    ends, most_choices = _study(_EndSampler()), 1
+    while len(ends.trials) < 2 * most_choices:
+        yield _check_point(space, base, ends, fixed)
+        for distribution in ends.trials[-1].distributions.values():
+            if isinstance(distribution, CategoricalDistribution):
+                most_choices = max(most_choices, len(distribution.choices))
+    sampled = _study(optuna.samplers.RandomSampler(seed=0))
+    for _ in range(random):
+        yield _check_point(space, base, sampled, fixed)
+
+
+def check_space(
+    space: SearchSpace,
+    base: Config,
+    fixed: Sequence[str] = (),
+    search: SearchConfig | None = None,
+) -> list[str]:
+    """Check that what the space proposes can be trained: the ends of ranges, and random points.
+
+    Args:
+        fixed: settings that the command line set; a space must not search them as well.
+        search: whose objectives every point must have, and whose sampler must take the space.
+
+    Returns:
+        The names of the searched parameters.
+
+    Raises:
+        SpaceError: it proposes nothing, an unknown setting or a value out of bounds.
+        SettingError: it has fewer points than a grid shall try.
+    """
+    names: dict[str, None] = {}
+    for point in points(space, base, RANDOM_CHECKS, fixed):
+        names |= dict.fromkeys(point.params)
+        if search is not None:
+            _check_searchable(space, point, search)
+    if search is not None and search.sampler == "grid":
+        _check_grid(space, search)
+    return list(names)
+
+
+def _check_searchable(space: SearchSpace, point: Point, search: SearchConfig) -> None:
+    try:
+        check_distributions(search, point.distributions)
+        for objective in search.objectives:
+            check_objective(point.config, objective)
+    except SettingError as error:
+        raise SpaceError(
+            f"{space.path} can propose what can't be searched: {error} (at {point.words})"
+        ) from error
+
+
+def _check_grid(space: SearchSpace, search: SearchConfig) -> None:
+    size = grid_size(space.suggest, search.num_samples + 1)
+    if size < search.num_samples:
+        raise SettingError(
+            f"search.num_samples must be at most the {size} points that {space.path} has for "
+            f"search.sampler grid, not {search.num_samples}"
+        )
+
+
+def _check_point(
+    space: SearchSpace, base: Config, study: optuna.Study, fixed: Sequence[str]
+) -> Point:
+    trial = study.ask()
+    config, proposed = _proposal(space, base, trial)
+    if not trial.params:
+        raise SpaceError(
+            f"{space.path} is empty: search_space(trial) must suggest at least one setting"
+        )
+    twice = sorted(set(proposed) & set(fixed))
+    if twice:
+        raise SpaceError(
+            f"{twice[0]} is chosen by {space.path}, so it can't be set on the command line too"
+        )
+    at_end = isinstance(study.sampler, _EndSampler)
+    return Point(config, trial.params, trial.distributions, at_end)
+
+
+def _proposal(
+    space: SearchSpace, base: Config, trial: optuna.Trial
+) -> tuple[ResolvedConfig, dict[str, Any]]:
+    """A trial's checked config, and the settings that the space gave it."""
+    try:
+        proposed = space.propose(trial)
+        return proposed_config(base, proposed), proposed
+    except SettingError as error:
+        raise SpaceError(
+            f"{space.path} can propose an invalid config: {error} (at {named_point(trial.params)})"
+        ) from error
+    except (Exception, SystemExit) as error:
+        raise SpaceError(
+            f"{space.path}: search_space fails: {type(error).__name__}: {error}"
+        ) from error
+
+
+def _study(sampler: optuna.samplers.BaseSampler) -> optuna.Study:
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    return optuna.create_study(sampler=sampler)
+
+
+class _EndSampler(optuna.samplers.BaseSampler):
+    """Low ends, then high ends, once for every choice of the categorical parameters."""
+
+    def infer_relative_search_space(
+        self, study: optuna.Study, trial: FrozenTrial
+    ) -> dict[str, BaseDistribution]:
+        return {}
+
+    def sample_relative(
+        self, study: optuna.Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]
+    ) -> dict[str, Any]:
+        return {}
+
+    def sample_independent(
+        self,
+        study: optuna.Study,
+        trial: FrozenTrial,
+        param_name: str,
+        param_distribution: BaseDistribution,
+    ) -> Any:
+        choice, high = divmod(trial.number, 2)
+        if isinstance(param_distribution, CategoricalDistribution):
+            return param_distribution.choices[choice % len(param_distribution.choices)]
+        assert isinstance(
+            param_distribution,
+            (optuna.distributions.FloatDistribution, optuna.distributions.IntDistribution),
+        )
+        return param_distribution.high if high else param_distribution.low
