@@ -7,42 +7,22 @@ import math
 import pytest
 import torch
 from support.helpers import small_config
-from support.reference import reference_ce, reference_kl
+from support.reference import random_output, reference_ce, reference_kl
 from torch import Tensor, nn
 
 from ffl_ray.config.image_shapes import image_shape
 from ffl_ray.config.methods import (
     METHODS,
-    check_method,
-    resolved,
     resolved_distill,
-    resolved_from,
-    with_reachable_objective,
 )
 from ffl_ray.config.overrides import with_overrides
 from ffl_ray.config.settings import DistillConfig, ResolvedConfig
-from ffl_ray.distill.kdcl import TEACHERS, shares_of
 from ffl_ray.distill.registry import TERMS, loss_terms_of
 from ffl_ray.distill.terms import total_loss
-from ffl_ray.errors import SettingError
 from ffl_ray.models.builder import build_network
 from ffl_ray.models.network import FusionNetwork, NetworkOutput
 
 OTHERS = [name for name in METHODS if name != "ffl"]
-
-
-def random_output(num_branches: int) -> NetworkOutput:
-    generator = torch.Generator().manual_seed(num_branches)
-
-    def draw(*shape: int) -> Tensor:
-        return 3 * torch.randn(*shape, dtype=torch.float64, generator=generator)
-
-    return NetworkOutput(
-        draw(num_branches, 6, 10),
-        draw(6, 10),
-        draw(6, num_branches - 1, num_branches - 1).softmax(dim=2),
-        draw(num_branches, 6, 10),
-    )
 
 
 def without_fused(output: NetworkOutput, method: str) -> NetworkOutput:
@@ -139,60 +119,6 @@ def test_a_weight_is_that_of_every_kl_term() -> None:
 
     assert {t.weight for n, t in terms.items() if n.startswith("peers")} == {0.5}
     assert {t.weight for n, t in terms.items() if n.startswith("ce")} == {1.0}
-
-
-@pytest.mark.parametrize("mixed", [False, True])
-def test_min_logit_is_never_worse_than_the_best_branch(mixed: bool) -> None:
-    output = random_output(4)
-    eye = torch.eye(10, dtype=torch.float64)
-    shares = 0.75 * eye[:6] + 0.25 * eye[1:7] if mixed else eye[:6]
-
-    teacher = TEACHERS["min_logit"](output.branches, shares)
-
-    losses = [reference_ce(branch, shares) for branch in output.branches]
-    assert reference_ce(teacher, shares) <= min(losses)
-
-
-def test_naive_takes_each_images_best_branch() -> None:
-    output = random_output(3)
-    shares = shares_of(torch.arange(6), output.branches)
-
-    teacher = TEACHERS["naive"](output.branches, shares)
-
-    for i in range(6):
-        losses = [reference_ce(z[i : i + 1], shares[i : i + 1]) for z in output.branches]
-        assert torch.equal(teacher[i], output.branches[losses.index(min(losses)), i])
-
-
-def test_linear_is_the_best_convex_combination_on_a_grid() -> None:
-    output = random_output(2)
-    shares = shares_of(torch.arange(6), output.branches)
-
-    teacher = TEACHERS["linear"](output.branches, shares)
-
-    for i in range(6):
-        first, second = output.branches[:, i : i + 1]
-        grid = [
-            reference_ce(a * first + (1 - a) * second, shares[i : i + 1])
-            for a in torch.linspace(0, 1, 101).tolist()
-        ]
-        assert reference_ce(teacher[i : i + 1], shares[i : i + 1]) <= min(grid) + 0.01
-
-
-def test_general_weighs_by_the_inverse_of_the_error_correlations() -> None:
-    output = random_output(3)
-    shares = shares_of(torch.arange(6), output.branches)
-
-    teacher = TEACHERS["general"](output.branches, shares)
-
-    errors = [z.softmax(1) - shares for z in output.branches]
-    loop = torch.tensor([[float((a * b).sum()) / 6 for b in errors] for a in errors])
-    inverse = torch.linalg.inv(loop.double())
-    weights = inverse.sum(1) / inverse.sum()
-    expected = sum(w * z for w, z in zip(weights, output.branches, strict=True))
-    assert torch.allclose(teacher, expected, atol=1e-4)
-    same = output.branches[:1].expand(3, -1, -1)
-    assert torch.allclose(TEACHERS["general"](same, shares), same[0])
 
 
 BRANCHES = ("branch0", "branch1", "branch2")
@@ -313,42 +239,3 @@ def test_members_are_the_branches_the_ensemble_and_fused_where_there_is_one(meth
 
     assert ("fused" in network.member_names) == (METHODS[method].head is not None)
     assert torch.allclose(together, torch.stack(alone), atol=1e-6)
-
-
-def test_the_methods_own_values_stand_where_the_settings_leave_them() -> None:
-    found = {name: small_config(distill__method=name) for name in METHODS}
-
-    assert {n: c.distill.temperature for n, c in found.items()} == {
-        "ffl": 3, "independent": 3, "dml": 1, "cl_ilr": 2, "one": 3, "kdcl": 4, "okddip": 3,
-        "pcl": 3,
-    }  # fmt: skip
-    assert [n for n, c in found.items() if c.distill.views] == ["kdcl", "pcl"]
-    assert [n for n, c in found.items() if c.model.trunk_stages == 0] == ["independent"]
-    assert resolved(resolved_from({"distill.ramp_up_epochs": 7})).distill.ramp_up_epochs == 7
-
-
-@pytest.mark.parametrize(
-    ("changes", "message"),
-    [
-        ({"distill.method": "okddip"},
-         r"model.mix must hold at least 3 branches for distill.method okddip, not 2"),
-        ({"distill.method": "dml"}, r"distill.method dml has .it has no fused classifier: try"),
-        ({"distill.method": "independent", "model.mix": "resnet20",
-          "objective": "branch1.accuracy"}, r"resnet20, a single branch, not 'branch1.accuracy'"),
-        ({"distill.method": "cl_ilr", "distill.weight": 2, "objective": "ensemble.accuracy"},
-         r"distill.weight must be at most 1 for distill.method cl_ilr.*not 2"),
-        ({"model.mix": "resnet20"}, r"at least 2 branches for distill.method ffl, not 1"),
-    ],
-)  # fmt: skip
-def test_what_a_method_can_not_do_is_refused(changes: dict[str, object], message: str) -> None:
-    with pytest.raises(SettingError, match=message):
-        check_method(with_overrides(small_config(), changes))
-
-
-def test_the_objective_is_the_ensembles_where_nothing_is_fused() -> None:
-    assert with_reachable_objective(small_config(distill__method="dml")).objective == (
-        "ensemble.accuracy"
-    )
-    assert with_reachable_objective(small_config(distill__method="one")).objective == (
-        "fused.accuracy"
-    )

@@ -7,8 +7,12 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
+from torch import nn
 
+from ffl_ray.config.methods import resolved_from
 from ffl_ray.data.augment import normalise
+from ffl_ray.export import card
+from ffl_ray.export.member import empty_network
 from ffl_ray.export.trained import Trained, load_trained
 from ffl_ray.results import load
 from ffl_ray.results.reader import find_study, records
@@ -45,3 +49,28 @@ def trained_of(study: Path) -> Trained:
     trial = records(results.trials)[0]
     rows = results.members[results.members.checkpoint == "best"]
     return load_trained(find_study("mixed", str(study)), trial, int(rows.epoch.iloc[0]))
+
+
+ROW = {"backbone": None, "parameters": 1, "macs": 1, "epoch": 1, "split": "val"} | dict.fromkeys(
+    ("accuracy", "top5", "nll", "ece"), 0.5
+)
+SOURCE = card.Source("s", "00000", "Chosen.", 1, "ab", 1, 1, ROW, None, "x", {}, {}, None)
+
+
+def tiny_trained(design: str, like: Trained) -> Trained:
+    """A network of three small branches, one of another shape, with batch norms that matter."""
+    settings = {
+        "model.mix": "2*support.tiny_nets:narrow+support.tiny_nets:wide",
+        "model.trunk_stages": 0,
+        "fusion.design": design,
+    }
+    config = resolved_from(settings)
+    network = empty_network(config, like.data.info, like.data.image_shape)
+    generator = torch.Generator().manual_seed(1)
+    for module in network.modules():
+        if isinstance(module, nn.BatchNorm2d):
+            assert module.running_mean is not None
+            assert module.running_var is not None
+            module.running_mean.normal_(generator=generator)
+            module.running_var.uniform_(0.5, 2, generator=generator)
+    return Trained(config, network.eval(), like.data, 1)

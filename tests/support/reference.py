@@ -2,7 +2,10 @@
 
 import math
 
+import torch
 from torch import Tensor
+
+from ffl_ray.models.network import NetworkOutput
 
 
 def reference_kl(student: Tensor, teacher: Tensor, temperature: float, epsilon: float) -> float:
@@ -24,3 +27,17 @@ def reference_ce(logits: Tensor, targets: Tensor) -> float:
         log_norm = math.log(sum(map(math.exp, row)))
         total += sum(share * (log_norm - x) for x, share in zip(row, target, strict=True))
     return total / len(targets)
+
+
+def random_output(num_branches: int) -> NetworkOutput:
+    generator = torch.Generator().manual_seed(num_branches)
+
+    def draw(*shape: int) -> Tensor:
+        return 3 * torch.randn(*shape, dtype=torch.float64, generator=generator)
+
+    return NetworkOutput(
+        draw(num_branches, 6, 10),
+        draw(6, 10),
+        draw(6, num_branches - 1, num_branches - 1).softmax(dim=2),
+        draw(num_branches, 6, 10),
+    )

@@ -3,18 +3,12 @@
 from __future__ import annotations
 
 import os
-import random
-import signal
-import subprocess
-import sys
-import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-from PIL import Image
+from support.streamed import CPU, SIZE, epoch, settings, streamed, write_jpegs
 
 from ffl_ray.config.settings import DataConfig
 from ffl_ray.data.batches import Augmentation, Batch, EpochRequest, augmentation_of
@@ -23,58 +17,12 @@ from ffl_ray.data.device_images import DeviceImages
 from ffl_ray.data.loader import load_final, load_train_val, open_test
 from ffl_ray.data.placement import streams
 from ffl_ray.data.shards import Shard
-from ffl_ray.data.streaming.decode import crop_box, middle_square, random_square
+from ffl_ray.data.streaming.decode import random_square
 from ffl_ray.data.streaming.loader_process import Item, Recipe, decode
 from ffl_ray.data.streaming.pool import LoaderPool
 from ffl_ray.data.streaming.stream import StreamedImages, served
 from ffl_ray.data.trivial_augment import trivial_augment
 from ffl_ray.errors import DataError, SettingError
-
-CPU = torch.device("cpu")
-SIZE = 16
-
-
-def write_jpegs(root: Path, count: int = 12, classes: tuple[str, ...] = ("ant", "bee")) -> Path:
-    generator = np.random.default_rng(0)
-    for name in classes:
-        (root / name).mkdir(parents=True)
-        for index in range(count):
-            coarse = generator.integers(0, 256, (3, 4, 3), dtype=np.uint8)
-            picture = Image.fromarray(coarse).resize((40 + index, 36), Image.Resampling.BICUBIC)
-            picture.save(root / name / f"{index}.jpg", quality=90)
-    return root
-
-
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    root = tmp_path_factory.mktemp("images")
-    write_jpegs(root / "train")
-    write_jpegs(root / "val", 2)
-    return root
-
-
-@pytest.fixture(scope="module")
-def pool() -> Iterator[LoaderPool]:
-    found = LoaderPool(2)
-    yield found
-    found.close()
-
-
-def settings(root: Path, **changes: object) -> DataConfig:
-    given = {"name": "folder", "dir": str(root), "image_size": SIZE, "val_fraction": 0.25}
-    return DataConfig.model_validate(given | {"residency": "stream"} | changes)
-
-
-def streamed(root: Path, pool: LoaderPool, **changes: object) -> StreamedImages:
-    data = load_train_val(settings(root, **changes))
-    found = served(data.train, data.info, CPU, pool)
-    assert isinstance(found, StreamedImages)
-    return found
-
-
-def epoch(images: StreamedImages | DeviceImages, **changes: object) -> list[Batch]:
-    given = {"batch_size": 7, "seed": 3, "epoch": 1, **changes}
-    return list(images.train_batches(EpochRequest(**given)))  # type: ignore[arg-type]
 
 
 def assert_equal_batches(found: list[Batch], expected: list[Batch]) -> None:
@@ -83,49 +31,6 @@ def assert_equal_batches(found: list[Batch], expected: list[Batch]) -> None:
         assert torch.equal(one.images, other.images)
         assert torch.equal(one.labels, other.labels)
         assert one.global_size == other.global_size
-
-
-def test_a_random_square_is_torchvisions_resized_crop_of_the_drawn_box(tmp_path: Path) -> None:
-    path = write_jpegs(tmp_path, 1) / "ant" / "0.jpg"
-    from torchvision.transforms.v2 import functional
-
-    for seed in range(10):
-        left, top, width, height = crop_box(40, 36, random.Random(seed))
-        with Image.open(path) as image:
-            theirs = functional.resized_crop(image, top, left, height, width, [SIZE, SIZE])
-        ours = random_square(path, SIZE, seed, flip=False).astype(int)
-
-        # Their filter stops at the crop's border; ours sees a pixel beyond.
-        assert np.abs(ours - np.asarray(theirs))[2:-2, 2:-2].max() <= 4
-        mirrored = random_square(path, SIZE, seed, flip=True)
-        assert np.array_equal(mirrored, ours) or np.array_equal(mirrored[:, ::-1], ours)
-
-
-def test_crops_are_drawn_as_published(tmp_path: Path) -> None:
-    draws = random.Random(0)
-
-    boxes = [crop_box(500, 375, draws) for _ in range(2000)]
-
-    shares = np.array([width * height / (500 * 375) for _, _, width, height in boxes])
-    ratios = np.array([width / height for _, _, width, height in boxes])
-    assert 0.078 < shares.min() < 0.1
-    assert 0.95 < shares.max() <= 1
-    assert 0.74 < ratios.min() < ratios.max() < 1.35
-    assert all(x >= 0 and y >= 0 and x + w <= 500 and y + h <= 375 for x, y, w, h in boxes)
-    assert crop_box(1000, 10, draws) == (493, 0, 13, 10)  # nothing else fits
-
-
-def test_a_large_jpeg_is_decoded_at_the_scale_that_its_crop_needs(tmp_path: Path) -> None:
-    write_jpegs(tmp_path, 1)
-    with Image.open(tmp_path / "ant" / "0.jpg") as small:
-        small.resize((640, 480), Image.Resampling.BICUBIC).save(tmp_path / "large.jpg", quality=95)
-        small.resize((640, 480), Image.Resampling.BICUBIC).save(tmp_path / "large.png")
-
-    for seed in range(10):
-        scaled = random_square(tmp_path / "large.jpg", SIZE, seed, flip=True).astype(int)
-        whole = random_square(tmp_path / "large.png", SIZE, seed, flip=True)
-
-        assert np.abs(scaled - whole).mean() < 3
 
 
 @pytest.mark.parametrize("augment", ["standard", "none"])
@@ -289,69 +194,3 @@ def test_a_damaged_image_is_named_and_the_others_are_still_served(tmp_path: Path
     broken.write_bytes(whole)
     assert sum(len(batch.labels) for batch in epoch(images)) == 21  # 22 = 3 * 7 + 1
     pool.close()
-
-
-def test_a_killed_loader_process_is_a_clear_error(folder: Path) -> None:
-    pool = LoaderPool(2)
-    images = streamed(folder, pool)
-    batches = images.train_batches(EpochRequest(batch_size=2, seed=0, epoch=0))
-    next(batches)
-    os.kill(pool.pids[1], signal.SIGKILL)
-
-    with pytest.raises(
-        ChildProcessError, match=r"\(process \d+\) was killed by SIGKILL: if memory"
-    ):
-        list(batches)
-
-    pool.close()
-    assert len(epoch(images)) == 3  # new processes
-    pool.close()
-
-
-KILLED = """
-import sys, time
-from ffl_ray.data.streaming.loader_process import Item, Recipe, decode
-from ffl_ray.data.streaming.pool import LoaderPool
-from ffl_ray.data.streaming.loader_process import Item, Recipe
-pool = LoaderPool(2)
-found = pool.squares(([Item(sys.argv[1])] for _ in range(10**9)), Recipe(8), 1)
-next(found)
-print(*pool.pids, flush=True)
-for _ in found: pass
-"""
-
-
-def test_no_loader_process_outlives_a_killed_training(folder: Path) -> None:
-    path = str(next((folder / "train" / "ant").iterdir()))
-    training = subprocess.Popen(
-        [sys.executable, "-c", KILLED, path], stdout=subprocess.PIPE, text=True
-    )
-    assert training.stdout is not None
-    pids = [int(pid) for pid in training.stdout.readline().split()]
-    assert len(pids) == 2
-
-    training.kill()
-    training.wait()
-    training.stdout.close()
-
-    until = time.monotonic() + 10
-    while any(_lives(pid) for pid in pids) and time.monotonic() < until:
-        time.sleep(0.02)
-    assert [_lives(pid) for pid in pids] == [False, False]
-
-
-def _lives(pid: int) -> bool:
-    try:
-        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
-    except OSError:
-        return False
-    return state not in "ZX"
-
-
-def test_a_grey_or_palette_image_becomes_three_channels(tmp_path: Path) -> None:
-    for mode in ("L", "P", "CMYK", "RGBA"):
-        path = tmp_path / f"{mode}.{'jpg' if mode in ('L', 'CMYK') else 'png'}"
-        Image.new("RGB", (20, 20), (90, 90, 90)).convert(mode).save(path)
-
-        assert random_square(path, 8, 0, flip=True).shape == (8, 8, 3)
-        assert middle_square(path, 8).shape == (8, 8, 3)

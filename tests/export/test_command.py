@@ -1,172 +1,31 @@
-"""Exported members: equal to the trained ones, alone, and whole or not there at all."""
+"""Exports as a command writes them: whole or not there at all, and what is refused."""
 
 import json
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-from support.exported import MEMBERS, Exported
+from support.exported import SOURCE, Exported, tiny_trained
 from support.helpers import run
-from torch import nn
 
-from ffl_ray.config.methods import resolved_from
 from ffl_ray.config.settings import Config
 from ffl_ray.errors import DataError, ExportError
 from ffl_ray.export import __main__ as export
-from ffl_ray.export import card, formats, load_member
-from ffl_ray.export.check import TOLERANCE, Difference, as_input
+from ffl_ray.export import card, formats
+from ffl_ray.export.check import TOLERANCE, Difference
 from ffl_ray.export.folder import export_member
-from ffl_ray.export.member import Member, empty_network
+from ffl_ray.export.member import Member
 from ffl_ray.export.speed import FULL, speeds
-from ffl_ray.export.trained import Trained, load_trained
+from ffl_ray.export.trained import load_trained
 from ffl_ray.models.cost import count_parameters
-from ffl_ray.models.fusion import FUSION_DESIGNS
 from ffl_ray.results import load
 from ffl_ray.results.reader import find_study, records
 from ffl_ray.results.schema import config_columns, row_config
 
 MODELS = ["model.onnx", "model.pt2", "model.safetensors"]
 FILES = ["README.md", "config.json", "metadata.json", *MODELS]
-ROW = {"backbone": None, "parameters": 1, "macs": 1, "epoch": 1, "split": "val"} | dict.fromkeys(
-    ("accuracy", "top5", "nll", "ece"), 0.5
-)
-SOURCE = card.Source("s", "00000", "Chosen.", 1, "ab", 1, 1, ROW, None, "x", {}, {}, None)
-
-WITH_TORCH_ALONE = """
-import sys
-sys.modules["ffl_ray"] = None
-import torch
-def outputs(folder, images):
-    return torch.export.load(folder + "/model.pt2").module()(torch.from_numpy(images)).numpy()
-"""
-WITH_ONNXRUNTIME_ALONE = """
-import sys
-sys.modules["ffl_ray"] = sys.modules["torch"] = None
-import onnxruntime
-def outputs(folder, images):
-    session = onnxruntime.InferenceSession(folder + "/model.onnx")
-    return session.run(["logits"], {"images": images})[0]
-"""
-COMPARE = """
-import numpy as np
-for folder in sys.argv[1:]:
-    cases = np.load(folder + "/../" + folder.rpartition("/")[2] + ".npz")
-    for name in ("random", "real", "one"):
-        found, expected = outputs(folder, cases[name]), cases[name + "_logits"]
-        assert found.shape == expected.shape, folder
-        scale = max(1, abs(expected).max())
-        assert abs(found - expected).max() <= 1e-5 * scale, (folder, abs(found - expected).max())
-    print(folder)
-"""
-
-
-def tiny_trained(design: str, like: Trained) -> Trained:
-    """A network of three small branches, one of another shape, with batch norms that matter."""
-    settings = {
-        "model.mix": "2*support.tiny_nets:narrow+support.tiny_nets:wide",
-        "model.trunk_stages": 0,
-        "fusion.design": design,
-    }
-    config = resolved_from(settings)
-    network = empty_network(config, like.data.info, like.data.image_shape)
-    generator = torch.Generator().manual_seed(1)
-    for module in network.modules():
-        if isinstance(module, nn.BatchNorm2d):
-            assert module.running_mean is not None
-            assert module.running_var is not None
-            module.running_mean.normal_(generator=generator)
-            module.running_var.uniform_(0.5, 2, generator=generator)
-    return Trained(config, network.eval(), like.data, 1)
-
-
-@pytest.fixture(scope="module")
-def designs(exported: Exported, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Exported]:
-    """The fused member of every fusion design, exported."""
-    root = tmp_path_factory.mktemp("designs")
-    found = {}
-    for design in FUSION_DESIGNS:
-        trained = tiny_trained(design, exported.trained)
-        out = root / design
-        export_member(trained, "fused", out, ("pt2", "onnx"), SOURCE, [], print)
-        found[design] = Exported(root, {"fused": out}, trained)
-    return found
-
-
-def write_cases(source: Exported, member: str) -> str:
-    """Images and the trained network's logits beside an exported folder; returns the folder."""
-    generator = torch.Generator().manual_seed(5)
-    random = torch.randint(0, 256, (5, 8, 8, 1), generator=generator, dtype=torch.uint8)
-    pixels = {"random": random, "real": source.trained.data.val.pixels[:9], "one": random[:1]}
-    images = {name: as_input(p) for name, p in pixels.items()}
-    logits = {f"{name}_logits": source.logits(member, p) for name, p in pixels.items()}
-    folder = source.folders[member]
-    np.savez(folder.parent / f"{folder.name}.npz", **(images | logits))  # type: ignore[arg-type]
-    return str(folder)
-
-
-@pytest.mark.parametrize("program", [WITH_TORCH_ALONE, WITH_ONNXRUNTIME_ALONE])
-def test_every_member_and_design_is_the_trained_one_where_ffl_ray_is_not(
-    program: str, exported: Exported, designs: dict[str, Exported], tmp_path: Path
-) -> None:
-    folders = [write_cases(exported, member) for member in MEMBERS]
-    folders += [write_cases(one, "fused") for one in designs.values()]
-
-    done = subprocess.run(
-        [sys.executable, "-I", "-c", program + COMPARE, *folders],
-        capture_output=True,
-        text=True,
-        check=False,
-        cwd=tmp_path,
-    )
-
-    assert done.stderr == ""
-    assert done.stdout.splitlines() == folders
-
-
-@pytest.mark.parametrize("member", MEMBERS)
-def test_weights_and_config_rebuild_the_member(member: str, exported: Exported) -> None:
-    pixels = exported.trained.data.val.pixels[:9]
-
-    rebuilt = load_member(exported.folders[member])
-
-    found = rebuilt(torch.from_numpy(as_input(pixels)))
-    assert not rebuilt.training
-    torch.testing.assert_close(
-        found, torch.from_numpy(exported.logits(member, pixels)), atol=1e-5, rtol=1e-5
-    )
-
-
-@pytest.mark.parametrize("member", MEMBERS)
-def test_a_member_keeps_the_parameters_of_its_row_and_no_other(
-    member: str, exported: Exported
-) -> None:
-    members = load("mixed", str(exported.storage_path)).members
-    row = members[(members.member == member) & (members.checkpoint == "best")].iloc[0]
-
-    alone = load_member(exported.folders[member])
-
-    assert count_parameters(alone) == row.parameters
-    if member.startswith("branch"):
-        parts = {name.split(".")[1] + name.split(".")[2] for name in alone.state_dict()}
-        index = member.removeprefix("branch")
-        trunk = exported.trained.network.trunk_of[int(index)]
-        assert parts == {f"trunks{trunk}", f"branches{index}", f"classifiers{index}"}
-    else:
-        fusion = any(name.startswith("network.fusion") for name in alone.state_dict())
-        assert fusion == (member == "fused")
-
-
-def test_stripping_leaves_the_trained_network_whole(exported: Exported) -> None:
-    network = exported.trained.network
-    before = count_parameters(network)
-
-    Member(network, "branch0", (0.0,), (1.0,))
-
-    assert count_parameters(network) == before
 
 
 def test_a_folder_holds_its_files_readable_by_all(exported: Exported) -> None:

@@ -1,0 +1,55 @@
+"""What methods are made of: their own values, and what they refuse."""
+
+from __future__ import annotations
+
+import pytest
+from support.helpers import small_config
+
+from ffl_ray.config.methods import (
+    METHODS,
+    check_method,
+    resolved,
+    resolved_from,
+    with_reachable_objective,
+)
+from ffl_ray.config.overrides import with_overrides
+from ffl_ray.errors import SettingError
+
+
+def test_the_methods_own_values_stand_where_the_settings_leave_them() -> None:
+    found = {name: small_config(distill__method=name) for name in METHODS}
+
+    assert {n: c.distill.temperature for n, c in found.items()} == {
+        "ffl": 3, "independent": 3, "dml": 1, "cl_ilr": 2, "one": 3, "kdcl": 4, "okddip": 3,
+        "pcl": 3,
+    }  # fmt: skip
+    assert [n for n, c in found.items() if c.distill.views] == ["kdcl", "pcl"]
+    assert [n for n, c in found.items() if c.model.trunk_stages == 0] == ["independent"]
+    assert resolved(resolved_from({"distill.ramp_up_epochs": 7})).distill.ramp_up_epochs == 7
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"distill.method": "okddip"},
+         r"model.mix must hold at least 3 branches for distill.method okddip, not 2"),
+        ({"distill.method": "dml"}, r"distill.method dml has .it has no fused classifier: try"),
+        ({"distill.method": "independent", "model.mix": "resnet20",
+          "objective": "branch1.accuracy"}, r"resnet20, a single branch, not 'branch1.accuracy'"),
+        ({"distill.method": "cl_ilr", "distill.weight": 2, "objective": "ensemble.accuracy"},
+         r"distill.weight must be at most 1 for distill.method cl_ilr.*not 2"),
+        ({"model.mix": "resnet20"}, r"at least 2 branches for distill.method ffl, not 1"),
+    ],
+)  # fmt: skip
+def test_what_a_method_can_not_do_is_refused(changes: dict[str, object], message: str) -> None:
+    with pytest.raises(SettingError, match=message):
+        check_method(with_overrides(small_config(), changes))
+
+
+def test_the_objective_is_the_ensembles_where_nothing_is_fused() -> None:
+    assert with_reachable_objective(small_config(distill__method="dml")).objective == (
+        "ensemble.accuracy"
+    )
+    assert with_reachable_objective(small_config(distill__method="one")).objective == (
+        "fused.accuracy"
+    )

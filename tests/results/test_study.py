@@ -1,0 +1,165 @@
+"""A study's tables as trials begin, report, fail, end and go on."""
+
+import shutil
+from pathlib import Path
+
+import pytest
+from support.helpers import ROOT
+from support.tables import EPOCH, FUSED, members, new_study
+
+import ffl_ray.results
+from ffl_ray.config.overrides import flatten
+from ffl_ray.config.settings import Config, StudyConfig
+from ffl_ray.errors import StudyError
+from ffl_ray.results.description import (
+    check_goes_on,
+    describe_study,
+    read_description,
+)
+from ffl_ray.results.storage.storage import Storage
+from ffl_ray.results.study import StudyTables
+from ffl_ray.results.writer import (
+    ROWS_PER_PART,
+)
+from ffl_ray.search.space import load_space, settle
+
+
+def test_an_ended_trial_has_member_rows_of_its_latest_and_best_epoch(tmp_path: Path) -> None:
+    study = new_study(tmp_path)
+    study.start("00000", Config())
+    for epoch, best in ((1, 1), (2, 2), (3, 2)):
+        row = EPOCH | {"epoch": epoch, "best_epoch": best}
+        study.epoch("00000", row, members(epoch), members(best))
+    study.end("00000", "completed")
+
+    found = ffl_ray.results.load(str(tmp_path)).members
+
+    assert dict(zip(found.checkpoint, found.epoch, strict=True)) == {"best": 2, "latest": 3}
+
+
+def test_an_epoch_that_an_attempt_repeats_is_stored_once(tmp_path: Path) -> None:
+    study = new_study(tmp_path)
+    study.start("00000", Config())
+    study.epoch("00000", EPOCH | {"epoch": 1, "best_epoch": 1}, members(1), members(1))
+    study.start("00000", Config())
+    for epoch in (1, 2):
+        row = EPOCH | {"epoch": epoch, "best_epoch": 1}
+        study.epoch("00000", row, members(epoch), members(1))
+
+    found = ffl_ray.results.load(str(tmp_path)).epochs
+
+    assert list(zip(found.epoch, found.attempt, strict=True)) == [(1, 1), (2, 2)]
+
+
+def test_a_kill_between_the_writes_of_an_epoch_neither_loses_nor_doubles_it(
+    tmp_path: Path,
+) -> None:
+    study = new_study(tmp_path)
+    study.start("00000", Config())
+    row = EPOCH | {"epoch": 1, "best_epoch": 1}
+    study.epoch("00000", row, members(1), members(1))
+    study.trials.update("00000", epochs_done=0)  # as if the kill came before this table's turn
+    del study
+
+    again = new_study(tmp_path)
+    again.start("00000", Config())
+    again.epoch("00000", row, members(1), members(1))
+
+    results = ffl_ray.results.load(str(tmp_path))
+    assert list(results.epochs.epoch) == [1]
+    assert list(results.trials.epochs_done) == [1]
+    assert list(results.trials.attempt) == [2]
+
+
+@pytest.mark.parametrize("padding", [0, ROWS_PER_PART + 3])
+def test_a_trial_that_ends_twice_has_its_member_rows_once(padding: int, tmp_path: Path) -> None:
+    study = new_study(tmp_path)
+    for trial_id, epoch in (("00000", 1), ("00001", 1), ("00000", 2)):
+        study.start(trial_id, Config())
+        row = EPOCH | {"epoch": epoch, "best_epoch": 1}
+        study.epoch(trial_id, row, members(epoch), members(1))
+        study.end(trial_id, "failed" if epoch == 1 else "completed")
+        if trial_id == "00001":
+            study.start("other", Config())
+            study.epoch("other", row, members(1)[:1] * padding, [])
+            study.end("other", "failed")
+
+    found = ffl_ray.results.load(str(tmp_path)).members
+
+    own = found[found.trial_id != "other"]
+    assert len(found) - len(own) == padding
+    rows = list(zip(own.trial_id, own.checkpoint, own.epoch, strict=True))
+    assert rows == [
+        ("00000", "best", 1), ("00000", "latest", 2), ("00001", "best", 1), ("00001", "latest", 1),
+    ]  # fmt: skip
+
+
+def test_epochs_whose_reports_were_lost_are_stored_when_an_attempt_reports_them_again(
+    tmp_path: Path,
+) -> None:
+    study = new_study(tmp_path)
+    study.start("00000", Config())
+    latest = 0
+    for epoch in (1, 2, 1, 2, 3, 4):  # the first attempt's reports of 3 and 4 did not arrive
+        row = EPOCH | {"epoch": epoch, "best_epoch": 1}
+        study.epoch("00000", row, members(epoch), members(1))
+        latest = max(latest, epoch)
+        assert study.trials["00000"]["epochs_done"] == latest
+    study.end("00000", "completed")
+
+    trials, epochs, found = ffl_ray.results.load(str(tmp_path))
+
+    assert list(epochs.epoch) == [1, 2, 3, 4]
+    assert list(trials.epochs_done) == [4]
+    assert set(found[found.checkpoint == "latest"].epoch) == {4}
+
+
+def test_a_trial_that_failed_before_it_began_can_begin_again(tmp_path: Path) -> None:
+    study = new_study(tmp_path)
+    study.start("00000", Config())
+    study.errored("00000", ("ActorDiedError", "no memory"))
+    study.start("00000", Config())
+    study.epoch("00000", EPOCH | {"epoch": 1, "best_epoch": 1}, members(1), members(1))
+    study.end("00000", "completed")
+
+    trial = ffl_ray.results.load(str(tmp_path)).trials.iloc[0]
+
+    assert (trial.status, trial.attempt, trial.epochs_done) == ("completed", 2, 1)
+
+
+def test_a_study_goes_on_with_its_settings_and_no_others(tmp_path: Path) -> None:
+    new_study(tmp_path)
+    new_study(tmp_path)
+
+    with pytest.raises(StudyError, match=r"goes on only with .* a was 1 and is 2"):
+        StudyTables.open(Storage(str(tmp_path)), "study", describe_study("test", {"a": 2}), FUSED)
+    with pytest.raises(StudyError, match="holds a study of kind test"):
+        StudyTables.open(Storage(str(tmp_path)), "study", describe_study("other", {"a": 1}), FUSED)
+
+
+def test_a_setting_that_a_studys_version_did_not_know_had_its_default(tmp_path: Path) -> None:
+    storage, settings = Storage(str(tmp_path)), flatten(StudyConfig())
+    known = {name: value for name, value in settings.items() if name != "data.residency"}
+    StudyTables.open(storage, "study", describe_study("search", known), FUSED)
+
+    assert check_goes_on(storage, "search", settings)
+    with pytest.raises(StudyError, match="data.residency was 'auto' and is 'stream'"):
+        check_goes_on(storage, "search", settings | {"data.residency": "stream"})
+
+
+def test_the_shipped_study_of_the_version_before_goes_on(tmp_path: Path) -> None:
+    storage = Storage(str(tmp_path / "study"))
+    shutil.copytree(ROOT / "examples" / "digits-study", tmp_path / "study")
+    kept = {"search_space": read_description(storage)["settings"]["search_space"]}
+    study = settle(load_space("digits"), {"compute.precision": "float32", "search.num_samples": 40})
+
+    assert check_goes_on(storage, "search", flatten(study) | kept)
+
+
+def test_a_study_has_one_writer(tmp_path: Path) -> None:
+    held = new_study(tmp_path)
+
+    with pytest.raises(StudyError, match="is in use by another process"):
+        new_study(tmp_path)
+    del held
+    new_study(tmp_path)
