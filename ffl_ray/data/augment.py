@@ -10,7 +10,7 @@ from torch import Tensor
 
 
 class Draws(NamedTuple):
-    """One random number set per image: where its crop lies, and whether it is mirrored."""
+    """Random numbers of each image: where its crop lies, and whether it is mirrored."""
 
     shifts: Int64[Tensor, "images 2"]
     flips: Bool[Tensor, "images"]

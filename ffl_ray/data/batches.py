@@ -1,4 +1,4 @@
-"""Batches: what a step is given, and the random numbers of an epoch that decide it."""
+"""Batches, and the random numbers of an epoch that decide them."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class Batch(NamedTuple):
 
 
 class Augmentation(NamedTuple):
-    """What training images go through after the data set's crop and flip."""
+    """Augmentation of training images after the data set's crop and flip."""
 
     trivial: bool = False
     mixing: Mixing = "none"
@@ -44,7 +44,7 @@ def augmentation_of(settings: DataConfig) -> Augmentation:
 
 
 class EpochRequest(NamedTuple):
-    """Which batches of which epoch are wanted, and by which worker.
+    """The batches that are wanted: of which epoch, and by which worker.
 
     Order and augmentation depend on seed and epoch alone: any number of workers sees the same
     global batches, and an epoch can be repeated by itself.
@@ -133,7 +133,7 @@ def _draw_mixes(
     image_shape: tuple[int, int, int],
     generator: torch.Generator,
 ) -> list[Mix] | None:
-    """How each step's images are mixed; None, and nothing drawn, where they are not."""
+    """A mix for each step; None, and nothing drawn, where images are not mixed."""
     augmentation = request.augmentation
     if augmentation.mixing == "none":
         return None

@@ -102,10 +102,10 @@ def _open(settings: DataConfig, layout: Layout, files: dict[str, str]) -> Opened
     folder = _folder(settings, layout)
     if settings.download and not all((folder / name).is_file() for name in [*files, *layout.meta]):
         _download(settings, folder.parent)
-    parts = [_content(folder / name, md5) for name, md5 in files.items()]
+    contents = [_content(folder / name, md5) for name, md5 in files.items()]
     names = [_content(folder / name, md5) for name, md5 in layout.meta.items()]
-    pixels = np.concatenate([part["data"] for part in parts]).reshape(-1, 3, 32, 32)
-    labels = [label for part in parts for label in part[layout.labels]]
+    pixels = np.concatenate([content["data"] for content in contents]).reshape(-1, 3, 32, 32)
+    labels = [label for content in contents for label in content[layout.labels]]
     images = Images(
         torch.from_numpy(np.ascontiguousarray(pixels.transpose(0, 2, 3, 1))),
         torch.tensor(labels, dtype=torch.int64),

@@ -1,4 +1,4 @@
-"""What a data set is, and the table of those that are known by name; others are the user's own."""
+"""Data sets: what one is, and the registry of those with a name; others are the user's own."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ class Files(NamedTuple):
 
 
 class DatasetInfo(NamedTuple):
-    """What a network and its augmentation must know of a data set.
+    """Facts of a data set that a network and its augmentation must know.
 
     mean and std are per channel, of pixels scaled to [0, 1]; crop_padding is in pixels. With
     random_crop an image is a random part of its file, resized.
@@ -93,14 +93,14 @@ class DatasetInfo(NamedTuple):
 
 
 class Opened(NamedTuple):
-    """A split together with what is known of its data set."""
+    """A split, opened, together with the facts of its data set."""
 
     images: Images | Files
     info: DatasetInfo
 
 
 class DatasetModule(Protocol):
-    """What a file of this folder offers for each data set."""
+    """The module of a data set, a file of this folder: how its splits are opened."""
 
     def open_train(self, settings: DataConfig) -> Opened:
         """All images that may be trained on or selected by."""

@@ -1,6 +1,6 @@
 """scikit-learn's 1,797 real 8x8 images of handwritten digits: embedded, no download.
 
-Alpaydin and Kaynak 1998, "Optical Recognition of Handwritten Digits", UCI (the set's test part,
+Alpaydin and Kaynak 1998, "Optical Recognition of Handwritten Digits", UCI (the set's test split,
 which is what scikit-learn ships). There is no published split of these images, so a fifth is
 set aside as the test split, by class and by a seed that is no setting.
 """
@@ -29,7 +29,7 @@ TEST_SEED = 1904_09058
 def open_train(settings: DataConfig) -> Opened:
     """The four fifths that may be trained on and validated with."""
     images = _all_images()
-    return Opened(images.take(_parts(images).rest), INFO)
+    return Opened(images.take(_split(images).rest), INFO)
 
 
 def find_test(settings: DataConfig) -> None:
@@ -39,7 +39,7 @@ def find_test(settings: DataConfig) -> None:
 def open_test(settings: DataConfig) -> Opened:
     """The fifth that is set aside."""
     images = _all_images()
-    return Opened(images.take(_parts(images).held_out), INFO)
+    return Opened(images.take(_split(images).held_out), INFO)
 
 
 def _all_images() -> Images:
@@ -56,5 +56,5 @@ def _file() -> Path:
     return Path(spec.origin).parent / "datasets" / "data" / "digits.csv.gz"
 
 
-def _parts(images: Images) -> Split:
+def _split(images: Images) -> Split:
     return stratified_split(images.labels, TEST_FRACTION, TEST_SEED)

@@ -1,7 +1,7 @@
 """Any image folder in the ImageFolder layout: its index, read without opening an image.
 
 `data.dir` holds either `train/CLASS/*.jpg` and, for the test split, `test/CLASS/*.jpg` (or
-`val/`, ImageNet's name for the part with public labels); or the class folders themselves, of
+`val/`, ImageNet's name for the split with public labels); or the class folders themselves, of
 which a fifth of every class is then set aside as the test split by a seed that is no setting.
 """
 
@@ -35,8 +35,8 @@ def open_train(settings: DataConfig) -> Opened:
     root = _root(settings)
     if (root / "train").is_dir():
         return _index(root / "train", settings.image_size)
-    whole = _index(root, settings.image_size)
-    return whole._replace(images=whole.images.take(_parts(whole).rest))
+    opened = _index(root, settings.image_size)
+    return opened._replace(images=opened.images.take(_split(opened).rest))
 
 
 def find_test(settings: DataConfig) -> None:
@@ -47,12 +47,12 @@ def find_test(settings: DataConfig) -> None:
 
 
 def open_test(settings: DataConfig) -> Opened:
-    """The images of `test/` or `val/`, or the part set aside; raises as `open_train` does."""
+    """The images of `test/` or `val/`, or the fifth set aside; raises as `open_train` does."""
     root = _root(settings)
     if (root / "train").is_dir():
         return _index(_test_folder(root), settings.image_size)
-    whole = _index(root, settings.image_size)
-    return whole._replace(images=whole.images.take(_parts(whole).held_out))
+    opened = _index(root, settings.image_size)
+    return opened._replace(images=opened.images.take(_split(opened).held_out))
 
 
 def _test_folder(root: Path) -> Path:
@@ -123,5 +123,5 @@ def _parts_of_path(path: str) -> list[str]:
     return path.split("/")
 
 
-def _parts(whole: Opened) -> Split:
-    return stratified_split(whole.images.labels, TEST_FRACTION, TEST_SEED)
+def _split(opened: Opened) -> Split:
+    return stratified_split(opened.images.labels, TEST_FRACTION, TEST_SEED)

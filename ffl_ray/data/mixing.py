@@ -29,7 +29,7 @@ class Box(NamedTuple):
 
 
 class Mix(NamedTuple):
-    """How the images of one batch are blended with their partners.
+    """Blend of the images of one batch with their partners.
 
     Attributes:
         share: of each image's own label, in [0, 1]; the partner's has the rest.
@@ -92,8 +92,8 @@ def mix_labels(
     labels: Int64[Tensor, "batch"], partners: Int64[Tensor, "batch"], mix: Mix, num_classes: int
 ) -> Float[Tensor, "batch classes"]:
     """Class probabilities: the image's share on its own class, the rest on its partner's."""
-    own, other = (F.one_hot(x, num_classes).float() for x in (labels, partners))
-    return own * mix.share + other * (1.0 - mix.share)
+    first, second = (F.one_hot(x, num_classes).float() for x in (labels, partners))
+    return first * mix.share + second * (1.0 - mix.share)
 
 
 def _beta(count: int, alpha: float, generator: torch.Generator) -> list[float]:

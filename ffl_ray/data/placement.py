@@ -1,4 +1,4 @@
-"""Which images are decoded once and kept, and which are decoded anew for every epoch."""
+"""Placement of images: decoded once and kept, or decoded anew for every epoch."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def streams(settings: DataConfig, num_images: int) -> bool:
     otherwise, and a training must not depend on where it runs.
 
     Args:
-        num_images: of the parts that are opened together.
+        num_images: of the splits that are opened together.
 
     Raises:
         SettingError: the data set has no image files.
@@ -47,7 +47,7 @@ def placed(
     val: Int64[Tensor, "val"],
     settings: DataConfig,
 ) -> tuple[Images | Files, Images | Files]:
-    """The two parts where the settings want them: files are decoded, or stay files."""
+    """The two splits where the settings want them: files are decoded, or stay files."""
     if streams(settings, len(train) + len(val)) or isinstance(images, Images):
         return images.take(train), images.take(val)
     both = decoded_once(images.take(torch.cat([train, val])))

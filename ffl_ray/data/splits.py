@@ -9,7 +9,7 @@ from torch import Tensor
 
 
 class Split(NamedTuple):
-    """Positions of the two parts of a set, each in ascending order."""
+    """Positions of the two subsets of a set, each in ascending order."""
 
     rest: Int64[Tensor, "rest"]
     held_out: Int64[Tensor, "held_out"]

@@ -9,6 +9,7 @@ from jaxtyping import UInt8
 from torch import Tensor
 
 from ffl_ray.data.seeds import seeded
+from ffl_ray.data.streaming.decode import Square
 
 
 def trivial_augment(
@@ -30,3 +31,10 @@ def trivial_augment(
         with seeded(seed):
             augmented.append(augment(image))
     return torch.stack(augmented).permute(0, 2, 3, 1).contiguous()
+
+
+def augmented_square(square: Square, seed: int) -> Square:
+    """One image [size, size, 3] as `trivial_augment` changes it."""
+    pixels = torch.from_numpy(square.copy())
+    augmented: Square = trivial_augment(pixels[None], [seed])[0].numpy()
+    return augmented

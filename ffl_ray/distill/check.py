@@ -1,4 +1,4 @@
-"""What is checked of a config before anything trains; torch is loaded for the user's code alone."""
+"""Checks of a config before anything trains; torch is loaded for the user's own code alone."""
 
 from ffl_ray.config.settings import ResolvedConfig
 from ffl_ray.config.user_code import is_own
@@ -13,6 +13,6 @@ def check_config(config: ResolvedConfig) -> None:
     """
     check_model(config)
     if is_own(config.distill.method):
-        from ffl_ray.distill.user_method import check_contract
+        from ffl_ray.distill.user_method import check_contract  # loads torch
 
         check_contract(config.distill, len(config.model.mix))

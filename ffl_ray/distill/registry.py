@@ -1,4 +1,4 @@
-"""The table of losses by method: a new one is one file and one row here, and one in methods.py."""
+"""The registry of losses by method: a new one is a file and a row here, and one in methods.py."""
 
 from __future__ import annotations
 

@@ -78,7 +78,7 @@ def _code(name: str) -> OwnCode:
 def _example(
     settings: ResolvedDistill, num_branches: int, *, mixed: bool
 ) -> tuple[NetworkOutput, Labels]:
-    """What a method is given, at random."""
+    """Random arguments of a method: logits of a batch, and its labels."""
     method, generator = method_of(settings), torch.Generator().manual_seed(0)
     num_peers = num_branches - 1
 

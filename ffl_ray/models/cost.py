@@ -1,4 +1,4 @@
-"""What a member costs when it is deployed alone: parameters and multiply-accumulates."""
+"""Cost of a member that is deployed alone: parameters and multiply-accumulates."""
 
 from __future__ import annotations
 
@@ -92,7 +92,7 @@ def _macs(operation: str, args: tuple[Any, ...], out: Any) -> int:
 
 @contextmanager
 def plain_attention() -> Iterator[None]:
-    """Attention by its parts: the fused layer of evaluation mode hides its matrix products."""
+    """Attention operation by operation: evaluation's fused layer hides its matrix products."""
     before = torch.backends.mha.get_fastpath_enabled()
     torch.backends.mha.set_fastpath_enabled(False)
     try:

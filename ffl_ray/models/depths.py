@@ -1,4 +1,4 @@
-"""Which depths each family has: rules without torch, for the table and for the builders."""
+"""Depths that each family has: rules without torch, for the registry and for the builders."""
 
 from __future__ import annotations
 

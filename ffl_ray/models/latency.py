@@ -1,4 +1,4 @@
-"""How long a member takes for one image."""
+"""Latency of a member: how long it takes for one image."""
 
 from __future__ import annotations
 

@@ -41,7 +41,7 @@ class LogitGate(nn.Module):
 
 
 class PeerAttention(nn.Module):
-    """How much each peer listens to each peer: softmax over b of Q(f_a) . K(f_b), not scaled.
+    """Shares by which each peer listens to each: softmax over b of Q(f_a) . K(f_b), not scaled.
 
     f_a is peer a's pooled map; Q and K are linear to an eighth of the widest map, without bias,
     and shared by the peers whose maps are equally wide (the authors' all are).
@@ -83,26 +83,26 @@ class MeanTeachers(nn.Module):
     their program). It is never a member: it teaches, and the branches are deployed.
 
     Args:
-        parts: modules whose weights are averaged.
+        modules: whose weights are averaged; a checkpoint knows the averages as `parts`.
         decay: of the averages, per step, once training is past 1 / (1 - decay) steps.
     """
 
     steps: Tensor
 
-    def __init__(self, parts: Iterable[nn.Module], decay: float) -> None:
+    def __init__(self, modules: Iterable[nn.Module], decay: float) -> None:
         super().__init__()
-        self.parts = nn.ModuleList(copy.deepcopy(part) for part in parts)
+        self.parts = nn.ModuleList(copy.deepcopy(module) for module in modules)
         self.parts.requires_grad_(False)
         self.decay = decay
         self.register_buffer("steps", torch.zeros((), dtype=torch.int64))
 
     @torch.no_grad()
-    def update(self, parts: Iterable[nn.Module]) -> None:
+    def update(self, modules: Iterable[nn.Module]) -> None:
         """Follow the modules' weights after a step of the optimiser."""
         self.steps += 1
         keep = (1 - 1 / (self.steps + 1)).clamp(max=self.decay)
-        for average, part in zip(self.parts, parts, strict=True):
-            for mean, weight in zip(average.parameters(), part.parameters(), strict=True):
+        for average, module in zip(self.parts, modules, strict=True):
+            for mean, weight in zip(average.parameters(), module.parameters(), strict=True):
                 mean.lerp_(weight, (1 - keep).to(mean.dtype))
 
 

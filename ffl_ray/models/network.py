@@ -48,7 +48,7 @@ class NetworkOutput(NamedTuple):
 
 
 def member_names(num_branches: int, *, fused: bool = True) -> list[str]:
-    """branch0, branch1, ..., ensemble and, where there is one, fused: what one training yields."""
+    """Names of all members: branch0, branch1, ..., ensemble and, where there is one, fused."""
     return [*(f"branch{index}" for index in range(num_branches)), "ensemble", *["fused"] * fused]
 
 
@@ -113,7 +113,7 @@ class FusionNetwork(nn.Module):
 
     @property
     def num_branches(self) -> int:
-        """N."""
+        """Number of branches, which the formulas call N."""
         return len(self.branches)
 
     @property
@@ -178,7 +178,7 @@ class FusionNetwork(nn.Module):
     def parameter_groups(
         self, *, weight_decay: float, fusion_weight_decay: float
     ) -> list[dict[str, object]]:
-        """What is trained, each group with its weight decay: the fusion module's may be apart."""
+        """Trained parameters by weight decay: the fusion module's may be apart."""
         fusion = self.fusion if self.fusion_decays_apart else None
         apart = [] if fusion is None else list(fusion.parameters())
         fused = {id(parameter) for parameter in apart}

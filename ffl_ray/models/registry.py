@@ -24,7 +24,7 @@ TORCHVISION = "torchvision:"
 
 
 class BackboneRow(NamedTuple):
-    """How a named backbone is built: `function(in_channels, **arguments)` of a family's module."""
+    """Row of a backbone: built by `function(in_channels, **arguments)` of a family's module."""
 
     function: str
     arguments: dict[str, int | str]
@@ -70,7 +70,7 @@ class Family(NamedTuple):
 
 
 class BackboneModule(Protocol):
-    """What a module offers that makes backbones of names which no family has."""
+    """A module that makes backbones of names which no family has."""
 
     __name__: str
 

@@ -79,7 +79,7 @@ def find_cuts(network: nn.Module, side: int) -> list[Cut]:
     """The ends of a network's stages, the last of which gives its feature map.
 
     Of the places at one resolution the last is taken, at the outermost border of modules. A
-    part without parameters is no stage.
+    segment without parameters is no stage.
 
     Args:
         network: on the meta device, in evaluation mode.
@@ -113,31 +113,31 @@ def find_cuts(network: nn.Module, side: int) -> list[Cut]:
 def cut_stages(network: nn.Module, cuts: list[Cut]) -> Backbone:
     """The network as a stem (its first resolution) and stages, each a graph of its own.
 
-    Where there is one part only, it is a stage and the stem is empty.
+    Where there is one segment only, it is a stage and the stem is empty.
     """
     traced = trace(network)
     by_path = {path: node for node, path in traced.paths.items()}
     starts = [None, *cuts[:-1]]
-    parts = [
-        _part(network, traced.graph, by_path, *ends) for ends in zip(starts, cuts, strict=True)
+    segments = [
+        _segment(network, traced.graph, by_path, *ends) for ends in zip(starts, cuts, strict=True)
     ]
-    if len(parts) == 1:
-        return Backbone(nn.Sequential(), tuple(parts))
-    return Backbone(parts[0], tuple(parts[1:]))
+    if len(segments) == 1:
+        return Backbone(nn.Sequential(), tuple(segments))
+    return Backbone(segments[0], tuple(segments[1:]))
 
 
-def _part(
+def _segment(
     network: nn.Module, graph: fx.Graph, by_path: dict[str, fx.Node], start: Cut | None, end: Cut
 ) -> nn.Module:
-    """The graph between two cuts; maps between parts have their channels first."""
+    """The graph between two cuts; maps between segments have their channels first."""
     nodes = list(graph.nodes)
     first = nodes[0] if start is None else by_path[start.path]
-    part = fx.Graph()
-    copies = {first: part.placeholder("x")}
+    segment = fx.Graph()
+    copies = {first: segment.placeholder("x")}
     for node in nodes[nodes.index(first) + 1 : nodes.index(by_path[end.path]) + 1]:
-        copies[node] = part.node_copy(node, copies.__getitem__)
-    part.output(copies[by_path[end.path]])
-    module: nn.Module = fx.GraphModule(network, part)
+        copies[node] = segment.node_copy(node, copies.__getitem__)
+    segment.output(copies[by_path[end.path]])
+    module: nn.Module = fx.GraphModule(network, segment)
     if start is not None and start.channels_last:
         module = nn.Sequential(ChannelsLast(), module)
     if end.channels_last:

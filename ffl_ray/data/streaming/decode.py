@@ -8,13 +8,13 @@ import random
 from pathlib import Path
 
 import numpy as np
+from PIL.Image import Resampling
 
 from ffl_ray.data.streaming.image_file import colours, opened
 
 CROP_SCALE = (0.08, 1.0)
 CROP_RATIO = (3 / 4, 4 / 3)
 CROP_TRIES = 10
-BILINEAR = 2  # PIL.Image.Resampling.BILINEAR
 
 Square = np.ndarray[tuple[int, ...], np.dtype[np.uint8]]
 
@@ -59,8 +59,7 @@ def random_square(path: str | os.PathLike[str], size: int, seed: int, *, flip: b
         right, bottom = left + across, top + down
         x, y = image.size[0] / width, image.size[1] / height
         box = (left * x, top * y, right * x, bottom * y)
-        part = colours(image, 3).resize((size, size), BILINEAR, box=box)
-        square = np.asarray(part)
+        square = np.asarray(colours(image, 3).resize((size, size), Resampling.BILINEAR, box=box))
     return square[:, ::-1] if flip and draws.random() < 0.5 else square
 
 

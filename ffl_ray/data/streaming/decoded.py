@@ -80,9 +80,9 @@ def decoded_once(files: Files) -> Images:
 
 def cache_folder() -> Path | None:
     """Where decoded images are kept; none when the environment says so."""
-    own = os.environ.get("FFL_RAY_CACHE")
-    if own is not None:
-        return Path(own).expanduser() if own else None
+    chosen = os.environ.get("FFL_RAY_CACHE")
+    if chosen is not None:
+        return Path(chosen).expanduser() if chosen else None
     base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
     return Path(base) / "ffl_ray"
 
@@ -146,17 +146,19 @@ def _write(place: Path, files: Files) -> bool:
         return False
     # Made anew under a random name, never through a link, and readable by its owner alone.
     opened, name = tempfile.mkstemp(suffix=".part", dir=place.parent)
-    part = Path(name)
+    unfinished = Path(name)
     try:
         with open(opened, "wb") as file:  # noqa: PTH123
             # A page that finds no room later would end the process.
             os.posix_fallocate(file.fileno(), 0, _num_bytes(files))
-        pixels = np.memmap(part, np.uint8, "r+", shape=(len(files), files.size, files.size, 3))
+        pixels = np.memmap(
+            unfinished, np.uint8, "r+", shape=(len(files), files.size, files.size, 3)
+        )
         _decode(files, pixels)
         pixels.flush()
-        part.replace(place)
+        unfinished.replace(place)
     finally:
-        part.unlink(missing_ok=True)
+        unfinished.unlink(missing_ok=True)
     return True
 
 

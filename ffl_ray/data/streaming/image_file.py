@@ -15,13 +15,10 @@ import threading
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
-from types import ModuleType
-from typing import TYPE_CHECKING
 
 import numpy as np
-
-if TYPE_CHECKING:
-    from PIL.Image import Image
+import PIL.Image
+from PIL.Image import Image
 
 FORMATS = ("JPEG", "PNG", "PPM", "BMP", "TIFF", "WEBP")
 ENDINGS = (".jpg", ".jpeg", ".png", ".ppm", ".bmp", ".pgm", ".tif", ".tiff", ".webp")
@@ -48,9 +45,8 @@ def opened(path: str | os.PathLike[str]) -> Iterator[Image]:
     # Of sizes, for which our own bound stands below, and of notes that are not read. Catching them
     # here alone (catch_warnings) is not safe in threads.
     warnings.filterwarnings("ignore", module=r"PIL\.")
-    pillow = _pillow()
     try:
-        with pillow.Image.open(path, formats=FORMATS) as image:
+        with PIL.Image.open(path, formats=FORMATS) as image:
             pixels = image.size[0] * image.size[1]
             if pixels > MOST_PIXELS:
                 raise UnreadableImageError(_too_large(image.size))
@@ -58,9 +54,9 @@ def opened(path: str | os.PathLike[str]) -> Iterator[Image]:
                 yield image
     except UnreadableImageError:
         raise
-    except pillow.Image.DecompressionBombError:
+    except PIL.Image.DecompressionBombError:
         raise UnreadableImageError(f"it has more than {MOST_PIXELS:,} pixels") from None
-    except pillow.UnidentifiedImageError:
+    except PIL.UnidentifiedImageError:
         raise UnreadableImageError(f"it is none of {', '.join(FORMATS)}, or damaged") from None
     # A damaged PNG raises SyntaxError, other damaged files whatever their reader trips over.
     except (OSError, ValueError, SyntaxError, TypeError, IndexError, struct.error) as error:
@@ -85,7 +81,7 @@ def colours(image: Image, channels: int) -> Image:
     if image.mode.startswith("I;16") or (image.mode == "I" and image.format in ("PNG", "PPM")):
         grey = np.asarray(image).astype(np.int64).clip(0, 65535)
         eight = ((grey * 255 + 32767) // 65535).astype(np.uint8)
-        sixteen: Image = _pillow().Image.fromarray(eight).convert(wanted)
+        sixteen: Image = PIL.Image.fromarray(eight).convert(wanted)
         return sixteen
     if image.mode not in EIGHT_BITS:
         raise UnreadableImageError(
@@ -106,13 +102,6 @@ def image_paths(folder: str | Path) -> Iterator[Path]:
         inside = path.relative_to(folder).parts
         if path.suffix.lower() in ENDINGS and not any(map(is_hidden, inside)):
             yield path
-
-
-def _pillow() -> ModuleType:
-    """Pillow, in a tenth of a second that other data sets need not pay."""
-    import PIL.Image
-
-    return PIL
 
 
 def _too_large(size: tuple[int, int]) -> str:

@@ -9,7 +9,6 @@ not there to be forked, and its `__main__` is not run again.
 
 from __future__ import annotations
 
-import importlib
 import mmap
 import os
 import signal
@@ -36,7 +35,7 @@ class Item(NamedTuple):
 
 
 class Recipe(NamedTuple):
-    """What is made of every file of an epoch.
+    """Square that is made of every file of an epoch.
 
     Attributes:
         size: side of the square.
@@ -93,34 +92,29 @@ def _fill(shared: mmap.mmap, chunk: Chunk, square: int) -> str:
 
 
 def _trivial(square: Square, seed: int) -> Square:
-    import torch
+    from ffl_ray.data.trivial_augment import augmented_square  # torch, which plain recipes spare
 
-    from ffl_ray.data.trivial_augment import trivial_augment
-
-    pixels = torch.from_numpy(square.copy())
-    augmented: Square = trivial_augment(pixels[None], [seed])[0].numpy()
-    return augmented
+    return augmented_square(square, seed)
 
 
 def _warm_up(recipes: str) -> None:
     """Import what decoding needs, once for all processes that are forked from this one."""
-    importlib.import_module("PIL.Image")
     if recipes == "trivial":
         _trivial(np.zeros((8, 8, 3), np.uint8), 0)
 
 
 def _fork(control: Connection, connections: list[Connection], memory: int) -> list[int]:
     pids = []
-    for own in connections:
+    for connection in connections:
         pid = os.fork()
         if pid == 0:
             for other in (control, *connections):
-                if other is not own and not other.closed:
+                if other is not connection and not other.closed:
                     other.close()
-            serve(own, memory)
+            serve(connection, memory)
             os._exit(0)
         pids.append(pid)
-        own.close()
+        connection.close()
     return pids
 
 

@@ -44,7 +44,7 @@ class RepeatChannel(nn.Module):
 
 @functools.cache
 def names() -> list[str]:
-    """Of all classification networks in torchvision, in this project's form."""
+    """Names of all classification networks in torchvision, in this project's form."""
     return [f"{TORCHVISION}{name}" for name in models.list_models(module=models)]
 
 
@@ -97,9 +97,9 @@ def check_images(name: str, image_shape: tuple[int, int, int], pretrained: bool)
     channels, height, width = image_shape
     with torch.device("meta"), torch.no_grad():
         backbone = build(channels, name=name, pretrained=pretrained)
-        parts = nn.Sequential(backbone.stem, *backbone.stages).eval()
+        network = nn.Sequential(backbone.stem, *backbone.stages).eval()
         try:
-            shape = parts(torch.zeros(1, *image_shape)).shape
+            shape = network(torch.zeros(1, *image_shape)).shape
         except (RuntimeError, ValueError, AssertionError):
             shape = torch.Size([0])
     if 0 in shape:
