@@ -1,1 +1,1 @@
-"""What a person sees while and after a command runs."""
+"""The console: views, tables and messages that a person sees."""

@@ -19,7 +19,7 @@ def printable(text: str) -> str:
 
 
 def printable_line(text: str) -> str:
-    """The same, as one line."""
+    """A printable text as one line."""
     return printable(" ".join(line.strip() for line in text.splitlines()).strip())
 
 

@@ -1,4 +1,4 @@
-"""The plan of a search as a person sees it, whole or in a few lines; a space's check."""
+"""The plan of a search as a person sees it, in full or in a few lines; a space's check."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from ffl_ray.search.ranges import ranges
 
 
 def plan_table(preflight: Preflight) -> RenderableType:
-    """The whole plan of a study."""
+    """The plan of a study, in full."""
     table = Table(title="plan", title_justify="left", box=None, show_header=False)
     for line in (
         ("trials", _trials(preflight)),

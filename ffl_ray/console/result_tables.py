@@ -84,7 +84,7 @@ def _how(row: Row) -> list[Text]:
 
 
 def _number(value: float | None) -> str:
-    """Four decimals below a thousand, else whole with commas; a dash for what there is not."""
+    """A number as text: four decimals below a thousand, else commas; a dash for none."""
     if value is None:
         return "-"
     return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.4f}"
@@ -112,7 +112,7 @@ def members_table(rows: list[Row]) -> RenderableType:
 
 
 def where_text(location: str, table: str, name: str = "trials") -> str:
-    """Where the results are, and the two lines of pandas that open one of their tables."""
+    """The place of the results, and the two lines of pandas that open one of their tables."""
     return (
         f"results  {location}\n"
         f"         import pandas as pd\n"

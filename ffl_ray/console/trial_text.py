@@ -25,7 +25,7 @@ def trial_words(config: Config) -> str:
 
 
 def row_words(row: Row) -> str:
-    """The same of a row of the trials table."""
+    """A trial's mix, method or fusion design, and temperature, from its row of the trials table."""
     how = how_fused(row) if row["distill.method"] == "ffl" else row["distill.method"]
     if is_own(str(row["distill.method"])):
         how = f"{how} {row['fusion.design']}"

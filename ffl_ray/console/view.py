@@ -1,4 +1,4 @@
-"""What a running study tells whoever shows it."""
+"""The protocol of a view: the events of a running study, for whoever shows them."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from ffl_ray.config.settings import Config
 
 
 class View(Protocol):
-    """What shows a running study."""
+    """A view of a running study."""
 
     def trial_started(self, trial_id: str, config: Config) -> None:
         """A trial begins."""

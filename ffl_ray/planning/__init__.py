@@ -1,1 +1,1 @@
-"""What a search or a training will take, before it starts."""
+"""The plan of a search or a training before it starts: layout, cost, forecast, limits."""

@@ -10,7 +10,7 @@ from ffl_ray.errors import SettingError
 
 
 class DataFacts(NamedTuple):
-    """What a study says of its data."""
+    """The facts that a study keeps of its data."""
 
     split_hash: str
     num_train: int

@@ -1,4 +1,4 @@
-"""How many trials share one GPU: as many as make the study faster by measurement, and no more."""
+"""The sharing of one GPU by trials: as many as a measurement shows to be faster, and no more."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class CallTogether(Protocol):
     def __call__(
         self, function: Callable[..., float], *args: Any, count: int, gpus: float
     ) -> list[float] | None:
-        """What each call gives; None when the machines were not free in time.
+        """The value of each call; None when the machines were not free in time.
 
         Args:
             function: is given, before `args`, a function that waits for all others to call it.

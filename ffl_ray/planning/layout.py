@@ -1,4 +1,4 @@
-"""What fits the machines: trials at once, and what each worker of a trial gets."""
+"""The layout of a study on the machines: trials at once, and the CPUs and GPUs of each worker."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ MOST_CPUS_PER_WORKER = 8
 
 
 class Machines(NamedTuple):
-    """What Ray has to give, over all nodes; `node_` is what the largest single node has."""
+    """CPUs and GPUs that Ray has over all nodes; `node_` is what the largest single node has."""
 
     cpus: int
     gpus: float
@@ -21,7 +21,7 @@ class Machines(NamedTuple):
 
 
 class Plan(NamedTuple):
-    """How a study is laid out.
+    """The layout of a study.
 
     Attributes:
         max_concurrent_trials: trials at once.
@@ -36,7 +36,7 @@ class Plan(NamedTuple):
     gpus_per_worker: float
 
     def columns(self) -> dict[str, float]:
-        """What each trial gets, as columns of the trials table."""
+        """The resources of each trial, as columns of the trials table."""
         return {
             "num_workers": self.num_workers,
             "cpus_per_trial": self.num_workers * self.cpus_per_worker,
@@ -150,7 +150,7 @@ def _share(machines: Machines, workers: int) -> int:
 
 
 def _growing(elastic: bool) -> str:
-    """What else helps on a cluster that has not grown yet."""
+    """The advice for a cluster that has not grown yet; empty on any other."""
     if not elastic:
         return ""
     return "; on a cluster that grows, give --max-concurrent-trials and --gpus-per-trial"

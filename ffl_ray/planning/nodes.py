@@ -26,7 +26,7 @@ class Cluster(Protocol):
         ...
 
     def call(self, function: Callable[..., Any], *args: Any, cpus: float, gpus: float) -> Any:
-        """What a function gives where a worker may be; None when no machine was free in time.
+        """The value of a function called where a worker may be; None when no machine was free.
 
         Args:
             function: of a module, so that another process can import it.

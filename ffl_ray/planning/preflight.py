@@ -1,4 +1,4 @@
-"""A study before it starts: its cost measured and computed, and held against the machines."""
+"""The preflight of a study: its cost measured and computed, and held against the machines."""
 
 from __future__ import annotations
 

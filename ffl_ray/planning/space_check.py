@@ -1,4 +1,4 @@
-"""`--check`: every network that a space can propose, built and run once without numbers."""
+"""The check of `--check`: every network that a space can propose, built and run once on meta."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Searching over configs: spaces, the searcher, and the plan of what fits the machines."""
+"""Search over configs, Optuna's side: spaces, samplers, the searcher, warm start, mirror."""
 
 from ffl_ray.search.mix import suggest_mix
 

@@ -105,7 +105,7 @@ def check_distributions(
 
 
 def grid_size(suggest: Callable[[optuna.Trial], object], most: int) -> int:
-    """How many points a space without continuous parameters has, counted as far as `most`."""
+    """The number of points of a space without continuous parameters, counted as far as `most`."""
 
     def visit(trial: optuna.Trial) -> float:
         suggest(trial)

@@ -165,7 +165,7 @@ class StudySearcher:
 
 
 def drawn_columns(trial: FrozenTrial) -> dict[str, str]:
-    """What was drawn for a trial, as columns of its row, each as JSON."""
+    """A trial's drawn parameters and their distributions: columns of its row, each as JSON."""
     distributions = {
         name: json.loads(distribution_to_json(distribution))
         for name, distribution in trial.distributions.items()

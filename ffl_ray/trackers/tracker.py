@@ -1,4 +1,4 @@
-"""What a tracker is told: of a study, of its trials, and in which order."""
+"""The protocol of a tracker, with the study and the trials that it is told of."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ class Place(NamedTuple):
 
     @property
     def events(self) -> Path:
-        """Where TensorBoard's event files are."""
+        """The folder of TensorBoard's event files."""
         return self.folder / "tensorboard"
 
     @property
     def mlflow_uri(self) -> str:
-        """Where MLflow keeps its runs."""
+        """The URI of MLflow's runs."""
         return self.mlflow or f"sqlite:///{self.folder / 'mlflow.db'}"
 
     @property
@@ -55,7 +55,7 @@ class TrackedTrial(NamedTuple):
 
 
 class Tracker(Protocol):
-    """What shows trials; it is called by one thread, and raises what goes wrong."""
+    """A tool that shows trials; one thread calls it, and it raises what goes wrong."""
 
     def start(self, trial: TrackedTrial) -> None:
         """A trial begins, or goes on."""

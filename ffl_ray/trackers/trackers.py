@@ -1,4 +1,4 @@
-"""TensorBoard, MLflow and Weights & Biases by name: what each needs, and how to look at it."""
+"""The registry of trackers: what each needs, and the command that shows it."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ class TrackerKind(NamedTuple):
     Attributes:
         module: what must be installed.
         make: what writes for it.
-        where: how to look at it.
+        where: the command, or the site, that shows it.
     """
 
     module: str

@@ -1,4 +1,4 @@
-"""A search shown where people look: what the recorder hears goes on to trackers.
+"""The tracking of a search: what the recorder hears goes on to trackers.
 
 Each tracker works in a thread of its own: a server that is gone costs the study nothing, and what
 was to be shown meanwhile is lost. The tables are the truth; a tracker is a view of them.
@@ -32,7 +32,7 @@ Event = Callable[[Tracker], None]
 
 
 def tracking_folder(storage: Storage) -> Path:
-    """Where trackers write files: the study's folder, or one here when that is no local one."""
+    """The folder of trackers' files: the study's, or one here when that is no local one."""
     if storage.is_local:
         return Path(storage.location).absolute()
     return Path(f"{storage.location.rpartition('/')[2]}.tracking").absolute()
@@ -79,11 +79,11 @@ class TrackerThread:
         self._thread.start()
 
     def start(self, trial: TrackedTrial) -> None:
-        """Have the tracker told of a trial, soon."""
+        """Tell the tracker, soon, that a trial begins."""
         self._put(lambda tracker: self._begin(tracker, trial))
 
     def epoch(self, trial: TrackedTrial, epoch: int, numbers: dict[str, float]) -> None:
-        """Have it told of an epoch, and of the trial if that went wrong before."""
+        """Tell it of an epoch, and of the trial if that went wrong before."""
 
         def tell(tracker: Tracker) -> None:
             self._begin(tracker, trial)
@@ -92,7 +92,7 @@ class TrackerThread:
         self._put(tell)
 
     def end(self, trial: TrackedTrial, status: str) -> None:
-        """Have it told how a trial ended."""
+        """Tell it how a trial ended."""
 
         def tell(tracker: Tracker) -> None:
             self._begin(tracker, trial)
@@ -210,12 +210,12 @@ class Tracking:
 
     @property
     def problems(self) -> dict[str, str]:
-        """What went wrong first, by tracker; empty where nothing did."""
+        """The first problem of each tracker; empty where there is none."""
         return {thread.name: thread.problem for thread in self._threads}
 
     @property
     def lines(self) -> list[str]:
-        """Where to look, and what went wrong."""
+        """Lines for a person: where each tracker shows the study, or its problem."""
         return [
             f"{thread.name}: {thread.problem} (the study itself is complete without it)"
             if thread.problem
@@ -227,7 +227,7 @@ class Tracking:
 def tracking_of(
     search: SearchConfig, tables: StudyTables, params_of: Callable[[int], str]
 ) -> Tracking:
-    """What shows a study as its settings say; nothing for none."""
+    """The tracking that a study's settings ask for; of no tracker for none."""
     created = str(read_description(tables.storage)["created"])
     mark = hashlib.sha256(created.encode()).hexdigest()[:8]
     uri = os.environ.get("MLFLOW_TRACKING_URI")

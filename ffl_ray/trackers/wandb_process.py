@@ -7,8 +7,10 @@ out of the run's metadata, and its end to itself: W&B waits at exit for a server
 from __future__ import annotations
 
 import json
+import os
 import signal
 import sys
+import threading
 from collections.abc import Iterable
 
 import wandb
@@ -27,10 +29,16 @@ def write_run(lines: Iterable[str]) -> None:
         if "status" in words:
             status = words["status"]
             run.config["status"] = status
-        else:
-            run.log(words["numbers"], step=words["epoch"])
-    signal.alarm(END_S)
+            break
+        run.log(words["numbers"], step=words["epoch"])
+    threading.Thread(target=_end_with_driver, daemon=True).start()
     run.finish(exit_code=1 if status is None else 0)
+
+
+def _end_with_driver() -> None:
+    """Once the driver has ended its search, or died, leave half a minute to what is to be sent."""
+    os.read(sys.stdin.fileno(), 1)
+    signal.alarm(END_S)
 
 
 def main() -> int:

@@ -70,7 +70,6 @@ class WandbRuns:
         process = self._running.pop(trial.name)
         self._ending.append(process)
         tell(process, {"status": status})
-        close_input(process)
         ended = [one for one in self._ending if one.poll() is not None]
         self._ending = [one for one in self._ending if one not in ended]
         for one in ended:
@@ -83,6 +82,8 @@ class WandbRuns:
             RuntimeError: a process failed, or was not ready in time.
         """
         until = time.monotonic() + END_S
+        for process in (*self._running.values(), *self._ending):
+            close_input(process)
         for process in self._ending:
             try:
                 process.wait(max(0.0, until - time.monotonic()))
@@ -125,7 +126,7 @@ def tell(process: Process, words: dict[str, Any]) -> None:
 
 
 def close_input(process: Process) -> None:
-    """Let a process end once it has done what it was told."""
+    """Tell a process that nothing more comes."""
     assert process.stdin is not None, "it was opened as a pipe"
     with contextlib.suppress(BrokenPipeError):
         process.stdin.close()
@@ -138,6 +139,7 @@ def check_end(process: Process) -> None:
         RuntimeError: not well; with what it said.
     """
     assert process.stdout is not None, "it was opened as a pipe"
+    close_input(process)
     with process.stdout:
         said = process.stdout.read().strip()
     if process.returncode:
