@@ -1,4 +1,4 @@
-"""Which trainings confirm a search: its best configs, their baselines, and new seeds for all.
+"""The trainings that confirm a search: its best configs, their baselines, new seeds for all.
 
 A baseline is the method `independent`: the same data, optimiser and schedule, nobody taught.
 """
@@ -30,7 +30,7 @@ class Chosen(NamedTuple):
 
 
 class Plans(NamedTuple):
-    """What is to be trained, and what is to be compared."""
+    """The arms that are to be trained, and the pairs that are to be compared."""
 
     arms: list[Arm]
     pairs: list[Pair]

@@ -42,7 +42,7 @@ def confirm(args: argparse.Namespace) -> int:
 
 
 def _earlier(request: Request) -> Confirmation | None:
-    """What was planned before, if anything was."""
+    """The confirmation that was planned before, if one was."""
     if not request.storage.exists("study.json"):
         return None
     mend_description(request.storage)

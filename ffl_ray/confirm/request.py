@@ -20,7 +20,7 @@ from ffl_ray.results.storage.storage import Storage
 
 
 class Request(NamedTuple):
-    """What is to be confirmed, and how.
+    """A request: which configs are to be confirmed, and how.
 
     Attributes:
         storage: the confirmation's own folder.

@@ -64,7 +64,7 @@ class Run(NamedTuple):
 
 
 class Measured(NamedTuple):
-    """What the runs of an arm gave, by seed.
+    """The results of an arm's runs, by seed.
 
     Attributes:
         members: rows of the members table by member, then by seed.
@@ -84,7 +84,7 @@ def measured_arms(
     trials: Iterable[Mapping[str, Any]],
     members: Iterable[Mapping[str, Any]],
 ) -> dict[str, Measured]:
-    """What the completed runs gave, by arm.
+    """The results of the completed runs, by arm.
 
     Args:
         trials: rows of the trials table.
@@ -181,7 +181,7 @@ def distinct_members(summary: Sequence[Row]) -> list[Row]:
 
 
 def num_verdicts(comparisons: Sequence[Row]) -> int:
-    """How many of these rows say better, worse or within noise."""
+    """The number of these rows that say better, worse or within noise."""
     return sum(row["difference.low"] is not None for row in comparisons)
 
 

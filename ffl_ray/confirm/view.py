@@ -1,4 +1,4 @@
-"""What a person sees of confirmed results: members with intervals, differences, verdicts."""
+"""Confirmed results as a person sees them: members with intervals, differences, verdicts."""
 
 from __future__ import annotations
 

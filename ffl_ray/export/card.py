@@ -24,7 +24,7 @@ OWN_DATA = "images as your own data set gives them"
 
 
 class Source(NamedTuple):
-    """Where an exported member comes from.
+    """The provenance of an exported member.
 
     Attributes:
         study: its name.
@@ -190,7 +190,7 @@ def _test(source: Source) -> str:
 
 
 def _seeds(source: Source) -> str:
-    """What other seeds gave, where a confirmation says it."""
+    """The accuracy over all seeds, where a confirmation says it."""
     found = source.confirmed
     if found is None:
         return ""

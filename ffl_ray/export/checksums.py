@@ -1,4 +1,4 @@
-"""Whether the files of an exported folder are those that were written: by their SHA-256."""
+"""Checksums of an exported folder: whether its files are those that were written."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def sha256(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def check_whole(path: Path) -> None:
+def check_sha256(path: Path) -> None:
     """Check a file against the metadata.json beside it; one without that is taken as it is.
 
     It finds damage. Who can change the file can change metadata.json too.

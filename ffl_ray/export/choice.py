@@ -24,7 +24,7 @@ METRICS = ("accuracy", "top5", "nll", "ece")
 
 
 class Choice(NamedTuple):
-    """What to export, and a note when another would be better and its weights are gone."""
+    """The member to export, and a note when another would be better and its weights are gone."""
 
     candidate: Candidate
     note: str

@@ -63,7 +63,7 @@ def export_member(
 def _write_checked(
     folder: Path, trained: Trained, about: About, formats: Sequence[str], say: Say
 ) -> dict[str, Difference]:
-    """How much each model file, written and read back, differs from the trained network."""
+    """The difference of each model file, written and read back, from the trained network."""
     member = Member(trained.network, about.member, about.mean, about.std)
     expected = probes(trained, about.member)
     trace = functools.cache(lambda: torch_program(member, about.image_shape))
@@ -119,7 +119,7 @@ def versions() -> dict[str, str]:
 
 @contextmanager
 def _refusals(what: str) -> Iterator[None]:
-    """What an exporter raises, as one line: it knows some operations and not others."""
+    """One line for what an exporter raises: it knows some operations and not others."""
     try:
         yield
     except (ExportError, OSError):

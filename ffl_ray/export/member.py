@@ -101,7 +101,7 @@ def portable(config: Config) -> Config:
 
 
 def describe(config: Config, name: str, data: TrainVal) -> About:
-    """What a member of this config's network will say of itself."""
+    """The description that a member of this config's network will carry."""
     settings = {
         key: list(value) if isinstance(value, tuple) else value
         for key, value in flatten(portable(config)).items()

@@ -1,4 +1,4 @@
-"""What the model card says, for programs: an exported folder's metadata.json."""
+"""The model card for programs: an exported folder's metadata.json."""
 
 from __future__ import annotations
 

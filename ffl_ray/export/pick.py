@@ -1,4 +1,4 @@
-"""Which classifier of a study to export. Pure functions over rows of its tables.
+"""The picks of a classifier to export: pure functions over rows of a study's tables.
 
 A candidate is a member of a completed trial with the numbers of its best checkpoint, which is the
 one that stays: validation after the best epoch by the setting objective.

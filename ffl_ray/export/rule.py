@@ -14,7 +14,7 @@ UNITS = {"K": 10**3, "M": 10**6, "G": 10**9}
 
 
 class Rule(NamedTuple):
-    """What to choose.
+    """A rule that chooses among members.
 
     Attributes:
         pick: best or knee, where there is no limit.

@@ -8,7 +8,7 @@ import numpy as np
 
 from ffl_ray.errors import ExportError
 from ffl_ray.export.about import KEY, ONNX, PT2, SAFETENSORS, parse_about
-from ffl_ray.export.checksums import check_whole
+from ffl_ray.export.checksums import check_sha256
 from ffl_ray.export.model import Model
 
 # In the order in which they are looked for: onnxruntime starts in a fraction of torch's time.
@@ -43,7 +43,7 @@ def open_model(path: str | Path, num_threads: int = 1, *, trusted: bool = False)
 
 
 def _opened(path: Path, num_threads: int, trusted: bool) -> Model:
-    check_whole(path)
+    check_sha256(path)
     try:
         if path.suffix == Path(ONNX).suffix:
             return _onnx_model(path, num_threads)

@@ -26,7 +26,7 @@ RUNS = 20
 
 
 class Speed(NamedTuple):
-    """What a classifier costs here.
+    """The cost of a classifier on this machine.
 
     Attributes:
         name: a member, or `FULL`, which gives the logits of all members.

@@ -12,7 +12,7 @@ from torch import nn
 
 from ffl_ray.errors import ExportError, SettingError
 from ffl_ray.export.about import CONFIG, PT2, SAFETENSORS, About, code_named_in, parse_about
-from ffl_ray.export.checksums import check_whole
+from ffl_ray.export.checksums import check_sha256
 from ffl_ray.export.member import Member, rebuilt
 from ffl_ray.export.model import Array, Model
 from ffl_ray.export.silence import silent
@@ -59,7 +59,7 @@ def load_member(folder: str | Path, *, trusted: bool = False) -> Member:
     """The module of an exported folder; see `ffl_ray.export.load_member`."""
     place = Path(folder)
     for name in (CONFIG, SAFETENSORS):
-        check_whole(place / name)
+        check_sha256(place / name)
     try:
         about = parse_about((place / CONFIG).read_bytes(), place / CONFIG)
         weights = load_file(place / SAFETENSORS)

@@ -37,7 +37,7 @@ class Trained(NamedTuple):
 
 
 def checkpoint_file(trial_id: str, *, final: bool = False) -> str:
-    """Where a study keeps a trial's best checkpoint, or a final run's latest."""
+    """The file of a trial's best checkpoint in its study, or of a final run's latest."""
     return f"checkpoints/{trial_id}/{'latest' if final else 'best'}.pt"
 
 

@@ -1,4 +1,4 @@
-"""What a study found: `python -m ffl_ray.report STUDY`; --help lists the options."""
+"""A report of a study: `python -m ffl_ray.report STUDY`; --help lists the options."""
 
 from __future__ import annotations
 

@@ -39,7 +39,7 @@ class Note(NamedTuple):
 
 
 class Missing(NamedTuple):
-    """Why there is no plot or table where one is looked for."""
+    """A sentence in place of a plot or table: why there is none."""
 
     text: str
 

@@ -35,7 +35,7 @@ COMPARED = {
 
 
 def confirmed(study: Study, plots: Plots | None) -> Section | None:
-    """What `python -m ffl_ray.confirm` found, from its own study inside this one."""
+    """The results of `python -m ffl_ray.confirm`, from its own study inside this one."""
     if not study.has_confirmation:
         return None
     try:
@@ -45,7 +45,7 @@ def confirmed(study: Study, plots: Plots | None) -> Section | None:
 
 
 def confirmed_blocks(storage: Storage, plots: Plots | None) -> list[Block]:
-    """How far a confirmation is, and what its tables say.
+    """The progress of a confirmation, and its tables.
 
     Args:
         storage: the confirmation's own folder.
@@ -77,7 +77,7 @@ def confirmed_blocks(storage: Storage, plots: Plots | None) -> list[Block]:
 
 
 def how_measured(description: Mapping[str, Any], summary: Sequence[Row]) -> str:
-    """What every number is of, for a caption."""
+    """The sentence of a caption that says what every number is of."""
     images = summary[0]["images"]
     tested = "Test split" if images is None else f"Test split, {images:,} images"
     count = description.get("data", {}).get("num_train")
@@ -95,7 +95,7 @@ def _seeds(summary: Sequence[Row]) -> str:
 
 
 def _progress(storage: Storage, description: Mapping[str, Any], summary: Sequence[Row]) -> str:
-    """How many trainings have completed, and how many of them the tables know."""
+    """The numbers of trainings that have completed, and that the tables know."""
     rows = read_rows(storage, "trials") if storage.exists("trials") else []
     done = sum(row["status"] == "completed" for row in rows)
     planned = len(description.get("runs", rows))

@@ -22,7 +22,7 @@ class Drawn(NamedTuple):
 
 
 class Plots(NamedTuple):
-    """What draws: it loads Optuna and plotly, which tables alone need not.
+    """The functions that draw; they load Optuna and plotly, which tables alone need not.
 
     Attributes:
         of_study: draws a study that chooses by a validation split.

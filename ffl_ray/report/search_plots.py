@@ -67,7 +67,7 @@ def learning_curves(study: Study, search: optuna.Study) -> Plot | Missing:
 
 
 def importances(study: Study, search: optuna.Study) -> Iterator[Plot | Missing]:
-    """How much of each quality's variance every parameter explains, over completed trials."""
+    """The share of each quality's variance that every parameter explains, over completed trials."""
     for position, objective in enumerate(study.objectives):
         if not objective.is_cost:
             yield _importance(study, search, position, objective)

@@ -28,7 +28,7 @@ def sections(study: Study, plots: Plots | None = None) -> list[Section]:
 
 
 def _chosen(study: Study, plots: Plots | None) -> list[Section | None]:
-    """What a study found that chooses by a validation split."""
+    """The sections of a study that chooses by a validation split."""
     drawn = Drawn() if plots is None else plots.of_study(study)
     return [
         confirmed(study, plots),

@@ -20,7 +20,7 @@ MIX = "model.mix"
 
 
 class Study(NamedTuple):
-    """What a report is made from.
+    """A study that a report is made from.
 
     Attributes:
         storage: its folder.
@@ -59,7 +59,7 @@ class Study(NamedTuple):
 
     @property
     def data_name(self) -> str:
-        """What it was trained on."""
+        """The data set that it was trained on."""
         names = self.trials["data.name"].dropna().unique()
         return str(self.description["settings"].get("data.name") or ", ".join(sorted(names)))
 
@@ -76,7 +76,7 @@ class Study(NamedTuple):
 
     @property
     def splits(self) -> list[str]:
-        """What the members were measured on; a study that confirms another opens the test split."""
+        """The splits that members were measured on: val, or test where a study confirms another."""
         return sorted(set(self.members["split"].dropna())) or ["val"]
 
     @property
@@ -95,7 +95,7 @@ class Study(NamedTuple):
 
     @property
     def measured(self) -> str:
-        """What every accuracy of a study was measured on, as the sentence of a caption."""
+        """The sentence of a caption that says what every accuracy was measured on."""
         if self.splits != ["val"]:
             return f"Measured on the split {' and '.join(self.splits)}."
         images = "images" if self.num_val is None else f"{self.num_val} images"

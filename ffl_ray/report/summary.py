@@ -86,7 +86,7 @@ def _interval(study: Study, value: float) -> str:
 
 
 def _trust(study: Study) -> str:
-    """What the numbers are not."""
+    """A caution: what the numbers are not."""
     if not study.is_search or study.completed.empty:
         return ""
     within = ""

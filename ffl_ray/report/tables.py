@@ -135,7 +135,7 @@ def settings_table(study: Study) -> pd.DataFrame:
 
 
 def provenance(study: Study) -> pd.DataFrame:
-    """Where the numbers come from: versions, commit, split, seeds, plan, machine, times."""
+    """The provenance of the numbers: versions, commit, split, seeds, plan, machine, times."""
     about = study.description
     settings, trials = about["settings"], study.trials
     rows = {

@@ -1,1 +1,1 @@
-"""What is published, as presets, and how what comes out here is held against it."""
+"""Published tables as presets, trained here, and ours held against them."""

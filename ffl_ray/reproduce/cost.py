@@ -1,4 +1,4 @@
-"""What a reproduction takes: hours from steps measured here, and the plan in words."""
+"""The cost of a reproduction: hours from steps measured here, and the plan in words."""
 
 from __future__ import annotations
 

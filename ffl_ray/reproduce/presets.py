@@ -36,7 +36,7 @@ COMMON: Mapping[str, object] = {
 
 
 class Recipe(NamedTuple):
-    """What a method adds.
+    """The recipe of a method: what it adds to the common settings.
 
     Attributes:
         num_branches: how many it trains in the published comparison.
@@ -77,7 +77,7 @@ RECIPES = {
 
 
 class Scale(NamedTuple):
-    """How much smaller than published a run is; None: as published."""
+    """The scale of a run that is smaller than published; None: as published."""
 
     epochs: int | None = None
     fraction: float | None = None
@@ -164,7 +164,7 @@ def preset_settings(row: Row, scale: Scale = AS_PUBLISHED) -> dict[str, object]:
 
 
 class Departures(NamedTuple):
-    """What makes a run incomparable with the published values, a few words each.
+    """The departures that make a run incomparable with the published values, a few words each.
 
     Attributes:
         scaled: what it has less of.
@@ -189,7 +189,7 @@ def _listed(words: tuple[str, ...]) -> str:
 def departures(
     rows: Sequence[Row], data: str, scale: Scale, changes: Mapping[str, object]
 ) -> Departures:
-    """How a run of these rows differs from what is published.
+    """The departures of a run of these rows from what is published.
 
     Where the data lies, the seed and how it is computed are no departure.
     """

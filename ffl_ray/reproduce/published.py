@@ -17,7 +17,7 @@ Figure = Literal["branch0", "mean_branch", "fused", "fused - mean_branch"]
 
 
 class Band(NamedTuple):
-    """Where a value is expected; an open end is None. In percent."""
+    """The range in which a value is expected; an open end is None. In percent."""
 
     low: float | None
     high: float | None
@@ -50,7 +50,7 @@ class Row(NamedTuple):
 
     @property
     def name(self) -> str:
-        """What --rows takes: `resnet-32/ffl-s`."""
+        """The name that --rows takes: `resnet-32/ffl-s`."""
         return f"{self.backbone}/{self.label}".lower().replace(" ", "-")
 
     @property

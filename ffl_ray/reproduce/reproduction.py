@@ -56,11 +56,11 @@ class Reproduction(NamedTuple):
 
     @property
     def departures(self) -> Departures:
-        """What makes it incomparable with what is published."""
+        """The departures that make it incomparable with what is published."""
         return departures(self.rows, self.table.data, self.scale, self.changes)
 
     def settings(self) -> dict[str, Any]:
-        """What the study keeps as long as it goes on."""
+        """The settings that the study keeps as long as it goes on."""
         return {
             "reproduce.table": self.name,
             "reproduce.rows": [row.name for row in self.rows],

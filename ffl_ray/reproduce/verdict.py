@@ -66,7 +66,7 @@ def figure_of(figure: Figure, accuracies: Accuracies) -> float:
 
 
 def verdict_of(band: Band | None, ours: Summary, *, comparable: bool) -> Verdict:
-    """Whether ours lies in the band, or why that can't be said."""
+    """The verdict on ours: whether it lies in the band, or why that can't be said."""
     if ours.mean is None:
         return "not trained"
     if not comparable:

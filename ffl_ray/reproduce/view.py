@@ -1,4 +1,4 @@
-"""What a person sees of a reproduction: the tables there are, and published beside ours."""
+"""A reproduction as a person sees it: the tables there are, and published beside ours."""
 
 from __future__ import annotations
 
@@ -87,7 +87,7 @@ def reproduced_table(
 
 
 def note_lines(found: Sequence[Reproduced], departures: Departures) -> list[str]:
-    """What this run has less of than a full reproduction, and what follows from it."""
+    """Notes on what this run has less of than a full reproduction, and what follows from it."""
     notes = []
     if departures.words:
         notes.append(f"{departures.words}: not comparable with the published value, so no verdict")

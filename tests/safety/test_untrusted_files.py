@@ -25,7 +25,7 @@ from ffl_ray.data import cifar
 from ffl_ray.errors import DataError, ExportError, SettingError, StudyError
 from ffl_ray.export import load_member
 from ffl_ray.export.about import About, code_named_in
-from ffl_ray.export.checksums import check_whole, sha256
+from ffl_ray.export.checksums import check_sha256, sha256
 from ffl_ray.export.runner import open_model
 from ffl_ray.export.trained import load_trained
 from ffl_ray.orchestration.recorder import own_file
@@ -258,14 +258,14 @@ def test_damage_of_an_export_is_found_by_its_checksum(tmp_path: Path) -> None:
     model = tmp_path / "model.onnx"
     model.write_bytes(b"weights")
     (tmp_path / "metadata.json").write_text(json.dumps({"sha256": {"model.onnx": sha256(model)}}))
-    check_whole(model)
+    check_sha256(model)
 
     model.write_bytes(b"Weights")
 
     with pytest.raises(ExportError, match="is damaged: its SHA-256 must be"):
-        check_whole(model)
+        check_sha256(model)
     shutil.copy(model, tmp_path / "other.onnx")
-    check_whole(tmp_path / "other.onnx")
+    check_sha256(tmp_path / "other.onnx")
 
 
 @pytest.mark.parametrize("flip", [0.2, 0.5, 0.8])
