@@ -2,13 +2,15 @@
 
 import re
 import shutil
+import subprocess
+import sys
 from html import unescape
 from pathlib import Path
 
 import pandas as pd
 import pytest
 from plotly.offline import get_plotlyjs
-from support.helpers import run
+from support.helpers import ROOT, run
 from support.studies import COMPLETED, POINTS, Made, make_study
 
 from ffl_ray.report.__main__ import main
@@ -172,6 +174,17 @@ def test_markdown_is_printed_and_csv_fills_a_folder(
         "provenance.csv",
     }  # fmt: skip
     assert capsys.readouterr().out.splitlines()[0] == f"{tmp_path}/report/trials.csv"
+
+
+def test_tables_alone_load_neither_optuna_nor_plotly() -> None:
+    heavy = "{'optuna', 'plotly', 'torch', 'ray'}"
+    code = f"import sys, ffl_ray.report.command; print({heavy} & set(sys.modules))"
+
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT
+    )
+
+    assert done.stdout == "set()\n"
 
 
 def test_out_and_an_address(tmp_path: Path) -> None:
