@@ -12,6 +12,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 import yaml
 from support.metadata import Metadata, served
@@ -229,15 +230,11 @@ def test_the_line_that_starts_it_leaves_it_running_when_its_shell_is_gone(tmp_pa
 
 def listeners(address: str) -> list[int]:
     """Processes that ask this address."""
-    found = []
-    for folder in Path("/proc").glob("[0-9]*"):
-        try:
-            words = (folder / "cmdline").read_bytes().split(b"\0")
-        except OSError:
-            continue
-        if b"ffl_ray.spot" in words and address.encode() in words:
-            found.append(int(folder.name))
-    return found
+    return [
+        process.pid
+        for process in psutil.process_iter(["cmdline"])
+        if {"ffl_ray.spot", address} <= set(process.info["cmdline"] or ())
+    ]
 
 
 def test_rays_command_takes_these_options() -> None:
