@@ -32,7 +32,7 @@ def tune_command(out: Path, name: str, *options: str) -> list[str]:
 
 
 def search(out: Path, name: str, *options: str) -> Results:
-    """Run a search, unless it has run before; its tables."""
+    """The tables of a search, which is run unless it has run before."""
     done = out / f"{name}.done"
     if not done.exists():
         out.mkdir(parents=True, exist_ok=True)

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import pandas as pd
+import psutil
 import pytest
 from support.helpers import run, start
 
@@ -43,25 +44,18 @@ def wait_for_epochs(folder: Path, count: int) -> None:
 
 def processes_of(folder: Path) -> list[str]:
     """Command lines of living processes that name a folder."""
-    found = []
-    for path in Path("/proc").glob("[0-9]*/cmdline"):
-        try:
-            text = path.read_bytes().replace(b"\0", b" ").decode(errors="replace")
-        except OSError:
-            continue
-        if str(folder) in text:
-            found.append(text)
-    return found
+    commands = (" ".join(one.info["cmdline"] or ()) for one in psutil.process_iter(["cmdline"]))
+    return [command for command in commands if str(folder) in command]
 
 
 def actors_of(mark: str) -> list[tuple[int, str]]:
     """Process id and title of the living Ray actors whose environment holds a mark."""
     found = []
-    for path in Path("/proc").glob("[0-9]*"):
-        with contextlib.suppress(OSError):
-            title = (path / "cmdline").read_bytes().decode(errors="replace")
-            if title.startswith("ray::") and mark.encode() in (path / "environ").read_bytes():
-                found.append((int(path.name), title))
+    for process in psutil.process_iter():
+        with contextlib.suppress(psutil.Error):
+            title = " ".join(process.cmdline())
+            if title.startswith("ray::") and mark in process.environ().values():
+                found.append((process.pid, title))
     return found
 
 

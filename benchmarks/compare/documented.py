@@ -58,12 +58,12 @@ class OneWorker:
 
 
 def train_fn(config: dict[str, Any]) -> None:
-    """What the worker runs."""
+    """The training that the worker runs."""
     run_worker(resolved_from(config), OneWorker())
 
 
 def driver_fn(config: dict[str, Any]) -> None:
-    """What each trial of Tune runs: a training of its own."""
+    """The driver that each trial of Tune runs: it starts a training of its own."""
     callbacks: list[Any] = [TuneReportCallback()]  # type: ignore[no-untyped-call]
     trainer = TorchTrainer(
         train_fn,
@@ -79,7 +79,7 @@ def driver_fn(config: dict[str, Any]) -> None:
 
 
 class Clock(tune.Callback):
-    """Notes when each trial starts, reports and ends."""
+    """The moments at which each trial started, reported and ended."""
 
     def __init__(self) -> None:
         self.trials: dict[str, dict[str, Any]] = {}

@@ -38,7 +38,7 @@ TWO = ("--num-workers", "2", "--cpus-per-trial", "2")
 
 
 class Scene(NamedTuple):
-    """Where a fault happens: a search, the sign of its processes, and its cluster if it has one."""
+    """The place of a fault: a search, the sign of its processes, and its cluster if it has one."""
 
     search: RunningSearch
     mark: str
@@ -46,19 +46,19 @@ class Scene(NamedTuple):
 
 
 def kill_worker(scene: Scene) -> float:
-    """A training process of a trial of two."""
+    """The moment at which a training process of a trial of two was killed."""
     kill([random.choice(titled(scene.mark, "RayTrainWorker"))])
     return time.time()
 
 
 def kill_actor(scene: Scene) -> float:
-    """The Tune actor: it trains, or it waits for those that do."""
+    """The moment at which the Tune actor was killed, which trains or waits for those that do."""
     kill([titled(scene.mark, "ImplicitFunc")[0]])
     return time.time()
 
 
 def kill_node(scene: Scene) -> float:
-    """A node that trains; another one comes in its place."""
+    """The moment at which a node that trains was killed; another one comes in its place."""
     assert scene.cluster is not None
     scene.cluster.kill(scene.cluster.trainers()[0])
     at = time.time()
@@ -67,7 +67,7 @@ def kill_node(scene: Scene) -> float:
 
 
 def preempt_node(scene: Scene) -> float:
-    """A node that trains: first the warning, then its end."""
+    """The moment at which a node that trains ended, after its warning."""
     assert scene.cluster is not None
     node = scene.cluster.trainers()[0]
     scene.cluster.drain(node, WARNING_S)
@@ -79,7 +79,7 @@ def preempt_node(scene: Scene) -> float:
 
 
 class Fault(NamedTuple):
-    """What is killed, and under which search.
+    """A fault: what is killed, and under which search.
 
     Attributes:
         what: in words.
@@ -182,7 +182,7 @@ def moment(name: str, number: int) -> float:
 
 
 def survived(place: Scene, name: str, number: int) -> Injection:
-    """Inflict a fault that a search lives through."""
+    """The injection of a fault that a search lives through."""
     search, delay_s = place.search, moment(name, number)
     search.wait_for_epoch(WITHIN_S)
     time.sleep(delay_s)
@@ -194,12 +194,12 @@ def survived(place: Scene, name: str, number: int) -> Injection:
 
 
 def ended_in_time(out: Path, name: str, number: int, until: float) -> Injection | None:
-    """As `ended_by`, unless it is too late to begin."""
+    """The injection of `ended_by`; None when it is too late to begin."""
     return ended_by(out, name, number) if time.monotonic() < until else None
 
 
 def ended_by(out: Path, name: str, number: int) -> Injection:
-    """Inflict a fault that ends the command, and give it again."""
+    """The injection of a fault that ends the command, which is then given again."""
     study, delay_s = f"{name}-{number}", moment(name, number)
     mark, options = new_mark(), TWO if name == "driver-of-two" else ONE
     with RunningSearch(out, str(out), study, *options, mark=mark) as search:
@@ -233,7 +233,7 @@ def found(
     ended_s: float | None,
     recovered: tuple[float | None, dict[str, int]],
 ) -> Injection:
-    """What the tables say of an injection when it is over."""
+    """The injection as the tables have it when it is over."""
     recover_s, least = recovered
     after = search.epochs()
     kept = before.merge(after, on=["trial_id", "epoch", "loss.total"])

@@ -120,7 +120,7 @@ class Samples:
         self._marked = Marked(str(soak.out.resolve()))
 
     def take(self, generation: int, *, noisy: bool) -> list[Process]:
-        """Add a row; the living processes of this start of the command."""
+        """The living processes of this start of the command; a row is added."""
         found, zombies = measured(self._marked)
         mine = [process for process in found if process.generation == generation]
         row = sample(found, zombies, self._soak.study, generation, self._soak.started)
@@ -203,7 +203,7 @@ def settle(generation: int, samples: Samples) -> None:
 
 
 class Killer:
-    """Kills something in a search now and then, and writes down what."""
+    """The kills in a search: one now and then, each written down."""
 
     def __init__(self, soak: Soak) -> None:
         self._soak = soak
@@ -212,7 +212,7 @@ class Killer:
         self.due = 0.0
 
     def began(self, now: float) -> None:
-        """The command was started: the next kill comes a period later."""
+        """Take note that the command was started: the next kill comes a period later."""
         self.due = now + self._soak.args.kill_every
 
     def kill(self, driver: subprocess.Popen[bytes], processes: list[Process]) -> None:

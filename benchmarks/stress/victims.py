@@ -50,7 +50,7 @@ class Nodes:
         return str(self._cluster.address)
 
     def add(self) -> None:
-        """A node more, of one CPU."""
+        """Add a node of one CPU."""
         self.nodes.append(self._cluster.add_node(num_cpus=1))
 
     def trainers(self) -> list[Any]:
@@ -58,13 +58,13 @@ class Nodes:
         return [node for node in self.nodes if _trains(with_descendants(raylet(node)))]
 
     def kill(self, node: Any) -> None:
-        """The raylet and all that runs under it, at once."""
+        """Kill a node's raylet and all that runs under it, at once."""
         kill(with_descendants(raylet(node)))
         self.nodes.remove(node)
         self._forget(node)
 
     def kill_head(self) -> None:
-        """All processes of the head: the cluster's memory, its raylet, and what runs there."""
+        """Kill all processes of the head: the cluster's memory, its raylet, and what runs there."""
         if not self._head_lives:
             return
         self._head_lives = False
@@ -74,7 +74,7 @@ class Nodes:
         self._forget(node)
 
     def drain(self, node: Any, deadline_s: float) -> None:
-        """What a cloud's warning becomes: no new work for this node, it ends in a moment."""
+        """Do what a cloud's warning becomes: no new work for this node, it ends in a moment."""
         drain_node(self.address, node.node_id, deadline_s)
 
     def _forget(self, node: Any) -> None:

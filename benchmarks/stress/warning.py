@@ -33,7 +33,7 @@ SETTINGS = {"model.mix": "2*resnet20", "optim.batch_size": 64, "data.val_fractio
 
 
 def timed(act: Callable[..., Any], seconds: list[float]) -> Callable[..., Any]:
-    """The same act, its durations noted."""
+    """An act that notes how long it takes."""
 
     def run(*args: Any) -> Any:
         started = time.perf_counter()
@@ -46,7 +46,7 @@ def timed(act: Callable[..., Any], seconds: list[float]) -> Callable[..., Any]:
 
 
 def train(rank: int, count: int, folder: str, epochs: int) -> None:
-    """One worker's training; its times go to a file."""
+    """Run one worker's training; its times go to a file."""
     torch.set_num_threads(1)
     if count > 1:
         store = f"file://{folder}/store"

@@ -13,7 +13,7 @@ from ffl_ray.results.reader import records
 
 
 class TimedTrial(NamedTuple):
-    """When a trial was worked on; moments are seconds since 1970.
+    """The times of a trial's work; moments are seconds since 1970.
 
     Attributes:
         started: when the driver started it.
@@ -32,7 +32,7 @@ class TimedTrial(NamedTuple):
 
     @property
     def begun(self) -> float:
-        """When its first epoch began."""
+        """The moment at which its first epoch began."""
         return min(end - seconds for end, seconds in self.epochs)
 
 
@@ -55,7 +55,7 @@ class FixedCost(NamedTuple):
 
 
 def fixed_cost(trials: Sequence[TimedTrial], slots: int, wall_s: float) -> FixedCost:
-    """What the trials of a study cost beyond their training.
+    """The cost of a study's trials beyond their training.
 
     Args:
         slots: trials at once.

@@ -14,7 +14,7 @@ REPEATS = 5
 
 
 class Peak:
-    """Measures one device.
+    """The highest rates of a device.
 
     Args:
         dtype: of the factors.

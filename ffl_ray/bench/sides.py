@@ -28,12 +28,12 @@ class Side:
         self.steps = max(2, round(seconds / once))
 
     def seconds_per_image(self) -> float:
-        """Over a round's steps, of a full batch each."""
+        """Seconds of an image over a round's steps of full batches."""
         return self._stepper.seconds(self.steps) / (self.steps * self._batch_size)
 
     @property
     def peak_memory_bytes(self) -> int:
-        """Of its process, or of the one of its processes that has held most."""
+        """Bytes of its process, or of the one of its processes that has held most."""
         return self._stepper.peak_memory_bytes
 
     def close(self) -> None:
@@ -57,7 +57,7 @@ class Sides:
         self.training_macs: dict[str, int] = {}
 
     def add(self, name: str, config: ResolvedConfig, *, workers: int = 1) -> None:
-        """A training; its workers share the threads."""
+        """Add a training; its workers share the threads."""
         threads = self.threads // workers
         folder = Path(self._folder.name)
         stepper = our_stepper(name, flatten(config), folder, workers=workers, threads=threads)
@@ -67,7 +67,7 @@ class Sides:
         self.training_macs[name] = cost.training_macs
 
     def add_stepper(self, name: str, stepper: Stepper, batch_size: int) -> Side:
-        """Processes that step when they are told to, as a side."""
+        """The side of processes that step when they are told to, added to the others."""
         self._sides[name] = Side(stepper, batch_size, self._seconds)
         return self._sides[name]
 
@@ -96,7 +96,7 @@ def train_sides(
     in_bfloat16: bool,
     add_others: AddOthers,
 ) -> Sides:
-    """What the command's options ask for.
+    """The sides that the command's options ask for.
 
     Args:
         in_bfloat16: whether the config computes in it here.

@@ -57,7 +57,7 @@ class Stepper:
         ]
 
     def seconds(self, steps: int) -> float:
-        """What so many steps take, from all starting to the last ending.
+        """Seconds of so many steps, from all starting to the last ending.
 
         Raises:
             SettingError: a process has ended; its last words are shown.

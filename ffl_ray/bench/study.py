@@ -37,7 +37,7 @@ CALIBRATION_EPOCHS = 8
 
 
 class Measured(NamedTuple):
-    """One study.
+    """A study that was run and timed.
 
     Attributes:
         ran: its command.
@@ -108,13 +108,13 @@ def _in_a_new_folder(within: Path, study: Study, args: argparse.Namespace, epoch
 
 
 def _seconds_of_an_epoch(at_once: int) -> float:
-    """What an epoch of a short trial takes here while as many others train beside it."""
+    """Seconds of a short trial's epoch here, while as many others train beside it."""
     with ProcessPoolExecutor(at_once, multiprocessing.get_context("spawn")) as pool:
         return statistics.median(pool.map(seconds_of_an_epoch, range(at_once)))
 
 
 def seconds_of_an_epoch(_: int = 0) -> float:
-    """The same in this process, with one thread; the first epoch is left out."""
+    """Median seconds of an epoch in this process, with one thread; the first is left out."""
     reports: list[Report] = []
     config = resolved_from(settings(CALIBRATION_EPOCHS))
     with tempfile.TemporaryDirectory() as folder:
@@ -190,7 +190,7 @@ def cpu_s(study: Measured, role: str | None = None) -> float | None:
 
 
 def cpu_share(study: Measured) -> float | None:
-    """How much of that CPU time training steps took."""
+    """The share of that CPU time in training steps."""
     total = cpu_s(study)
     return study.in_steps_s / total if total and study.in_steps_s is not None else None
 

@@ -22,7 +22,7 @@ BULK_TRIALS = 128 * AT_ONCE
 
 
 class Written(NamedTuple):
-    """What writing reports one by one cost.
+    """The cost of writing reports one by one.
 
     Attributes:
         reports_s: each call of `StudyTables.epoch`.
@@ -34,12 +34,12 @@ class Written(NamedTuple):
 
     @property
     def ms_per_epoch(self) -> float:
-        """Everything, by the number of reported epochs."""
+        """Milliseconds of everything, by the number of reported epochs."""
         return 1e3 * (sum(self.reports_s) + sum(self.trials_s)) / len(self.reports_s)
 
 
 def describe(storage: Storage) -> StudyTables:
-    """A new study."""
+    """The tables of a new study."""
     names = [objective.name for objective in OBJECTIVES]
     study = with_overrides(StudyConfig(), {"search.objectives": names})
     description = describe_study("search", flatten(study))
@@ -74,7 +74,7 @@ def fill(storage: Storage, trials: int, epochs: int) -> float:
 
 
 def report(tables: StudyTables, first: int, trials: int, epochs: int) -> Written:
-    """Start, report and end trials, `AT_ONCE` by turns, the way a search does."""
+    """The cost of trials that start, report and end, `AT_ONCE` by turns, as in a search."""
     written = Written([], [])
     config = with_overrides(Config(), {"optim.epochs": epochs})
     rows = {row["trial_id"]: row for row in trial_rows(first, trials, epochs)}

@@ -126,7 +126,7 @@ def read_epochs(folder: Path) -> pd.DataFrame:
 
 
 def seconds_of(read: Callable[[], object]) -> float:
-    """What reading takes; what was read is let go afterwards."""
+    """Seconds of reading; what was read is let go afterwards."""
     started = time.perf_counter()
     found = read()
     taken = time.perf_counter() - started

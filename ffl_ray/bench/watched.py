@@ -81,7 +81,7 @@ class CpuWatch:
         self._cpu_s: dict[psutil.Process, float] = {}
 
     def sample(self) -> Sample:
-        """What the marked processes have used so far."""
+        """CPU seconds that the marked processes have used so far."""
         living, zombies = self._marked.find()
         self._roles |= {one.process: role_of(one.command) for one in living}
         known_zombies = (one for one in zombies if one in self._roles)
@@ -96,7 +96,7 @@ class CpuWatch:
 
 
 def role_of(command: str) -> str:
-    """What a process of Ray is, by its command line; the command itself is the driver."""
+    """The role of a process of Ray, by its command line; the command itself is the driver."""
     return next((role for part, role in ROLES if part in command), DRIVER)
 
 

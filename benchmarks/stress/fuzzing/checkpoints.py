@@ -39,7 +39,7 @@ DAMAGES = (cut, altered, altered, emptied, garbage, appended)
 
 
 class Payload:
-    """What an attacker pickles: unpickling it makes a file."""
+    """The object that an attacker pickles: unpickling it makes a file."""
 
     def __init__(self, place: Path) -> None:
         self.place = place
@@ -56,7 +56,7 @@ class Made(NamedTuple):
 
 
 def config_of(mix: str) -> ResolvedConfig:
-    """A small network's."""
+    """The config of a small network."""
     return resolved_from({"model.mix": mix})
 
 
@@ -119,7 +119,7 @@ def prepare(place: Path) -> None:
 
 
 def case(rng: random.Random, folder: Path) -> None:
-    """A damaged checkpoint, or a damaged export: refused, or exactly what was written.
+    """Load a damaged checkpoint, or a damaged export: refused, or exactly what was written.
 
     Raises:
         WrongError: other weights, other outputs, or code that ran.
@@ -134,7 +134,7 @@ def case(rng: random.Random, folder: Path) -> None:
 
 
 def checkpoint_case(rng: random.Random, folder: Path, marker: Path) -> None:
-    """A checkpoint that is loaded back."""
+    """Damage a checkpoint and load it back."""
     mix = rng.choice(MIXES)
     whole, file = made(mix), folder / "latest.pt"
     kind, data = rng.randrange(10), whole.data
@@ -190,7 +190,7 @@ def exported(place: Path) -> Path:
 
 
 def export_case(rng: random.Random, folder: Path, marker: Path) -> None:
-    """An exported model that is opened and run."""
+    """Damage an exported model, open and run it."""
     place = folder / "model"
     shutil.rmtree(place, ignore_errors=True)
     shutil.copytree(exported(folder.parent), place)

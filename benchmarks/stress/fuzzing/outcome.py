@@ -21,15 +21,15 @@ LONGEST = 100_000
 
 
 class Hang(BaseException):
-    """A case took longer than it may."""
+    """The end of a case that took longer than it may."""
 
 
 class WrongError(Exception):
-    """A case gave a wrong result."""
+    """A wrong result of a case."""
 
 
 class Outcome(NamedTuple):
-    """How a case ended.
+    """The end of a case.
 
     Attributes:
         kind: of the case.
@@ -71,7 +71,7 @@ def run_case(kind: str, case: Case, seed: int, number: int, folder: Path) -> Out
 
 
 def _refusal(message: str) -> tuple[str, str]:
-    """A refusal says what is wrong, and stays readable."""
+    """Whether a refusal says what is wrong and stays readable, and the message."""
     if len(message) < 10:
         return "says nothing", message
     if len(message) > LONGEST:

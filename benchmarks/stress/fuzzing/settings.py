@@ -90,7 +90,7 @@ def _flag(rng: random.Random) -> object:
 
 
 def command_case(rng: random.Random, folder: Path) -> None:
-    """The same through a real command line: refused in one line, or checked to the end.
+    """Check settings through a real command line: refused in one line, or checked to the end.
 
     Raises:
         WrongError: a traceback, another exit status, or several lines.

@@ -67,13 +67,13 @@ def whole_study(place: Path) -> Path:
 
 
 def cut(rng: random.Random, path: Path) -> None:
-    """Only the beginning is left."""
+    """Cut the file: only its beginning is left."""
     data = path.read_bytes()
     path.write_bytes(data[: rng.randrange(len(data) + 1)])
 
 
 def altered(rng: random.Random, path: Path) -> None:
-    """A byte or some are others."""
+    """Change a byte or some."""
     data = bytearray(path.read_bytes())
     for _ in range(rng.choice((1, 1, 2, 20)) if data else 0):
         data[rng.randrange(len(data))] ^= rng.randint(1, 255)
@@ -81,32 +81,32 @@ def altered(rng: random.Random, path: Path) -> None:
 
 
 def emptied(rng: random.Random, path: Path) -> None:
-    """Nothing is left."""
+    """Empty the file."""
     path.write_bytes(b"")
 
 
 def garbage(rng: random.Random, path: Path) -> None:
-    """Something else is there."""
+    """Write noise in the file's place."""
     path.write_bytes(rng.randbytes(rng.randint(1, 5000)))
 
 
 def appended(rng: random.Random, path: Path) -> None:
-    """Something follows."""
+    """Write noise behind the file's end."""
     path.write_bytes(path.read_bytes() + rng.randbytes(rng.randint(1, 50)))
 
 
 def removed(rng: random.Random, path: Path) -> None:
-    """It is gone."""
+    """Delete the file."""
     path.unlink()
 
 
 def swapped(rng: random.Random, path: Path) -> None:
-    """Another file of the study is in its place."""
+    """Write another file of the study in its place."""
     path.write_bytes(rng.choice(_files(path)).read_bytes())
 
 
 def spliced(rng: random.Random, path: Path) -> None:
-    """The head of the file and the tail of another."""
+    """Join the head of the file and the tail of another."""
     one, two = path.read_bytes(), rng.choice(_files(path)).read_bytes()
     path.write_bytes(one[: rng.randrange(len(one) + 1)] + two[rng.randrange(len(two) + 1) :])
 
@@ -117,7 +117,7 @@ def _files(path: Path) -> list[Path]:
 
 
 def other_schema(rng: random.Random, path: Path) -> None:
-    """A good Parquet file with columns of its own, or ours lost or of another type."""
+    """Write a good Parquet file with other columns, or ours lost or of another type."""
     if path.suffix != ".parquet":
         garbage(rng, path)
         return
@@ -134,7 +134,7 @@ def other_schema(rng: random.Random, path: Path) -> None:
 
 
 def strange(rng: random.Random, path: Path) -> None:
-    """Values that nobody wrote, in a file that is whole."""
+    """Write values that nobody wrote, in a file that is whole."""
     if path.suffix != ".parquet":
         strange_description(rng, path)
         return
@@ -159,7 +159,7 @@ def _of_type(rng: random.Random, kind: pa.DataType) -> Any:
 
 
 def strange_description(rng: random.Random, path: Path) -> None:
-    """A study.json that is JSON, with keys lost or values of another kind."""
+    """Write a study.json that is JSON, with keys lost or values of another kind."""
     found = json.loads(path.read_text())
     inside = rng.choice((found, found, found["settings"]))
     key = rng.choice(sorted(inside))
@@ -224,13 +224,13 @@ def case(rng: random.Random, folder: Path) -> None:
 
 
 def _copy_of(place: Path, path: Path) -> bytes | None:
-    """What a study keeps twice, should the file be damaged."""
+    """The copy of a file that a study keeps twice; None where it keeps none."""
     copy = place / COPIES / path.relative_to(place)
     return copy.read_bytes() if copy.is_file() else None
 
 
 def _read(rng: random.Random, place: Path, kept: Kept) -> None:
-    """Through what commands read: tables, and a report, an export's choice or an Optuna study."""
+    """Read what commands read: tables, and a report, an export's choice or an Optuna study."""
     found = results.load(str(place))
     for (table, path), keys in kept.items():
         frame = getattr(found, table)
@@ -254,7 +254,7 @@ def _read(rng: random.Random, place: Path, kept: Kept) -> None:
 
 
 def _report(rng: random.Random, place: Path) -> None:
-    """The command, in this process; a page with plots takes a second."""
+    """Run the report command in this process; a page with plots takes a second."""
     kind = "html" if rng.random() < 0.05 else rng.choice(("md", "csv"))
     said = io.StringIO()
     with contextlib.redirect_stderr(said):
@@ -266,7 +266,7 @@ def _report(rng: random.Random, place: Path) -> None:
 
 
 def _go_on(place: Path, kept: Kept) -> None:
-    """Through what a search begins with that goes on."""
+    """Open what a search opens that goes on."""
     storage = Storage(str(place))
     description = read_description(storage)
     tables = StudyTables.open(storage, "fuzzed", description, OBJECTIVES)

@@ -32,7 +32,7 @@ class GroupCounter:
         self._count: int | None = None
 
     def count(self, processes: Iterable[Process]) -> int | None:
-        """None while no cluster has answered yet."""
+        """The latest count; None while no cluster has answered yet."""
         raylet = next((one.process for one in processes if one.kind == "raylet"), None)
         if raylet is not None and raylet != self._raylet and (address := gcs_address(raylet)):
             self.close()

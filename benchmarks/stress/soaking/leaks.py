@@ -22,7 +22,7 @@ LASTING_SAMPLES = 5
 
 
 class Limit(NamedTuple):
-    """What may grow, and by how much.
+    """A limit: what may grow, and by how much.
 
     Attributes:
         column: of the samples.
@@ -87,7 +87,7 @@ def slope(samples: pd.DataFrame, limit: Limit) -> float | None:
 
 
 def grown(samples: pd.DataFrame) -> list[Finding]:
-    """Each slope against its limit."""
+    """Findings of growth: each slope against its limit."""
     found = []
     for limit in LIMITS:
         value = slope(samples, limit)
@@ -106,7 +106,7 @@ def grown(samples: pd.DataFrame) -> list[Finding]:
 
 
 def unexplained_zombies(samples: pd.DataFrame, kills: pd.DataFrame) -> int:
-    """The most that last, beside helpers that were killed: Ray waits for these at its end."""
+    """The most zombies that last, beside killed helpers: Ray waits for these at its end."""
     helpers = kills.loc[kills["kind"].isin(HELPERS), "time"] if len(kills) else pd.Series([])
     began = samples.groupby("generation")["time"].transform("min")
     killed = [
@@ -118,7 +118,7 @@ def unexplained_zombies(samples: pd.DataFrame, kills: pd.DataFrame) -> int:
 
 
 def left_behind(samples: pd.DataFrame, kills: pd.DataFrame) -> list[Finding]:
-    """Processes after the end, and orphans after a driver's death."""
+    """Findings of processes after the end, and of orphans after a driver's death."""
     last = samples.iloc[-1]
     return [
         _none("processes at the end", int(last["processes"])),
@@ -150,7 +150,7 @@ def _gone_within(what: str, lived_s: float, limit_s: float) -> Finding:
 
 
 def disk_taken(samples: pd.DataFrame, epochs: int, branches: int) -> list[Finding]:
-    """Sessions and the study's folder against the plan's bound.
+    """Findings of disk: sessions, and the study's folder against the plan's bound.
 
     Args:
         epochs: of a trial.
@@ -200,7 +200,7 @@ def longest_orphaned_s(samples: pd.DataFrame, *, helpers: bool) -> float:
 
 
 def complete(study: Path, trials: int, kills: pd.DataFrame) -> list[Finding]:
-    """The tables hold every trial, epoch and member once."""
+    """Findings of the tables: every trial, epoch and member is there once."""
     found = load(str(study))
     ids = [f"{number:05d}" for number in range(trials)]
     status = found.trials["status"].value_counts().to_dict()

@@ -9,6 +9,7 @@ import sys
 import time
 from pathlib import Path
 
+import psutil
 import pytest
 from support.streamed import epoch, streamed
 
@@ -67,7 +68,7 @@ def test_no_loader_process_outlives_a_killed_training(folder: Path) -> None:
 
 def _lives(pid: int) -> bool:
     try:
-        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
-    except OSError:
+        state = psutil.Process(pid).status()
+    except psutil.NoSuchProcess:
         return False
-    return state not in "ZX"
+    return state not in (psutil.STATUS_ZOMBIE, psutil.STATUS_DEAD)
