@@ -86,38 +86,42 @@ def test_settings_lists_every_setting(name: str) -> None:
     ],
 )  # fmt: skip
 def test_a_wrong_input_is_one_line_on_stderr_and_status_2(
-    options: list[str], message: str, tmp_path: Path
+    options: list[str], message: str, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    done = run(*options, "--storage-path", str(tmp_path))
+    status = main([*options, "--storage-path", str(tmp_path)])
 
-    assert done.returncode == 2
-    assert done.stdout.splitlines()[1:] == []
-    assert done.stderr.startswith(message)
-    assert len(done.stderr.splitlines()) == 1
+    shown, errors = capfd.readouterr()
+    assert status == 2
+    assert shown.splitlines()[1:] == []
+    assert errors.startswith(message)
+    assert len(errors.splitlines()) == 1
 
 
-def test_an_empty_space_is_refused(tmp_path: Path) -> None:
+def test_an_empty_space_is_refused(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     path = tmp_path / "mine.py"
     path.write_text("def search_space(trial): return {}\n")
 
-    done = run("tune", str(path), "--storage-path", str(tmp_path))
+    status = main(["tune", str(path), "--storage-path", str(tmp_path)])
 
-    assert done.returncode == 2
-    assert "mine.py is empty: search_space(trial) must suggest at least one" in done.stderr
+    assert status == 2
+    errors = capfd.readouterr().err
+    assert "mine.py is empty: search_space(trial) must suggest at least one" in errors
 
 
-def test_a_damaged_cifar_file_is_refused_before_any_training(tmp_path: Path) -> None:
+def test_a_damaged_cifar_file_is_refused_before_any_training(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
     folder = tmp_path / "cifar-100-python"
     folder.mkdir()
     (folder / "train").write_bytes(b"cut short")
     options = ("--set", "data.name=cifar100", "--data-dir", str(tmp_path))
 
-    done = run("train", *options, "--storage-path", str(tmp_path), "--name", "x")
+    status = main(["train", *options, "--storage-path", str(tmp_path), "--name", "x"])
 
-    assert done.returncode == 2
+    assert status == 2
     assert (
         "cifar-100-python/train is damaged: its md5 must be 16019d7e3df5f24257cddd939b257f8d"
-        in (done.stderr)
+        in capfd.readouterr().err
     )
 
 

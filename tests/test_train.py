@@ -47,7 +47,9 @@ def test_a_training_prints_its_members_and_fills_the_tables_once(
     assert "fused" in shown
 
 
-def test_killed_and_called_again_it_ends_as_if_nothing_had_happened(tmp_path: Path) -> None:
+def test_killed_and_called_again_it_ends_as_if_nothing_had_happened(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
     options = [*SMALL, "--set", "optim.epochs=8"]
     assert main([*options, "--storage-path", str(tmp_path / "whole")]) == 0
     killed = start("train", *options, "--storage-path", str(tmp_path / "killed"))
@@ -62,11 +64,13 @@ def test_killed_and_called_again_it_ends_as_if_nothing_had_happened(tmp_path: Pa
     done_before = len(pd.read_parquet(part.parent))
     assert 3 <= done_before < 8
 
-    again = run("train", *options, "--storage-path", str(tmp_path / "killed"))
+    capfd.readouterr()
+    again = main([*options, "--storage-path", str(tmp_path / "killed")])
 
-    assert again.returncode == 0, again.stderr
+    shown, errors = capfd.readouterr()
+    assert again == 0, errors
     # An epoch's row is stored before its trial's: a kill between the two shows it once more.
-    assert again.stdout.count("loss") <= 8 - done_before + 1
+    assert shown.count("loss") <= 8 - done_before + 1
     found, expected = (
         ffl_ray.results.load("study", str(tmp_path / name)).epochs for name in ("killed", "whole")
     )
