@@ -25,7 +25,7 @@ def image_shape(settings: DataConfig) -> tuple[int, int, int]:
 
 
 def num_classes(settings: DataConfig) -> int | None:
-    """How many classes there are; None where that is in the files alone."""
+    """The number of classes; None where that is in the files alone."""
     if is_own(settings.name):
         return len(own_data(settings.name).info.classes)
     return FIXED_CLASSES.get(settings.name)

@@ -1,4 +1,4 @@
-"""What each distillation method is made of, without torch: its parts, and its authors' defaults.
+"""The table of methods, without torch: the parts of each, and its authors' defaults.
 
 A setting of `none` (distill.temperature, distill.ramp_up_epochs, distill.weight, distill.views,
 model.trunk_stages) means the method's own value in this table; `resolved` puts it in. The losses
@@ -105,7 +105,7 @@ def method_of(distill: DistillConfig) -> Method:
 
 
 def made_of(parts: Method) -> Callable[[FunctionT], FunctionT]:
-    """Say of a method of your own what it is made of; one that says nothing is built like `ffl`."""
+    """A decorator that says what a method of your own is made of; without it, what `ffl` is."""
 
     def told(function: FunctionT) -> FunctionT:
         vars(function)["parts"] = parts

@@ -24,7 +24,7 @@ METHOD_NAMES = ("ffl", "independent", "dml", "cl_ilr", "one", "kdcl", "okddip", 
 
 
 class ModelConfig(Section):
-    """Which branches, and how much of them is shared."""
+    """The network: which branches, and how much of them is shared."""
 
     mix: Annotated[tuple[str, ...], BeforeValidator(parse_mix)] = setting(
         ("resnet32", "resnet32"),
@@ -53,7 +53,7 @@ class ResolvedModel(ModelConfig):
 
 
 class FusionConfig(Section):
-    """How the branches' feature maps become one classifier."""
+    """The fusion: how the branches' feature maps become one classifier."""
 
     design: Annotated[str, one_of(*DESIGNS)] = setting(
         "concat_depthwise",
@@ -67,7 +67,7 @@ class FusionConfig(Section):
 
 
 class DistillConfig(Section):
-    """Who teaches whom, and how strongly."""
+    """The method: who teaches whom, and how strongly."""
 
     method: Annotated[str, one_of(*METHOD_NAMES)] = setting(
         "ffl",

@@ -28,7 +28,7 @@ class Setting(NamedTuple):
 
     @property
     def marks(self) -> Marks:
-        """Its unit, source, flag, and what may change it."""
+        """Its unit, source and flag, and when it may change."""
         return Marks(**cast(dict[str, Any], self.field.json_schema_extra))
 
 

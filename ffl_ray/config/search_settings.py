@@ -12,7 +12,7 @@ Tracker = Literal["tensorboard", "mlflow", "wandb"]
 
 
 class SearchConfig(Section):
-    """How a study is searched: a space's BASE may set these as `search.NAME`."""
+    """The search of a study: a space's BASE may set these as `search.NAME`."""
 
     num_samples: int = setting(
         20, "trials in all", unit="trials", ge=1, flag="--num-samples N", may_change=True

@@ -51,7 +51,7 @@ __all__ = [
 
 
 class Config(Section):
-    """Everything that defines one training."""
+    """The config of one training: everything that defines it."""
 
     data: DataConfig = DataConfig()
     model: ModelConfig = ModelConfig()
@@ -79,12 +79,12 @@ class ResolvedConfig(Config):
 
     @property
     def num_views(self) -> int:
-        """How many augmentations of every image a training step takes."""
+        """The number of augmentations of every image that a training step takes."""
         return len(self.model.mix) if self.distill.views else 1
 
 
 class StudyConfig(Config):
-    """What every trial of a study starts from, and how the study is searched."""
+    """The settings of a study: what every trial starts from, and how the study is searched."""
 
     search: SearchConfig = SearchConfig()
 
@@ -95,10 +95,10 @@ class StudyConfig(Config):
 
     @property
     def objectives(self) -> tuple[Objective, ...]:
-        """What to search for, in order."""
+        """The objectives of the search, in order."""
         return parse_objectives(self.search.objectives)
 
     @property
     def pruning_objective(self) -> Objective:
-        """What trials are pruned by: the setting objective."""
+        """The objective by which trials are pruned: the setting objective."""
         return parse_objective(self.objective)

@@ -16,7 +16,7 @@ Mixing = Literal["none", "mixup", "cutmix"]
 
 
 class DataConfig(Section):
-    """Which images, which part of them, and how they are augmented."""
+    """The data: which images, which part of them, and how they are augmented."""
 
     name: Annotated[str, one_of(*DATA_SETS)] = setting(
         "digits",
@@ -148,7 +148,7 @@ class OptimConfig(Section):
 
 
 class ComputeConfig(Section):
-    """Where and in which number format a training computes."""
+    """The computation: where, and in which number format."""
 
     device: Literal["auto", "cpu", "cuda"] = setting(
         "auto", "auto: the GPU a trial was given, else the CPU"

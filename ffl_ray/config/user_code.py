@@ -72,7 +72,7 @@ class OwnCode(NamedTuple):
         return made
 
     def called(self, call: Callable[[], Any], when: str) -> Any:
-        """What a call of the user's code gives; its exception becomes one line."""
+        """The result of a call of the user's code; its exception becomes one line."""
         try:
             return call()
         except SettingError:
