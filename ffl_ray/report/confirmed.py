@@ -60,7 +60,7 @@ def confirmed_blocks(storage: Storage, plots: Plots | None) -> list[Block]:
     progress = _progress(storage, description, summary)
     if not summary:
         return [Missing(f"No confirmed results yet: {progress}")]
-    measured = how_measured(description, summary)
+    measured = measured_sentence(description, summary)
     blocks: list[Block] = [Note(f"{progress[0].upper()}{progress[1:]}")]
     if plots is not None:
         blocks.append(plots.of_confirmed(summary, compared, measured))
@@ -76,7 +76,7 @@ def confirmed_blocks(storage: Storage, plots: Plots | None) -> list[Block]:
     return blocks
 
 
-def how_measured(description: Mapping[str, Any], summary: Sequence[Row]) -> str:
+def measured_sentence(description: Mapping[str, Any], summary: Sequence[Row]) -> str:
     """The sentence of a caption that says what every number is of."""
     images = summary[0]["images"]
     tested = "Test split" if images is None else f"Test split, {images:,} images"

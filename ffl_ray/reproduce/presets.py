@@ -177,8 +177,8 @@ class Departures(NamedTuple):
     @property
     def words(self) -> str:
         """All of it as one line; empty when there is nothing."""
-        parts = [("scaled down to", self.scaled), ("changed to", self.changed)]
-        return ", ".join(f"{how} {_listed(what)}" for how, what in parts if what)
+        both = (("scaled down to", self.scaled), ("changed to", self.changed))
+        return ", ".join(f"{how} {_listed(what)}" for how, what in both if what)
 
 
 def _listed(words: tuple[str, ...]) -> str:
