@@ -14,13 +14,14 @@ from rich.console import Console
 from benchmarks.stress.scaling.filled import NAME, Setting
 from ffl_ray.bench.made_study import epochs_table, member_rows, rows_of
 from ffl_ray.config.objectives import VALUE
+from ffl_ray.config.settings import ResolvedConfig
 from ffl_ray.console.live import StudyView
 from ffl_ray.orchestration.job import Job
 from ffl_ray.orchestration.recorder import Recorder
 from ffl_ray.orchestration.retention import CheckpointRetention, best_of_search
 from ffl_ray.orchestration.scheduler import StudyScheduler, make_scheduler
 from ffl_ray.planning.layout import Plan
-from ffl_ray.results.history import past_trials
+from ffl_ray.results.history import PastTrial, past_trials
 from ffl_ray.results.reader import objective_by_epoch
 from ffl_ray.results.storage.storage import Storage
 from ffl_ray.results.study import StudyTables
@@ -54,20 +55,7 @@ def open_driver(storage: Storage, given: Setting) -> tuple[Driver, dict[str, flo
     past = timed(
         taken, "past", lambda: past_trials(tables.trials.rows, objective_by_epoch(storage))
     )
-    searcher = timed(
-        taken,
-        "searcher",
-        lambda: StudySearcher(
-            given.space,
-            given.study.training,
-            search,
-            objectives,
-            past=past,
-            make_job=lambda trial_id, config: Job.planned(
-                trial_id, config, storage.location, PLAN
-            )._asdict(),
-        ),
-    )
+    searcher = timed(taken, "searcher", lambda: _open_searcher(storage, given, past))
     scheduler = timed(
         taken,
         "scheduler",
@@ -88,6 +76,16 @@ def open_driver(storage: Storage, given: Setting) -> tuple[Driver, dict[str, flo
     )
     made = Driver(tables, searcher, scheduler, retention, view, recorder, given)
     return made, {name: values[0] for name, values in taken.items()}
+
+
+def _open_searcher(storage: Storage, given: Setting, past: list[PastTrial]) -> StudySearcher:
+    def job(trial_id: str, config: ResolvedConfig) -> dict[str, Any]:
+        return Job.planned(trial_id, config, storage.location, PLAN)._asdict()
+
+    study = given.study
+    return StudySearcher(
+        given.space, study.training, study.search, study.objectives, past=past, make_job=job
+    )
 
 
 def feed(driver: Driver, first: int, trials: int) -> Seconds:
