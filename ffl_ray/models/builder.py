@@ -47,11 +47,10 @@ def build_network(
     distill = distill or DistillConfig()
     method = method_of(distill)
     built = _branches(model, image_shape, num_classes, seed)
-    widths = [shape.channels for shape in built.maps]
-    trunk_width = _width(built.trunks, image_shape) if model.trunk_stages else sum(widths)
+    trunk_width = _width(built.trunks, image_shape) if model.trunk_stages else sum(built.widths)
     with seeded(seed, -1):
         head = _head(method, fusion.design, built.maps, trunk_width, num_classes)
-        attention = PeerAttention(widths[1:]) if method.peer_attention else None
+        attention = PeerAttention(built.widths[1:]) if method.peer_attention else None
     return FusionNetwork(
         built.trunks,
         tuple(map(trunk_key, model.mix)),
@@ -105,6 +104,11 @@ class _Branches(NamedTuple):
     branches: list[nn.Module]
     classifiers: list[nn.Module]
     maps: list[MapShape]
+
+    @property
+    def widths(self) -> list[int]:
+        """Channels of each branch's map."""
+        return [shape.channels for shape in self.maps]
 
 
 def _branches(

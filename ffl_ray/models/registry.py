@@ -205,12 +205,9 @@ def backbone_row(name: str) -> BackboneRow:
 
 
 def _module_of(name: str) -> BackboneModule:
-    torchvision = name.startswith(TORCHVISION)
-    module: BackboneModule = importlib.import_module(
-        "ffl_ray.models.families.torchvision_nets"
-        if torchvision
-        else "ffl_ray.models.user_backbone"
-    )
+    theirs = name.startswith(TORCHVISION)
+    path = "families.torchvision_nets" if theirs else "user_backbone"
+    module: BackboneModule = importlib.import_module(f"ffl_ray.models.{path}")
     return module
 
 
