@@ -68,7 +68,7 @@ def open_train(settings: DataConfig) -> Opened:
 
 
 def find_test(settings: DataConfig) -> None:
-    """Whether there is a test split shows when it is opened: nobody but the function knows."""
+    """No check: only the function knows whether there is a test split, when it is opened."""
 
 
 def open_test(settings: DataConfig) -> Opened:

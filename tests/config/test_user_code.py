@@ -17,10 +17,10 @@ from ffl_ray.config.methods import resolved_from
 from ffl_ray.config.overrides import with_overrides
 from ffl_ray.config.settings import DataConfig, ResolvedConfig
 from ffl_ray.data.loader import load_train_val, open_test
-from ffl_ray.distill import user_method as own_method
+from ffl_ray.distill import user_method
 from ffl_ray.distill.check import check_config
 from ffl_ray.errors import DataError, FFLRayError, SettingError
-from ffl_ray.models import user_fusion as own_fusion
+from ffl_ray.models import user_fusion
 from ffl_ray.models.builder import build_network
 from ffl_ray.models.registry import backbone_row
 from ffl_ray.models.user_backbone import check_images as check_backbone
@@ -62,7 +62,7 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 def forget() -> None:
     for name in (*PIECES, "parts", "bad_data"):
         sys.modules.pop(name, None)
-    for cached in (check_backbone, own_fusion.check_contract, own_method.check_contract):
+    for cached in (check_backbone, user_fusion.check_contract, user_method.check_contract):
         cached.cache_clear()
     backbone_row.cache_clear()
 
@@ -249,8 +249,8 @@ def test_the_contracts_are_checked_once_and_leave_the_random_state_alone() -> No
         check_config(config)
 
     assert torch.equal(torch.random.get_rng_state(), before)
-    assert own_fusion.check_contract.cache_info().misses == 1
-    assert own_method.check_contract.cache_info().misses == 1
+    assert user_fusion.check_contract.cache_info().misses == 1
+    assert user_method.check_contract.cache_info().misses == 1
 
 
 def test_a_trained_model_of_own_code_is_reported_and_exported(tmp_path: Path) -> None:

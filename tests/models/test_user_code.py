@@ -10,7 +10,7 @@ import torch
 from ffl_ray.config.methods import resolved_from
 from ffl_ray.config.settings import ResolvedConfig
 from ffl_ray.errors import SettingError
-from ffl_ray.models import user_backbone as own
+from ffl_ray.models import user_backbone
 from ffl_ray.models.builder import build_network
 from ffl_ray.models.registry import backbone_row, check_images, check_model
 
@@ -118,7 +118,7 @@ def nets(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 
 def forget() -> None:
-    own.check_images.cache_clear()
+    user_backbone.check_images.cache_clear()
     backbone_row.cache_clear()
 
 
@@ -212,7 +212,7 @@ def test_the_contract_is_checked_once_and_leaves_the_random_state_alone() -> Non
         check_model(config_of("2*my_nets:tiny", 0))
 
     assert torch.equal(torch.random.get_rng_state(), before)
-    assert own.check_images.cache_info().misses == 1
+    assert user_backbone.check_images.cache_info().misses == 1
 
 
 @pytest.mark.usefixtures("nets")
