@@ -7,27 +7,47 @@ from pathlib import Path
 
 import pytest
 import torch
-from support.helpers import NUM_THREADS, ROOT
+from support.helpers import NUM_THREADS
+from xdist.remote import Producer
+from xdist.scheduler import LoadScopeScheduling
 
-# Of the two groups of tests that may start Ray at one time: one; it takes as long as the other.
-FIRST_ON_RAY = ("tests/test_tune.py", "tests/confirm/test_command.py")
+# Files whose tests run one after the other in one process. No more than two Rays are started at
+# one time; the two groups take about as long. What is exported is trained and exported once.
+GROUPS = {
+    "tests/test_tune.py": "ray 1",
+    "tests/confirm/test_command.py": "ray 1",
+    "tests/test_tune_interrupted.py": "ray 2",
+    "tests/orchestration/test_train_workers.py": "ray 2",
+    "tests/planning/test_preflight.py": "ray 2",
+    "tests/reproduce/test_command.py": "ray 2",
+    "tests/safety/test_private_search.py": "ray 2",
+    "tests/test_cli.py": "ray 2",
+}
 
 
-@pytest.hookimpl(tryfirst=True)
+class Groups(LoadScopeScheduling):  # type: ignore[misc]
+    """Tests of a group, or of a file that is in none, in one process."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        return group_of(nodeid)
+
+
+def group_of(nodeid: str) -> str:
+    file = nodeid.partition("::")[0]
+    return "exported" if file.startswith("tests/export/") else GROUPS.get(file, file)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> Groups | None:
+    """As `make test` spreads tests over processes."""
+    return Groups(config, log) if config.getvalue("dist") == "loadscope" else None
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """In several processes: what starts Ray comes first, what shares something stays together."""
-    for item in items:
-        item.add_marker(pytest.mark.xdist_group(group_of(item)))
-    items.sort(key=lambda item: item.get_closest_marker("ray") is None)
-
-
-def group_of(item: pytest.Item) -> str:
-    """Tests that run one after the other in one process: by file, but for two kinds."""
-    file = item.path.relative_to(ROOT).as_posix()
-    if item.get_closest_marker("ray"):
-        return "ray 1" if file in FIRST_ON_RAY else "ray 2"
-    takes = getattr(item, "fixturenames", ())
-    return "exported" if file.startswith("tests/export/") and "study" in takes else file
+    """What starts Ray begins at once, since it takes longest; then what is exported."""
+    first = ("ray 1", "ray 2", "exported")
+    order = {group: place for place, group in enumerate(first)}
+    items.sort(key=lambda item: order.get(group_of(item.nodeid), len(first)))
 
 
 @pytest.fixture(autouse=True)
