@@ -18,7 +18,8 @@ from ffl_ray.data.streaming.decode import random_square
 from ffl_ray.data.streaming.pool import LoaderPool
 from ffl_ray.data.streaming.stream import StreamedImages
 from ffl_ray.planning.throughput import StepTimer
-from ffl_ray.training.setup import Training, choose_device, prepare, train_on
+from ffl_ray.training.setup import Training, choose_device, prepare
+from ffl_ray.training.steps import train_on
 
 Beside = Callable[["InputSides", int], Mapping[str, Callable[[], float]]]
 STEP_BUDGET_S = 2.0

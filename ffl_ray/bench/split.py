@@ -13,7 +13,8 @@ import torch
 from torch.profiler import ProfilerActivity, profile
 
 from ffl_ray.data.batches import Batch
-from ffl_ray.training.setup import Training, epoch_step, step_of
+from ffl_ray.training.setup import Training
+from ffl_ray.training.steps import epoch_step, step_of
 
 PHASES = ("input", "forward", "backward", "optimizer")
 

@@ -23,14 +23,8 @@ from ffl_ray.config.methods import resolved_from
 from ffl_ray.data.batches import Batch
 from ffl_ray.errors import SettingError
 from ffl_ray.planning.throughput import StepTimer
-from ffl_ray.training.setup import (
-    Training,
-    choose_device,
-    epoch_batches,
-    peak_memory_bytes,
-    prepare,
-    train_on,
-)
+from ffl_ray.training.setup import Training, choose_device, peak_memory_bytes, prepare
+from ffl_ray.training.steps import epoch_batches, train_on
 
 
 class Stepper:

@@ -26,7 +26,7 @@ from ffl_ray.models.cost import MacCounter
 from ffl_ray.models.network import FusionNetwork
 from ffl_ray.models.outline import outlined
 from ffl_ray.models.registry import check_model
-from ffl_ray.training.setup import EVAL_BATCH
+from ffl_ray.training.steps import EVAL_BATCH
 
 FLOAT_BYTES = 4
 LABEL_BYTES = 8

@@ -15,7 +15,8 @@ from ffl_ray.data.batches import Batch, EpochRequest
 from ffl_ray.planning.cost import TrainingCost
 from ffl_ray.training.engine import train_epoch
 from ffl_ray.training.session import Report
-from ffl_ray.training.setup import epoch_step, prepare
+from ffl_ray.training.setup import prepare
+from ffl_ray.training.steps import epoch_step
 
 BUDGET_S = 0.4
 # Forward multiply-accumulates of a measured step: on one CPU core, a second or two.

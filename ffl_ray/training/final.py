@@ -13,7 +13,8 @@ from ffl_ray.errors import DataError, NoTestSplitError
 from ffl_ray.training.progress import Progress
 from ffl_ray.training.rows import member_rows
 from ffl_ray.training.session import Session
-from ffl_ray.training.setup import Training, measured
+from ffl_ray.training.setup import Training
+from ffl_ray.training.steps import measured
 from ffl_ray.training.worker import run_epochs
 
 

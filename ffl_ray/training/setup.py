@@ -1,10 +1,10 @@
-"""A training made ready: data on the device, network, optimiser, and how it takes its steps."""
+"""A training made ready: data on the device, network, optimiser, number format."""
 
 from __future__ import annotations
 
 import resource
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import NamedTuple
 
@@ -13,34 +13,21 @@ from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 
 from ffl_ray.config.settings import Config, ResolvedConfig
-from ffl_ray.data.batches import Batch, EpochRequest, augmentation_of
 from ffl_ray.data.device_images import DeviceImages
 from ffl_ray.data.loader import TrainVal, load_final, load_train_val
 from ffl_ray.data.shards import Shard
 from ffl_ray.data.streaming.pool import LoaderPool
 from ffl_ray.data.streaming.stream import StreamedImages, served
-from ffl_ray.distill.registry import loss_terms_of
 from ffl_ray.errors import PlanError, SettingError
 from ffl_ray.models.builder import build_network
 from ffl_ray.models.cost import MemberCost, member_costs
 from ffl_ray.models.latency import member_latencies
 from ffl_ray.models.network import FusionNetwork
-from ffl_ray.training.cuda_graphs import CudaGraphs, RecordedEpoch, can_be_recorded, prefetched
-from ffl_ray.training.engine import (
-    LossSums,
-    Precision,
-    Step,
-    TrainedEpoch,
-    TrainingStep,
-    evaluate,
-    train_epoch,
-)
-from ffl_ray.training.metrics import MemberMetrics, member_metrics
+from ffl_ray.training.cuda_graphs import CudaGraphs, can_be_recorded
+from ffl_ray.training.engine import Precision
 from ffl_ray.training.optimizer import new_optimizer
 from ffl_ray.training.precision import computes_in_bfloat16
 from ffl_ray.training.session import Session
-
-EVAL_BATCH = 500
 
 
 class Training(NamedTuple):
@@ -176,68 +163,6 @@ def choose_device(config: Config, session: Session) -> torch.device:
     if config.compute.device == "cuda":
         raise PlanError("compute.device is cuda, and this process was given no GPU")
     return torch.device("cpu")
-
-
-def epoch_batches(training: Training, epoch: int, first_step: int = 0) -> Iterator[Batch]:
-    """The worker's share of an epoch's training batches; epochs and steps count from 0."""
-    config = training.config
-    return training.train.train_batches(
-        EpochRequest(
-            batch_size=config.optim.batch_size,
-            seed=config.seed,
-            epoch=epoch,
-            first_step=first_step,
-            shard=training.shard,
-            augmentation=augmentation_of(config.data),
-            num_views=config.num_views,
-        )
-    )
-
-
-def train_on(
-    training: Training,
-    batches: Iterator[Batch],
-    distill_weight: float,
-    *,
-    sums: LossSums | None = None,
-    between: Callable[[], None] = lambda: None,
-) -> TrainedEpoch:
-    """The mean losses of a step on every batch, each made ready meanwhile; as `train_epoch`."""
-    step = epoch_step(training, distill_weight)
-    batches = prefetched(batches, training.train.device)
-    return train_epoch(step, batches, sums=sums, between=between)
-
-
-def epoch_step(training: Training, distill_weight: float) -> TrainingStep:
-    """What takes the steps of one epoch, in the way that suits the device."""
-    step = step_of(training, distill_weight)
-    return RecordedEpoch(step, training.graphs) if training.graphs else step
-
-
-def step_of(training: Training, distill_weight: float) -> Step:
-    """One step after the other at this distill weight, whatever the device."""
-    return Step(
-        training.wrapped,
-        training.optimizer,
-        loss_terms_of(training.config.distill),
-        distill_weight,
-        training.precision,
-        training.shard.world_size,
-        training.network.after_step,
-    )
-
-
-def measured(training: Training, images: DeviceImages | StreamedImages) -> dict[str, MemberMetrics]:
-    """The metrics of every member on some images, over all workers; nothing on no images."""
-    if not len(images.images):
-        return {}
-    sums = evaluate(
-        training.network,
-        images.eval_batches(batch_size=EVAL_BATCH, shard=training.shard),
-        precision=training.precision,
-        world_size=training.shard.world_size,
-    )
-    return dict(zip(training.network.member_names, member_metrics(sums), strict=True))
 
 
 def _latencies(

@@ -24,14 +24,8 @@ from ffl_ray.training.resume import resume
 from ffl_ray.training.rows import loss_columns, member_rows, metric_columns
 from ffl_ray.training.schedules import ramp_up
 from ffl_ray.training.session import Report, Row, Session
-from ffl_ray.training.setup import (
-    Training,
-    epoch_batches,
-    measured,
-    peak_memory_bytes,
-    prepared,
-    train_on,
-)
+from ffl_ray.training.setup import Training, peak_memory_bytes, prepared
+from ffl_ray.training.steps import epoch_batches, measured, train_on
 
 # Several workers do not wait for their rows to be stored. When the search is killed they may live
 # on for ten seconds: their checkpoint says what they reported meanwhile.

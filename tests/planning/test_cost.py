@@ -20,7 +20,8 @@ from ffl_ray.models.builder import build_network
 from ffl_ray.models.cost import member_costs
 from ffl_ray.planning.cost import DataSize, network_distill, network_size, training_cost
 from ffl_ray.training.engine import train_epoch
-from ffl_ray.training.setup import prepare, step_of
+from ffl_ray.training.setup import prepare
+from ffl_ray.training.steps import step_of
 from ffl_ray.training.worker import run_worker
 
 MIXES = ("2*resnet20", "resnet20+3*wrn16_2", "2*wrn16_2")

@@ -17,7 +17,8 @@ from ffl_ray.training.cuda_graphs import (
 )
 from ffl_ray.training.engine import Loss, Step, train_epoch
 from ffl_ray.training.optimizer import new_optimizer
-from ffl_ray.training.setup import new_network, prepare, step_of
+from ffl_ray.training.setup import new_network, prepare
+from ffl_ray.training.steps import step_of
 from ffl_ray.training.worker import run_worker
 
 CUDA = torch.device("cuda")

@@ -18,7 +18,8 @@ from ffl_ray.distill.ffl import ffl_terms
 from ffl_ray.models.network import NetworkOutput
 from ffl_ray.training.engine import Precision, Step, average_running_statistics, train_epoch
 from ffl_ray.training.precision import computes_in_bfloat16
-from ffl_ray.training.setup import prepare, step_of
+from ffl_ray.training.setup import prepare
+from ffl_ray.training.steps import step_of
 from ffl_ray.training.worker import run_worker
 
 PRECISION = Precision("cpu", autocast=False)

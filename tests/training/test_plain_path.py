@@ -14,7 +14,8 @@ from ffl_ray.data.augment import draw
 from ffl_ray.data.batches import EpochRequest
 from ffl_ray.data.dataset import DatasetInfo
 from ffl_ray.data.loader import TrainVal, load_train_val
-from ffl_ray.training.setup import new_network, prepare, step_of
+from ffl_ray.training.setup import new_network, prepare
+from ffl_ray.training.steps import step_of
 
 STEPS, BATCH, WEIGHT, LR = 50, 32, 0.7, 0.01
 

@@ -1,0 +1,85 @@
+"""A training's steps over the batches of an epoch, and its members' metrics between epochs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+from ffl_ray.data.batches import Batch, EpochRequest, augmentation_of
+from ffl_ray.data.device_images import DeviceImages
+from ffl_ray.data.streaming.stream import StreamedImages
+from ffl_ray.distill.registry import loss_terms_of
+from ffl_ray.training.cuda_graphs import RecordedEpoch, prefetched
+from ffl_ray.training.engine import (
+    LossSums,
+    Step,
+    TrainedEpoch,
+    TrainingStep,
+    evaluate,
+    train_epoch,
+)
+from ffl_ray.training.metrics import MemberMetrics, member_metrics
+from ffl_ray.training.setup import Training
+
+EVAL_BATCH = 500
+
+
+def epoch_batches(training: Training, epoch: int, first_step: int = 0) -> Iterator[Batch]:
+    """The worker's share of an epoch's training batches; epochs and steps count from 0."""
+    config = training.config
+    return training.train.train_batches(
+        EpochRequest(
+            batch_size=config.optim.batch_size,
+            seed=config.seed,
+            epoch=epoch,
+            first_step=first_step,
+            shard=training.shard,
+            augmentation=augmentation_of(config.data),
+            num_views=config.num_views,
+        )
+    )
+
+
+def train_on(
+    training: Training,
+    batches: Iterator[Batch],
+    distill_weight: float,
+    *,
+    sums: LossSums | None = None,
+    between: Callable[[], None] = lambda: None,
+) -> TrainedEpoch:
+    """The mean losses of a step on every batch, each made ready meanwhile; as `train_epoch`."""
+    step = epoch_step(training, distill_weight)
+    batches = prefetched(batches, training.train.device)
+    return train_epoch(step, batches, sums=sums, between=between)
+
+
+def epoch_step(training: Training, distill_weight: float) -> TrainingStep:
+    """What takes the steps of one epoch, in the way that suits the device."""
+    step = step_of(training, distill_weight)
+    return RecordedEpoch(step, training.graphs) if training.graphs else step
+
+
+def step_of(training: Training, distill_weight: float) -> Step:
+    """One step after the other at this distill weight, whatever the device."""
+    return Step(
+        training.wrapped,
+        training.optimizer,
+        loss_terms_of(training.config.distill),
+        distill_weight,
+        training.precision,
+        training.shard.world_size,
+        training.network.after_step,
+    )
+
+
+def measured(training: Training, images: DeviceImages | StreamedImages) -> dict[str, MemberMetrics]:
+    """The metrics of every member on some images, over all workers; nothing on no images."""
+    if not len(images.images):
+        return {}
+    sums = evaluate(
+        training.network,
+        images.eval_batches(batch_size=EVAL_BATCH, shard=training.shard),
+        precision=training.precision,
+        world_size=training.shard.world_size,
+    )
+    return dict(zip(training.network.member_names, member_metrics(sums), strict=True))
