@@ -87,7 +87,8 @@ def _fill(shared: mmap.mmap, chunk: Chunk, square: int) -> str:
         try:
             place[:] = decode(item, chunk.recipe)
         except Exception as error:
-            return f"{item.path} can't be read as an image: {error or type(error).__name__}"
+            why = error or type(error).__name__
+            return f"data.dir: {item.path} can't be read as an image: {why}"
     return ""
 
 

@@ -200,7 +200,7 @@ class _Processes:
                 self._raise_lost()
             self._given[index].popleft().unfinished -= 1
             if wrong:
-                raise DataError(f"data.dir: {wrong}")
+                raise DataError(wrong)
         self._hand_out()
         return bool(ready)
 
