@@ -19,6 +19,7 @@ from ffl_ray.errors import StudyError
 from ffl_ray.results.description import read_description
 from ffl_ray.results.guard import check_numbers, understood
 from ffl_ray.results.reader import find_study, objective_by_epoch, read_rows
+from ffl_ray.results.sampler_state import plain_state
 from ffl_ray.results.schema import row_config
 from ffl_ray.results.storage.storage import Storage
 
@@ -102,7 +103,7 @@ def _past_trial(row: Row, values: Mapping[str, dict[int, float]]) -> PastTrial:
         values=row["objective_values"] or [],
         params=json.loads(row["params"]),
         distributions=distributions_of(row["distributions"]),
-        sampler_state=json.loads(row["sampler_state"] or "{}"),
+        sampler_state=plain_state(json.loads(row["sampler_state"] or "{}")),
     )
 
 

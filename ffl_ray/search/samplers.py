@@ -17,6 +17,7 @@ from optuna.samplers import BaseSampler
 
 from ffl_ray.config.settings import SearchConfig
 from ffl_ray.errors import SettingError
+from ffl_ray.search.optuna_private import CmaEsSampler
 
 
 def _tpe(seed: int, search: SearchConfig) -> BaseSampler:
@@ -41,7 +42,7 @@ def _nsga2(seed: int, search: SearchConfig) -> BaseSampler:
 
 def _cmaes(seed: int, search: SearchConfig) -> BaseSampler:
     """Hansen and Ostermeier 2001; choices, and counts whose range varies, are drawn at random."""
-    return optuna.samplers.CmaEsSampler(seed=seed, n_startup_trials=search.startup_trials)
+    return CmaEsSampler(seed=seed, n_startup_trials=search.startup_trials)
 
 
 class _Grid(optuna.samplers.BruteForceSampler):

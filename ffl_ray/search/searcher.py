@@ -16,6 +16,7 @@ from ffl_ray.config.methods import resolved
 from ffl_ray.config.objectives import VALUE, Objective
 from ffl_ray.config.settings import Config, ResolvedConfig, SearchConfig
 from ffl_ray.results.history import PastTrial, new_optuna_study
+from ffl_ray.results.sampler_state import plain_state
 from ffl_ray.search.mirror import Mirror
 from ffl_ray.search.samplers import new_sampler
 from ffl_ray.search.space import SearchSpace, trial_config
@@ -150,7 +151,7 @@ class StudySearcher:
     def optuna_columns(self, number: int) -> dict[str, str]:
         """A trial's parameters, distributions and sampler's state: columns, each as JSON."""
         trial = self._known(number)
-        state = {"trial": trial.system_attrs, "study": self._study_state()}
+        state = plain_state({"trial": trial.system_attrs, "study": self._study_state()})
         return drawn_columns(trial) | {"sampler_state": json.dumps(state)}
 
     def _known(self, number: int) -> FrozenTrial:

@@ -1,0 +1,58 @@
+"""What Optuna's samplers note of a trial or a study, as far as it is plain: no code, no pickle.
+
+CMA-ES notes its optimiser as a pickle, which whoever sends a study could replace by a program;
+`ffl_ray.search.samplers` makes it again from the trials instead.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Mapping
+from typing import Any
+
+Check = Callable[[object], bool]
+
+
+def _is_count(value: object) -> bool:
+    return type(value) is int and value >= 0
+
+
+def _is_counts(value: object) -> bool:
+    return isinstance(value, list) and all(map(_is_count, value))
+
+
+def _is_point(value: object) -> bool:
+    try:
+        return isinstance(value, str) and isinstance(json.loads(value), dict)
+    except ValueError:
+        return False
+
+
+OF_TRIAL: dict[str, Check] = {
+    r"(tpe|gp):relative_params:\d+": _is_point,
+    r"(cma|NSGAIISampler):generation": _is_count,
+}
+OF_STUDY: dict[str, Check] = {r"NSGAIISampler:parent:\d+": _is_counts}
+
+
+def plain_state(state: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+    """The notes of a trial (`trial`) and of its study (`study`) that have a known key and type.
+
+    Args:
+        state: as a sampler made it, or as a table of anybody's holds it.
+    """
+    return {
+        "trial": _known(state.get("trial"), OF_TRIAL),
+        "study": _known(state.get("study"), OF_STUDY),
+    }
+
+
+def _known(notes: object, known: Mapping[str, Check]) -> dict[str, Any]:
+    if not isinstance(notes, Mapping):
+        return {}
+    return {
+        key: value
+        for key, value in notes.items()
+        if any(re.fullmatch(name, str(key)) and check(value) for name, check in known.items())
+    }
