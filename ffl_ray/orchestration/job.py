@@ -61,6 +61,6 @@ class Job(NamedTuple):
 
 
 def report_metrics(report: Report) -> dict[str, Any]:
-    """An epoch as Tune's metrics: what the scheduler needs, and the rows of the tables."""
+    """An epoch as Tune's metrics: what the scheduler needs, and the report of it."""
     row = report.row
-    return {"epoch": row["epoch"], VALUE: row[VALUE], "report": report._asdict()}
+    return {"epoch": row["epoch"], VALUE: row[VALUE], "report": report}

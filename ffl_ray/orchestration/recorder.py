@@ -21,6 +21,7 @@ from ffl_ray.orchestration.ray_private import allow_failures, error_file, has_re
 from ffl_ray.orchestration.scheduler import StudyScheduler
 from ffl_ray.results.storage.retry import may_pass, storage_is_full
 from ffl_ray.results.study import StudyTables
+from ffl_ray.training.session import Report
 
 NO_ERROR = ("Unknown", "Tune ended the trial without saying why; see the log")
 
@@ -143,14 +144,16 @@ class Recorder(Callback):
             self._failures[trial_id] = result[FAILURE]["error"]
             if result[FAILURE]["ends_study"]:
                 self.obstacle.message = result[FAILURE]["error"][1]
-        if "report" not in result:
+        report: Report | None = result.get("report")
+        if report is None:
             return
         if result["epoch"] > (self._tables.trials[trial_id]["epochs_done"] or 0):
             allow_failures(trial, self._max_failures)
         with self.obstacle.noticed():
-            self._tables.epoch(trial_id, **result["report"])
-        self._view.epoch_finished(trial_id, result["report"]["row"])
-        _forget_all_but_members(result)
+            self._tables.epoch(trial_id, *report)
+        self._view.epoch_finished(trial_id, report.row)
+        # Tune keeps and writes what stays in it; the searcher reads the members at the end.
+        result["report"] = report._replace(row={}, best=[])
 
     def on_step_end(self, iteration: int, trials: list[Trial], **info: Any) -> None:
         """Tune's loop came round; it does so many times a second."""
@@ -235,15 +238,6 @@ class Recorder(Callback):
             self._tables.end(trial_id, status, error, **self._optuna_columns(int(trial_id)))
             self._retention.apply(self._tables.trials.rows)
         self._view.trial_ended(trial_id, status, self._tables.trials[trial_id])
-
-
-def _forget_all_but_members(result: dict[str, Any]) -> None:
-    """Take out of a result what Tune would keep of its trial as long as the driver lives.
-
-    It keeps the latest result and statistics of every number in it, 65 kB a trial. The searcher
-    reads the members once more, when the trial ends; then they go too.
-    """
-    result["report"] = {"members": result["report"]["members"]}
 
 
 def error_of(trial: Trial) -> tuple[str, str] | None:

@@ -21,8 +21,7 @@ from ffl_ray.search.mirror import Mirror
 from ffl_ray.search.samplers import new_sampler
 from ffl_ray.search.space import SearchSpace, trial_config
 from ffl_ray.search.warm_start import WarmStart
-
-MEMBERS = "report/members"
+from ffl_ray.training.session import Report
 
 
 class StudySearcher:
@@ -143,9 +142,10 @@ class StudySearcher:
 
     def _values(self, result: dict[str, Any]) -> list[float]:
         """The objectives after the latest epoch, if all are numbers; else nothing."""
-        if MEMBERS not in result:
+        report: Report | None = result.get("report")
+        if report is None:
             return []
-        values = [objective.value(result[MEMBERS]) for objective in self._objectives]
+        values = [objective.value(report.members) for objective in self._objectives]
         return values if all(math.isfinite(value) for value in values) else []
 
     def optuna_columns(self, number: int) -> dict[str, str]:

@@ -14,12 +14,13 @@ from ray.tune.experiment import Trial
 from ffl_ray.config.methods import resolved
 from ffl_ray.config.objectives import VALUE
 from ffl_ray.config.settings import Config
-from ffl_ray.orchestration.job import Job
+from ffl_ray.orchestration.job import Job, report_metrics
 from ffl_ray.orchestration.recorder import Recorder
 from ffl_ray.orchestration.scheduler import StudyScheduler
 from ffl_ray.planning.layout import Plan
 from ffl_ray.results.storage.storage import Storage
 from ffl_ray.results.study import StudyTables
+from ffl_ray.training.session import Report
 
 MAX_FAILURES = 2
 
@@ -57,8 +58,7 @@ class Running:
 
     def epoch(self, number: int) -> None:
         row = {"epoch": number, "time": datetime.now(UTC), VALUE: 0.5, "best_epoch": number}
-        report = {"row": row, "members": [], "best": []}
-        result = {"epoch": number, VALUE: 0.5, "report": report}
+        result = report_metrics(Report(row, [], []))
         self.recorder.on_trial_result(0, [self.trial], self.trial, result)
 
     def fails(self) -> bool:

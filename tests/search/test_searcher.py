@@ -17,6 +17,7 @@ from ffl_ray.results.schema import config_columns
 from ffl_ray.search.mix import settings_from_params
 from ffl_ray.search.searcher import StudySearcher
 from ffl_ray.search.space import load_space, settle
+from ffl_ray.training.session import Report
 
 EPOCHS = 4
 SPACE = load_space("digits")
@@ -41,7 +42,7 @@ def new_searcher(
 
 def result(epoch: int, value: float) -> dict[str, Any]:
     members = [{"member": "fused", "accuracy": value, "macs": 1000 * epoch}]
-    return {"epoch": epoch, VALUE: value, "report/members": members}
+    return {"epoch": epoch, VALUE: value, "report": Report({}, members, [])}
 
 
 def run_trial(searcher: StudySearcher, name: str, values: list[float], error: bool = False) -> None:

@@ -13,10 +13,9 @@ from rich.console import Console
 
 from benchmarks.stress.scaling.filled import NAME, Setting
 from ffl_ray.bench.made_study import epochs_table, member_rows, rows_of
-from ffl_ray.config.objectives import VALUE
 from ffl_ray.config.settings import ResolvedConfig
 from ffl_ray.console.live import StudyView
-from ffl_ray.orchestration.job import Job
+from ffl_ray.orchestration.job import Job, report_metrics
 from ffl_ray.orchestration.recorder import Recorder
 from ffl_ray.orchestration.retention import CheckpointRetention, best_of_search
 from ffl_ray.orchestration.scheduler import StudyScheduler, make_scheduler
@@ -25,7 +24,8 @@ from ffl_ray.results.history import PastTrial, past_trials
 from ffl_ray.results.reader import objective_by_epoch
 from ffl_ray.results.storage.storage import Storage
 from ffl_ray.results.study import StudyTables
-from ffl_ray.search.searcher import MEMBERS, StudySearcher
+from ffl_ray.search.searcher import StudySearcher
+from ffl_ray.training.session import Report
 
 Result = TypeVar("Result")
 Seconds = dict[str, list[float]]
@@ -115,11 +115,9 @@ def _begin(driver: Driver, taken: Seconds) -> Any:
 
 def _report(driver: Driver, trial: Any, row: dict[str, Any], taken: Seconds) -> str:
     members = member_rows(int(trial.config["trial_id"]), row["epoch"])
-    report = {"row": row, "members": members, "best": members}
-    result = {"epoch": row["epoch"], VALUE: row[VALUE], "report": report, "training_iteration": 1}
+    result = report_metrics(Report(row, members, members)) | {"training_iteration": 1}
     trial.last = row
-    flat = {"epoch": row["epoch"], VALUE: row[VALUE], MEMBERS: members}
-    timed(taken, "searcher", lambda: driver.searcher.on_trial_result(trial.trial_id, flat))
+    timed(taken, "searcher", lambda: driver.searcher.on_trial_result(trial.trial_id, result))
     decision = timed(
         taken, "scheduler", lambda: driver.scheduler.on_trial_result(NO_CONTROLLER, trial, result)
     )
@@ -129,9 +127,9 @@ def _report(driver: Driver, trial: Any, row: dict[str, Any], taken: Seconds) -> 
 
 def _end(driver: Driver, trial: Any, row: dict[str, Any], taken: Seconds) -> None:
     members = member_rows(int(trial.config["trial_id"]), row["epoch"])
-    flat = {"epoch": row["epoch"], VALUE: row[VALUE], MEMBERS: members}
-    driver.scheduler.on_trial_complete(NO_CONTROLLER, trial, flat)
-    timed(taken, "tell", lambda: driver.searcher.on_trial_complete(trial.trial_id, flat))
+    result = report_metrics(Report(row, members, members))
+    driver.scheduler.on_trial_complete(NO_CONTROLLER, trial, result)
+    timed(taken, "tell", lambda: driver.searcher.on_trial_complete(trial.trial_id, result))
     timed(taken, "end", lambda: driver.recorder.on_trial_complete(0, [], trial))
 
 
