@@ -46,9 +46,13 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _confirm(args: argparse.Namespace) -> int:
+    from ffl_ray.confirm.request import request_of
+
+    request = request_of(args)  # what is wrong is refused before torch and Ray are loaded
+
     from ffl_ray.confirm.command import confirm
 
-    return confirm(args)
+    return confirm(request)
 
 
 if __name__ == "__main__":

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import json
 
 from ffl_ray.confirm.confirmation import (
@@ -13,7 +12,7 @@ from ffl_ray.confirm.confirmation import (
     plan_confirmation,
     write_tables,
 )
-from ffl_ray.confirm.request import Request, request_of
+from ffl_ray.confirm.request import Request
 from ffl_ray.confirm.tables import num_verdicts
 from ffl_ray.confirm.view import comparison_table, how_measured, plan_words, summary_table
 from ffl_ray.console.result_tables import where_text
@@ -27,9 +26,8 @@ from ffl_ray.results.description import describe_study, mend_description, read_d
 from ffl_ray.results.study import StudyTables
 
 
-def confirm(args: argparse.Namespace) -> int:
-    """The exit status of a confirmation with these options: new, or one that goes on."""
-    request = request_of(args)
+def confirm(request: Request) -> int:
+    """The exit status of a confirmation: new, or one that goes on."""
     before = _earlier(request)
     if before is None:
         return _train(request, None)

@@ -52,9 +52,16 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _reproduce(args: argparse.Namespace) -> int:
+    from ffl_ray.reproduce.reproduction import reproduction_of
+    from ffl_ray.reproduce.view import show_published
+
+    if args.table is None or args.list:
+        return show_published(args.table)
+    asked = reproduction_of(args)  # what is wrong is refused before torch and Ray are loaded
+
     from ffl_ray.reproduce.command import reproduce
 
-    return reproduce(args)
+    return reproduce(asked, args)
 
 
 if __name__ == "__main__":

@@ -12,10 +12,9 @@ from ffl_ray.orchestration.final_run import FinalRun, completed_tables
 from ffl_ray.orchestration.final_runs import run_final_runs
 from ffl_ray.orchestration.start import start
 from ffl_ray.reproduce.cost import expected_seconds, plan_words
-from ffl_ray.reproduce.presets import find_table
-from ffl_ray.reproduce.reproduction import Reproduction, final_runs, held_against, reproduction_of
+from ffl_ray.reproduce.reproduction import Reproduction, final_runs, held_against
 from ffl_ray.reproduce.table import FOLDER, write_reproduced
-from ffl_ray.reproduce.view import list_table, reproduced_table, rows_table
+from ffl_ray.reproduce.view import reproduced_table
 from ffl_ray.results.description import check_goes_on, check_name, default_name, describe_study
 from ffl_ray.results.storage.access import study_storage
 from ffl_ray.results.storage.storage import Storage
@@ -25,11 +24,12 @@ KIND = "reproduce"
 MAY_CHANGE = frozenset(("reproduce.rows", "reproduce.seeds"))
 
 
-def reproduce(args: argparse.Namespace) -> int:
-    """The exit status of a reproduction with these options: new, or one that goes on."""
-    if args.table is None or args.list:
-        return _list(args.table)
-    asked = reproduction_of(args)
+def reproduce(asked: Reproduction, args: argparse.Namespace) -> int:
+    """The exit status of a reproduction: new, or one that goes on.
+
+    Args:
+        args: the command's options, for resources, name and place.
+    """
     runs = final_runs(asked)
     search = cli.resources_of(args, len(runs))
     name = check_name(args.name or default_name(f"{KIND}-{asked.name}"))
@@ -42,13 +42,6 @@ def reproduce(args: argparse.Namespace) -> int:
         return _train(args.address, asked, runs, search, storage, name)
     make_console().out(f"{name}: all {len(runs)} trainings ended before")
     _finish(ended, asked, runs)
-    return 0
-
-
-def _list(name: str | None) -> int:
-    """Show all tables, or one table's rows."""
-    shown = list_table() if name is None else rows_table(name, find_table(name))
-    make_console().print(shown)
     return 0
 
 

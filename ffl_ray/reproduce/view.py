@@ -10,7 +10,8 @@ from rich.table import Table as Grid
 from rich.text import Text
 
 from ffl_ray.config.overrides import mix_name
-from ffl_ray.reproduce.presets import EPOCHS, RECIPES, SEEDS, Departures, preset
+from ffl_ray.console.terminal import make_console
+from ffl_ray.reproduce.presets import EPOCHS, RECIPES, SEEDS, Departures, find_table, preset
 from ffl_ray.reproduce.published import TABLES, Band, Row, Table
 from ffl_ray.reproduce.verdict import Reproduced
 from ffl_ray.results.statistics import shown
@@ -147,3 +148,14 @@ def _band(band: Band | None) -> str:
     if high is None:
         return f"from {low:.2f}"
     return f"to {high:.2f}" if low is None else f"{low:.2f} to {high:.2f}"
+
+
+def show_published(name: str | None) -> int:
+    """Show all published tables, or one table's rows; the exit status.
+
+    Raises:
+        SettingError: there is no such table.
+    """
+    shown = list_table() if name is None else rows_table(name, find_table(name))
+    make_console().print(shown)
+    return 0
