@@ -13,7 +13,7 @@ MAKEFLAGS += --keep-going
 tune: $(VENV)/.runtime  ## the default search on the embedded data; ARGS="..." adds options
 	$(BIN)/python -m ffl_ray.tune $(ARGS)
 
-test: lint $(if $(ARGS),test-some,test-together test-alone)  ## every check and test, whichever is red; ARGS="tests/data" runs those alone
+test: $(if $(ARGS),test-some,test-together test-alone)  ## every check and test, whichever is red; ARGS="tests/data" runs those alone
 
 test-some: $(VENV)/.dev
 	$(BIN)/python -m pytest $(ARGS)

@@ -113,12 +113,19 @@ def add_common_options(parser: argparse.ArgumentParser, *, trials: bool = True) 
     common.add_argument(
         "--settings", action="store_true", help="list every setting with its default and stop"
     )
-    add_flags(common, lambda setting: not setting.name.startswith("search."))
+    for action in add_flags(common, lambda setting: not setting.name.startswith("search.")):
+        if action.metavar == "DIR":
+            names_files(action)
     common.add_argument("--name", help="of the study; by default made from the time")
     add_storage_path(common)
     at_once = "search.max_concurrent_trials"
     add_flags(common, lambda one: one.marks.resource and (trials or one.name != at_once))
     common.add_argument("--address", help="of a Ray cluster; by default Ray starts on this machine")
+
+
+def names_files(action: argparse.Action) -> None:
+    """Have TAB complete an argument by the names of files and folders."""
+    vars(action)["complete"] = shtab.FILE
 
 
 def add_set(group: Options) -> None:
@@ -134,14 +141,17 @@ def add_set(group: Options) -> None:
 
 def add_study(parser: argparse.ArgumentParser, nargs: str | None = None) -> None:
     """Add the argument that names a study which is there."""
-    parser.add_argument("study", metavar="STUDY", nargs=nargs, help="its name, folder or URI")
+    names_files(
+        parser.add_argument("study", metavar="STUDY", nargs=nargs, help="its name, folder or URI")
+    )
 
 
 def add_storage_path(group: Options) -> None:
     """Add the option that says where studies are found by their names."""
-    group.add_argument(
+    place = group.add_argument(
         "--storage-path", metavar="DIR", help="where studies are kept (default ~/ray_results)"
     )
+    names_files(place)
 
 
 def guarded(args: argparse.Namespace, command: Callable[[], int]) -> int:

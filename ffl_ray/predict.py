@@ -19,10 +19,14 @@ stderr, the rest goes on, and the exit status is 1."""
 def parser() -> argparse.ArgumentParser:
     """The command's options; building it loads neither torch nor onnxruntime."""
     made = cli.new_parser("predict", DESCRIPTION)
-    made.add_argument(
+    model = made.add_argument(
         "model", help="an exported folder, or a .onnx, .pt2 or .safetensors file of it"
     )
-    made.add_argument("images", nargs="+", help="image files, and folders of them at any depth")
+    images = made.add_argument(
+        "images", nargs="+", help="image files, and folders of them at any depth"
+    )
+    for argument in (model, images):
+        cli.names_files(argument)
     made.add_argument("--top-k", type=int, default=1, metavar="K", help="likeliest classes to show")
     made.add_argument("--batch-size", type=int, default=64, metavar="N", help="images at once")
     form = made.add_mutually_exclusive_group()

@@ -23,7 +23,7 @@ their last epoch, and a larger --num-samples adds trials."""
 def parser() -> argparse.ArgumentParser:
     """The command's options; building it loads neither torch nor ray."""
     made = cli.new_parser("tune", DESCRIPTION)
-    made.add_argument("space", nargs="?", default="digits", metavar="SPACE")
+    cli.names_files(made.add_argument("space", nargs="?", default="digits", metavar="SPACE"))
     cli.add_common_options(made)
     search = made.add_argument_group("search")
     add_flags(search, lambda one: one.name.startswith("search.") and not one.marks.resource)

@@ -154,6 +154,8 @@ def test_one_command_runs_all_others(capsys: pytest.CaptureFixture[str]) -> None
         (["ffl-ray", "tune", "--num-s"], {"--num-samples"}),
         (["ffl-ray", "report", "--format", ""], {"html", "md", "csv"}),
         (["ffl-ray", "bench", "st"], {"study"}),
+        (["ffl-ray", "tune", "READ"], {"README.md"}),
+        (["ffl-ray", "train", "--data-dir", "search_s"], {"search_spaces"}),
     ],
 )
 def test_bash_completes_commands_options_and_choices(words: list[str], completed: set[str]) -> None:
@@ -161,7 +163,9 @@ def test_bash_completes_commands_options_and_choices(words: list[str], completed
     asked = f"COMP_WORDS=({line}); COMP_CWORD={len(words) - 1}; _shtab_ffl_ray ffl-ray"
     script = f"{completion('bash')}\n{asked} '{words[-1]}'\nprintf '%s\\n' \"${{COMPREPLY[@]}}\""
 
-    done = subprocess.run(["bash", "-c", script], capture_output=True, text=True, check=True)
+    done = subprocess.run(
+        ["bash", "-c", script], capture_output=True, text=True, check=True, cwd=ROOT
+    )
 
     assert set(done.stdout.split()) == completed
 

@@ -12,18 +12,19 @@ from ffl_ray.config.settings import StudyConfig
 Options = argparse.ArgumentParser | argparse._ArgumentGroup
 
 
-def add_flags(group: Options, wanted: Callable[[Setting], bool]) -> None:
-    """Add the flags of the wanted settings, in the settings' order.
+def add_flags(group: Options, wanted: Callable[[Setting], bool]) -> list[argparse.Action]:
+    """The flags of the wanted settings, added in the settings' order.
 
     Args:
         group: of a parser's options.
         wanted: asked of the first setting that a flag sets.
     """
+    added = []
     for flag, (first, *others) in _settings_of_flags().items():
         if wanted(first):
             option, placeholder = flag.split()
             kind = first.field.annotation
-            group.add_argument(
+            action = group.add_argument(
                 option,
                 dest=first.name,
                 metavar=placeholder,
@@ -31,6 +32,8 @@ def add_flags(group: Options, wanted: Callable[[Setting], bool]) -> None:
                 action="append" if get_origin(kind) is tuple else "store",
                 help="; ".join(_help(setting) for setting in (first, *others)),
             )
+            added.append(action)
+    return added
 
 
 def flag_values(args: argparse.Namespace) -> dict[str, object]:
