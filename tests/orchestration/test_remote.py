@@ -1,0 +1,72 @@
+"""Functions called on the machines that Ray has: they return, refuse, end in time, and meet."""
+
+import json
+import os
+import subprocess
+import sys
+
+import pytest
+from support.helpers import ROOT
+
+PROGRAM = """
+import json, time
+from ffl_ray.errors import DataError
+from ffl_ray.orchestration.ray_setup import prepare_environment, start_ray
+
+prepare_environment(local=True)
+start_ray(None)
+from ffl_ray.orchestration.remote import RayCluster, call, call_together
+
+def fails(name):
+    raise DataError(f"{name} is not there")
+
+def divided(a, b):
+    return divmod(a, b)
+
+def sleeps(s):
+    time.sleep(s)
+
+def meet(wait, late_s):
+    came = time.time()
+    time.sleep(late_s * (came % 1))
+    ready = time.time()
+    wait()
+    return ready, time.time()
+
+try:
+    call(fails, "x")
+except DataError as error:
+    refused = str(error)
+print(json.dumps({
+    "called": RayCluster().call(divided, 7, 2, cpus=1, gpus=0),
+    "refused": refused,
+    "late": call(sleeps, 60, timeout_s=0.5),
+    "met": call_together(meet, 1.0, count=2, gpus=0),
+    "nodes": RayCluster().nodes(),
+}))
+"""
+
+
+@pytest.mark.ray
+@pytest.mark.skipif((os.cpu_count() or 1) < 2, reason="two calls at once take two CPUs")
+def test_calls_return_refuse_end_in_time_and_wait_for_each_other() -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", PROGRAM],
+        cwd=ROOT,
+        env=os.environ | {"PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
+    )
+
+    assert done.returncode == 0, done.stderr
+    told = json.loads(done.stdout)
+    assert told["called"] == [3, 1]
+    assert told["refused"] == "x is not there"
+    assert told["late"] is None
+    assert max(ready for ready, _ in told["met"]) <= min(passed for _, passed in told["met"])
+    [[is_driver, cpus, _, free, total, gpu_free]] = told["nodes"]
+    assert (is_driver, gpu_free is None or gpu_free > 0) == (True, True)
+    assert cpus >= 1
+    assert 0 < free <= total
