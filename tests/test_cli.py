@@ -76,6 +76,8 @@ def test_settings_lists_every_setting(name: str) -> None:
          "error: data.dir must be an existing folder, not '/no/such/folder'"),
         (["tune", "cifar100", "--data-dir", "/no/such/folder"],
          "error: data.dir must be an existing folder, not '/no/such/folder'"),
+        (["train", "--data-dir", "docs"],
+         "error: data.dir must be none where data.name is digits, which is embedded and reads"),
         (["tune", "nothing.py"],
          "error: a search space is a Python file or one of"),
         (["tune", "--num-samples", "0"],

@@ -2,6 +2,7 @@
 
 from ffl_ray.config.settings import ResolvedConfig
 from ffl_ray.config.user_code import is_own
+from ffl_ray.errors import SettingError
 from ffl_ray.models.registry import check_model
 
 
@@ -9,8 +10,14 @@ def check_config(config: ResolvedConfig) -> None:
     """Check what the settings of one training mean together.
 
     Raises:
-        SettingError: as `check_model` does, or a method of the user's own breaks its contract.
+        SettingError: as `check_model` does, a method of the user's own breaks its contract, or a
+            folder of data is named that nothing would read.
     """
+    if config.data.name == "digits" and config.data.dir is not None:
+        raise SettingError(
+            f"data.dir must be none where data.name is digits, which is embedded and reads no "
+            f"folder, not {config.data.dir!r}: name your data, as with --set data.name=folder"
+        )
     check_model(config)
     if is_own(config.distill.method):
         from ffl_ray.distill.user_method import check_contract  # loads torch
