@@ -58,7 +58,7 @@ def test_killed_and_called_again_it_ends_as_if_nothing_had_happened(
     while time.monotonic() < deadline and (
         not part.exists() or len(pd.read_parquet(part.parent)) < 3
     ):
-        time.sleep(0.02)
+        time.sleep(0.05)
     killed.send_signal(signal.SIGKILL)
     killed.wait()
     done_before = len(pd.read_parquet(part.parent))

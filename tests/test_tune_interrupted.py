@@ -39,7 +39,7 @@ def wait_for_epochs(folder: Path, count: int) -> None:
         files = part_files(folder, "epochs")
         if files and len(pd.read_parquet(files[0].parent)) >= count:
             return
-        time.sleep(0.05)
+        time.sleep(0.2)
 
 
 def processes_of(folder: Path) -> list[str]:

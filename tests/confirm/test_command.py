@@ -97,7 +97,7 @@ def wait_for_epochs(root: Path, count: int) -> None:
     while time.monotonic() < deadline:
         if part.exists() and len(pd.read_parquet(part.parent)) >= count:
             return
-        time.sleep(0.05)
+        time.sleep(0.2)
 
 
 @pytest.mark.ray
