@@ -22,7 +22,7 @@ test-some: $(VENV)/.dev
 ALONE := $(if $(FFL_RAY_TEST_SLOW),ray or alone,alone)
 
 test-together: $(VENV)/.dev
-	OMP_WAIT_POLICY=PASSIVE $(BIN)/python -m pytest -n 4 --dist loadscope --no-loadscope-reorder -m "not ($(ALONE))"
+	OMP_WAIT_POLICY=PASSIVE $(BIN)/python -m pytest -n 3 --dist loadscope --no-loadscope-reorder -m "not ($(ALONE))"
 
 test-alone: $(VENV)/.dev
 	$(BIN)/python -m pytest -m "$(ALONE)"
