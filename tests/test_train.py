@@ -2,12 +2,11 @@
 
 import signal
 import subprocess
-import time
 from pathlib import Path
 
 import pandas as pd
 import pytest
-from support.helpers import run, start
+from support.helpers import run, start, wait_for_epochs
 
 import ffl_ray.results
 from ffl_ray.train import main
@@ -54,11 +53,7 @@ def test_killed_and_called_again_it_ends_as_if_nothing_had_happened(
     assert main([*options, "--storage-path", str(tmp_path / "whole")]) == 0
     killed = start("train", *options, "--storage-path", str(tmp_path / "killed"))
     part = tmp_path / "killed" / "study" / "epochs" / "part-00000.parquet"
-    deadline = time.monotonic() + 100
-    while time.monotonic() < deadline and (
-        not part.exists() or len(pd.read_parquet(part.parent)) < 3
-    ):
-        time.sleep(0.05)
+    wait_for_epochs(tmp_path / "killed" / "study", 3, every_s=0.05)
     killed.send_signal(signal.SIGKILL)
     killed.wait()
     done_before = len(pd.read_parquet(part.parent))

@@ -7,15 +7,13 @@ import os
 import random
 import signal
 import subprocess
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-import pandas as pd
 import psutil
 import pytest
-from support.helpers import run, start
+from support.helpers import run, start, wait_for_epochs
 
 import ffl_ray.results
 from ffl_ray.tune import main
@@ -26,20 +24,6 @@ QUICK = [
     "--name", "study",
 ]  # fmt: skip
 RECORDED = {"completed", "pruned"}
-
-
-def part_files(folder: Path, table: str) -> list[Path]:
-    return sorted((folder / "study" / table).glob("part-*.parquet"))
-
-
-def wait_for_epochs(folder: Path, count: int) -> None:
-    """Return when the tables hold that many epochs, or after two minutes."""
-    deadline = time.monotonic() + 120
-    while time.monotonic() < deadline:
-        files = part_files(folder, "epochs")
-        if files and len(pd.read_parquet(files[0].parent)) >= count:
-            return
-        time.sleep(0.2)
 
 
 def processes_of(folder: Path) -> list[str]:
@@ -106,10 +90,10 @@ def test_killed_workers_a_full_disk_and_a_killed_driver_lose_no_finished_epoch(
     options += ["--storage-path", str(folder)]
     mark = f"mark-{random.random()}"
     process = start("tune", *options, out=subprocess.PIPE, FFL_RAY_TEST_MARK=mark)
-    wait_for_epochs(folder, 2)
+    wait_for_epochs(folder / "study", 2)
     victim = next(pid for pid, title in actors_of(mark) if "ImplicitFunc" in title)
     os.kill(victim, signal.SIGKILL)
-    wait_for_epochs(folder, 6)
+    wait_for_epochs(folder / "study", 6)
     if small_disk.is_small:
         filler = fill(folder)
         _, errors = process.communicate(timeout=200)
@@ -125,7 +109,7 @@ def test_killed_workers_a_full_disk_and_a_killed_driver_lose_no_finished_epoch(
     else:
         seen = losses(folder)
 
-    wait_for_epochs(folder, len(seen) + 4)
+    wait_for_epochs(folder / "study", len(seen) + 4)
     stored = losses(folder)
     process.send_signal(signal.SIGKILL)
     _, last_words = process.communicate(timeout=60)
@@ -159,7 +143,7 @@ def test_killed_workers_a_full_disk_and_a_killed_driver_lose_no_finished_epoch(
 def test_ctrl_c_ends_cleanly_with_the_tables_complete(tmp_path: Path) -> None:
     options = [*QUICK, "--set", "optim.epochs=300", "--storage-path", str(tmp_path)]
     process = start("tune", *options, out=subprocess.PIPE)
-    wait_for_epochs(tmp_path, 4)
+    wait_for_epochs(tmp_path / "study", 4)
     process.send_signal(signal.SIGINT)
     out, errors = process.communicate(timeout=90)
 

@@ -6,6 +6,8 @@ import argparse
 from collections.abc import Callable
 from typing import NamedTuple
 
+from ffl_ray import cli
+
 DEFAULT_MIX = "2*torchvision:resnet18"
 
 
@@ -44,9 +46,7 @@ def add_subjects(parser: argparse.ArgumentParser, out: str) -> dict[str, argpars
 
 def add_train_options(parser: argparse.ArgumentParser) -> None:
     """Settings of the training that is timed, and what of ours it is compared with."""
-    parser.add_argument(
-        "--set", action="append", default=[], metavar="NAME=VALUE", help="change a setting"
-    )
+    cli.add_set(parser)
     parser.add_argument("--data-dir", metavar="DIR", help="the same as --set data.dir=DIR")
     parser.add_argument("--threads", type=int, metavar="N", help="of torch (default: all CPUs)")
     parser.add_argument(

@@ -5,14 +5,13 @@ from __future__ import annotations
 import json
 import signal
 import subprocess
-import time
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 import pytest
-from support.helpers import run, small_config, start
+from support.helpers import run, small_config, start, wait_for_epochs
 
 import ffl_ray.results
 from ffl_ray.config.objectives import parse_objectives
@@ -91,20 +90,11 @@ def numbers_of(root: Path) -> dict[tuple[str, str], float]:
     return {(row.trial_id, row.member): row.nll for _, row in members.iterrows()}
 
 
-def wait_for_epochs(root: Path, count: int) -> None:
-    deadline = time.monotonic() + 150
-    part = root / "study" / "confirmed" / "epochs" / "part-00000.parquet"
-    while time.monotonic() < deadline:
-        if part.exists() and len(pd.read_parquet(part.parent)) >= count:
-            return
-        time.sleep(0.2)
-
-
 @pytest.mark.ray
 def test_a_confirmation_survives_a_kill_and_never_runs_twice(tmp_path: Path) -> None:
     fabricate(tmp_path)
     process = start("confirm", *options(tmp_path), out=subprocess.PIPE)
-    wait_for_epochs(tmp_path, 7)
+    wait_for_epochs(tmp_path / "study" / "confirmed", 7)
     process.send_signal(signal.SIGKILL)
     process.communicate()
     before, numbers = stored(tmp_path), numbers_of(tmp_path)

@@ -6,9 +6,11 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import torch
 
 from ffl_ray.config.methods import resolved_from
@@ -103,3 +105,13 @@ def run(
         env=os.environ | {"PYTHONPATH": _with_root()} | environment,
         cwd=cwd,
     )
+
+
+def wait_for_epochs(study: Path, count: int, *, every_s: float = 0.2) -> None:
+    """Return when a study's tables hold that many epochs, or after two and a half minutes."""
+    deadline = time.monotonic() + 150
+    while time.monotonic() < deadline:
+        written = any(study.glob("epochs/part-*.parquet"))
+        if written and len(pd.read_parquet(study / "epochs")) >= count:
+            return
+        time.sleep(every_s)

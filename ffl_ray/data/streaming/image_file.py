@@ -24,6 +24,7 @@ FORMATS = ("JPEG", "PNG", "PPM", "BMP", "TIFF", "WEBP")
 ENDINGS = (".jpg", ".jpeg", ".png", ".ppm", ".bmp", ".pgm", ".tif", ".tiff", ".webp")
 MOST_PIXELS = 178_956_970  # where Pillow sees a decompression bomb: half a gigabyte as RGB
 LARGE_PIXELS = 2**24
+TOO_LARGE = f"it has more than {MOST_PIXELS:,} pixels"
 EIGHT_BITS = ("1", "L", "LA", "La", "P", "PA", "RGB", "RGBA", "RGBa", "RGBX", "CMYK", "YCbCr")
 _one_large = threading.Lock()
 
@@ -49,13 +50,13 @@ def opened(path: str | os.PathLike[str]) -> Iterator[Image]:
         with PIL.Image.open(path, formats=FORMATS) as image:
             pixels = image.size[0] * image.size[1]
             if pixels > MOST_PIXELS:
-                raise UnreadableImageError(_too_large(image.size))
+                raise UnreadableImageError(TOO_LARGE)
             with _one_large if pixels > LARGE_PIXELS else contextlib.nullcontext():
                 yield image
     except UnreadableImageError:
         raise
     except PIL.Image.DecompressionBombError:
-        raise UnreadableImageError(f"it has more than {MOST_PIXELS:,} pixels") from None
+        raise UnreadableImageError(TOO_LARGE) from None
     except PIL.UnidentifiedImageError:
         raise UnreadableImageError(f"it is none of {', '.join(FORMATS)}, or damaged") from None
     # A damaged PNG raises SyntaxError, other damaged files whatever their reader trips over.
@@ -102,7 +103,3 @@ def image_paths(folder: str | Path) -> Iterator[Path]:
         inside = path.relative_to(folder).parts
         if path.suffix.lower() in ENDINGS and not any(map(is_hidden, inside)):
             yield path
-
-
-def _too_large(size: tuple[int, int]) -> str:
-    return f"it has {size[0]:,} x {size[1]:,} pixels, and may have {MOST_PIXELS:,}"
