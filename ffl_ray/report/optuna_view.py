@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -17,7 +16,7 @@ from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from ffl_ray.report.source import Study
 from ffl_ray.results.guard import check_numbers
-from ffl_ray.results.history import STATES, distributions_of
+from ffl_ray.results.history import STATES, distributions_of, params_of
 from ffl_ray.results.reader import records
 from ffl_ray.search.mix import PREFIX
 
@@ -90,7 +89,7 @@ def _values_by_epoch(study: Study) -> dict[str, dict[int, float]]:
 
 def _frozen(row: Mapping[str, Any], kinds: Distributions, epochs: dict[int, float]) -> FrozenTrial:
     state = STATES[row["status"]]
-    params = {n: v for n, v in json.loads(row["params"] or "{}").items() if n in kinds}
+    params = {n: v for n, v in params_of(row["params"] or "{}").items() if n in kinds}
     return create_trial(
         state=state,
         values=row["objective_values"] if state == TrialState.COMPLETE else None,

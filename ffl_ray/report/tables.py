@@ -12,6 +12,7 @@ from ffl_ray.config.objectives import parse_objectives
 from ffl_ray.config.overrides import shown
 from ffl_ray.report.source import MIX, Study, best_first
 from ffl_ray.results import pareto
+from ffl_ray.results.history import kept_choice, params_of
 from ffl_ray.results.reader import records
 from ffl_ray.search.mix import NUM_BRANCHES
 
@@ -108,7 +109,7 @@ def ranges(study: Study) -> pd.DataFrame:
     for row in records(study.trials[["params", "distributions"]].dropna()):
         for name, kind in json.loads(row["distributions"]).items():
             kinds.setdefault(name, []).append(kind)
-        for name, value in json.loads(row["params"]).items():
+        for name, value in params_of(row["params"]).items():
             tried.setdefault(name, set()).add(value)
     rows = [
         {"parameter": name, "range": _range(found), "values_tried": len(tried.get(name, ()))}
@@ -120,7 +121,7 @@ def ranges(study: Study) -> pd.DataFrame:
 def _range(kinds: Iterable[Mapping[str, Any]]) -> str:
     found = [kind["attributes"] for kind in kinds]
     if "choices" in found[0]:
-        choices = dict.fromkeys(shown(c) for kind in found for c in kind["choices"])
+        choices = dict.fromkeys(shown(kept_choice(c)) for kind in found for c in kind["choices"])
         return ", ".join(choices)
     low, high = min(kind["low"] for kind in found), max(kind["high"] for kind in found)
     log = ", logarithmic" if found[0].get("log") else ""

@@ -14,6 +14,7 @@ from optuna.storages import BaseStorage, InMemoryStorage
 from optuna.trial import TrialState
 
 from ffl_ray.config.objectives import Objective, parse_objectives
+from ffl_ray.config.overrides import shown
 from ffl_ray.config.settings import Config
 from ffl_ray.errors import StudyError
 from ffl_ray.results.description import read_description
@@ -101,16 +102,37 @@ def _past_trial(row: Row, values: Mapping[str, dict[int, float]]) -> PastTrial:
         state=STATES[row["status"]],
         epochs=values.get(row["trial_id"], {}),
         values=row["objective_values"] or [],
-        params=json.loads(row["params"]),
+        params=params_of(row["params"]),
         distributions=distributions_of(row["distributions"]),
         sampler_state=plain_state(json.loads(row["sampler_state"] or "{}")),
     )
+
+
+def kept_choice(choice: Any) -> Any:
+    """A choice as the tables keep it: a plain value, or its text as `--set` takes it.
+
+    Args:
+        choice: anything; an array or number of NumPy's is taken as Python's.
+    """
+    plain = choice.tolist() if hasattr(choice, "tolist") else choice
+    if plain is None or isinstance(plain, (bool, int, float, str)):
+        return plain
+    return shown(tuple(plain) if isinstance(plain, list) else plain)
+
+
+def params_of(text: str) -> dict[str, Any]:
+    """Optuna's parameters of a trial."""
+    return {name: kept_choice(value) for name, value in json.loads(text).items()}
 
 
 @functools.lru_cache(maxsize=4096)
 def distributions_of(text: str) -> dict[str, optuna.distributions.BaseDistribution]:
     """Optuna's distributions of a trial; most trials of a study have the same ones."""
     kinds = json.loads(text)
+    for kind in kinds.values():
+        of = kind["attributes"]
+        if "choices" in of:
+            of["choices"] = [kept_choice(choice) for choice in of["choices"]]
     return {name: json_to_distribution(json.dumps(kind)) for name, kind in kinds.items()}
 
 

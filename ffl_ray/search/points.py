@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 import optuna
@@ -10,11 +10,10 @@ from optuna.distributions import BaseDistribution, CategoricalDistribution
 from optuna.trial import FrozenTrial
 
 from ffl_ray.config.methods import check_objective
-from ffl_ray.config.overrides import shown
 from ffl_ray.config.settings import Config, ResolvedConfig, SearchConfig
 from ffl_ray.errors import SettingError, SpaceError
 from ffl_ray.search.samplers import check_distributions, grid_size
-from ffl_ray.search.space import SearchSpace, proposed_config
+from ffl_ray.search.space import SearchSpace, named_point, proposed_config
 
 RANDOM_CHECKS = 200
 
@@ -38,11 +37,6 @@ class Point(NamedTuple):
     def words(self) -> str:
         """The point as a message names it."""
         return named_point(self.params)
-
-
-def named_point(params: Mapping[str, Any]) -> str:
-    """Optuna's parameters in one line."""
-    return ", ".join(f"{name}={shown(value)}" for name, value in params.items()) or "no parameter"
 
 
 def points(
@@ -139,16 +133,12 @@ def _proposal(
     space: SearchSpace, base: Config, trial: optuna.Trial
 ) -> tuple[ResolvedConfig, dict[str, Any]]:
     """A trial's checked config, and the settings that the space gave it."""
+    proposed = space.suggest(trial)
     try:
-        proposed = space.propose(trial)
         return proposed_config(base, proposed), proposed
     except SettingError as error:
         raise SpaceError(
             f"{space.path} can propose an invalid config: {error} (at {named_point(trial.params)})"
-        ) from error
-    except (Exception, SystemExit) as error:
-        raise SpaceError(
-            f"{space.path}: search_space fails: {type(error).__name__}: {error}"
         ) from error
 
 

@@ -14,10 +14,11 @@ import optuna
 import ffl_ray
 from ffl_ray.config.methods import resolved, with_reachable_objective
 from ffl_ray.config.objectives import parse_objectives, quality
-from ffl_ray.config.overrides import brief, nearest, with_overrides
+from ffl_ray.config.overrides import brief, nearest, shown, with_overrides
 from ffl_ray.config.settings import Config, ResolvedConfig, StudyConfig
 from ffl_ray.distill.check import check_config
 from ffl_ray.errors import SettingError, SpaceError
+from ffl_ray.search.choices import with_kept_choices
 from ffl_ray.search.mix import settings_from_params
 from ffl_ray.search.samplers import check_sampler
 
@@ -28,22 +29,43 @@ class SearchSpace(NamedTuple):
     Attributes:
         path: the file, as a person would name it.
         base: dotted settings that all trials start from, `search.*` among them.
-        suggest: the file's `search_space(trial)`, Optuna's define-by-run form.
+        function: the file's `search_space(trial)`, Optuna's define-by-run form.
     """
 
     path: str
     base: Mapping[str, object]
-    suggest: Callable[[optuna.Trial], Mapping[str, object] | None]
+    function: Callable[[optuna.Trial], Mapping[str, object] | None]
 
     @property
     def name(self) -> str:
         """The file's name without its ending, fit for the name of a study."""
         return re.sub(r"[^A-Za-z0-9._-]+", "-", Path(self.path).stem).strip("-.") or "study"
 
-    def propose(self, trial: optuna.Trial) -> dict[str, Any]:
-        """The settings of one trial: what was suggested, then what the space returned."""
-        returned = self.suggest(trial) or {}
-        return {**settings_from_params(trial.params), **returned}
+    def suggest(self, trial: optuna.Trial) -> dict[str, Any]:
+        """The settings of one trial: what was suggested, then what the space returned.
+
+        Raises:
+            SpaceError: the space fails at this point, which is named.
+        """
+        try:
+            returned = self.function(with_kept_choices(trial))
+            return {**settings_from_params(trial.params), **(returned or {})}
+        except optuna.TrialPruned as error:
+            raise SpaceError(
+                f"{self.path}: search_space can't refuse a point by {type(error).__name__}: have "
+                f"it suggest the later setting from a range that depends on the earlier one, or "
+                f"return a value that is allowed (at {named_point(trial.params)})"
+            ) from error
+        except (Exception, SystemExit) as error:
+            raise SpaceError(
+                f"{self.path}: search_space fails: {type(error).__name__}: {error} "
+                f"(at {named_point(trial.params)})"
+            ) from error
+
+
+def named_point(params: Mapping[str, Any]) -> str:
+    """Optuna's parameters in one line."""
+    return ", ".join(f"{name}={shown(value)}" for name, value in params.items()) or "no parameter"
 
 
 def bundled_folder() -> Path:
@@ -130,7 +152,7 @@ def trial_config(space: SearchSpace, base: Config, trial: optuna.Trial) -> Resol
     Raises:
         SettingError: the proposal names an unknown setting or breaks a rule.
     """
-    return proposed_config(base, space.propose(trial))
+    return proposed_config(base, space.suggest(trial))
 
 
 def proposed_config(base: Config, proposed: Mapping[str, object]) -> ResolvedConfig:

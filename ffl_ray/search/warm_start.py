@@ -12,12 +12,13 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import optuna
-from optuna.distributions import BaseDistribution, distribution_to_json, json_to_distribution
+from optuna.distributions import BaseDistribution, distribution_to_json
 from optuna.trial import TrialState
 
 from ffl_ray.config.settings import SearchConfig
 from ffl_ray.errors import StudyError
 from ffl_ray.results.guard import understood
+from ffl_ray.results.history import distributions_of, params_of
 from ffl_ray.results.storage.storage import Storage
 
 FILE = "warm_start.json"
@@ -73,8 +74,11 @@ class WarmStart(NamedTuple):
     def load(cls, data: bytes) -> WarmStart:
         """The warm start that was dumped."""
         found = json.loads(data)
-        kinds = {n: json_to_distribution(json.dumps(d)) for n, d in found["distributions"].items()}
-        return cls(tuple(PriorTrial(**trial) for trial in found["lessons"]), kinds)
+        trials = (
+            PriorTrial(params_of(json.dumps(one["params"])), one["score"])
+            for one in found["lessons"]
+        )
+        return cls(tuple(trials), distributions_of(json.dumps(found["distributions"])))
 
 
 def warm_start_from(other: optuna.Study, suggest: Suggest, name: str) -> WarmStart:

@@ -4,6 +4,7 @@ import json
 from collections.abc import Sequence, Set
 from typing import Any
 
+import numpy as np
 import optuna
 import pytest
 from optuna.trial import TrialState
@@ -12,11 +13,12 @@ from ffl_ray.config.methods import resolved
 from ffl_ray.config.objectives import VALUE, parse_objectives
 from ffl_ray.config.overrides import with_overrides
 from ffl_ray.config.settings import Config, SearchConfig
-from ffl_ray.results.history import PastTrial, past_trials
+from ffl_ray.results.history import PastTrial, distributions_of, params_of, past_trials
 from ffl_ray.results.schema import config_columns
 from ffl_ray.search.mix import settings_from_params
+from ffl_ray.search.mirror import Mirror
 from ffl_ray.search.searcher import StudySearcher
-from ffl_ray.search.space import load_space, settle
+from ffl_ray.search.space import SearchSpace, load_space, settle
 from ffl_ray.training.session import Report
 
 EPOCHS = 4
@@ -29,14 +31,17 @@ def new_searcher(
     past: Sequence[PastTrial] = (),
     objectives: Sequence[str] = ("fused.accuracy",),
     search: SearchConfig | None = None,
+    space: SearchSpace = SPACE,
+    mirror: Mirror | None = None,
 ) -> StudySearcher:
     return StudySearcher(
-        SPACE,
+        space,
         BASE,
         search or SearchConfig(seed=seed, startup_trials=3),
         parse_objectives(objectives),
         make_job=lambda trial_id, config: {"trial_id": trial_id, "config": config},
         past=past,
+        mirror=mirror,
     )
 
 
@@ -225,3 +230,53 @@ def test_a_number_that_was_proposed_and_never_started_is_proposed_again() -> Non
 
     assert [job["trial_id"] for job in jobs] == ["00001", "00003"]
     assert searcher.study.trials[1].params == whole.study.trials[1].params
+
+
+ODD_CHOICES: dict[str, list[Any]] = {
+    "optim.lr_milestones": [(0.5, 0.75), (0.3,), [0.2, 0.4], np.array([0.1, 0.6]), "0.9"],
+    "model.mix": [("resnet20", "resnet20"), ["resnet20", "wrn16_2"], "2*wrn16_2"],
+    "distill.fused_to_branch_temperature": [None, 2, np.float32(2.5), np.int64(4)],
+    "fusion.detach": [np.bool_(True), False],
+    "seed": list(np.arange(3)),
+}
+
+
+def test_choices_of_every_kind_survive_the_tables_and_a_mirror() -> None:
+    given: list[Any] = []
+
+    def suggest(trial: optuna.Trial) -> None:
+        given.extend(trial.suggest_categorical(name, ODD_CHOICES[name]) for name in ODD_CHOICES)
+
+    space = SearchSpace("odd.py", {}, suggest)
+    storage = "sqlite://"
+    whole, first = new_searcher(space=space), new_searcher(space=space)
+    for index in range(12):
+        run_trial(whole, str(index), [0.1 * (index % 4)] * EPOCHS)
+    for index in range(8):
+        run_trial(first, str(index), [0.1 * (index % 4)] * EPOCHS)
+
+    second = new_searcher(
+        space=space,
+        past=history(first, interrupted={7}),
+        mirror=Mirror(storage, "mine", parse_objectives(["fused.accuracy"])),
+    )
+    for index in range(7, 12):
+        run_trial(second, str(index), [0.1 * (index % 4)] * EPOCHS)
+
+    assert [t.params for t in second.study.trials] == [t.params for t in whole.study.trials]
+    assert {type(choice) for choice in given} >= {tuple, list, np.ndarray, np.float32, type(None)}
+
+
+def test_lists_that_an_older_version_kept_are_the_choices_that_they_were() -> None:
+    def suggest(trial: optuna.Trial) -> None:
+        trial.suggest_categorical("optim.lr_milestones", [(0.5, 0.75), (0.3,)])
+
+    first = new_searcher(space=SearchSpace("odd.py", {}, suggest))
+    run_trial(first, "a", [0.5] * EPOCHS)
+    columns = first.optuna_columns(0)
+    kind = json.loads(columns["distributions"])
+    kind["optim.lr_milestones"]["attributes"]["choices"] = [[0.5, 0.75], [0.3]]
+    drawn = [float(part) for part in first.study.trials[0].params["optim.lr_milestones"].split(",")]
+
+    assert distributions_of(json.dumps(kind)) == first.study.trials[0].distributions
+    assert params_of(json.dumps({"optim.lr_milestones": drawn})) == first.study.trials[0].params

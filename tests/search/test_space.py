@@ -164,6 +164,16 @@ def test_the_command_line_wins_over_the_space_and_the_space_over_the_defaults() 
          "    return {'model.trunk_stages': 3}",
          "model.trunk_stages must be less than the 3 stages"),
         ("def search_space(trial): 1 / 0", "search_space fails: ZeroDivisionError"),
+        ("import optuna\ndef search_space(trial):\n"
+         "    if trial.suggest_int('seed', 0, 9) > 7:\n"
+         "        raise optuna.TrialPruned",
+         r"can't refuse a point by TrialPruned: have it suggest .* \(at seed=9\)"),
+        ("def search_space(trial): trial.suggest_categorical('mix.resnet20', ['two'])",
+         r"search_space fails: TypeError: .* \(at mix.resnet20=two\)"),
+        ("def search_space(trial):\n    trial.suggest_int('seed', 0, 9)\n    return [1]",
+         r"search_space fails: .* \(at seed=0\)"),
+        ("def search_space(trial): trial.suggest_categorical('optim.lr', [0.1, {0.2: 1}])",
+         r"optim.lr must be a valid number.*, not '\{0.2: 1\}' \(at optim.lr=\{0.2: 1\}\)"),
     ],
 )  # fmt: skip
 def test_a_space_that_can_go_wrong_is_refused(text: str, message: str, tmp_path: Path) -> None:
