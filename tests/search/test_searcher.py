@@ -15,8 +15,8 @@ from ffl_ray.config.overrides import with_overrides
 from ffl_ray.config.settings import Config, SearchConfig
 from ffl_ray.results.history import PastTrial, distributions_of, params_of, past_trials
 from ffl_ray.results.schema import config_columns
-from ffl_ray.search.mix import settings_from_params
 from ffl_ray.search.mirror import Mirror
+from ffl_ray.search.mix import settings_from_params
 from ffl_ray.search.searcher import StudySearcher
 from ffl_ray.search.space import SearchSpace, load_space, settle
 from ffl_ray.training.session import Report
@@ -269,7 +269,8 @@ def test_choices_of_every_kind_survive_the_tables_and_a_mirror() -> None:
 
 def test_lists_that_an_older_version_kept_are_the_choices_that_they_were() -> None:
     def suggest(trial: optuna.Trial) -> None:
-        trial.suggest_categorical("optim.lr_milestones", [(0.5, 0.75), (0.3,)])
+        choices: list[Any] = [(0.5, 0.75), (0.3,)]
+        trial.suggest_categorical("optim.lr_milestones", choices)
 
     first = new_searcher(space=SearchSpace("odd.py", {}, suggest))
     run_trial(first, "a", [0.5] * EPOCHS)
