@@ -108,8 +108,13 @@ def prepare(config: ResolvedConfig, session: Session, *, final: bool = False) ->
 
 
 def _start_afresh(device: torch.device) -> None:
-    """Have a GPU forget the training before, and choose its kernels by measuring them."""
+    """Have a GPU forget the training before, and choose its kernels by measuring them.
+
+    Nothing may be asked of a GPU's memory before this process has a context on it.
+    """
     if device.type == "cuda":
+        torch.cuda.init()  # type: ignore[no-untyped-call]
+        torch.cuda.set_device(device)
         torch.cuda.empty_cache()
         torch.cuda.reset_peak_memory_stats(device)
         torch.backends.cudnn.benchmark = True
@@ -149,16 +154,17 @@ def new_network(config: ResolvedConfig, data: TrainVal) -> FusionNetwork:
 
 
 def choose_device(config: Config, session: Session) -> torch.device:
-    """The session's device, unless the config insists on another.
+    """The session's device, a GPU by its number, unless the config insists on another.
 
     Raises:
         PlanError: the config insists on a GPU and this process has none.
     """
     if config.compute.device == "cpu":
         return torch.device("cpu")
-    if session.device is not None and session.device.type == "cuda":
-        return session.device
-    if torch.cuda.is_available() and session.device is None:
+    given = session.device
+    if given is not None and given.type == "cuda" and given.index is not None:
+        return given
+    if torch.cuda.is_available() and (given is None or given.type == "cuda"):
         return torch.device("cuda", torch.cuda.current_device())
     if config.compute.device == "cuda":
         raise PlanError("compute.device is cuda, and this process was given no GPU")

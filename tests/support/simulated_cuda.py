@@ -1,0 +1,291 @@
+"""A GPU without one: its tensors lie in the CPU's memory, and torch.cuda's entry points are noted.
+
+What a test runs under `SimulatedCuda` takes the path of a GPU from device to graph. Its results
+are real ones: a capture computes nothing and notes each operator; a replay runs these again, into
+the same memory. What CUDA refuses is refused: memory calls before a context, reads by the host
+during a capture, and what torch 2.11 still does wrong after a capture that failed.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from typing import Any
+from unittest import mock
+
+import torch
+from torch import Tensor
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
+
+aten = torch.ops.aten
+READS = {
+    aten._local_scalar_dense.default,
+    aten._linalg_check_errors.default,
+    aten.nonzero.default,
+    aten.masked_select.default,
+}
+# They change running statistics, which their schema does not say.
+CHANGES = {aten.native_batch_norm.default: (3, 4)}
+OUT_OF_MEMORY = "CUDA out of memory. Tried to allocate 2.00 MiB."
+
+
+class Tape:
+    """The operators of one capture."""
+
+    def __init__(self) -> None:
+        self.steps: list[tuple[Any, tuple[Any, ...], dict[str, Any], Any]] = []
+        self.inside: set[int] = set()
+        self.before: dict[int, tuple[Tensor, Tensor]] = {}
+
+    def record(self, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        """An operator's result; what it changes is kept as it was."""
+        for changed in changed_by(func, args, kwargs):
+            key = changed.untyped_storage().data_ptr()
+            if key not in self.inside and key not in self.before:
+                self.before[key] = (changed, changed.clone())
+        known = {x.untyped_storage().data_ptr() for x in tensors((args, kwargs))}
+        found = func(*args, **kwargs)
+        self.inside |= {x.untyped_storage().data_ptr() for x in tensors(found)} - known
+        self.steps.append((func, args, kwargs, found))
+        return found
+
+    def end(self) -> None:
+        """Nothing was computed: what was there is as before, and what is new holds no number."""
+        for changed, value in self.before.values():
+            changed.copy_(value)
+        for *_, found in self.steps:
+            for x in tensors(found):
+                if x.is_floating_point() and x.untyped_storage().data_ptr() in self.inside:
+                    x.fill_(float("nan"))
+
+    @torch.no_grad()
+    def replay(self) -> None:
+        """Run all operators again, into the memory that they had."""
+        for func, args, kwargs, found in self.steps:
+            given = {id(x) for x in tensors((args, kwargs))}
+            again = func(*args, **kwargs)
+            for old, new in zip(tensors(found), tensors(again), strict=True):
+                if id(old) not in given and old.data_ptr() != new.data_ptr():
+                    old.copy_(new)
+
+
+def tensors(tree: Any) -> list[Tensor]:
+    """All tensors of some arguments or results."""
+    return [x for x in tree_leaves(tree) if isinstance(x, Tensor)]
+
+
+def changed_by(func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> list[Tensor]:
+    """Arguments that an operator writes into."""
+    formal = func._schema.arguments
+    named = {a.name: args[i] if i < len(args) else kwargs.get(a.name) for i, a in enumerate(formal)}
+    written = [named[a.name] for a in formal if a.alias_info and a.alias_info.is_write]
+    return tensors([*written, *(args[i] for i in CHANGES.get(func, ()))])
+
+
+class Stream:
+    """A stream: everything on it is done at once."""
+
+    device = torch.device("cuda", 0)
+
+    def __init__(self, cuda: SimulatedCuda) -> None:
+        self._cuda = cuda
+
+    def wait_stream(self, other: Stream) -> None:
+        self._cuda.note("wait_stream")
+
+    def wait_event(self, event: Event) -> None:
+        self._cuda.note("wait_event")
+
+    def record_event(self, event: Event | None = None) -> Event:
+        return event or Event(self._cuda)
+
+
+class Event:
+    """A point on a stream, which the host may wait for."""
+
+    def __init__(self, cuda: SimulatedCuda) -> None:
+        self._cuda = cuda
+
+    def synchronize(self) -> None:
+        self._cuda.note("event.synchronize")
+
+
+class Graph:
+    """A CUDA graph on a tape."""
+
+    def __init__(self, cuda: SimulatedCuda) -> None:
+        self._cuda = cuda
+        self.tape = Tape()
+
+    def pool(self) -> tuple[int, int]:
+        return (0, id(self))
+
+    def replay(self) -> None:
+        self._cuda.note("replay")
+        self.tape.replay()
+
+
+class SimulatedCuda(TorchDispatchMode):  # type: ignore[no-untyped-call]
+    """One GPU of a fresh process.
+
+    Args:
+        version: of torch, whose behaviour after a refused capture is shown.
+        memory_ends_in_capture: every capture runs out of memory.
+
+    Attributes:
+        calls: entry points of torch.cuda that were called, in order.
+        modes: error mode of each capture.
+    """
+
+    def __init__(self, version: str = "2.15", *, memory_ends_in_capture: bool = False) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self.version = version
+        self.memory_ends = memory_ends_in_capture
+        self.calls: list[str] = []
+        self.modes: list[str] = []
+        self.initialised = self.broken = self.watching = self.failed = False
+        self.tape: Tape | None = None
+        self.stream = Stream(self)
+
+    def note(self, call: str, *, needs_context: bool = True) -> None:
+        """A call that came.
+
+        Raises:
+            RuntimeError: it needs a context, and there is none.
+        """
+        self.calls.append(call)
+        if needs_context and not self.initialised:
+            raise RuntimeError(f"Invalid device argument 0: did you call init? ({call})")
+
+    def init(self) -> None:
+        if not self.initialised:
+            self.note("init", needs_context=False)
+        self.initialised = True
+
+    def __torch_dispatch__(
+        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None
+    ) -> Any:
+        kwargs = dict(kwargs or {})
+        if kwargs.get("device") is not None and kwargs["device"].type == "cuda":
+            self.init()
+            kwargs["device"] = torch.device("cpu")
+        if func in READS and self.watching:
+            warnings.warn("called a synchronizing CUDA operation", stacklevel=2)
+        if self.tape is None:
+            return func(*args, **kwargs)
+        if func in READS:
+            self.failed = True
+            raise RuntimeError("CUDA error: operation not permitted when stream is capturing")
+        if self.memory_ends and len(self.tape.steps) == 10:
+            raise torch.OutOfMemoryError(OUT_OF_MEMORY)
+        return self.tape.record(func, args, kwargs)
+
+    @contextmanager
+    def capture(
+        self, graph: Graph, pool: Any = None, stream: Any = None, capture_error_mode: str = "global"
+    ) -> Iterator[None]:
+        """torch.cuda.graph."""
+        torch.cuda.synchronize()
+        torch.cuda.empty_cache()
+        self.modes.append(capture_error_mode)
+        before, self.stream, self.failed = self.stream, stream or Stream(self), False
+        self.note("capture")
+        self.tape = graph.tape
+        try:
+            yield
+        finally:
+            self.tape = None
+            graph.tape.end()
+            if self.failed and self.version == "2.11":
+                self.broken = True
+                raise RuntimeError("CUDA error: operation failed due to a previous error")
+            self.stream = before
+
+    @contextmanager
+    def on(self, stream: Stream) -> Iterator[None]:
+        """torch.cuda.stream."""
+        before, self.stream = self.stream, stream
+        yield
+        self.stream = before
+
+    def empty_cache(self) -> None:
+        self.calls.append("empty_cache")
+        if self.broken:
+            raise RuntimeError("captures_underway.empty() INTERNAL ASSERT FAILED")
+
+    def set_device(self, device: torch.device | int) -> None:
+        self.init()
+        if isinstance(device, torch.device) and device.index is None:
+            raise ValueError(f"Expected a torch.device with a specified index, but got:{device}")
+        self.note("set_device")
+
+    def synchronize(self, device: Any = None) -> None:
+        self.note("synchronize")
+        if self.tape is not None:
+            raise RuntimeError("CUDA error: operation not permitted when stream is capturing")
+
+    def watch(self, mode: str) -> None:
+        """torch.cuda.set_sync_debug_mode."""
+        self.watching = mode == "warn"
+
+    def entry_points(self) -> dict[str, Callable[..., Any]]:
+        """By name in torch.cuda."""
+
+        def noted(name: str, result: Any = None) -> Callable[..., Any]:
+            def call(*_: Any, **__: Any) -> Any:
+                self.note(name)
+                return result
+
+            return call
+
+        def lazily(result: Any) -> Callable[..., Any]:
+            def call(*_: Any, **__: Any) -> Any:
+                self.init()
+                return result
+
+            return call
+
+        return {
+            "init": self.init,
+            "_lazy_init": self.init,
+            "is_available": lambda: True,
+            "is_initialized": lambda: self.initialised,
+            "device_count": lambda: 1,
+            "current_device": lazily(0),
+            "get_device_capability": lazily((9, 0)),
+            "is_bf16_supported": lambda *_: True,
+            "is_current_stream_capturing": lambda: self.tape is not None,
+            "set_device": self.set_device,
+            "empty_cache": self.empty_cache,
+            "reset_peak_memory_stats": noted("reset_peak_memory_stats"),
+            "max_memory_allocated": noted("max_memory_allocated", 4096),
+            "synchronize": self.synchronize,
+            "set_sync_debug_mode": self.watch,
+            "current_stream": lambda *_: self.stream,
+            "stream": self.on,
+            "Stream": lambda *_, **__: Stream(self),
+            "Event": lambda *_, **__: Event(self),
+            "CUDAGraph": lambda *_, **__: Graph(self),
+            "graph": self.capture,
+            "graph_pool_handle": lambda: (0, 1),
+        }
+
+    @contextmanager
+    def running(self) -> Iterator[SimulatedCuda]:
+        """Have this process use it."""
+        tensor = {
+            "record_stream": lambda x, stream: self.note("record_stream"),
+            "pin_memory": lambda x: x,
+        }
+        with ExitStack() as stack:
+            for name, stand_in in self.entry_points().items():
+                stack.enter_context(mock.patch.object(torch.cuda, name, stand_in))
+            for name, method in tensor.items():
+                stack.enter_context(mock.patch.object(Tensor, name, method))
+            stack.enter_context(self)
+            # As FakeTensorMode does: torch.tensor(device=...) is then an operator like others.
+            torch._C._set_only_lift_cpu_tensors(True)
+            stack.callback(torch._C._set_only_lift_cpu_tensors, False)
+            yield self
