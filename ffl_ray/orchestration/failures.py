@@ -15,7 +15,7 @@ from ffl_ray.results.storage.storage import storage_is_full
 FAILURE = "failure"
 LOST = (
     *("DistBackendError", "DistNetworkError", "DistStoreError", "AcceleratorError"),
-    *("WorkerHealthCheckTimeoutError", "CollectiveTimeoutError"),
+    *("WorkerHealthCheckTimeoutError", "CollectiveTimeoutError", "GpuLostError"),
 )
 # What a worker on a CPU gets when another one is lost is a plain RuntimeError.
 LOST_PEER = "/gloo/"

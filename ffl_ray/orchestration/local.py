@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import logging
 import sys
 from collections.abc import Callable
 
@@ -17,6 +18,12 @@ from ffl_ray.results.storage.storage import Storage
 from ffl_ray.training.final import run_final
 from ffl_ray.training.session import Report, Session
 from ffl_ray.training.worker import run_worker
+
+LOG = logging.getLogger(__name__)
+
+
+class GpuLostError(RuntimeError):
+    """This process can't use its GPU any more: whatever it trains next would fail too."""
 
 
 class LocalSession:
@@ -65,8 +72,46 @@ def plan_here(config: Config, search: SearchConfig) -> tuple[Plan, DataFacts]:
 
 
 def train_job(job: Job, session: Session) -> None:
-    """Train a job in this process, which the session describes; raises as the worker does."""
-    (run_final if job.final else run_worker)(job.config, session)
+    """Train a job in this process, which the session describes; raises as the worker does.
+
+    Raises:
+        GpuLostError: the process is at fault and not the job. cuDNN and cuBLAS say so in a plain
+            RuntimeError, as a config that can't be trained does.
+    """
+    try:
+        (run_final if job.final else run_worker)(job.config, session)
+    except RuntimeError as error:
+        if _gpu_is_lost():
+            raise GpuLostError(f"{type(error).__name__}: {error}") from error
+        raise
+
+
+def _gpu_is_lost() -> bool:
+    """Whether the CUDA context of this process is broken; it stays so for ever."""
+    if not torch.cuda.is_initialized():
+        return False
+    try:
+        torch.cuda.synchronize()
+    except RuntimeError:
+        return True
+    return False
+
+
+def train_sharing(job: Job, on_report: Callable[[Report], None]) -> None:
+    """Train a job on its share of a GPU, and go on with it once when memory ran out.
+
+    What its neighbours hold beside their tensors (contexts, libraries' workspaces) is in nobody's
+    share; and what this process holds of the training before, in pieces, is given back.
+    """
+    bound_gpu_memory(job.gpus_per_worker)
+    try:
+        train_here(job, on_report)
+    except torch.OutOfMemoryError as error:
+        LOG.warning("trial %s goes on once more: %s", job.trial_id, error)
+    else:
+        return
+    torch.cuda.empty_cache()
+    train_here(job, on_report)
 
 
 def train_here(job: Job, on_report: Callable[[Report], None]) -> None:

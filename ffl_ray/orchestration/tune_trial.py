@@ -23,15 +23,17 @@ from ffl_ray.training.session import Report
 
 
 def train_in_actor(config: dict[str, Any]) -> None:
-    """Tune's function for a trial of one worker; the actor is reused for the next trial."""
-    from ffl_ray.orchestration.local import bound_gpu_memory, give_back_memory, train_here
+    """Tune's function for a trial of one worker; the actor is reused for the next trial.
+
+    Not after an error that is raised: Tune ends that actor, and tries the trial in a new one.
+    """
+    from ffl_ray.orchestration.local import give_back_memory, train_here, train_sharing
 
     job = Job(**config)
-    if 0 < job.gpus_per_worker < 1:
-        bound_gpu_memory(job.gpus_per_worker)
+    train = train_sharing if 0 < job.gpus_per_worker < 1 else train_here
     try:
         with preemption_for_ray():
-            train_here(job, _report)
+            train(job, _report)
     except Exception as error:
         if retry_may_help(error):
             raise
