@@ -17,6 +17,8 @@ LOST = (
     *("DistBackendError", "DistNetworkError", "DistStoreError", "AcceleratorError"),
     *("WorkerHealthCheckTimeoutError", "CollectiveTimeoutError", "GpuLostError"),
 )
+# Libraries on a GPU that can't have what they work in; torch and Ray have kinds of their own.
+NO_MEMORY = ("CUBLAS_STATUS_ALLOC_FAILED", "CUDNN_STATUS_ALLOC_FAILED", "CUDA out of memory")
 # What a worker on a CPU gets when another one is lost is a plain RuntimeError.
 LOST_PEER = "/gloo/"
 
@@ -59,6 +61,14 @@ def retry_may_help(error: BaseException) -> bool:
     if isinstance(error, RuntimeError) and LOST_PEER in str(error):
         return True
     return any(kind.__name__ in LOST for kind in type(error).__mro__)
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether memory did not do, a GPU's or the machine's."""
+    kinds = {kind.__name__ for kind in type(error).__mro__}
+    return bool(kinds & {"OutOfMemoryError", "MemoryError"}) or (
+        isinstance(error, RuntimeError) and any(text in str(error) for text in NO_MEMORY)
+    )
 
 
 def failure_of(error: BaseException) -> dict[str, Any]:

@@ -10,6 +10,7 @@ from collections.abc import Callable
 import torch
 
 from ffl_ray.config.settings import Config, SearchConfig
+from ffl_ray.orchestration.failures import is_out_of_memory
 from ffl_ray.orchestration.job import Job
 from ffl_ray.planning.data_check import DataFacts, check_shares, data_facts
 from ffl_ray.planning.layout import Machines, Plan, available_cpus, make_plan
@@ -23,7 +24,7 @@ LOG = logging.getLogger(__name__)
 
 
 class GpuLostError(RuntimeError):
-    """This process can't use its GPU any more: whatever it trains next would fail too."""
+    """A process can't use its GPU any more: whatever it trains next would fail too."""
 
 
 class LocalSession:
@@ -88,7 +89,7 @@ def train_job(job: Job, session: Session) -> None:
 
 def _gpu_is_lost() -> bool:
     """Whether the CUDA context of this process is broken; it stays so for ever."""
-    if not torch.cuda.is_initialized():
+    if not torch.cuda.is_initialized():  # type: ignore[no-untyped-call]
         return False
     try:
         torch.cuda.synchronize()
@@ -106,7 +107,9 @@ def train_sharing(job: Job, on_report: Callable[[Report], None]) -> None:
     bound_gpu_memory(job.gpus_per_worker)
     try:
         train_here(job, on_report)
-    except torch.OutOfMemoryError as error:
+    except RuntimeError as error:
+        if isinstance(error, GpuLostError) or not is_out_of_memory(error):
+            raise
         LOG.warning("trial %s goes on once more: %s", job.trial_id, error)
     else:
         return

@@ -3,14 +3,21 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+import logging
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import ray
-from ray.exceptions import GetTimeoutError, RayError, RayTaskError
-from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
+from ray.exceptions import GetTimeoutError, RayError
+from ray.util.placement_group import PlacementGroup, placement_group, remove_placement_group
+from ray.util.scheduling_strategies import (
+    NodeAffinitySchedulingStrategy,
+    PlacementGroupSchedulingStrategy,
+)
 
 from ffl_ray.errors import FFLRayError
+from ffl_ray.orchestration.failures import first_cause, is_out_of_memory
 from ffl_ray.planning.layout import Plan
 from ffl_ray.planning.limits import Node
 from ffl_ray.planning.nodes import Cluster, ThisMachine, memory_facts
@@ -18,6 +25,7 @@ from ffl_ray.planning.nodes import Cluster, ThisMachine, memory_facts
 FREE_S = 60.0
 TOGETHER_S = 120.0
 Memory = tuple[int | None, int | None, int | None]
+LOG = logging.getLogger(__name__)
 
 
 def trial_cluster(plan: Plan, *, joined: bool) -> Cluster:
@@ -38,7 +46,9 @@ def call(
     gpus: float = 0,
     timeout_s: float | None = None,
 ) -> Any:
-    """What a function gives in a Ray task with these resources; None when it took too long.
+    """What a function gives in a Ray task with these resources.
+
+    None when it took too long, or memory did not do for it.
 
     Raises:
         FFLRayError: as the function raises it there.
@@ -49,10 +59,14 @@ def call(
     except GetTimeoutError:
         ray.cancel(task, force=True)
         return None
-    except RayTaskError as error:
-        if isinstance(error.cause, FFLRayError):
-            raise error.cause from None
-        raise
+    except RayError as error:
+        cause = first_cause(error)
+        if isinstance(cause, FFLRayError):
+            raise cause from None
+        if not is_out_of_memory(cause):
+            raise
+        LOG.warning("not measured, it does not fit: %s", cause)
+        return None
 
 
 class RayCluster:
@@ -81,7 +95,8 @@ class RayCluster:
 
 def _ask_memory(node: dict[str, Any]) -> Any:
     place = NodeAffinitySchedulingStrategy(node["NodeID"], soft=False)
-    ask = ray.remote(num_cpus=0)(memory_facts).options(scheduling_strategy=place)
+    # Its process ends with it, and the CUDA context that it made to ask.
+    ask = ray.remote(num_cpus=0, max_calls=1)(memory_facts).options(scheduling_strategy=place)
     return ask.remote(bool(node["Resources"].get("GPU", 0)))
 
 
@@ -98,25 +113,46 @@ def call_together(
 ) -> list[float] | None:
     """What a function gives in several Ray tasks at the same time, each with one CPU.
 
+    All of them run on one machine, and with fractions of a GPU on one GPU.
+
     Args:
         function: is given, before `args`, a function that waits for all others to call it.
         gpus: share of one for each task.
 
     Returns:
-        None when the machines were not free within two minutes.
+        None when no machine was free within two minutes, or one of them failed: side by side
+        there is less memory for each than alone.
     """
-    gate: Any = ray.remote(num_cpus=0)(Gate).remote(count)
-    task = ray.remote(num_cpus=1, num_gpus=gpus)(_call_at_gate)
-    asked = [task.remote(gate, function, args) for _ in range(count)]
+    with _bundle({"CPU": count, "GPU": round(count * gpus)}) as bundle:
+        place = PlacementGroupSchedulingStrategy(bundle)
+        gate: Any = ray.remote(num_cpus=0)(Gate).remote(count)
+        task = ray.remote(num_cpus=1, num_gpus=gpus)(_call_at_gate)
+        asked = [
+            task.options(scheduling_strategy=place).remote(gate, function, args)
+            for _ in range(count)
+        ]
+        try:
+            found: list[float] = ray.get(asked, timeout=TOGETHER_S)
+        except GetTimeoutError:
+            return None
+        except RayError as error:
+            LOG.warning("%d at once do not fit: %s", count, first_cause(error))
+            return None
+        finally:
+            ray.kill(gate)
+        return found
+
+
+@contextmanager
+def _bundle(resources: dict[str, float]) -> Iterator[PlacementGroup]:
+    """Resources of one machine, and the end of what still runs with them."""
+    bundle = placement_group(
+        [{name: count for name, count in resources.items() if count}], strategy="STRICT_PACK"
+    )
     try:
-        found: list[float] = ray.get(asked, timeout=TOGETHER_S)
-    except GetTimeoutError:
-        for one in asked:
-            ray.cancel(one, force=True)
-        return None
+        yield bundle
     finally:
-        ray.kill(gate)
-    return found
+        remove_placement_group(bundle)
 
 
 class Gate:

@@ -16,6 +16,8 @@ from ffl_ray.search.space import SearchSpace
 RANDOM_POINTS = 24
 # Start of a trial: a reused actor, or Ray Train's workers (2 cores, Ray 2.60).
 START_S = {"one": 0.5, "several": 30.0}
+# An epoch beside its images: checkpoint, metrics and report (2*resnet20 and 4*wrn16_2, one thread).
+EPOCH_S = 0.05
 # Part files of 512 rows whose numbers are random (which zstd can't shrink), per row: an epoch of 2,
 # 4 and 8 branches 242, 314 and 460 bytes, a member 59, a trial 183; here with room for new columns.
 EPOCH_ROW_BYTES = 220
@@ -117,10 +119,14 @@ def forecast(
 def _trial_s(
     epochs: int, cost: TrainingCost, data: DataSize, plan: Plan, throughput: Throughput
 ) -> float:
-    """Seconds of a trial; an image to validate on takes the forward pass alone."""
+    """Seconds of a trial; an image to validate on takes the forward pass alone.
+
+    A short epoch, on a GPU above all, is little more than its end.
+    """
     images = data.num_train + data.num_val / (1 + BACKWARD_PER_FORWARD)
     start_s = START_S["one" if plan.num_workers == 1 else "several"]
-    return start_s + epochs * images * throughput.seconds_per_image(cost.macs) / plan.num_workers
+    images_s = images * throughput.seconds_per_image(cost.macs) / plan.num_workers
+    return start_s + epochs * (images_s + EPOCH_S)
 
 
 def epochs_share(epochs: int, search: SearchConfig) -> float:

@@ -9,7 +9,7 @@ from ffl_ray.config.methods import resolved_from
 from ffl_ray.config.overrides import flatten
 from ffl_ray.config.settings import Config, SearchConfig
 from ffl_ray.planning.cost import TrainingCost
-from ffl_ray.planning.layout import Machines, Plan, make_plan
+from ffl_ray.planning.layout import Machines, Plan, make_plan, most_at_once
 from ffl_ray.planning.limits import PROCESS_BYTES
 from ffl_ray.planning.preflight import Preflight
 from ffl_ray.planning.throughput import measure
@@ -23,16 +23,16 @@ BUDGET_S = 3.0
 
 
 class CallTogether(Protocol):
-    """Calls a function in several processes at the same time."""
+    """Calls a function in several processes of one machine at the same time."""
 
     def __call__(
         self, function: Callable[..., float], *args: Any, count: int, gpus: float
     ) -> list[float] | None:
-        """The value of each call; None when the machines were not free in time.
+        """The value of each call; None when no machine was free in time, or could do it.
 
         Args:
             function: is given, before `args`, a function that waits for all others to call it.
-            gpus: share of one for each call.
+            gpus: share of one and the same for each call.
         """
         ...
 
@@ -55,7 +55,7 @@ def shared_plan(
         preflight.forecast.memory_bytes[-1],
         preflight.gpu_memory_bytes,
         machines.cpus / machines.gpus,
-        search.num_samples,
+        most_at_once(search) / machines.gpus,
     )
     rates = measured_rates(*preflight.typical, counts, call_together) if len(counts) > 1 else None
     if rates is None:
@@ -75,7 +75,7 @@ def _may_share(preflight: Preflight, search: SearchConfig) -> bool:
 
 
 def counts_that_fit(
-    memory_bytes: int, gpu_memory_bytes: int | None, cpus_per_gpu: float, num_samples: int
+    memory_bytes: int, gpu_memory_bytes: int | None, cpus_per_gpu: float, trials_per_gpu: float
 ) -> list[int]:
     """Counts of trials on one GPU that are worth measuring.
 
@@ -83,7 +83,8 @@ def counts_that_fit(
         memory_bytes: of the trial that needs most.
         gpu_memory_bytes: free on the fullest GPU; none when not known.
         cpus_per_gpu: each trial needs one to feed the GPU.
-        num_samples: trials in all.
+        trials_per_gpu: at once, were they spread evenly. Ray fills a GPU before it takes the
+            next, so that with a larger count some would be idle.
     """
     room = gpu_memory_bytes or 0
     return [
@@ -93,7 +94,7 @@ def counts_that_fit(
         or (
             count * (memory_bytes + PROCESS_BYTES) <= room
             and count <= cpus_per_gpu
-            and count <= num_samples
+            and count <= trials_per_gpu
         )
     ]
 
@@ -123,11 +124,11 @@ def measured_rates(
 ) -> Mapping[int, float] | None:
     """Images per second of one GPU, over all trainings that share it, by their count.
 
-    The trainings of a count wait for each other before they begin, so that each is timed beside
-    the others.
+    The trainings of a count wait for each other once they are ready and warm, so that each is
+    timed beside the others. A count that can't be measured (its memory does not do) ends it.
 
     Returns:
-        None when the machines were not free in time.
+        None when not even one could be.
     """
     rates: dict[int, float] = {}
     for count in counts:
@@ -142,8 +143,5 @@ def measured_rates(
 def _rate(
     wait: Callable[[], None], settings: Mapping[str, Any], cost: TrainingCost, device: str
 ) -> float:
-    config = resolved_from(settings)
-    measure([config], [cost], 1, device)
-    wait()
-    [timed] = measure([config], [cost], 1, device, BUDGET_S)
+    [timed] = measure([resolved_from(settings)], [cost], 1, device, BUDGET_S, wait)
     return 1 / timed.seconds_per_image

@@ -65,7 +65,7 @@ def make_plan(
     workers = search.num_workers
     gpus = _gpus(search, machines, device)
     _check_gpus(gpus, workers, machines, elastic)
-    at_once = min(search.max_concurrent_trials or search.num_samples, search.num_samples)
+    at_once = most_at_once(search)
     if gpus:
         at_once = min(at_once, int(machines.gpus / gpus + 1e-6))
     cpus = search.cpus_per_trial or workers * _share(machines, at_once * workers)
@@ -77,6 +77,11 @@ def make_plan(
         cpus_per_worker=per_worker,
         gpus_per_worker=gpus / workers,
     )
+
+
+def most_at_once(search: SearchConfig) -> int:
+    """Trials at once where machines are no bound."""
+    return min(search.max_concurrent_trials or search.num_samples, search.num_samples)
 
 
 def _grown(search: SearchConfig, machines: Machines) -> Machines:

@@ -26,7 +26,9 @@ class Cluster(Protocol):
         ...
 
     def call(self, function: Callable[..., Any], *args: Any, cpus: float, gpus: float) -> Any:
-        """The value of a function called where a worker may be; None when no machine was free.
+        """The value of a function called where a worker may be.
+
+        None when no machine was free, or its memory did not do.
 
         Args:
             function: of a module, so that another process can import it.

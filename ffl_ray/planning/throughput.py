@@ -4,24 +4,26 @@ from __future__ import annotations
 
 import itertools
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 import torch
 
 from ffl_ray.config.overrides import with_overrides
 from ffl_ray.config.settings import ResolvedConfig
-from ffl_ray.data.batches import Batch, EpochRequest
+from ffl_ray.data.batches import Batch
 from ffl_ray.planning.cost import TrainingCost
 from ffl_ray.training.engine import train_epoch
 from ffl_ray.training.session import Report
-from ffl_ray.training.setup import prepare
-from ffl_ray.training.steps import epoch_step
+from ffl_ray.training.setup import Training, prepared
+from ffl_ray.training.steps import epoch_batches, epoch_step
 
 BUDGET_S = 0.4
 # Forward multiply-accumulates of a measured step: on one CPU core, a second or two.
 MOST_MACS = {"cpu": 4e9, "cuda": 4e12}
 WARM_STEPS = {"cpu": 1, "cuda": 8}
+# Steps that the host may be ahead of a GPU: else its clock says when they were asked for.
+STEPS_AHEAD = 8
 
 
 class Timed(NamedTuple):
@@ -84,50 +86,59 @@ def measure(
     num_threads: int,
     device: str,
     budget_s: float = BUDGET_S,
+    wait: Callable[[], None] = lambda: None,
 ) -> list[Timed]:
     """Time real training steps of some configs, on real data, for a budget each, at least one.
 
     A step's batch is cut where it would take long. The first step is not counted: libraries
     choose their kernels in it. On a GPU the first few are not, and a step is recorded in them.
+
+    Args:
+        wait: called when a training is ready and warm, before its budget begins.
     """
-    before = torch.get_num_threads()
-    torch.set_num_threads(num_threads)
-    try:
-        return [
-            Timed(cost.macs, _time_steps(config, cost, num_threads, device, budget_s))
-            for config, cost in zip(configs, costs, strict=True)
-        ]
-    finally:
-        torch.set_num_threads(before)
+    session = StepTimer(num_threads, torch.device(device))
+    return [
+        Timed(cost.macs, _time_steps(config, cost, session, budget_s, wait))
+        for config, cost in zip(configs, costs, strict=True)
+    ]
 
 
 def _time_steps(
-    config: ResolvedConfig, cost: TrainingCost, num_threads: int, device: str, budget_s: float
+    config: ResolvedConfig,
+    cost: TrainingCost,
+    session: StepTimer,
+    budget_s: float,
+    wait: Callable[[], None],
 ) -> float:
-    batch = min(config.optim.batch_size, max(2, int(MOST_MACS[device] / cost.macs)))
+    assert session.device is not None, "it is measured on a device of the caller's choice"
+    kind = session.device.type
+    batch = min(config.optim.batch_size, max(2, int(MOST_MACS[kind] / cost.macs)))
     changes = {"optim.batch_size": batch, "compute.measure_latency": False}
-    config = with_overrides(config, changes)
-    training = prepare(config, StepTimer(num_threads, torch.device(device)))
-    batches = training.train.train_batches(
-        EpochRequest(batch_size=batch, seed=config.seed, epoch=0, num_views=config.num_views)
-    )
-    step = epoch_step(training, distill_weight=1.0)
-    started = time.perf_counter()
-
-    def seconds(part: Iterator[Batch]) -> float:
-        nonlocal started
+    with prepared(with_overrides(config, changes), session) as training:
+        step, batches = epoch_step(training, distill_weight=1.0), _endless(training)
+        train_epoch(step, itertools.islice(batches, WARM_STEPS[kind]))
+        wait()
         started = time.perf_counter()
-        done = train_epoch(step, part)
+        # What it returns is read from the device: all its steps are done by then.
+        done = train_epoch(step, _for_seconds(batches, budget_s, session.device))
         return (time.perf_counter() - started) / done.images
 
-    def until_budget(first: Batch) -> Iterator[Batch]:
-        yield first
-        while time.perf_counter() - started < budget_s:
-            batch = next(batches, None)
-            if batch is None:
-                return
-            yield batch
 
-    warm = seconds(itertools.islice(batches, WARM_STEPS[device]))
-    second = next(batches, None)
-    return warm if second is None else seconds(until_budget(second))
+def _endless(training: Training) -> Iterator[Batch]:
+    """A training's batches, one epoch after the other."""
+    return itertools.chain.from_iterable(
+        epoch_batches(training, epoch) for epoch in itertools.count()
+    )
+
+
+def _for_seconds(
+    batches: Iterator[Batch], budget_s: float, device: torch.device
+) -> Iterator[Batch]:
+    """Batches until a budget is spent on steps that are done, and not only asked for."""
+    ends = time.perf_counter() + budget_s
+    for number, batch in enumerate(batches, 1):
+        yield batch
+        if device.type == "cuda" and number % STEPS_AHEAD == 0:
+            torch.cuda.synchronize(device)
+        if time.perf_counter() >= ends:
+            return

@@ -9,13 +9,27 @@ import pytest
 from support.helpers import ROOT
 
 PROGRAM = """
-import json, time
+import json, os, time
+import ray, torch
 from ffl_ray.errors import DataError
+from ffl_ray.orchestration import remote
 from ffl_ray.orchestration.ray_setup import prepare_environment, start_ray
 
 prepare_environment(local=True)
 start_ray(None)
 from ffl_ray.orchestration.remote import RayCluster, call, call_together
+
+def fills(*_):
+    raise torch.OutOfMemoryError("CUDA out of memory")
+
+def place(wait):
+    wait()
+    context = ray.get_runtime_context()
+    gpus = context.get_accelerator_ids()["GPU"]
+    return context.get_placement_group_id(), gpus, os.getpid()
+
+def asks(with_gpu):
+    return os.getpid(), None, None
 
 def fails(name):
     raise DataError(f"{name} is not there")
@@ -33,6 +47,10 @@ def meet(wait, late_s):
     wait()
     return ready, time.time()
 
+def askers():
+    remote.memory_facts = asks  # where it is asked, a CUDA context may be made
+    return [RayCluster().nodes()[0].memory_bytes for _ in range(2)]
+
 try:
     call(fails, "x")
 except DataError as error:
@@ -43,17 +61,20 @@ print(json.dumps({
     "late": call(sleeps, 60, timeout_s=0.5),
     "met": call_together(meet, 1.0, count=2, gpus=0),
     "nodes": RayCluster().nodes(),
+    "full": [call(fills), call_together(fills, count=2, gpus=0.5)],
+    "places": call_together(place, count=2, gpus=0.5),
+    "askers": askers(),
 }))
 """
 
 
 @pytest.mark.ray
 @pytest.mark.skipif((os.cpu_count() or 1) < 2, reason="two calls at once take two CPUs")
-def test_calls_return_refuse_end_in_time_and_wait_for_each_other() -> None:
+def test_calls_return_refuse_end_in_time_and_share_one_gpu_at_the_same_time() -> None:
     done = subprocess.run(
         [sys.executable, "-c", PROGRAM],
         cwd=ROOT,
-        env=os.environ | {"PYTHONPATH": str(ROOT)},
+        env=os.environ | {"PYTHONPATH": str(ROOT), "RAY_OVERRIDE_RESOURCES": '{"GPU": 2}'},
         capture_output=True,
         text=True,
         check=False,
@@ -66,6 +87,12 @@ def test_calls_return_refuse_end_in_time_and_wait_for_each_other() -> None:
     assert told["refused"] == "x is not there"
     assert told["late"] is None
     assert max(ready for ready, _ in told["met"]) <= min(passed for _, passed in told["met"])
+    assert told["full"] == [None, None]
+    (group, gpus, pid), (other_group, other_gpus, other_pid) = told["places"]
+    assert group is not None
+    assert (group, gpus) == (other_group, other_gpus)
+    assert pid != other_pid
+    assert len(set(told["askers"])) == 2
     [[is_driver, cpus, _, free, total, gpu_free]] = told["nodes"]
     assert (is_driver, gpu_free is None or gpu_free > 0) == (True, True)
     assert cpus >= 1

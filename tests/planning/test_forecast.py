@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -12,10 +13,12 @@ from support.helpers import MemorySession, small_config
 
 from ffl_ray.config.settings import ResolvedConfig, SearchConfig
 from ffl_ray.data.loader import load_train_val
+from ffl_ray.planning import throughput
 from ffl_ray.planning.cost import DataSize, TrainingCost, training_cost
 from ffl_ray.planning.forecast import (
     EPOCH_BRANCH_BYTES,
     EPOCH_ROW_BYTES,
+    EPOCH_S,
     MEMBER_ROW_BYTES,
     START_S,
     Forecast,
@@ -30,6 +33,8 @@ from ffl_ray.planning.throughput import Throughput, Timed, fit, measure
 from ffl_ray.results.parts import Parts
 from ffl_ray.results.storage.storage import Storage
 from ffl_ray.search.points import Point
+from ffl_ray.training.engine import train_epoch
+from ffl_ray.training.setup import prepared
 from ffl_ray.training.worker import run_worker
 
 DATA = DataSize(10, 900, 300)
@@ -64,10 +69,10 @@ def test_asha_leaves_this_share_of_the_epochs(
 
 
 def test_the_line_goes_through_the_cheapest_and_the_dearest() -> None:
-    throughput = fit([Timed(300, 4.0), Timed(100, 2.0)])
+    line = fit([Timed(300, 4.0), Timed(100, 2.0)])
 
-    assert throughput.seconds_per_image(100) == pytest.approx(2.0)
-    assert throughput.seconds_per_image(200) == pytest.approx(3.0)
+    assert line.seconds_per_image(100) == pytest.approx(2.0)
+    assert line.seconds_per_image(200) == pytest.approx(3.0)
 
 
 @pytest.mark.parametrize(
@@ -80,11 +85,11 @@ def test_the_line_goes_through_the_cheapest_and_the_dearest() -> None:
     ],
 )
 def test_otherwise_time_is_proportional(timed: list[Timed]) -> None:
-    throughput = fit(timed)
+    line = fit(timed)
 
-    assert throughput.base_s == 0
+    assert line.base_s == 0
     per_mac = sum(t.seconds_per_image for t in timed) / sum(t.macs for t in timed)
-    assert throughput.seconds_per_image(1000) == pytest.approx(1000 * per_mac)
+    assert line.seconds_per_image(1000) == pytest.approx(1000 * per_mac)
 
 
 def test_a_study_takes_the_mean_of_its_random_points_over_the_trials_at_once() -> None:
@@ -95,7 +100,7 @@ def test_a_study_takes_the_mean_of_its_random_points_over_the_trials_at_once() -
 
     found = forecast(sampled, costs, DATA, search, Plan(4, 1, 1, 0), Throughput(0.001, 1e-5))
 
-    trial_s = START_S["one"] + 12 * (900 + 300 / 3) * 0.003
+    trial_s = START_S["one"] + 12 * ((900 + 300 / 3) * 0.003 + EPOCH_S)
     assert found.trial_s == pytest.approx(trial_s)
     assert found.seconds() == pytest.approx((trial_s * 2 * 0.5, trial_s * 2))
     assert found.seconds(2) == pytest.approx((trial_s * 0.5, trial_s))
@@ -109,21 +114,50 @@ def test_workers_share_an_epoch_and_no_measurement_gives_no_time() -> None:
     config = small_config(optim__epochs=1)
     search = SearchConfig(num_samples=1)
 
-    def expected(plan: Plan, throughput: Throughput | None) -> Forecast:
-        return forecast([point(config)], [cost(100)], DATA, search, plan, throughput)
+    def expected(plan: Plan, line: Throughput | None) -> Forecast:
+        return forecast([point(config)], [cost(100)], DATA, search, plan, line)
 
     one = expected(Plan(1, 1, 1, 0), Throughput(0.1, 0.0)).trial_s
     two = expected(Plan(1, 2, 1, 0), Throughput(0.1, 0.0)).trial_s
 
     assert one is not None
     assert two is not None
-    assert one - START_S["one"] == pytest.approx(2 * (two - START_S["several"]))
+    shared = two - START_S["several"] - EPOCH_S
+    assert one - START_S["one"] - EPOCH_S == pytest.approx(2 * shared)
     assert expected(Plan(1, 1, 1, 0), None).seconds() is None
 
 
 def test_the_measured_ones_are_the_cheapest_and_the_dearest() -> None:
     assert spread([cost(200), cost(100), cost(300)]) == [1, 2]
     assert spread([cost(200), cost(200)]) == [0]
+
+
+def test_a_training_is_timed_for_its_budget_after_it_has_waited_ready_for_the_others(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    config = small_config(data__fraction=0.05, optim__batch_size=32)
+    data = load_train_val(config.data)
+    size = DataSize(10, len(data.train), len(data.val))
+    events: list[str] = []
+    windows: list[float] = []
+
+    def wait() -> None:
+        events.append("wait")
+        windows.append(time.perf_counter())
+
+    def note(name: str, real: Callable[..., Any]) -> None:
+        def noted(*args: Any, **kwargs: Any) -> Any:
+            events.append(name)
+            return real(*args, **kwargs)
+
+        monkeypatch.setattr(throughput, name, noted)
+
+    note("prepared", prepared)
+    note("train_epoch", train_epoch)
+    measure([config], [training_cost(config, size)], 1, "cpu", 0.3, wait)
+
+    assert events == ["prepared", "train_epoch", "wait", "train_epoch"]
+    assert time.perf_counter() - windows[0] >= 0.3  # an epoch is over long before
 
 
 @pytest.mark.alone
@@ -136,14 +170,14 @@ def test_a_training_takes_between_half_and_twice_what_is_predicted() -> None:
     session = MemorySession()
     session.num_threads = 1
 
-    throughput = fit(measure(measured, costs, 1, "cpu"))
+    line = fit(measure(measured, costs, 1, "cpu"))
     started = time.perf_counter()
     run_worker(config, session)
     real = time.perf_counter() - started
 
     trial = [training_cost(config, size)]
     search = SearchConfig(num_samples=1)
-    predicted = forecast([point(config)], trial, size, search, Plan(1, 1, 1, 0), throughput).trial_s
+    predicted = forecast([point(config)], trial, size, search, Plan(1, 1, 1, 0), line).trial_s
     assert predicted is not None
     assert 0.5 < predicted / real < 2
 

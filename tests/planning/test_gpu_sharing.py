@@ -8,7 +8,7 @@ from support.helpers import small_config
 from ffl_ray.config.settings import SearchConfig
 from ffl_ray.planning.cost import TrainingCost
 from ffl_ray.planning.forecast import Forecast
-from ffl_ray.planning.gpu_sharing import best_count, counts_that_fit, shared_plan
+from ffl_ray.planning.gpu_sharing import best_count, counts_that_fit, measured_rates, shared_plan
 from ffl_ray.planning.layout import Machines, Plan, make_plan
 from ffl_ray.planning.limits import PROCESS_BYTES, Room
 from ffl_ray.planning.preflight import Preflight
@@ -32,20 +32,21 @@ def test_more_trials_share_a_gpu_where_all_together_are_faster(
 
 
 @pytest.mark.parametrize(
-    ("memory", "gpu", "cpus", "samples", "expected"),
+    ("memory", "gpu", "cpus", "trials", "expected"),
     [
         (GB, 80 * GB, 16, 100, [1, 2, 4, 8]),
         (GB, 80 * GB, 4, 100, [1, 2, 4]),
-        (GB, 80 * GB, 16, 3, [1, 2]),
+        (GB, 80 * GB, 16, 3.5, [1, 2]),
+        (GB, 80 * GB, 16, 0.25, [1]),
         (20 * GB, 80 * GB, 16, 100, [1, 2]),
         (GB, None, 16, 100, [1]),
         (4 * GB - PROCESS_BYTES, 16 * GB, 8, 8, [1, 2, 4]),
     ],
 )
 def test_counts_are_tried_that_fit_memory_and_processors(
-    memory: int, gpu: int | None, cpus: float, samples: int, expected: list[int]
+    memory: int, gpu: int | None, cpus: float, trials: float, expected: list[int]
 ) -> None:
-    assert counts_that_fit(memory, gpu, cpus, samples) == expected
+    assert counts_that_fit(memory, gpu, cpus, trials) == expected
 
 
 def preflight(plan: Plan, trial_s: float) -> Preflight:
@@ -84,3 +85,41 @@ def test_a_gpu_is_shared_by_measurement_unless_the_user_or_the_study_s_length_sa
         assert shared == Plan(16, 1, 2, 0.25)
     else:
         assert shared == plan
+
+
+@pytest.mark.parametrize(
+    ("search", "most"),
+    [
+        ({"num_samples": 8}, 1),
+        ({"num_samples": 16}, 2),
+        ({"num_samples": 100, "max_concurrent_trials": 32}, 4),
+    ],
+)
+def test_whole_gpus_are_busy_before_they_are_shared(search: dict[str, int], most: int) -> None:
+    settings = SearchConfig.model_validate(search)
+    machines = Machines(128, 8, 128, 8)
+    plan = make_plan(settings, machines)
+    asked = []
+
+    def call_together(
+        function: Callable[..., float], *args: object, count: int, gpus: float
+    ) -> list[float]:
+        asked.append(count)
+        return [100.0] * count
+
+    shared = shared_plan(preflight(plan, 600.0), settings, lambda: machines, call_together)
+
+    assert max(asked, default=1) == most
+    assert shared.gpus_per_worker == 1 / most
+    assert shared.max_concurrent_trials >= 8
+
+
+def test_a_count_that_does_not_fit_keeps_the_rates_of_those_that_do() -> None:
+    def call_together(
+        function: Callable[..., float], *args: object, count: int, gpus: float
+    ) -> list[float] | None:
+        return [100.0] * count if count < 4 else None
+
+    cost = TrainingCost(10**6, 10**7, 3 * 10**7, 10**7, GB)
+
+    assert measured_rates(small_config(), cost, [1, 2, 4, 8], call_together) == {1: 100, 2: 200}
