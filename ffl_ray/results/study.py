@@ -13,7 +13,7 @@ from ffl_ray.config.objectives import VALUE, Objective
 from ffl_ray.config.settings import Config
 from ffl_ray.errors import StudyError
 from ffl_ray.results.description import check_goes_on
-from ffl_ray.results.guard import check_links
+from ffl_ray.results.guard import check_links, understood
 from ffl_ray.results.schema import config_columns
 from ffl_ray.results.storage.storage import Storage
 from ffl_ray.results.writer import AppendedTable, KeyedTable, Row
@@ -114,6 +114,12 @@ class StudyTables:
         """
         if row["epoch"] < self._epochs.latest_epoch(trial_id):
             return
+        with understood(f"a report of trial {trial_id}"):
+            self._take(trial_id, row, members, best)
+        self.settle()
+
+    def _take(self, trial_id: str, row: Row, members: list[Row], best: list[Row]) -> None:
+        """Enter an epoch; a checkpoint of somebody else's may report any."""
         trial = self.trials[trial_id]
         ids = {"study": self.name, "trial_id": trial_id}
         self._members_of[trial_id] = [
@@ -130,7 +136,6 @@ class StudyTables:
             changes["split_hash"] = members[0]["split_hash"]
             changes["objective_values"] = [o.value(members) for o in self.objectives]
         self.trials.change(trial_id, epochs_done=row["epoch"], **changes)
-        self.settle()
 
     def settle(self) -> None:
         """Store how far running trials are, unless that was done a moment ago."""

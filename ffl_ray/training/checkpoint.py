@@ -12,6 +12,7 @@ import json
 import logging
 import zipfile
 import zlib
+from collections import defaultdict
 from collections.abc import Callable
 from datetime import datetime
 from typing import Any
@@ -20,6 +21,14 @@ import torch
 from torch import nn
 
 from ffl_ray.errors import StudyError
+from ffl_ray.training.checkpoint_check import (
+    PROGRESS,
+    check_epoch,
+    check_network_state,
+    check_progress,
+    checked_report,
+    optimizer_state,
+)
 from ffl_ray.training.progress import Progress, UnfinishedEpoch, WorkerState
 from ffl_ray.training.session import Report
 
@@ -27,16 +36,6 @@ LOG = logging.getLogger("ffl_ray.storage")
 FORMAT = 3
 # Format 2 knew no epoch in flight.
 READ_FORMATS = (2, 3)
-# What is stored of a progress, beside the unfinished epoch; an older version stored less.
-KINDS: dict[str, tuple[type, ...]] = {
-    "epochs_done": (int,),
-    "best_epoch": (int,),
-    "best_score": (int, float),
-    "accelerator_s": (int, float),
-    "settings": (str,),
-    "report": (str,),
-    "earlier": (str,),
-}
 
 
 def dump_checkpoint(
@@ -67,20 +66,16 @@ def load_checkpoint(
         StudyError: the bytes are no checkpoint of this format.
     """
     try:
-        if not _is_whole(data):
-            raise ValueError("it is cut short or altered")
-        state: dict[str, Any] = torch.load(io.BytesIO(data), map_location="cpu", weights_only=True)
-        if state["format"] not in READ_FORMATS:
-            raise ValueError(
-                f"its format is {state['format']}, and this version reads "
-                f"{' and '.join(map(str, READ_FORMATS))}"
-            )
+        state = _checked(data, network)
+        found = {} if optimizer is None else optimizer_state(state["optimizer"], optimizer)
+        progress = _loaded_progress(state["progress"], state.get("part"))
         network.load_state_dict(state["network"])
-        if optimizer is not None:
-            optimizer.load_state_dict(state["optimizer"])
-        return _loaded_progress(state["progress"], state.get("part"))
     except Exception as error:
-        raise StudyError(f"a checkpoint can't be read: {error}") from error
+        reason = " ".join(str(error).split())[:300]
+        raise StudyError(f"a checkpoint can't be read: {reason}") from error
+    if optimizer is not None:
+        optimizer.state = defaultdict(dict, found)
+    return progress
 
 
 def latest_checkpoint(read: Callable[[str], bytes | None]) -> bytes | None:
@@ -107,18 +102,43 @@ def latest_checkpoint(read: Callable[[str], bytes | None]) -> bytes | None:
     return best if usable else None
 
 
+def _checked(data: bytes, network: nn.Module) -> dict[str, Any]:
+    """What a file holds, when the network could have been stored so.
+
+    Raises:
+        ValueError: it could not.
+    """
+    if not _is_whole(data):
+        raise ValueError("it is cut short or altered")
+    state: dict[str, Any] = torch.load(io.BytesIO(data), map_location="cpu", weights_only=True)
+    if state["format"] not in READ_FORMATS:
+        raise ValueError(
+            f"its format is {str(state['format'])[:80]}, and this version reads "
+            f"{' and '.join(map(str, READ_FORMATS))}"
+        )
+    check_network_state(state["network"], network)
+    check_progress(state["progress"])
+    if state.get("part") is not None:
+        check_epoch(state["part"], network)
+    return state
+
+
 def _is_whole(data: bytes) -> bool:
-    """Whether a file is all there and unaltered: torch writes checksums, and reads none."""
+    """Whether a file is all there and unaltered: torch writes checksums, and reads none.
+
+    Its parts are not compressed: those that say they are longer than the file would fill memory.
+    """
     try:
         with zipfile.ZipFile(io.BytesIO(data)) as parts:
-            return parts.testzip() is None
+            fits = sum(part.file_size for part in parts.infolist()) <= len(data)
+            return fits and parts.testzip() is None
     except (zipfile.BadZipFile, zlib.error, ValueError, OSError, EOFError, NotImplementedError):
         return False
 
 
 def _dumped_progress(progress: Progress) -> dict[str, Any]:
     """All but the unfinished epoch, as values that are read back without running code."""
-    values = {name: value for name, value in progress._asdict().items() if name in KINDS}
+    values = {name: value for name, value in progress._asdict().items() if name in PROGRESS}
     return values | {
         "report": _dumped_report(progress.report) if progress.report else "",
         "earlier": json.dumps([_dumped_report(report) for report in progress.earlier]),
@@ -126,32 +146,19 @@ def _dumped_progress(progress: Progress) -> dict[str, Any]:
 
 
 def _loaded_progress(stored: dict[str, Any], epoch: dict[str, Any] | None) -> Progress:
-    """The progress that was dumped.
-
-    Raises:
-        ValueError: a value is not of its kind.
-    """
-    values = {name: value for name, value in stored.items() if name in KINDS}
-    for name, value in values.items():
-        if not isinstance(value, KINDS[name]):
-            raise ValueError(f"its {name} is {str(value)[:100]!r}")
+    """The progress that was dumped; of what a newer version added, nothing."""
+    values = {name: value for name, value in stored.items() if name in PROGRESS}
     report, earlier = values.pop("report", ""), values.pop("earlier", "[]")
     return Progress(
         **values,
-        report=_loaded_report(report) if report else None,
-        earlier=tuple(_loaded_report(text) for text in json.loads(earlier)),
+        report=checked_report(json.loads(report)) if report else None,
+        earlier=tuple(checked_report(json.loads(text)) for text in json.loads(earlier)),
         unfinished=_loaded_epoch(epoch),
     )
 
 
 def _dumped_report(report: Report) -> str:
     return json.dumps(report._asdict(), default=datetime.isoformat)
-
-
-def _loaded_report(text: str) -> Report:
-    report = Report(**json.loads(text))
-    report.row["time"] = datetime.fromisoformat(report.row["time"])
-    return report
 
 
 def _dumped_epoch(epoch: UnfinishedEpoch) -> dict[str, Any] | None:

@@ -21,7 +21,7 @@ def _plain(kind: type[OptimizerT]) -> type[OptimizerT]:
     Each decorated method imports torch._dynamo on its first call (5 s), to keep a compiler out
     that is not running. The computation is torch's own, to the bit.
     """
-    for name in ("add_param_group", "zero_grad", "state_dict", "load_state_dict"):
+    for name in ("add_param_group", "zero_grad", "state_dict"):
         setattr(kind, name, inspect.unwrap(getattr(kind, name)))
     step = inspect.unwrap(kind.step)
     kind.step = torch.no_grad()(step)  # type: ignore[method-assign]

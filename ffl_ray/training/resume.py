@@ -6,7 +6,7 @@ import torch.distributed as dist
 
 from ffl_ray.config.overrides import flatten, settings
 from ffl_ray.config.settings import Config
-from ffl_ray.errors import SettingError
+from ffl_ray.errors import SettingError, StudyError
 from ffl_ray.training.checkpoint import latest_checkpoint, load_checkpoint
 from ffl_ray.training.progress import Progress
 from ffl_ray.training.session import Session
@@ -21,6 +21,7 @@ def resume(training: Training, session: Session) -> Progress:
 
     Raises:
         SettingError: the checkpoint is of a training with other settings.
+        StudyError: it is of no such training.
     """
     settings = settings_text(training.config)
     stored = latest_checkpoint(session.read) if session.rank == 0 else None
@@ -32,6 +33,12 @@ def resume(training: Training, session: Session) -> Progress:
     if changed:
         raise SettingError(
             f"a training goes on only with the settings it began with; these differ: {changed}"
+        )
+    done, epochs = progress.epochs_done, training.config.optim.epochs
+    told = progress.reports[-1].row["epoch"] if progress.reports else 0
+    if done > epochs or told != done:
+        raise StudyError(
+            f"a checkpoint can't be read: it is of epoch {done} of {epochs}, and reports {told}"
         )
     return progress._replace(settings=settings)
 
