@@ -8,7 +8,7 @@ import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import MappingProxyType
-from typing import NamedTuple
+from typing import NamedTuple, NoReturn
 
 import shtab
 
@@ -89,10 +89,17 @@ def _table_of_commands(
     return parser
 
 
+class Parser(argparse.ArgumentParser):
+    """A parser whose errors repeat no credentials and no control characters."""
+
+    def error(self, message: str) -> NoReturn:
+        super().error(printable_line(message))
+
+
 def new_parser(command: str, description: str) -> argparse.ArgumentParser:
     """A parser named as the command is called."""
     by_script = Path(sys.argv[0]).name == "ffl-ray"
-    made = argparse.ArgumentParser(
+    made = Parser(
         prog=f"ffl-ray {command}" if by_script else f"python -m ffl_ray.{command}",
         description=description,
         formatter_class=argparse.RawDescriptionHelpFormatter,

@@ -6,13 +6,16 @@ import unicodedata
 from collections.abc import Mapping
 from typing import Any
 
+from ffl_ray.config.redaction import redacted
+
 KEPT = "\n\t"
 # Control characters steer a terminal; those that turn the direction make a text read as another.
 HIDDEN = ("Cc", "Cf", "Cs", "Zl", "Zp")
 
 
 def printable(text: str) -> str:
-    """A text whose control characters are spelled out, as Python writes them."""
+    """A text without credentials, whose control characters are spelled out as Python does."""
+    text = redacted(text)
     if text.isprintable():
         return text
     return "".join(c if _harmless(c) else c.encode("unicode_escape").decode() for c in text)

@@ -9,6 +9,8 @@ from contextlib import contextmanager
 
 from rich.console import Console
 
+from ffl_ray.console.plain_text import printable
+
 PIPE_WIDTH = 160
 STORAGE_LOGGER = "ffl_ray.storage"
 
@@ -28,7 +30,7 @@ class StorageNews(logging.Handler):
         self._console = console
 
     def emit(self, record: logging.LogRecord) -> None:
-        self._console.out(record.getMessage())
+        self._console.out(printable(record.getMessage()))
 
 
 @contextmanager

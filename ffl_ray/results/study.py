@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from ffl_ray.config.objectives import VALUE, Objective
+from ffl_ray.config.redaction import redacted
 from ffl_ray.config.settings import Config
 from ffl_ray.errors import StudyError
 from ffl_ray.results.description import check_goes_on
@@ -168,7 +169,7 @@ class StudyTables:
             trial_id,
             status=status,
             error_type=kind,
-            error=message,
+            error=message and redacted(message),
             ended=datetime.now(UTC),
             **columns,
         )
@@ -184,7 +185,7 @@ class StudyTables:
 
     def errored(self, trial_id: str, error: tuple[str, str]) -> None:
         """A trial failed and will be tried again: its latest error is kept meanwhile."""
-        self.trials.update(trial_id, error_type=error[0], error=error[1])
+        self.trials.update(trial_id, error_type=error[0], error=redacted(error[1]))
 
     def _catch_up(self) -> None:
         """Bring the trials table to where the epochs table is: a kill may have come between."""

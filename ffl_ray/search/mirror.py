@@ -6,7 +6,6 @@ The tables stay the truth: nothing is ever read back from the mirror.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from urllib.parse import unquote_plus
 
 import optuna
 from optuna.storages import BaseStorage, get_storage
@@ -14,18 +13,8 @@ from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial
 
 from ffl_ray.config.objectives import Objective
+from ffl_ray.config.redaction import redacted
 from ffl_ray.errors import StudyError
-
-
-def without_password(text: str, url: str) -> str:
-    """A text in which a URL's password, and any secret in its query, reads ***."""
-    address, _, query = url.partition("?")
-    user = address.partition("://")[2].rpartition("@")[0]
-    secrets = [user.partition(":")[2], *(part.partition("=")[2] for part in query.split("&"))]
-    for secret in secrets:
-        for form in {secret, unquote_plus(secret)} - {""}:
-            text = text.replace(form, "***")
-    return text
 
 
 class Mirror:
@@ -52,13 +41,11 @@ class Mirror:
                 storage=self._storage, study_name=name, directions=directions, load_if_exists=True
             )
         except Exception as error:
-            reason = without_password(str(error), url)
-            raise StudyError(
-                f"--optuna-storage {without_password(url, url)} can't be opened: {reason}"
-            ) from None
+            refused = f"--optuna-storage {url} can't be opened: {error}"
+            raise StudyError(redacted(refused, url)) from None
         if self._study.directions != directions:
             raise StudyError(
-                f"--optuna-storage {without_password(url, url)} holds a study {name} with other "
+                f"--optuna-storage {redacted(url, url)} holds a study {name} with other "
                 f"objectives: choose another --name"
             )
         self._study_id = self._storage.get_study_id_from_name(name)

@@ -10,7 +10,6 @@ import hashlib
 import json
 import logging
 import os
-import re
 import threading
 import time
 from collections.abc import Callable, Iterable, Mapping
@@ -20,6 +19,7 @@ from types import TracebackType
 from typing import Any
 
 from ffl_ray.config.overrides import flatten, shown
+from ffl_ray.config.redaction import redacted
 from ffl_ray.config.settings import Config, SearchConfig
 from ffl_ray.results.description import read_description
 from ffl_ray.results.storage.storage import Storage
@@ -140,8 +140,8 @@ class TrackerThread:
         if self.problem:
             return
         kind = "" if isinstance(error, str) else f"{type(error).__name__}: "
-        text = re.sub(r"://[^/@\s]+@", "://", " ".join(str(error).split()))
-        self.problem = f"{kind}{text}"[:300]
+        text = " ".join(str(error).split())
+        self.problem = redacted(f"{kind}{text}", self._place.mlflow or "")[:300]
         LOG.warning("tracking by %s: %s", self.name, self.problem)
 
 

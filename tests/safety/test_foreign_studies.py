@@ -29,7 +29,6 @@ from ffl_ray.results.guard import flaw_in, is_plain_id
 from ffl_ray.results.parts import Parts
 from ffl_ray.results.storage.storage import COPIES, Storage
 from ffl_ray.results.study import StudyTables
-from ffl_ray.search.mirror import Mirror, without_password
 
 OUTSIDE = (
     "../../x",
@@ -222,17 +221,6 @@ def test_control_characters_are_spelled_out(text: str, shown: str) -> None:
 def test_a_line_is_one_line_and_markdown_has_no_tag() -> None:
     assert printable_line(" a \r\n b ") == "a b"
     assert in_markdown("<b>&\n# x") == "&lt;b>&amp; # x"
-
-
-@pytest.mark.parametrize("password", ["marker", "mark%65r"])
-def test_the_password_of_an_optuna_storage_is_not_shown(password: str) -> None:
-    url = f"postgresql://me:{password}@127.0.0.1:1/db?sslpassword=marker2"
-
-    with pytest.raises(StudyError, match=r"--optuna-storage postgresql://me:\*\*\*@") as refused:
-        Mirror(url, "mine", OBJECTIVES)
-
-    assert "mark" not in str(refused.value)
-    assert without_password("marker failed", url) == "*** failed"
 
 
 def test_altered_bytes_of_a_part_are_found(tmp_path: Path) -> None:

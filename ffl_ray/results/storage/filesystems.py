@@ -7,17 +7,15 @@ they fail within seconds, and `retry` decides how long to go on.
 
 from __future__ import annotations
 
-import re
 from functools import cache
 from pathlib import Path
 from urllib.parse import parse_qsl
 
 from pyarrow import fs
 
+from ffl_ray.config.redaction import holds_credentials
 from ffl_ray.errors import StudyError
 
-SECRET = re.compile(r"key|secret|token|passw|credential|sig(nature)?$", re.IGNORECASE)
-PUBLIC_USERS = ("anonymous",)  # gs://anonymous@bucket is a public bucket, and no secret
 INSTEAD = {
     "s3": "AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, ~/.aws/credentials or the machine's "
     "instance profile",
@@ -63,16 +61,9 @@ def refuse_secrets(uri: str) -> None:
     Raises:
         StudyError: it does; the message holds none of it.
     """
-    scheme, separator, rest = uri.partition("://")
-    if not separator:
-        return
-    address, _, query = rest.partition("?")
-    authority = address.partition("/")[0]
-    user, at, _ = authority.rpartition("@")
-    named = [name for name, _ in parse_qsl(query, keep_blank_values=True) if SECRET.search(name)]
-    broken = ":" in authority and "@" in rest  # a secret with a slash in it ends the authority
-    if (at and user not in PUBLIC_USERS) or broken or named:
-        what = f"its parameter {named[0]}" if named else "what stands before the @"
+    what = holds_credentials(uri)
+    if what is not None:
+        scheme = uri.partition(":")[0]
         family = {"gcs": "gs"}.get(scheme, scheme)
         use = INSTEAD.get(family, "the environment or a file of the cloud's own tools")
         raise StudyError(
