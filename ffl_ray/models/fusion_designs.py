@@ -16,6 +16,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from ffl_ray.models.pooling import full_precision, pooled
+
 Map = Float[Tensor, "batch width height wide"]
 Features = Float[Tensor, "batch features"]
 Logits = Float[Tensor, "batch classes"]
@@ -39,7 +41,8 @@ class _PooledClassifier(nn.Module):
         self.linear = nn.Linear(width, num_classes)
 
     def forward(self, x: Map) -> Logits:
-        logits: Tensor = self.linear(x.mean(dim=(2, 3)))
+        with full_precision(x):
+            logits: Tensor = self.linear(pooled(x))
         return logits
 
 
@@ -172,11 +175,12 @@ class Attention(nn.Module):
         self.classifier = nn.Linear(shape.width, shape.num_classes)
 
     def forward(self, maps: list[Map], trunk_features: Features) -> Logits:
-        tokens = torch.stack([x.mean(dim=(2, 3)) for x in maps], dim=1)
-        scores = self.query(tokens) @ self.key(tokens).transpose(1, 2)
-        shares = (scores / math.sqrt(self.head_width)).softmax(dim=2).mean(dim=1)
-        mixed = torch.einsum("bn,bnc->bc", shares, tokens)
-        logits: Tensor = self.classifier(mixed)
+        with full_precision(maps[0]):
+            tokens = torch.stack([pooled(x) for x in maps], dim=1)
+            scores = self.query(tokens) @ self.key(tokens).transpose(1, 2)
+            shares = (scores / math.sqrt(self.head_width)).softmax(dim=2).mean(dim=1)
+            mixed = torch.einsum("bn,bnc->bc", shares, tokens)
+            logits: Tensor = self.classifier(mixed)
         return logits
 
 
@@ -226,8 +230,8 @@ class PooledLinear(nn.Module):
         self.linear = nn.Linear(shape.num_branches * shape.width, shape.num_classes)
 
     def forward(self, maps: list[Map], trunk_features: Features) -> Logits:
-        pooled = torch.cat([x.mean(dim=(2, 3)) for x in maps], dim=1)
-        logits: Tensor = self.linear(pooled)
+        with full_precision(maps[0]):
+            logits: Tensor = self.linear(torch.cat([pooled(x) for x in maps], dim=1))
         return logits
 
 

@@ -11,6 +11,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from ffl_ray.models.fusion_designs import BranchLogits, Features, Logits, Map
+from ffl_ray.models.pooling import full_precision
 
 
 class LogitGate(nn.Module):
@@ -35,8 +36,9 @@ class LogitGate(nn.Module):
         self, maps: list[Map], trunk_features: Features, branch_logits: BranchLogits | None
     ) -> Logits:
         assert branch_logits is not None, "a gate weighs the branches' logits"
-        shares = self.bn(self.linear(trunk_features)).relu().softmax(dim=1)
-        mixed: Tensor = torch.einsum("nbc,bn->bc", branch_logits, shares)
+        with full_precision(trunk_features):
+            shares = self.bn(self.linear(trunk_features)).relu().softmax(dim=1)
+            mixed: Tensor = torch.einsum("nbc,bn->bc", branch_logits, shares)
         return mixed
 
 

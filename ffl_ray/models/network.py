@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from ffl_ray.models.fusion import Fusion
 from ffl_ray.models.fusion_designs import Features, Map
 from ffl_ray.models.method_modules import LogitGate, MeanTeachers, PeerAttention, divided_gradient
+from ffl_ray.models.pooling import full_precision, pooled
 
 
 class NetworkOutput(NamedTuple):
@@ -61,8 +62,9 @@ class BranchModules(NamedTuple):
 
     def classify(self, maps: list[Map]) -> Float[Tensor, "branches batch classes"]:
         """Each branch's logits of its pooled map."""
-        pairs = zip(self.classifiers, maps, strict=True)
-        return torch.stack([classifier(x.mean(dim=(2, 3))) for classifier, x in pairs])
+        with full_precision(maps[0]):
+            pairs = zip(self.classifiers, maps, strict=True)
+            return torch.stack([classifier(pooled(x)) for classifier, x in pairs])
 
 
 class FusionNetwork(nn.Module):
@@ -138,7 +140,8 @@ class FusionNetwork(nn.Module):
         fused = None if self.fusion is None else self._fuse(bases, maps, branches)
         attention = None
         if self.attention is not None and self.training:
-            attention = self.attention([x.mean(dim=(2, 3)) for x in maps[1:]])
+            with full_precision(images):
+                attention = self.attention([pooled(x) for x in maps[1:]])
         return NetworkOutput(branches, fused, attention, self._taught_by_means(images))
 
     def member(
@@ -147,7 +150,7 @@ class FusionNetwork(nn.Module):
         """Logits of one member, computed by the modules that it needs and no other."""
         if name.startswith("branch"):
             trunk, branch, classifier = self.member_modules(name)
-            classified: Tensor = classifier(branch(trunk(images)).mean(dim=(2, 3)))
+            classified: Tensor = classifier(pooled(branch(trunk(images))))
             return classified
         modules = self.branch_modules
         bases, maps = self._maps(modules, images)
@@ -216,7 +219,7 @@ class FusionNetwork(nn.Module):
 
     def _trunk_features(self, bases: dict[str, Tensor], maps: list[Tensor]) -> Tensor:
         features = list(bases.values()) if self.shares_trunk else maps
-        return torch.cat([x.mean(dim=(2, 3)) for x in features], dim=1)
+        return torch.cat([pooled(x) for x in features], dim=1)
 
     def _head(self) -> Fusion | LogitGate:
         if self.fusion is None:
@@ -224,11 +227,11 @@ class FusionNetwork(nn.Module):
         return self.fusion
 
     def _fuse(self, bases: dict[str, Tensor], maps: list[Tensor], logits: Tensor | None) -> Tensor:
-        pooled = self._trunk_features(bases, maps)
+        features = self._trunk_features(bases, maps)
         if self.detach_fusion:
-            maps, pooled = [x.detach() for x in maps], pooled.detach()
+            maps, features = [x.detach() for x in maps], features.detach()
             logits = None if logits is None else logits.detach()
-        fused: Tensor = self._head()(maps, pooled, logits)
+        fused: Tensor = self._head()(maps, features, logits)
         return fused
 
     @torch.no_grad()

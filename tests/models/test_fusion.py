@@ -244,7 +244,9 @@ def mixed_fusion(design: str) -> Fusion:
 
 @pytest.mark.parametrize("mix", MIXES)
 @pytest.mark.parametrize("design", FUSION_DESIGNS)
-def test_bfloat16_autocast_gives_finite_gradients(design: str, mix: tuple[str, str]) -> None:
+def test_bfloat16_autocast_gives_float32_logits_and_finite_gradients(
+    design: str, mix: tuple[str, str]
+) -> None:
     network = build_network(
         ResolvedModel(mix=mix, trunk_stages=2),
         FusionConfig.model_validate({"design": design}),
@@ -254,10 +256,11 @@ def test_bfloat16_autocast_gives_finite_gradients(design: str, mix: tuple[str, s
     )
     with torch.autocast("cpu", torch.bfloat16):
         output = network(normal(4, 3, 8, 8).float())
-        loss = output.members.float().square().sum()
+        loss = output.members.square().sum()
 
     torch.autograd.backward(loss)
 
+    assert output.members.dtype == output.fused.dtype == torch.float32
     assert output.fused.isfinite().all()
     for name, parameter in network.named_parameters():
         assert parameter.grad is not None, name
