@@ -11,8 +11,7 @@ BASE = {
     "optim.epochs": 6,
     "optim.batch_size": 64,
     "optim.lr_schedule": "cosine",
-    "distill.ramp_up_epochs": 2,
-    "search.grace_epochs": 1,
+    "search.grace": 0.17,
 }
 
 

@@ -15,7 +15,6 @@ BASE = {
     "optim.epochs": 12,
     "optim.batch_size": 64,
     "optim.lr_schedule": "cosine",
-    "distill.ramp_up_epochs": 4,
     "search.num_samples": 21,
     "search.sampler": "random",
     "search.scheduler": "none",

@@ -8,7 +8,7 @@ BASE = {
     "data.name": "cifar100",
     "optim.epochs": 300,
     "search.num_samples": 40,
-    "search.grace_epochs": 30,
+    "search.grace": 0.1,
 }
 FUSION_DESIGNS = [
     "concat_depthwise",

@@ -9,9 +9,8 @@ BASE = {
     "data.fraction": 0.2,
     "optim.epochs": 3,
     "optim.lr_schedule": "cosine",
-    "distill.ramp_up_epochs": 2,
     "search.num_samples": 8,
-    "search.grace_epochs": 3,
+    "search.grace": 1,
 }
 
 

@@ -13,9 +13,8 @@ BASE = {
     "optim.epochs": 12,
     "optim.batch_size": 64,
     "optim.lr_schedule": "cosine",
-    "distill.ramp_up_epochs": 4,
     "search.num_samples": 16,
-    "search.grace_epochs": 3,
+    "search.grace": 0.25,
     "search.reduction_factor": 2,
 }
 

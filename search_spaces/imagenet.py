@@ -18,10 +18,8 @@ BASE = {
     "optim.epochs": 90,
     "optim.batch_size": 64,
     "optim.lr": 0.05,
-    "distill.ramp_up_epochs": 25,
     "compute.precision": "bfloat16",
     "search.num_samples": 20,
-    "search.grace_epochs": 10,
 }
 
 

@@ -13,9 +13,8 @@ BASE = {
     "data.name": "folder",
     "data.image_size": 64,
     "optim.epochs": 100,
-    "distill.ramp_up_epochs": 30,
     "search.num_samples": 30,
-    "search.grace_epochs": 10,
+    "search.grace": 0.1,
 }
 
 

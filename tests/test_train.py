@@ -13,7 +13,7 @@ from ffl_ray.train import main
 
 SMALL = [
     "--set", "model.mix=2*resnet20", "--set", "data.fraction=0.3", "--set", "optim.batch_size=64",
-    "--set", "distill.ramp_up_epochs=2", "--name", "study",
+    "--set", "distill.ramp_up=0.5", "--name", "study",
 ]  # fmt: skip
 
 

@@ -28,7 +28,7 @@ from ffl_ray.search import suggest_mix
 BASE = {
     "data.name": "folder", "data.image_size": 16, "data.val_fraction": 0.25,
     "optim.epochs": 4, "optim.batch_size": 16, "optim.weight_decay": 1.0, "optim.lr": 1e-9,
-    "search.grace_epochs": 2, "search.reduction_factor": 2,
+    "search.grace": 0.5, "search.reduction_factor": 2,
 }
 
 

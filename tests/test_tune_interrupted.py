@@ -20,7 +20,7 @@ from ffl_ray.tune import main
 
 pytestmark = pytest.mark.ray
 QUICK = [
-    "--set", "data.fraction=0.2", "--set", "optim.epochs=4", "--set", "search.grace_epochs=1",
+    "--set", "data.fraction=0.2", "--set", "optim.epochs=4", "--set", "search.grace=0.25",
     "--name", "study",
 ]  # fmt: skip
 RECORDED = {"completed", "pruned"}

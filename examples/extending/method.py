@@ -7,7 +7,7 @@ from ffl_ray.distill.terms import Term, cross_entropies, distillation_kl
 from ffl_ray.models.network import NetworkOutput
 
 
-@made_of(Method(head="fusion", temperature=2.0, ramp_up_epochs=10))
+@made_of(Method(head="fusion", temperature=2.0, ramp_up=0.1))
 def fused_first(
     output: NetworkOutput, labels: Labels, settings: ResolvedDistill
 ) -> dict[str, Term]:

@@ -1,6 +1,6 @@
 """The table of methods, without torch: the parts of each, and its authors' defaults.
 
-A setting of `none` (distill.temperature, distill.ramp_up_epochs, distill.weight, distill.views,
+A setting of `none` (distill.temperature, distill.ramp_up, distill.weight, distill.views,
 model.trunk_stages) means the method's own value in this table; `resolved` puts it in. The losses
 are in `ffl_ray.distill`, a file for each method.
 """
@@ -22,7 +22,7 @@ from ffl_ray.config.settings import (
 from ffl_ray.config.user_code import OwnCode, is_own, kind_of
 from ffl_ray.errors import SettingError
 
-OWN = ("temperature", "ramp_up_epochs", "weight", "views")
+OWN = ("temperature", "ramp_up", "weight", "views")
 FunctionT = TypeVar("FunctionT", bound=Callable[..., Any])
 ConfigT = TypeVar("ConfigT", bound=Config)
 WITHOUT_FUSED = "ensemble.accuracy"
@@ -37,7 +37,7 @@ class Method(NamedTuple):
         least_branches: fewer give it nothing to do.
         trunk_stages: leading stages that branches of one backbone share.
         temperature: softening of its KL terms.
-        ramp_up_epochs: length of the distill weight's rise; 0: there is none.
+        ramp_up: length of the distill weight's rise, as a share of the training; 0: there is none.
         weight: factor of its KL terms.
         views: every branch is given an augmentation of its own.
         divided_gradient: a trunk's gradient is divided by the number of branches on it.
@@ -50,7 +50,7 @@ class Method(NamedTuple):
     least_branches: int = 2
     trunk_stages: int = 2
     temperature: float = 3.0
-    ramp_up_epochs: float = 80.0
+    ramp_up: float = 80 / 300
     weight: float = 1.0
     views: bool = False
     divided_gradient: bool = False
@@ -62,20 +62,18 @@ class Method(NamedTuple):
 METHODS: dict[str, Method] = {
     "ffl": Method(head="fusion", source="Kim et al. 2020, arXiv:1904.09058"),
     "independent": Method(
-        least_branches=1, trunk_stages=0, ramp_up_epochs=0, source="no teaching: the baseline"
+        least_branches=1, trunk_stages=0, ramp_up=0, source="no teaching: the baseline"
     ),
-    "dml": Method(temperature=1.0, ramp_up_epochs=0, source="Zhang et al. 2018, arXiv:1706.00384"),
+    "dml": Method(temperature=1.0, ramp_up=0, source="Zhang et al. 2018, arXiv:1706.00384"),
     "cl_ilr": Method(
         temperature=2.0,
-        ramp_up_epochs=0,
+        ramp_up=0,
         weight=0.5,
         divided_gradient=True,
         source="Song and Chai 2018, arXiv:1805.11761",
     ),
     "one": Method(head="logit_gate", source="Lan et al. 2018, arXiv:1806.04606"),
-    "kdcl": Method(
-        temperature=4.0, ramp_up_epochs=0, views=True, source="Guo et al. 2020, CVPR, KDCL"
-    ),
+    "kdcl": Method(temperature=4.0, ramp_up=0, views=True, source="Guo et al. 2020, CVPR, KDCL"),
     "okddip": Method(
         least_branches=3, peer_attention=True, source="Chen et al. 2020, arXiv:1912.00350"
     ),
@@ -162,8 +160,8 @@ def check_method(config: ResolvedConfig) -> None:
     """Check what the method asks of the branches and of the objective.
 
     Raises:
-        SettingError: too few branches, a weight above 1 for cl_ilr, or an objective of a member
-            that there is not.
+        SettingError: too few branches, a ramp-up longer than the training, a weight above 1 for
+            cl_ilr, or an objective of a member that there is not.
     """
     name, method = config.distill.method, method_of(config.distill)
     count = len(config.model.mix)
@@ -171,6 +169,11 @@ def check_method(config: ResolvedConfig) -> None:
         raise SettingError(
             f"model.mix must hold at least {method.least_branches} branches for distill.method "
             f"{name}, not {count} ({'+'.join(config.model.mix)})"
+        )
+    if config.distill.ramp_up > 1:
+        raise SettingError(
+            f"distill.ramp_up must be at most 1, a share of the training, not "
+            f"{config.distill.ramp_up:g}"
         )
     if name == "cl_ilr" and config.distill.weight > 1:
         raise SettingError(

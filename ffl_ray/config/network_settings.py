@@ -133,13 +133,14 @@ class DistillConfig(Section):
     fused_to_branch_temperature: Annotated[float | None, Optional] = setting(
         None, "softening of each of those terms; none: distill.temperature", gt=0, le=100
     )
-    ramp_up_epochs: Annotated[float | None, Optional] = setting(
+    ramp_up: Annotated[float | None, Optional] = setting(
         None,
-        "length of the rise of the distill weight, exp(-5 (1 - t/length)^2); 0: no rise; none: the "
-        "method's own, 80 (independent, dml, cl_ilr and kdcl 0)",
-        unit="epochs",
+        "length of the rise of the distill weight, exp(-5 (1 - t/length)^2), as a share of the "
+        "training, at most 1; 0: no rise; none: the method's own, 80 of 300 epochs (independent, "
+        "dml, cl_ilr and kdcl 0)",
         source=AUTHORS,
         ge=0,
+        le=100,  # studies of the version before have lengths beyond the training: they are read
     )
     target_epsilon: float = setting(
         1e-7,
@@ -156,4 +157,4 @@ class ResolvedDistill(DistillConfig):
     temperature: float
     weight: float
     views: bool
-    ramp_up_epochs: float
+    ramp_up: float

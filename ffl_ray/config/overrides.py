@@ -13,6 +13,7 @@ from typing import Any, NamedTuple, TypeVar, cast
 from pydantic import BaseModel, ValidationError
 from pydantic.fields import FieldInfo
 
+from ffl_ray.config.older import renamed
 from ffl_ray.config.values import Marks
 from ffl_ray.errors import SettingError
 
@@ -95,7 +96,8 @@ def with_overrides(config: ConfigT, overrides: Mapping[str, object]) -> ConfigT:
     known = [setting.name for setting in settings(type(config))]
     for name in overrides:
         if name not in known:
-            raise SettingError(f"unknown setting {brief(repr(name))}{nearest(name, known)}")
+            hint = renamed(name) or nearest(name, known)
+            raise SettingError(f"unknown setting {brief(repr(name))}{hint}")
     nested: dict[str, Any] = {}
     for name, value in (flatten(config) | dict(overrides)).items():
         *path, leaf = name.split(".")

@@ -89,12 +89,12 @@ class SearchConfig(Section):
         source="Li et al. 2020, arXiv:1810.05934; Golovin et al. 2017 (median)",
         flag="--scheduler NAME",
     )
-    grace_epochs: Annotated[int | None, Optional] = setting(
-        None,
-        "no trial is stopped before; none: a ninth of optim.epochs",
-        unit="epochs",
+    grace: float = setting(
+        1 / 9,
+        "share of optim.epochs, in whole epochs and at least one, before which no trial is stopped",
         source="Li et al. 2020, arXiv:1810.05934",
-        ge=1,
+        ge=0,
+        le=1,
     )
     reduction_factor: float = setting(
         3.0, "ASHA and hyperband keep one trial in this many at each rung", ge=1.5, le=16

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import BeforeValidator, Field, ValidationInfo, field_validator
+from pydantic import BeforeValidator, Field
 
 from ffl_ray.config.network_settings import AUTHORS
 from ffl_ray.config.values import Optional, Section, one_of, setting, split_numbers
@@ -119,13 +119,13 @@ class OptimConfig(Section):
     fusion_weight_decay: float = setting(
         1e-5, "weight decay of the fusion module", source=AUTHORS, ge=0, le=1
     )
-    warmup_epochs: int = setting(
-        0,
-        "the learning rate first rises linearly, from lr / warmup_epochs to lr, over these; the "
-        "schedule takes the epochs that remain",
-        unit="epochs",
-        source="Goyal et al. 2017, arXiv:1706.02677, section 2.2",
+    warmup: float = setting(
+        0.0,
+        "share of the training, in whole epochs, over which the learning rate first rises by equal "
+        "steps to lr; the schedule takes the epochs that remain",
+        source="Goyal et al. 2017, arXiv:1706.02677, section 2.2, over 5 of 90 epochs",
         ge=0,
+        le=1,
     )
     lr_schedule: Literal["step", "cosine", "linear", "constant"] = setting(
         "step", "how the learning rate falls after warm-up", source=AUTHORS
@@ -137,14 +137,6 @@ class OptimConfig(Section):
         source=AUTHORS,
     )
     lr_decay: float = setting(0.1, "factor at each milestone", source=AUTHORS, gt=0, le=1)
-
-    @field_validator("warmup_epochs")
-    @classmethod
-    def _within_the_training(cls, value: int, info: ValidationInfo) -> int:
-        epochs = info.data.get("epochs")
-        if epochs is not None and value > epochs:
-            raise ValueError(f"must be at most optim.epochs, {epochs}")
-        return value
 
 
 class ComputeConfig(Section):

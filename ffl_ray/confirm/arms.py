@@ -84,14 +84,8 @@ def independent(
 
 
 def stretched(config: ResolvedConfig, epochs: int) -> ResolvedConfig:
-    """The same training over another number of epochs: schedule, warm-up and ramp-up follow."""
-    ratio = epochs / config.optim.epochs
-    changes: dict[str, object] = {
-        "optim.epochs": epochs,
-        "optim.warmup_epochs": min(epochs, round(config.optim.warmup_epochs * ratio)),
-        "distill.ramp_up_epochs": config.distill.ramp_up_epochs * ratio,
-    }
-    return with_overrides(config, changes)
+    """The same training over another number of epochs: what is a share of it follows."""
+    return with_overrides(config, {"optim.epochs": epochs})
 
 
 def networks_to_time(chosen: Sequence[Chosen], baselines: Baselines) -> list[ResolvedConfig]:

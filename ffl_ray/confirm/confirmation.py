@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
 from ffl_ray.config.methods import resolved_from
+from ffl_ray.config.older import of_today
 from ffl_ray.config.settings import ResolvedConfig
 from ffl_ray.confirm.arms import Chosen, networks_to_time, plan_arms, plan_runs
 from ffl_ray.confirm.request import Request
@@ -79,7 +80,7 @@ class Confirmation(NamedTuple):
                 ranked_by=description["ranked_by"],
                 chosen=description["chosen"],
                 seeds=description["seeds"],
-                arms=[Arm(**arm) for arm in description["arms"]],
+                arms=[_arm_of_today(Arm(**arm)) for arm in description["arms"]],
                 pairs=[Pair(**pair) for pair in description["pairs"]],
                 runs=[Run(**run) for run in description["runs"]],
             )
@@ -121,6 +122,10 @@ class Confirmation(NamedTuple):
         epoch_s = {arm.name: arm.epoch_s or 0.0 for arm in self.arms}
         arm_of = {run.run_id: run.arm for run in self.runs}
         return sum(run.config.optim.epochs * epoch_s[arm_of[run.run_id]] for run in runs)
+
+
+def _arm_of_today(arm: Arm) -> Arm:
+    return arm._replace(settings=of_today(arm.settings))
 
 
 def following(request: Request, before: Confirmation) -> Request:

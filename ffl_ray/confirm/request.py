@@ -6,6 +6,7 @@ import argparse
 from typing import Any, NamedTuple
 
 from ffl_ray import cli
+from ffl_ray.config.methods import check_method
 from ffl_ray.config.overrides import with_overrides
 from ffl_ray.config.settings import Config, SearchConfig
 from ffl_ray.confirm.arms import Baselines, Chosen, best_configs, new_seeds
@@ -53,7 +54,7 @@ def request_of(args: argparse.Namespace) -> Request:
     """The request that the options make.
 
     Raises:
-        SettingError: an option can't be.
+        SettingError: an option can't be, or a config that an older version trained.
         StudyError: no such study, it is no search, or it has no completed trial.
     """
     _check_options(args)
@@ -67,6 +68,8 @@ def request_of(args: argparse.Namespace) -> Request:
             f"{source.location} has no completed trial to confirm: search on, with "
             f"python -m ffl_ray.tune --name {study}"
         )
+    for one in ranked[: args.top]:
+        check_method(one.config)
     search = cli.resources_of(args, args.top * args.seeds)
     kept = {"baselines": args.baselines, "search.num_workers": search.num_workers}
     return Request(

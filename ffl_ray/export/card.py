@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
+from ffl_ray.config.older import of_today
 from ffl_ray.config.overrides import mix_name, shown, with_overrides
 from ffl_ray.config.settings import Config
 from ffl_ray.confirm.tables import ConfirmedAccuracy
@@ -80,7 +81,7 @@ class Written(NamedTuple):
 
 def card(about: About, source: Source, written: Written) -> str:
     """The card, in Markdown."""
-    config = with_overrides(Config(), about.settings)
+    config = with_overrides(Config(), of_today(about.settings))
     source = _in_markdown(source)
     title = f"{source.study}, trial {source.trial_id}: {about.member}"
     sections = [

@@ -10,6 +10,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from ffl_ray.config.methods import resolved_from
+from ffl_ray.config.older import of_today
 from ffl_ray.config.overrides import flatten, with_overrides
 from ffl_ray.config.settings import Config, ResolvedConfig
 from ffl_ray.data.dataset import DatasetInfo, Images
@@ -89,7 +90,7 @@ def empty_network(
 def rebuilt(about: About) -> Member:
     """An exported member, but for its weights."""
     info = DatasetInfo(about.classes, about.mean, about.std, crop_padding=0, flip=False)
-    config = resolved_from(about.settings)
+    config = resolved_from(of_today(about.settings))
     return Member(
         empty_network(config, info, about.image_shape), about.member, about.mean, about.std
     )

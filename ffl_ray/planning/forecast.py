@@ -142,7 +142,7 @@ def epochs_share(epochs: int, search: SearchConfig) -> float:
     graces = hyperband_graces(epochs, search)
     odds = [math.exp(-bracket) for bracket in range(len(graces))]
     shares = [
-        asha_share(epochs, search.model_copy(update={"grace_epochs": grace})) for grace in graces
+        asha_share(epochs, search.model_copy(update={"grace": grace / epochs})) for grace in graces
     ]
     return sum(o * share for o, share in zip(odds, shares, strict=True)) / sum(odds)
 
@@ -155,7 +155,7 @@ def hyperband_graces(epochs: int, search: SearchConfig) -> list[int]:
 
 def grace_epochs(search: SearchConfig, epochs: int) -> int:
     """Epochs before which no trial is stopped: the first rung."""
-    return min(search.grace_epochs or max(1, epochs // 9), epochs)
+    return max(1, int(round(search.grace * epochs, 9)))
 
 
 def num_brackets(search: SearchConfig, epochs: int) -> int:

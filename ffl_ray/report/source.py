@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 import pandas as pd
 
 from ffl_ray.config.objectives import Objective, parse_objectives, quality
+from ffl_ray.config.older import EPOCHS, SHARES
 from ffl_ray.confirm.tables import FINAL_KINDS, FOLDER
 from ffl_ray.errors import StudyError
 from ffl_ray.results.description import read_description
@@ -119,6 +120,9 @@ def open_study(storage: Storage) -> Study:
     objectives = _objectives(description, storage)
     for position, objective in enumerate(objectives):
         trials[objective.name] = [_at(values, position) for values in trials["objective_values"]]
+    for old, share in SHARES.items():
+        if share in trials and trials["params"].str.contains(old, regex=False).any():
+            trials[old] = trials[share] * trials[EPOCHS]  # as the version before searched it
     return Study(storage, description, objectives, trials, epochs, members)
 
 

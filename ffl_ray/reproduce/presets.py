@@ -11,7 +11,7 @@ from fnmatch import fnmatchcase
 from typing import NamedTuple
 
 from ffl_ray.config.methods import resolved_from, with_reachable_objective
-from ffl_ray.config.overrides import flatten, mix_name, nearest, shown, with_overrides
+from ffl_ray.config.overrides import flatten, mix_name, nearest, shown
 from ffl_ray.config.settings import ResolvedConfig
 from ffl_ray.errors import SettingError
 from ffl_ray.models.registry import backbone_row
@@ -126,8 +126,6 @@ def preset(
 ) -> ResolvedConfig:
     """The config that a row's training has.
 
-    A shorter run's ramp-up is shorter by the same factor, as its learning rate's steps are.
-
     Args:
         data: the setting data.name.
         changes: dotted settings that replace the preset's.
@@ -135,13 +133,8 @@ def preset(
     Raises:
         SettingError: a setting is unknown, or breaks its rule.
     """
-    changes = changes or {}
-    settings: dict[str, object] = {"data.name": data, **preset_settings(row, scale), **changes}
-    config = with_reachable_objective(resolved_from(settings))
-    if "distill.ramp_up_epochs" in changes:
-        return config
-    shorter = config.distill.ramp_up_epochs * config.optim.epochs / EPOCHS
-    return with_overrides(config, {"distill.ramp_up_epochs": shorter})
+    settings = {"data.name": data, **preset_settings(row, scale), **(changes or {})}
+    return with_reachable_objective(resolved_from(settings))
 
 
 def preset_settings(row: Row, scale: Scale = AS_PUBLISHED) -> dict[str, object]:

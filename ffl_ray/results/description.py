@@ -13,6 +13,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+from ffl_ray.config.older import to_go_on_with
 from ffl_ray.config.overrides import brief, flatten
 from ffl_ray.config.settings import StudyConfig
 from ffl_ray.errors import SettingError, StudyError
@@ -83,7 +84,7 @@ def check_goes_on(
             f"{storage.location} holds a study of kind {before['kind']}: choose another --name"
         )
     again = "choose another --name, or give the old settings"
-    known = before["settings"]
+    known = to_go_on_with(before["settings"])
     if kind in LIST_ALL:
         known = {name: default for name, default in _defaults().items() if name in settings} | known
     check_same_settings(storage.location, known, settings, may_change, otherwise=again)

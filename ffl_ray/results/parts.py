@@ -15,8 +15,10 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from ffl_ray.config.older import EPOCHS, SHARES
 from ffl_ray.errors import StudyError
 from ffl_ray.results.guard import check_rows
 from ffl_ray.results.schema import arrow_schema
@@ -85,9 +87,11 @@ class Parts:
         if columns is not None:
             schema = pa.schema([self.schema.field(column) for column in columns])
         file = pq.ParquetFile(pa.BufferReader(data), page_checksum_verification=True)
-        there = set(file.schema_arrow.names)
-        wanted = [field.name for field in schema if field.name in there]
-        rows = _conformed(file.read(columns=wanted, use_threads=False), schema)
+        there, names = set(file.schema_arrow.names), set(schema.names)
+        older = [old for old in SHARES if old in there and SHARES[old] in names]
+        wanted = {*(names & there), *older, *([EPOCHS] * bool(older))}
+        found = file.read(columns=sorted(wanted), use_threads=False)
+        rows = _conformed(_with_shares(found, older), schema)
         check_rows(rows, self._table)
         return rows
 
@@ -169,6 +173,14 @@ class Parts:
 def number(name: str) -> int:
     """The number of a part file."""
     return int(name.removeprefix("part-").removesuffix(".parquet"))
+
+
+def _with_shares(found: pa.Table, older: Sequence[str]) -> pa.Table:
+    """What was read, with what the version before counted in epochs as shares of the training."""
+    for name in older:
+        lengths = found[name].cast(pa.float64())
+        found = found.append_column(SHARES[name], pc.divide(lengths, found[EPOCHS]))
+    return found
 
 
 def _conformed(found: pa.Table, schema: pa.Schema) -> pa.Table:

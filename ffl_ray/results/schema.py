@@ -15,7 +15,7 @@ from ffl_ray.config.overrides import flatten, mix_name, settings, with_overrides
 from ffl_ray.config.settings import Config
 from ffl_ray.results.columns import CONFIRMED, REPRODUCED, TABLES
 
-SCHEMA_VERSION = 3
+SCHEMA_VERSION = 4
 ALL_TABLES = TABLES | CONFIRMED | REPRODUCED
 
 

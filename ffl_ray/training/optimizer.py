@@ -57,9 +57,10 @@ def new_optimizer(config: Config, network: FusionNetwork) -> Optimizer:
 def learning_rate(config: Config, epoch: int) -> float:
     """The learning rate of an epoch: warm-up, then the config's schedule; epochs count from 0."""
     optim = config.optim
-    if epoch < optim.warmup_epochs:
-        return warmup_lr(epoch, warmup_epochs=optim.warmup_epochs, lr=optim.lr)
-    since, epochs = epoch - optim.warmup_epochs, optim.epochs - optim.warmup_epochs
+    warmup_epochs = round(optim.warmup * optim.epochs)
+    if epoch < warmup_epochs:
+        return warmup_lr(epoch, warmup_epochs=warmup_epochs, lr=optim.lr)
+    since, epochs = epoch - warmup_epochs, optim.epochs - warmup_epochs
     if optim.lr_schedule == "step":
         return step_lr(
             since,

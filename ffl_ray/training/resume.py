@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import torch.distributed as dist
 
+from ffl_ray.config.older import to_go_on_with
 from ffl_ray.config.overrides import flatten, settings
 from ffl_ray.config.settings import Config
 from ffl_ray.errors import SettingError, StudyError
@@ -51,7 +52,8 @@ def settings_text(config: Config) -> str:
 
 def _changed(before: str, now: str) -> list[str]:
     """Settings that differ from those of a checkpoint; one it did not know had its default."""
-    stored = set(before.splitlines())
+    kept = to_go_on_with(dict(line.partition("=")[::2] for line in before.splitlines()))
+    stored = {f"{name}={value}" for name, value in kept.items()}
     known = {line.partition("=")[0] for line in stored}
     defaults = set(settings_text(Config()).splitlines())
     own = set(now.splitlines())

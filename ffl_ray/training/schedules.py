@@ -3,20 +3,33 @@
 import math
 from collections.abc import Sequence
 
+STEPS = 300
 
-def ramp_up(epoch: float, length: float) -> float:
-    """Share of the distill weight that is on at an epoch: exp(-5 (1 - min(t, R)/R)^2).
 
-    It is 0.0067 at epoch 0 and 1 from epoch R on (Kim et al. 2020, arXiv:1904.09058; the form is
-    that of Laine and Aila 2017, arXiv:1610.02242, section 2.1).
+def ramp_up(epoch: int, *, epochs: int, share: float) -> float:
+    """Share of the distill weight that is on in an epoch.
+
+    It rises as exp(-5 (1 - min(t, R)/R)^2) over t = 0, ..., 299, the epochs of the published
+    trainings, and R = 300 share (Kim et al. 2020, arXiv:1904.09058; the form is that of Laine and
+    Aila 2017, arXiv:1610.02242, section 2.1). An epoch of a training of another length has the
+    mean of the steps that fall into it, so that the mean over the training depends on the share
+    alone.
 
     Args:
-        epoch: epochs finished so far, t >= 0.
-        length: R, in epochs; 0 means no rise at all.
+        epoch: epochs finished so far.
+        epochs: length of the training.
+        share: of the training, that the rise takes; 0 means no rise at all.
     """
+    length = round(share * STEPS, 9)
     if length == 0:
         return 1.0
-    return math.exp(-5.0 * (1.0 - min(epoch, length) / length) ** 2)
+    first, end = epoch * STEPS, (epoch + 1) * STEPS  # one step is as long as `epochs` of these
+    steps = range(first // epochs, -(-end // epochs))
+    within = [min(end, (t + 1) * epochs) - max(first, t * epochs) for t in steps]
+    weights = [math.exp(-5.0 * (1.0 - min(t, length) / length) ** 2) for t in steps]
+    return weights[0] + math.fsum(
+        n / STEPS * (w - weights[0]) for n, w in zip(within, weights, strict=True)
+    )
 
 
 def warmup_lr(epoch: int, *, warmup_epochs: int, lr: float) -> float:

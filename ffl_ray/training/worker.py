@@ -134,7 +134,8 @@ def _train(training: Training, progress: Progress, started: float, write: Write)
         started: `time.perf_counter()` when the epoch began, less what it had taken before.
     """
     config, epoch = training.config, progress.epochs_done
-    lr, weight = learning_rate(config, epoch), ramp_up(epoch, config.distill.ramp_up_epochs)
+    lr = learning_rate(config, epoch)
+    weight = ramp_up(epoch, epochs=config.optim.epochs, share=config.distill.ramp_up)
     for group in training.optimizer.param_groups:
         group["lr"] = lr
     cpu_before = time.process_time()

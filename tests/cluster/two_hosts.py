@@ -9,7 +9,6 @@ BASE = {
     "model.mix": "2*resnet8",
     "optim.epochs": EPOCHS,
     "optim.batch_size": 64,
-    "distill.ramp_up_epochs": 2,
     "search.num_samples": 1,
     "search.scheduler": "none",
 }

@@ -25,7 +25,7 @@ def test_the_methods_own_values_stand_where_the_settings_leave_them() -> None:
     }  # fmt: skip
     assert [n for n, c in found.items() if c.distill.views] == ["kdcl", "pcl"]
     assert [n for n, c in found.items() if c.model.trunk_stages == 0] == ["independent"]
-    assert resolved(resolved_from({"distill.ramp_up_epochs": 7})).distill.ramp_up_epochs == 7
+    assert resolved(resolved_from({"distill.ramp_up": 0.5})).distill.ramp_up == 0.5
 
 
 @pytest.mark.parametrize(
@@ -38,6 +38,7 @@ def test_the_methods_own_values_stand_where_the_settings_leave_them() -> None:
           "objective": "branch1.accuracy"}, r"resnet20, a single branch, not 'branch1.accuracy'"),
         ({"distill.method": "cl_ilr", "distill.weight": 2, "objective": "ensemble.accuracy"},
          r"distill.weight must be at most 1 for distill.method cl_ilr.*not 2"),
+        ({"distill.ramp_up": 80}, r"distill.ramp_up must be at most 1, a share .*, not 80"),
         ({"model.mix": "resnet20"}, r"at least 2 branches for distill.method ffl, not 1"),
     ],
 )  # fmt: skip

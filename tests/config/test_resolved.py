@@ -11,14 +11,14 @@ LEFT = {
     "distill.temperature": "temperature",
     "distill.weight": "weight",
     "distill.views": "views",
-    "distill.ramp_up_epochs": "ramp_up_epochs",
+    "distill.ramp_up": "ramp_up",
     "model.trunk_stages": "trunk_stages",
 }
 SET: dict[str, object] = {
     "distill.temperature": 2.5,
     "distill.weight": 0.25,
     "distill.views": True,
-    "distill.ramp_up_epochs": 7.0,
+    "distill.ramp_up": 0.7,
     "model.trunk_stages": 1,
 }
 

@@ -91,14 +91,14 @@ def test_a_baseline_differs_in_its_teaching_alone() -> None:
 
 
 def test_schedule_warm_up_and_ramp_up_stretch_with_the_epochs() -> None:
-    config = config_of(optim__warmup_epochs=4, distill__ramp_up_epochs=9.0)
+    config = config_of(optim__warmup=0.1, distill__ramp_up=0.3)
 
     longer, short = stretched(config, 60), stretched(config, 1)
 
-    assert (longer.optim.epochs, longer.optim.warmup_epochs) == (60, 8)
-    assert longer.distill.ramp_up_epochs == 18.0
+    assert (longer.optim.epochs, longer.optim.warmup) == (60, 0.1)
+    assert longer.distill.ramp_up == 0.3
     assert longer.optim.lr_milestones == config.optim.lr_milestones  # shares of the epochs
-    assert (short.optim.epochs, short.optim.warmup_epochs) == (1, 0)
+    assert (short.optim.epochs, short.optim.warmup) == (1, 0.1)
 
 
 def plan(

@@ -210,6 +210,10 @@ def test_a_plan_comes_back_from_study_json_and_a_damaged_one_is_refused() -> Non
     loaded = Confirmation.load(stored, "here")
 
     assert loaded.final_runs[0].config == with_overrides(config_of({}), {"seed": 1000})
+    settings = stored["arms"][0]["settings"]
+    length = settings.pop("distill.ramp_up") * settings["optim.epochs"]
+    settings["distill.ramp_up_epochs"] = length  # as the version before kept it
+    assert Confirmation.load(stored, "here").final_runs == loaded.final_runs
     assert loaded.winners == {"00000"}
     assert loaded.seconds(loaded.final_runs) == 1.5
     with pytest.raises(StudyError, match="here/study.json is damaged: 'arms'"):

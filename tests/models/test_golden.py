@@ -32,7 +32,9 @@ def golden_network(config: ResolvedConfig) -> FusionNetwork:
 
 
 def test_ramp_up_equals_the_authors() -> None:
-    assert ramp_up(rule.EPOCH, 80) == pytest.approx(GOLDEN["ramp_up"], abs=1e-12)
+    found = ramp_up(rule.EPOCH, epochs=300, share=80 / 300)
+
+    assert found == pytest.approx(GOLDEN["ramp_up"], abs=1e-12)
 
 
 def test_three_training_steps_equal_the_authors_in_every_logit_and_loss_term() -> None:
@@ -43,7 +45,7 @@ def test_three_training_steps_equal_the_authors_in_every_logit_and_loss_term() -
     for step, expected in enumerate(GOLDEN["steps"]):
         output = network(rule.images())
         terms = ffl_terms(output, rule.labels(), resolved_distill(DistillConfig()))
-        total = total_loss(terms, ramp_up(rule.EPOCH, config.distill.ramp_up_epochs))
+        total = total_loss(terms, ramp_up(rule.EPOCH, epochs=300, share=config.distill.ramp_up))
         optimizer.zero_grad()
         torch.autograd.backward(total)
         optimizer.step()

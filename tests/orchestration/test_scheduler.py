@@ -53,7 +53,7 @@ def past(number: int, epochs: dict[int, float], state: TrialState) -> PastTrial:
 
 
 def scheduler_of(name: str, earlier: Sequence[PastTrial] = ()) -> StudyScheduler:
-    settings = {"scheduler": name, "grace_epochs": 1, "reduction_factor": 2}
+    settings = {"scheduler": name, "grace": 1 / EPOCHS, "reduction_factor": 2}
     return make_scheduler(with_overrides(SearchConfig(), settings), ACCURACY, EPOCHS, earlier)
 
 
@@ -91,7 +91,7 @@ def test_hyperbands_later_brackets_stop_nobody_early() -> None:
 def test_as_many_brackets_as_have_a_rung(
     epochs: int, grace: int, factor: float, brackets: int
 ) -> None:
-    search = SearchConfig(grace_epochs=grace, reduction_factor=factor)
+    search = SearchConfig(grace=grace / epochs, reduction_factor=factor)
 
     assert num_brackets(search, epochs) == brackets
 
@@ -142,7 +142,7 @@ def test_an_interrupted_trial_is_judged_by_the_epoch_it_reports_again(name: str)
 
 
 def test_a_minimised_objective_stops_what_is_high() -> None:
-    search = SearchConfig(grace_epochs=1, reduction_factor=2)
+    search = SearchConfig(grace=1 / EPOCHS, reduction_factor=2)
     scheduler = make_scheduler(search, NLL, EPOCHS)
     feed(scheduler, added(scheduler, 0), [0.2] * EPOCHS)
 
@@ -154,7 +154,7 @@ def test_a_minimised_objective_stops_what_is_high() -> None:
 def test_earlier_trials_stand_on_the_rungs_where_they_would_have_been_put_then(
     brackets: int,
 ) -> None:
-    search = SearchConfig(grace_epochs=1, reduction_factor=2)
+    search = SearchConfig(grace=1 / EPOCHS, reduction_factor=2)
     values = [{e: (7 * n + 3 * e) % 11 / 11 for e in range(1, 1 + n % 5)} for n in range(30)]
     fresh, replayed = (
         SuccessiveHalving(search, EPOCHS, maximised=True, brackets=brackets) for _ in range(2)

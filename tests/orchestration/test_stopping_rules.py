@@ -125,7 +125,7 @@ def asha(search: SearchConfig, epochs: int, grace: float, mode: str) -> Tunes:
 def test_successive_halving_decides_as_tunes_own(
     epochs: int, grace: int, factor: float, brackets: int, seed: int, mode: str
 ) -> None:
-    search = SearchConfig(grace_epochs=grace, reduction_factor=factor, seed=seed)
+    search = SearchConfig(grace=grace / epochs, reduction_factor=factor, seed=seed)
     ours = SuccessiveHalving(search, epochs, maximised=mode == "max", brackets=brackets)
     # A later bracket is one that begins at a later rung.
     tunes = [asha(search, epochs, grace * factor**bracket, mode) for bracket in range(brackets)]
@@ -154,7 +154,7 @@ def test_the_median_rule_decides_as_tunes_own_that_never_pauses(
 
 
 def test_a_trials_bracket_is_drawn_with_the_odds_that_tune_gives_it() -> None:
-    search = SearchConfig(grace_epochs=1, reduction_factor=3)
+    search = SearchConfig(grace=1 / 9, reduction_factor=3)
     rule = SuccessiveHalving(search, 9, maximised=True, brackets=3)
 
     drawn = np.bincount([rule.bracket_of(f"{number:05d}") for number in range(4000)])

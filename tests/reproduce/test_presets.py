@@ -70,7 +70,7 @@ def test_the_preset_of_ffl_is_the_authors_program_which_is_the_default() -> None
 
     assert config.optim == Config().optim
     assert config.model.mix == Config().model.mix
-    assert config.distill.ramp_up_epochs == 80
+    assert config.distill.ramp_up == 80 / 300
     assert config.distill.temperature == 3
 
 
@@ -81,13 +81,13 @@ def test_the_backbone_alone_is_a_single_branch() -> None:
     assert config.distill.method == "independent"
 
 
-def test_a_shorter_run_has_a_shorter_ramp_up_unless_it_is_given() -> None:
+def test_a_shorter_run_has_the_same_share_of_ramp_up_unless_it_is_given() -> None:
     tenth = Scale(epochs=30)
 
-    assert preset(FFL, "cifar100", tenth).distill.ramp_up_epochs == 8
-    assert preset(DML, "cifar100", tenth).distill.ramp_up_epochs == 0
-    given = preset(FFL, "cifar100", tenth, {"distill.ramp_up_epochs": 5})
-    assert given.distill.ramp_up_epochs == 5
+    assert preset(FFL, "cifar100", tenth).distill.ramp_up == 80 / 300
+    assert preset(DML, "cifar100", tenth).distill.ramp_up == 0
+    given = preset(FFL, "cifar100", tenth, {"distill.ramp_up": 0.5})
+    assert given.distill.ramp_up == 0.5
     assert preset(FFL, "cifar100", AS_PUBLISHED, {"optim.epochs": "30"}) == preset(
         FFL, "cifar100", tenth
     )

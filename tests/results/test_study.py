@@ -1,27 +1,23 @@
 """A study's tables as trials begin, report, fail, end and go on."""
 
-import shutil
 from pathlib import Path
 
 import pytest
-from support.helpers import ROOT
 from support.tables import EPOCH, FUSED, members, new_study
 
 import ffl_ray.results
-from ffl_ray.config.overrides import flatten
+from ffl_ray.config.overrides import flatten, with_overrides
 from ffl_ray.config.settings import Config, StudyConfig
 from ffl_ray.errors import StudyError
 from ffl_ray.results.description import (
     check_goes_on,
     describe_study,
-    read_description,
 )
 from ffl_ray.results.storage.storage import Storage
 from ffl_ray.results.study import StudyTables
 from ffl_ray.results.writer import (
     ROWS_PER_PART,
 )
-from ffl_ray.search.space import load_space, settle
 
 
 def test_an_ended_trial_has_member_rows_of_its_latest_and_best_epoch(tmp_path: Path) -> None:
@@ -147,13 +143,32 @@ def test_a_setting_that_a_studys_version_did_not_know_had_its_default(tmp_path: 
         check_goes_on(storage, "search", settings | {"data.residency": "stream"})
 
 
-def test_the_shipped_study_of_the_version_before_goes_on(tmp_path: Path) -> None:
-    storage = Storage(str(tmp_path / "study"))
-    shutil.copytree(ROOT / "examples" / "digits-study", tmp_path / "study")
-    kept = {"search_space": read_description(storage)["settings"]["search_space"]}
-    study = settle(load_space("digits"), {"compute.precision": "float32", "search.num_samples": 40})
+def of_before(settings: dict[str, object], epochs: int, length: float | None) -> dict[str, object]:
+    """The settings of a study as the version before kept them."""
+    old = {"distill.ramp_up_epochs": length, "optim.warmup_epochs": 0, "search.grace_epochs": None}
+    gone = {name.removesuffix("_epochs") for name in old}
+    return {n: v for n, v in settings.items() if n not in gone} | old | {"optim.epochs": epochs}
 
-    assert check_goes_on(storage, "search", flatten(study) | kept)
+
+@pytest.mark.parametrize(
+    ("epochs", "length", "was"),
+    [(300, None, None), (300, 80.0, "0.26"), (30, 8.0, "'8.0 of 30 epochs'"), (30, None, "'80 of")],
+)
+def test_a_study_of_the_version_before_goes_on_where_its_epochs_have_the_same_weights(
+    tmp_path: Path, epochs: int, length: float | None, was: str | None
+) -> None:
+    settings = flatten(with_overrides(StudyConfig(), {"optim.epochs": epochs}))
+    storage = Storage(str(tmp_path))
+    old = describe_study("search", of_before(settings, epochs, length))
+    StudyTables.open(storage, "study", old, FUSED)
+
+    if was is None:
+        assert check_goes_on(storage, "search", settings)
+    else:
+        with pytest.raises(StudyError, match=f"distill.ramp_up was {was}.* and is None: choose"):
+            check_goes_on(storage, "search", settings)
+    if epochs == 300 and length:
+        assert check_goes_on(storage, "search", settings | {"distill.ramp_up": length / 300})
 
 
 def test_a_study_has_one_writer(tmp_path: Path) -> None:

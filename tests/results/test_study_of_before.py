@@ -1,4 +1,4 @@
-"""examples/digits-study, which the version before wrote: it loads, reports, exports and goes on."""
+"""examples/digits-study, which the version before wrote: it loads, reports, exports."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import json
 import shutil
 from pathlib import Path
 
+import pyarrow.parquet as pq
 import pytest
 import torch
 from support.helpers import ROOT
@@ -16,8 +17,10 @@ from ffl_ray.data.loader import load_train_val
 from ffl_ray.export import __main__ as export
 from ffl_ray.export import load_member
 from ffl_ray.report import __main__ as report
+from ffl_ray.report.source import open_study
 from ffl_ray.results.reader import records
 from ffl_ray.results.schema import row_config
+from ffl_ray.results.storage.storage import Storage
 from ffl_ray.training.checkpoint import dump_checkpoint
 from ffl_ray.training.progress import Progress
 from ffl_ray.training.setup import new_network
@@ -46,6 +49,7 @@ def test_it_loads_as_tables_and_as_a_study_of_optuna(study: Path) -> None:
     trials, epochs, members = results.load(str(study))
 
     assert len(trials) == 40
+    assert set(trials["distill.ramp_up"]) == {4 / 12}
     assert len(epochs) == trials.epochs_done.sum()
     assert set(members.trial_id) <= set(trials.trial_id)
     assert results.optuna_study(str(study)).best_trial.number == int(BEST)
@@ -55,6 +59,26 @@ def test_it_reports(study: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert report.main([str(study), "--format", "md"]) == 0
 
     assert f"Best by fused.accuracy: trial {BEST} with 0.9930" in capsys.readouterr().out
+
+
+def test_a_length_that_it_searched_is_reported_by_its_name_then(
+    study: Path, tmp_path: Path
+) -> None:
+    place = tmp_path / "searched"
+    shutil.copytree(study, place)
+    part = place / "trials/part-00000.parquet"
+    table = pq.read_table(part)
+    params = [
+        text.replace("distill.temperature", "distill.ramp_up_epochs")
+        for text in table["params"].to_pylist()
+    ]
+    position = table.schema.get_field_index("params")
+    pq.write_table(table.set_column(position, table.schema.field(position), [params]), part)
+
+    found = open_study(Storage(str(place)))
+
+    assert "distill.ramp_up_epochs" in found.searched
+    assert set(found.trials["distill.ramp_up_epochs"]) == {4}
 
 
 def test_it_exports_what_its_best_checkpoint_holds(study: Path, tmp_path: Path) -> None:
@@ -68,13 +92,13 @@ def test_it_exports_what_its_best_checkpoint_holds(study: Path, tmp_path: Path) 
     assert load_member(out)(torch.rand(2, 1, 8, 8)).shape == (2, 10)
 
 
-def test_it_goes_on_with_the_settings_of_its_time(
+def test_it_does_not_go_on_since_its_epochs_had_other_distill_weights(
     study: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     again = ["--name", study.name, "--storage-path", str(study.parent), "--num-samples", "40"]
 
-    assert tune.main([*again, "--set", "compute.precision=float32"]) == 0
-    assert tune.main(again) == 2
+    assert tune.main([*again, "--set", "compute.precision=float32"]) == 2
 
-    words = "compute.precision was 'float32' and is 'auto': choose another --name"
-    assert words in capsys.readouterr().err
+    error = capsys.readouterr().err
+    assert "distill.ramp_up was '4.0 of 12 epochs' and is None" in error
+    assert error.count("\n") == 1

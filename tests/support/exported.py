@@ -23,7 +23,7 @@ SETTINGS = {
     "data.fraction": "0.5",
     "optim.epochs": "2",
     "optim.batch_size": "32",
-    "distill.ramp_up_epochs": "2",
+    "distill.ramp_up": "0.5",
 }
 
 

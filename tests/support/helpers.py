@@ -62,7 +62,6 @@ def small_config(**overrides: object) -> ResolvedConfig:
         "data.val_fraction": 0.2,
         "optim.epochs": 3,
         "optim.batch_size": 64,
-        "distill.ramp_up_epochs": 2,
     }
     return resolved_from(small | named)
 

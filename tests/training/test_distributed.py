@@ -146,7 +146,7 @@ def methods_training(rank: int, count: int) -> dict[str, tuple[float, Tensor]]:
         config = small_config(
             model__mix="3*resnet8",
             distill__method=method,
-            distill__ramp_up_epochs=0,
+            distill__ramp_up=0,
             data__fraction=0.2,
             objective="ensemble.accuracy",
         )

@@ -25,7 +25,7 @@ def test_digits_are_learned_with(overrides: dict[str, object]) -> None:
             data__fraction=1.0,
             optim__epochs=5,
             optim__lr_schedule="linear",
-            optim__warmup_epochs=1,
+            optim__warmup=0.2,
             **overrides,
         ),
         session,

@@ -106,7 +106,7 @@ def test_the_learning_rate_warms_up_and_then_follows_the_schedule(
     schedule: str, warmup_epochs: int, expected: list[float]
 ) -> None:
     config = small_config(
-        optim__epochs=6, optim__lr_schedule=schedule, optim__warmup_epochs=warmup_epochs
+        optim__epochs=6, optim__lr_schedule=schedule, optim__warmup=warmup_epochs / 6
     )  # fmt: skip
 
     assert [learning_rate(config, epoch) for epoch in range(6)] == pytest.approx(expected, abs=1e-7)

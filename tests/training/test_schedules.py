@@ -1,7 +1,11 @@
 """Ramp-up and learning rate by hand values."""
 
+import math
+import statistics
+
 import pytest
 
+from ffl_ray.config.methods import METHODS
 from ffl_ray.training.schedules import cosine_lr, linear_lr, ramp_up, step_lr, warmup_lr
 
 
@@ -11,11 +15,25 @@ from ffl_ray.training.schedules import cosine_lr, linear_lr, ramp_up, step_lr, w
      (60, 0.73162), (70, 0.92485), (79, 0.99922), (80, 1.0), (299, 1.0)],
 )  # fmt: skip
 def test_ramp_up_over_80_epochs_has_the_published_values(epoch: int, weight: float) -> None:
-    assert ramp_up(epoch, 80) == pytest.approx(weight, abs=1e-5)
+    assert ramp_up(epoch, epochs=300, share=80 / 300) == pytest.approx(weight, abs=1e-5)
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_the_mean_distill_weight_is_that_of_its_share_whatever_the_length(name: str) -> None:
+    for share in {METHODS[name].ramp_up, 240 / 300, 1.0}:
+        r = share * 300
+        published = [math.exp(-5 * (1 - min(t, r) / r) ** 2) if r else 1.0 for t in range(300)]
+        mean = pytest.approx(statistics.fmean(published), abs=1e-12)
+        for epochs in range(1, 301):
+            weights = [ramp_up(epoch, epochs=epochs, share=share) for epoch in range(epochs)]
+
+            assert statistics.fmean(weights) == mean
+            assert weights == sorted(weights)
+        assert weights == published
 
 
 def test_no_ramp_up_means_full_weight_from_the_start() -> None:
-    assert ramp_up(0, 0) == 1.0
+    assert ramp_up(0, epochs=4, share=0) == 1.0
 
 
 def test_steps_fall_at_epochs_150_and_225_of_300() -> None:

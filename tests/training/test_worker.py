@@ -1,5 +1,8 @@
 """One training from start to end: repeatable, resumable, and clear about what goes wrong."""
 
+import io
+import re
+
 import pytest
 import torch
 from support.compared import assert_same_weights, weights, without_times
@@ -26,7 +29,7 @@ OPTIONS: dict[str, dict[str, object]] = {
     "trivial": {"data.augment": "trivial"},
     "mixup": {"data.mixing": "mixup"},
     "cutmix": {"data.mixing": "cutmix", "distill.label_smoothing": 0.1},
-    "adamw": {"optim.optimizer": "adamw", "optim.lr": 1e-3, "optim.warmup_epochs": 2},
+    "adamw": {"optim.optimizer": "adamw", "optim.lr": 1e-3, "optim.warmup": 0.5},
 }
 
 
@@ -86,6 +89,29 @@ def test_a_checkpoint_of_other_settings_is_refused() -> None:
 
     with pytest.raises(SettingError, match=r"these differ.*optim.lr=0.05.*optim.lr=0.1"):
         run_worker(small_config(optim__epochs=1, optim__lr=0.05), MemorySession(session.files))
+
+
+@pytest.mark.parametrize(("epochs", "goes_on"), [(300, True), (3, False)])
+def test_a_checkpoint_of_the_version_before_goes_on_where_its_epochs_have_the_same_weights(
+    epochs: int, goes_on: bool
+) -> None:
+    config = small_config(model__mix="2*resnet8", data__fraction=0.1, optim__epochs=epochs)
+    stopped, again = MemorySession(stop_after=1), MemorySession(stop_after=2)
+    with pytest.raises(KeyboardInterrupt):
+        run_worker(config, stopped)
+    for name, data in stopped.files.items():
+        state = torch.load(io.BytesIO(data), weights_only=True)
+        lines = state["progress"]["settings"].splitlines()
+        lines = [x for x in lines if not x.startswith(("distill.ramp_up=", "optim.warmup="))]
+        old = ["distill.ramp_up_epochs=80.0", "optim.warmup_epochs=0"]
+        state["progress"]["settings"] = "\n".join(sorted([*lines, *old]))
+        torch.save(state, buffer := io.BytesIO())
+        again.files[name] = buffer.getvalue()
+
+    differ = r"differ: \['distill.ramp_up=0.26\d*', 'distill.ramp_up=80.0 of 3 epochs'\]"
+    with pytest.raises(KeyboardInterrupt if goes_on else SettingError) as ended:
+        run_worker(config, again)
+    assert goes_on or re.search(differ, str(ended.value))
 
 
 def test_digits_are_learned_by_every_member() -> None:

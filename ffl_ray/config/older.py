@@ -1,0 +1,57 @@
+"""Settings of the version before: their names of today, what they were, and their refusal."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+EPOCHS = "optim.epochs"
+# What was counted in epochs, and is a share of the training now.
+SHARES = {
+    "distill.ramp_up_epochs": "distill.ramp_up",
+    "optim.warmup_epochs": "optim.warmup",
+    "search.grace_epochs": "search.grace",
+}
+LEFT: dict[str, float | None] = {"distill.ramp_up": None, "search.grace": 1 / 9}
+PUBLISHED_EPOCHS = 300
+
+
+def renamed(name: str) -> str:
+    """What a setting is called today, as the tail of a message; nothing where it is unknown."""
+    if name not in SHARES:
+        return ""
+    return f": it is {SHARES[name]} now, a share of the training (80 of 300 epochs are 0.267)"
+
+
+def of_today(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Stored settings of this version or the one before, by the names of this one.
+
+    Args:
+        settings: all of them, by dotted name; numbers may be text.
+    """
+    found = {name: value for name, value in settings.items() if name not in SHARES}
+    epochs = _number(settings.get(EPOCHS))
+    for name in SHARES.keys() & settings.keys():
+        length, today = _number(settings[name]), SHARES[name]
+        found[today] = LEFT.get(today) if length is None else length / (epochs or 1)
+    return found
+
+
+def to_go_on_with(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """The same, to be held against today's: a ramp-up that this version can't repeat differs.
+
+    An epoch of a training of 300 has the distill weight that it had; of another length it has not.
+    """
+    found, old = of_today(settings), settings.get("distill.ramp_up_epochs")
+    epochs = _number(settings.get(EPOCHS))
+    if "distill.ramp_up_epochs" not in settings or epochs == PUBLISHED_EPOCHS or _number(old) == 0:
+        return found
+    return found | {"distill.ramp_up": f"{'80' if old is None else old} of {epochs:g} epochs"}
+
+
+def _number(value: object) -> float | None:
+    """A number, or the number that a text is; None for anything else."""
+    try:
+        return None if isinstance(value, bool) else float(value)  # type: ignore[arg-type]
+    except (TypeError, ValueError):
+        return None
