@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any, NamedTuple
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
@@ -9,6 +10,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 from ffl_ray.config.objectives import parse_objective, parse_objectives
 
 MOST_DIGITS = 3
+OWN_CODE = re.compile(r"[\w./-]*:[\w./:-]*")  # or nearly; what is wrong with it is said later
 
 
 class Section(BaseModel):
@@ -60,7 +62,7 @@ def one_of(*names: str) -> BeforeValidator:
     """One of these names, or the user's own code by module:name (`own_code` looks it up)."""
 
     def check(value: object) -> object:
-        if value not in names and not (isinstance(value, str) and ":" in value):
+        if value not in names and not (isinstance(value, str) and OWN_CODE.fullmatch(value)):
             known = ", ".join(f"'{name}'" for name in names[:-1])
             raise ValueError(f"must be {known} or '{names[-1]}', or your own module:name")
         return value

@@ -129,14 +129,14 @@ class StudyView:
 
     def __rich__(self) -> RenderableType:
         summary = Table.grid(padding=(0, 2))
-        summary.add_row("[dim]trials", self._progress())
+        summary.add_row(Text("trials", "dim"), self._progress())
         summary.add_row("", self._states())
         if self._latest:
-            summary.add_row("[dim]best", self._best())
+            summary.add_row(Text("best", "dim"), self._best())
         left = self._remaining_s()
         elapsed = duration(time.monotonic() - self._started)
         ahead = "" if left is None else f", about {duration(left)} left"
-        summary.add_row("[dim]time", f"{elapsed}{ahead}")
+        summary.add_row(Text("time", "dim"), f"{elapsed}{ahead}")
         return Group(Text(self._title, style="bold"), summary, self._running_table())
 
     def _progress(self) -> RenderableType:
@@ -168,12 +168,12 @@ class StudyView:
             epochs = self._epochs[trial_id]
             value = row.get(VALUE)
             table.add_row(
-                f"[cyan]{trial_id}",
+                Text(trial_id, "cyan"),
                 f"{row.get('epoch', 0)}/{epochs}",
                 ProgressBar(total=epochs, completed=row.get("epoch", 0), width=12),
                 "" if value is None else f"{value:.4f}",
                 Text(self._words[trial_id]),
             )
         if len(running) > MOST_RUNNING:
-            table.add_row("", "", f"[dim]and {len(running) - MOST_RUNNING:,} more")
+            table.add_row("", "", Text(f"and {len(running) - MOST_RUNNING:,} more", "dim"))
         return table

@@ -8,7 +8,7 @@ import logging
 from collections.abc import Iterator
 from pathlib import Path
 
-from ffl_ray.config.redaction import redacted
+from ffl_ray.console.plain_text import printable
 from ffl_ray.results.storage.storage import Storage
 
 
@@ -27,7 +27,7 @@ class LogFile(io.TextIOBase):
 
     def write(self, text: str) -> int:
         with contextlib.suppress(OSError):
-            self._file.write(redacted(text))
+            self._file.write(printable(text))
         return len(text)
 
     def flush(self) -> None:

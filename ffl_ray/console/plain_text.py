@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import unicodedata
 from collections.abc import Mapping
 from typing import Any
@@ -10,6 +11,8 @@ from ffl_ray.config.redaction import redacted
 
 KEPT = "\n\t"
 # Control characters steer a terminal; those that turn the direction make a text read as another.
+FORMULA = re.compile(r"(^\s*|;\s*)(?=[=+\-@\uff1d\uff0b\uff0d\uff20])")
+NUMBER = re.compile(r"[+-]?(\d+([.]\d*)?|[.]\d+)(e[+-]?\d+)?", re.IGNORECASE)
 HIDDEN = ("Cc", "Cf", "Cs", "Zl", "Zp")
 
 
@@ -32,8 +35,18 @@ def printable_row(row: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def in_markdown(text: str) -> str:
-    """A text that Markdown shows as it is: no tag, no line of its own."""
-    return printable_line(text).replace("&", "&amp;").replace("<", "&lt;")
+    """A text that Markdown shows as it is: no tag, link, image or line of its own."""
+    escaped = re.sub(r"([\\`\[])", r"\\\1", printable_line(text))
+    return escaped.replace("&", "&amp;").replace("<", "&lt;")
+
+
+def in_spreadsheet(text: str) -> str:
+    """A text that a spreadsheet shows as it is: what would begin a formula has a ' before it.
+
+    Where a ; separates cells, as in some languages, one begins behind each of them.
+    """
+    line = printable_line(text).replace("\t", " ")
+    return line if NUMBER.fullmatch(line) else FORMULA.sub(r"\1'", line)
 
 
 def _harmless(character: str) -> bool:

@@ -20,4 +20,4 @@ def print_settings() -> None:
     for setting in settings(StudyConfig):
         name, meaning = setting.name, setting.field.description or ""
         table.add_row(name, shown(defaults[name]), setting.marks.unit, meaning)
-    Console(soft_wrap=not sys.stdout.isatty(), highlight=False).print(table)
+    Console(soft_wrap=not sys.stdout.isatty(), highlight=False, markup=False).print(table)

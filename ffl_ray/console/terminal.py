@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import logging
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 
-from rich.console import Console
+from rich.console import Console, ConsoleOptions, RenderableType
+from rich.segment import Segment
 
 from ffl_ray.console.plain_text import printable
 
@@ -15,11 +16,23 @@ PIPE_WIDTH = 160
 STORAGE_LOGGER = "ffl_ray.storage"
 
 
+class PlainConsole(Console):
+    """A console on which texts are texts: none is markup, an emoji's name or a control sequence."""
+
+    def render(
+        self, renderable: RenderableType, options: ConsoleOptions | None = None
+    ) -> Iterable[Segment]:
+        for text, style, control in super().render(renderable, options):
+            yield Segment(text if control else printable(text), style, control)
+
+
 def make_console() -> Console:
     """A console on the real standard output, whatever is redirected meanwhile."""
     out = sys.__stdout__
     piped = out is None or not out.isatty()
-    return Console(file=out, highlight=False, width=PIPE_WIDTH if piped else None)
+    return PlainConsole(
+        file=out, highlight=False, markup=False, emoji=False, width=PIPE_WIDTH if piped else None
+    )
 
 
 class StorageNews(logging.Handler):
@@ -30,7 +43,7 @@ class StorageNews(logging.Handler):
         self._console = console
 
     def emit(self, record: logging.LogRecord) -> None:
-        self._console.out(printable(record.getMessage()))
+        self._console.out(record.getMessage())
 
 
 @contextmanager

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 
 from rich.console import Console
+from rich.text import Text
 
 from ffl_ray.console.terminal import duration
 from ffl_ray.console.trial_text import Row
@@ -28,10 +29,11 @@ class TrainView:
         left = elapsed / (epoch - self._first) * (self._epochs - epoch)
         branches = " ".join(f"{value:.4f}" for value in row["val.branches.accuracy"])
         fused = row["val.fused.accuracy"]
-        self._console.print(
+        line = (
             f"epoch {epoch:>3}/{self._epochs}  loss {row['loss.total']:8.4f}  "
             f"{'' if fused is None else f'fused [b]{fused:.4f}[/b]  '}"
             f"ensemble {row['val.ensemble.accuracy']:.4f}  "
             f"branches {branches}  {row['images_per_s']:.0f} images/s  "
             f"{duration(left)} left"
         )
+        self._console.print(Text.from_markup(line))

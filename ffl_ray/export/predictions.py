@@ -8,7 +8,7 @@ import json
 import sys
 from collections.abc import Iterable
 
-from ffl_ray.console.plain_text import printable, printable_line
+from ffl_ray.console.plain_text import in_spreadsheet, printable_line
 from ffl_ray.errors import FAILED, SettingError
 from ffl_ray.export.classify import Prediction, Unreadable, classify, image_files
 from ffl_ray.export.runner import open_model
@@ -22,7 +22,7 @@ def predict(args: argparse.Namespace) -> int:
             option = name.replace("_", "-")
             raise SettingError(f"--{option} must be at least 1, not {getattr(args, name)}")
     model = open_model(args.model, available_cpus(), trusted=args.trust)
-    output, failed = _Output(args), False
+    output, failed = Output(args), False
     for found in classify(model, image_files(args.images), args.top_k, args.batch_size):
         if isinstance(found, Unreadable):
             failed = True
@@ -32,7 +32,7 @@ def predict(args: argparse.Namespace) -> int:
     return FAILED if failed else 0
 
 
-class _Output:
+class Output:
     """Predictions as text, JSON lines or CSV on standard output."""
 
     def __init__(self, args: argparse.Namespace) -> None:
@@ -45,10 +45,11 @@ class _Output:
         """One image, its likeliest classes first."""
         if self._csv is not None:
             for rank, (name, probability) in enumerate(classes, start=1):
-                self._csv.writerow((path, rank, name, f"{probability:.6f}"))
+                cells = (in_spreadsheet(path), rank, in_spreadsheet(name), f"{probability:.6f}")
+                self._csv.writerow(cells)
         elif self._json:
             found = [{"class": name, "probability": value} for name, value in classes]
             sys.stdout.write(json.dumps({"path": path, "classes": found}) + "\n")
         else:
             words = "  ".join(f"{name} {probability:.4f}" for name, probability in classes)
-            sys.stdout.write(printable(f"{path}  {words}") + "\n")
+            sys.stdout.write(printable_line(f"{path}  {words}") + "\n")

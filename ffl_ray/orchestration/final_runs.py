@@ -14,6 +14,7 @@ from typing import Any
 from ffl_ray.config.objectives import parse_objective
 from ffl_ray.config.settings import ResolvedConfig, SearchConfig
 from ffl_ray.console.live import StudyView
+from ffl_ray.console.plain_text import printable_line
 from ffl_ray.console.terminal import duration, make_console
 from ffl_ray.errors import FAILED, INTERRUPTED, StudyError
 from ffl_ray.orchestration.final_run import FinalRun, waiting_runs
@@ -120,7 +121,8 @@ def _ended(tables: StudyTables, runs: Sequence[FinalRun], message: str, elapsed_
     console.out(f"\n{len(rows)} runs in {duration(elapsed_s)}: {states}\n")
     for row in rows:
         if row["status"] == "failed":
-            console.out(f"{row['trial_id']} failed: {row['error_type']}: {row['error']}")
+            error = printable_line(f"{row['error_type']}: {row['error']}")
+            console.out(f"{row['trial_id']} failed: {error}")
     if counts["completed"] == len(runs):
         return 0
     if counts["interrupted"]:

@@ -16,8 +16,9 @@ from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from ffl_ray.report.source import Study
 from ffl_ray.results.guard import check_numbers
-from ffl_ray.results.history import STATES, distributions_of, params_of
+from ffl_ray.results.history import STATES, distributions_of
 from ffl_ray.results.reader import records
+from ffl_ray.results.schema import params_of
 from ffl_ray.search.mix import PREFIX
 
 USED = ["trial_id", "status", "params", "distributions", "objective_values"]

@@ -6,14 +6,18 @@ any request, whatever a library may try.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import re
+from collections.abc import Mapping, Sequence
 from html import escape
 from importlib import resources
+from typing import Any
 
+import numpy as np
 import pandas as pd
 import plotly.io
 from plotly.offline import get_plotlyjs
 
+from ffl_ray.console.plain_text import printable
 from ffl_ray.report.blocks import Block, Code, Missing, Plot, Section, Table
 from ffl_ray.report.numbers import readable_frame
 
@@ -41,7 +45,7 @@ def page(name: str, made: str, sections: Sequence[Section]) -> str:
     has_plots = any(isinstance(block, Plot) for section in sections for block in section.blocks)
     script = f"<script>{get_plotlyjs()}</script>" if has_plots else ""
     links = "".join(
-        f'<a href="#s{number}">{escape(section.title)}</a>'
+        f'<a href="#s{number}">{_safe(section.title)}</a>'
         for number, section in enumerate(sections)
     )
     body = "\n".join(_section(number, section) for number, section in enumerate(sections))
@@ -52,15 +56,15 @@ def page(name: str, made: str, sections: Sequence[Section]) -> str:
 <meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <meta http-equiv="Content-Security-Policy" content="{POLICY}">
-<title>{escape(name)}</title>
+<title>{_safe(name)}</title>
 <style>
 {style}</style>
 {script}
 </head>
 <body>
 <main>
-<h1>{escape(name)}</h1>
-<p class="caption">{escape(made)}</p>
+<h1>{_safe(name)}</h1>
+<p class="caption">{_safe(made)}</p>
 <nav>{links}</nav>
 {body}
 </main>
@@ -73,7 +77,7 @@ def _section(number: int, section: Section) -> str:
     blocks = "\n".join(
         _block(f"p{number}-{place}", block) for place, block in enumerate(section.blocks)
     )
-    return f'<section id="s{number}">\n<h2>{escape(section.title)}</h2>\n{blocks}\n</section>'
+    return f'<section id="s{number}">\n<h2>{_safe(section.title)}</h2>\n{blocks}\n</section>'
 
 
 def _block(identity: str, block: Block) -> str:
@@ -82,29 +86,45 @@ def _block(identity: str, block: Block) -> str:
     if isinstance(block, Table):
         return _table(block)
     if isinstance(block, Code):
-        return _folded(block.title, f"<pre>{escape(block.text)}</pre>")
+        return _folded(block.title, f"<pre>{_safe(block.text)}</pre>")
     kind = ' class="missing"' if isinstance(block, Missing) else ""
-    return f"<p{kind}>{escape(block.text)}</p>"
+    return f"<p{kind}>{_safe(block.text)}</p>"
+
+
+def _safe(text: str) -> str:
+    """A text that a page shows as it is."""
+    return escape(printable(text))
 
 
 def _figure(identity: str, plot: Plot) -> str:
     drawn = plotly.io.to_html(
-        plot.figure, full_html=False, include_plotlyjs=False, config=CONFIG, div_id=identity,
-        default_width="100%",
+        _safe_in_plot(plot.figure.to_plotly_json()), validate=False, full_html=False,
+        include_plotlyjs=False, config=CONFIG, div_id=identity, default_width="100%",
     )  # fmt: skip
-    return f"<figure>{drawn}<figcaption>{escape(plot.caption)}</figcaption></figure>"
+    return f"<figure>{drawn}<figcaption>{_safe(plot.caption)}</figcaption></figure>"
+
+
+def _safe_in_plot(part: Any) -> Any:
+    """A part of a figure in which no text is a link: plotly shows some tags, and ours are few."""
+    if isinstance(part, str):
+        return re.sub(r"<(?!/?(br|i|extra)>)", "&lt;", printable(part))
+    if isinstance(part, Mapping):
+        return {name: _safe_in_plot(value) for name, value in part.items()}
+    if isinstance(part, list | tuple) or (isinstance(part, np.ndarray) and part.dtype.hasobject):
+        return [_safe_in_plot(value) for value in part]
+    return part
 
 
 def _table(table: Table) -> str:
     rows = f'<div class="scroll">{_rows(table.frame)}</div>'
     if table.folded:
         return _folded(table.caption, rows)
-    caption = f'<p class="caption">{escape(table.caption)}</p>' if table.caption else ""
+    caption = f'<p class="caption">{_safe(table.caption)}</p>' if table.caption else ""
     return f"{caption}{rows}"
 
 
 def _folded(title: str, inside: str) -> str:
-    return f"<details><summary>{escape(title)}</summary>{inside}</details>"
+    return f"<details><summary>{_safe(title)}</summary>{inside}</details>"
 
 
 def _rows(frame: pd.DataFrame) -> str:
@@ -126,7 +146,7 @@ def _row(tag: str, cells: Sequence[object], kinds: Sequence[str]) -> str:
 
 def _breakable(text: str, length: int) -> str:
     """A text that may be broken behind each + of a mix, and in a longer one at . and _ too."""
-    safe = escape(text)
+    safe = _safe(text)
     for mark in "+._" if len(text) > length else "+":
         safe = safe.replace(mark, f"{mark}<wbr>")
     return safe

@@ -12,8 +12,8 @@ from ffl_ray.config.objectives import parse_objectives
 from ffl_ray.config.overrides import shown
 from ffl_ray.report.source import MIX, Study, best_first
 from ffl_ray.results import pareto
-from ffl_ray.results.history import kept_choice, params_of
 from ffl_ray.results.reader import records
+from ffl_ray.results.schema import kept_choice, params_of
 from ffl_ray.search.mix import NUM_BRANCHES
 
 BEST = 10

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import functools
 import re
 from collections.abc import Sequence
 
-from ffl_ray.console.plain_text import in_markdown
+import pandas as pd
+
+from ffl_ray.console.plain_text import in_markdown, in_spreadsheet
 from ffl_ray.report.blocks import Block, Code, Missing, Note, Section, Table
 from ffl_ray.report.numbers import readable_frame
 
@@ -39,4 +42,13 @@ def _pipes(table: Table) -> str:
 
 def csv_files(tables: Sequence[Table]) -> dict[str, str]:
     """Each table as a CSV file: its name and its text, with every digit."""
-    return {f"{table.name}.csv": str(table.frame.to_csv(index=False)) for table in tables}
+    return {f"{table.name}.csv": _csv(table.frame) for table in tables}
+
+
+def _csv(frame: pd.DataFrame) -> str:
+    neutral = functools.cache(in_spreadsheet)
+    texts = frame.select_dtypes(include=["object", "string"]).columns
+    shown = frame.assign(
+        **{n: frame[n].map(lambda v: neutral(v) if isinstance(v, str) else v) for n in texts}
+    )
+    return str(shown.to_csv(index=False))

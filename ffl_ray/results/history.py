@@ -14,14 +14,13 @@ from optuna.storages import BaseStorage, InMemoryStorage
 from optuna.trial import TrialState
 
 from ffl_ray.config.objectives import Objective, parse_objectives
-from ffl_ray.config.overrides import shown
 from ffl_ray.config.settings import Config
 from ffl_ray.errors import StudyError
 from ffl_ray.results.description import read_description
 from ffl_ray.results.guard import check_numbers, understood
 from ffl_ray.results.reader import find_study, objective_by_epoch, read_rows
 from ffl_ray.results.sampler_state import plain_state
-from ffl_ray.results.schema import row_config
+from ffl_ray.results.schema import kept_choice, params_of, row_config
 from ffl_ray.results.storage.storage import Storage
 
 Row = Mapping[str, Any]
@@ -106,23 +105,6 @@ def _past_trial(row: Row, values: Mapping[str, dict[int, float]]) -> PastTrial:
         distributions=distributions_of(row["distributions"]),
         sampler_state=plain_state(json.loads(row["sampler_state"] or "{}")),
     )
-
-
-def kept_choice(choice: Any) -> Any:
-    """A choice as the tables keep it: a plain value, or its text as `--set` takes it.
-
-    Args:
-        choice: anything; an array or number of NumPy's is taken as Python's.
-    """
-    plain = choice.tolist() if hasattr(choice, "tolist") else choice
-    if plain is None or isinstance(plain, (bool, int, float, str)):
-        return plain
-    return shown(tuple(plain) if isinstance(plain, list) else plain)
-
-
-def params_of(text: str) -> dict[str, Any]:
-    """Optuna's parameters of a trial."""
-    return {name: kept_choice(value) for name, value in json.loads(text).items()}
 
 
 @functools.lru_cache(maxsize=4096)

@@ -5,13 +5,14 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from collections.abc import Mapping
 from typing import Any
 
 import pyarrow as pa
 
-from ffl_ray.config.overrides import flatten, mix_name, settings, with_overrides
+from ffl_ray.config.overrides import flatten, mix_name, settings, shown, with_overrides
 from ffl_ray.config.settings import Config
 from ffl_ray.results.columns import CONFIRMED, REPRODUCED, TABLES
 
@@ -44,6 +45,23 @@ def row_config(row: Mapping[str, Any]) -> Config:
     values: dict[str, Any] = {s.name: row.get(s.name) for s in settings(Config)}
     plain = {n: v.tolist() if hasattr(v, "tolist") else v for n, v in values.items()}
     return with_overrides(Config(), {n: v for n, v in plain.items() if v is not None})
+
+
+def kept_choice(choice: Any) -> Any:
+    """A choice as the tables keep it: a plain value, or its text as `--set` takes it.
+
+    Args:
+        choice: anything; an array or number of NumPy's is taken as Python's.
+    """
+    plain = choice.tolist() if hasattr(choice, "tolist") else choice
+    if plain is None or isinstance(plain, (bool, int, float, str)):
+        return plain
+    return shown(tuple(plain) if isinstance(plain, list) else plain)
+
+
+def params_of(text: str) -> dict[str, Any]:
+    """Optuna's parameters of a trial."""
+    return {name: kept_choice(value) for name, value in json.loads(text).items()}
 
 
 def schema_page() -> str:

@@ -11,7 +11,7 @@ from typing import Any
 
 import optuna
 
-from ffl_ray.results.history import kept_choice
+from ffl_ray.results.schema import kept_choice
 
 
 class KeptChoices(optuna.Trial):

@@ -18,7 +18,8 @@ from optuna.trial import TrialState
 from ffl_ray.config.settings import SearchConfig
 from ffl_ray.errors import StudyError
 from ffl_ray.results.guard import understood
-from ffl_ray.results.history import distributions_of, params_of
+from ffl_ray.results.history import distributions_of
+from ffl_ray.results.schema import params_of
 from ffl_ray.results.storage.storage import Storage
 
 FILE = "warm_start.json"

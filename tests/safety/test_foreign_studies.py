@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import argparse
+import csv
 import io
 import json
 import re
+import sys
 import tarfile
 from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from rich.console import Console
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from markdown_it import MarkdownIt
+from plotly.offline import get_plotlyjs
 from support.studies import COMPLETED, Made, make_study, params
 
 from ffl_ray import results
@@ -19,9 +25,12 @@ from ffl_ray.config.objectives import parse_objectives
 from ffl_ray.config.overrides import flatten
 from ffl_ray.config.settings import Config
 from ffl_ray.confirm.confirmation import Confirmation
-from ffl_ray.console.plain_text import in_markdown, printable, printable_line
+from ffl_ray.console.log import everything_else_to
+from ffl_ray.console.plain_text import in_markdown, in_spreadsheet, printable, printable_line
 from ffl_ray.console.result_tables import best_table
+from ffl_ray.console.terminal import make_console
 from ffl_ray.errors import SettingError, StudyError
+from ffl_ray.export.predictions import Output
 from ffl_ray.orchestration.retention import CheckpointRetention, best_of_search
 from ffl_ray.report.__main__ import main as report
 from ffl_ray.results.description import check_name
@@ -43,9 +52,13 @@ OUTSIDE = (
     "\x1b[31m",
     "é",
 )
+few = settings(max_examples=60, derandomize=True, deadline=None, database=None)
 OBJECTIVES = parse_objectives(["fused.accuracy"])
 SCRIPT = "<script>alert(1)</script>"
 ESCAPE = "\x1b]0;owned\x07[red]x[/red]\u202e"
+LINK = "![pixel](http://evil/p.png) [click](javascript:x) <a href='http://evil'>y</a> :smile:"
+FORMULA = '=cmd|"/c calc"!A1'
+NAME = f"{FORMULA}\n# {LINK}{ESCAPE}{SCRIPT}"
 
 
 def change(folder: Path, table: str, column: str, value: str) -> None:
@@ -159,6 +172,9 @@ def hostile(tmp_path: Path) -> Path:
     """A study whose error, class of error, mix and creation time want to be more than texts."""
     failed = Made(params(2, 0, "sum", 2.0), "failed", 1, (SCRIPT, f"{ESCAPE}{SCRIPT}"))
     make_study(tmp_path / "study", (*COMPLETED, failed))
+    for column in ("model.mix", "fusion.design", "distill.method", "data.name"):
+        change(tmp_path / "study", "trials", column, NAME)
+    change(tmp_path / "study", "members", "backbone", NAME)
     file = tmp_path / "study" / "study.json"
     more = {"created": f"{ESCAPE}{SCRIPT}", "git_commit": SCRIPT, "space": f"```\n{SCRIPT}{ESCAPE}"}
     file.write_text(json.dumps(json.loads(file.read_text()) | more))
@@ -171,6 +187,11 @@ def test_texts_of_a_study_are_no_script_in_its_page(hostile: Path, tmp_path: Pat
     page = (tmp_path / "page.html").read_text()
     assert SCRIPT not in page
     assert "&lt;script&gt;alert(1)" in page
+    texts = page.replace(get_plotlyjs(), "")
+    assert "&lt;a href=" in texts
+    assert not re.search(r"(<|\\u003c)a (?!href=\"#s)", texts)
+    assert not {"\x1b", "\x07", "\u202e"} & {*texts}
+    assert not re.search(r"\\u00(1b|07)", texts)
 
 
 def test_texts_of_a_study_are_no_tags_and_no_controls_in_markdown(
@@ -182,25 +203,93 @@ def test_texts_of_a_study_are_no_tags_and_no_controls_in_markdown(
     fenced = shown.split("````python")[1].split("\n````")[0]
     assert SCRIPT in fenced
     assert SCRIPT not in shown.replace(fenced, "")
+    tokens = markdown_tokens(shown)
+    assert not {"link_open", "image", "html_inline", "html_block"} & tokens
     assert printable(shown) == shown
     assert "\x1b" not in shown
 
 
-def test_texts_of_a_study_steer_no_terminal_and_no_markup() -> None:
+def markdown_tokens(text: str) -> set[str]:
+    """The kinds of what a Markdown reader makes of a text."""
+    found = MarkdownIt("commonmark").enable("table").parse(text)
+    return {one.type for token in found for one in (token, *(token.children or ()))}
+
+
+def test_texts_of_a_study_are_no_formulas_in_csv(hostile: Path, tmp_path: Path) -> None:
+    assert report([str(hostile), "--format", "csv", "--out", str(tmp_path / "csv")]) == 0
+
+    for path in (tmp_path / "csv").iterdir():
+        for row in csv.reader(io.StringIO(path.read_text())):
+            assert not [cell for cell in row if re.match(r"\s*[=+@-]", cell) and not number(cell)]
+            assert not [cell for cell in row if printable_line(cell) != cell]
+    assert "'=cmd" in (tmp_path / "csv" / "trials.csv").read_text()
+
+
+def number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
+
+
+@few
+@given(st.text("=+-@;\t\n\r\"', 0aé\x1b\uff1d", max_size=8))
+def test_no_text_begins_a_formula_in_any_cell(text: str) -> None:
+    out = io.StringIO()
+    csv.writer(out).writerow([in_spreadsheet(text)])
+
+    for separator in ",;":
+        for row in csv.reader(io.StringIO(out.getvalue()), delimiter=separator):
+            assert not [c for c in row if re.match("\\s*[=+@\uff1d-]", c) and not number(c)]
+
+
+@few
+@given(st.text("[]()!<>&`\\\\#|*_\n\"'a:/x\u202e\x1b", max_size=12))
+def test_no_text_is_more_than_a_text_in_markdown(text: str) -> None:
+    for shown in (f"by {in_markdown(text)}, said", f"# {in_markdown(text)}{in_markdown(text)}"):
+        allowed = {"inline", "text", "em_open", "em_close", "strong_open", "strong_close"}
+        blocks = {"paragraph_open", "paragraph_close", "heading_open", "heading_close"}
+        assert markdown_tokens(shown) <= allowed | blocks
+
+
+def test_texts_of_a_study_steer_no_terminal_and_no_markup(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     row = flatten(Config()) | {
         "trial_id": "00000", "status": "completed", "epochs_done": 1, "objective_values": [0.5],
         "val.fused.accuracy": 0.5, "val.ensemble.accuracy": 0.5, "val.best_branch.accuracy": 0.5,
         "model.mix": ESCAPE, "distill.method": f"[link=x]{ESCAPE}", "fusion.design": "[red]",
         "distill.temperature": 2.0,
     }  # fmt: skip
-    out = io.StringIO()
-    console = Console(file=out, width=300, force_terminal=False)
+    monkeypatch.setattr(sys, "__stdout__", out := io.StringIO())
+    console = make_console()
+    console.width = 300
 
     console.print(best_table([row], OBJECTIVES))
+    console.print(f"{ESCAPE} :smile: [link=x]")
+    console.out(ESCAPE)
 
     assert "\x1b" not in out.getvalue()
-    assert "[red]x[/red]" in out.getvalue()
-    assert "[link=x]" in out.getvalue()
+    assert "\u202e" not in out.getvalue()
+    assert out.getvalue().count("[red]x[/red]") == 4
+    assert out.getvalue().count("[link=x]") == 2
+    assert ":smile:" in out.getvalue()
+
+
+def test_a_log_and_predictions_hold_no_control_sequences_and_no_lines_of_their_own(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with everything_else_to(tmp_path / "log.txt"):
+        print(f"a {ESCAPE}")  # noqa: T201
+    for form in ("", "csv", "json"):
+        args = argparse.Namespace(json=form == "json", csv=form == "csv")
+        Output(args).row(f"{NAME}.png", [(NAME, 0.5)])
+
+    shown = capsys.readouterr().out
+    assert not {"\x1b", "\x07", "\u202e"} & {*(tmp_path / "log.txt").read_text(), *shown}
+    assert len(shown.splitlines()) == 4
+    assert shown.splitlines()[2].startswith("\"'=cmd")
 
 
 @pytest.mark.parametrize(

@@ -13,8 +13,8 @@ from ffl_ray.config.methods import resolved
 from ffl_ray.config.objectives import VALUE, parse_objectives
 from ffl_ray.config.overrides import with_overrides
 from ffl_ray.config.settings import Config, SearchConfig
-from ffl_ray.results.history import PastTrial, distributions_of, params_of, past_trials
-from ffl_ray.results.schema import config_columns
+from ffl_ray.results.history import PastTrial, distributions_of, past_trials
+from ffl_ray.results.schema import config_columns, params_of
 from ffl_ray.search.mirror import Mirror
 from ffl_ray.search.mix import settings_from_params
 from ffl_ray.search.searcher import StudySearcher
