@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import importlib
+import os
 import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -18,6 +19,7 @@ from ffl_ray.config.overrides import parse_assignments, settings, with_overrides
 from ffl_ray.config.settings import SearchConfig, StudyConfig
 from ffl_ray.console.plain_text import printable_line
 from ffl_ray.errors import FAILED, INTERRUPTED, WRONG, FFLRayError
+from ffl_ray.planning.layout import PASSIVE_WAITING
 
 SHELLS = ("bash", "zsh")
 
@@ -162,7 +164,9 @@ def add_storage_path(group: Options) -> None:
 
 
 def guarded(args: argparse.Namespace, command: Callable[[], int]) -> int:
-    """Run a command; what it refuses becomes one line on stderr and exit status 2."""
+    """Run a command, which loads torch; what it refuses becomes one line and exit status 2."""
+    for name, value in PASSIVE_WAITING.items():
+        os.environ.setdefault(name, value)
     try:
         if getattr(args, "settings", False):
             from ffl_ray.console.settings_table import print_settings

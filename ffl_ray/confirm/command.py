@@ -57,7 +57,8 @@ def _ended_tables(request: Request, before: Confirmation) -> StudyTables | None:
 def _train(request: Request, before: Confirmation | None) -> int:
     console = make_console()
     with console.status("starting Ray, opening the data and measuring epochs"):
-        plan, facts = start(request.address, request.chosen[0].config, request.search, final=True)
+        first = request.chosen[0].config
+        plan, facts = start(request.address, first, request.search, request.storage, final=True)
         confirmation = plan_confirmation(request, before, plan, facts)
     console.out(plan_words(confirmation, _waiting(request, confirmation), plan))
     if request.dry_run:

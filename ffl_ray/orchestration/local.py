@@ -15,6 +15,7 @@ from ffl_ray.orchestration.job import Job
 from ffl_ray.planning.data_check import DataFacts, check_shares, data_facts
 from ffl_ray.planning.layout import Machines, Plan, available_cpus, make_plan
 from ffl_ray.planning.limits import PROCESS_BYTES
+from ffl_ray.planning.spare_cpus import spare_cpus
 from ffl_ray.results.storage.storage import Storage
 from ffl_ray.training.final import run_final
 from ffl_ray.training.session import Report, Session
@@ -63,9 +64,10 @@ class LocalSession:
         self._on_report(report)
 
 
-def plan_here(config: Config, search: SearchConfig) -> tuple[Plan, DataFacts]:
+def plan_here(config: Config, search: SearchConfig, study: Storage) -> tuple[Plan, DataFacts]:
     """One worker in this process, with its GPU if it has one, and the data opened."""
-    machines = Machines(available_cpus(), torch.cuda.device_count())
+    spare = spare_cpus(search, study)
+    machines = Machines(available_cpus(), torch.cuda.device_count(), spare_cpus=spare)
     plan = make_plan(search, machines, device=config.compute.device)
     facts = data_facts(config)
     check_shares(config, 1, facts)

@@ -17,10 +17,10 @@ import ray
 from ffl_ray.errors import PlanError
 from ffl_ray.orchestration.ray_private import read_environment_again, session_folder
 from ffl_ray.orchestration.sessions import take_session
-from ffl_ray.planning.layout import Machines
+from ffl_ray.planning.layout import PASSIVE_WAITING, Machines
 from ffl_ray.results.storage.retry import VARIABLE as RETRY_S
 
-ENVIRONMENT = {
+ENVIRONMENT = PASSIVE_WAITING | {
     "RAY_USAGE_STATS_ENABLED": "0",  # no banner, nothing sent home
     "RAY_AIR_NEW_OUTPUT": "0",  # the older output engine keeps quiet when told to
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",  # else a FutureWarning on CUDA_VISIBLE_DEVICES

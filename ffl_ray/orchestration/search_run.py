@@ -48,7 +48,9 @@ def run_search(search: Search, address: str | None, *, dry_run: bool) -> int:
         StudyError: the storage is full, or does not answer any more.
     """
     with make_console().status("starting Ray and opening the data"):
-        plan, facts = start(address, search.settings.training, search.settings.search)
+        plan, facts = start(
+            address, search.settings.training, search.settings.search, search.storage
+        )
     warn_in_pythons_log()
     with make_console().status("measuring what a trial takes"):
         preflight = _preflight(search, plan, facts, joined=address is not None)

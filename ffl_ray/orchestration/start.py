@@ -10,14 +10,22 @@ from ffl_ray.orchestration.ray_setup import cluster_machines, prepare_environmen
 from ffl_ray.orchestration.remote import call
 from ffl_ray.planning.data_check import DataFacts, check_shares, data_facts
 from ffl_ray.planning.layout import Machines, Plan, available_cpus, check_cpus, make_plan
+from ffl_ray.planning.spare_cpus import spare_cpus
+from ffl_ray.results.storage.storage import Storage
 
 
 def start(
-    address: str | None, config: Config, search: SearchConfig, *, final: bool = False
+    address: str | None,
+    config: Config,
+    search: SearchConfig,
+    storage: Storage,
+    *,
+    final: bool = False,
 ) -> tuple[Plan, DataFacts]:
     """Start Ray here and open the data meanwhile; or join a cluster, and open it there.
 
     Args:
+        storage: of the study, which may be there already.
         final: for final runs, as `data_facts` takes it.
 
     Raises:
@@ -30,9 +38,10 @@ def start(
     else:
         needed = search.cpus_per_trial or search.num_workers
         check_cpus(needed, search.num_workers, Machines(available_cpus(), 0))
+        spare = spare_cpus(search, storage)
         with ThreadPoolExecutor(max_workers=1) as pool:
             opening = pool.submit(data_facts, config, final)
-            plan = _start_ray(None, config, search)
+            plan = _start_ray(None, config, search, spare)
             facts = opening.result()
     check_shares(config, plan.num_workers, facts, final=final)
     return plan, facts
@@ -42,12 +51,14 @@ def _facts_of(settings: dict[str, object], final: bool) -> DataFacts:
     return data_facts(with_overrides(Config(), settings), final)
 
 
-def _start_ray(address: str | None, config: Config, search: SearchConfig) -> Plan:
+def _start_ray(
+    address: str | None, config: Config, search: SearchConfig, spare: int | None = None
+) -> Plan:
     prepare_environment(local=address is None)
     start_ray(address)
     return make_plan(
         search,
-        cluster_machines(),
+        cluster_machines()._replace(spare_cpus=spare),
         device=config.compute.device,
         elastic=address is not None,
     )

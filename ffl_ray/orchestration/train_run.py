@@ -73,11 +73,10 @@ def run_training(
     console = make_console()
     with console.status("opening the data"):
         plan, facts, train = _home(training)
-    tables = _open(training, facts)
-    workers = training.resources.num_workers
+    tables = _open(training, plan, facts)
     console.out(
         f"{training.name}: {trial_words(training.config)} on {training.config.data.name}, "
-        f"{training.config.optim.epochs} epochs, {workers} worker{'s' * (workers > 1)}"
+        f"{training.config.optim.epochs} epochs, {_resources(plan)}"
     )
     view = TrainView(console, training.config.optim.epochs)
     if TRIAL_ID not in tables.trials or tables.trials[TRIAL_ID]["status"] != "completed":
@@ -115,16 +114,23 @@ def _home(training: Training) -> tuple[Plan, DataFacts, Train]:
     if resources.num_workers == 1 and training.address is None:
         from ffl_ray.orchestration.local import plan_here, train_here
 
-        return *plan_here(config, resources), train_here
+        return *plan_here(config, resources, training.storage), train_here
     from ffl_ray.orchestration.start import start
     from ffl_ray.orchestration.train_workers import train_and_report
 
     train = partial(train_and_report, max_failures=SearchConfig().max_failures)
-    return *start(training.address, config, resources), train
+    return *start(training.address, config, resources, training.storage), train
 
 
-def _open(training: Training, facts: DataFacts) -> StudyTables:
-    description = describe_study("train", training.settings, data=facts._asdict())
+def _resources(plan: Plan) -> str:
+    workers, threads = plan.num_workers, plan.cpus_per_worker
+    return f"{workers} worker{'s' * (workers > 1)} of {threads} thread{'s' * (threads > 1)}"
+
+
+def _open(training: Training, plan: Plan, facts: DataFacts) -> StudyTables:
+    description = describe_study(
+        "train", training.settings, plan=plan._asdict(), data=facts._asdict()
+    )
     objective = parse_objective(training.config.objective)
     return StudyTables.open(training.storage, training.name, description, [objective])
 

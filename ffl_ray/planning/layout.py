@@ -9,15 +9,24 @@ from ffl_ray.config.settings import SearchConfig
 from ffl_ray.errors import PlanError
 
 MOST_CPUS_PER_WORKER = 8
+# Threads of OpenMP spin while they wait for each other, unless told before torch is imported. On
+# cores that others use as well, a training beside another one then stands nearly still.
+PASSIVE_WAITING = {"OMP_WAIT_POLICY": "PASSIVE"}
 
 
 class Machines(NamedTuple):
-    """CPUs and GPUs that Ray has over all nodes; `node_` is what the largest single node has."""
+    """CPUs and GPUs that Ray has over all nodes.
+
+    Attributes:
+        node_cpus: of the largest single node, as `node_gpus`; none: there is one node.
+        spare_cpus: those that the workers share; none: all.
+    """
 
     cpus: int
     gpus: float
     node_cpus: int | None = None
     node_gpus: float | None = None
+    spare_cpus: int | None = None
 
 
 class Plan(NamedTuple):
@@ -151,7 +160,8 @@ def check_cpus(cpus: int, workers: int, machines: Machines, elastic: bool = Fals
 def _share(machines: Machines, workers: int) -> int:
     """CPUs of one worker when this many work at once."""
     per_node = machines.cpus if machines.node_cpus is None else machines.node_cpus
-    return max(1, min(machines.cpus // workers, per_node, MOST_CPUS_PER_WORKER))
+    spare = machines.cpus if machines.spare_cpus is None else machines.spare_cpus
+    return max(1, min(machines.cpus // workers, spare // workers, per_node, MOST_CPUS_PER_WORKER))
 
 
 def _growing(elastic: bool) -> str:
@@ -163,4 +173,11 @@ def _growing(elastic: bool) -> str:
 
 def available_cpus() -> int:
     """CPUs that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return len(usable_cpus())
+
+
+def usable_cpus() -> set[int]:
+    """Numbers of the CPUs that this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return os.sched_getaffinity(0)
+    return set(range(os.cpu_count() or 1))

@@ -36,7 +36,7 @@ def reproduce(asked: Reproduction, args: argparse.Namespace) -> int:
     storage = study_storage(args.storage_path, name)
     goes_on = check_goes_on(storage, KIND, asked.settings(), MAY_CHANGE)
     if args.dry_run:
-        return _dry_run(args.address, asked, runs, search)
+        return _dry_run(args.address, asked, runs, search, storage)
     ended = completed_tables(storage, name, runs) if goes_on else None
     if ended is None:
         return _train(args.address, asked, runs, search, storage, name)
@@ -46,10 +46,14 @@ def reproduce(asked: Reproduction, args: argparse.Namespace) -> int:
 
 
 def _dry_run(
-    address: str | None, asked: Reproduction, runs: list[FinalRun], search: SearchConfig
+    address: str | None,
+    asked: Reproduction,
+    runs: list[FinalRun],
+    search: SearchConfig,
+    storage: Storage,
 ) -> int:
     with make_console().status("starting Ray, opening the data and measuring"):
-        plan, facts = start(address, runs[0].config, search, final=True)
+        plan, facts = start(address, runs[0].config, search, storage, final=True)
         configs = [run.config for run in runs]
         seconds = expected_seconds(configs, plan, facts, cluster=address is not None)
     make_console().out(plan_words(asked.name, configs, plan, facts, seconds))
@@ -67,7 +71,7 @@ def _train(
     name: str,
 ) -> int:
     with make_console().status("starting Ray and opening the data"):
-        plan, facts = start(address, runs[0].config, search, final=True)
+        plan, facts = start(address, runs[0].config, search, storage, final=True)
     description = describe_study(KIND, asked.settings(), plan=plan._asdict(), data=facts._asdict())
     tables = StudyTables.open(storage, name, description, (), may_change=MAY_CHANGE)
     title = (

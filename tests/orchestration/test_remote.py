@@ -56,6 +56,7 @@ try:
 except DataError as error:
     refused = str(error)
 print(json.dumps({
+    "waiting": call(os.getenv, "OMP_WAIT_POLICY"),
     "called": RayCluster().call(divided, 7, 2, cpus=1, gpus=0),
     "refused": refused,
     "late": call(sleeps, 60, timeout_s=0.5),
@@ -71,10 +72,12 @@ print(json.dumps({
 @pytest.mark.ray
 @pytest.mark.skipif((os.cpu_count() or 1) < 2, reason="two calls at once take two CPUs")
 def test_calls_return_refuse_end_in_time_and_share_one_gpu_at_the_same_time() -> None:
+    inherited = {n: v for n, v in os.environ.items() if n != "OMP_WAIT_POLICY"}
+
     done = subprocess.run(
         [sys.executable, "-c", PROGRAM],
         cwd=ROOT,
-        env=os.environ | {"PYTHONPATH": str(ROOT), "RAY_OVERRIDE_RESOURCES": '{"GPU": 2}'},
+        env=inherited | {"PYTHONPATH": str(ROOT), "RAY_OVERRIDE_RESOURCES": '{"GPU": 2}'},
         capture_output=True,
         text=True,
         check=False,
@@ -83,6 +86,7 @@ def test_calls_return_refuse_end_in_time_and_share_one_gpu_at_the_same_time() ->
 
     assert done.returncode == 0, done.stderr
     told = json.loads(done.stdout)
+    assert told["waiting"] == "PASSIVE"
     assert told["called"] == [3, 1]
     assert told["refused"] == "x is not there"
     assert told["late"] is None

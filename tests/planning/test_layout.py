@@ -26,6 +26,10 @@ from ffl_ray.planning.layout import Machines, Plan, make_plan
         ({"max_concurrent_trials": 1}, Machines(2, 0), Plan(1, 1, 2, 0)),
         ({"max_concurrent_trials": 30}, Machines(8, 0), Plan(8, 1, 1, 0)),
         ({"num_samples": 2}, Machines(8, 0), Plan(2, 1, 4, 0)),
+        ({"num_samples": 2}, Machines(8, 0, spare_cpus=5), Plan(2, 1, 2, 0)),
+        ({"num_samples": 4}, Machines(8, 0, spare_cpus=1), Plan(4, 1, 1, 0)),
+        ({"num_samples": 1, "num_workers": 2}, Machines(8, 0, spare_cpus=4), Plan(1, 2, 2, 0)),
+        ({"cpus_per_trial": 2}, Machines(2, 0, spare_cpus=1), Plan(1, 1, 2, 0)),
     ],
 )
 def test_a_plan_uses_what_there_is(
