@@ -1,0 +1,1 @@
+"""What a GPU does with ffl_ray, against what was predicted of it, in eight minutes."""

@@ -1,0 +1,100 @@
+"""The check that a GPU's owner is asked to run, as far as a CPU goes and without our needs."""
+
+import argparse
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from support.helpers import ROOT
+
+from benchmarks.gpu.__main__ import in_its_own_process, parser
+from benchmarks.gpu.plan import PARTS, PREDICTIONS, Part, verdicts
+from ffl_ray.config.methods import resolved_from
+from ffl_ray.config.overrides import flatten, shown
+
+# Of a machine that has torch alone nothing of these is found, but what stands in for it.
+WITHOUT = """
+import runpy, sys
+from importlib.machinery import PathFinder
+gone = set(sys.argv.pop(1).split(","))
+
+class Without(PathFinder):
+    def find_spec(name, path=None, target=None):
+        if name in gone:
+            path = [place for place in sys.path if "site-packages" not in place]
+        return PathFinder.find_spec(name, path, target)
+
+sys.meta_path[sys.meta_path.index(PathFinder)] = Without
+sys.argv[0] = "benchmarks.gpu"
+runpy.run_module("benchmarks.gpu", run_name="__main__", alter_sys=True)
+"""
+
+
+def run_without(gone: str, *options: str) -> str:
+    done = subprocess.run(
+        [sys.executable, "-c", WITHOUT, gone, *options],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+def test_it_runs_with_torch_alone_and_writes_what_it_found(tmp_path: Path) -> None:
+    parts = "versions,fresh,refused,step,numbers"
+    options = ("--device", "cpu", "--rounds", "1", "--parts", parts, "--out", str(tmp_path))
+
+    told = run_without("pydantic,ray,optuna,pandas,pyarrow", *options)
+
+    found = json.loads((tmp_path / "gpu.json").read_text())
+    assert found["stand_ins"] is True
+    assert [part for part in found["parts"].values() if "error" in part] == [], told
+    assert list(found["parts"]) == parts.split(",")
+    assert found["parts"]["refused"]["note"] == "needs CUDA: not run on a CPU"
+    assert found["parts"]["step"]["figures"]["eager_ms"] > 0
+    assert {one["verdict"] for one in found["verdicts"]} == {"not run"}
+    config = resolved_from(
+        {"data.name": "benchmarks.gpu.trainings:tiny", "model.mix": "2*resnet8"}
+        | {"optim.batch_size": 32, "optim.epochs": 1}
+    )
+    expected = {name: shown(value) for name, value in flatten(config).items()}
+    assert found["parts"]["fresh"]["figures"]["settings"] == expected
+
+
+def test_the_plan_is_shown_without_torch() -> None:
+    told = run_without("torch,pydantic", "--plan")
+
+    assert f"{len(PARTS)} parts, at most 480 s in all" in told
+    assert all(f"{p.what}: {p.range}" in told for p in PREDICTIONS)
+
+
+def test_a_part_that_breaks_its_process_costs_no_other(tmp_path: Path) -> None:
+    options = ["--device", "cpu", "--rounds", "1", "--out", str(tmp_path)]
+    args: argparse.Namespace = parser().parse_args(options)
+
+    found = in_its_own_process(Part("none", 1, False, "no part of this name"), args, 5)
+
+    assert found["figures"] == {}
+    assert "--parts must be of versions" in found["error"]
+
+
+@pytest.mark.parametrize(
+    ("measured", "verdict"), [(3.5, "held"), (4.3, "missed"), (None, "not run")]
+)
+def test_a_prediction_is_held_where_its_figure_lies_in_its_range(
+    measured: float | None, verdict: str
+) -> None:
+    found = verdicts({"step": {"figures": {"recorded_ms": measured}}}, comparable=True)
+
+    assert [one["verdict"] for one in found if "recorded step, ms" in one["what"]] == [verdict]
+
+
+def test_the_documentation_has_every_prediction() -> None:
+    page = (ROOT / "docs/performance.md").read_text()
+
+    assert [one for one in PREDICTIONS if f"| {one.what} | {one.range} |" not in page] == []
