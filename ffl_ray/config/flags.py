@@ -22,17 +22,16 @@ def add_flags(group: Options, wanted: Callable[[Setting], bool]) -> list[argpars
     added = []
     for flag, (first, *others) in _settings_of_flags().items():
         if wanted(first):
-            option, placeholder = flag.split()
+            option, *placeholder = flag.split()
             kind = first.field.annotation
-            action = group.add_argument(
-                option,
-                dest=first.name,
-                metavar=placeholder,
-                type=_number(kind),
-                action="append" if get_origin(kind) is tuple else "store",
-                help="; ".join(_help(setting) for setting in (first, *others)),
-            )
-            added.append(action)
+            text = "; ".join(_help(setting) for setting in (first, *others))
+            options: dict[str, Any] = {"dest": first.name, "help": text}
+            if kind is bool:
+                options |= {"action": "store_const", "const": True}
+            else:
+                action = "append" if get_origin(kind) is tuple else "store"
+                options |= {"metavar": placeholder[0], "type": _number(kind), "action": action}
+            added.append(group.add_argument(option, **options))
     return added
 
 

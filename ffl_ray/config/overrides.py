@@ -43,6 +43,11 @@ def settings(model: type[BaseModel], prefix: str = "") -> Iterator[Setting]:
             yield Setting(f"{prefix}{name}", field)
 
 
+def changeable(model: type[BaseModel], prefix: str = "") -> frozenset[str]:
+    """The settings of a section with which what has begun may go on changed."""
+    return frozenset(one.name for one in settings(model, prefix) if one.marks.may_change)
+
+
 def nearest(name: object, known: list[str]) -> str:
     """The nearest known name as the tail of a message, or nothing when none is near."""
     if not isinstance(name, str) or len(name) > LONGEST:

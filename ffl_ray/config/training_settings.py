@@ -27,6 +27,13 @@ class DataConfig(Section):
         None,
         "folder that holds the data set's files (for `folder`: its class folders)",
         flag="--data-dir DIR",
+        may_change=True,
+    )
+    skip_bad_files: bool = setting(
+        False,
+        "go on without the image files that can't be read; a study keeps their names, and goes on "
+        "only without the same ones",
+        flag="--skip-bad-files",
     )
     download: bool = setting(False, "download CIFAR into data.dir when it is not there")
     image_size: int = setting(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 
+from ffl_ray.config.overrides import flatten
 from ffl_ray.confirm.confirmation import (
     KIND,
     Confirmation,
@@ -17,12 +18,18 @@ from ffl_ray.confirm.tables import num_verdicts
 from ffl_ray.confirm.view import comparison_table, how_measured, plan_words, summary_table
 from ffl_ray.console.result_tables import where_text
 from ffl_ray.console.terminal import make_console
+from ffl_ray.data.facts import DataFacts
 from ffl_ray.orchestration.final_run import FinalRun, completed_tables, waiting_runs
 from ffl_ray.orchestration.final_runs import run_final_runs
 from ffl_ray.orchestration.start import start
-from ffl_ray.planning.data_check import DataFacts
 from ffl_ray.planning.layout import Plan
-from ffl_ray.results.description import describe_study, mend_description, read_description
+from ffl_ray.results.description import (
+    MOVES,
+    check_same_data,
+    describe_study,
+    mend_description,
+    read_description,
+)
 from ffl_ray.results.study import StudyTables
 
 
@@ -59,6 +66,7 @@ def _train(request: Request, before: Confirmation | None) -> int:
     with console.status("starting Ray, opening the data and measuring epochs"):
         first = request.chosen[0].config
         plan, facts = start(request.address, first, request.search, request.storage, final=True)
+        _check_searched(request, facts)
         confirmation = plan_confirmation(request, before, plan, facts)
     console.out(plan_words(confirmation, _waiting(request, confirmation), plan))
     if request.dry_run:
@@ -74,6 +82,18 @@ def _train(request: Request, before: Confirmation | None) -> int:
     )
     _finish(confirmation, tables)
     return status
+
+
+def _check_searched(request: Request, facts: DataFacts) -> None:
+    """Check that the data are those that were searched on.
+
+    Raises:
+        StudyError: they differ.
+    """
+    settings, config = request.searched["settings"], flatten(request.chosen[0].config)
+    same = all(settings.get(name) == config[name] for name in ("data.fraction", "data.split_seed"))
+    alike = {"same_images": same, "same_split": False}
+    check_same_data(request.storage.parent, request.searched, facts, kept="is confirmed", **alike)
 
 
 def _waiting(request: Request, confirmation: Confirmation) -> list[FinalRun]:
@@ -92,7 +112,7 @@ def _tables(
     description = describe_study(
         KIND, request.settings, plan=plan._asdict(), data=facts._asdict(), **planned
     )
-    tables = StudyTables.open(request.storage, request.name, description, [])
+    tables = StudyTables.open(request.storage, request.name, description, [], may_change=MOVES)
     if goes_on:
         text = json.dumps(read_description(request.storage) | planned, indent=2, default=str)
         request.storage.write("study.json", text.encode(), copied=True)

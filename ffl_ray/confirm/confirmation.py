@@ -21,12 +21,12 @@ from ffl_ray.confirm.tables import (
     summary_rows,
     write_confirmed,
 )
+from ffl_ray.data.facts import DataFacts
 from ffl_ray.errors import PlanError, StudyError
 from ffl_ray.orchestration.final_run import FinalRun
 from ffl_ray.orchestration.final_runs import epoch_seconds
-from ffl_ray.planning.data_check import DataFacts
 from ffl_ray.planning.layout import Plan
-from ffl_ray.results.description import check_same_settings
+from ffl_ray.results.description import MOVES, check_same_settings
 from ffl_ray.results.guard import is_plain_id
 from ffl_ray.results.study import StudyTables
 
@@ -136,7 +136,7 @@ def following(request: Request, before: Confirmation) -> Request:
     """
     place = request.storage.location
     again = f"give the old settings, or move {place} away"
-    check_same_settings(place, before.settings, request.settings, otherwise=again)
+    check_same_settings(place, before.settings, request.settings, MOVES, otherwise=again)
     for option, was, now in (
         ("--top", len(before.chosen), min(request.top, len(request.chosen))),
         ("--seeds", len(before.seeds), len(request.seeds)),
@@ -168,6 +168,8 @@ def plan_confirmation(
     new = new_configs(request, before)
     chosen = [] if before is None else before.chosen
     arms, pairs, runs = ([], [], []) if before is None else before[-3:]
+    moved = {name: request.settings[name] for name in MOVES & request.settings.keys()}
+    arms = [arm._replace(settings={**arm.settings, **moved}) for arm in arms]
     if new:
         epoch_s = _epoch_seconds(networks_to_time(new, request.baselines), request, plan, facts)
         arms, more = plan_arms(new, request.baselines, epoch_s, arms)

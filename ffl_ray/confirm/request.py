@@ -33,6 +33,7 @@ class Request(NamedTuple):
         settings: what may not change as long as the confirmation goes on.
         search: resources of the trainings.
         ranked_by: the search's objectives.
+        searched: what the search's study.json says.
         address: of a Ray cluster, if one is to be joined.
         dry_run: the plan is to be shown only.
     """
@@ -46,6 +47,7 @@ class Request(NamedTuple):
     settings: dict[str, Any]
     search: SearchConfig
     ranked_by: str
+    searched: dict[str, Any]
     address: str | None
     dry_run: bool
 
@@ -60,7 +62,8 @@ def request_of(args: argparse.Namespace) -> Request:
     _check_options(args)
     changes = _changes(args)
     source = find_study(args.study, args.storage_path)
-    study, objectives = read_description(source)["study"], study_objectives(source)
+    searched, objectives = read_description(source), study_objectives(source)
+    study = searched["study"]
     rows = records(load_tables(source).trials)
     ranked = best_configs(rows, objectives, len(rows))
     if not ranked:
@@ -82,6 +85,7 @@ def request_of(args: argparse.Namespace) -> Request:
         settings={**kept, **changes},
         search=search,
         ranked_by=", ".join(objective.name for objective in objectives),
+        searched=searched,
         address=args.address,
         dry_run=args.dry_run,
     )

@@ -8,7 +8,7 @@ from typing import NamedTuple, Protocol
 
 import numpy as np
 import torch
-from jaxtyping import Float, Int64, UInt8
+from jaxtyping import Bool, Float, Int64, UInt8
 from torch import Tensor
 
 from ffl_ray.config.settings import DataConfig
@@ -30,6 +30,10 @@ class Images(NamedTuple):
     def take(self, indices: Int64[Tensor, "taken"]) -> Images:
         """The images at these positions, in this order."""
         return Images(self.pixels[indices], self.labels[indices])
+
+    def part(self, first: int, end: int) -> Images:
+        """The images from one position up to another."""
+        return Images(self.pixels[first:end], self.labels[first:end])
 
     @property
     def image_shape(self) -> tuple[int, int, int]:
@@ -60,6 +64,14 @@ class Files(NamedTuple):
         """The files at these positions, in this order."""
         names = self.names[indices.numpy()]
         return Files(self.folder, names, self.labels[indices], self.size)
+
+    def only(self, kept: Bool[Tensor, "images"]) -> Files:
+        """The files that are kept."""
+        return self.take(kept.nonzero().flatten())
+
+    def part(self, first: int, end: int) -> Files:
+        """The files from one position up to another."""
+        return Files(self.folder, self.names[first:end], self.labels[first:end], self.size)
 
     def path(self, position: int) -> str:
         """Where the file at a position lies."""
@@ -93,10 +105,22 @@ class DatasetInfo(NamedTuple):
 
 
 class Opened(NamedTuple):
-    """A split, opened, together with the facts of its data set."""
+    """A split, opened, together with the facts of its data set.
+
+    Attributes:
+        counts: images of each class in the folder that it is a part of; none: it is all there is.
+    """
 
     images: Images | Files
     info: DatasetInfo
+    counts: tuple[int, ...] = ()
+
+    @property
+    def class_counts(self) -> tuple[int, ...]:
+        """Images of each class that there are."""
+        num_classes = len(self.info.classes)
+        found = torch.bincount(self.images.labels, minlength=num_classes).tolist()
+        return self.counts or tuple(found)
 
 
 class DatasetModule(Protocol):
@@ -106,8 +130,8 @@ class DatasetModule(Protocol):
         """All images that may be trained on or selected by."""
         ...
 
-    def find_test(self, settings: DataConfig) -> None:
-        """Raise DataError when there is no test split; nothing of it is read."""
+    def find_test(self, settings: DataConfig) -> Opened | None:
+        """The test split where listing it opens no image; raises DataError when there is none."""
         ...
 
     def open_test(self, settings: DataConfig) -> Opened:

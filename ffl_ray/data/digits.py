@@ -33,7 +33,7 @@ def open_train(settings: DataConfig) -> Opened:
 
 
 def find_test(settings: DataConfig) -> None:
-    """The test split is always there."""
+    """Nothing to do: the test split is always there."""
 
 
 def open_test(settings: DataConfig) -> Opened:

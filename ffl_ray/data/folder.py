@@ -36,14 +36,25 @@ def open_train(settings: DataConfig) -> Opened:
     if (root / "train").is_dir():
         return _index(root / "train", settings.image_size)
     opened = _index(root, settings.image_size)
-    return opened._replace(images=opened.images.take(_split(opened).rest))
+    rest = opened.images.take(_split(opened).rest)
+    return opened._replace(images=rest, counts=opened.class_counts)
 
 
-def find_test(settings: DataConfig) -> None:
-    """Check that there is a test split; raises as `open_train` does."""
-    root = _root(settings)
-    if (root / "train").is_dir():
-        _test_folder(root)
+def find_test(settings: DataConfig) -> Opened:
+    """The test split's files, none of them opened.
+
+    Raises:
+        DataError: as of `open_train`; or the test split holds other classes.
+    """
+    test = open_test(settings)
+    classes = open_train(settings).info.classes
+    if test.info.classes != classes:
+        folder = _test_folder(_root(settings))
+        lacking = [repr(name) for name in classes if name not in test.info.classes]
+        more = [repr(name) for name in test.info.classes if name not in classes]
+        has = f"lacks {', '.join(lacking)}" if lacking else f"holds {', '.join(more)} as well"
+        raise DataError(f"{folder} must hold the class folders of train/, and {has}")
+    return test
 
 
 def open_test(settings: DataConfig) -> Opened:

@@ -5,13 +5,14 @@ from __future__ import annotations
 import functools
 from typing import NamedTuple
 
-from jaxtyping import Int64
-from torch import Tensor
+import numpy as np
+import torch
 
 from ffl_ray.config.settings import DataConfig
 from ffl_ray.data.dataset import DatasetInfo, Files, Images, Opened, dataset_module
-from ffl_ray.data.placement import placed, streams
-from ffl_ray.data.splits import split_hash, stratified_split
+from ffl_ray.data.facts import DataFacts
+from ffl_ray.data.placement import placed, scanned, streams
+from ffl_ray.data.splits import Split, split_hash, stratified_split
 from ffl_ray.data.streaming.decoded import decoded
 from ffl_ray.errors import DataError, NoTestSplitError, SettingError
 
@@ -34,7 +35,12 @@ class TrainVal(NamedTuple):
     train: Images | Files
     val: Images | Files
     info: DatasetInfo
-    split_hash: str
+    facts: DataFacts
+
+    @property
+    def split_hash(self) -> str:
+        """The name of the split."""
+        return self.facts.split_hash
 
     @property
     def image_shape(self) -> tuple[int, int, int]:
@@ -72,43 +78,84 @@ def _load(settings: DataConfig, *, final: bool) -> TrainVal:
 
 @functools.lru_cache(maxsize=2)
 def _load_splits(settings: DataConfig, final: bool) -> TrainVal:
-    images, info = dataset_module(settings).open_train(settings)
+    opened = dataset_module(settings).open_train(settings)
+    split = _split(opened.images, settings, final=final)
+    both = placed(opened.images, torch.cat(split), settings)
+    num_train = int(torch.isin(both.positions, split.rest).sum())
+    facts = DataFacts(
+        split_hash=split_hash(both.positions[:num_train], both.positions[num_train:]),
+        num_train=num_train,
+        num_val=len(both.positions) - num_train,
+        num_classes=len(opened.info.classes),
+        classes=opened.info.classes,
+        counts=opened.class_counts,
+        contents=both.contents,
+        skipped=both.skipped,
+    )
+    _check_sizes(opened, facts, settings, final=final)
+    parts = both.images.part(0, num_train), both.images.part(num_train, len(both.images))
+    return TrainVal(*parts, opened.info, facts)
+
+
+def _split(images: Images | Files, settings: DataConfig, *, final: bool) -> Split:
+    """The positions to train on and to validate with."""
     used = stratified_split(images.labels, settings.fraction, settings.split_seed).held_out
     if final:
-        return _all_to_train(images, used, info, settings)
+        return Split(used, used[:0])
     inner = stratified_split(images.labels[used], settings.val_fraction, settings.split_seed + 1)
-    train, val = used[inner.rest], used[inner.held_out]
-    if not len(train) or not len(val):
-        raise DataError(
-            f"data.fraction and data.val_fraction must leave images in both parts; "
-            f"{settings.fraction} and {settings.val_fraction} of {len(images)} images leave "
-            f"{len(train)} to train and {len(val)} to validate"
-        )
-    return TrainVal(*placed(images, train, val, settings), info, split_hash(train, val))
+    return Split(used[inner.rest], used[inner.held_out])
 
 
-def _all_to_train(
-    images: Images | Files, used: Int64[Tensor, "used"], info: DatasetInfo, settings: DataConfig
-) -> TrainVal:
-    if not len(used):
+def _check_sizes(opened: Opened, facts: DataFacts, settings: DataConfig, *, final: bool) -> None:
+    count = len(opened.images)
+    if final and not facts.num_train:
         raise DataError(
-            f"data.fraction must leave images to train on; {settings.fraction} of {len(images)} "
+            f"data.fraction must leave images to train on; {settings.fraction} of {count} "
             f"images leaves none"
         )
-    none = used[:0]
-    return TrainVal(*placed(images, used, none, settings), info, split_hash(used, none))
+    if not final and not (facts.num_train and facts.num_val):
+        raise DataError(
+            f"data.fraction and data.val_fraction must leave images in both parts; "
+            f"{settings.fraction} and {settings.val_fraction} of {count} images leave "
+            f"{facts.num_train} to train and {facts.num_val} to validate"
+        )
 
 
-def check_test(settings: DataConfig) -> None:
-    """Check that there is a test split, without opening it.
+def read_all(settings: DataConfig, data: TrainVal) -> DataFacts:
+    """The facts of data, with the contents also of files that are streamed: each is read once.
 
     Raises:
-        NoTestSplitError: there is none.
+        DataError: a file is not an image, and none is to be skipped.
+    """
+    if data.facts.contents or not isinstance(data.train, Files) or not isinstance(data.val, Files):
+        return data.facts
+    names = np.concatenate([data.train.names, data.val.names])
+    labels = torch.cat([data.train.labels, data.val.labels])
+    files = Files(data.train.folder, names, labels, data.train.size)
+    scan = scanned(files, settings)
+    return data.facts._replace(contents=scan.contents)
+
+
+def read_test(settings: DataConfig, facts: DataFacts) -> DataFacts:
+    """The facts of a final training's data: what is there to test on is listed, and can be read.
+
+    Nothing is measured on it; a data set without image files is not even opened.
+
+    Raises:
+        NoTestSplitError: there is none, or it can't be used.
     """
     try:
-        dataset_module(settings).find_test(settings)
+        test = dataset_module(settings).find_test(settings)
+        if test is None or not isinstance(test.images, Files):
+            return facts
+        scan = scanned(test.images, settings)
     except DataError as error:
         raise NoTestSplitError(f"there is no test split: {error}") from error
+    return facts._replace(
+        test_counts=test.class_counts,
+        test_contents=scan.contents,
+        test_skipped=scan.named(test.images),
+    )
 
 
 def open_test(settings: DataConfig) -> Opened:
@@ -118,10 +165,15 @@ def open_test(settings: DataConfig) -> Opened:
         NoTestSplitError: it is missing or damaged.
     """
     try:
-        images, info = dataset_module(settings).open_test(settings)
-        if isinstance(images, Files) and not streams(settings, len(images)):
-            images = decoded(images)
-        return Opened(images, info)
+        opened = dataset_module(settings).open_test(settings)
+        images = opened.images
+        if isinstance(images, Files):
+            if not streams(settings, len(images)):
+                return opened._replace(images=decoded(images, skip_bad=settings.skip_bad_files)[0])
+            if settings.skip_bad_files:
+                images = images.only(scanned(images, settings).good(len(images)))
+                return opened._replace(images=images)
+        return opened
     except (DataError, OSError) as error:
         raise NoTestSplitError(f"the test split can't be opened: {error}") from error
 

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import hashlib
 import math
+from typing import NamedTuple
 
-import torch
 from jaxtyping import Int64
 from torch import Tensor
 
 from ffl_ray.config.image_shapes import image_shape
 from ffl_ray.config.settings import DataConfig
 from ffl_ray.data.dataset import Files, Images
-from ffl_ray.data.streaming.decoded import decoded_once
+from ffl_ray.data.streaming.decoded import decoded_once, scanned_once
+from ffl_ray.data.streaming.scan import Scan, refuse_bad
 from ffl_ray.errors import SettingError
 
 MEMORY_BYTES = 4 * 2**30
@@ -41,17 +43,65 @@ def streams(settings: DataConfig, num_images: int) -> bool:
     return num_images * math.prod(image_shape(settings)) > MEMORY_BYTES
 
 
+class Placed(NamedTuple):
+    """Images where the settings want them: files are decoded, or stay files.
+
+    Attributes:
+        images: those that can be read.
+        positions: of each in its data set.
+        contents: of each class, a digest; none of files that were not read yet.
+        skipped: files that can't be read, each with the reason.
+    """
+
+    images: Images | Files
+    positions: Int64[Tensor, "images"]
+    contents: tuple[str, ...]
+    skipped: tuple[tuple[str, str], ...] = ()
+
+
 def placed(
-    images: Images | Files,
-    train: Int64[Tensor, "train"],
-    val: Int64[Tensor, "val"],
-    settings: DataConfig,
-) -> tuple[Images | Files, Images | Files]:
-    """The two splits where the settings want them: files are decoded, or stay files."""
-    if streams(settings, len(train) + len(val)) or isinstance(images, Images):
-        return images.take(train), images.take(val)
-    both = decoded_once(images.take(torch.cat([train, val])))
-    return (
-        Images(both.pixels[: len(train)], both.labels[: len(train)]),
-        Images(both.pixels[len(train) :], both.labels[len(train) :]),
+    images: Images | Files, positions: Int64[Tensor, "images"], settings: DataConfig
+) -> Placed:
+    """The images at these positions where the settings want them.
+
+    Raises:
+        DataError: a file is not an image, and none is to be skipped.
+    """
+    stays = streams(settings, len(positions))
+    if isinstance(images, Images):
+        return Placed(images.take(positions), positions, _contents(images, positions))
+    files = images.take(positions)
+    if not stays:
+        pixels, scan = decoded_once(files, skip_bad=settings.skip_bad_files)
+        return _without_bad(pixels, scan, files, positions)
+    if not settings.skip_bad_files:
+        return Placed(files, positions, ())
+    scan = scanned(files, settings)
+    return _without_bad(files.only(scan.good(len(files))), scan, files, positions)
+
+
+def scanned(files: Files, settings: DataConfig) -> Scan:
+    """What a look at files finds; they stay files.
+
+    Raises:
+        DataError: a file is not an image, and none is to be skipped.
+    """
+    scan = scanned_once(files)
+    refuse_bad(files, scan, skip_bad=settings.skip_bad_files)
+    return scan
+
+
+def _without_bad(
+    kept: Images | Files, scan: Scan, files: Files, positions: Int64[Tensor, "images"]
+) -> Placed:
+    return Placed(kept, positions[scan.good(len(files))], scan.contents, scan.named(files))
+
+
+def _contents(images: Images, positions: Int64[Tensor, "images"]) -> tuple[str, ...]:
+    """Of each class, a digest of its images among these, in the order of the data set."""
+    ordered = positions.sort().values
+    labels = images.labels[ordered]
+    return tuple(
+        hashlib.sha256(images.pixels[ordered[labels == label]].numpy().data).hexdigest()[:16]
+        for label in range(int(labels.max()) + 1 if len(labels) else 0)
     )

@@ -14,6 +14,7 @@ from ffl_ray.config.older import of_today
 from ffl_ray.config.overrides import flatten, with_overrides
 from ffl_ray.config.settings import Config, ResolvedConfig
 from ffl_ray.data.dataset import DatasetInfo, Images
+from ffl_ray.data.facts import DataFacts
 from ffl_ray.data.loader import TrainVal
 from ffl_ray.export.about import About
 from ffl_ray.models.network import FusionNetwork
@@ -79,7 +80,7 @@ def empty_network(
     """
     channels, height, width = shape
     none = Images(torch.empty(0, height, width, channels), torch.empty(0, dtype=torch.int64))
-    data = TrainVal(none, none, info, "")
+    data = TrainVal(none, none, info, DataFacts())
     if not config.model.pretrained:
         return new_network(config, data)
     with on_meta():

@@ -13,9 +13,12 @@ from ffl_ray.data.loader import TrainVal, load_final, load_train_val
 from ffl_ray.errors import DataError, StudyError
 from ffl_ray.export.member import empty_network
 from ffl_ray.models.network import FusionNetwork
+from ffl_ray.results.description import DESCRIPTION, check_same_data, read_description
 from ffl_ray.results.schema import row_config
 from ffl_ray.results.storage.storage import Storage
 from ffl_ray.training.checkpoint import load_checkpoint
+from ffl_ray.training.progress import Progress
+from ffl_ray.training.resume import check_data
 
 Row = Mapping[str, Any]
 
@@ -85,18 +88,22 @@ def load_trained(
     if data_dir is not None:
         config = with_overrides(config, {"data.dir": data_dir})
     data = (load_final if final else load_train_val)(config.data)
+    if storage.exists(DESCRIPTION):
+        before, place = read_description(storage), storage.location
+        check_same_data(place, before, data.facts, kept="is exported", same_images=False)
     if data.split_hash != trial["split_hash"]:
         raise DataError(
             f"the data must be split as the trial's were, {trial['split_hash']}, not "
             f"{data.split_hash}: give the same images with --data-dir"
         )
     network = empty_network(config, data.info, data.image_shape)
-    _load(network, storage, checkpoint_file(trial["trial_id"], final=final), epoch)
+    progress = _load(network, storage, checkpoint_file(trial["trial_id"], final=final), epoch)
+    check_data(progress, data.facts)
     return Trained(config, network.eval(), data, epoch)
 
 
-def _load(network: FusionNetwork, storage: Storage, file: str, epoch: int) -> None:
-    """Fill a network with the weights of a checkpoint of this epoch."""
+def _load(network: FusionNetwork, storage: Storage, file: str, epoch: int) -> Progress:
+    """The progress of a checkpoint of this epoch, whose weights fill a network."""
     place = storage.child(file).location
     content = storage.read(file)
     if content is None:
@@ -110,3 +117,4 @@ def _load(network: FusionNetwork, storage: Storage, file: str, epoch: int) -> No
             f"{place} must be of epoch {epoch}, as the members table says, not of "
             f"{progress.epochs_done}: export again when no command writes the study"
         )
+    return progress

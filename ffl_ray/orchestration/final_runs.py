@@ -16,6 +16,7 @@ from ffl_ray.config.settings import ResolvedConfig, SearchConfig
 from ffl_ray.console.live import StudyView
 from ffl_ray.console.plain_text import printable_line
 from ffl_ray.console.terminal import duration, make_console
+from ffl_ray.data.facts import DataFacts
 from ffl_ray.errors import FAILED, INTERRUPTED, StudyError
 from ffl_ray.orchestration.final_run import FinalRun, waiting_runs
 from ffl_ray.orchestration.fixed import FixedRuns
@@ -27,7 +28,6 @@ from ffl_ray.orchestration.remote import trial_cluster
 from ffl_ray.orchestration.retention import CheckpointRetention, latest_of_runs
 from ffl_ray.orchestration.scheduler import StudyScheduler
 from ffl_ray.orchestration.tuner import make_tuner, run_rounds
-from ffl_ray.planning.data_check import DataFacts
 from ffl_ray.planning.layout import Plan
 from ffl_ray.planning.preflight import repeatedly_measured
 from ffl_ray.results.study import StudyTables

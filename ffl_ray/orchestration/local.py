@@ -10,9 +10,10 @@ from collections.abc import Callable
 import torch
 
 from ffl_ray.config.settings import Config, SearchConfig
+from ffl_ray.data.facts import DataFacts
 from ffl_ray.orchestration.failures import is_out_of_memory
 from ffl_ray.orchestration.job import Job
-from ffl_ray.planning.data_check import DataFacts, check_shares, data_facts
+from ffl_ray.planning.data_check import check_shares, data_facts
 from ffl_ray.planning.layout import Machines, Plan, available_cpus, make_plan
 from ffl_ray.planning.limits import PROCESS_BYTES
 from ffl_ray.planning.spare_cpus import spare_cpus

@@ -11,6 +11,7 @@ from ffl_ray.console.live import StudyView
 from ffl_ray.console.plan_view import plan_lines, plan_table
 from ffl_ray.console.terminal import make_console
 from ffl_ray.console.view import Views
+from ffl_ray.data.facts import DataFacts
 from ffl_ray.errors import StudyError
 from ffl_ray.orchestration.job import Job
 from ffl_ray.orchestration.live_run import live_run
@@ -23,7 +24,6 @@ from ffl_ray.orchestration.search_study import MAY_CHANGE, Search, show_outcome,
 from ffl_ray.orchestration.start import start
 from ffl_ray.orchestration.tune_searcher import TuneSearcher
 from ffl_ray.orchestration.tuner import make_tuner, run_rounds
-from ffl_ray.planning.data_check import DataFacts
 from ffl_ray.planning.gpu_sharing import shared_plan
 from ffl_ray.planning.layout import Plan
 from ffl_ray.planning.preflight import Preflight, run_preflight

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 from rich.console import Console
 
-from ffl_ray.config.overrides import flatten, settings
+from ffl_ray.config.overrides import changeable, flatten
 from ffl_ray.config.settings import SearchConfig, StudyConfig
 from ffl_ray.console.log import log_file
 from ffl_ray.console.plain_text import printable_line
@@ -23,9 +23,7 @@ from ffl_ray.search.mirror import Mirror
 from ffl_ray.search.space import SearchSpace
 from ffl_ray.search.warm_start import WarmStart
 
-MAY_CHANGE = frozenset(
-    one.name for one in settings(SearchConfig, "search.") if one.marks.may_change
-)
+MAY_CHANGE = changeable(StudyConfig)
 ENDED = ("completed", "pruned", "failed")
 
 

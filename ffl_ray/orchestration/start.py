@@ -6,9 +6,10 @@ from concurrent.futures import ThreadPoolExecutor
 
 from ffl_ray.config.overrides import flatten, with_overrides
 from ffl_ray.config.settings import Config, SearchConfig
+from ffl_ray.data.facts import DataFacts
 from ffl_ray.orchestration.ray_setup import cluster_machines, prepare_environment, start_ray
 from ffl_ray.orchestration.remote import call
-from ffl_ray.planning.data_check import DataFacts, check_shares, data_facts
+from ffl_ray.planning.data_check import check_shares, data_facts
 from ffl_ray.planning.layout import Machines, Plan, available_cpus, check_cpus, make_plan
 from ffl_ray.planning.spare_cpus import spare_cpus
 from ffl_ray.results.storage.storage import Storage

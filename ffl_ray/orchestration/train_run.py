@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ffl_ray.config.methods import resolved_from, with_reachable_objective
 from ffl_ray.config.objectives import parse_objective
-from ffl_ray.config.overrides import flatten, with_overrides
-from ffl_ray.config.settings import ResolvedConfig, SearchConfig
+from ffl_ray.config.overrides import changeable, flatten, with_overrides
+from ffl_ray.config.settings import Config, ResolvedConfig, SearchConfig
 from ffl_ray.console.result_tables import members_table, where_text
 from ffl_ray.console.terminal import make_console
 from ffl_ray.console.train_view import TrainView
@@ -29,10 +29,11 @@ from ffl_ray.results.storage.storage import Storage
 from ffl_ray.results.study import StudyTables
 
 if TYPE_CHECKING:
-    from ffl_ray.planning.data_check import DataFacts
+    from ffl_ray.data.facts import DataFacts
     from ffl_ray.training.session import Report
 
 TRIAL_ID = "00000"
+MAY_CHANGE = changeable(Config)
 Train = Callable[[Job, Callable[["Report"], None]], None]
 
 
@@ -104,7 +105,7 @@ def _checked(
     name = check_name(args.name or default_name("train"))
     storage = study_storage(args.storage_path, name)
     training = Training(name, storage, config, resources, args.address)
-    check_goes_on(storage, "train", training.settings)
+    check_goes_on(storage, "train", training.settings, MAY_CHANGE)
     return training
 
 
@@ -132,7 +133,9 @@ def _open(training: Training, plan: Plan, facts: DataFacts) -> StudyTables:
         "train", training.settings, plan=plan._asdict(), data=facts._asdict()
     )
     objective = parse_objective(training.config.objective)
-    return StudyTables.open(training.storage, training.name, description, [objective])
+    return StudyTables.open(
+        training.storage, training.name, description, [objective], may_change=MAY_CHANGE
+    )
 
 
 def _attempt(

@@ -2,32 +2,22 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 from ffl_ray.config.settings import Config
-from ffl_ray.data.loader import check_test, load_final, load_train_val
+from ffl_ray.data.facts import DataFacts
+from ffl_ray.data.loader import load_final, load_train_val, read_all, read_test
 from ffl_ray.errors import SettingError
 
 
-class DataFacts(NamedTuple):
-    """The facts that a study keeps of its data."""
-
-    split_hash: str
-    num_train: int
-    num_val: int
-    num_classes: int
-
-
 def data_facts(config: Config, final: bool = False) -> DataFacts:
-    """The facts of a config's data, from opening its train and val parts in this process.
+    """The facts of a config's data, from reading its train and val parts once in this process.
 
     Args:
-        final: both together are the train part, and there must be a test split; it stays closed.
+        final: both together are the train part, and there must be a test split whose files can
+            be read.
     """
-    if final:
-        check_test(config.data)
     data = (load_final if final else load_train_val)(config.data)
-    return DataFacts(data.split_hash, len(data.train), len(data.val), len(data.info.classes))
+    facts = read_all(config.data, data)
+    return read_test(config.data, facts) if final else facts
 
 
 def check_shares(

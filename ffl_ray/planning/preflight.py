@@ -8,8 +8,8 @@ from typing import Any, NamedTuple
 from ffl_ray.config.methods import resolved_from
 from ffl_ray.config.overrides import flatten
 from ffl_ray.config.settings import Config, ResolvedConfig, SearchConfig
+from ffl_ray.data.facts import DataFacts
 from ffl_ray.planning.cost import DataSize, TrainingCost, training_costs
-from ffl_ray.planning.data_check import DataFacts
 from ffl_ray.planning.driver_load import driver_advice
 from ffl_ray.planning.forecast import Forecast, forecast, sampled_points, spread
 from ffl_ray.planning.layout import Plan

@@ -15,13 +15,19 @@ from ffl_ray.reproduce.cost import expected_seconds, plan_words
 from ffl_ray.reproduce.reproduction import Reproduction, final_runs, held_against
 from ffl_ray.reproduce.table import FOLDER, write_reproduced
 from ffl_ray.reproduce.view import reproduced_table
-from ffl_ray.results.description import check_goes_on, check_name, default_name, describe_study
+from ffl_ray.results.description import (
+    MOVES,
+    check_goes_on,
+    check_name,
+    default_name,
+    describe_study,
+)
 from ffl_ray.results.storage.access import study_storage
 from ffl_ray.results.storage.storage import Storage
 from ffl_ray.results.study import StudyTables
 
 KIND = "reproduce"
-MAY_CHANGE = frozenset(("reproduce.rows", "reproduce.seeds"))
+MAY_CHANGE = frozenset(("reproduce.rows", "reproduce.seeds")) | MOVES
 
 
 def reproduce(asked: Reproduction, args: argparse.Namespace) -> int:

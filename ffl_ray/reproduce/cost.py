@@ -6,9 +6,9 @@ from collections.abc import Sequence
 
 from ffl_ray.config.settings import ResolvedConfig
 from ffl_ray.console.plan_view import hours
+from ffl_ray.data.facts import DataFacts
 from ffl_ray.orchestration.final_runs import epoch_seconds
 from ffl_ray.planning.cost import DataSize, training_costs
-from ffl_ray.planning.data_check import DataFacts
 from ffl_ray.planning.forecast import START_S, spread
 from ffl_ray.planning.layout import Plan
 from ffl_ray.planning.throughput import Timed, fit

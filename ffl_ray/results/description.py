@@ -16,6 +16,7 @@ from typing import Any
 from ffl_ray.config.older import to_go_on_with
 from ffl_ray.config.overrides import brief, flatten
 from ffl_ray.config.settings import StudyConfig
+from ffl_ray.data.facts import DataFacts, differences
 from ffl_ray.errors import SettingError, StudyError
 from ffl_ray.results.guard import flaw_in
 from ffl_ray.results.parts import AGAIN
@@ -24,6 +25,7 @@ from ffl_ray.results.storage.retry import LOG
 from ffl_ray.results.storage.storage import COPIES, Storage
 
 DESCRIPTION = "study.json"
+MOVES = frozenset(("data.dir",))  # settings that say where something is
 LIST_ALL = ("search", "train")  # kinds of studies that list every setting
 COPY = "copy the whole folder again from where it was written"
 PACKAGES = ("ffl_ray", "torch", "torchvision", "ray", "optuna", "pandas", "pyarrow")
@@ -89,6 +91,64 @@ def check_goes_on(
         known = {name: default for name, default in _defaults().items() if name in settings} | known
     check_same_settings(storage.location, known, settings, may_change, otherwise=again)
     return True
+
+
+def check_same_data(
+    place: str, before: Mapping[str, Any], facts: DataFacts, *, kept: str, **alike: bool
+) -> None:
+    """Check that data are those of a study, as far as its study.json says.
+
+    Args:
+        place: of the study, for the message.
+        before: what its study.json says.
+        kept: what is done with them, for the message: `goes on`, `is confirmed`.
+        alike: as `differences` takes it.
+
+    Raises:
+        StudyError: they differ; it is said in what.
+    """
+    try:
+        differing = differences(before.get("data") or {}, facts, **alike)
+    except ValueError as error:
+        raise StudyError(f"{place}/{DESCRIPTION} is damaged ({error}): {COPY}") from error
+    if differing:
+        raise StudyError(
+            f"{place} {kept} only with the data it began with, and {differing}: give the same "
+            f"images with --data-dir, or begin another study"
+        )
+
+
+def write_description(
+    storage: Storage, description: Mapping[str, Any], may_change: frozenset[str]
+) -> None:
+    """Write the description of a new study, or hold that of an earlier one against what is now.
+
+    What an older version did not know of its data is added, and where the data are now.
+
+    Args:
+        description: of the study as it is now.
+
+    Raises:
+        StudyError: the folder holds a study with other settings or data, or can't be written.
+    """
+    text = json.dumps(description, indent=2, default=str)
+    if check_goes_on(storage, description["kind"], description["settings"], may_change):
+        before = read_description(storage)
+        if "data" in description:
+            facts = DataFacts(**description["data"])
+            check_same_data(storage.location, before, facts, kept="goes on")
+        now = json.loads(text)
+        data = (before.get("data") or {}) | (now.get("data") or {})
+        places = {name: now["settings"][name] for name in MOVES & now["settings"].keys()}
+        text = json.dumps(
+            before | {"data": data, "settings": before["settings"] | places}, indent=2
+        )
+        if json.loads(text) == before:
+            return
+    try:
+        storage.write(DESCRIPTION, text.encode(), copied=True)
+    except OSError as error:
+        raise StudyError(f"{storage.location} can't be written: {error}") from error
 
 
 def _defaults() -> dict[str, Any]:

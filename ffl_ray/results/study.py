@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import json
 import math
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
 from ffl_ray.config.objectives import VALUE, Objective
 from ffl_ray.config.redaction import redacted
 from ffl_ray.config.settings import Config
-from ffl_ray.errors import StudyError
-from ffl_ray.results.description import check_goes_on
+from ffl_ray.results.description import write_description
 from ffl_ray.results.guard import check_links, understood
 from ffl_ray.results.schema import config_columns
 from ffl_ray.results.storage.storage import Storage
@@ -42,14 +40,23 @@ class StudyTables:
         storage: the study's folder; what is already in its tables stays.
         name: of the study.
         objectives: whose values the trials table holds.
+        begin: is called when the lock is held, before the tables are read.
     """
 
-    def __init__(self, storage: Storage, name: str, objectives: Sequence[Objective] = ()) -> None:
+    def __init__(
+        self,
+        storage: Storage,
+        name: str,
+        objectives: Sequence[Objective] = (),
+        begin: Callable[[], None] | None = None,
+    ) -> None:
         self.storage = storage
         self.name = name
         self.objectives = tuple(objectives)
         storage.lock(self)
         check_links(storage)
+        if begin is not None:
+            begin()
         self.trials = KeyedTable(storage, "trials", "trial_id")
         self._epochs = AppendedTable(storage, "epochs")
         self._members = AppendedTable(storage, "members")
@@ -67,9 +74,9 @@ class StudyTables:
         *,
         may_change: frozenset[str] = frozenset(),
     ) -> StudyTables:
-        """A new study, or an earlier one that goes on with the same settings.
+        """A new study, or an earlier one that goes on with the same settings and data.
 
-        A new study's description is written before its tables.
+        A new study's description is written before its tables, by who holds the lock.
 
         Args:
             description: what `describe_study` made.
@@ -77,17 +84,11 @@ class StudyTables:
             may_change: settings that may differ from those the study began with.
 
         Raises:
-            StudyError: the folder holds a study with other settings, or can't be written.
+            StudyError: the folder holds a study with other settings or data, or can't be written.
         """
-        check_goes_on(storage, description["kind"], description["settings"], may_change)
+        named = {"study": name, **description}
         storage.make_folder()
-        if not storage.exists("study.json"):
-            text = json.dumps({"study": name, **description}, indent=2, default=str)
-            try:
-                storage.write("study.json", text.encode(), copied=True)
-            except OSError as error:
-                raise StudyError(f"{storage.location} can't be written: {error}") from error
-        return cls(storage, name, objectives)
+        return cls(storage, name, objectives, lambda: write_description(storage, named, may_change))
 
     def start(self, trial_id: str, config: Config, **columns: Any) -> None:
         """A trial begins, or begins another attempt."""

@@ -14,6 +14,7 @@ from optuna.trial import FrozenTrial, TrialState
 
 from ffl_ray.config.methods import resolved
 from ffl_ray.config.objectives import VALUE, Objective
+from ffl_ray.config.overrides import with_overrides
 from ffl_ray.config.settings import Config, ResolvedConfig, SearchConfig
 from ffl_ray.results.history import PastTrial, new_optuna_study
 from ffl_ray.results.sampler_state import plain_state
@@ -85,8 +86,8 @@ class StudySearcher:
         """The next trial's job; the id in it is its number in the study."""
         number, past = self._waiting.pop(0) if self._waiting else (None, None)
         if past is not None:
-            assert past.config is not None, "a trial that goes on has one"
-            trial, config = optuna.Trial(self.study, int(past.trial_id)), resolved(past.config)
+            trial = optuna.Trial(self.study, int(past.trial_id))
+            config = resolved(self._where_data_are(past))
         else:
             trial = self._ask(number)
             config = trial_config(self._space, self._base, trial)
@@ -96,6 +97,13 @@ class StudySearcher:
         if self._mirror is not None:
             self._mirror.begin(self._known(trial.number))
         return self._make_job(f"{trial.number:05d}", config)
+
+    def _where_data_are(self, past: PastTrial) -> Config:
+        """The config of a trial that goes on; its data may have moved meanwhile."""
+        assert past.config is not None, "a trial that goes on has one"
+        if "data.dir" in past.params:
+            return past.config
+        return with_overrides(past.config, {"data.dir": self._base.data.dir})
 
     def _ask(self, number: int | None) -> optuna.Trial:
         """A new trial, or the one of a number that never started."""

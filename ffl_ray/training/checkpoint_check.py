@@ -172,6 +172,7 @@ PROGRESS: dict[str, Check] = {
     "best_score": lambda value: is_number(value) and not math.isnan(value),
     "accelerator_s": _is_seconds,
     "settings": _is_text,
+    "data": _is_text,
     "report": _is_text,
     "earlier": _is_text,
 }

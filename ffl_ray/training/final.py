@@ -36,7 +36,7 @@ def run_final(config: ResolvedConfig, session: Session) -> None:
 
 def _with_test(training: Training, progress: Progress) -> Progress:
     """The progress with the members' rows of the test split in its report."""
-    images, info = open_test(training.config.data)
+    images, info, _ = open_test(training.config.data)
     classes = training.train.info.classes
     if info.classes != classes:
         differing = sorted(set(info.classes) ^ set(classes))

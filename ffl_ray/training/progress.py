@@ -50,6 +50,7 @@ class Progress(NamedTuple):
         report: what was, or is about to be, reported of the latest epoch.
         earlier: the same of epochs before it that may not have arrived.
         unfinished: the next epoch, as far as it was trained when it was stored.
+        data: the facts of its data, as JSON; nothing in a checkpoint of an older version.
     """
 
     epochs_done: int = 0
@@ -60,6 +61,7 @@ class Progress(NamedTuple):
     report: Report | None = None
     earlier: tuple[Report, ...] = ()
     unfinished: UnfinishedEpoch = UnfinishedEpoch()
+    data: str = ""
 
     @property
     def reports(self) -> tuple[Report, ...]:

@@ -61,7 +61,7 @@ def member_rows(
             "member": name,
             "backbone": mix[int(name.removeprefix("branch"))] if name[-1].isdigit() else None,
             "split": split,
-            "split_hash": training.split_hash,
+            "split_hash": training.facts.split_hash,
             "epoch": epoch,
             "images": images,
             **metric._asdict(),

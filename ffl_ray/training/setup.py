@@ -14,6 +14,7 @@ from torch.nn.parallel import DistributedDataParallel
 
 from ffl_ray.config.settings import Config, ResolvedConfig
 from ffl_ray.data.device_images import DeviceImages
+from ffl_ray.data.facts import DataFacts
 from ffl_ray.data.loader import TrainVal, load_final, load_train_val
 from ffl_ray.data.shards import Shard
 from ffl_ray.data.streaming.pool import LoaderPool
@@ -51,7 +52,7 @@ class Training(NamedTuple):
     shard: Shard
     costs: dict[str, MemberCost]
     latencies_ms: dict[str, float]
-    split_hash: str
+    facts: DataFacts
 
 
 @contextmanager
@@ -103,7 +104,7 @@ def prepare(config: ResolvedConfig, session: Session, *, final: bool = False) ->
         shard=Shard(session.rank, session.world_size),
         costs=costs,
         latencies_ms=_latencies(config, network, data, session),
-        split_hash=data.split_hash,
+        facts=data.facts,
     )
 
 

@@ -13,8 +13,8 @@ from ffl_ray.config.settings import Config, SearchConfig
 from ffl_ray.confirm.arms import Chosen, confirmed_form, new_seeds
 from ffl_ray.confirm.confirmation import following, new_configs, plan_confirmation
 from ffl_ray.confirm.request import Request
+from ffl_ray.data.facts import DataFacts
 from ffl_ray.errors import PlanError
-from ffl_ray.planning.data_check import DataFacts
 from ffl_ray.planning.layout import Plan
 from ffl_ray.results.storage.storage import Storage
 
@@ -52,6 +52,7 @@ def request(folder: Path, top: int, seeds: int, ranked: list[Chosen] = RANKED) -
         settings={"baselines": "both"},
         search=SearchConfig(),
         ranked_by="fused.accuracy",
+        searched={},
         address=None,
         dry_run=False,
     )

@@ -52,7 +52,7 @@ def test_images_and_labels_are_those_of_torchvision(name: str, kind: str, cifar_
     settings = DataConfig.model_validate({"name": name, "dir": str(cifar_data)})
     theirs = getattr(datasets, kind)(str(cifar_data), train=False)
 
-    images, info = open_test(settings)
+    images, info, _ = open_test(settings)
 
     assert torch.equal(images.pixels, torch.from_numpy(theirs.data))
     assert images.labels.tolist() == theirs.targets
@@ -173,7 +173,7 @@ def test_the_index_is_that_of_torchvision(tmp_path: Path) -> None:
     (tmp_path / "train" / "dog" / "notes.txt").write_text("no image")
     theirs = datasets.ImageFolder(str(tmp_path / "train"))
 
-    files, info = open_train(DataConfig(name="folder", dir=str(tmp_path), image_size=12))
+    files, info, _ = open_train(DataConfig(name="folder", dir=str(tmp_path), image_size=12))
 
     assert isinstance(files, Files)
     assert list(info.classes) == theirs.classes

@@ -9,11 +9,13 @@ from pathlib import Path
 import pytest
 import torch
 from support.helpers import ROOT, MemorySession, small_config
+from support.streamed import write_jpegs
 
 import ffl_ray.training.final
 from ffl_ray.config.settings import DataConfig
 from ffl_ray.data.dataset import Opened
-from ffl_ray.data.loader import check_test, load_final, load_train_val, open_test
+from ffl_ray.data.facts import DataFacts
+from ffl_ray.data.loader import load_final, load_train_val, open_test, read_test
 from ffl_ray.errors import NoTestSplitError
 from ffl_ray.results.schema import arrow_schema
 from ffl_ray.training.final import run_final
@@ -139,7 +141,7 @@ def test_a_test_split_that_can_not_be_opened_costs_no_epoch(
 
 
 def test_a_test_split_of_other_classes_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    images, info = open_test(DataConfig())
+    images, info, _ = open_test(DataConfig())
     other = Opened(images, info._replace(classes=("ant", *info.classes[1:])))
     monkeypatch.setattr(ffl_ray.training.final, "open_test", lambda _: other)
 
@@ -148,19 +150,29 @@ def test_a_test_split_of_other_classes_is_refused(monkeypatch: pytest.MonkeyPatc
 
 
 def test_a_folder_without_a_test_part_is_found_before_training(tmp_path: Path) -> None:
-    (tmp_path / "train").mkdir()
+    write_jpegs(tmp_path / "train", 3)
     settings = DataConfig(name="folder", dir=str(tmp_path))
     with pytest.raises(NoTestSplitError, match="must hold test/ or val/ beside train/"):
-        check_test(settings)
+        read_test(settings, DataFacts())
 
-    (tmp_path / "test").mkdir()
-    check_test(settings)
+    write_jpegs(tmp_path / "test", 2, ("ant", "cow"))
+    with pytest.raises(NoTestSplitError, match="class folders of train/, and lacks 'bee'"):
+        read_test(settings, DataFacts())
+
+    (tmp_path / "test" / "cow").rename(tmp_path / "test" / "bee")
+    (tmp_path / "test" / "bee" / "1.jpg").write_bytes(b"no image")
+    with pytest.raises(NoTestSplitError, match=r"bee/1.jpg can't be read as an image"):
+        read_test(settings, DataFacts())
+
+    facts = read_test(settings.model_copy(update={"skip_bad_files": True}), DataFacts())
+    assert facts.test_counts == (2, 2)
+    assert [name for name, _ in facts.test_skipped] == ["bee/1.jpg"]
 
 
 @pytest.mark.parametrize("name", ["cifar10", "cifar100"])
 def test_missing_test_files_of_cifar_are_found_before_training(name: str, tmp_path: Path) -> None:
     with pytest.raises(NoTestSplitError, match="there is no test split: data.dir must hold cifar-"):
-        check_test(DataConfig(name=name, dir=str(tmp_path)))
+        read_test(DataConfig(name=name, dir=str(tmp_path)), DataFacts())
 
 
 def test_only_the_final_path_names_the_test_split() -> None:

@@ -2,23 +2,23 @@
 
 The file lies in `$FFL_RAY_CACHE` (else `$XDG_CACHE_HOME/ffl_ray`, else `~/.cache/ffl_ray`), under
 a name made of what it depends on: paths, sizes and times of the image files, the side of the
-squares and this decoder. It is written beside its place and renamed. Folder and files are their
-owner's alone, and those of anybody else are not read: pictures are private, and pixels are what a
-model learns. Where the folder can't be used, or FFL_RAY_CACHE is empty, images are decoded into
-memory.
+squares and this decoder; beside it lies what was found of them. Both are written beside their
+places and renamed. Folder and files are their owner's alone, and those of anybody else are not
+read: pictures are private, and pixels are what a model learns. Where the folder can't be used, or
+FFL_RAY_CACHE is empty, images are decoded into memory.
 """
 
 from __future__ import annotations
 
 import fcntl
 import hashlib
+import json
 import os
 import shutil
 import stat
 import tempfile
 import warnings
-from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -29,53 +29,100 @@ from torch import Tensor
 
 from ffl_ray.data.dataset import Files, Images
 from ffl_ray.data.streaming.decode import middle_square
-from ffl_ray.errors import DataError
+from ffl_ray.data.streaming.scan import Scan, check_readable, look_at, refuse_bad
 
 DECODER = 2  # counts the changes of what `middle_square` gives
 FEWEST_IMAGES = 500  # a second's work
 MOST_BYTES = 64 * 2**30  # of all files together
-MOST_NAMED = 20  # files of an error
 FREE_SHARE = 0.1  # of the disk, which stays free
 
 
-def decoded(files: Files) -> Images:
-    """The files' middle squares in memory, decoded by this process.
+def decoded(files: Files, *, skip_bad: bool = False) -> tuple[Images, Scan]:
+    """The files' middle squares in memory, decoded by this process, and what was found.
+
+    Args:
+        skip_bad: leave out what is not an image.
 
     Raises:
         DataError: a file is not an image.
     """
     pixels = torch.empty((len(files), files.size, files.size, 3), dtype=torch.uint8)
-    _decode(files, pixels.numpy())
-    return Images(pixels, files.labels)
+    scan = _decode(files, pixels.numpy(), skip_bad=skip_bad)
+    good = scan.good(len(files))
+    return Images(pixels[: int(good.sum())], files.labels[good]), scan
 
 
-def decoded_once(files: Files) -> Images:
+def decoded_once(files: Files, *, skip_bad: bool = False) -> tuple[Images, Scan]:
     """The files' middle squares, which the processes of this machine decode once and share.
 
     They are mapped from a file: processes that read it share its pages, and a process that
     writes into its pixels changes its own copy alone.
 
+    Args:
+        skip_bad: leave out what is not an image.
+
     Raises:
         DataError: a file is not an image.
     """
-    folder = cache_folder()
-    if folder is None or len(files) < FEWEST_IMAGES:
-        return decoded(files)
+
+    def made(place: Path) -> Scan | None:
+        return _write(place, files, skip_bad=skip_bad)
+
     try:
-        place = folder / f"{_key(files)}.pixels"
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        if not _is_private(folder):
-            return decoded(files)
-        if not _is_whole(place, files):
-            with _locked(place.with_suffix(".lock")):
-                if not _is_whole(place, files) and not _write(place, files):
-                    return decoded(files)
-        pixels = _mapped(place, files)
+        place = _place(files)
+        scan = None if place is None else _found_once(place, files, made, with_pixels=True)
+        if place is None or scan is None:
+            return decoded(files, skip_bad=skip_bad)
+        good = scan.good(len(files))
+        pixels = _mapped(place, int(good.sum()), files.size)
     except OSError:
-        return decoded(files)
+        return decoded(files, skip_bad=skip_bad)
+    refuse_bad(files, scan, skip_bad=skip_bad)
     with suppress(OSError):
         place.touch()
-    return Images(pixels, files.labels)
+    return Images(pixels, files.labels[good]), scan
+
+
+def scanned_once(files: Files) -> Scan:
+    """What a look at files finds that stay files: each is decoded once a machine, and none kept."""
+
+    def made(place: Path | None = None) -> Scan:
+        scan = look_at(files, lambda position: check_readable(files.path(position)))
+        if place is not None:
+            _keep(place, scan)
+        return scan
+
+    try:
+        place = _place(files)
+        found = None if place is None else _found_once(place, files, made, with_pixels=False)
+    except OSError:
+        found = None
+    return made() if found is None else found
+
+
+def _place(files: Files) -> Path | None:
+    """Where what is made of files is kept on this machine; none where that can't be, or needn't."""
+    folder = cache_folder()
+    if folder is None or len(files) < FEWEST_IMAGES:
+        return None
+    place = folder / f"{_key(files)}.pixels"
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    return place if _is_private(folder) else None
+
+
+def _found_once(
+    place: Path, files: Files, make: Callable[[Path], Scan | None], *, with_pixels: bool
+) -> Scan | None:
+    """What is kept of files, made by one process while others wait; none where there is no room."""
+
+    def kept() -> Scan | None:
+        return _kept(place, files, with_pixels=with_pixels)
+
+    found = kept()
+    if found is None:
+        with _locked(place.with_suffix(".lock")):
+            found = kept() or make(place)
+    return found
 
 
 def cache_folder() -> Path | None:
@@ -87,24 +134,24 @@ def cache_folder() -> Path | None:
     return Path(base) / "ffl_ray"
 
 
-def _decode(files: Files, pixels: np.ndarray[tuple[int, ...], np.dtype[np.uint8]]) -> None:
-    def one(position: int) -> str | None:
-        path = files.path(position)
-        try:
-            pixels[position] = middle_square(path, files.size)
-        except OSError as error:
-            return f"{path} can't be read as an image: {error}"
-        return None
+def _decode(
+    files: Files, pixels: np.ndarray[tuple[int, ...], np.dtype[np.uint8]], *, skip_bad: bool
+) -> Scan:
+    """Decode files; the pixels of those that can be read come first, in order."""
 
-    with ThreadPoolExecutor() as pool:
-        bad = [reason for reason in pool.map(one, range(len(files))) if reason is not None]
-    if bad:
-        more = f"; and {len(bad) - MOST_NAMED} more" if len(bad) > MOST_NAMED else ""
-        raise DataError(f"data.dir: {'; '.join(bad[:MOST_NAMED])}{more}")
+    def one(position: int) -> None:
+        pixels[position] = middle_square(files.path(position), files.size)
+
+    scan = look_at(files, one)
+    refuse_bad(files, scan, skip_bad=skip_bad)
+    if scan.bad:
+        for place, position in enumerate(scan.good(len(files)).nonzero().flatten().tolist()):
+            pixels[place] = pixels[position]
+    return scan
 
 
-def _num_bytes(files: Files) -> int:
-    return len(files) * files.size**2 * 3
+def _num_bytes(files: Files, count: int) -> int:
+    return count * files.size**2 * 3
 
 
 def _key(files: Files) -> str:
@@ -129,37 +176,65 @@ def _is_private(folder: Path) -> bool:
     return False
 
 
-def _is_whole(place: Path, files: Files) -> bool:
+def _kept(place: Path, files: Files, *, with_pixels: bool) -> Scan | None:
+    """What was found earlier; none unless this user wrote it, and all of it."""
+    note = place.with_suffix(".scan")
     try:
-        facts = place.lstat()
-    except FileNotFoundError:
-        return False
-    ours = stat.S_ISREG(facts.st_mode) and facts.st_uid == os.geteuid()
-    return ours and facts.st_size == _num_bytes(files)
+        if not _is_ours(note.lstat()):
+            return None
+        bad, contents = json.loads(note.read_text())
+        scan = Scan({int(position): reason for position, reason in bad.items()}, tuple(contents))
+        facts = place.lstat() if with_pixels else None
+    except (FileNotFoundError, ValueError, TypeError, AttributeError):
+        return None
+    size = _num_bytes(files, len(files) - len(scan.bad))
+    return scan if facts is None or (_is_ours(facts) and facts.st_size == size) else None
 
 
-def _write(place: Path, files: Files) -> bool:
+def _is_ours(facts: os.stat_result) -> bool:
+    return stat.S_ISREG(facts.st_mode) and facts.st_uid == os.geteuid()
+
+
+def _keep(place: Path, scan: Scan) -> None:
+    with _replacing(place.with_suffix(".scan")) as unfinished:
+        unfinished.write_text(json.dumps([scan.bad, scan.contents]))
+
+
+def _write(place: Path, files: Files, *, skip_bad: bool) -> Scan | None:
     """Decode into a file; not where it would fill the disk."""
-    _make_room(place.parent, _num_bytes(files))
+    count = _num_bytes(files, len(files))
+    _make_room(place.parent, count)
     disk = shutil.disk_usage(place.parent)
-    if disk.free - _num_bytes(files) < FREE_SHARE * disk.total:
-        return False
-    # Made anew under a random name, never through a link, and readable by its owner alone.
-    opened, name = tempfile.mkstemp(suffix=".part", dir=place.parent)
-    unfinished = Path(name)
-    try:
-        with open(opened, "wb") as file:  # noqa: PTH123
+    if disk.free - count < FREE_SHARE * disk.total:
+        return None
+    with _replacing(place) as unfinished:
+        with unfinished.open("r+b") as file:
             # A page that finds no room later would end the process.
-            os.posix_fallocate(file.fileno(), 0, _num_bytes(files))
+            os.posix_fallocate(file.fileno(), 0, count)
         pixels = np.memmap(
             unfinished, np.uint8, "r+", shape=(len(files), files.size, files.size, 3)
         )
-        _decode(files, pixels)
+        scan = _decode(files, pixels, skip_bad=skip_bad)
         pixels.flush()
+        os.truncate(unfinished, _num_bytes(files, len(files) - len(scan.bad)))
+        _keep(place, scan)
+    return scan
+
+
+@contextmanager
+def _replacing(place: Path) -> Iterator[Path]:
+    """A file that takes a place when the block ends well.
+
+    Made anew under a random name, never through a link, and readable by its owner alone.
+    """
+    opened, name = tempfile.mkstemp(suffix=".part", dir=place.parent)
+    os.close(opened)
+    unfinished = Path(name)
+    try:
+        yield unfinished
         unfinished.replace(place)
     finally:
         unfinished.unlink(missing_ok=True)
-    return True
 
 
 def _make_room(folder: Path, num_bytes: int) -> None:
@@ -171,11 +246,12 @@ def _make_room(folder: Path, num_bytes: int) -> None:
             return
         total -= file.stat().st_size
         file.unlink()
+        file.with_suffix(".scan").unlink(missing_ok=True)
 
 
-def _mapped(place: Path, files: Files) -> UInt8[Tensor, "images height width channels"]:
-    flat = torch.from_file(str(place), shared=False, size=_num_bytes(files), dtype=torch.uint8)
-    return flat.view(len(files), files.size, files.size, 3)
+def _mapped(place: Path, count: int, size: int) -> UInt8[Tensor, "images height width channels"]:
+    flat = torch.from_file(str(place), shared=False, size=count * size**2 * 3, dtype=torch.uint8)
+    return flat.view(count, size, size, 3)
 
 
 @contextmanager

@@ -54,10 +54,10 @@ def pixel_files(place: Place) -> list[str]:
 def test_a_second_opening_decodes_nothing_and_gives_the_same_pixels(
     place: Place, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    first = decoded_once(place.files)
+    first, _ = decoded_once(place.files)
     no_decoding(monkeypatch)
 
-    second = decoded_once(place.files)
+    second, _ = decoded_once(place.files)
 
     assert torch.equal(first.pixels, place.files.pixels)
     assert torch.equal(second.pixels, first.pixels)
@@ -65,7 +65,7 @@ def test_a_second_opening_decodes_nothing_and_gives_the_same_pixels(
 
 
 def test_writing_into_the_pixels_reaches_nobody_else(place: Place) -> None:
-    first, second = decoded_once(place.files), decoded_once(place.files)
+    first, second = (decoded_once(place.files)[0] for _ in range(2))
 
     first.pixels.zero_()
 
@@ -80,26 +80,26 @@ def test_another_side_order_or_file_is_decoded_anew(place: Place) -> None:
         files.take(torch.tensor([1, 0, 2, 3, 4, 5])),
     ]
     for index, other in enumerate(others):
-        assert torch.equal(decoded_once(other).pixels, other.pixels)
+        assert torch.equal(decoded_once(other)[0].pixels, other.pixels)
         assert len(pixel_files(place)) == index + 2
 
     shutil.copy(Path(files.folder) / "0.png", Path(files.folder) / "1.png")
 
-    assert torch.equal(decoded_once(files).pixels[0], decoded_once(files).pixels[1])
+    assert torch.equal(decoded_once(files)[0].pixels[0], decoded_once(files)[0].pixels[1])
 
 
 def test_a_full_disk_or_no_folder_means_decoding_into_memory(
     place: Place, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    expected = decoded(place.files).pixels
+    expected = decoded(place.files)[0].pixels
     with monkeypatch.context() as full:
         full.setattr(ffl_ray.data.streaming.decoded, "FREE_SHARE", 1.0)
-        assert torch.equal(decoded_once(place.files).pixels, expected)
+        assert torch.equal(decoded_once(place.files)[0].pixels, expected)
     assert not pixel_files(place)
 
     for folder in ("", str(place.files.folder) + "/0.png/below"):
         monkeypatch.setenv("FFL_RAY_CACHE", folder)
-        assert torch.equal(decoded_once(place.files).pixels, expected)
+        assert torch.equal(decoded_once(place.files)[0].pixels, expected)
 
 
 def test_a_file_cut_short_is_replaced(place: Place) -> None:
@@ -107,7 +107,7 @@ def test_a_file_cut_short_is_replaced(place: Place) -> None:
     (file,) = place.cache.glob("*.pixels")
     os.truncate(file, 100)
 
-    assert torch.equal(decoded_once(place.files).pixels, place.files.pixels)
+    assert torch.equal(decoded_once(place.files)[0].pixels, place.files.pixels)
 
 
 def test_what_was_used_longest_ago_is_deleted_first(
@@ -149,19 +149,19 @@ def test_folder_and_pixels_are_their_owners_alone(place: Place) -> None:
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a file away")
 def test_pixels_that_somebody_else_may_have_put_there_are_not_read(place: Place) -> None:
-    whole = decoded_once(place.files).pixels.clone()
+    whole = decoded_once(place.files)[0].pixels.clone()
     (name,) = pixel_files(place)
     poisoned = place.cache / name
     poisoned.write_bytes(bytes(poisoned.stat().st_size))
 
     os.chown(poisoned, 12345, -1)
-    assert torch.equal(decoded_once(place.files).pixels, whole)
+    assert torch.equal(decoded_once(place.files)[0].pixels, whole)
 
     poisoned.unlink()
     aside = place.cache.parent / "aside"
     aside.write_bytes(bytes(whole.numel()))
     poisoned.symlink_to(aside)
-    assert torch.equal(decoded_once(place.files).pixels, whole)
+    assert torch.equal(decoded_once(place.files)[0].pixels, whole)
     assert aside.read_bytes() == bytes(whole.numel())
 
 

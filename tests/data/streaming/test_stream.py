@@ -157,7 +157,7 @@ def test_settings_that_do_not_go_with_streaming_are_refused(
 
 def test_final_runs_and_the_test_split_stream_too(folder: Path, pool: LoaderPool) -> None:
     final = load_final(settings(folder))
-    test, info = open_test(settings(folder))
+    test, info, _ = open_test(settings(folder))
 
     assert isinstance(final.train, Files)
     assert (len(final.train), len(final.val), len(test)) == (24, 0, 4)
