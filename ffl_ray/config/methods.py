@@ -73,7 +73,7 @@ METHODS: dict[str, Method] = {
         source="Song and Chai 2018, arXiv:1805.11761",
     ),
     "one": Method(head="logit_gate", source="Lan et al. 2018, arXiv:1806.04606"),
-    "kdcl": Method(temperature=4.0, ramp_up=0, views=True, source="Guo et al. 2020, CVPR, KDCL"),
+    "kdcl": Method(temperature=2.0, ramp_up=0, views=True, source="Guo et al. 2020, CVPR, KDCL"),
     "okddip": Method(
         least_branches=3, peer_attention=True, source="Chen et al. 2020, arXiv:1912.00350"
     ),

@@ -78,7 +78,7 @@ class DistillConfig(Section):
     temperature: Annotated[float | None, Optional] = setting(
         None,
         "softening of both sides of every KL term that has none of its own; none: the method's "
-        "own, 3 (dml 1, cl_ilr 2, kdcl 4)",
+        "own, 3 (dml 1, cl_ilr 2, kdcl 2)",
         source=AUTHORS,
         gt=0,
         le=100,
@@ -96,9 +96,10 @@ class DistillConfig(Section):
         "pcl: yes)",
         source="Guo et al. 2020 (KDCL); Wu and Gong 2021, arXiv:2006.04147",
     )
-    kdcl_teacher: Literal["min_logit", "naive", "linear", "general"] = setting(
+    kdcl_teacher: Literal["min_logit", "naive", "linear", "general_batch"] = setting(
         "min_logit",
-        "kdcl alone: how its branches' logits become their teacher's",
+        "kdcl alone: how its branches' logits become their teacher's; general_batch: the paper's "
+        "General, with what it measures on held-out images measured on the batch",
         source="Guo et al. 2020 (KDCL), section 3",
     )
     ema_decay: float = setting(

@@ -14,6 +14,9 @@ SHARES = {
 }
 LEFT: dict[str, float | None] = {"distill.ramp_up": None, "search.grace": 1 / 9}
 PUBLISHED_EPOCHS = 300
+METHOD, TEACHER = "distill.method", "distill.kdcl_teacher"
+# What a method's own value was, where it is another one now.
+OWN: dict[str, dict[str, object]] = {"kdcl": {"distill.temperature": 4.0}}
 
 
 def renamed(name: str) -> str:
@@ -30,6 +33,8 @@ def of_today(settings: Mapping[str, Any]) -> dict[str, Any]:
         settings: all of them, by dotted name; numbers may be text.
     """
     found = {name: value for name, value in settings.items() if name not in SHARES}
+    if found.get(TEACHER) == "general":
+        found[TEACHER] = "general_batch"
     epochs = _number(settings.get(EPOCHS))
     for name in SHARES.keys() & settings.keys():
         length, today = _number(settings[name]), SHARES[name]
@@ -38,15 +43,22 @@ def of_today(settings: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def to_go_on_with(settings: Mapping[str, Any]) -> dict[str, Any]:
-    """The same, to be held against today's: a ramp-up that this version can't repeat differs.
+    """The same, to be held against today's: what this version computes in another way differs.
 
     An epoch of a training of 300 has the distill weight that it had; of another length it has not.
     """
-    found, old = of_today(settings), settings.get("distill.ramp_up_epochs")
-    epochs = _number(settings.get(EPOCHS))
-    if "distill.ramp_up_epochs" not in settings or epochs == PUBLISHED_EPOCHS or _number(old) == 0:
+    found = of_today(settings)
+    if "distill.ramp_up_epochs" not in settings:
         return found
-    return found | {"distill.ramp_up": f"{'80' if old is None else old} of {epochs:g} epochs"}
+    length, epochs = settings["distill.ramp_up_epochs"], _number(settings.get(EPOCHS))
+    if epochs != PUBLISHED_EPOCHS and _number(length) != 0:
+        found["distill.ramp_up"] = f"{'80' if length is None else length} of {epochs} epochs"
+    method = found.get(METHOD)
+    if method == "kdcl" and found.get(TEACHER) == "linear":
+        found[TEACHER] = "linear, in steps of before"
+    for name, value in OWN.get(str(method), {}).items():
+        found[name] = value if found.get(name) is None else found[name]
+    return found
 
 
 def _number(value: object) -> float | None:

@@ -12,6 +12,7 @@ from typing import Any
 
 import pyarrow as pa
 
+from ffl_ray.config.older import of_today
 from ffl_ray.config.overrides import flatten, mix_name, settings, shown, with_overrides
 from ffl_ray.config.settings import Config
 from ffl_ray.results.columns import CONFIRMED, REPRODUCED, TABLES
@@ -42,7 +43,7 @@ def row_config(row: Mapping[str, Any]) -> Config:
 
     The inverse of `config_columns`, of rows and of pandas' alike, which hold arrays for lists.
     """
-    values: dict[str, Any] = {s.name: row.get(s.name) for s in settings(Config)}
+    values = of_today({s.name: row.get(s.name) for s in settings(Config)})
     plain = {n: v.tolist() if hasattr(v, "tolist") else v for n, v in values.items()}
     return with_overrides(Config(), {n: v for n, v in plain.items() if v is not None})
 

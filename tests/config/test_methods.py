@@ -20,7 +20,7 @@ def test_the_methods_own_values_stand_where_the_settings_leave_them() -> None:
     found = {name: small_config(distill__method=name) for name in METHODS}
 
     assert {n: c.distill.temperature for n, c in found.items()} == {
-        "ffl": 3, "independent": 3, "dml": 1, "cl_ilr": 2, "one": 3, "kdcl": 4, "okddip": 3,
+        "ffl": 3, "independent": 3, "dml": 1, "cl_ilr": 2, "one": 3, "kdcl": 2, "okddip": 3,
         "pcl": 3,
     }  # fmt: skip
     assert [n for n, c in found.items() if c.distill.views] == ["kdcl", "pcl"]

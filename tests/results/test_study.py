@@ -152,7 +152,12 @@ def of_before(settings: dict[str, object], epochs: int, length: float | None) ->
 
 @pytest.mark.parametrize(
     ("epochs", "length", "was"),
-    [(300, None, None), (300, 80.0, "0.26"), (30, 8.0, "'8.0 of 30 epochs'"), (30, None, "'80 of")],
+    [
+        (300, None, None),
+        (300, 80.0, "0.26"),
+        (30, 8.0, "'8.0 of"),
+        (30, None, "'80 of"),
+    ],
 )
 def test_a_study_of_the_version_before_goes_on_where_its_epochs_have_the_same_weights(
     tmp_path: Path, epochs: int, length: float | None, was: str | None

@@ -108,7 +108,7 @@ def test_a_checkpoint_of_the_version_before_goes_on_where_its_epochs_have_the_sa
         torch.save(state, buffer := io.BytesIO())
         again.files[name] = buffer.getvalue()
 
-    differ = r"differ: \['distill.ramp_up=0.26\d*', 'distill.ramp_up=80.0 of 3 epochs'\]"
+    differ = r"differ: \['distill.ramp_up=0.26\d*', 'distill.ramp_up=80.0 of 3.0 epochs'\]"
     with pytest.raises(KeyboardInterrupt if goes_on else SettingError) as ended:
         run_worker(config, again)
     assert goes_on or re.search(differ, str(ended.value))
