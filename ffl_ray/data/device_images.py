@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import functools
+import itertools
+import math
 from collections.abc import Iterator
 from typing import NamedTuple
 
 import torch
-from jaxtyping import Float, Int64
+from jaxtyping import Int64, UInt8
 from torch import Tensor
 
 from ffl_ray.data.augment import Draws, crop_and_flip, draw, normalise
@@ -16,6 +18,9 @@ from ffl_ray.data.dataset import DatasetInfo, Images
 from ffl_ray.data.seeds import draw_seeds
 from ffl_ray.data.shards import Shard, Step, eval_steps
 from ffl_ray.data.trivial_augment import trivial_augment
+
+# Images whose TrivialAugment is drawn and made at once: the more there are, the more are alike.
+MADE_AT_ONCE, MADE_AT_ONCE_BYTES = 8192, 2**25
 
 
 class _View(NamedTuple):
@@ -41,12 +46,19 @@ class DeviceImages:
         draw_view = functools.partial(self._draw_view, trivial)
         drawn = draw_epoch(request, len(self.images), self.images.image_shape, draw_view)
         order = drawn.order.to(self.device)
-        for step in drawn.steps(request):
-            indices = step.of(order)
-            pictures = [self._augmented(indices, view, step) for view in drawn.views]
-            labels = self.images.labels[indices]
-            views, labels = drawn.mixed(step, pictures, labels, num_classes)
-            yield Batch(views[0] if len(views) == 1 else torch.stack(views), labels, step.size)
+        steps, at_once = drawn.steps(request), self._steps_at_once(request) if trivial else 1
+        while block := list(itertools.islice(steps, at_once)):
+            made = zip(*(self._augmented(order, view, block) for view in drawn.views), strict=True)
+            for step, pixels in zip(block, made, strict=True):
+                pictures = [normalise(view, self.mean, self.std) for view in pixels]
+                labels = self.images.labels[step.of(order)]
+                views, labels = drawn.mixed(step, pictures, labels, num_classes)
+                yield Batch(views[0] if len(views) == 1 else torch.stack(views), labels, step.size)
+
+    def _steps_at_once(self, request: EpochRequest) -> int:
+        """Steps whose images are augmented together."""
+        images = min(MADE_AT_ONCE, MADE_AT_ONCE_BYTES // math.prod(self.images.image_shape))
+        return max(1, images * request.shard.world_size // request.batch_size)
 
     def eval_batches(self, *, batch_size: int, shard: Shard = Shard()) -> Iterator[Batch]:
         """The shard's share of all images once, in order, not augmented."""
@@ -60,10 +72,13 @@ class DeviceImages:
         return _View(draws.to(self.device), draw_seeds(count, generator) if trivial else None)
 
     def _augmented(
-        self, indices: Int64[Tensor, "batch"], view: _View, step: Step
-    ) -> Float[Tensor, "batch channels height width"]:
-        draws = Draws(*map(step.of, view.draws))
-        pixels = crop_and_flip(self.images.pixels, indices, draws)
+        self, order: Int64[Tensor, "images"], view: _View, steps: list[Step]
+    ) -> tuple[UInt8[Tensor, "batch height width channels"], ...]:
+        """One view of the images of each of these steps."""
+        indices = [step.of(order) for step in steps]
+        draws = Draws(*(torch.cat([step.of(rows) for step in steps]) for rows in view.draws))
+        pixels = crop_and_flip(self.images.pixels, torch.cat(indices), draws)
         if view.seeds is not None:
-            pixels = trivial_augment(pixels, step.of(view.seeds).tolist())
-        return normalise(pixels, self.mean, self.std)
+            seeds = torch.cat([step.of(view.seeds) for step in steps])
+            pixels = trivial_augment(pixels, seeds.tolist())
+        return torch.split(pixels, [len(rows) for rows in indices])

@@ -7,12 +7,14 @@ import torch
 from sklearn.datasets import load_digits
 
 from ffl_ray.config.settings import DataConfig
+from ffl_ray.data import device_images
 from ffl_ray.data import digits as digits_file
 from ffl_ray.data.batches import Augmentation, Batch, EpochRequest, augmentation_of
 from ffl_ray.data.dataset import Images
 from ffl_ray.data.device_images import DeviceImages
 from ffl_ray.data.loader import load_train_val
 from ffl_ray.data.shards import Shard
+from ffl_ray.data.trivial_augment import trivial_augment
 from ffl_ray.errors import DataError, SettingError
 
 CPU = torch.device("cpu")
@@ -158,6 +160,27 @@ def test_a_mixed_image_has_the_next_one_of_the_global_batch_as_its_partner() -> 
         torch.testing.assert_close(found.images, blended, atol=1e-5, rtol=0)
         assert found.labels.sum(1).tolist() == pytest.approx([1.0] * len(own))
     assert len(set(map(float, shares))) == len(plain)  # one share for each batch
+
+
+def test_many_steps_are_augmented_at_once_and_each_image_as_it_would_be_alone(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    images = digits()
+    calls = []
+
+    def counted(pixels: torch.Tensor, seeds: list[int]) -> torch.Tensor:
+        calls.append(len(seeds))
+        return trivial_augment(pixels, seeds)
+
+    monkeypatch.setattr(device_images, "trivial_augment", counted)
+    request = EpochRequest(100, seed=0, epoch=0, augmentation=Augmentation(trivial=True))
+    together = list(images.train_batches(request))
+    monkeypatch.setattr(device_images, "MADE_AT_ONCE", 1)
+    alone = list(images.train_batches(request._replace(first_step=9)))
+
+    assert calls == [1151, 100, 100, 51]
+    for batch, one in zip(together[9:], alone, strict=True):
+        assert torch.equal(batch.images, one.images)
 
 
 def test_trivial_follows_the_standard_crops_and_flips() -> None:
