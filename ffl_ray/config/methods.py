@@ -35,7 +35,7 @@ class Method(NamedTuple):
         head: what makes the member `fused`: the fusion design that the settings name, ONE's gate
             over logits, PCL's linear layer over pooled maps; none: there is no such member.
         least_branches: fewer give it nothing to do.
-        trunk_stages: leading stages that branches of one backbone share.
+        trunk_stages: leading stages that branches of one backbone share; -1: all but the last.
         temperature: softening of its KL terms.
         ramp_up: length of the distill weight's rise, as a share of the training; 0: there is none.
         weight: factor of its KL terms.
@@ -48,7 +48,7 @@ class Method(NamedTuple):
 
     head: Literal["fusion", "logit_gate", "pooled_linear"] | None = None
     least_branches: int = 2
-    trunk_stages: int = 2
+    trunk_stages: int = -1
     temperature: float = 3.0
     ramp_up: float = 80 / 300
     weight: float = 1.0
@@ -64,7 +64,12 @@ METHODS: dict[str, Method] = {
     "independent": Method(
         least_branches=1, trunk_stages=0, ramp_up=0, source="no teaching: the baseline"
     ),
-    "dml": Method(temperature=1.0, ramp_up=0, source="Zhang et al. 2018, arXiv:1706.00384"),
+    "dml": Method(
+        trunk_stages=0,
+        temperature=1.0,
+        ramp_up=0,
+        source="Zhang et al. 2018, arXiv:1706.00384",
+    ),
     "cl_ilr": Method(
         temperature=2.0,
         ramp_up=0,
@@ -73,7 +78,9 @@ METHODS: dict[str, Method] = {
         source="Song and Chai 2018, arXiv:1805.11761",
     ),
     "one": Method(head="logit_gate", source="Lan et al. 2018, arXiv:1806.04606"),
-    "kdcl": Method(temperature=2.0, ramp_up=0, views=True, source="Guo et al. 2020, CVPR, KDCL"),
+    "kdcl": Method(
+        trunk_stages=0, temperature=2.0, ramp_up=0, views=True, source="Guo et al. 2020, CVPR, KDCL"
+    ),
     "okddip": Method(
         least_branches=3, peer_attention=True, source="Chen et al. 2020, arXiv:1912.00350"
     ),

@@ -33,11 +33,11 @@ class ModelConfig(Section):
     )
     trunk_stages: Annotated[int | None, Optional] = setting(
         None,
-        "leading stages shared by the branches of one backbone; 0 shares nothing; none: 2, and 0 "
-        "for the method independent",
+        "leading stages shared by the branches of one backbone; 0 shares nothing, -1 all but the "
+        "last; none: the method's own, -1 (independent, dml and kdcl 0)",
         unit="stages",
         source=AUTHORS,
-        ge=0,
+        ge=-1,
     )
     pretrained: bool = setting(
         False,

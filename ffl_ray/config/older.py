@@ -16,7 +16,12 @@ LEFT: dict[str, float | None] = {"distill.ramp_up": None, "search.grace": 1 / 9}
 PUBLISHED_EPOCHS = 300
 METHOD, TEACHER = "distill.method", "distill.kdcl_teacher"
 # What a method's own value was, where it is another one now.
-OWN: dict[str, dict[str, object]] = {"kdcl": {"distill.temperature": 4.0}}
+STAGES = "model.trunk_stages"
+OWN: dict[str, dict[str, object]] = {
+    "kdcl": {"distill.temperature": 4.0, STAGES: 2},
+    "independent": {},
+}
+SHARED: dict[str, object] = {STAGES: 2}
 
 
 def renamed(name: str) -> str:
@@ -56,7 +61,7 @@ def to_go_on_with(settings: Mapping[str, Any]) -> dict[str, Any]:
     method = found.get(METHOD)
     if method == "kdcl" and found.get(TEACHER) == "linear":
         found[TEACHER] = "linear, in steps of before"
-    for name, value in OWN.get(str(method), {}).items():
+    for name, value in OWN.get(str(method), SHARED).items():
         found[name] = value if found.get(name) is None else found[name]
     return found
 

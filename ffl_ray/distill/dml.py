@@ -11,7 +11,7 @@ def dml_terms(output: NetworkOutput, labels: Labels, settings: ResolvedDistill) 
 
     L = sum_k [ CE(z_k, y) + 1/(N-1) sum_(j != k) KL(z_j -> z_k) ], at temperature 1 by default.
     No gradient reaches a teacher: in the paper each network is updated by its own loss alone.
-    The authors' separate networks are model.trunk_stages=0.
+    As the authors' networks do, the branches share nothing by default.
     """
     temperature, weight = settings.temperature, settings.weight
     terms = cross_entropies(output, labels, settings)

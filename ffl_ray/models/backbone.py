@@ -20,7 +20,13 @@ class Backbone(NamedTuple):
     stages: tuple[nn.Module, ...]
 
     def split(self, trunk_stages: int) -> tuple[nn.Sequential, nn.Sequential]:
-        """Its leading modules (stem and that many stages; empty for 0) and the rest."""
+        """Its leading modules (stem and that many stages; empty for 0) and the rest.
+
+        Args:
+            trunk_stages: -1 means all but the last.
+        """
+        if trunk_stages == -1:
+            trunk_stages = len(self.stages) - 1
         if trunk_stages == 0:
             return nn.Sequential(), nn.Sequential(self.stem, *self.stages)
         lead = nn.Sequential(self.stem, *self.stages[:trunk_stages])

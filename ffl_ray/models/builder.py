@@ -47,7 +47,8 @@ def build_network(
     distill = distill or DistillConfig()
     method = method_of(distill)
     built = _branches(model, image_shape, num_classes, seed)
-    trunk_width = _width(built.trunks, image_shape) if model.trunk_stages else sum(built.widths)
+    shares = any(len(list(trunk.children())) for trunk in built.trunks.values())
+    trunk_width = _width(built.trunks, image_shape) if shares else sum(built.widths)
     with seeded(seed, -1):
         head = _head(method, fusion.design, built.maps, trunk_width, num_classes)
         attention = PeerAttention(built.widths[1:]) if method.peer_attention else None

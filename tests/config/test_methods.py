@@ -24,7 +24,11 @@ def test_the_methods_own_values_stand_where_the_settings_leave_them() -> None:
         "pcl": 3,
     }  # fmt: skip
     assert [n for n, c in found.items() if c.distill.views] == ["kdcl", "pcl"]
-    assert [n for n, c in found.items() if c.model.trunk_stages == 0] == ["independent"]
+    assert [n for n, c in found.items() if c.model.trunk_stages == 0] == [
+        "independent",
+        "dml",
+        "kdcl",
+    ]
     assert resolved(resolved_from({"distill.ramp_up": 0.5})).distill.ramp_up == 0.5
 
 

@@ -153,7 +153,7 @@ def test_a_method_says_what_it_is_made_of_and_one_that_does_not_is_built_like_ff
         config_of(distill__method="parts:without_fused"),
     )
 
-    assert (plain.distill.temperature, plain.model.trunk_stages) == (3.0, 2)
+    assert (plain.distill.temperature, plain.model.trunk_stages) == (3.0, -1)
     assert (told.distill.temperature, told.model.trunk_stages) == (3.0, 0)
     check_config(plain)
     with pytest.raises(SettingError, match="parts:without_fused has .*no fused classifier"):

@@ -145,6 +145,27 @@ def test_the_trunk_has_the_chosen_depth(trunk_stages: int, shared: int) -> None:
     assert member_costs(network, (3, 32, 32))["branch1"].parameters == 278_324
 
 
+@pytest.mark.parametrize("mix", ["2*vgg11", "2*mobilenet_v2", "2*resnet20", "2*densenet7_12"])
+def test_all_stages_but_the_last_are_shared_unless_told_otherwise(mix: str) -> None:
+    network = network_of(mix)
+
+    assert [len(list(branch.children())) for branch in network.branches] == [1, 1]
+    assert network.shares_trunk
+
+
+@pytest.mark.parametrize("method", ["dml", "kdcl", "independent"])
+def test_networks_that_are_separate_in_the_paper_share_nothing_unless_told_otherwise(
+    method: str,
+) -> None:
+    own, told = (
+        resolved_from({"distill.method": method, **more}).model.trunk_stages
+        for more in ({}, {"model.trunk_stages": -1})
+    )
+
+    assert (own, told) == (0, -1)
+    assert not network_of("2*resnet8", model__trunk_stages=own).shares_trunk
+
+
 def test_maps_of_other_width_or_resolution_are_brought_to_one_shape() -> None:
     shapes = [MapShape(64, 8, 8), MapShape(128, 4, 4)]
 

@@ -162,7 +162,8 @@ def of_before(settings: dict[str, object], epochs: int, length: float | None) ->
 def test_a_study_of_the_version_before_goes_on_where_its_epochs_have_the_same_weights(
     tmp_path: Path, epochs: int, length: float | None, was: str | None
 ) -> None:
-    settings = flatten(with_overrides(StudyConfig(), {"optim.epochs": epochs}))
+    shared = {"optim.epochs": epochs, "model.trunk_stages": 2}
+    settings = flatten(with_overrides(StudyConfig(), shared))
     storage = Storage(str(tmp_path))
     old = describe_study("search", of_before(settings, epochs, length))
     StudyTables.open(storage, "study", old, FUSED)
@@ -172,6 +173,8 @@ def test_a_study_of_the_version_before_goes_on_where_its_epochs_have_the_same_we
     else:
         with pytest.raises(StudyError, match=f"distill.ramp_up was {was}.* and is None: choose"):
             check_goes_on(storage, "search", settings)
+    with pytest.raises(StudyError, match="model.trunk_stages was 2 and is None: choose"):
+        check_goes_on(storage, "search", settings | {"model.trunk_stages": None})
     if epochs == 300 and length:
         assert check_goes_on(storage, "search", settings | {"distill.ramp_up": length / 300})
 
