@@ -101,6 +101,7 @@ def _numbers(rows: Rows, accuracy: Array, generator: np.random.Generator) -> dic
         "objective_value": pa.array(accuracy),
         "best_epoch": pa.array(np.maximum(1, rows.epoch - generator.integers(0, 5, count))),
         "precision": pa.DictionaryArray.from_arrays(np.zeros(count, np.int32), ["bfloat16"]),
+        "recorded": pa.array(np.ones(count, bool)),
         "train_s": pa.array(seconds - 1.5),
         "train_cpu_s": pa.array(2 * (seconds - 1.5)),
         "epoch_s": pa.array(seconds),

@@ -152,14 +152,15 @@ class ComputeConfig(Section):
     device: Literal["auto", "cpu", "cuda"] = setting(
         "auto", "auto: the GPU a trial was given, else the CPU"
     )
-    precision: Literal["auto", "float32", "bfloat16"] = setting(
+    precision: Literal["auto", "float32", "tf32", "bfloat16"] = setting(
         "auto",
-        "bfloat16: autocast of the forward pass; auto: bfloat16 where the device computes in it "
-        "and the network gains by it (not small ones on a CPU), else float32",
+        "bfloat16: autocast of the maps' forward pass; tf32: float32 whose factors a GPU rounds to "
+        "ten bits; auto: bfloat16 where the device computes in it and the network gains by it (not "
+        "small ones on a CPU), else float32",
     )
     cuda_graphs: bool = setting(
         True,
-        "on a GPU, record a training step once an epoch and replay it (one worker, SGD, not pcl)",
+        "on a GPU, record a training step and an evaluation step once a training and replay them",
     )
     checkpoint_interval_s: Annotated[float | None, Optional] = setting(
         600.0,

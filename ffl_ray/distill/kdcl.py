@@ -100,7 +100,8 @@ def general_batch_teacher(branches: Peers, shares: Shares) -> Logits:
     correlations = errors @ errors.T / branches.shape[1]
     ridge = RIDGE * correlations.diagonal().mean() + torch.finfo(torch.float64).tiny
     eye = torch.eye(len(branches), dtype=torch.float64, device=branches.device)
-    solved = torch.linalg.solve(correlations + ridge * eye, eye.sum(dim=1))
+    # `solve` itself asks the device whether it went well, and the host waits for the answer.
+    solved = torch.linalg.solve_ex(correlations + ridge * eye, eye.sum(dim=1)).result
     weights = (solved / solved.sum()).to(branches.dtype)
     return torch.einsum("n,nbc->bc", weights, branches)
 

@@ -72,10 +72,18 @@ def the_rest(branches: Float[Tensor, "branches batch classes"], index: int) -> T
     return torch.cat([branches[:index], branches[index + 1 :]]).mean(dim=0)
 
 
-def total_loss(terms: Mapping[str, Term], distill_weight: float) -> Float[Tensor, ""]:
-    """The weighted sum of a method's terms at one epoch's distill weight."""
-    weighted = [
-        term.value * (term.weight * (distill_weight if term.ramped else 1.0))
-        for term in terms.values()
-    ]
+def total_loss(terms: Mapping[str, Term], distill_weight: float | Tensor) -> Float[Tensor, ""]:
+    """The weighted sum of a method's terms at one epoch's distill weight.
+
+    Args:
+        distill_weight: a number, or one in float64 on the terms' device.
+    """
+    weighted = [term.value * _factor(term, distill_weight) for term in terms.values()]
     return torch.stack(weighted).sum()
+
+
+def _factor(term: Term, distill_weight: float | Tensor) -> float | Tensor:
+    if not term.ramped:
+        return term.weight
+    factor = term.weight * distill_weight
+    return factor.to(term.value.dtype) if isinstance(factor, Tensor) else factor

@@ -12,6 +12,9 @@ distill weight as well. Names are columns of the epochs table: `ce_branches.0` a
 `ce_fused` (`distill.terms.cross_entropies` makes them), or `own.0`, `own.1`, ... for what is your
 own. Every member's logits must get a gradient.
 
+On a GPU a step is recorded once a training and repeated: what Python itself counts or decides stays
+as it was then, and a value that the host reads keeps the step from being recorded.
+
 What the network holds beside the branches, and the method's defaults, are those of `ffl` unless
 the function is decorated by `ffl_ray.config.methods.made_of(Method(...))`.
 """

@@ -43,10 +43,13 @@ def dump_checkpoint(
 ) -> bytes:
     """A training's state after a finished epoch or step, as bytes."""
     buffer = io.BytesIO()
+    optimizer_state = optimizer.state_dict()
+    for group in optimizer_state["param_groups"]:
+        group["lr"] = float(group["lr"])
     state = {
         "format": FORMAT,
         "network": network.state_dict(),
-        "optimizer": optimizer.state_dict(),
+        "optimizer": optimizer_state,
         "progress": _dumped_progress(progress),
         "part": _dumped_epoch(progress.unfinished),
     }

@@ -1,134 +1,246 @@
-"""CUDA graphs of training steps, and the next batch made while one runs.
+"""CUDA graphs of training and evaluation steps: recorded once a training, and replayed.
 
 A step of a small network is a thousand kernels of microseconds, and launching each costs the host
-as long. Recorded once as a CUDA graph, a step is one launch (PyTorch notes, "CUDA graphs",
-whole-network capture).
+as long. Recorded as a CUDA graph, a step is one launch (PyTorch notes, "CUDA graphs",
+whole-network capture). What changes from epoch to epoch, learning rate and distill weight, lies on
+the device, where the graph reads it.
 """
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
-from typing import Any
+import threading
+import warnings
+from collections.abc import Callable, Iterator
+from typing import Any, ClassVar
 
 import torch
+from torch import Tensor
+from torch.torch_version import TorchVersion
 
 from ffl_ray.data.batches import Batch
-from ffl_ray.models.network import FusionNetwork
-from ffl_ray.training.engine import Loss, Step
+from ffl_ray.training.engine import LossRow, Step
 
 WARM_UP_STEPS = 3
+WAITS = "synchronizing CUDA operation"
+# Older ones leave the allocator capturing when a capture fails: torch.cuda.empty_cache, with which
+# every capture begins, fails in this process from then on (pytorch/pytorch#180395).
+UNWINDS_SINCE = "2.13"
+# Measuring kernels takes seconds, and gains a part of a millisecond a step.
+TUNED_STEPS = 5_000
 LOG = logging.getLogger(__name__)
-
-
-def can_be_recorded(
-    device: torch.device, network: FusionNetwork, optimizer: torch.optim.Optimizer, workers: int
-) -> bool:
-    """Whether a step does the same on the host each time.
-
-    Averaged weights count their steps on the host, AdamW refuses to be recorded, and several
-    workers wait for each other.
-    """
-    alike = network.mean_teachers is None and isinstance(optimizer, torch.optim.SGD)
-    return device.type == "cuda" and workers == 1 and alike
+ONE_CAPTURE = threading.Lock()
 
 
 class CudaGraphs:
-    """The CUDA graphs of one training, an epoch's after the other's in the same memory.
+    """What one training on a GPU keeps from its first step to its last.
 
-    What can't be recorded (a network that asks the device for a value) is not tried again.
+    Args:
+        device: the GPU, on which this process has a context.
+        records: whether anything may be recorded.
+        steps_planned: of the whole training.
+
+    Attributes:
+        lr, distill_weight: of the epoch, which recorded steps read.
+        replays: recorded training steps that were taken.
+        refusals: what is not recorded, and why.
     """
 
-    def __init__(self) -> None:
+    left_capturing: ClassVar[bool] = False
+
+    def __init__(self, device: torch.device, *, records: bool, steps_planned: int) -> None:
+        self.device = device
+        self.records = records
+        self.tunes = steps_planned >= TUNED_STEPS
+        self.lr = torch.zeros((), device=device)
+        self.distill_weight = torch.zeros((), dtype=torch.float64, device=device)
+        self.refusals: dict[str, str] = {}
+        self.steps: RecordedSteps | None = None
+        self.evaluation: Recording | None = None
+        self._captures_on = torch.cuda.Stream(device)  # type: ignore[no-untyped-call]
+        self._makes_on = torch.cuda.Stream(device)  # type: ignore[no-untyped-call]
         self._pool: Any = None
-        self.refused = False
 
-    def record(self, step: Step, batch: Batch) -> RecordedStep | None:
-        """A step as a graph; None where it can't be one: a failed record has computed nothing."""
-        if self._pool is None:
-            self._pool = torch.cuda.graph_pool_handle()
+    @property
+    def replays(self) -> int:
+        """Training steps that were taken by a graph."""
+        return self.steps.recording.replays if self.steps else 0
+
+    def may_record(self, what: str) -> bool:
+        """Whether it is worth a try."""
+        return self.records and not CudaGraphs.left_capturing and what not in self.refusals
+
+    def refuse(self, what: str, why: object) -> None:
+        """Give up recording something, and say so."""
+        self.refusals[what] = str(why)
+        LOG.warning(
+            "%s is not recorded as a CUDA graph, and small networks train slower: %s", what, why
+        )
+
+    def capture(self, compute: Callable[[Batch], Tensor], batch: Batch) -> Graph:
+        """A computation as a graph; a failed capture has computed nothing.
+
+        Raises:
+            RuntimeError: CUDA refuses, or its memory ends.
+        """
+        graph = torch.cuda.CUDAGraph()
+        batch = batch._replace(images=batch.images.clone(), labels=batch.labels.clone())
+        # A capture that fails may leave its own stream behind as the current one.
+        here = torch.cuda.stream(torch.cuda.current_stream(self.device))
+        # Other threads (of a data loader, of NCCL) may go on calling CUDA meanwhile.
+        captured = torch.cuda.graph(
+            graph, pool=self._pool, stream=self._captures_on, capture_error_mode="thread_local"
+        )
         try:
-            return RecordedStep(step, batch, self._pool)
-        except RuntimeError as error:
-            self.refused = True
-            step.optimizer.zero_grad(set_to_none=True)
-            LOG.info("steps are not recorded as a CUDA graph: %s", error)
-            return None
+            with ONE_CAPTURE, here, captured:
+                found = compute(batch)
+        except RuntimeError:
+            CudaGraphs.left_capturing = TorchVersion(torch.__version__) < UNWINDS_SINCE
+            raise
+        self._pool = self._pool or graph.pool()
+        return Graph(graph, batch, found)
+
+    def made_ahead(self, batches: Iterator[Batch]) -> Iterator[Batch]:
+        """The same batches, each made on a stream of its own while the step before it runs.
+
+        Two steps may be under way: the host waits for the one before them, and only then is that
+        one's batch let go.
+        """
+        self._makes_on.wait_stream(torch.cuda.current_stream(self.device))
+        under_way: list[tuple[Batch, torch.cuda.Event]] = []
+        ahead = self._made(batches)
+        while ahead is not None:
+            batch, ready = ahead
+            torch.cuda.current_stream(self.device).wait_event(ready)
+            if len(under_way) == 2:
+                under_way[0][1].synchronize()
+                del under_way[0]
+            ahead = self._made(batches)
+            yield batch
+            done = torch.cuda.Event(blocking=True)  # type: ignore[no-untyped-call]
+            torch.cuda.current_stream(self.device).record_event(done)
+            under_way.append((batch, done))
+
+    def _made(self, batches: Iterator[Batch]) -> tuple[Batch, torch.cuda.Event] | None:
+        with torch.cuda.stream(self._makes_on):
+            batch = next(batches, None)
+            return None if batch is None else (batch, self._makes_on.record_event())
 
 
-class RecordedEpoch:
-    """What takes the steps of one epoch: the first few one by one, and the others by a graph.
+class Graph:
+    """A recorded computation on a batch of its own, which every replay fills first."""
 
-    Learning rate and distill weight are constant within an epoch and become part of the graph.
+    def __init__(self, graph: torch.cuda.CUDAGraph, batch: Batch, found: Tensor) -> None:
+        self._graph, self._batch, self._found = graph, batch, found
+
+    def replay(self, batch: Batch) -> Tensor:
+        """The computation's result for another batch."""
+        self._batch.images.copy_(batch.images)
+        self._batch.labels.copy_(batch.labels)
+        self._graph.replay()
+        # The next replay writes into the same memory.
+        return self._found.clone()
+
+
+class Recording:
+    """A computation on batches: done a few times, watched, and from then on replayed.
+
+    The batches of one size are recorded, the largest; an epoch's last one may be smaller.
+
+    Args:
+        what: its name in the log.
+        compute: gives a batch's sums, and does the same on the host each time.
+        tunes: kernels are chosen by measuring them.
     """
+
+    def __init__(
+        self,
+        graphs: CudaGraphs,
+        what: str,
+        compute: Callable[[Batch], Tensor],
+        *,
+        tunes: bool = False,
+    ) -> None:
+        self.replays = 0
+        self._graphs, self._what, self._compute, self._tunes = graphs, what, compute, tunes
+        self._shapes: tuple[int, torch.Size, torch.Size] | None = None
+        self._graph: Graph | None = None
+        self._done = 0
+
+    def run(self, batch: Batch) -> Tensor:
+        """The batch's sums."""
+        shapes = (batch.global_size, batch.images.shape, batch.labels.shape)
+        if self._shapes is None or shapes[0] > self._shapes[0]:
+            self._shapes, self._done, self._graph = shapes, 0, None
+        whole = shapes == self._shapes
+        torch.backends.cudnn.benchmark = self._tunes and whole
+        try:
+            return self._run_whole(batch) if whole else self._compute(batch)
+        finally:
+            torch.backends.cudnn.benchmark = False
+
+    def _run_whole(self, batch: Batch) -> Tensor:
+        if self._graph is None and self._graphs.may_record(self._what):
+            self._done += 1
+            if self._done == WARM_UP_STEPS:
+                return self._watched(batch)
+            if self._done > WARM_UP_STEPS:
+                self._record(batch)
+        if self._graph is None:
+            return self._compute(batch)
+        self.replays += 1
+        return self._graph.replay(batch)
+
+    def _watched(self, batch: Batch) -> Tensor:
+        """The sums; a computation in which the host waits for the device is never captured."""
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            torch.cuda.set_sync_debug_mode("warn")
+            try:
+                found = self._compute(batch)
+            finally:
+                torch.cuda.set_sync_debug_mode("default")
+        waits = [x for x in caught if WAITS in str(x.message)]
+        if waits:
+            where = f"{waits[0].filename}, line {waits[0].lineno}"
+            self._graphs.refuse(self._what, f"the host waits for the GPU in it ({where})")
+        return found
+
+    def _record(self, batch: Batch) -> None:
+        try:
+            self._graph = self._graphs.capture(self._compute, batch)
+        except RuntimeError as error:
+            self._graphs.refuse(self._what, error)
+
+
+class RecordedSteps:
+    """What takes all steps of a training: the first few one by one, and the others by a graph."""
 
     def __init__(self, step: Step, graphs: CudaGraphs) -> None:
         self.network = step.network
         self.world_size = step.world_size
         self._step = step
-        self._graphs = graphs
-        self._recorded: RecordedStep | None = None
-        self._done = 0
+        self._names: list[str] = []
+        self.recording = Recording(graphs, "a training step", self._sums, tunes=graphs.tunes)
 
-    def run(self, batch: Batch) -> Loss:
-        """Take a step on a batch of this epoch."""
-        self._done += 1
-        if self._recorded is None and self._done > WARM_UP_STEPS and not self._graphs.refused:
-            self._recorded = self._graphs.record(self._step, batch)
-        if self._recorded is None or not self._recorded.fits(batch):
-            return self._step.run(batch)
-        return self._recorded.replay(batch)
+    def run(self, batch: Batch) -> LossRow:
+        """Take a step on a batch."""
+        return LossRow(self.recording.run(batch), self._names)
 
-
-class RecordedStep:
-    """One step as a CUDA graph on a batch of its own, which every replay fills first."""
-
-    def __init__(self, step: Step, batch: Batch, pool: Any) -> None:
-        self._batch = Batch(batch.images.clone(), batch.labels.clone(), batch.global_size)
-        self._graph = torch.cuda.CUDAGraph()
-        with torch.cuda.graph(self._graph, pool=pool):
-            self._loss = step.run(self._batch)
-
-    def fits(self, batch: Batch) -> bool:
-        """Whether a batch has the recorded one's shapes: an epoch's last one may not."""
-        return (
-            batch.global_size == self._batch.global_size
-            and batch.images.shape == self._batch.images.shape
-            and batch.labels.shape == self._batch.labels.shape
-        )
-
-    def replay(self, batch: Batch) -> Loss:
-        """Take the recorded step on another batch."""
-        self._batch.images.copy_(batch.images)
-        self._batch.labels.copy_(batch.labels)
-        self._graph.replay()
-        # The next replay writes into the same memory.
-        return self._loss._replace(sums=self._loss.sums.clone())
-
-
-def prefetched(batches: Iterator[Batch], device: torch.device) -> Iterator[Batch]:
-    """The same batches, each made on a stream of its own while the step before it runs.
-
-    On a CPU there is nobody to make it meanwhile, and batches pass as they are.
-    """
-    if device.type != "cuda":
-        yield from batches
-        return
-    aside = torch.cuda.Stream(device)  # type: ignore[no-untyped-call]
-    here = torch.cuda.current_stream(device)
-    aside.wait_stream(here)
-
-    def make() -> tuple[Batch, torch.cuda.Event] | None:
-        with torch.cuda.stream(aside):
-            batch = next(batches, None)
-            return None if batch is None else (batch, aside.record_event())
-
-    ahead = make()
-    while ahead is not None:
-        batch, ready = ahead
-        here.wait_event(ready)
-        for tensor in (batch.images, batch.labels):
-            # Its memory is kept until the step is done with it.
-            tensor.record_stream(here)
-        ahead = make()
-        yield batch
+    def _sums(self, batch: Batch) -> Tensor:
+        """Take a step, by one kernel after the other or into a graph."""
+        optimizer, capturing = self._step.optimizer, torch.cuda.is_current_stream_capturing()
+        for group in optimizer.param_groups:
+            # AdamW asks for a promise that it counts its steps on the device: fused, it does.
+            if "capturable" in group:
+                group["capturable"] = capturing
+        try:
+            row = self._step.run(batch)
+        except RuntimeError:
+            optimizer.zero_grad(set_to_none=True)
+            raise
+        finally:
+            for group in optimizer.param_groups:
+                group.update({"capturable": False} if "capturable" in group else {})
+        self._names = row.names
+        return row.sums

@@ -30,13 +30,18 @@ class Precision(NamedTuple):
     """The number format of the forward pass.
 
     Attributes:
-        autocast: to bfloat16.
+        name: float32, tf32 or bfloat16.
         cached: keep each weight's bfloat16 copy during a forward pass; a recorded step may not.
     """
 
     device_type: str
-    autocast: bool
+    name: str = "float32"
     cached: bool = True
+
+    @property
+    def autocast(self) -> bool:
+        """Whether products are computed in bfloat16."""
+        return self.name == "bfloat16"
 
     def context(self) -> torch.autocast:
         """Autocast to bfloat16, or nothing."""
@@ -45,18 +50,28 @@ class Precision(NamedTuple):
         )
 
 
+class LossRow(NamedTuple):
+    """The parts of a step's loss.
+
+    Attributes:
+        sums: over this worker's part of the batch: the total, each term, and the images.
+        names: of the sums but the last.
+    """
+
+    sums: Float64[Tensor, "terms"]
+    names: list[str]
+
+
 class Loss(NamedTuple):
     """What a step descends, and its parts.
 
     Attributes:
         total: what the gradient is of: the mean over the batch, scaled for several workers.
-        sums: over this worker's part of the batch: the total, each term, and the images.
-        names: of the sums but the last.
+        row: its parts.
     """
 
     total: Float[Tensor, ""]
-    sums: Float64[Tensor, "terms"]
-    names: list[str]
+    row: LossRow
 
 
 class TrainingStep(Protocol):
@@ -72,35 +87,40 @@ class TrainingStep(Protocol):
         """How many workers take each step together."""
         ...
 
-    def run(self, batch: Batch) -> Loss:
+    def run(self, batch: Batch) -> LossRow:
         """Take a step on a batch."""
         ...
 
 
 class Step(NamedTuple):
-    """One step of the optimiser: what it needs beside a batch."""
+    """One step of the optimiser: what it needs beside a batch.
+
+    Attributes:
+        distill_weight: of the epoch; on a GPU a tensor, which a recorded step reads.
+        averages_gradients: over the workers, where DistributedDataParallel does not.
+    """
 
     network: nn.Module
     optimizer: torch.optim.Optimizer
     loss_terms: LossTerms
-    distill_weight: float
+    distill_weight: float | Tensor
     precision: Precision
     world_size: int = 1
     after_step: Callable[[], None] = lambda: None
+    averages_gradients: bool = False
 
-    def run(self, batch: Batch) -> Loss:
+    def run(self, batch: Batch) -> LossRow:
         """Forward, backward, update."""
         loss = self.forward(batch)
         self.backward(loss)
         self.update()
-        return loss
+        return loss.row
 
     def forward(self, batch: Batch) -> Loss:
         """The loss of a batch.
 
         With several workers the gradient is the global batch's mean whatever share each worker
-        has: DistributedDataParallel averages over workers, so each loss is scaled by its share
-        first.
+        has: gradients are averaged over workers, so each loss is scaled by its share first.
         """
         with self.precision.context():
             output: NetworkOutput = self.network(batch.images)
@@ -110,11 +130,13 @@ class Step(NamedTuple):
         count = len(batch.labels)
         sums = torch.cat([values, values.new_ones(1)]).double() * count
         share = count / batch.global_size
-        return Loss(total * (share * self.world_size), sums, ["total", *terms])
+        return Loss(total * (share * self.world_size), LossRow(sums, ["total", *terms]))
 
     def backward(self, loss: Loss) -> None:
         """The gradient of every parameter."""
         torch.autograd.backward(loss.total)
+        if self.averages_gradients:
+            average_gradients(self.network, self.world_size)
 
     def update(self) -> None:
         """The optimiser's step, and what follows it."""
@@ -135,10 +157,10 @@ class LossSums:
         self.names = list(names)
         self.sums = sums
 
-    def add(self, loss: Loss) -> None:
+    def add(self, row: LossRow) -> None:
         """Add a step's."""
-        self.names = loss.names
-        self.sums = loss.sums if self.sums is None else self.sums + loss.sums
+        self.names = row.names
+        self.sums = row.sums if self.sums is None else self.sums + row.sums
 
 
 def train_epoch(
@@ -169,22 +191,48 @@ def train_epoch(
 
 
 @torch.no_grad()
+def member_sums(
+    network: nn.Module, precision: Precision, batch: Batch
+) -> Float64[Tensor, "members sums"]:
+    """Metric sums of every member over a batch."""
+    with precision.context():
+        output = network(batch.images)
+    return metric_sums(output.members.float(), batch.labels)
+
+
 def evaluate(
-    network: nn.Module, batches: Iterable[Batch], *, precision: Precision, world_size: int = 1
+    network: nn.Module,
+    batches: Iterable[Batch],
+    sums_of: Callable[[Batch], Tensor],
+    world_size: int = 1,
 ) -> Float64[Tensor, "members sums"]:
     """Metric sums of every member over the batches of all workers."""
     network.eval()
     sums: Tensor | None = None
     for batch in batches:
-        with precision.context():
-            output = network(batch.images)
-        row = metric_sums(output.members.float(), batch.labels)
+        row = sums_of(batch)
         sums = row if sums is None else sums + row
     if sums is None:
         raise ValueError("an evaluation must hold at least one batch, not 0")
     if world_size > 1:
         dist.all_reduce(sums)
     return sums
+
+
+@torch.no_grad()
+def average_gradients(network: nn.Module, world_size: int) -> None:
+    """Give every worker the mean of all workers' gradients, in one message.
+
+    DistributedDataParallel's hooks send them while the backward pass runs; they can't be part of a
+    CUDA graph, which gains small networks more.
+    """
+    gradients = [p.grad for p in network.parameters() if p.grad is not None]
+    flat = torch.cat([gradient.reshape(-1) for gradient in gradients])
+    dist.all_reduce(flat)
+    flat /= world_size
+    means = torch.split(flat, [gradient.numel() for gradient in gradients])
+    for gradient, mean in zip(gradients, means, strict=True):
+        gradient.copy_(mean.view(gradient.shape))
 
 
 def average_running_statistics(network: nn.Module, world_size: int) -> None:

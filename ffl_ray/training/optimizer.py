@@ -6,6 +6,7 @@ import inspect
 from typing import TypeVar
 
 import torch
+from torch import Tensor
 from torch.optim import SGD, AdamW, Optimizer
 
 from ffl_ray.config.settings import Config
@@ -52,6 +53,18 @@ def new_optimizer(config: Config, network: FusionNetwork) -> Optimizer:
         return PlainAdamW(groups, lr=optim.lr, betas=betas, eps=optim.epsilon, fused=True)
     nesterov = optim.nesterov and optim.momentum > 0
     return PlainSGD(groups, lr=optim.lr, momentum=optim.momentum, nesterov=nesterov, fused=True)
+
+
+def set_learning_rate(optimizer: Optimizer, lr: float, on_device: Tensor | None = None) -> None:
+    """Have the next steps take this learning rate.
+
+    Args:
+        on_device: what holds it on a GPU, where recorded steps read it.
+    """
+    if on_device is not None:
+        on_device.fill_(lr)
+    for group in optimizer.param_groups:
+        group["lr"] = lr if on_device is None else on_device
 
 
 def learning_rate(config: Config, epoch: int) -> float:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import resource
 import sys
 from collections.abc import Iterator
@@ -9,6 +10,7 @@ from contextlib import contextmanager
 from typing import NamedTuple
 
 import torch
+import torch.distributed as dist
 from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 
@@ -24,10 +26,10 @@ from ffl_ray.models.builder import build_network
 from ffl_ray.models.cost import MemberCost, member_costs
 from ffl_ray.models.latency import member_latencies
 from ffl_ray.models.network import FusionNetwork
-from ffl_ray.training.cuda_graphs import CudaGraphs, can_be_recorded
+from ffl_ray.training.cuda_graphs import CudaGraphs
 from ffl_ray.training.engine import Precision
-from ffl_ray.training.optimizer import new_optimizer
-from ffl_ray.training.precision import computes_in_bfloat16
+from ffl_ray.training.optimizer import new_optimizer, set_learning_rate
+from ffl_ray.training.precision import format_of, set_format
 from ffl_ray.training.session import Session
 
 
@@ -35,8 +37,8 @@ class Training(NamedTuple):
     """Everything that an epoch needs.
 
     Attributes:
-        wrapped: the network, in DistributedDataParallel where several workers train it.
-        graphs: None where steps are not recorded.
+        wrapped: the network, in DistributedDataParallel where that averages the gradients.
+        graphs: on a GPU.
         costs: by member, as `latencies_ms`, which is empty where nothing was measured.
     """
 
@@ -85,22 +87,20 @@ def prepare(config: ResolvedConfig, session: Session, *, final: bool = False) ->
     costs = member_costs(network, data.image_shape)
     network = network.to(device=device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     optimizer = new_optimizer(config, network)
-    in_bfloat16 = computes_in_bfloat16(
-        config.compute.precision, device, costs["ensemble"].macs, session.world_size
-    )
-    records = config.compute.cuda_graphs and can_be_recorded(
-        device, network, optimizer, session.world_size
-    )
+    macs = costs["ensemble"].macs
+    kind = format_of(config.compute.precision, device, macs, session.world_size)
+    graphs = _on_gpu(config, device, kind, len(data.train)) if device.type == "cuda" else None
+    set_learning_rate(optimizer, config.optim.lr, graphs.lr if graphs else None)
     return Training(
         config=config,
         network=network,
-        wrapped=_distributed(network, session, device),
+        wrapped=_distributed(network, session, device, graphs),
         optimizer=optimizer,
         train=served(data.train, data.info, device, pool),
         val=served(data.val, data.info, device, pool),
         pool=pool,
-        precision=Precision(device.type, in_bfloat16, cached=not records),
-        graphs=CudaGraphs() if records else None,
+        precision=Precision(device.type, kind, cached=not (graphs and graphs.records)),
+        graphs=graphs,
         shard=Shard(session.rank, session.world_size),
         costs=costs,
         latencies_ms=_latencies(config, network, data, session),
@@ -109,16 +109,23 @@ def prepare(config: ResolvedConfig, session: Session, *, final: bool = False) ->
 
 
 def _start_afresh(device: torch.device) -> None:
-    """Have a GPU forget the training before, and choose its kernels by measuring them.
+    """Have a GPU forget the training before.
 
     Nothing may be asked of a GPU's memory before this process has a context on it.
     """
     if device.type == "cuda":
         torch.cuda.init()  # type: ignore[no-untyped-call]
         torch.cuda.set_device(device)
-        torch.cuda.empty_cache()
+        if not CudaGraphs.left_capturing:
+            torch.cuda.empty_cache()
         torch.cuda.reset_peak_memory_stats(device)
-        torch.backends.cudnn.benchmark = True
+
+
+def _on_gpu(config: ResolvedConfig, device: torch.device, kind: str, images: int) -> CudaGraphs:
+    """What a training on a GPU keeps there; the GPU is set to its number format."""
+    set_format(kind)
+    steps = config.optim.epochs * math.ceil(images / config.optim.batch_size)
+    return CudaGraphs(device, records=config.compute.cuda_graphs, steps_planned=steps)
 
 
 def _opened(config: ResolvedConfig, world_size: int, *, final: bool) -> TrainVal:
@@ -181,8 +188,15 @@ def _latencies(
     return member_latencies(network, data.image_shape)
 
 
-def _distributed(network: FusionNetwork, session: Session, device: torch.device) -> nn.Module:
+def _distributed(
+    network: FusionNetwork, session: Session, device: torch.device, graphs: CudaGraphs | None
+) -> nn.Module:
+    """The network, in DistributedDataParallel where several workers' steps are not recorded."""
     if session.world_size == 1:
+        return network
+    if graphs and graphs.records:
+        for tensor in network.state_dict().values():
+            dist.broadcast(tensor, 0)
         return network
     ids = [device] if device.type == "cuda" else None
     return DistributedDataParallel(network, device_ids=ids, broadcast_buffers=False)

@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from functools import partial
+
+from torch import Tensor
 
 from ffl_ray.data.batches import Batch, EpochRequest, augmentation_of
 from ffl_ray.data.device_images import DeviceImages
 from ffl_ray.data.streaming.stream import StreamedImages
 from ffl_ray.distill.registry import loss_terms_of
-from ffl_ray.training.cuda_graphs import RecordedEpoch, prefetched
+from ffl_ray.training.cuda_graphs import RecordedSteps, Recording
 from ffl_ray.training.engine import (
     LossSums,
     Step,
     TrainedEpoch,
     TrainingStep,
     evaluate,
+    member_sums,
     train_epoch,
 )
 from ffl_ray.training.metrics import MemberMetrics, member_metrics
@@ -49,17 +53,22 @@ def train_on(
 ) -> TrainedEpoch:
     """The mean losses of a step on every batch, each made ready meanwhile; as `train_epoch`."""
     step = epoch_step(training, distill_weight)
-    batches = prefetched(batches, training.train.device)
+    batches = training.graphs.made_ahead(batches) if training.graphs else batches
     return train_epoch(step, batches, sums=sums, between=between)
 
 
 def epoch_step(training: Training, distill_weight: float) -> TrainingStep:
     """What takes the steps of one epoch, in the way that suits the device."""
-    step = step_of(training, distill_weight)
-    return RecordedEpoch(step, training.graphs) if training.graphs else step
+    graphs = training.graphs
+    if graphs is None:
+        return step_of(training, distill_weight)
+    graphs.distill_weight.fill_(distill_weight)
+    if graphs.steps is None:
+        graphs.steps = RecordedSteps(step_of(training, graphs.distill_weight), graphs)
+    return graphs.steps
 
 
-def step_of(training: Training, distill_weight: float) -> Step:
+def step_of(training: Training, distill_weight: float | Tensor) -> Step:
     """One step after the other at this distill weight, whatever the device."""
     return Step(
         training.wrapped,
@@ -69,6 +78,7 @@ def step_of(training: Training, distill_weight: float) -> Step:
         training.precision,
         training.shard.world_size,
         training.network.after_step,
+        averages_gradients=training.shard.world_size > 1 and training.wrapped is training.network,
     )
 
 
@@ -76,10 +86,17 @@ def measured(training: Training, images: DeviceImages | StreamedImages) -> dict[
     """The metrics of every member on some images, over all workers; nothing on no images."""
     if not len(images.images):
         return {}
-    sums = evaluate(
-        training.network,
-        images.eval_batches(batch_size=EVAL_BATCH, shard=training.shard),
-        precision=training.precision,
-        world_size=training.shard.world_size,
-    )
+    batches = images.eval_batches(batch_size=EVAL_BATCH, shard=training.shard)
+    sums_of = _evaluation(training)
+    sums = evaluate(training.network, batches, sums_of, training.shard.world_size)
     return dict(zip(training.network.member_names, member_metrics(sums), strict=True))
+
+
+def _evaluation(training: Training) -> Callable[[Batch], Tensor]:
+    """What gives a batch's metric sums, in the way that suits the device."""
+    sums_of, graphs = partial(member_sums, training.network, training.precision), training.graphs
+    if graphs is None:
+        return sums_of
+    if graphs.evaluation is None:
+        graphs.evaluation = Recording(graphs, "evaluation", sums_of)
+    return graphs.evaluation.run

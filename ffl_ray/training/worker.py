@@ -18,7 +18,7 @@ from ffl_ray.training.checkpoint import dump_checkpoint
 from ffl_ray.training.engine import average_running_statistics
 from ffl_ray.training.epoch_checkpoint import EpochCheckpoints, restored_sums
 from ffl_ray.training.metrics import MemberMetrics
-from ffl_ray.training.optimizer import learning_rate
+from ffl_ray.training.optimizer import learning_rate, set_learning_rate
 from ffl_ray.training.progress import Progress
 from ffl_ray.training.resume import resume
 from ffl_ray.training.rows import loss_columns, member_rows, metric_columns
@@ -136,8 +136,9 @@ def _train(training: Training, progress: Progress, started: float, write: Write)
     config, epoch = training.config, progress.epochs_done
     lr = learning_rate(config, epoch)
     weight = ramp_up(epoch, epochs=config.optim.epochs, share=config.distill.ramp_up)
-    for group in training.optimizer.param_groups:
-        group["lr"] = lr
+    graphs = training.graphs
+    set_learning_rate(training.optimizer, lr, graphs.lr if graphs else None)
+    replays_before = graphs.replays if graphs else 0
     cpu_before = time.process_time()
     sums = restored_sums(training, progress.unfinished)
     checkpoints = EpochCheckpoints(training, progress, sums, started=started, write=write)
@@ -152,7 +153,8 @@ def _train(training: Training, progress: Progress, started: float, write: Write)
         "train_s": train_s,
         "train_cpu_s": time.process_time() - cpu_before,
         "images_per_s": trained.images / train_s,
-        "precision": "bfloat16" if training.precision.autocast else "float32",
+        "precision": training.precision.name,
+        "recorded": graphs.replays > replays_before if graphs else None,
     }
 
 

@@ -16,6 +16,7 @@ from unittest import mock
 
 import torch
 from torch import Tensor
+from torch.torch_version import TorchVersion
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
@@ -44,13 +45,14 @@ class Tape:
         for changed in changed_by(func, args, kwargs):
             key = changed.untyped_storage().data_ptr()
             if key not in self.inside and key not in self.before:
-                self.before[key] = (changed, changed.clone())
+                self.before[key] = (changed, changed.detach().clone())
         known = {x.untyped_storage().data_ptr() for x in tensors((args, kwargs))}
         found = func(*args, **kwargs)
         self.inside |= {x.untyped_storage().data_ptr() for x in tensors(found)} - known
         self.steps.append((func, args, kwargs, found))
         return found
 
+    @torch.no_grad()
     def end(self) -> None:
         """Nothing was computed: what was there is as before, and what is new holds no number."""
         for changed, value in self.before.values():
@@ -84,6 +86,11 @@ def changed_by(func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> list
     return tensors([*written, *(args[i] for i in CHANGES.get(func, ()))])
 
 
+def one_hot(labels: Tensor, num_classes: int) -> Tensor:
+    """torch.nn.functional.one_hot."""
+    return (labels[:, None] == torch.arange(num_classes)).long()
+
+
 class Stream:
     """A stream: everything on it is done at once."""
 
@@ -97,6 +104,9 @@ class Stream:
 
     def wait_event(self, event: Event) -> None:
         self._cuda.note("wait_event")
+
+    def is_capturing(self) -> bool:
+        return self._cuda.tape is not None
 
     def record_event(self, event: Event | None = None) -> Event:
         return event or Event(self._cuda)
@@ -132,19 +142,21 @@ class SimulatedCuda(TorchDispatchMode):  # type: ignore[no-untyped-call]
 
     Args:
         version: of torch, whose behaviour after a refused capture is shown.
-        memory_ends_in_capture: every capture runs out of memory.
+        memory_ends: every capture runs out of memory.
 
     Attributes:
         calls: entry points of torch.cuda that were called, in order.
         modes: error mode of each capture.
+        convolved: batch sizes of convolutions, and whether their kernels were measured.
     """
 
-    def __init__(self, version: str = "2.15", *, memory_ends_in_capture: bool = False) -> None:
+    def __init__(self, version: str = "2.15", *, memory_ends: bool = False) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         self.version = version
-        self.memory_ends = memory_ends_in_capture
+        self.memory_ends = memory_ends
         self.calls: list[str] = []
         self.modes: list[str] = []
+        self.convolved: set[tuple[int, bool]] = set()
         self.initialised = self.broken = self.watching = self.failed = False
         self.tape: Tape | None = None
         self.stream = Stream(self)
@@ -173,6 +185,8 @@ class SimulatedCuda(TorchDispatchMode):  # type: ignore[no-untyped-call]
             kwargs["device"] = torch.device("cpu")
         if func in READS and self.watching:
             warnings.warn("called a synchronizing CUDA operation", stacklevel=2)
+        if func is aten.convolution.default:
+            self.convolved.add((args[0].shape[0], torch.backends.cudnn.benchmark))
         if self.tape is None:
             return func(*args, **kwargs)
         if func in READS:
@@ -207,8 +221,10 @@ class SimulatedCuda(TorchDispatchMode):  # type: ignore[no-untyped-call]
     def on(self, stream: Stream) -> Iterator[None]:
         """torch.cuda.stream."""
         before, self.stream = self.stream, stream
-        yield
-        self.stream = before
+        try:
+            yield
+        finally:
+            self.stream = before
 
     def empty_cache(self) -> None:
         self.calls.append("empty_cache")
@@ -273,19 +289,35 @@ class SimulatedCuda(TorchDispatchMode):  # type: ignore[no-untyped-call]
         }
 
     @contextmanager
-    def running(self) -> Iterator[SimulatedCuda]:
-        """Have this process use it."""
-        tensor = {
-            "record_stream": lambda x, stream: self.note("record_stream"),
-            "pin_memory": lambda x: x,
+    def installed(self) -> Iterator[None]:
+        """Have this process call it; its tensors are somebody else's."""
+        stand_ins: dict[Any, dict[str, Any]] = {
+            torch.cuda: self.entry_points(),
+            torch.accelerator: {
+                "current_accelerator": lambda *_, **__: torch.device("cuda"),
+                "current_stream": lambda: self.stream,
+            },
+            Tensor: {
+                "record_stream": lambda x, stream: self.note("record_stream"),
+                "pin_memory": lambda x: x,
+            },
+            # On a CPU, and there alone, torch's own reads the labels to check them.
+            torch.nn.functional: {"one_hot": one_hot},
+            torch: {"__version__": TorchVersion(f"{self.version}.0")},
         }
         with ExitStack() as stack:
-            for name, stand_in in self.entry_points().items():
-                stack.enter_context(mock.patch.object(torch.cuda, name, stand_in))
-            for name, method in tensor.items():
-                stack.enter_context(mock.patch.object(Tensor, name, method))
-            stack.enter_context(self)
+            for place, named in stand_ins.items():
+                for name, stand_in in named.items():
+                    stack.enter_context(mock.patch.object(place, name, stand_in))
+            yield
+
+    @contextmanager
+    def running(self) -> Iterator[None]:
+        """Have this process use it, and its tensors."""
+        with self.installed(), self:
             # As FakeTensorMode does: torch.tensor(device=...) is then an operator like others.
             torch._C._set_only_lift_cpu_tensors(True)
-            stack.callback(torch._C._set_only_lift_cpu_tensors, False)
-            yield self
+            try:
+                yield
+            finally:
+                torch._C._set_only_lift_cpu_tensors(False)

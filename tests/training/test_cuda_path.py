@@ -1,27 +1,239 @@
 """A training on a GPU, its calls noted and its numbers real ones, on a machine without a GPU."""
 
+from __future__ import annotations
+
+import functools
+import io
+from collections.abc import Callable
+from typing import Any
+
+import pytest
 import torch
 from support.helpers import MemorySession, small_config
 from support.simulated_cuda import SimulatedCuda
+from torch import Tensor
+from torch._subclasses.fake_tensor import FakeTensorMode
+from torch.backends import cudnn
 
+from ffl_ray.config.settings import ResolvedConfig, ResolvedDistill
+from ffl_ray.data.batches import EpochRequest
+from ffl_ray.data.dataset import Images
+from ffl_ray.data.device_images import DeviceImages
+from ffl_ray.data.loader import load_train_val
+from ffl_ray.distill.registry import TERMS, loss_terms_of
+from ffl_ray.distill.terms import Term
+from ffl_ray.models.network import NetworkOutput
+from ffl_ray.training.cuda_graphs import CudaGraphs
+from ffl_ray.training.engine import Precision, Step, member_sums
+from ffl_ray.training.optimizer import new_optimizer
+from ffl_ray.training.precision import set_format
+from ffl_ray.training.setup import new_network, prepare
 from ffl_ray.training.worker import run_worker
 
-SMALL = {"model__mix": "2*resnet8", "data__fraction": 0.2}
+GPU = torch.device("cuda", 0)
+# Learning rates that float32 holds exactly, as a GPU keeps them; 5 whole batches an epoch, and one
+# image and some; both kinds of batch are validated as well.
+SMALL = {
+    "model__mix": "2*resnet8",
+    "data__fraction": 0.2,
+    "optim__batch_size": 48,
+    "optim__lr": 0.125,
+    "optim__lr_decay": 0.5,
+    "compute__precision": "float32",
+    "optim__epochs": 2,
+}
+TIMES = {"time", "train_s", "train_cpu_s", "epoch_s", "images_per_s", "accelerator_s"}
 
 
-def trained(cuda: SimulatedCuda, device: torch.device, **settings: object) -> MemorySession:
+@pytest.fixture(autouse=True)
+def small_evaluations(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("ffl_ray.training.steps.EVAL_BATCH", 13)
+    monkeypatch.setattr(CudaGraphs, "left_capturing", False)
+
+
+def reading(when_capturing_alone: bool) -> Callable[..., Any]:
+    """A loss of which the host reads a part."""
+
+    def terms_of(settings: ResolvedDistill) -> Callable[..., dict[str, Term]]:
+        def terms(output: NetworkOutput, labels: Tensor) -> dict[str, Term]:
+            found = loss_terms_of(settings)(output, labels)
+            if torch.cuda.is_current_stream_capturing() or not when_capturing_alone:
+                found["ce_fused"].value.item()
+            return found
+
+        return terms
+
+    return terms_of
+
+
+def trained(config: ResolvedConfig, cuda: SimulatedCuda | None = None) -> MemorySession:
     session = MemorySession()
-    session.device = device
+    if cuda is None:
+        run_worker(config, session)
+        return session
+    session.device = GPU
     with cuda.running():
-        run_worker(small_config(**SMALL, compute__precision="float32", **settings), session)
+        run_worker(config, session)
     return session
 
 
-def test_a_training_makes_a_context_before_it_asks_for_memory() -> None:
-    cuda = SimulatedCuda()
+def learned(session: MemorySession) -> list[dict[str, object]]:
+    """What the rows say beside times and memory."""
+    without = TIMES | {"peak_memory_bytes", "recorded"}
+    rows = [*session.rows, *session.members[-1]]
+    return [{name: row[name] for name in row.keys() - without} for row in rows]
 
-    session = trained(cuda, torch.device("cuda"), optim__epochs=1)
+
+def test_a_training_makes_a_context_before_it_asks_for_memory() -> None:
+    cuda, session = SimulatedCuda(), MemorySession()
+    session.device = torch.device("cuda")
+
+    with cuda.running():
+        run_worker(small_config(**SMALL | {"optim__epochs": 1}), session)
 
     assert cuda.calls[:2] == ["init", "set_device"]
     assert "reset_peak_memory_stats" in cuda.calls
     assert session.rows[-1]["peak_memory_bytes"] == 4096
+    # Measuring kernels takes longer than this training.
+    assert not any(measured for _, measured in cuda.convolved)
+
+
+METHODS = [
+    {"distill__method": "ffl"},
+    {"distill__method": "pcl"},
+    {"distill__method": "okddip", "model__mix": "3*resnet8"},
+    {"distill__method": "kdcl", "distill__kdcl_teacher": "general"},
+    {"distill__method": "one", "optim__optimizer": "adamw", "optim__lr": 0.0078125},
+]
+
+
+@pytest.mark.parametrize("settings", METHODS, ids=lambda s: "-".join(map(str, s.values())))
+def test_recorded_steps_give_what_steps_one_by_one_give(settings: dict[str, object]) -> None:
+    config = small_config(**SMALL | settings | {"objective": "ensemble.accuracy"})
+    cuda = SimulatedCuda()
+
+    found, expected = trained(config, cuda), trained(config)
+
+    assert learned(found) == learned(expected)
+    assert [row["recorded"] for row in found.rows] == [True, True]
+    assert [row["recorded"] for row in expected.rows] == [None, None]
+    # A training step and an evaluation step, once a training.
+    assert cuda.modes == ["thread_local", "thread_local"]
+    assert cuda.calls.count("replay") > 8
+    assert "record_stream" not in cuda.calls
+
+
+@functools.cache
+def plainly_learned() -> list[dict[str, object]]:
+    return learned(trained(small_config(**SMALL)))
+
+
+@pytest.mark.parametrize(
+    ("version", "fault"),
+    [("2.11", "waits"), ("2.11", "waits in it"), ("2.15", "waits in it"), ("2.15", "memory")],
+)
+def test_what_can_t_be_recorded_is_trained_step_by_step_and_said(
+    version: str, fault: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    expected, cuda = plainly_learned(), SimulatedCuda(version, memory_ends=fault == "memory")
+    if fault != "memory":
+        terms_of = reading(when_capturing_alone=fault == "waits in it")
+        monkeypatch.setattr("ffl_ray.training.steps.loss_terms_of", terms_of)
+    stream = cuda.stream
+
+    # The second one is the next trial in the same process.
+    for found in (trained(small_config(**SMALL), cuda), trained(small_config(**SMALL), cuda)):
+        assert learned(found) == expected
+        assert [row["recorded"] for row in found.rows] == [False, False]
+
+    assert cuda.stream is stream
+    warnings = [r.getMessage() for r in caplog.records if r.levelname == "WARNING"]
+    assert any(text.startswith("a training step is not recorded") for text in warnings)
+
+
+def test_kernels_are_measured_for_whole_batches_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("ffl_ray.training.cuda_graphs.TUNED_STEPS", 1)
+    cuda = SimulatedCuda()
+
+    trained(small_config(**SMALL | {"optim__epochs": 1}), cuda)
+
+    sizes = {size for size, _ in cuda.convolved}
+    assert cuda.convolved == {(size, size == SMALL["optim__batch_size"]) for size in sizes}
+
+
+@pytest.mark.parametrize(("precision", "multiplied"), [("float32", "ieee"), ("tf32", "tf32")])
+def test_float32_is_float32_and_tf32_has_its_own_name(precision: str, multiplied: str) -> None:
+    backends: Any = torch.backends
+    parts = backends.cuda.matmul, backends.cudnn.conv, backends.cudnn.rnn
+    session = MemorySession()
+    session.device = GPU
+
+    with SimulatedCuda().running():
+        # What the trial before left.
+        set_format("tf32" if precision == "float32" else "float32")
+        training = prepare(small_config(**SMALL | {"compute__precision": precision}), session)
+
+    assert training.precision.name == precision
+    assert [part.fp32_precision for part in parts] == [multiplied] * 3
+
+
+@pytest.mark.filterwarnings("ignore:Accessing the data pointer of FakeTensor")
+@pytest.mark.parametrize("method", TERMS)
+def test_a_step_in_bfloat16_touches_the_gpu_alone_and_gives_float32(
+    method: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = small_config(
+        model__mix="2*resnet8", distill__method=method, objective="ensemble.accuracy"
+    )
+    data = load_train_val(config.data)
+    outputs: list[NetworkOutput] = []
+    assert isinstance(data.train, Images)
+    monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda: True)
+    monkeypatch.setattr("torch.cuda.amp.common.amp_definitely_not_available", lambda: False)
+
+    # Tensors without memory, of a device that is not there: a mix of devices is an error.
+    with FakeTensorMode(allow_non_fake_inputs=True):
+        with GPU:
+            network = new_network(config, data)
+        images = DeviceImages(data.train, data.info, GPU)
+        request = EpochRequest(batch_size=32, seed=0, epoch=0, num_views=config.num_views)
+        precision = Precision("cuda", "bfloat16")
+        step = Step(
+            network,
+            new_optimizer(config, network),
+            loss_terms_of(config.distill),
+            torch.zeros((), dtype=torch.float64, device=GPU),
+            precision,
+        )
+        network.register_forward_hook(lambda *args: outputs.append(args[2]))
+        loss = step.forward(next(images.train_batches(request)))
+        batch = next(images.eval_batches(batch_size=13))
+        sums = member_sums(network.eval(), precision, batch)
+
+    logits = [x for output in outputs for x in output if x is not None]
+    assert {(x.device, x.dtype) for x in logits} == {(GPU, torch.float32)}
+    assert (loss.total.device, loss.total.dtype) == (GPU, torch.float32)
+    assert {(x.device, x.dtype) for x in (loss.row.sums, sums)} == {(GPU, torch.float64)}
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+@pytest.mark.parametrize("settings", METHODS, ids=lambda s: "-".join(map(str, s.values())))
+def test_on_a_gpu_recorded_steps_give_the_parameters_of_steps_one_by_one(
+    settings: dict[str, object], precision: str
+) -> None:
+    found = []
+    for records in (True, False):
+        own = {"compute__cuda_graphs": records, "compute__precision": precision}
+        session = MemorySession()
+        session.device = GPU
+        with cudnn.flags(enabled=True, deterministic=True):
+            run_worker(small_config(**SMALL | own | settings), session)
+        weights = torch.load(io.BytesIO(session.files["latest.pt"]), weights_only=True)["network"]
+        found.append((weights, [row["recorded"] for row in session.rows]))
+
+    (recorded, replays), (plain, none) = found
+    assert replays == [True, True]
+    assert none == [False, False]
+    for name, value in plain.items():
+        assert torch.equal(recorded[name], value), name

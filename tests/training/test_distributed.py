@@ -17,12 +17,12 @@ from ffl_ray.data.batches import Batch, EpochRequest
 from ffl_ray.distill.ffl import ffl_terms
 from ffl_ray.models.network import NetworkOutput
 from ffl_ray.training.engine import Precision, Step, average_running_statistics, train_epoch
-from ffl_ray.training.precision import computes_in_bfloat16
+from ffl_ray.training.precision import format_of
 from ffl_ray.training.setup import prepare
 from ffl_ray.training.steps import step_of
 from ffl_ray.training.worker import run_worker
 
-PRECISION = Precision("cpu", autocast=False)
+PRECISION = Precision("cpu")
 
 
 class Linears(nn.Module):
@@ -77,7 +77,7 @@ def one_can(rank: int, count: int) -> bool:
     """The number format of two workers, one of which computes in bfloat16 by itself."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(torch.cpu, "get_capabilities", lambda: {"avx512_bf16": rank == 0})
-        return computes_in_bfloat16("auto", torch.device("cpu"), 10**9, count)
+        return format_of("auto", torch.device("cpu"), 10**9, count) == "bfloat16"
 
 
 def without_batch_norm(

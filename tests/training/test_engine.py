@@ -38,7 +38,7 @@ def test_losses_are_means_over_examples_and_not_over_batches(soft: bool) -> None
         torch.optim.SGD(network.parameters(), lr=0.0),
         lambda output, targets: ffl_terms(output, targets, settings),
         distill_weight=0.0,
-        precision=Precision("cpu", autocast=False),
+        precision=Precision("cpu"),
     )
 
     trained = train_epoch(step, batches)

@@ -3,7 +3,8 @@
 import pytest
 import torch
 
-from ffl_ray.training.precision import LEAST_CPU_MACS, computes_in_bfloat16
+from ffl_ray.errors import SettingError
+from ffl_ray.training.precision import LEAST_CPU_MACS, bfloat16_pays, format_of
 
 CPU = torch.device("cpu")
 
@@ -24,7 +25,7 @@ def test_a_cpu_computes_in_bfloat16_when_told_or_when_it_gains_by_it(
     capabilities = {"avx512_f": True, "avx512_bf16": native, "amx_bf16": False}
     monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: capabilities, raising=False)
 
-    assert computes_in_bfloat16(setting, CPU, macs, 1) is expected
+    assert (format_of(setting, CPU, macs, 1) == "bfloat16") is expected
 
 
 def test_a_torch_that_does_not_tell_what_the_cpu_can_gives_float32(
@@ -32,7 +33,7 @@ def test_a_torch_that_does_not_tell_what_the_cpu_can_gives_float32(
 ) -> None:
     monkeypatch.delattr(torch.cpu, "get_capabilities", raising=False)
 
-    assert not computes_in_bfloat16("auto", CPU, 10**9, 1)
+    assert format_of("auto", CPU, 10**9, 1) == "float32"
 
 
 @pytest.mark.parametrize(("capability", "expected"), [((7, 5), False), ((8, 0), True)])
@@ -41,4 +42,9 @@ def test_a_gpu_computes_in_bfloat16_if_it_does_so_by_itself(
 ) -> None:
     monkeypatch.setattr(torch.cuda, "get_device_capability", lambda _: capability)
 
-    assert computes_in_bfloat16("auto", torch.device("cuda"), 1, 1) is expected
+    assert bfloat16_pays(torch.device("cuda"), 1) is expected
+
+
+def test_tf32_where_there_is_none_is_refused() -> None:
+    with pytest.raises(SettingError, match="compute.precision=tf32 must have a GPU .*, not cpu"):
+        format_of("tf32", CPU, 1, 1)
