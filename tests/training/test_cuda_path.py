@@ -102,7 +102,7 @@ METHODS = [
     {"distill__method": "ffl"},
     {"distill__method": "pcl"},
     {"distill__method": "okddip", "model__mix": "3*resnet8"},
-    {"distill__method": "kdcl", "distill__kdcl_teacher": "general"},
+    {"distill__method": "kdcl", "distill__kdcl_teacher": "general_batch"},
     {"distill__method": "one", "optim__optimizer": "adamw", "optim__lr": 0.0078125},
 ]
 
