@@ -9,8 +9,8 @@ its trainings store what they have after their next step and go on elsewhere.
 from __future__ import annotations
 
 import argparse
-import fcntl
 import json
+import os
 import subprocess
 import sys
 import time
@@ -20,7 +20,9 @@ from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
 
-from ffl_ray.training.preemption import leave_mark, mark_path, remove_mark
+from ffl_ray.errors import FAILED
+from ffl_ray.files import locked
+from ffl_ray.training.preemption import leave_mark, lock_path, remove_mark
 
 POLL_S = 5.0
 ANSWER_S = 2.0
@@ -165,21 +167,32 @@ def parser() -> argparse.ArgumentParser:
 def main(argv: list[str] | None = None) -> int:
     """Listen until there is a warning, and act on it; a second listener ends at once."""
     args = parser().parse_args(argv)
-    if args.now is not None:
-        deadline = time.time() + args.now
-        move_away(deadline, args.address, args.node_id)
-        time.sleep(max(0.0, deadline - time.time()))
+    try:
+        lock = lock_path()
+        return _listen(args, lock) if args.now is None else _wait_out(args)
+    except OSError as error:
+        say(f"no mark can be left for trainings: {error}")
+        return FAILED
+
+
+def _wait_out(args: argparse.Namespace) -> int:
+    deadline = time.time() + args.now
+    move_away(deadline, args.address, args.node_id)
+    time.sleep(max(0.0, deadline - time.time()))
+    return 0
+
+
+def _listen(args: argparse.Namespace, lock: Path) -> int:
+    try:
+        held = locked(lock)
+    except BlockingIOError:
+        say(f"another one listens: it holds {lock}")
         return 0
-    with Path(f"{mark_path()}.lock").open("w") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            say(f"another one listens: it holds {lock.name}")
-            return 0
-        remove_mark()
-        base = args.metadata or METADATA[args.cloud]
-        say(f"asking {base} every {args.poll:g} s")
-        move_away(wait_for_warning(args.cloud, base, args.poll), args.address, args.node_id)
+    remove_mark()
+    base = args.metadata or METADATA[args.cloud]
+    say(f"asking {base} every {args.poll:g} s")
+    move_away(wait_for_warning(args.cloud, base, args.poll), args.address, args.node_id)
+    os.close(held)
     return 0
 
 

@@ -212,7 +212,7 @@ def test_the_line_that_starts_it_leaves_it_running_when_its_shell_is_gone(tmp_pa
     log = tmp_path / "log"
     with served(Metadata()) as address:
         line = line.replace("python -m", f"{sys.executable} -m").replace(
-            "/tmp/ffl_ray-spot.log", str(log)
+            "~/ffl_ray-spot.log", str(log)
         )
         line = line.replace("--cloud aws", f"--cloud aws --metadata {address}")
         environment = os.environ | {"PYTHONPATH": str(root)}

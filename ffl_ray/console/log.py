@@ -5,17 +5,19 @@ from __future__ import annotations
 import contextlib
 import io
 import logging
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
 from ffl_ray.console.plain_text import printable
+from ffl_ray.files import opened
 from ffl_ray.results.storage.storage import Storage
 
 
 def log_file(storage: Storage) -> Path:
     """The study's log; in the working folder when the study is not on this file tree."""
     if storage.is_local:
-        return Path(storage.location) / "log.txt"
+        return storage.path("log.txt")
     return Path(f"{storage.name}.log.txt")
 
 
@@ -23,7 +25,8 @@ class LogFile(io.TextIOBase):
     """A file for what nobody needs: a full disk costs its lines, and never the study."""
 
     def __init__(self, path: Path) -> None:
-        self._file = path.open("a", buffering=1)
+        descriptor = opened(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT)
+        self._file = os.fdopen(descriptor, "a", buffering=1)
 
     def write(self, text: str) -> int:
         with contextlib.suppress(OSError):

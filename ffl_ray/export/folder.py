@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import os
 import platform
 import shutil
 from collections.abc import Callable, Iterator, Sequence
@@ -21,6 +20,7 @@ from ffl_ray.export.member import Member, describe
 from ffl_ray.export.metadata import metadata
 from ffl_ray.export.speed import Speed
 from ffl_ray.export.trained import Trained
+from ffl_ray.files import beside
 
 CARD = "README.md"
 PACKAGES = ("ffl_ray", "torch", "onnx", "onnxscript", "onnxruntime", "safetensors")
@@ -86,14 +86,14 @@ def new_folder(out: Path) -> Iterator[Path]:
         ExportError: its place is taken.
     """
     check_free(out)
-    beside = out.with_name(f".{out.name}.{os.getpid()}")
-    shutil.rmtree(beside, ignore_errors=True)
-    beside.mkdir(parents=True)
+    out.parent.mkdir(parents=True, exist_ok=True)
+    made = beside(out)
+    made.mkdir()
     try:
-        yield beside
-        beside.rename(out)
+        yield made
+        made.rename(out)
     finally:
-        shutil.rmtree(beside, ignore_errors=True)
+        shutil.rmtree(made, ignore_errors=True)
 
 
 def check_free(out: Path) -> None:

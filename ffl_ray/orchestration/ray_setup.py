@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import os
 import secrets
-import stat
 import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -15,6 +14,7 @@ from typing import Any
 import ray
 
 from ffl_ray.errors import PlanError
+from ffl_ray.files import user_folder
 from ffl_ray.orchestration.ray_private import read_environment_again, session_folder
 from ffl_ray.orchestration.sessions import take_session
 from ffl_ray.planning.layout import PASSIVE_WAITING, Machines
@@ -92,13 +92,10 @@ def _private_folder() -> str:
 
     Ray opens its own folders to every user of the machine, sockets and pickled errors included.
     """
-    folder = Path("/tmp") / f"ffl_ray-{os.getuid()}"
-    folder.mkdir(mode=0o700, exist_ok=True)
-    about = folder.lstat()
-    if not stat.S_ISDIR(about.st_mode) or about.st_uid != os.getuid():
+    try:
+        return str(user_folder())
+    except PermissionError:
         return tempfile.mkdtemp(prefix="ffl_ray-", dir="/tmp")
-    folder.chmod(0o700)
-    return str(folder)
 
 
 def start_ray(address: str | None) -> None:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import stat
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any, Protocol
@@ -15,6 +13,7 @@ from ray.tune.experiment import Trial
 from ffl_ray.config.overrides import with_overrides
 from ffl_ray.config.settings import Config
 from ffl_ray.console.view import View
+from ffl_ray.files import read_own
 from ffl_ray.orchestration.failures import FAILURE, first_cause
 from ffl_ray.orchestration.placement_groups import free_workers
 from ffl_ray.orchestration.ray_private import allow_failures, error_file, has_retry_left
@@ -243,26 +242,12 @@ class Recorder(Callback):
 def error_of(trial: Trial) -> tuple[str, str] | None:
     """Class name and message of a trial's latest failure.
 
-    Read from the driver's own copy: the one in storage may not have arrived when a hook fires.
+    Read from the driver's own copy: the one in storage may not have arrived when a hook fires. It
+    is unpickled, which runs what stands there, and Ray's folders are open to every user.
     """
     path = error_file(trial)
-    data = own_file(path) if path else None
+    data = read_own(path) if path else None
     if data is None:
         return None
     cause = first_cause(cloudpickle.loads(data))
     return type(cause).__name__, str(cause)
-
-
-def own_file(path: str) -> bytes | None:
-    """A file's bytes when nobody else can have written them: unpickling runs what stands there.
-
-    Ray's folders for sessions are open to every user of the machine.
-    """
-    try:
-        with os.fdopen(os.open(path, os.O_RDONLY | os.O_NOFOLLOW), "rb") as file:
-            about = os.fstat(file.fileno())
-            if about.st_uid != os.getuid() or about.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
-                return None
-            return file.read()
-    except OSError:
-        return None

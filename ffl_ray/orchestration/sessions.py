@@ -6,10 +6,11 @@ to delete, however the driver died. Those of others are left alone.
 
 from __future__ import annotations
 
-import fcntl
 import os
 import shutil
 from pathlib import Path
+
+from ffl_ray.files import locked
 
 MARK = "ffl_ray.lock"
 KEPT = 3  # of dead drivers, for who wants to read Ray's logs
@@ -21,8 +22,7 @@ def take_session(folder: Path) -> None:
     The latest few of these stay. What can't be marked or deleted is passed over.
     """
     try:
-        held = os.open(folder / MARK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW)
-        fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        locked(folder / MARK)
     except OSError:
         return
     dead = sorted(
@@ -35,13 +35,7 @@ def take_session(folder: Path) -> None:
 def _is_free(mark: Path) -> bool:
     """Whether nobody holds the lock on a file."""
     try:
-        descriptor = os.open(mark, os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW)
+        os.close(locked(mark))
     except OSError:
         return False
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        return False
-    finally:
-        os.close(descriptor)
     return True

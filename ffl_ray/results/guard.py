@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -34,7 +33,12 @@ KEYS: dict[str, tuple[type, bool]] = {
     "data": (dict, False),
 }
 WIDEST_GAP = 10_000  # trials that were proposed and killed before they began
-FOLDERS = ("trials", "epochs", "members", "checkpoints", "confirmed", "ray", ".copies")
+# Whatever else is in a study's folder is nobody's that reads or writes it.
+OWN = (
+    *("study.json", "trials", "epochs", "members", "checkpoints", "confirmed", ".copies", ".lock"),
+    *("report.html", "report.md", "report", "log.txt", "tensorboard", "wandb"),
+    *("mlflow.db", "mlflow.db-journal", "mlflow.db-wal", "mlflow.db-shm"),
+)
 
 
 def check_rows(rows: pa.Table, table: str) -> None:
@@ -120,20 +124,17 @@ def is_plain_id(text: object) -> bool:
 
 
 def check_links(storage: Storage) -> None:
-    """Check that a study's own folders are folders: by a link, others would be written and tidied.
+    """Check that what a study has is its own: by a link, others would be written and tidied.
 
     Raises:
-        StudyError: one is a link.
+        StudyError: something is a link, a pipe or a device.
     """
-    if not storage.is_local:
-        return
-    for name in FOLDERS:
-        path = Path(storage.location) / name
-        if path.is_symlink():
-            raise StudyError(
-                f"{path} is a link to {path.readlink()}, and a study is written in its own "
-                f"folders only: move what it links to here, or link the whole study"
-            )
+    if storage.is_local:
+        for name in OWN:
+            storage.path(name)
+        folder = storage.path("checkpoints")
+        for trial in folder.iterdir() if folder.is_dir() else ():
+            storage.path(f"checkpoints/{trial.name}")
 
 
 def flaw_in(description: object) -> str | None:

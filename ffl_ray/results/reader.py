@@ -16,6 +16,7 @@ import pyarrow as pa
 from ffl_ray.config.objectives import VALUE
 from ffl_ray.errors import StudyError
 from ffl_ray.results.description import COPY, read_description
+from ffl_ray.results.guard import check_links
 from ffl_ray.results.parts import AGAIN, Parts
 from ffl_ray.results.storage.access import DEFAULT_STORAGE, open_for_reading
 from ffl_ray.results.storage.storage import Storage, stays_inside
@@ -64,14 +65,15 @@ def find_study(study: str, storage_path: str | None = None) -> Storage:
     """The folder of a study.
 
     Raises:
-        StudyError: there is none, or it lost its study.json.
+        StudyError: there is none, or it lost its study.json, or a part of it leads elsewhere.
     """
     inside = None
     if "://" not in study and stays_inside(study.rstrip("/")):
-        inside = open_for_reading(storage_path or DEFAULT_STORAGE).child(study.rstrip("/"))
+        inside = open_for_reading(storage_path or DEFAULT_STORAGE).study(study.rstrip("/"))
     places = [storage for storage in (open_for_reading(study), inside) if storage is not None]
     for storage in places:
         if storage.exists("study.json"):
+            check_links(storage)
             return storage
     for storage in places:
         if any(storage.exists(name) for name in Results._fields):

@@ -7,6 +7,7 @@ import math
 from tensorboardX import SummaryWriter
 from tensorboardX.summary import hparams
 
+from ffl_ray.files import inside
 from ffl_ray.trackers.tracker import Place, TrackedTrial
 
 PREFIX = "ray/tune/"
@@ -22,7 +23,7 @@ class TensorBoardFiles:
         self._latest: dict[str, dict[str, float]] = {}
 
     def start(self, trial: TrackedTrial) -> None:
-        folder = self._events / trial.name
+        folder = inside(self._events, trial.name)
         folder.mkdir(parents=True, exist_ok=True)
         self._writers[trial.name] = SummaryWriter(str(folder), flush_secs=FLUSH_S)
 

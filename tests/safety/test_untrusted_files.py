@@ -28,7 +28,7 @@ from ffl_ray.export.about import About, code_named_in
 from ffl_ray.export.checksums import check_sha256, sha256
 from ffl_ray.export.runner import open_model
 from ffl_ray.export.trained import load_trained
-from ffl_ray.orchestration.recorder import own_file
+from ffl_ray.files import read_own
 from ffl_ray.results.storage.storage import Storage
 from ffl_ray.training.worker import run_worker
 
@@ -227,11 +227,11 @@ def test_an_error_file_that_others_could_have_written_is_not_opened(
         pytest.skip("only root can give a file away")
     path = tmp_path / "error.pkl"
     path.write_bytes(b"mine")
-    assert own_file(str(path)) == b"mine"
+    assert read_own(path) == b"mine"
 
     OPEN_TO_OTHERS[kind](path)
 
-    assert own_file(str(path)) is None
+    assert read_own(path) is None
 
 
 def test_the_text_of_a_stored_space_is_never_run(tmp_path: Path) -> None:

@@ -10,16 +10,14 @@ FFL_RAY_CACHE is empty, images are decoded into memory.
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import json
 import os
 import shutil
 import stat
-import tempfile
 import warnings
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -30,6 +28,7 @@ from torch import Tensor
 from ffl_ray.data.dataset import Files, Images
 from ffl_ray.data.streaming.decode import middle_square
 from ffl_ray.data.streaming.scan import Scan, check_readable, look_at, refuse_bad
+from ffl_ray.files import is_private, locked, read_own, replaced
 
 DECODER = 2  # counts the changes of what `middle_square` gives
 FEWEST_IMAGES = 500  # a second's work
@@ -105,9 +104,14 @@ def _place(files: Files) -> Path | None:
     folder = cache_folder()
     if folder is None or len(files) < FEWEST_IMAGES:
         return None
-    place = folder / f"{_key(files)}.pixels"
-    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    return place if _is_private(folder) else None
+    if is_private(folder):
+        return folder / f"{_key(files)}.pixels"
+    warnings.warn(
+        f"images are decoded anew by every process: the cache folder {folder} must be yours, and "
+        f"writable by you alone (chmod 700)",
+        stacklevel=2,
+    )
+    return None
 
 
 def _found_once(
@@ -119,10 +123,13 @@ def _found_once(
         return _kept(place, files, with_pixels=with_pixels)
 
     found = kept()
-    if found is None:
-        with _locked(place.with_suffix(".lock")):
-            found = kept() or make(place)
-    return found
+    if found is not None:
+        return found
+    held = locked(place.with_suffix(".lock"), wait=True)
+    try:
+        return kept() or make(place)
+    finally:
+        os.close(held)
 
 
 def cache_folder() -> Path | None:
@@ -163,26 +170,13 @@ def _key(files: Files) -> str:
     return digest.hexdigest()[:32]
 
 
-def _is_private(folder: Path) -> bool:
-    """Whether nobody else can put a file into the folder."""
-    facts = folder.stat()
-    if facts.st_uid == os.geteuid() and not facts.st_mode & 0o022:
-        return True
-    warnings.warn(
-        f"images are decoded anew by every process: the cache folder {folder} must be yours, and "
-        f"writable by you alone (chmod 700)",
-        stacklevel=2,
-    )
-    return False
-
-
 def _kept(place: Path, files: Files, *, with_pixels: bool) -> Scan | None:
     """What was found earlier; none unless this user wrote it, and all of it."""
-    note = place.with_suffix(".scan")
+    note = read_own(place.with_suffix(".scan"))
+    if note is None:
+        return None
     try:
-        if not _is_ours(note.lstat()):
-            return None
-        bad, contents = json.loads(note.read_text())
+        bad, contents = json.loads(note)
         scan = Scan({int(position): reason for position, reason in bad.items()}, tuple(contents))
         facts = place.lstat() if with_pixels else None
     except (FileNotFoundError, ValueError, TypeError, AttributeError):
@@ -196,8 +190,8 @@ def _is_ours(facts: os.stat_result) -> bool:
 
 
 def _keep(place: Path, scan: Scan) -> None:
-    with _replacing(place.with_suffix(".scan")) as unfinished:
-        unfinished.write_text(json.dumps([scan.bad, scan.contents]))
+    with replaced(place.with_suffix(".scan"), 0o600) as file:
+        file.write(json.dumps([scan.bad, scan.contents]).encode())
 
 
 def _write(place: Path, files: Files, *, skip_bad: bool) -> Scan | None:
@@ -207,34 +201,15 @@ def _write(place: Path, files: Files, *, skip_bad: bool) -> Scan | None:
     disk = shutil.disk_usage(place.parent)
     if disk.free - count < FREE_SHARE * disk.total:
         return None
-    with _replacing(place) as unfinished:
-        with unfinished.open("r+b") as file:
-            # A page that finds no room later would end the process.
-            os.posix_fallocate(file.fileno(), 0, count)
-        pixels = np.memmap(
-            unfinished, np.uint8, "r+", shape=(len(files), files.size, files.size, 3)
-        )
+    with replaced(place, 0o600) as file:
+        # A page that finds no room later would end the process.
+        os.posix_fallocate(file.fileno(), 0, count)
+        pixels = np.memmap(file, np.uint8, "r+", shape=(len(files), files.size, files.size, 3))
         scan = _decode(files, pixels, skip_bad=skip_bad)
         pixels.flush()
-        os.truncate(unfinished, _num_bytes(files, len(files) - len(scan.bad)))
+        file.truncate(_num_bytes(files, len(files) - len(scan.bad)))
         _keep(place, scan)
     return scan
-
-
-@contextmanager
-def _replacing(place: Path) -> Iterator[Path]:
-    """A file that takes a place when the block ends well.
-
-    Made anew under a random name, never through a link, and readable by its owner alone.
-    """
-    opened, name = tempfile.mkstemp(suffix=".part", dir=place.parent)
-    os.close(opened)
-    unfinished = Path(name)
-    try:
-        yield unfinished
-        unfinished.replace(place)
-    finally:
-        unfinished.unlink(missing_ok=True)
 
 
 def _make_room(folder: Path, num_bytes: int) -> None:
@@ -252,14 +227,3 @@ def _make_room(folder: Path, num_bytes: int) -> None:
 def _mapped(place: Path, count: int, size: int) -> UInt8[Tensor, "images height width channels"]:
     flat = torch.from_file(str(place), shared=False, size=count * size**2 * 3, dtype=torch.uint8)
     return flat.view(count, size, size, 3)
-
-
-@contextmanager
-def _locked(place: Path) -> Iterator[None]:
-    """Only one process is here at a time; a killed one's lock is free again."""
-    opened = os.open(place, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
-    try:
-        fcntl.flock(opened, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(opened)

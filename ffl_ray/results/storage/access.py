@@ -34,7 +34,7 @@ def study_storage(path: str | None, name: str) -> Storage:
     Raises:
         StudyError: it can't be used.
     """
-    return open_for_writing(path or DEFAULT_STORAGE).child(name)
+    return open_for_writing(path or DEFAULT_STORAGE).study(name)
 
 
 def open_for_reading(uri: str) -> Storage:

@@ -6,7 +6,6 @@ A call that fails in a way that may pass (`retry`) is tried again for some minut
 from __future__ import annotations
 
 import copy
-import fcntl
 import os
 import posixpath
 import time
@@ -19,6 +18,7 @@ from urllib.parse import quote
 from pyarrow import fs
 
 from ffl_ray.errors import StudyError
+from ffl_ray.files import inside, locked, replaced
 from ffl_ray.results.storage.filesystems import open_uri
 from ffl_ray.results.storage.lease import Lease
 from ffl_ray.results.storage.retry import Retry, storage_is_full
@@ -80,11 +80,19 @@ class Storage:
         Raises:
             StudyError: the name leads out of it.
         """
+        return self._child(name, self._path(name))
+
+    def study(self, name: str) -> Storage:
+        """The folder of a study inside this one; a person may have linked it as a whole."""
+        there = posixpath.join(self._root, name)
+        return self._child(name, os.path.realpath(there) if self.is_local else there)
+
+    def _child(self, name: str, root: str) -> Storage:
         made = copy.copy(self)
-        made._root = self._path(name)
+        made._root = root
         address, question, query = self.uri.partition("?")
-        inside = name if self.is_local else quote(name)
-        made.uri = f"{posixpath.join(address, inside)}{question}{query}"
+        quoted = name if self.is_local else quote(name)
+        made.uri = f"{posixpath.join(address, quoted)}{question}{query}"
         return made
 
     def once(self) -> Storage:
@@ -92,6 +100,14 @@ class Storage:
         made = copy.copy(self)
         made._limit_s, made._lease = 0.0, None
         return made
+
+    def path(self, name: str) -> Path:
+        """The path of a file or folder inside a local folder, for who opens it without us.
+
+        Raises:
+            StudyError: it leads out of the folder, or to what is no file and no folder.
+        """
+        return Path(self._path(name))
 
     def exists(self, name: str = "") -> bool:
         """Whether a file or folder of this name is there."""
@@ -198,10 +214,8 @@ class Storage:
         """Lock a file of the folder; False where there are no locks."""
         if not self.is_local:
             return False
-        held = os.open(Path(self._root) / ".lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC)
-        weakref.finalize(owner, os.close, held)
         try:
-            fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            weakref.finalize(owner, os.close, locked(self.path(".lock"), 0o666))
         except BlockingIOError as error:
             raise StudyError(
                 f"{self.location} is in use by another process: wait for it, or choose another "
@@ -218,13 +232,8 @@ class Storage:
     def _replace(self, final: Path, data: bytes | memoryview, *, make_folder: bool = False) -> None:
         if make_folder and not final.parent.is_dir():
             final.parent.mkdir(parents=True, exist_ok=True)
-        part = final.with_name(f".{final.name}.{os.getpid()}")
-        try:
-            part.write_bytes(data)
-            part.replace(final)
-        except OSError:
-            part.unlink(missing_ok=True)
-            raise
+        with replaced(final) as file:
+            file.write(data)
         self._unflushed.add(final)
 
     def _kind(self, path: str) -> fs.FileType:
@@ -248,6 +257,8 @@ class Storage:
             return self._root
         if not stays_inside(name):
             raise StudyError(f"a name in a study must stay inside its folder, not {name!r}")
+        if self.is_local:
+            inside(Path(self._root), name)
         return posixpath.join(self._root, name)
 
 
