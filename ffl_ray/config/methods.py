@@ -167,8 +167,8 @@ def check_method(config: ResolvedConfig) -> None:
     """Check what the method asks of the branches and of the objective.
 
     Raises:
-        SettingError: too few branches, a ramp-up longer than the training, a weight above 1 for
-            cl_ilr, or an objective of a member that there is not.
+        SettingError: too few branches, a ramp-up longer than the training, views where maps are
+            fused, a weight above 1 for cl_ilr, or an objective of a member that there is not.
     """
     name, method = config.distill.method, method_of(config.distill)
     count = len(config.model.mix)
@@ -181,6 +181,12 @@ def check_method(config: ResolvedConfig) -> None:
         raise SettingError(
             f"distill.ramp_up must be at most 1, a share of the training, not "
             f"{config.distill.ramp_up:g}"
+        )
+    if config.distill.views and method.head in ("fusion", "logit_gate"):
+        what = "fuses maps of" if method.head == "fusion" else "weighs logits by a gate that reads"
+        raise SettingError(
+            f"distill.views must be false for distill.method {name}, which {what} one view of an "
+            f"image, not {config.distill.views}"
         )
     if name == "cl_ilr" and config.distill.weight > 1:
         raise SettingError(

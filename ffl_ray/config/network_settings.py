@@ -93,7 +93,7 @@ class DistillConfig(Section):
     views: Annotated[bool | None, Optional] = setting(
         None,
         "every branch is trained on an augmentation of its own; none: the method's own (kdcl and "
-        "pcl: yes)",
+        "pcl: yes); not for ffl and one, which fuse",
         source="Guo et al. 2020 (KDCL); Wu and Gong 2021, arXiv:2006.04147",
     )
     kdcl_teacher: Literal["min_logit", "naive", "linear", "general_batch"] = setting(

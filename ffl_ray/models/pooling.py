@@ -27,4 +27,6 @@ def full_precision(like: Tensor) -> AbstractContextManager[object]:
     Where it is off nothing is entered: an exporter would write that down.
     """
     kind = like.device.type
-    return torch.autocast(kind, enabled=False) if torch.is_autocast_enabled(kind) else nullcontext()
+    if kind == "meta" or not torch.is_autocast_enabled(kind):
+        return nullcontext()
+    return torch.autocast(kind, enabled=False)

@@ -42,6 +42,8 @@ def test_the_methods_own_values_stand_where_the_settings_leave_them() -> None:
           "objective": "branch1.accuracy"}, r"resnet20, a single branch, not 'branch1.accuracy'"),
         ({"distill.method": "cl_ilr", "distill.weight": 2, "objective": "ensemble.accuracy"},
          r"distill.weight must be at most 1 for distill.method cl_ilr.*not 2"),
+        ({"distill.views": True}, r"distill.views must be false for distill.method ffl, which fus"),
+        ({"distill.views": True, "distill.method": "one"}, r"false for .* one, which weighs logi"),
         ({"distill.ramp_up": 80}, r"distill.ramp_up must be at most 1, a share .*, not 80"),
         ({"model.mix": "resnet20"}, r"at least 2 branches for distill.method ffl, not 1"),
     ],
