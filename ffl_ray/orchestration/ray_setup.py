@@ -15,7 +15,11 @@ import ray
 
 from ffl_ray.errors import PlanError
 from ffl_ray.files import user_folder
-from ffl_ray.orchestration.ray_private import read_environment_again, session_folder
+from ffl_ray.orchestration.ray_private import (
+    leave_out_helpers,
+    read_environment_again,
+    session_folder,
+)
 from ffl_ray.orchestration.sessions import take_session
 from ffl_ray.planning.layout import PASSIVE_WAITING, Machines
 from ffl_ray.results.storage.retry import VARIABLE as RETRY_S
@@ -113,6 +117,7 @@ def start_ray(address: str | None) -> None:
 
 
 def _start_here(options: Mapping[str, Any]) -> None:
+    leave_out_helpers()
     try:
         context: Any = ray.init(address="local", include_dashboard=False, **options)
     except Exception as error:
