@@ -6,6 +6,8 @@ UV_VERSION := 0.13.9
 ARGS ?=
 # A red check or test hides no later one: make fails after the last of them.
 MAKEFLAGS += --keep-going
+# Programs that many processes start are compiled once.
+unexport PYTHONDONTWRITEBYTECODE
 .NOTPARALLEL:
 
 .PHONY: tune test test-some test-together test-alone test-cluster lint docs docs-serve lock audit wheel clean
@@ -25,7 +27,7 @@ test-together: $(VENV)/.dev
 	OMP_WAIT_POLICY=PASSIVE $(BIN)/python -m pytest -n 3 --dist loadscope --no-loadscope-reorder -m "not ($(ALONE))"
 
 test-alone: $(VENV)/.dev
-	$(BIN)/python -m pytest -m "$(ALONE)"
+	$(BIN)/python -m pytest -m "$(ALONE)" $(shell grep -rlE 'mark\.($(subst $() or ,|,$(ALONE)))' tests)
 
 test-cluster: $(VENV)/.dev  ## `ray up` for real on machines of one's own (root; see tests/cluster)
 	FFL_RAY_TEST_SLOW=1 $(BIN)/python -m pytest -v -s tests/cluster
