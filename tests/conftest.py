@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import os
+import shutil
+import tempfile
 from pathlib import Path
 
 import pytest
 import torch
+from support.forked import FOLDER
 from support.helpers import NUM_THREADS
 from xdist.remote import Producer
 from xdist.scheduler import LoadScopeScheduling
@@ -36,6 +39,13 @@ class Groups(LoadScopeScheduling):  # type: ignore[misc]
 def group_of(nodeid: str) -> str:
     file = nodeid.partition("::")[0]
     return "exported" if file.startswith("tests/export/") else GROUPS.get(file, file)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """A folder for what forks the commands, of this run and all its processes."""
+    if not hasattr(config, "workerinput"):
+        os.environ[FOLDER] = folder = tempfile.mkdtemp(prefix="ffl_ray-", dir="/tmp")
+        config.add_cleanup(lambda: shutil.rmtree(folder))
 
 
 @pytest.hookimpl(optionalhook=True)

@@ -6,7 +6,9 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from support.helpers import run, start, wait_for_epochs
+from support.forked import run, start
+from support.helpers import start as start_anew
+from support.helpers import wait_for_epochs
 
 import ffl_ray.results
 from ffl_ray.planning.spare_cpus import planned_cpus
@@ -58,7 +60,7 @@ def test_killed_and_called_again_it_ends_as_if_nothing_had_happened(
     part = tmp_path / "killed" / "study" / "epochs" / "part-00000.parquet"
     wait_for_epochs(tmp_path / "killed" / "study", 3, every_s=0.05)
     killed.send_signal(signal.SIGKILL)
-    killed.wait()
+    killed.communicate()
     done_before = len(pd.read_parquet(part.parent))
     assert 3 <= done_before < 8
 
@@ -80,7 +82,7 @@ def test_ctrl_c_ends_cleanly_and_keeps_the_epochs(
 ) -> None:
     monkeypatch.delenv("OMP_WAIT_POLICY", raising=False)
     options = [*SMALL, "--set", "optim.epochs=200", "--storage-path", str(tmp_path)]
-    process = start("train", *options, out=subprocess.PIPE, OMP_DISPLAY_ENV="VERBOSE")
+    process = start_anew("train", *options, out=subprocess.PIPE, OMP_DISPLAY_ENV="VERBOSE")
     assert process.stdout is not None
     for line in process.stdout:
         if line.startswith("epoch   2/"):

@@ -11,7 +11,7 @@ from typing import NamedTuple
 import optuna
 import pytest
 from PIL import Image
-from support.helpers import run
+from support.forked import run
 
 import ffl_ray.results
 from ffl_ray.config.settings import DataConfig

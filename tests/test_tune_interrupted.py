@@ -13,7 +13,8 @@ from typing import NamedTuple
 
 import psutil
 import pytest
-from support.helpers import run, start, wait_for_epochs
+from support.forked import run, start
+from support.helpers import wait_for_epochs
 
 import ffl_ray.results
 from ffl_ray.tune import main

@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 import torch
 from support.broken_code import PARTS
-from support.helpers import ROOT, MemorySession, run
+from support.forked import run
+from support.helpers import ROOT, MemorySession
 
 import ffl_ray.results
 from ffl_ray.config.methods import resolved_from

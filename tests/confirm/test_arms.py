@@ -30,7 +30,9 @@ ONE = parse_objectives(["fused.accuracy"])
 
 
 def config_of(**changes: object) -> ResolvedConfig:
-    return confirmed_form(small_config(**{"optim__epochs": 30, **changes}))
+    return confirmed_form(
+        small_config(**{"model__mix": "2*resnet20", "optim__epochs": 30, **changes})
+    )
 
 
 def row(
@@ -166,7 +168,7 @@ def test_configs_share_the_baselines_that_are_identical() -> None:
 
 
 def test_a_method_without_a_fused_classifier_has_no_such_pair() -> None:
-    config = confirmed_form(small_config(distill__method="dml", objective="ensemble.accuracy"))
+    config = config_of(distill__method="dml", objective="ensemble.accuracy")
 
     seconds = SECONDS | {"resnet20+resnet20 dml": 2.0}
     members = {pair.member for pair in plan([config], seconds).pairs}

@@ -11,7 +11,8 @@ from typing import Any
 
 import pandas as pd
 import pytest
-from support.helpers import run, small_config, start, wait_for_epochs
+from support.forked import run, start
+from support.helpers import small_config, wait_for_epochs
 
 import ffl_ray.results
 from ffl_ray.config.objectives import parse_objectives

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 from support.exported import SOURCE, Exported, tiny_trained
-from support.helpers import run
+from support.forked import run
 
 from ffl_ray.config.settings import Config
 from ffl_ray.errors import DataError, ExportError

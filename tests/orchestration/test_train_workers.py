@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 
 import pytest
-from support.helpers import run
+from support.forked import run
 
 import ffl_ray.results
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
-from support.helpers import run
+from support.forked import run
 
 from ffl_ray.config.overrides import with_overrides
 from ffl_ray.errors import PlanError

@@ -10,7 +10,8 @@ from pathlib import Path
 import pandas as pd
 import pytest
 from plotly.offline import get_plotlyjs
-from support.helpers import ROOT, run
+from support.forked import run
+from support.helpers import ROOT
 from support.studies import COMPLETED, POINTS, Made, make_study
 
 from ffl_ray.report.__main__ import main

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from support.helpers import run
+from support.forked import run
 
 from ffl_ray.reproduce.__main__ import main, parser
 from ffl_ray.reproduce.reproduction import (

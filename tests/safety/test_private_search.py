@@ -13,7 +13,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from support.helpers import ROOT, run, start
+from support.forked import Forked, run, start
+from support.helpers import ROOT
 
 SECRETS = {
     "AWS_SECRET_ACCESS_KEY": "marker-aws-5b1c",
@@ -51,7 +52,7 @@ def ray_folder() -> Iterator[Path]:
     shutil.rmtree(folder, ignore_errors=True)
 
 
-def port_of(ray_folder: Path, search: subprocess.Popen[str]) -> str:
+def port_of(ray_folder: Path, search: Forked) -> str:
     while search.poll() is None:
         for found in ray_folder.glob("ray/session_*/gcs_server_port_*"):
             if text := found.read_text():
@@ -78,7 +79,7 @@ def test_a_search_takes_no_orders_and_writes_no_secrets(tmp_path: Path, ray_fold
     environment = SECRETS | {"RAY_TMPDIR": str(ray_folder)}
     words = [str(tmp_path / "space.py"), "--name", "mine", "--storage-path", str(studies)]
 
-    search = start("tune", *words, out=subprocess.PIPE, **environment)
+    search = start("tune", *words, out=subprocess.PIPE, cwd=ROOT, **environment)
     port = port_of(ray_folder, search)
     intruders = [
         intrude(port, RAY_AUTH_MODE="disabled"),

@@ -18,7 +18,7 @@ from support.helpers import small_config
 SEEDS = (1000, 1001, 1002)
 SETTINGS = {"baselines": "both", "search.num_workers": 1}
 CHOSEN = (
-    Chosen("00004", confirmed_form(small_config(fusion__design="sum"))),
+    Chosen("00004", confirmed_form(small_config(model__mix="2*resnet20", fusion__design="sum"))),
     Chosen("00001", confirmed_form(small_config(model__mix="resnet20+wrn16_2"))),
 )
 

@@ -54,10 +54,10 @@ class MemorySession:
 
 
 def small_config(**overrides: object) -> ResolvedConfig:
-    """Two ResNet-20 branches on digits, a few short epochs; names may use __ for a dot."""
+    """Two ResNet-8 branches on digits, a few short epochs; names may use __ for a dot."""
     named = {name.replace("__", "."): value for name, value in overrides.items()}
     small = {
-        "model.mix": "2*resnet20",
+        "model.mix": "2*resnet8",
         "data.fraction": 0.3,
         "data.val_fraction": 0.2,
         "optim.epochs": 3,
@@ -86,7 +86,7 @@ def start(
     )
 
 
-def _with_root() -> str:
+def with_root() -> str:
     """PYTHONPATH by which a command is found from any folder."""
     return os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))
 
@@ -101,7 +101,7 @@ def run(
         text=True,
         timeout=timeout_s,
         check=False,
-        env=os.environ | {"PYTHONPATH": _with_root()} | environment,
+        env=os.environ | {"PYTHONPATH": with_root()} | environment,
         cwd=cwd,
     )
 

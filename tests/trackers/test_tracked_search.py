@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support.helpers import ROOT, run
+from support.forked import run
+from support.helpers import ROOT
 from support.tracked import events, runs, wandb_history
 
 import ffl_ray.results

@@ -1,0 +1,122 @@
+"""Commands in processes of their own that are forked where all they load is loaded already."""
+
+from __future__ import annotations
+
+import array
+import fcntl
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+from typing import IO
+
+from support import fork_server
+from support.helpers import ROOT, with_root
+
+FOLDER = "FFL_RAY_TEST_FORKS"
+
+
+class Forked:
+    """A command that runs, with what the tests use of `subprocess.Popen`."""
+
+    def __init__(self, words: list[str], piped: bool, cwd: Path, changes: dict[str, str]) -> None:
+        self.returncode: int | None = None
+        self._said = ["", ""]
+        module, *options = words
+        environment = os.environ | {"PYTHONPATH": with_root()} | changes
+        told = {"module": f"ffl_ray.{module}", "options": options, "cwd": str(cwd)}
+        text = json.dumps(told | {"environment": environment}).encode()
+        nothing = os.open(os.devnull, os.O_RDWR)
+        pipes = [os.pipe(), os.pipe()] if piped else []
+        streams = [nothing, *(writes for _, writes in pipes)] if piped else [nothing] * 3
+        self._answers = _connect()
+        socket.send_fds(self._answers, [text], streams)
+        for stream in {nothing, *streams}:
+            os.close(stream)
+        self._readers = [
+            threading.Thread(target=self._read, args=(place, os.fdopen(reads)), daemon=True)
+            for place, (reads, _) in enumerate(pipes)
+        ]
+        for reader in self._readers:
+            reader.start()
+        self.pid = self._answer()
+
+    def _read(self, place: int, stream: IO[str]) -> None:
+        with stream:
+            self._said[place] = stream.read()
+
+    def _answer(self) -> int:
+        (number,) = array.array("q", self._answers.recv(8, socket.MSG_WAITALL))
+        return number
+
+    def poll(self) -> int | None:
+        return self._waited(0)
+
+    def send_signal(self, number: int) -> None:
+        if self.poll() is None:
+            os.kill(self.pid, number)
+
+    def communicate(self, timeout: float | None = None) -> tuple[str, str]:
+        """What it said, once all have ended that could say more.
+
+        Raises:
+            TimeoutExpired: they have not.
+        """
+        deadline = None if timeout is None else time.monotonic() + timeout
+        for reader in self._readers:
+            reader.join(None if deadline is None else max(0, deadline - time.monotonic()))
+        left = None if deadline is None else max(0.01, deadline - time.monotonic())
+        if any(reader.is_alive() for reader in self._readers) or self._waited(left) is None:
+            raise subprocess.TimeoutExpired(str(self.pid), timeout or 0)
+        return self._said[0], self._said[1]
+
+    def _waited(self, timeout: float | None) -> int | None:
+        """What it ended with, if it does so in time."""
+        if self.returncode is None:
+            self._answers.settimeout(timeout)
+            try:
+                self.returncode = self._answer()
+                self._answers.close()
+            except (TimeoutError, BlockingIOError):
+                pass
+        return self.returncode
+
+
+def start(
+    name: str, *options: str, out: int = subprocess.DEVNULL, cwd: Path = ROOT, **environment: str
+) -> Forked:
+    """Start a command that can be interrupted, even where this process ignores Ctrl-C."""
+    return Forked([name, *options], out == subprocess.PIPE, cwd, environment)
+
+
+def run(
+    name: str, *options: str, timeout_s: float = 240, cwd: Path = ROOT, **environment: str
+) -> subprocess.CompletedProcess[str]:
+    """Run a command to its end, in a pipe."""
+    command = start(name, *options, out=subprocess.PIPE, cwd=cwd, **environment)
+    try:
+        said = command.communicate(timeout=timeout_s)
+    except subprocess.TimeoutExpired:
+        command.send_signal(signal.SIGKILL)
+        raise
+    return subprocess.CompletedProcess([name, *options], command.returncode or 0, *said)
+
+
+def _connect() -> socket.socket:
+    """A connection to the server of this run of the tests, which the first one starts."""
+    folder = Path(os.environ[FOLDER])
+    with (folder / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not (folder / "socket").exists():
+            words = [sys.executable, fork_server.__file__, str(folder)]
+            os.posix_spawn(words[0], words, os.environ | {"PYTHONPATH": with_root()})
+        while not (folder / "socket").exists():
+            time.sleep(0.05)
+    connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    connection.connect(str(folder / "socket"))
+    return connection
