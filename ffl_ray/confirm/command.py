@@ -16,6 +16,7 @@ from ffl_ray.confirm.confirmation import (
 from ffl_ray.confirm.request import Request
 from ffl_ray.confirm.tables import num_verdicts
 from ffl_ray.confirm.view import comparison_table, how_measured, plan_words, summary_table
+from ffl_ray.console.data_text import data_text
 from ffl_ray.console.result_tables import where_text
 from ffl_ray.console.terminal import make_console
 from ffl_ray.data.facts import DataFacts
@@ -68,6 +69,7 @@ def _train(request: Request, before: Confirmation | None) -> int:
         plan, facts = start(request.address, first, request.search, request.storage, final=True)
         _check_searched(request, facts)
         confirmation = plan_confirmation(request, before, plan, facts)
+    console.out(data_text(facts))
     console.out(plan_words(confirmation, _waiting(request, confirmation), plan))
     if request.dry_run:
         return 0

@@ -8,6 +8,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from ffl_ray.console.data_text import data_text
 from ffl_ray.planning.limits import gigabytes
 from ffl_ray.planning.preflight import Preflight
 from ffl_ray.planning.space_check import SpaceCheck
@@ -19,6 +20,7 @@ def plan_table(preflight: Preflight) -> RenderableType:
     """The plan of a study, in full."""
     table = Table(title="plan", title_justify="left", box=None, show_header=False)
     for line in (
+        ("data", Text(data_text(preflight.facts))),
         ("trials", _trials(preflight)),
         ("each trial", _resources(preflight)),
         ("expected time", _time(preflight)),
@@ -36,7 +38,9 @@ def plan_lines(preflight: Preflight, trials: int) -> RenderableType:
     Args:
         trials: how many are still to be run.
     """
+    data = data_text(preflight.facts).replace("\n", "\n      ")
     return Group(
+        Text(f"data  {data}"),
         Text(f"plan  {_trials(preflight)}, each with {_resources(preflight)}"),
         Text(f"      {_time(preflight, trials)}; disk {_disk(preflight)}"),
         Text(f"      memory {_memory(preflight)}"),
@@ -129,6 +133,5 @@ def _warnings(preflight: Preflight) -> list[Text]:
         lines.append(
             f"{preflight.misfits} of {count} sampled configs won't fit the memory: they will fail"
         )
-    if preflight.advice is not None:
-        lines.append(preflight.advice)
+    lines += preflight.advice
     return [Text(line, style="yellow") for line in lines]

@@ -87,10 +87,11 @@ def _facts_in(before: Mapping[str, Any]) -> DataFacts:
     for name, default in DataFacts()._asdict().items():
         value = before.get(name, default)
         if isinstance(default, tuple):
-            kind = list if name.endswith("skipped") else int if name.endswith("counts") else str
+            pair = name.endswith("skipped")
+            kind = (list, tuple) if pair else int if name.endswith("counts") else str
             if not isinstance(value, list | tuple) or not all(isinstance(v, kind) for v in value):
                 raise ValueError(f"of the data, {name} is {repr(value)[:80]}")
-            value = tuple(map(tuple, value)) if kind is list else tuple(value)
+            value = tuple(map(tuple, value)) if pair else tuple(value)
         elif type(value) is not type(default):
             raise ValueError(f"of the data, {name} is {repr(value)[:80]}")
         found[name] = value

@@ -14,6 +14,7 @@ from ffl_ray.config.methods import resolved_from, with_reachable_objective
 from ffl_ray.config.objectives import parse_objective
 from ffl_ray.config.overrides import changeable, flatten, with_overrides
 from ffl_ray.config.settings import Config, ResolvedConfig, SearchConfig
+from ffl_ray.console.data_text import data_text
 from ffl_ray.console.result_tables import members_table, where_text
 from ffl_ray.console.terminal import make_console
 from ffl_ray.console.train_view import TrainView
@@ -75,6 +76,7 @@ def run_training(
     with console.status("opening the data"):
         plan, facts, train = _home(training)
     tables = _open(training, plan, facts)
+    console.out(data_text(facts))
     console.out(
         f"{training.name}: {trial_words(training.config)} on {training.config.data.name}, "
         f"{training.config.optim.epochs} epochs, {_resources(plan)}"

@@ -22,6 +22,7 @@ from ffl_ray.planning.limits import (
     worker_room,
 )
 from ffl_ray.planning.nodes import Cluster, free_disk, mounts
+from ffl_ray.planning.pruning import pruning_advice
 from ffl_ray.planning.throughput import Timed, fit, measure
 from ffl_ray.results.storage.storage import Storage
 from ffl_ray.search.points import Point
@@ -42,7 +43,9 @@ class Preflight(NamedTuple):
         sampled: the points that the forecast is made from.
         typical: the dearest config that was timed, with its cost; none when none was.
         gpu_memory_bytes: free on the fullest GPU; none without one.
-        advice: what to change when the driver would hold the trials up; none when it would not.
+        advice: what to change, a line each: the driver would hold the trials up, or they would be
+            stopped before they learned.
+        facts: of the data.
     """
 
     plan: Plan
@@ -53,7 +56,8 @@ class Preflight(NamedTuple):
     sampled: list[Point]
     typical: tuple[ResolvedConfig, TrainingCost] | None = None
     gpu_memory_bytes: int | None = None
-    advice: str | None = None
+    advice: Sequence[str] = ()
+    facts: DataFacts = DataFacts()
 
 
 def run_preflight(
@@ -88,7 +92,11 @@ def run_preflight(
         sampled=sampled,
         typical=ends[-1] if ends else None,
         gpu_memory_bytes=_least_gpu_memory(nodes),
-        advice=driver_advice(expected, search, _mean_epochs(sampled)),
+        advice=[
+            *filter(None, [driver_advice(expected, search, _mean_epochs(sampled))]),
+            *pruning_advice(sampled, search, facts.num_train, facts.num_classes),
+        ],
+        facts=facts,
     )
 
 

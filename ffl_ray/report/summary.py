@@ -23,7 +23,7 @@ def overview(study: Study) -> list[Block]:
     if study.is_final:
         lines = [_final_counts(study), FINAL, _running(study)]
     else:
-        lines = [_counts(study), _best(study), _trust(study), _running(study)]
+        lines = [_counts(study), _best(study), _at_chance(study), _trust(study), _running(study)]
     return [Note(line) for line in lines if line]
 
 
@@ -74,6 +74,27 @@ def _best(study: Study) -> str:
         f"Best by {study.quality.name}: trial {best['trial_id']} with {value:.4f}"
         f"{_interval(study, value)}, {best[MIX]}, {best['fusion.design']}, temperature "
         f"{best['distill.temperature']:.2f}."
+    )
+
+
+def _at_chance(study: Study) -> str:
+    """A caution: trials that were stopped while they still guessed."""
+    num_classes = study.description.get("data", {}).get("num_classes")
+    column = "val.ensemble.accuracy"
+    pruned = study.trials[study.trials["status"] == "pruned"]
+    if not num_classes or not study.num_val or column not in pruned or pruned.empty:
+        return ""
+    chance = 1 / num_classes
+    most = chance + 2 * (chance * (1 - chance) / study.num_val) ** 0.5
+    guessing = pruned[pruned[column] <= most]
+    if guessing.empty:
+        return ""
+    epochs = int(guessing["epochs_done"].min())
+    return (
+        f"{len(guessing)} of {len(pruned)} pruned trials were stopped at chance: an ensemble "
+        f"accuracy of {most:.3f} at most, where guessing among {num_classes} classes gives "
+        f"{chance:.3f}, the first after {epochs} epoch{'s' * (epochs > 1)}. They say nothing of "
+        f"their settings: a higher search.grace, or more steps an epoch, lets them learn first."
     )
 
 

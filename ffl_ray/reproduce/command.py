@@ -6,6 +6,7 @@ import argparse
 
 from ffl_ray import cli
 from ffl_ray.config.settings import SearchConfig
+from ffl_ray.console.data_text import data_text
 from ffl_ray.console.result_tables import where_text
 from ffl_ray.console.terminal import make_console
 from ffl_ray.orchestration.final_run import FinalRun, completed_tables
@@ -80,6 +81,7 @@ def _train(
         plan, facts = start(address, runs[0].config, search, storage, final=True)
     description = describe_study(KIND, asked.settings(), plan=plan._asdict(), data=facts._asdict())
     tables = StudyTables.open(storage, name, description, (), may_change=MAY_CHANGE)
+    make_console().out(data_text(facts))
     title = (
         f"{name}: {len(runs)} trainings of {asked.name}, {plan.max_concurrent_trials} at once, "
         f"{facts.num_train:,} images to train on"

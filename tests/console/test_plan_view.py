@@ -8,6 +8,7 @@ import pytest
 from rich.console import Console, RenderableType
 
 from ffl_ray.console.plan_view import hours, plan_lines, plan_table
+from ffl_ray.data.facts import DataFacts
 from ffl_ray.planning.forecast import Forecast
 from ffl_ray.planning.layout import Plan
 from ffl_ray.planning.limits import Room
@@ -20,6 +21,9 @@ SPACE = load_space("digits")
 SAMPLED = list(points(SPACE, settle(SPACE, {}).training, 4))
 FORECAST = Forecast(16, 2, 1800.0, 0.5, 2 * GB, GB, [GB, 2 * GB, 6 * GB], (100_000, 2_000_000))
 PREFLIGHT = Preflight(Plan(2, 1, 4, 1), FORECAST, Room(5 * GB, True, 5 * GB), 1, 100 * GB, SAMPLED)
+FACTS = DataFacts(
+    "ab", 27, 9, 3, ("ant", "bee", "cat"), (12, 13, 12), skipped=(("cat/3.jpg", "no image"),)
+)
 
 
 def shown(view: RenderableType) -> str:
@@ -50,12 +54,21 @@ def test_the_whole_plan_names_everything_that_a_search_takes() -> None:
 def test_the_short_plan_is_a_few_lines_about_what_is_left() -> None:
     text = shown(plan_lines(PREFLIGHT, trials=4))
 
-    assert len(text.splitlines()) <= 4
+    assert len(text.splitlines()) <= 5
     assert "about 30 min with weak trials pruned (50% of the epochs), 60 min if none is" in text
 
 
+def test_classes_counts_and_skipped_files_are_in_both_views() -> None:
+    known = PREFLIGHT._replace(facts=FACTS)
+
+    for view in (plan_table(known), plan_lines(known, trials=4)):
+        text = shown(view)
+        assert "3 classes (ant 12, bee 13, cat 12): 27 images to train, 9 to validate" in text
+        assert "skipped cat/3.jpg: no image" in text
+
+
 def test_a_driver_that_would_hold_trials_up_is_said_in_both_views() -> None:
-    advised = PREFLIGHT._replace(advice="one driver takes about 83 reports a second")
+    advised = PREFLIGHT._replace(advice=["one driver takes about 83 reports a second"])
 
     texts = [shown(plan_table(advised)), shown(plan_lines(advised, trials=4))]
 

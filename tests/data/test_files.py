@@ -12,11 +12,12 @@ from torch import Tensor
 from torchvision import datasets
 
 from ffl_ray.config.settings import DATA_SETS, DataConfig
-from ffl_ray.data import cifar
+from ffl_ray.data import cifar, loader
 from ffl_ray.data.cifar import LAYOUTS
 from ffl_ray.data.dataset import DATASETS, Files, Images
+from ffl_ray.data.facts import differences
 from ffl_ray.data.folder import open_train
-from ffl_ray.data.loader import TrainVal, load_train_val, open_test
+from ffl_ray.data.loader import TrainVal, load_train_val, open_test, read_all
 from ffl_ray.errors import DataError
 
 
@@ -217,3 +218,29 @@ def test_a_folder_without_test_part_says_so(tmp_path: Path) -> None:
 
     with pytest.raises(DataError, match="must hold test/ or val/ beside train/"):
         open_test(folder(tmp_path))
+
+
+@pytest.mark.parametrize("residency", ["memory", "stream"])
+def test_files_that_can_not_be_read_are_named_at_once_or_skipped(
+    residency: str, tmp_path: Path
+) -> None:
+    make_folder(tmp_path / "train", 8)
+    settings = folder(tmp_path).model_copy(update={"residency": residency})
+    whole = read_all(settings, load_train_val(settings))
+    (tmp_path / "train" / "cat" / "3.png").write_bytes(b"no image")
+    Image.new("1", (14_000, 14_000)).save(tmp_path / "train" / "dog" / "5.png")
+    loader._load_splits.cache_clear()
+
+    with pytest.raises(DataError, match=r"cat/3\.png can't.*dog/5\.png can't.*178,956,970 pixels"):
+        read_all(settings, load_train_val(settings))
+
+    skipping = settings.model_copy(update={"skip_bad_files": True})
+    data = load_train_val(skipping)
+    facts = read_all(skipping, data)
+    assert [name for name, _ in facts.skipped] == ["cat/3.png", "dog/5.png"]
+    assert (facts.num_train, facts.num_val) == (len(data.train), len(data.val))
+    assert len(data.train) + len(data.val) == 14
+    assert differences(facts._asdict(), whole) == (
+        "cat/3.png was skipped and no longer is; dog/5.png was skipped and no longer is"
+    )
+    assert data.train.pixels.shape[0] == len(data.train)

@@ -17,7 +17,7 @@ import ffl_ray.data.streaming.decoded
 from ffl_ray.config.settings import DataConfig
 from ffl_ray.data.dataset import Files
 from ffl_ray.data.loader import load_train_val, open_test
-from ffl_ray.data.streaming.decoded import cache_folder, decoded, decoded_once
+from ffl_ray.data.streaming.decoded import cache_folder, decoded, decoded_once, scanned_once
 from ffl_ray.errors import DataError
 
 
@@ -210,3 +210,24 @@ def test_the_test_split_is_never_kept(tmp_path: Path, monkeypatch: pytest.Monkey
 
     (kept,) = tmp_path.glob("cache/*.pixels")
     assert max(kept.read_bytes()) < 200
+
+
+def test_what_can_not_be_read_is_left_out_and_known_the_next_time(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = place.files.pixels
+    (Path(place.files.folder) / "3.png").write_bytes(b"no image")
+
+    first, scan = decoded_once(place.files, skip_bad=True)
+    no_decoding(monkeypatch)
+    second, known = decoded_once(place.files, skip_bad=True)
+
+    kept = torch.tensor([0, 1, 2, 4, 5])
+    assert torch.equal(first.pixels, whole[kept])
+    assert torch.equal(second.pixels, first.pixels)
+    assert second.labels.tolist() == kept.tolist()
+    assert known == scan
+    assert list(scan.bad) == [3]
+    assert scanned_once(place.files) == scan
+    with pytest.raises(DataError, match=r"3\.png can't be read .*, with --skip-bad-files"):
+        decoded_once(place.files)

@@ -1,0 +1,36 @@
+"""The overview's cautions."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from support.studies import POINTS, Made, make_study
+
+from ffl_ray.report.blocks import Note
+from ffl_ray.report.source import open_study
+from ffl_ray.report.summary import overview
+from ffl_ray.results.storage.storage import Storage
+
+
+def text_of(folder: Path) -> str:
+    blocks = overview(open_study(Storage(str(folder))))
+    return " ".join(block.text for block in blocks if isinstance(block, Note))
+
+
+def test_trials_that_were_pruned_while_they_guessed_are_counted(tmp_path: Path) -> None:
+    make_study(tmp_path, [Made(POINTS[0]), *(Made(point, "pruned", 1) for point in POINTS[1:])])
+    place = tmp_path / "study.json"
+    description = json.loads(place.read_text())
+    assert "at chance" not in text_of(tmp_path)
+
+    for num_val, expected in ((20, "4 of 4 pruned trials were stopped at chance"), (2000, "")):
+        data = {"num_classes": 2, "num_train": 80, "num_val": num_val, "split_hash": "ab12"}
+        place.write_text(json.dumps(description | {"data": data}))
+
+        said = text_of(tmp_path)
+
+        assert expected in said
+        assert ("0.724 at most, where guessing among 2 classes gives 0.500" in said) == (
+            num_val == 20
+        )
