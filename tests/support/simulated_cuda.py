@@ -16,6 +16,7 @@ from unittest import mock
 
 import torch
 from torch import Tensor
+from torch._C._distributed_c10d import Work
 from torch.torch_version import TorchVersion
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
@@ -29,6 +30,7 @@ READS = {
 }
 # They change running statistics, which their schema does not say.
 CHANGES = {aten.native_batch_norm.default: (3, 4)}
+MESSAGES = {torch.ops.c10d.allreduce_.default}
 OUT_OF_MEMORY = "CUDA out of memory. Tried to allocate 2.00 MiB."
 
 
@@ -68,6 +70,8 @@ class Tape:
         for func, args, kwargs, found in self.steps:
             given = {id(x) for x in tensors((args, kwargs))}
             again = func(*args, **kwargs)
+            if func in MESSAGES:
+                Work.unbox(again[1]).wait()
             for old, new in zip(tensors(found), tensors(again), strict=True):
                 if id(old) not in given and old.data_ptr() != new.data_ptr():
                     old.copy_(new)

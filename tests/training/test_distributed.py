@@ -8,18 +8,20 @@ import pytest
 import torch
 from support.helpers import MemorySession, small_config
 from support.processes import in_processes
+from support.simulated_cuda import SimulatedCuda
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
 from ffl_ray.config.methods import resolved_distill
-from ffl_ray.config.settings import DistillConfig
+from ffl_ray.config.overrides import with_overrides
+from ffl_ray.config.settings import DistillConfig, ResolvedConfig
 from ffl_ray.data.batches import Batch, EpochRequest
 from ffl_ray.distill.ffl import ffl_terms
 from ffl_ray.models.network import NetworkOutput
 from ffl_ray.training.engine import Precision, Step, average_running_statistics, train_epoch
 from ffl_ray.training.precision import format_of
-from ffl_ray.training.setup import prepare
-from ffl_ray.training.steps import step_of
+from ffl_ray.training.setup import Training, prepare
+from ffl_ray.training.steps import epoch_batches, step_of, train_on
 from ffl_ray.training.worker import run_worker
 
 PRECISION = Precision("cpu")
@@ -39,7 +41,9 @@ class Linears(nn.Module):
         return NetworkOutput(logits[:2], logits[2])
 
 
-def shared_training(rank: int, count: int) -> tuple[Tensor, dict[str, float]]:
+def shared_training(
+    rank: int, count: int, *, in_one_message: bool = False
+) -> tuple[Tensor, dict[str, float]]:
     """Three uneven batches, each split among the processes."""
     generator = torch.Generator().manual_seed(1)
     batches = []
@@ -51,7 +55,7 @@ def shared_training(rank: int, count: int) -> tuple[Tensor, dict[str, float]]:
         part = slice(size * rank // count, size * (rank + 1) // count)
         batches.append(Batch(images[part], labels[part], size))
     network = Linears()
-    wrapped = DistributedDataParallel(network) if count > 1 else network
+    wrapped = DistributedDataParallel(network) if count > 1 and not in_one_message else network
     step = Step(
         wrapped,
         torch.optim.SGD(network.parameters(), lr=0.5),
@@ -59,6 +63,7 @@ def shared_training(rank: int, count: int) -> tuple[Tensor, dict[str, float]]:
         distill_weight=0.5,
         precision=PRECISION,
         world_size=count,
+        averages_gradients=in_one_message,
     )
     trained = train_epoch(step, batches)
     return network.weight.detach(), trained.losses
@@ -82,8 +87,9 @@ def one_can(rank: int, count: int) -> bool:
 
 def without_batch_norm(
     rank: int, count: int
-) -> tuple[tuple[Tensor, dict[str, float]], list[float], bool]:
-    return shared_training(rank, count), different_statistics(rank, count), one_can(rank, count)
+) -> tuple[list[tuple[Tensor, dict[str, float]]], list[float], bool]:
+    trained = [shared_training(rank, count, in_one_message=way) for way in (False, True)]
+    return trained, different_statistics(rank, count), one_can(rank, count)
 
 
 def test_uneven_shares_give_the_whole_batchs_gradient_and_statistics_are_averaged(
@@ -94,10 +100,11 @@ def test_uneven_shares_give_the_whole_batchs_gradient_and_statistics_are_average
     results = in_processes(without_batch_norm, 2, tmp_path)
 
     assert one_can(0, 1)
-    for (other, other_losses), statistics, in_bfloat16 in results:
+    for trained, statistics, in_bfloat16 in results:
         assert not in_bfloat16
-        torch.testing.assert_close(other, weight, atol=1e-6, rtol=1e-6)
-        assert other_losses == pytest.approx(losses, abs=1e-6)
+        for other, other_losses in trained:
+            torch.testing.assert_close(other, weight, atol=1e-6, rtol=1e-6)
+            assert other_losses == pytest.approx(losses, abs=1e-6)
         assert statistics == [0.5, 0.5]
 
 
@@ -137,6 +144,7 @@ def test_two_workers_reach_the_accuracy_of_one_with_the_same_global_batch(tmp_pa
 
 
 SHARED_METHODS = ("independent", "one", "okddip", "pcl")
+ON_GPUS = "one, recorded"
 
 
 def methods_training(rank: int, count: int) -> dict[str, tuple[float, Tensor]]:
@@ -159,9 +167,26 @@ def methods_training(rank: int, count: int) -> dict[str, tuple[float, Tensor]]:
             )
         )
         trained = train_epoch(step_of(training, distill_weight=1.0), batches)
-        weights = torch.cat([p.detach().flatten() for p in training.network.parameters()])
-        found[method] = (trained.losses["total"], weights)
+        found[method] = (trained.losses["total"], weights_of(training))
+        if method == "one":
+            found[ON_GPUS] = recorded_training(config, session)
     return found
+
+
+def weights_of(training: Training) -> Tensor:
+    return torch.cat([p.detach().flatten() for p in training.network.parameters()])
+
+
+def recorded_training(config: ResolvedConfig, session: MemorySession) -> tuple[float, Tensor]:
+    """The same on GPUs, whose second half is a graph that holds the messages."""
+    session.device = torch.device("cuda", 0)
+    with SimulatedCuda().running(), pytest.MonkeyPatch.context() as patch:
+        patch.setattr("ffl_ray.training.cuda_graphs.WARM_UP_STEPS", 1)
+        training = prepare(with_overrides(config, {"compute.precision": "float32"}), session)
+        trained = train_on(training, epoch_batches(training, 0), distill_weight=1.0)
+    assert training.graphs is not None
+    assert training.graphs.replays == 2
+    return trained.losses["total"], weights_of(training)
 
 
 def test_every_kind_of_method_trains_on_two_workers_to_one_network(tmp_path: Path) -> None:
@@ -169,7 +194,8 @@ def test_every_kind_of_method_trains_on_two_workers_to_one_network(tmp_path: Pat
 
     first, second = in_processes(methods_training, 2, tmp_path)
 
-    for method in SHARED_METHODS:
+    for method in (*SHARED_METHODS, ON_GPUS):
         assert torch.equal(first[method][1], second[method][1]), method
         assert first[method][0] == second[method][0]
         assert first[method][0] == pytest.approx(alone[method][0], rel=0.1)
+    torch.testing.assert_close(first[ON_GPUS][1], first["one"][1], atol=1e-4, rtol=1e-4)
