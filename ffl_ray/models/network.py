@@ -8,6 +8,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from ffl_ray.models.branch_streams import side_by_side
 from ffl_ray.models.fusion import Fusion
 from ffl_ray.models.fusion_designs import Features, Map
 from ffl_ray.models.method_modules import LogitGate, MeanTeachers, PeerAttention, divided_gradient
@@ -83,6 +84,9 @@ class FusionNetwork(nn.Module):
         attention: between the branches from the second on, if the method has one.
         divides_gradient: a trunk's gradient is divided by the branches on it.
         ema_decay: of averaged weights that teach; none: there are no such teachers.
+
+    Attributes:
+        branch_streams: of the branches after the first; none: one branch after the other.
     """
 
     def __init__(
@@ -109,6 +113,7 @@ class FusionNetwork(nn.Module):
         self.fusion_decays_apart = fusion_decays_apart
         self.attention = attention
         self.divides_gradient = divides_gradient
+        self.branch_streams: list[torch.cuda.Stream] = []
         self.mean_teachers: MeanTeachers | None = None
         if ema_decay is not None:
             self.mean_teachers = MeanTeachers(self.branch_modules, ema_decay)
@@ -201,17 +206,17 @@ class FusionNetwork(nn.Module):
     ) -> tuple[dict[str, Tensor], list[Tensor]]:
         """Output of each trunk, of the first view that it is given, and map of each branch."""
         bases: dict[str, Tensor] = {}
-        maps = []
+        inputs = []
         has_views = images.dim() > 4
-        for index, (name, branch) in enumerate(zip(self.trunk_of, modules.branches, strict=True)):
+        for index, name in enumerate(self.trunk_of):
             if has_views or name not in bases:
                 view = images[index] if has_views else images
                 base = self._base(name, modules.trunks[name](view))
                 bases.setdefault(name, base)
             else:
                 base = bases[name]
-            maps.append(branch(base))
-        return bases, maps
+            inputs.append(base)
+        return bases, side_by_side(modules.branches, inputs, self.branch_streams)
 
     def _base(self, name: str, base: Tensor) -> Tensor:
         count = self.trunk_of.count(name)

@@ -32,6 +32,11 @@ LOG = logging.getLogger(__name__)
 ONE_CAPTURE = threading.Lock()
 
 
+def new_stream(device: torch.device) -> torch.cuda.Stream:
+    """A stream of a GPU."""
+    return torch.cuda.Stream(device)  # type: ignore[no-untyped-call]
+
+
 class CudaGraphs:
     """What one training on a GPU keeps from its first step to its last.
 
@@ -57,8 +62,7 @@ class CudaGraphs:
         self.refusals: dict[str, str] = {}
         self.steps: RecordedSteps | None = None
         self.evaluation: Recording | None = None
-        self._captures_on = torch.cuda.Stream(device)  # type: ignore[no-untyped-call]
-        self._makes_on = torch.cuda.Stream(device)  # type: ignore[no-untyped-call]
+        self._captures_on, self._makes_on = new_stream(device), new_stream(device)
         self._pool: Any = None
 
     @property

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 import resource
 import sys
 from collections.abc import Iterator
@@ -26,11 +27,14 @@ from ffl_ray.models.builder import build_network
 from ffl_ray.models.cost import MemberCost, member_costs
 from ffl_ray.models.latency import member_latencies
 from ffl_ray.models.network import FusionNetwork
-from ffl_ray.training.cuda_graphs import CudaGraphs
+from ffl_ray.training.cuda_graphs import CudaGraphs, new_stream
 from ffl_ray.training.engine import Precision
 from ffl_ray.training.optimizer import new_optimizer, set_learning_rate
 from ffl_ray.training.precision import format_of, set_format
 from ffl_ray.training.session import Session
+
+# Not a setting: nobody has measured yet whether it pays.
+BRANCH_STREAMS = "FFL_RAY_BRANCH_STREAMS"
 
 
 class Training(NamedTuple):
@@ -90,6 +94,8 @@ def prepare(config: ResolvedConfig, session: Session, *, final: bool = False) ->
     macs = costs["ensemble"].macs
     kind = format_of(config.compute.precision, device, macs, session.world_size)
     graphs = _on_gpu(config, device, kind, len(data.train)) if device.type == "cuda" else None
+    if graphs and os.environ.get(BRANCH_STREAMS) == "1":
+        network.branch_streams = [new_stream(device) for _ in network.branches[1:]]
     set_learning_rate(optimizer, config.optim.lr, graphs.lr if graphs else None)
     return Training(
         config=config,

@@ -123,6 +123,18 @@ def test_recorded_steps_give_what_steps_one_by_one_give(settings: dict[str, obje
     assert "record_stream" not in cuda.calls
 
 
+def test_branches_on_streams_of_their_own_learn_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FFL_RAY_BRANCH_STREAMS", "1")
+    cuda = SimulatedCuda()
+
+    found = trained(small_config(**SMALL), cuda)
+
+    assert learned(found) == plainly_learned()
+    assert [row["recorded"] for row in found.rows] == [True, True]
+    # The one branch after the first: forked from the trunk, joined by the fusion.
+    assert cuda.calls.count("wait_stream") > 10
+
+
 @functools.cache
 def plainly_learned() -> list[dict[str, object]]:
     return learned(trained(small_config(**SMALL)))

@@ -62,7 +62,7 @@ class StreamedImages:
         for step, pixels in zip(steps, self.pool.squares(asked, recipe, most), strict=True):
             flat = self._on_device(pixels)
             images = flat.view(num_views, -1, *flat.shape[1:])
-            labels: Labels = self.images.labels[step.of(drawn.order)].to(self.device)
+            labels: Labels = self._moved(self.images.labels[step.of(drawn.order)])
             if drawn.mixes is not None:
                 views, labels = drawn.mixed(step, images, labels, len(self.info.classes))
                 images = torch.stack(views)
@@ -76,7 +76,7 @@ class StreamedImages:
         most = -(-batch_size // shard.world_size)
         squares = self.pool.squares(asked, Recipe(self.images.size), most)
         for step, pixels in zip(steps, squares, strict=True):
-            labels = self.images.labels[step.taken].to(self.device)
+            labels = self._moved(self.images.labels[step.taken])
             yield Batch(self._on_device(pixels), labels, step.size)
 
     def _items(self, drawn: EpochDraws[Seeds], step: Step) -> list[Item]:
@@ -93,10 +93,10 @@ class StreamedImages:
     def _on_device(
         self, pixels: UInt8[Tensor, "batch height width channels"]
     ) -> Float[Tensor, "batch channels height width"]:
-        """Pixels that may be overwritten afterwards, normalised on the device.
+        """Pixels that may be overwritten afterwards, normalised on the device."""
+        return normalise(self._moved(pixels), self.mean, self.std)
 
-        They go to a GPU from pinned memory, which the host does not wait for.
-        """
-        if self.device.type == "cuda":
-            pixels = pixels.pin_memory()
-        return normalise(pixels.to(self.device, non_blocking=True), self.mean, self.std)
+    def _moved(self, x: Tensor) -> Tensor:
+        """A tensor on the device: to a GPU from pinned memory, which the host does not wait for."""
+        pinned = x.pin_memory() if self.device.type == "cuda" else x
+        return pinned.to(self.device, non_blocking=True)
