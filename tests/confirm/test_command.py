@@ -27,7 +27,7 @@ from ffl_ray.results.storage.storage import Storage
 from ffl_ray.results.study import StudyTables
 
 TINY: dict[str, object] = {
-    "model__mix": "2*resnet20",
+    "model__mix": "2*resnet8",
     "data__fraction": 0.06,
     "optim__epochs": 3,
     "optim__batch_size": 32,

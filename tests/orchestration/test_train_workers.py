@@ -41,7 +41,7 @@ def test_trials_of_two_workers_are_pruned_and_leave_their_cpus_to_the_next(tmp_p
 
 def test_train_on_two_workers_hands_every_epoch_to_the_tables(tmp_path: Path) -> None:
     options = [
-        "--set", "model.mix=2*resnet20", "--set", "data.val_fraction=0.2", "--set",
+        "--set", "model.mix=2*resnet8", "--set", "data.val_fraction=0.2", "--set",
         "optim.epochs=3", "--set", "optim.batch_size=64", "--storage-path", str(tmp_path),
     ]  # fmt: skip
 
