@@ -6,10 +6,11 @@ does not do. A newer Ray that drops one breaks here, and at import.
 
 from __future__ import annotations
 
+import os
 from typing import Any
 
 import ray
-from ray._private import worker
+from ray._private import ray_constants, worker
 from ray._private.node import Node
 from ray._raylet import Config, PlacementGroupID  # type: ignore[attr-defined]
 from ray.air._internal import usage
@@ -31,12 +32,16 @@ def session_folder() -> str:
 
 
 def read_environment_again() -> None:
-    """Have Ray's C++ core take its settings from the environment as it is now.
+    """Have Ray take its settings from the environment as it is now.
 
-    It reads them when `ray` is imported. UPSTREAM/_raylet.pyx, `Config`.
+    It reads them when `ray` is imported: its C++ core, UPSTREAM/_raylet.pyx, `Config`; and whether
+    it may be a cluster, UPSTREAM/_private/ray_constants.py. One that may not, as on macOS, keeps to
+    127.0.0.1; from `ray.init(_node_ip_address="127.0.0.1")` it takes the network's address.
     """
     if not ray.is_initialized():
         Config.initialize("")
+        may = os.environ.get(ray_constants.ENABLE_RAY_CLUSTERS_ENV_VAR, "1") not in ("0", "false")
+        ray_constants.ENABLE_RAY_CLUSTER = may
 
 
 def leave_out_helpers() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import secrets
+import sys
 import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -46,6 +47,9 @@ ENVIRONMENT = PASSIVE_WAITING | {
 LOCAL_ENVIRONMENT = {
     # Actors of a killed driver look for its cluster for so long, each with all its memory: 60 s.
     "RAY_gcs_rpc_server_reconnect_timeout_s": "10",
+    # Else every process talks and listens on the address of the Wi-Fi or VPN, and dies with it.
+    "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",  # a Ray that can't be a cluster keeps to 127.0.0.1
+    "GLOO_SOCKET_IFNAME": "lo0" if sys.platform == "darwin" else "lo",
 }
 
 
@@ -81,7 +85,7 @@ def prepare_environment(*, local: bool) -> None:
 def _require_token() -> None:
     """Have the Ray that starts here take orders from processes of this run alone.
 
-    Its ports are open on every network interface, and whoever reaches one can run code unless
+    Its ports are open to every user of this machine, and whoever reaches one can run code unless
     Ray asks for a token. It is made for this run and lives in the environment of its processes.
     """
     if "RAY_AUTH_MODE" in os.environ:

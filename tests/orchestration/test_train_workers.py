@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
+import ipaddress
 import os
+import random
+import subprocess
+import time
 from pathlib import Path
 
+import psutil
 import pytest
-from support.forked import run
+from support.forked import run, start
 
 import ffl_ray.results
 
@@ -39,16 +45,43 @@ def test_trials_of_two_workers_are_pruned_and_leave_their_cpus_to_the_next(tmp_p
     assert list(trials.num_workers) == [1, 2, 2]
 
 
-def test_train_on_two_workers_hands_every_epoch_to_the_tables(tmp_path: Path) -> None:
+def reachable(mark: str) -> dict[str, str]:
+    """Where the marked processes listen for other machines, and which of them does."""
+    found = {}
+    for process in psutil.process_iter():
+        with contextlib.suppress(psutil.Error):
+            if mark not in process.environ().values():
+                continue
+            for one in process.net_connections("inet"):
+                address = ipaddress.ip_address(one.laddr.ip)
+                plain = getattr(address, "ipv4_mapped", None) or address
+                if one.status in (psutil.CONN_LISTEN, psutil.CONN_NONE) and not plain.is_loopback:
+                    found[f"{plain}:{one.laddr.port}"] = " ".join(process.cmdline())
+    return found
+
+
+def test_train_on_two_workers_listens_to_this_machine_and_fills_the_tables(tmp_path: Path) -> None:
     options = [
         "--set", "model.mix=2*resnet8", "--set", "data.val_fraction=0.2", "--set",
         "optim.epochs=3", "--set", "optim.batch_size=64", "--storage-path", str(tmp_path),
     ]  # fmt: skip
 
-    done = run("train", *options, "--num-workers", "2", "--name", "study")
+    mark = f"mark-{random.random()}"
+    process = start(
+        "train", *options, "--num-workers", "2", "--name", "study", out=subprocess.PIPE,
+        FFL_RAY_TEST_MARK=mark,
+    )  # fmt: skip
+    reached: dict[str, str] = {}
+    while process.poll() is None:
+        reached |= reachable(mark)
+        time.sleep(0.5)
+    _, errors = process.communicate()
 
-    assert done.returncode == 0, done.stderr
-    assert done.stderr == ""
+    assert process.returncode == 0, errors
+    assert errors == ""
+    # torch's store, at which the workers meet, can be bound to no address.
+    assert all(command.startswith("ray::RayTrainWorker") for command in reached.values())
+    assert len(reached) <= 1
     trials, epochs, members = ffl_ray.results.load("study", str(tmp_path))
     assert list(trials.status) == ["completed"]
     assert list(epochs.epoch) == [1, 2, 3]
