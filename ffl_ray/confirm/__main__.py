@@ -16,7 +16,8 @@ teaching: with as many epochs, so that inference costs the same, and with as man
 accelerator-seconds. The tables of <STUDY>/confirmed say mean, 95% interval, and for each paired
 difference better, worse or within noise.
 
-The same command goes on where it stopped. More --seeds or a larger --top adds to what is there.
+The same command goes on where it stopped. More --seeds or a larger --top adds to what is there;
+fewer --seeds goes on with the first of them.
 Seeds are the first integers from 1000 on that the search did not use, equal for all configs."""
 
 

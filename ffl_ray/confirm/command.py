@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 
 from ffl_ray.config.overrides import flatten
+from ffl_ray.confirm.arms import plan_runs
 from ffl_ray.confirm.confirmation import (
     KIND,
     Confirmation,
@@ -40,10 +41,13 @@ def confirm(request: Request) -> int:
     if before is None:
         return _train(request, None)
     request = following(request, before)
-    ended = _ended_tables(request, before)
+    asked = before._replace(seeds=request.seeds)
+    ended = _ended_tables(request, asked)
     if ended is None:
-        return _train(request, before)
-    _finish(before, ended)
+        return _train(request, asked)
+    if asked != before:
+        _keep_plan(request, asked)
+    show_confirmed(asked, ended)
     return 0
 
 
@@ -57,7 +61,8 @@ def _earlier(request: Request) -> Confirmation | None:
 
 def _ended_tables(request: Request, before: Confirmation) -> StudyTables | None:
     """The tables, when nothing new is asked for and all that was planned has ended."""
-    if request.dry_run or request.seeds != before.seeds or new_configs(request, before):
+    new_runs = plan_runs(before.arms, request.seeds, before.runs) != before.runs
+    if request.dry_run or new_runs or new_configs(request, before):
         return None
     return completed_tables(request.storage, request.name, before.final_runs)
 
@@ -79,10 +84,11 @@ def _train(request: Request, before: Confirmation | None) -> int:
         confirmation.final_runs,
         request.search,
         plan,
-        title=f"{request.name}: {len(confirmation.runs)} final trainings",
+        title=f"{request.name}: {len(confirmation.asked)} final trainings",
+        again="the same command",
         keep=confirmation.winners,
     )
-    _finish(confirmation, tables)
+    show_confirmed(confirmation, tables)
     return status
 
 
@@ -110,21 +116,26 @@ def _tables(
 ) -> StudyTables:
     """The tables, opened; study.json says what is planned, also where there was one."""
     goes_on = request.storage.exists("study.json")
-    planned = confirmation.dump()
     description = describe_study(
-        KIND, request.settings, plan=plan._asdict(), data=facts._asdict(), **planned
+        KIND, request.settings, plan=plan._asdict(), data=facts._asdict(), **confirmation.dump()
     )
     tables = StudyTables.open(request.storage, request.name, description, [], may_change=MOVES)
     if goes_on:
-        text = json.dumps(read_description(request.storage) | planned, indent=2, default=str)
-        request.storage.write("study.json", text.encode(), copied=True)
+        _keep_plan(request, confirmation)
     return tables
 
 
-def _finish(confirmation: Confirmation, tables: StudyTables) -> None:
-    """Write and show what the completed runs say."""
+def _keep_plan(request: Request, confirmation: Confirmation) -> None:
+    """Have study.json say what is planned now."""
+    description = read_description(request.storage) | confirmation.dump()
+    text = json.dumps(description, indent=2, default=str)
+    request.storage.write("study.json", text.encode(), copied=True)
+
+
+def show_confirmed(confirmation: Confirmation, tables: StudyTables) -> None:
+    """Write and show what the completed runs say; of the pairs those that are complete once."""
     rows = write_tables(confirmation, tables)
-    summary, compared = rows["summary"], rows["comparisons"]
+    summary, compared = rows["summary"], [row for row in rows["comparisons"] if row["n"]]
     if not summary:
         return
     console = make_console()
@@ -133,6 +144,12 @@ def _finish(confirmation: Confirmation, tables: StudyTables) -> None:
         console.print()
     num_train = read_description(tables.storage)["data"]["num_train"]
     images, verdicts = summary[0]["images"], num_verdicts(compared)
+    waiting = len(waiting_runs(tables, confirmation.final_runs))
+    if waiting:
+        console.out(
+            f"Not all yet: {waiting} of {len(confirmation.asked)} trainings are still to be done. "
+            f"n says how many seeds a number has so far; a pair that has none is not shown."
+        )
     words = how_measured(confirmation.seeds, num_train, images, verdicts, confirmation.ranked_by)
     console.out(words)
     place = tables.storage.child("comparisons").location

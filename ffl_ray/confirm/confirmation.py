@@ -40,7 +40,7 @@ class Confirmation(NamedTuple):
         settings: what may not change as long as it goes on.
         ranked_by: the search's objectives.
         chosen: ids of the confirmed trials, the best first.
-        seeds: of every arm.
+        seeds: of every arm; runs of others, planned when there were more, wait for these again.
         arms: configs and baselines.
         pairs: what is compared.
         runs: what is trained.
@@ -99,8 +99,13 @@ class Confirmation(NamedTuple):
         return found
 
     @property
+    def asked(self) -> list[Run]:
+        """The runs of its seeds."""
+        return [run for run in self.runs if run.seed in self.seeds]
+
+    @property
     def final_runs(self) -> list[FinalRun]:
-        """The trainings, each with its seed in its config."""
+        """The trainings that are asked for, each with its seed in its config."""
         arms = {arm.name: arm for arm in self.arms}
         return [
             FinalRun(
@@ -108,14 +113,13 @@ class Confirmation(NamedTuple):
                 f"{run.arm}, seed {run.seed}",
                 resolved_from({**arms[run.arm].settings, "seed": run.seed}),
             )
-            for run in self.runs
+            for run in self.asked
         ]
 
     @property
     def winners(self) -> set[str]:
-        """Runs whose weights stay: every confirmed config's with the first seed."""
-        configs = {arm.name for arm in self.arms if arm.trial_id is not None}
-        return {run.run_id for run in self.runs if run.arm in configs and run.seed == self.seeds[0]}
+        """Runs whose weights stay: every config's and baseline's with the first seed."""
+        return {run.run_id for run in self.runs if run.seed == self.seeds[0]}
 
     def seconds(self, runs: Iterable[FinalRun]) -> float:
         """Seconds of some of its trainings one after the other, by the measured epochs."""
@@ -129,25 +133,23 @@ def _arm_of_today(arm: Arm) -> Arm:
 
 
 def following(request: Request, before: Confirmation) -> Request:
-    """The request on top of what is there: trials once chosen stay chosen.
+    """The request on top of what is there: trials once chosen stay chosen, and so do seeds.
 
     Raises:
-        StudyError: settings differ, or fewer configs or seeds are asked for.
+        StudyError: settings differ, or fewer configs are asked for.
     """
     place = request.storage.location
     again = f"give the old settings, or move {place} away"
     check_same_settings(place, before.settings, request.settings, MOVES, otherwise=again)
-    for option, was, now in (
-        ("--top", len(before.chosen), min(request.top, len(request.chosen))),
-        ("--seeds", len(before.seeds), len(request.seeds)),
-    ):
-        if now < was:
-            raise StudyError(f"{place} has {option} {was} and can't shrink to {now}: {again}")
-    more = len(request.seeds) - len(before.seeds)
-    kept = [seed for seed in request.seeds if seed not in before.seeds][:more]
+    was, now = len(before.chosen), min(request.top, len(request.chosen))
+    if now < was:
+        raise StudyError(f"{place} has --top {was} and can't shrink to {now}: {again}")
+    count = len(request.seeds)
+    known = list(dict.fromkeys(before.seeds + [run.seed for run in before.runs]))
+    seeds = known + [seed for seed in request.seeds if seed not in known]
     first = [one for one in request.chosen if one.trial_id in before.chosen]
     others = [one for one in request.chosen if one.trial_id not in before.chosen]
-    return request._replace(seeds=before.seeds + kept, chosen=first + others)
+    return request._replace(seeds=seeds[:count], chosen=first + others)
 
 
 def new_configs(request: Request, before: Confirmation | None) -> list[Chosen]:
@@ -196,7 +198,7 @@ def _epoch_seconds(
 
 def write_tables(confirmation: Confirmation, tables: StudyTables) -> dict[str, list[Row]]:
     """The rows of the tables runs, summary and comparisons, of the completed runs, and stored."""
-    arms, runs = confirmation.arms, confirmation.runs
+    arms, runs = confirmation.arms, confirmation.asked
     measured = measured_arms(runs, tables.trials.rows, tables.member_rows())
     rows = {
         "runs": run_rows(runs, arms),

@@ -32,7 +32,7 @@ def plan_words(confirmation: Confirmation, waiting: Sequence[FinalRun], plan: Pl
     return (
         f"plan  {configs} config{'s' * (configs != 1)} and {baselines} "
         f"baseline{'s' * (baselines != 1)}, {seeds} seed{'s' * (seeds != 1)} of each: "
-        f"{len(confirmation.runs)} trainings, {len(waiting)} of them to be run, "
+        f"{len(confirmation.asked)} trainings, {len(waiting)} of them to be run, "
         f"{plan.max_concurrent_trials} at once\n"
         f"      about {hours(confirmation.seconds(waiting) / plan.max_concurrent_trials)}"
     )

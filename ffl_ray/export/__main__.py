@@ -20,7 +20,7 @@ picks, over the members of completed trials whose best checkpoint is kept:
 
 STUDY/confirmed gives a network that was trained on train and val together: each config's first
 seed. There the picks go by the test split, best and knee by the means over all seeds; --trial
-names one training and leaves the choice to you."""
+names one training, a baseline's too, by its run_id in the table runs, and the choice is yours."""
 
 
 def parser() -> argparse.ArgumentParser:

@@ -1,7 +1,7 @@
 """The member that a rule chooses, and what to say when its weights are gone.
 
-Of a confirmation the weights of each config's first seed stay. Which config, if none is named, is
-chosen by the means over all seeds: one seed's luck does not count.
+Of a confirmation the weights of each config's and baseline's first seed stay. Which config, if none
+is named, is chosen by the means over all seeds: one seed's luck does not count.
 """
 
 from __future__ import annotations
@@ -92,22 +92,28 @@ def _final_run(
 ) -> Candidate:
     _check_keeps_weights(description)
     found = [c for c in pick.candidates(trials.values(), members, final=True) if c.trial_id in kept]
-    known = sorted({candidate.trial_id for candidate in found})
     if not found:
         raise StudyError(
             f"{description['study']} has no weights yet: those of each config's first seed stay "
             f"once it has completed; {_goes_on(description)}"
         )
+    runs = [Run(**run) for run in description["runs"] if run["seed"] in description["seeds"]]
+    arms = {run.run_id: run.arm for run in runs}
+    known = ", ".join(
+        f"{name} ({arms.get(name)})" for name in sorted({candidate.trial_id for candidate in found})
+    )
     objective = pick.study_objective(description)
     if rule.trial is not None:
-        if rule.trial.zfill(5) not in known:
+        if rule.trial.zfill(5) not in {candidate.trial_id for candidate in found}:
             raise StudyError(
                 f"--trial must be a completed training whose weights stayed, the first seed of a "
-                f"confirmed config, one of {', '.join(known)}, not {rule.trial!r}"
+                f"config or baseline, one of {known}, not {rule.trial!r}"
             )
         return rule.choose(rule.among(found), objective)
-    runs = [Run(**run) for run in description["runs"]]
+    configs = {arm["name"] for arm in description["arms"] if arm["trial_id"] is not None}
+    runs = [run for run in runs if run.arm in configs]
     _check_completed(description, runs, trials, known)
+    found = [candidate for candidate in found if arms.get(candidate.trial_id) in configs]
     means = _with_means(found, runs, trials.values(), members)
     best = rule.choose(rule.among(means), objective)
     return next(c for c in found if (c.trial_id, c.member) == (best.trial_id, best.member))
@@ -129,17 +135,15 @@ def _check_completed(
     description: Mapping[str, Any],
     runs: Sequence[Run],
     trials: Mapping[str, Row],
-    known: Sequence[str],
+    known: str,
 ) -> None:
     """Check that every training of every confirmed config has completed."""
-    configs = {arm["name"] for arm in description["arms"] if arm["trial_id"] is not None}
-    needed = [run.run_id for run in runs if run.arm in configs]
-    waiting = [name for name in needed if trials.get(name, {}).get("status") != "completed"]
+    waiting = [run for run in runs if trials.get(run.run_id, {}).get("status") != "completed"]
     if waiting:
         raise StudyError(
             f"{description['study']} can't say which config is best before all have completed, and "
             f"{len(waiting)} of their trainings have not: {_goes_on(description)}; or choose with "
-            f"--trial, one of {', '.join(known)}"
+            f"--trial, one of {known}"
         )
 
 

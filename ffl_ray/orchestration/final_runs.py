@@ -42,6 +42,7 @@ def run_final_runs(
     plan: Plan,
     *,
     title: str,
+    again: str,
     keep: Collection[str] = (),
 ) -> int:
     """Train what is not completed yet, on the Ray that `start` started.
@@ -54,6 +55,7 @@ def run_final_runs(
         runs: all of them, in the order in which they are to be trained.
         search: its max_failures counts, and nothing of samplers and schedulers.
         title: of the view.
+        again: the command that goes on, in words.
         keep: ids of the runs whose last checkpoint stays.
 
     Returns:
@@ -71,10 +73,10 @@ def run_final_runs(
     labels = {run.run_id: run.label for run in runs}
     view = StudyView(make_console(), title, len(runs), NEVER_SHOWN, completed, labels)
     started = time.monotonic()
-    message = _train(
-        tables, [_job(run, tables, plan) for run in waiting], search, plan, retention, view
-    )
-    return _ended(tables, runs, message, time.monotonic() - started)
+    jobs = [_job(run, tables, plan) for run in waiting]
+    with live_run(tables.storage, again):
+        message = _train(tables, jobs, search, plan, retention, view)
+    return _ended(tables, runs, message, again, time.monotonic() - started)
 
 
 def _train(
@@ -96,7 +98,7 @@ def _train(
         jobs[:] = [job for job in jobs if job["trial_id"] in recorder.lost]
         return recorder
 
-    with live_run(tables.storage, "the same command"), view, ray_state() as state:
+    with view, ray_state() as state:
         recorder = run_rounds(lambda: fit(state), lambda: len(jobs), search.max_failures)
     return recorder.obstacle.message
 
@@ -106,12 +108,14 @@ def _job(run: FinalRun, tables: StudyTables, plan: Plan) -> dict[str, Any]:
     return Job.planned(run.run_id, run.config, location, plan, final=True)._asdict()
 
 
-def _ended(tables: StudyTables, runs: Sequence[FinalRun], message: str, elapsed_s: float) -> int:
+def _ended(
+    tables: StudyTables, runs: Sequence[FinalRun], message: str, again: str, elapsed_s: float
+) -> int:
     """Say how the runs ended."""
     if message:
         raise StudyError(
             f"{tables.storage.location} can't go on: {message}. Nothing that was finished is "
-            f"lost: mend it, and give the same command again"
+            f"lost: mend it, and give {again}"
         )
     ids = {run.run_id for run in runs}
     rows = [row for row in tables.trials.rows if row["trial_id"] in ids]
@@ -125,8 +129,8 @@ def _ended(tables: StudyTables, runs: Sequence[FinalRun], message: str, elapsed_
             console.out(f"{row['trial_id']} failed: {error}")
     if counts["completed"] == len(runs):
         return 0
-    if counts["interrupted"]:
-        console.out("to go on: the same command")
+    if counts["completed"] + counts["failed"] < len(runs):
+        console.out(f"to go on: {again}")
         return INTERRUPTED
     return FAILED
 

@@ -86,7 +86,9 @@ def _train(
         f"{name}: {len(runs)} trainings of {asked.name}, {plan.max_concurrent_trials} at once, "
         f"{facts.num_train:,} images to train on"
     )
-    status = run_final_runs(tables, runs, search, plan, title=title)
+    status = run_final_runs(
+        tables, runs, search, plan, title=title, again=f"the same command with --name {name}"
+    )
     _finish(tables, asked, runs)
     return status
 

@@ -11,6 +11,7 @@ from typing import Any
 
 import pandas as pd
 import pytest
+from support.confirmations import make_confirmation, planned
 from support.forked import run, start
 from support.helpers import small_config, wait_for_epochs
 
@@ -19,6 +20,8 @@ from ffl_ray.config.objectives import parse_objectives
 from ffl_ray.config.overrides import flatten, with_overrides
 from ffl_ray.config.settings import Config
 from ffl_ray.confirm.__main__ import main
+from ffl_ray.confirm.arms import Chosen, confirmed_form
+from ffl_ray.confirm.command import show_confirmed
 from ffl_ray.confirm.confirmation import Confirmation
 from ffl_ray.confirm.tables import Arm, Run
 from ffl_ray.errors import StudyError
@@ -99,7 +102,7 @@ def test_a_confirmation_survives_a_kill_and_never_runs_twice(tmp_path: Path) -> 
     process.send_signal(signal.SIGKILL)
     process.communicate()
     before, numbers = stored(tmp_path), numbers_of(tmp_path)
-    planned = json.loads((tmp_path / "study" / "confirmed" / "study.json").read_text())
+    before_plan = json.loads((tmp_path / "study" / "confirmed" / "study.json").read_text())
 
     again = run("confirm", *options(tmp_path))
     third = run("confirm", *options(tmp_path))
@@ -117,10 +120,10 @@ def test_a_confirmation_survives_a_kill_and_never_runs_twice(tmp_path: Path) -> 
     assert set(trials.seed) == {1000, 1001}
     assert set(members.images) == {359}
     kept = sorted(p.parent.name for p in (tmp_path / "study/confirmed/checkpoints").glob("*/*"))
-    assert kept == ["00000", "00001"]  # each config with the first seed
+    assert kept == [run["run_id"] for run in before_plan["runs"] if run["seed"] == 1000]
     confirmed = tmp_path / "study" / "confirmed"
     after = json.loads((confirmed / "study.json").read_text())
-    assert after["arms"] == planned["arms"]  # the measured speeds among them
+    assert after["arms"] == before_plan["arms"]  # the measured speeds among them
     summary = pd.read_parquet(confirmed / "summary")
     assert list(summary[summary.role == "config"].trial_id.unique()) == ["00001", "00000"]
     assert set(summary.n) == {2}
@@ -175,7 +178,6 @@ def test_an_unknown_study_is_one_line(tmp_path: Path, capsys: pytest.CaptureFixt
         (["--baselines", "epochs"], "baselines was 'both' and is 'epochs'"),
         (["--set", "compute.precision=bfloat16"], "compute.precision was None and is 'bfloat16'"),
         (["--top", "1"], "has --top 2 and can't shrink to 1"),
-        (["--seeds", "1"], "has --seeds 2 and can't shrink to 1"),
     ],
 )
 def test_a_confirmation_goes_on_only_with_its_settings(
@@ -200,6 +202,41 @@ def test_a_confirmation_goes_on_only_with_its_settings(
     assert message in (errors := capsys.readouterr().err)
     assert "give the old settings, or move " in errors
     assert len(errors.splitlines()) == 1
+
+
+def test_fewer_seeds_go_on_with_the_first_and_more_find_all_again(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    study = fabricate(tmp_path)
+    chosen = [
+        Chosen(trial_id, confirmed_form(small_config(**TINY, fusion__design=design)))
+        for trial_id, design in (("00001", "mean"), ("00000", "sum"))
+    ]
+    make_confirmation(study, planned(chosen, (1000, 1001)))
+    by_seeds = {}
+    for seeds in (2, 1, 2):
+        assert main(options(tmp_path, "--seeds", str(seeds))) == 0
+        by_seeds[seeds] = shown = capfd.readouterr().out
+        assert f"Every number is of {seeds} training{'s' * (seeds > 1)} (seed" in shown
+        summary = pd.read_parquet(study / "confirmed" / "summary")
+        assert set(summary.n) == {seeds}
+        kept = json.loads((study / "confirmed" / "study.json").read_text())["seeds"]
+        assert kept == [1000, 1001][:seeds]
+    assert "Not all yet" not in by_seeds[1]
+
+
+def test_what_an_interrupted_confirmation_has_is_shown(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    plan = planned()
+    tables = make_confirmation(tmp_path / "study", plan, completed=4)
+
+    show_confirmed(plan, tables)
+
+    shown = capfd.readouterr().out
+    assert "Not all yet: 26 of 30 trainings are still to be done." in shown
+    assert "one run: no verdict" in shown
+    assert "no pair" not in shown
 
 
 def test_a_plan_comes_back_from_study_json_and_a_damaged_one_is_refused() -> None:

@@ -133,6 +133,20 @@ def test_a_confirmed_network_is_exported_with_its_own_test_accuracy(
     assert torch.equal(load_member(out).state_dict()["network.classifiers.1.weight"], weight)
 
 
+def test_a_baseline_is_exported_by_its_number_and_never_picked(root: Path, tmp_path: Path) -> None:
+    baseline = next(run for run in PLAN.runs if run.arm == "independent 2*resnet8, 2 epochs")
+
+    assert export.main(command(root, "--trial", baseline.run_id, "--out", str(tmp_path / "o"))) == 0
+    assert export.main(command(root, "--max-macs", "1M", "--out", str(tmp_path / "picked"))) == 0
+
+    about = json.loads((tmp_path / "o/metadata.json").read_text())
+    assert about["test"]["accuracy"] < 0.85
+    assert about["confirmed"]["seeds"] == 2
+    text = (tmp_path / "picked/README.md").read_text()
+    assert "ffl" in text
+    assert "independent" not in text
+
+
 def better(row: dict[str, Any], arm: str, seed: int) -> dict[str, Any]:
     """The second config has the higher mean, the first one the luckier first seed."""
     accuracy = {("00000", 1000): 0.95, ("00000", 1001): 0.50}.get((arm, seed), 0.90)
