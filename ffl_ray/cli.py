@@ -18,6 +18,7 @@ from ffl_ray.config.flags import Options, add_flags, flag_values
 from ffl_ray.config.overrides import parse_assignments, settings, with_overrides
 from ffl_ray.config.settings import SearchConfig, StudyConfig
 from ffl_ray.console.plain_text import printable_line
+from ffl_ray.console.stopping import stoppable
 from ffl_ray.errors import FAILED, INTERRUPTED, WRONG, FFLRayError
 from ffl_ray.planning.layout import PASSIVE_WAITING
 
@@ -167,6 +168,12 @@ def guarded(args: argparse.Namespace, command: Callable[[], int]) -> int:
     """Run a command, which loads torch; what it refuses becomes one line and exit status 2."""
     for name, value in PASSIVE_WAITING.items():
         os.environ.setdefault(name, value)
+    with stoppable() as stop:
+        status = _status(args, command)
+        return stop.status(status) if status == INTERRUPTED else status
+
+
+def _status(args: argparse.Namespace, command: Callable[[], int]) -> int:
     try:
         if getattr(args, "settings", False):
             from ffl_ray.console.settings_table import print_settings

@@ -11,6 +11,7 @@ from support.helpers import start as start_anew
 from support.helpers import wait_for_epochs
 
 import ffl_ray.results
+from ffl_ray.console.stopping import STOPPING
 from ffl_ray.planning.spare_cpus import planned_cpus
 from ffl_ray.results.storage.storage import Storage
 from ffl_ray.train import main
@@ -88,11 +89,12 @@ def test_ctrl_c_ends_cleanly_and_keeps_the_epochs(
         if line.startswith("epoch   2/"):
             process.send_signal(signal.SIGINT)
             break
-    _, errors = process.communicate(timeout=60)
+    out, errors = process.communicate(timeout=60)
 
     results = ffl_ray.results.load("study", str(tmp_path))
 
     assert process.returncode == 130
+    assert out.splitlines()[-2:] == [STOPPING, "to go on: the same command with --name study"]
     *openmp, last = errors.splitlines()
     assert last == "interrupted"
     # What torch's OpenMP says of itself: its threads never spin while they wait.

@@ -17,6 +17,7 @@ from support.forked import run, start
 from support.helpers import wait_for_epochs
 
 import ffl_ray.results
+from ffl_ray.console.stopping import STOPPING
 from ffl_ray.tune import main
 
 pytestmark = pytest.mark.ray
@@ -157,18 +158,22 @@ def test_killed_workers_a_full_disk_and_a_killed_driver_lose_no_finished_epoch(
     assert "optim.lr was 0.1 and is 0.05" in errors
 
 
-def test_ctrl_c_ends_cleanly_with_the_tables_complete(tmp_path: Path, space: str) -> None:
+def test_sigterm_ends_it_as_ctrl_c_does_with_the_tables_complete(
+    tmp_path: Path, space: str
+) -> None:
     options = [space, *QUICK, "--set", "optim.epochs=300", "--storage-path", str(tmp_path)]
     process = start("tune", *options, out=subprocess.PIPE)
     wait_for_epochs(tmp_path / "study", 4)
-    process.send_signal(signal.SIGINT)
+    process.send_signal(signal.SIGTERM)
     out, errors = process.communicate(timeout=90)
 
     trials, epochs, _ = ffl_ray.results.load("study", str(tmp_path))
 
-    assert process.returncode == 130
+    assert process.returncode == 128 + signal.SIGTERM
     assert errors == ""
+    assert out.count(STOPPING) == 1
     assert "2 interrupted" in out
+    assert "to go on: the same command with --name study" in out
     assert set(trials.status) == {"interrupted"}
     assert int(trials.epochs_done.sum()) == len(epochs)
     assert processes_of(tmp_path) == []

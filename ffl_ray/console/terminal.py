@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import functools
 import logging
 import sys
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from typing import TextIO
 
 from rich.console import Console, ConsoleOptions, RenderableType
 from rich.segment import Segment
@@ -27,8 +29,15 @@ class PlainConsole(Console):
 
 
 def make_console() -> Console:
-    """A console on the real standard output, whatever is redirected meanwhile."""
-    out = sys.__stdout__
+    """The console on the real standard output, whatever is redirected meanwhile.
+
+    It is one for all: what is printed while a live view is there appears above it.
+    """
+    return _console_on(sys.__stdout__)
+
+
+@functools.lru_cache(maxsize=1)
+def _console_on(out: TextIO | None) -> Console:
     piped = out is None or not out.isatty()
     return PlainConsole(
         file=out, highlight=False, markup=False, emoji=False, width=PIPE_WIDTH if piped else None

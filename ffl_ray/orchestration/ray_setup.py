@@ -5,8 +5,10 @@ from __future__ import annotations
 import logging
 import os
 import secrets
+import signal
 import sys
 import tempfile
+import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -113,10 +115,13 @@ def start_ray(address: str | None) -> None:
         PlanError: no cluster answers there, or Ray does not start here.
     """
     options: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.CRITICAL}
+    on_sigterm = signal.getsignal(signal.SIGTERM)
     if address is None:
         _start_here(options)
     else:
         _join(address, options)
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGTERM, on_sigterm)  # Ray's ends the process in mid-sentence
     log_warnings()
 
 

@@ -151,11 +151,13 @@ def _attempt(
         if new:
             view.epoch_finished(report.row)
 
+    again = f"the same command with --name {tables.name}"
     try:
-        with live_run(tables.storage, f"the same command with --name {tables.name}"):
+        with live_run(tables.storage, again):
             train(on_report)
     except KeyboardInterrupt:
         tables.end(TRIAL_ID, "interrupted")
+        make_console().out(f"to go on: {again}")
         raise
     except Exception as error:
         tables.end(TRIAL_ID, "failed", (type(error).__name__, str(error)))

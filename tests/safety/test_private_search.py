@@ -33,11 +33,9 @@ def search_space(trial):
 """
 INTRUDER = """
 import ray
-from ray.util import get_node_ip_address
 
 try:
-    address = f"{get_node_ip_address()}:{PORT}"
-    ray.init(address=address, logging_level="CRITICAL", log_to_driver=False)
+    ray.init(address="127.0.0.1:{PORT}", logging_level="CRITICAL", log_to_driver=False)
     print("RAN", ray.get(ray.remote(lambda: 1).remote(), timeout=30))
 except BaseException as error:
     print("REFUSED", type(error).__name__)
@@ -63,6 +61,7 @@ def port_of(ray_folder: Path, search: Forked) -> str:
 
 def intrude(port: str, **environment: str) -> subprocess.Popen[str]:
     inherited = {n: v for n, v in os.environ.items() if not n.startswith("RAY_")}
+    inherited["RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"] = "0"  # where a local Ray listens
     return subprocess.Popen(
         [sys.executable, "-c", INTRUDER.replace("{PORT}", port)],
         stdout=subprocess.PIPE,
