@@ -23,6 +23,7 @@ from ffl_ray.console.terminal import make_console
 from ffl_ray.data.facts import DataFacts
 from ffl_ray.orchestration.final_run import FinalRun, completed_tables, waiting_runs
 from ffl_ray.orchestration.final_runs import run_final_runs
+from ffl_ray.orchestration.ray_setup import own_ray
 from ffl_ray.orchestration.start import start
 from ffl_ray.planning.layout import Plan
 from ffl_ray.results.description import (
@@ -67,6 +68,7 @@ def _ended_tables(request: Request, before: Confirmation) -> StudyTables | None:
     return completed_tables(request.storage, request.name, before.final_runs)
 
 
+@own_ray()
 def _train(request: Request, before: Confirmation | None) -> int:
     console = make_console()
     with console.status("starting Ray, opening the data and measuring epochs"):

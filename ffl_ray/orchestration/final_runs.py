@@ -54,7 +54,6 @@ def run_final_runs(
         tables: of the study, opened with the command's own description and no objective.
         runs: all of them, in the order in which they are to be trained.
         search: its max_failures counts, and nothing of samplers and schedulers.
-        title: of the view.
         again: the command that goes on, in words.
         keep: ids of the runs whose last checkpoint stays.
 
@@ -72,8 +71,7 @@ def run_final_runs(
     completed = [row for row in tables.trials.rows if row["status"] == "completed"]
     labels = {run.run_id: run.label for run in runs}
     view = StudyView(make_console(), title, len(runs), NEVER_SHOWN, completed, labels)
-    started = time.monotonic()
-    jobs = [_job(run, tables, plan) for run in waiting]
+    jobs, started = [_job(run, tables, plan) for run in waiting], time.monotonic()
     with live_run(tables.storage, again):
         message = _train(tables, jobs, search, plan, retention, view)
     return _ended(tables, runs, message, again, time.monotonic() - started)

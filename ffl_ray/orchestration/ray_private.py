@@ -12,7 +12,11 @@ from typing import Any
 import ray
 from ray._private import ray_constants, worker
 from ray._private.node import Node
-from ray._raylet import Config, PlacementGroupID  # type: ignore[attr-defined]
+from ray._raylet import (  # type: ignore[attr-defined]
+    AuthenticationTokenLoader,
+    Config,
+    PlacementGroupID,
+)
 from ray.air._internal import usage
 from ray.tune.execution.class_cache import ENV_VARS_TO_PROPAGATE
 from ray.tune.experiment import Trial
@@ -34,12 +38,14 @@ def session_folder() -> str:
 def read_environment_again() -> None:
     """Have Ray take its settings from the environment as it is now.
 
-    It reads them when `ray` is imported: its C++ core, UPSTREAM/_raylet.pyx, `Config`; and whether
-    it may be a cluster, UPSTREAM/_private/ray_constants.py. One that may not, as on macOS, keeps to
-    127.0.0.1; from `ray.init(_node_ip_address="127.0.0.1")` it takes the network's address.
+    It reads them when `ray` is imported, and the token at the first start: UPSTREAM/_raylet.pyx,
+    `Config` and `AuthenticationTokenLoader`. Whether it may be a cluster stands in
+    UPSTREAM/_private/ray_constants.py. One that may not, as on macOS, keeps to 127.0.0.1; from
+    `ray.init(_node_ip_address="127.0.0.1")` it takes the network's address.
     """
     if not ray.is_initialized():
         Config.initialize("")
+        AuthenticationTokenLoader.instance().reset_cache()
         may = os.environ.get(ray_constants.ENABLE_RAY_CLUSTERS_ENV_VAR, "1") not in ("0", "false")
         ray_constants.ENABLE_RAY_CLUSTER = may
 

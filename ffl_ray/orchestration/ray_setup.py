@@ -53,6 +53,7 @@ LOCAL_ENVIRONMENT = {
     "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",  # a Ray that can't be a cluster keeps to 127.0.0.1
     "GLOO_SOCKET_IFNAME": "lo0" if sys.platform == "darwin" else "lo",
 }
+SETTLED = {*ENVIRONMENT, *LOCAL_ENVIRONMENT, "RAY_AUTH_MODE", "RAY_AUTH_TOKEN", "RAY_TMPDIR"}
 
 
 @contextmanager
@@ -69,6 +70,27 @@ def ray_state() -> Iterator[str]:
         prefix="ffl_ray-", dir=place, ignore_cleanup_errors=True
     ) as folder:
         yield folder
+
+
+@contextmanager
+def own_ray() -> Iterator[None]:
+    """A block that starts or joins a Ray of its own: after it this process has none, as before it.
+
+    Raises:
+        PlanError: this process has one already.
+    """
+    if ray.is_initialized():
+        raise PlanError(
+            "this process has started or joined a Ray, and a command does that itself: call "
+            "ray.shutdown() before it (--address joins a cluster)"
+        )
+    before = set(os.environ)
+    try:
+        yield
+    finally:
+        ray.shutdown()
+        for name in SETTLED & (set(os.environ) - before):
+            del os.environ[name]
 
 
 def prepare_environment(*, local: bool) -> None:

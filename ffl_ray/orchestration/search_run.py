@@ -15,7 +15,7 @@ from ffl_ray.data.facts import DataFacts
 from ffl_ray.errors import StudyError
 from ffl_ray.orchestration.job import Job
 from ffl_ray.orchestration.live_run import live_run
-from ffl_ray.orchestration.ray_setup import cluster_machines, ray_state
+from ffl_ray.orchestration.ray_setup import cluster_machines, own_ray, ray_state
 from ffl_ray.orchestration.recorder import Obstacle, Recorder
 from ffl_ray.orchestration.remote import call_together, trial_cluster
 from ffl_ray.orchestration.retention import CheckpointRetention, best_of_search
@@ -37,6 +37,7 @@ from ffl_ray.search.warm_start import keep_warm_start
 from ffl_ray.trackers.tracking import Tracking, tracking_of
 
 
+@own_ray()
 def run_search(search: Search, address: str | None, *, dry_run: bool) -> int:
     """Start or join Ray, and run what is left of a search there; returns the exit status.
 

@@ -72,6 +72,15 @@ def run_training(
         resources: workers of the training, and what they get.
     """
     training = _checked(args, overrides, resources)
+    if resources.num_workers == 1 and args.address is None:
+        return _run(training)
+    from ffl_ray.orchestration.ray_setup import own_ray
+
+    with own_ray():
+        return _run(training)
+
+
+def _run(training: Training) -> int:
     console = make_console()
     with console.status("opening the data"):
         plan, facts, train = _home(training)

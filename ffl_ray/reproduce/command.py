@@ -11,6 +11,7 @@ from ffl_ray.console.result_tables import where_text
 from ffl_ray.console.terminal import make_console
 from ffl_ray.orchestration.final_run import FinalRun, completed_tables
 from ffl_ray.orchestration.final_runs import run_final_runs
+from ffl_ray.orchestration.ray_setup import own_ray
 from ffl_ray.orchestration.start import start
 from ffl_ray.reproduce.cost import expected_seconds, plan_words
 from ffl_ray.reproduce.reproduction import Reproduction, final_runs, held_against
@@ -52,6 +53,7 @@ def reproduce(asked: Reproduction, args: argparse.Namespace) -> int:
     return 0
 
 
+@own_ray()
 def _dry_run(
     address: str | None,
     asked: Reproduction,
@@ -69,6 +71,7 @@ def _dry_run(
     return 0
 
 
+@own_ray()
 def _train(
     address: str | None,
     asked: Reproduction,

@@ -9,8 +9,9 @@ import pytest
 from support.helpers import ROOT
 
 PROGRAM = """
-import json, os, time
+import contextlib, io, json, os, time
 import ray, torch
+from ffl_ray.cli import main
 from ffl_ray.errors import DataError
 from ffl_ray.orchestration import remote
 from ffl_ray.orchestration.ray_setup import prepare_environment, start_ray
@@ -51,11 +52,17 @@ def askers():
     remote.memory_facts = asks  # where it is asked, a CUDA context may be made
     return [RayCluster().nodes()[0].memory_bytes for _ in range(2)]
 
+def second():
+    said = io.StringIO()
+    with contextlib.redirect_stderr(said):
+        return main(["tune", "--dry-run", "--storage-path", "/nowhere"]), said.getvalue()
+
 try:
     call(fails, "x")
 except DataError as error:
     refused = str(error)
 print(json.dumps({
+    "second": second(),
     "waiting": call(os.getenv, "OMP_WAIT_POLICY"),
     "called": RayCluster().call(divided, 7, 2, cpus=1, gpus=0),
     "refused": refused,
@@ -86,6 +93,8 @@ def test_calls_return_refuse_end_in_time_and_share_one_gpu_at_the_same_time() ->
 
     assert done.returncode == 0, done.stderr
     told = json.loads(done.stdout)
+    assert told["second"][0] == 2
+    assert told["second"][1].startswith("error: this process has started or joined a Ray, and a")
     assert told["waiting"] == "PASSIVE"
     assert told["called"] == [3, 1]
     assert told["refused"] == "x is not there"

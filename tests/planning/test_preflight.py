@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
-from support.forked import run
+from support.helpers import ROOT
 
 from ffl_ray.config.overrides import with_overrides
 from ffl_ray.errors import PlanError
@@ -105,9 +107,36 @@ def test_a_container_counts_its_own_memory(tmp_path: Path, monkeypatch: pytest.M
     assert memory_facts(False)[1] != 1_000_000
 
 
+IN_ONE_PROCESS = """
+import os, sys
+from ffl_ray.cli import main
+
+def settled():
+    return {name for name in os.environ if name.startswith(("RAY_", "TUNE_", "GLOO_"))}
+
+import ray
+
+before = settled()
+status = main(sys.argv[1:])
+assert not ray.is_initialized()
+assert settled() == before, settled() - before
+sys.exit(status)
+"""
+
+
 @pytest.mark.ray
-def test_a_dry_run_shows_the_plan_and_writes_nothing(tmp_path: Path) -> None:
-    done = run("tune", "--dry-run", "--storage-path", str(tmp_path), "--num-samples", "30")
+def test_a_dry_run_shows_the_plan_and_leaves_nothing_on_disk_or_in_its_process(
+    tmp_path: Path,
+) -> None:
+    options = ["--dry-run", "--storage-path", str(tmp_path), "--num-samples", "30"]
+    done = subprocess.run(
+        [sys.executable, "-c", IN_ONE_PROCESS, "tune", *options],
+        capture_output=True,
+        text=True,
+        timeout=240,
+        check=False,
+        cwd=ROOT,
+    )
 
     assert done.returncode == 0, done.stderr
     assert done.stderr == ""
