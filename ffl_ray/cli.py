@@ -170,7 +170,7 @@ def guarded(args: argparse.Namespace, command: Callable[[], int]) -> int:
         os.environ.setdefault(name, value)
     with stoppable() as stop:
         status = _status(args, command)
-        return stop.status(status) if status == INTERRUPTED else status
+    return stop.status(status) if status == INTERRUPTED else status
 
 
 def _status(args: argparse.Namespace, command: Callable[[], int]) -> int:
