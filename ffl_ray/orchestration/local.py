@@ -15,7 +15,7 @@ from ffl_ray.orchestration.failures import is_out_of_memory
 from ffl_ray.orchestration.job import Job
 from ffl_ray.planning.data_check import check_shares, data_facts
 from ffl_ray.planning.layout import Machines, Plan, available_cpus, make_plan
-from ffl_ray.planning.limits import PROCESS_BYTES
+from ffl_ray.planning.limits import CONTEXT_BYTES
 from ffl_ray.planning.spare_cpus import spare_cpus
 from ffl_ray.results.storage.storage import Storage
 from ffl_ray.training.final import run_final
@@ -149,7 +149,7 @@ def bound_gpu_memory(share: float) -> None:
     What asks for more gets an out-of-memory error of its own, and not its neighbours.
     """
     total = torch.cuda.get_device_properties(0).total_memory
-    torch.cuda.set_per_process_memory_fraction(max(0.0, share - PROCESS_BYTES / total))
+    torch.cuda.set_per_process_memory_fraction(max(0.0, share - CONTEXT_BYTES / total))
 
 
 def give_back_memory() -> None:

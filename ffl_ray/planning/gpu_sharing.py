@@ -10,7 +10,7 @@ from ffl_ray.config.overrides import flatten
 from ffl_ray.config.settings import Config, SearchConfig
 from ffl_ray.planning.cost import TrainingCost
 from ffl_ray.planning.layout import Machines, Plan, make_plan, most_at_once
-from ffl_ray.planning.limits import PROCESS_BYTES
+from ffl_ray.planning.limits import CONTEXT_BYTES
 from ffl_ray.planning.preflight import Preflight
 from ffl_ray.planning.throughput import measure
 
@@ -52,7 +52,7 @@ def shared_plan(
         return preflight.plan
     machines = find_machines()
     counts = counts_that_fit(
-        preflight.forecast.memory_bytes[-1],
+        round(preflight.forecast.memory_bytes[-1] * preflight.memory_factor),
         preflight.gpu_memory_bytes,
         machines.cpus / machines.gpus,
         most_at_once(search) / machines.gpus,
@@ -92,7 +92,7 @@ def counts_that_fit(
         for count in COUNTS
         if count == 1
         or (
-            count * (memory_bytes + PROCESS_BYTES) <= room
+            count * (memory_bytes + CONTEXT_BYTES) <= room
             and count <= cpus_per_gpu
             and count <= trials_per_gpu
         )

@@ -10,9 +10,11 @@ from ffl_ray.planning.forecast import Forecast
 from ffl_ray.planning.layout import Plan
 
 # A trial's process beside its training: private memory of a Tune actor on a CPU is 0.45 GB in its
-# first trial and 0.8 GB after sixteen networks (torch 2.15, Ray 2.60; oneDNN keeps its kernels). A
-# CUDA context takes about as much of the GPU.
+# first trial and 0.8 GB after sixteen networks (torch 2.15, Ray 2.60; oneDNN keeps its kernels).
 PROCESS_BYTES = 550_000_000
+# What a process takes of its GPU beside tensors: a CUDA context, cuDNN and cuBLAS; 0.6 to 1.0 GB is
+# expected, and `python -m benchmarks.gpu` measures it.
+CONTEXT_BYTES = 1_000_000_000
 # Ray's memory monitor kills workers when 95% of a machine's memory is in use.
 MONITORED_SHARE = 0.95
 NETWORK_FILE_SYSTEMS = frozenset(
@@ -78,7 +80,7 @@ def _gpu_room(plan: Plan, nodes: Sequence[Node]) -> Room:
         return Room(None, True, None)
     least = min(free)
     share = min(1.0, plan.gpus_per_worker)
-    return Room(int(least * share) - PROCESS_BYTES, True, least - PROCESS_BYTES)
+    return Room(int(least * share) - CONTEXT_BYTES, True, least - CONTEXT_BYTES)
 
 
 def _cpu_room(plan: Plan, nodes: Sequence[Node]) -> Room:

@@ -46,6 +46,8 @@ class Preflight(NamedTuple):
         advice: what to change, a line each: the driver would hold the trials up, or they would be
             stopped before they learned.
         facts: of the data.
+        memory_factor: how many times the estimated memory the timed ones held of a GPU that they
+            had to themselves.
     """
 
     plan: Plan
@@ -58,6 +60,7 @@ class Preflight(NamedTuple):
     gpu_memory_bytes: int | None = None
     advice: Sequence[str] = ()
     facts: DataFacts = DataFacts()
+    memory_factor: float = 1.0
 
 
 def run_preflight(
@@ -97,6 +100,7 @@ def run_preflight(
             *pruning_advice(sampled, search, facts.num_train, facts.num_classes),
         ],
         facts=facts,
+        memory_factor=_times_the_estimate(ends, timed) if timed else 1.0,
     )
 
 
@@ -127,6 +131,17 @@ def _fitting_ends(costs: Sequence[TrainingCost], room: Room) -> list[int]:
     """Positions of the cheapest and the dearest training among those that fit the memory."""
     fitting = [i for i, c in enumerate(costs) if room.bytes is None or c.memory_bytes <= room.bytes]
     return [fitting[i] for i in spread([costs[i] for i in fitting])] if fitting else []
+
+
+def _times_the_estimate(
+    measured: Sequence[tuple[ResolvedConfig, TrainingCost]], timed: Sequence[Timed]
+) -> float:
+    """How many times the estimated memory the measured trainings held, at least 1.
+
+    On a GPU libraries work in some, and a recorded step keeps its own beside that of others.
+    """
+    held = ((one.memory_bytes or 0, cost) for (_, cost), one in zip(measured, timed, strict=True))
+    return max(1.0, *(count / cost.memory_bytes for count, cost in held))
 
 
 def _measured(

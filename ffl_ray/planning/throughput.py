@@ -27,10 +27,18 @@ STEPS_AHEAD = 8
 
 
 class Timed(NamedTuple):
-    """Seconds that an image took in training, and its forward multiply-accumulates."""
+    """A training that was timed.
+
+    Attributes:
+        macs: forward multiply-accumulates of an image.
+        seconds_per_image: in training.
+        memory_bytes: held of the GPU for tensors, what libraries work in and recorded steps among
+            them; none on a CPU, and where its batch was cut.
+    """
 
     macs: int
     seconds_per_image: float
+    memory_bytes: int | None = None
 
 
 class Throughput(NamedTuple):
@@ -70,7 +78,7 @@ def fit(timed: list[Timed]) -> Throughput:
     Neither part is negative: noise may make the dearer one look faster, and then time is taken
     as proportional.
     """
-    first, last = min(timed), max(timed)
+    first, last = min(timed, key=_macs_first), max(timed, key=_macs_first)
     if last.macs > first.macs:
         slope = (last.seconds_per_image - first.seconds_per_image) / (last.macs - first.macs)
         base = first.seconds_per_image - slope * first.macs
@@ -78,6 +86,10 @@ def fit(timed: list[Timed]) -> Throughput:
             return Throughput(base, slope)
     total = sum(one.seconds_per_image for one in timed)
     return Throughput(0.0, total / sum(one.macs for one in timed))
+
+
+def _macs_first(timed: Timed) -> tuple[int, float]:
+    return timed.macs, timed.seconds_per_image
 
 
 def measure(
@@ -98,18 +110,18 @@ def measure(
     """
     session = StepTimer(num_threads, torch.device(device))
     return [
-        Timed(cost.macs, _time_steps(config, cost, session, budget_s, wait))
+        _timed(config, cost, session, budget_s, wait)
         for config, cost in zip(configs, costs, strict=True)
     ]
 
 
-def _time_steps(
+def _timed(
     config: ResolvedConfig,
     cost: TrainingCost,
     session: StepTimer,
     budget_s: float,
     wait: Callable[[], None],
-) -> float:
+) -> Timed:
     assert session.device is not None, "it is measured on a device of the caller's choice"
     kind = session.device.type
     batch = min(config.optim.batch_size, max(2, int(MOST_MACS[kind] / cost.macs)))
@@ -121,7 +133,10 @@ def _time_steps(
         started = time.perf_counter()
         # What it returns is read from the device: all its steps are done by then.
         done = train_epoch(step, _for_seconds(batches, budget_s, session.device))
-        return (time.perf_counter() - started) / done.images
+        seconds = (time.perf_counter() - started) / done.images
+        whole = kind == "cuda" and batch == config.optim.batch_size
+        held = torch.cuda.max_memory_reserved(session.device) if whole else None
+    return Timed(cost.macs, seconds, held)
 
 
 def _endless(training: Training) -> Iterator[Batch]:

@@ -10,7 +10,7 @@ from ffl_ray.planning.cost import TrainingCost
 from ffl_ray.planning.forecast import Forecast
 from ffl_ray.planning.gpu_sharing import best_count, counts_that_fit, measured_rates, shared_plan
 from ffl_ray.planning.layout import Machines, Plan, make_plan
-from ffl_ray.planning.limits import PROCESS_BYTES, Room
+from ffl_ray.planning.limits import CONTEXT_BYTES, Room
 from ffl_ray.planning.preflight import Preflight
 
 GB = 10**9
@@ -40,7 +40,7 @@ def test_more_trials_share_a_gpu_where_all_together_are_faster(
         (GB, 80 * GB, 16, 0.25, [1]),
         (20 * GB, 80 * GB, 16, 100, [1, 2]),
         (GB, None, 16, 100, [1]),
-        (4 * GB - PROCESS_BYTES, 16 * GB, 8, 8, [1, 2, 4]),
+        (4 * GB - CONTEXT_BYTES, 16 * GB, 8, 8, [1, 2, 4]),
     ],
 )
 def test_counts_are_tried_that_fit_memory_and_processors(
@@ -49,11 +49,19 @@ def test_counts_are_tried_that_fit_memory_and_processors(
     assert counts_that_fit(memory, gpu, cpus, trials) == expected
 
 
-def preflight(plan: Plan, trial_s: float) -> Preflight:
+def preflight(plan: Plan, trial_s: float, memory_factor: float = 1.0) -> Preflight:
     cost = TrainingCost(10**6, 10**7, 3 * 10**7, 10**7, GB)
     expected = Forecast(100, 1, trial_s, 0.5, GB, 10**7, [GB], (1, 2))
     return Preflight(
-        plan, expected, Room(GB, True, GB), 0, None, [], (small_config(), cost), 80 * GB
+        plan,
+        expected,
+        Room(GB, True, GB),
+        0,
+        None,
+        [],
+        typical=(small_config(), cost),
+        gpu_memory_bytes=80 * GB,
+        memory_factor=memory_factor,
     )
 
 
@@ -88,14 +96,17 @@ def test_a_gpu_is_shared_by_measurement_unless_the_user_or_the_study_s_length_sa
 
 
 @pytest.mark.parametrize(
-    ("search", "most"),
+    ("search", "memory_factor", "most"),
     [
-        ({"num_samples": 8}, 1),
-        ({"num_samples": 16}, 2),
-        ({"num_samples": 100, "max_concurrent_trials": 32}, 4),
+        ({"num_samples": 8}, 1, 1),
+        ({"num_samples": 16}, 1, 2),
+        ({"num_samples": 100, "max_concurrent_trials": 32}, 1, 4),
+        ({"num_samples": 100}, 10, 4),
     ],
 )
-def test_whole_gpus_are_busy_before_they_are_shared(search: dict[str, int], most: int) -> None:
+def test_whole_gpus_are_busy_before_they_are_shared_and_memory_is_as_measured(
+    search: dict[str, int], memory_factor: float, most: int
+) -> None:
     settings = SearchConfig.model_validate(search)
     machines = Machines(128, 8, 128, 8)
     plan = make_plan(settings, machines)
@@ -107,7 +118,8 @@ def test_whole_gpus_are_busy_before_they_are_shared(search: dict[str, int], most
         asked.append(count)
         return [100.0] * count
 
-    shared = shared_plan(preflight(plan, 600.0), settings, lambda: machines, call_together)
+    found = preflight(plan, 600.0, memory_factor)
+    shared = shared_plan(found, settings, lambda: machines, call_together)
 
     assert max(asked, default=1) == most
     assert shared.gpus_per_worker == 1 / most

@@ -8,6 +8,7 @@ from ffl_ray.errors import PlanError
 from ffl_ray.planning.forecast import Forecast
 from ffl_ray.planning.layout import Plan
 from ffl_ray.planning.limits import (
+    CONTEXT_BYTES,
     PROCESS_BYTES,
     Node,
     Room,
@@ -97,7 +98,8 @@ def test_each_worker_has_its_share_of_memory(
 
     found = worker_room(plan, nodes)
 
-    assert found == Room(int(share * GB) - PROCESS_BYTES, on_gpu, int(alone * GB) - PROCESS_BYTES)
+    beside = CONTEXT_BYTES if on_gpu else PROCESS_BYTES
+    assert found == Room(int(share * GB) - beside, on_gpu, int(alone * GB) - beside)
 
 
 @pytest.mark.parametrize("gpus", [0, 1])

@@ -18,6 +18,7 @@ from ffl_ray.planning.data_check import data_facts
 from ffl_ray.planning.layout import Plan
 from ffl_ray.planning.limits import PROCESS_BYTES, Node
 from ffl_ray.planning.nodes import ThisMachine, free_disk, memory_facts
+from ffl_ray.planning.throughput import Timed
 from ffl_ray.results.storage.storage import Storage
 from ffl_ray.search.space import load_space, settle
 from ffl_ray.tune import main
@@ -64,6 +65,19 @@ def test_a_machine_with_too_little_memory_is_refused_before_anything_is_measured
 
     with pytest.raises(PlanError, match="needs .* MB of memory for each worker, and there are 5"):
         look(tmp_path, small)
+
+
+def test_it_says_how_many_times_the_estimate_the_measured_trainings_held(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def measured(*args: Any) -> list[Timed]:
+        return [Timed(cost.macs, 1e-5, round(2.5 * cost.memory_bytes)) for cost in args[1]]
+
+    on_cpu = look(tmp_path).memory_factor
+    monkeypatch.setattr(preflight, "measure", measured)
+
+    assert on_cpu == 1
+    assert look(tmp_path).memory_factor == pytest.approx(2.5)
 
 
 def test_a_full_disk_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
