@@ -1,6 +1,6 @@
 """The table of methods, without torch: the parts of each, and its authors' defaults.
 
-A setting of `none` (distill.temperature, distill.ramp_up, distill.weight, distill.views,
+A setting of `none` (model.mix, distill.temperature, distill.ramp_up, distill.weight, distill.views,
 model.trunk_stages) means the method's own value in this table; `resolved` puts it in. The losses
 are in `ffl_ray.distill`, a file for each method.
 """
@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, Literal, NamedTuple, TypeVar
 
 from ffl_ray.config.objectives import parse_objective
-from ffl_ray.config.overrides import with_overrides
+from ffl_ray.config.overrides import mix_name, with_overrides
 from ffl_ray.config.settings import (
     Config,
     DistillConfig,
@@ -25,6 +25,7 @@ from ffl_ray.errors import SettingError
 OWN = ("temperature", "ramp_up", "weight", "views")
 FunctionT = TypeVar("FunctionT", bound=Callable[..., Any])
 ConfigT = TypeVar("ConfigT", bound=Config)
+DEFAULT_BACKBONE = "resnet32"
 WITHOUT_FUSED = "ensemble.accuracy"
 
 
@@ -35,6 +36,7 @@ class Method(NamedTuple):
         head: what makes the member `fused`: the fusion design that the settings name, ONE's gate
             over logits, PCL's linear layer over pooled maps; none: there is no such member.
         least_branches: fewer give it nothing to do.
+        num_branches: how many of the default backbone it trains where no mix is named.
         trunk_stages: leading stages that branches of one backbone share; -1: all but the last.
         temperature: softening of its KL terms.
         ramp_up: length of the distill weight's rise, as a share of the training; 0: there is none.
@@ -42,12 +44,15 @@ class Method(NamedTuple):
         views: every branch is given an augmentation of its own.
         divided_gradient: a trunk's gradient is divided by the number of branches on it.
         peer_attention: attention between branches weighs their logits (OKDDip).
+        leader: one branch learns from the others and is deployed, and the ensemble is theirs
+            (OKDDip); the setting model.leader names it.
         mean_teacher: averages of the weights over time teach as well (PCL).
         source: where it was published.
     """
 
     head: Literal["fusion", "logit_gate", "pooled_linear"] | None = None
     least_branches: int = 2
+    num_branches: int = 2
     trunk_stages: int = -1
     temperature: float = 3.0
     ramp_up: float = 80 / 300
@@ -55,6 +60,7 @@ class Method(NamedTuple):
     views: bool = False
     divided_gradient: bool = False
     peer_attention: bool = False
+    leader: bool = False
     mean_teacher: bool = False
     source: str = ""
 
@@ -82,7 +88,11 @@ METHODS: dict[str, Method] = {
         trunk_stages=0, temperature=2.0, ramp_up=0, views=True, source="Guo et al. 2020, CVPR, KDCL"
     ),
     "okddip": Method(
-        least_branches=3, peer_attention=True, source="Chen et al. 2020, arXiv:1912.00350"
+        least_branches=3,
+        num_branches=4,
+        peer_attention=True,
+        leader=True,
+        source="Chen et al. 2020, arXiv:1912.00350",
     ),
     "pcl": Method(
         head="pooled_linear",
@@ -141,11 +151,42 @@ def resolved_from(settings: Mapping[str, object]) -> ResolvedConfig:
 
 
 def resolved_model(config: Config) -> ResolvedModel:
-    """The settings of the network with the method's own number of shared stages, if none is set."""
-    stages = config.model.trunk_stages
-    if stages is None:
-        stages = method_of(config.distill).trunk_stages
-    return ResolvedModel(**dict(config.model) | {"trunk_stages": stages})
+    """The settings of the network with the method's own mix and shared stages, if none are set."""
+    own: dict[str, object] = {}
+    if config.model.trunk_stages is None:
+        own["trunk_stages"] = method_of(config.distill).trunk_stages
+    if config.model.mix is None:
+        own["mix"] = (DEFAULT_BACKBONE,) * method_of(config.distill).num_branches
+    return ResolvedModel(**dict(config.model) | own)
+
+
+def mix_of(config: Config) -> tuple[str, ...]:
+    """The backbones of a config's branches: those that it names, or the method's own."""
+    return resolved_model(config).mix
+
+
+def leader_of(model: ResolvedModel, distill: DistillConfig) -> int | None:
+    """The index of the branch that leads; none where the method has no leader.
+
+    Raises:
+        SettingError: one is named that there is not.
+    """
+    wanted, mix = model.leader, model.mix
+    if not method_of(distill).leader:
+        if wanted is not None:
+            raise SettingError(
+                f"model.leader must be none for distill.method {distill.method}, which has no "
+                f"leader, not {wanted!r}"
+            )
+        return None
+    if wanted is None or wanted in mix:
+        return 0 if wanted is None else mix.index(wanted)
+    if not wanted.isdecimal() or int(wanted) >= len(mix):
+        raise SettingError(
+            f"model.leader must be a backbone of {mix_name(mix)}, or a branch from 0 to "
+            f"{len(mix) - 1}, not {wanted!r}"
+        )
+    return int(wanted)
 
 
 def resolved_distill(distill: DistillConfig) -> ResolvedDistill:
@@ -167,8 +208,9 @@ def check_method(config: ResolvedConfig) -> None:
     """Check what the method asks of the branches and of the objective.
 
     Raises:
-        SettingError: too few branches, a ramp-up longer than the training, views where maps are
-            fused, a weight above 1 for cl_ilr, or an objective of a member that there is not.
+        SettingError: too few branches, a leader that there is not, a ramp-up longer than the
+            training, views where maps are fused, a weight above 1 for cl_ilr, or an objective of a
+            member that there is not.
     """
     name, method = config.distill.method, method_of(config.distill)
     count = len(config.model.mix)
@@ -177,6 +219,7 @@ def check_method(config: ResolvedConfig) -> None:
             f"model.mix must hold at least {method.least_branches} branches for distill.method "
             f"{name}, not {count} ({'+'.join(config.model.mix)})"
         )
+    leader_of(config.model, config.distill)
     if config.distill.ramp_up > 1:
         raise SettingError(
             f"distill.ramp_up must be at most 1, a share of the training, not "
@@ -209,8 +252,8 @@ def check_objective(config: Config, objective: str) -> None:
             f"(it has no fused classifier: try ensemble.accuracy or mean_branch.accuracy), not "
             f"{objective!r}"
         )
-    if member == "branch1" and len(config.model.mix) < 2:
+    if member == "branch1" and len(mix_of(config)) < 2:
         raise SettingError(
-            f"objective must be of a member of {'+'.join(config.model.mix)}, a single branch, "
+            f"objective must be of a member of {'+'.join(mix_of(config))}, a single branch, "
             f"not {objective!r}"
         )

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import BeforeValidator
 
-from ffl_ray.config.values import Optional, Section, one_of, parse_mix, setting
+from ffl_ray.config.values import Optional, Section, as_text, one_of, parse_mix, setting
 
 AUTHORS = "Kim et al. 2020, arXiv:1904.09058, and the authors' program"
 DESIGNS = (
@@ -26,10 +26,16 @@ METHOD_NAMES = ("ffl", "independent", "dml", "cl_ilr", "one", "kdcl", "okddip", 
 class ModelConfig(Section):
     """The network: which branches, and how much of them is shared."""
 
-    mix: Annotated[tuple[str, ...], BeforeValidator(parse_mix)] = setting(
-        ("resnet32", "resnet32"),
-        "backbone of each branch, such as 2*resnet32 or resnet20+wrn16_2; order means nothing",
+    mix: Annotated[tuple[str, ...] | None, BeforeValidator(parse_mix)] = setting(
+        None,
+        "backbone of each branch, such as 2*resnet32 or resnet20+wrn16_2; order means nothing; "
+        "none: the method's own, 2*resnet32 (okddip 4)",
         source=AUTHORS,
+    )
+    leader: Annotated[str | None, Optional, BeforeValidator(as_text)] = setting(
+        None,
+        "okddip alone: the branch that leads, by its backbone or its place in the mix, from 0; "
+        "none: the first, by the alphabet",
     )
     trunk_stages: Annotated[int | None, Optional] = setting(
         None,
@@ -49,6 +55,7 @@ class ModelConfig(Section):
 class ResolvedModel(ModelConfig):
     """The settings of a network that leave nothing to the method."""
 
+    mix: Annotated[tuple[str, ...], BeforeValidator(parse_mix)]
     trunk_stages: int
 
 

@@ -61,6 +61,10 @@ def to_go_on_with(settings: Mapping[str, Any]) -> dict[str, Any]:
     method = found.get(METHOD)
     if method == "kdcl" and found.get(TEACHER) == "linear":
         found[TEACHER] = "linear, in steps of before"
+    if method == "okddip":
+        found[METHOD] = "okddip, its leader in the ensemble"
+    elif found.get("model.mix") == ["resnet32", "resnet32"] and found.get("distill.weight") is None:
+        found["model.mix"] = None  # of a search, which leaves it to its space
     for name, value in OWN.get(str(method), SHARED).items():
         found[name] = value if found.get(name) is None else found[name]
     return found

@@ -82,6 +82,11 @@ def none_word(value: object) -> object:
     return None if isinstance(value, str) and value.strip().lower() in ("", "none") else value
 
 
+def as_text(value: object) -> object:
+    """A whole number as text; anything else as it is."""
+    return str(value) if isinstance(value, int) and not isinstance(value, bool) else value
+
+
 def parse_mix(value: object) -> object:
     """Canonical form of a mix: its backbones sorted, so that two orders are one mix.
 
@@ -89,6 +94,8 @@ def parse_mix(value: object) -> object:
         value: `"resnet20+wrn16_2"`, `"2*resnet20+wrn16_2"`, or a list of backbone names.
     """
     if isinstance(value, str):
+        if value.strip().lower() == "none":
+            return None
         names = _mix_names(value)
     elif isinstance(value, (list, tuple)):
         names = list(value)

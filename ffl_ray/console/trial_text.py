@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from ffl_ray.config.methods import mix_of
 from ffl_ray.config.overrides import flatten, mix_name
 from ffl_ray.config.settings import Config
 from ffl_ray.config.user_code import is_own
@@ -21,7 +22,7 @@ STATUS_STYLES = {
 
 def trial_words(config: Config) -> str:
     """A config's mix, method or fusion design, and temperature in a few words."""
-    return row_words({**flatten(config), "model.mix": mix_name(config.model.mix)})
+    return row_words({**flatten(config), "model.mix": mix_name(mix_of(config))})
 
 
 def row_words(row: Row) -> str:

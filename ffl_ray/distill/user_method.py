@@ -83,7 +83,7 @@ def _example(
 ) -> tuple[NetworkOutput, Labels]:
     """Random arguments of a method: logits of a batch, and its labels."""
     method, generator = method_of(settings), torch.Generator().manual_seed(0)
-    num_peers = num_branches - 1
+    num_peers = num_branches - method.leader
 
     def drawn(*shape: int) -> Tensor:
         return torch.randn(*shape, generator=generator)
@@ -93,6 +93,7 @@ def _example(
         drawn(BATCH, CLASSES).requires_grad_() if method.head else None,
         drawn(BATCH, num_peers, num_peers).softmax(2) if method.peer_attention else None,
         drawn(num_branches, BATCH, CLASSES) if method.mean_teacher else None,
+        0 if method.leader else None,
     )
     return output, drawn(BATCH, CLASSES).softmax(1) if mixed else torch.arange(BATCH) % CLASSES
 

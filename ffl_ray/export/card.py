@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
+from ffl_ray.config.methods import mix_of
 from ffl_ray.config.older import of_today
 from ffl_ray.config.overrides import mix_name, shown, with_overrides
 from ffl_ray.config.settings import Config
@@ -132,7 +133,7 @@ def table(
 
 def _introduction(about: About, source: Source, config: Config) -> str:
     row = source.row
-    mix = mix_name(config.model.mix)
+    mix = mix_name(mix_of(config))
     what = {
         "fused": f"The fused classifier of {mix} (fusion: {config.fusion.design})",
         "ensemble": f"The ensemble, the mean of the branches' logits, of {mix}",

@@ -10,14 +10,14 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from ffl_ray.config.methods import Method, method_of
+from ffl_ray.config.methods import Method, leader_of, method_of
 from ffl_ray.config.settings import DistillConfig, FusionConfig, ResolvedModel
 from ffl_ray.config.user_code import is_own
 from ffl_ray.models.backbone import Backbone
 from ffl_ray.models.fusion import Fusion, MapShape, build_fusion
 from ffl_ray.models.init import init_weights
 from ffl_ray.models.method_modules import LogitGate, PeerAttention
-from ffl_ray.models.network import FusionNetwork
+from ffl_ray.models.network import FusionNetwork, without
 from ffl_ray.models.registry import backbone_row, check_images, is_bundled
 
 ImageShape = tuple[int, int, int]
@@ -45,13 +45,11 @@ def build_network(
         SettingError: a backbone is unknown, or can't take such images.
     """
     distill = distill or DistillConfig()
-    method = method_of(distill)
+    method, leader = method_of(distill), leader_of(model, distill)
     built = _branches(model, image_shape, num_classes, seed)
-    shares = any(len(list(trunk.children())) for trunk in built.trunks.values())
-    trunk_width = _width(built.trunks, image_shape) if shares else sum(built.widths)
     with seeded(seed, -1):
-        head = _head(method, fusion.design, built.maps, trunk_width, num_classes)
-        attention = PeerAttention(built.widths[1:]) if method.peer_attention else None
+        head = _head(method, fusion.design, built.maps, built.trunk_width(image_shape), num_classes)
+        attention = PeerAttention(without(leader, built.widths)) if method.peer_attention else None
     return FusionNetwork(
         built.trunks,
         tuple(map(trunk_key, model.mix)),
@@ -61,6 +59,7 @@ def build_network(
         detach_fusion=fusion.detach,
         fusion_decays_apart=method.head == "fusion",
         attention=attention,
+        leader=leader,
         divides_gradient=method.divided_gradient,
         ema_decay=distill.ema_decay if method.mean_teacher else None,
     )
@@ -111,6 +110,12 @@ class _Branches(NamedTuple):
         """Channels of each branch's map."""
         return [shape.channels for shape in self.maps]
 
+    def trunk_width(self, image_shape: ImageShape) -> int:
+        """Channels of all trunks' outputs; of the branches' maps where nothing is shared."""
+        if not any(len(list(trunk.children())) for trunk in self.trunks.values()):
+            return sum(self.widths)
+        return sum(_map_shape(trunk, image_shape).channels for trunk in self.trunks.values())
+
 
 def _branches(
     model: ResolvedModel, image_shape: ImageShape, num_classes: int, seed: int
@@ -129,11 +134,6 @@ def _branches(
             built.branches.append(rest)
             built.classifiers.append(nn.Linear(shape.channels, num_classes))
     return built
-
-
-def _width(trunks: dict[str, nn.Module], image_shape: ImageShape) -> int:
-    """Channels that the trunks' outputs have together."""
-    return sum(_map_shape(trunk, image_shape).channels for trunk in trunks.values())
 
 
 def _head(

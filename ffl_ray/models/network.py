@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from collections.abc import Iterable
+from typing import NamedTuple, TypeVar
 
 import torch
 from jaxtyping import Float
@@ -14,6 +15,8 @@ from ffl_ray.models.fusion_designs import Features, Map
 from ffl_ray.models.method_modules import LogitGate, MeanTeachers, PeerAttention, divided_gradient
 from ffl_ray.models.pooling import full_precision, pooled
 
+ItemT = TypeVar("ItemT")
+
 
 class NetworkOutput(NamedTuple):
     """Logits of one forward pass, and what else a method's loss is made of.
@@ -21,20 +24,27 @@ class NetworkOutput(NamedTuple):
     Attributes:
         branches: of each branch.
         fused: of the fused classifier, where the method has one.
-        attention: shares of the peers' logits in each peer's target (OKDDip); the peers are the
-            branches from the second on.
+        attention: shares of the peers' logits in each peer's target (OKDDip).
         mean_teachers: logits of the branches with averaged weights (PCL), in training alone.
+        leader: the branch that learns from the others, its peers, where the method has one.
     """
 
     branches: Float[Tensor, "branches batch classes"]
     fused: Float[Tensor, "batch classes"] | None = None
     attention: Float[Tensor, "batch peers peers"] | None = None
     mean_teachers: Float[Tensor, "branches batch classes"] | None = None
+    leader: int | None = None
+
+    @property
+    def peers(self) -> Float[Tensor, "peers batch classes"]:
+        """Logits of the branches that the ensemble is made of: of all but the leader."""
+        kept = without(self.leader, self.branches)
+        return self.branches if self.leader is None else torch.stack(kept)
 
     @property
     def ensemble(self) -> Float[Tensor, "batch classes"]:
-        """Mean of the branches' logits (not of their probabilities)."""
-        return self.branches.mean(dim=0)
+        """Mean of the branches' logits (not of their probabilities); a leader is none of them."""
+        return self.peers.mean(dim=0)
 
     @property
     def members(self) -> Float[Tensor, "members batch classes"]:
@@ -45,8 +55,13 @@ class NetworkOutput(NamedTuple):
     def at_least_float32(self) -> NetworkOutput:
         """The same in float32 where autocast made bfloat16 of it; what is finer stays."""
         kind = torch.promote_types(self.branches.dtype, torch.float32)
-        rest = (None if x is None else x.to(kind) for x in self[1:])
-        return NetworkOutput(self.branches.to(kind), *rest)
+        parts = (x.to(kind) if isinstance(x, Tensor) else x for x in self)
+        return NetworkOutput._make(parts)
+
+
+def without(index: int | None, items: Iterable[ItemT]) -> list[ItemT]:
+    """All items but one."""
+    return [item for place, item in enumerate(items) if place != index]
 
 
 def member_names(num_branches: int, *, fused: bool = True) -> list[str]:
@@ -81,7 +96,8 @@ class FusionNetwork(nn.Module):
         fusion: the fused classifier's module, if there is such a member.
         detach_fusion: let no gradient of the fused logits reach branches and trunks.
         fusion_decays_apart: the fusion module has a weight decay of its own.
-        attention: between the branches from the second on, if the method has one.
+        attention: between the leader's peers, if the method has one.
+        leader: the branch that learns from the others, if the method has one.
         divides_gradient: a trunk's gradient is divided by the branches on it.
         ema_decay: of averaged weights that teach; none: there are no such teachers.
 
@@ -100,6 +116,7 @@ class FusionNetwork(nn.Module):
         detach_fusion: bool = False,
         fusion_decays_apart: bool = True,
         attention: PeerAttention | None = None,
+        leader: int | None = None,
         divides_gradient: bool = False,
         ema_decay: float | None = None,
     ) -> None:
@@ -112,6 +129,7 @@ class FusionNetwork(nn.Module):
         self.detach_fusion = detach_fusion
         self.fusion_decays_apart = fusion_decays_apart
         self.attention = attention
+        self.leader = leader
         self.divides_gradient = divides_gradient
         self.branch_streams: list[torch.cuda.Stream] = []
         self.mean_teachers: MeanTeachers | None = None
@@ -146,8 +164,9 @@ class FusionNetwork(nn.Module):
         attention = None
         if self.attention is not None and self.training:
             with full_precision(images):
-                attention = self.attention([pooled(x) for x in maps[1:]])
-        return NetworkOutput(branches, fused, attention, self._taught_by_means(images))
+                attention = self.attention([pooled(x) for x in without(self.leader, maps)])
+        means = self._taught_by_means(images)
+        return NetworkOutput(branches, fused, attention, means, self.leader)
 
     def member(
         self, name: str, images: Float[Tensor, "batch channels height width"]
@@ -158,9 +177,11 @@ class FusionNetwork(nn.Module):
             classified: Tensor = classifier(pooled(branch(trunk(images))))
             return classified
         modules = self.branch_modules
-        bases, maps = self._maps(modules, images)
         if name == "ensemble":
-            return modules.classify(maps).mean(dim=0)
+            kept = nn.ModuleList(without(self.leader, self.classifiers))
+            maps = self._maps(modules, images, skip=self.leader)[1]
+            return modules._replace(classifiers=kept).classify(maps).mean(dim=0)
+        bases, maps = self._maps(modules, images)
         logits = modules.classify(maps) if self._head().reads_logits else None
         return self._fuse(bases, maps, logits)
 
@@ -178,7 +199,8 @@ class FusionNetwork(nn.Module):
             trunk = self.trunks[self.trunk_of[index]]
             return [trunk, self.branches[index], self.classifiers[index]]
         if name == "ensemble":
-            return [*self.branch_modules]
+            peers = without(self.leader, range(self.num_branches))
+            return [module for index in peers for module in self.member_modules(f"branch{index}")]
         head = self._head()
         classifiers = [self.classifiers] if head.reads_logits else []
         return [self.trunks, self.branches, *classifiers, head]
@@ -202,13 +224,19 @@ class FusionNetwork(nn.Module):
             self.mean_teachers.update(self.branch_modules)
 
     def _maps(
-        self, modules: BranchModules, images: Tensor
+        self, modules: BranchModules, images: Tensor, skip: int | None = None
     ) -> tuple[dict[str, Tensor], list[Tensor]]:
-        """Output of each trunk, of the first view that it is given, and map of each branch."""
+        """Output of each trunk, of the first view that it is given, and map of each branch.
+
+        Args:
+            skip: a branch that is not needed.
+        """
         bases: dict[str, Tensor] = {}
         inputs = []
         has_views = images.dim() > 4
         for index, name in enumerate(self.trunk_of):
+            if index == skip:
+                continue
             if has_views or name not in bases:
                 view = images[index] if has_views else images
                 base = self._base(name, modules.trunks[name](view))
@@ -216,7 +244,8 @@ class FusionNetwork(nn.Module):
             else:
                 base = bases[name]
             inputs.append(base)
-        return bases, side_by_side(modules.branches, inputs, self.branch_streams)
+        streams = self.branch_streams[: len(inputs) - 1]
+        return bases, side_by_side(without(skip, modules.branches), inputs, streams)
 
     def _base(self, name: str, base: Tensor) -> Tensor:
         count = self.trunk_of.count(name)

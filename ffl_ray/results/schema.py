@@ -12,6 +12,7 @@ from typing import Any
 
 import pyarrow as pa
 
+from ffl_ray.config.methods import mix_of
 from ffl_ray.config.older import of_today
 from ffl_ray.config.overrides import flatten, mix_name, settings, shown, with_overrides
 from ffl_ray.config.settings import Config
@@ -32,8 +33,8 @@ def arrow_schema(table: str) -> pa.Schema:
 
 def config_columns(config: Config) -> dict[str, Any]:
     """A config as columns of the trials table."""
-    columns = flatten(config) | {"num_branches": len(config.model.mix)}
-    columns["model.mix"] = mix_name(config.model.mix)
+    columns = flatten(config) | {"num_branches": len(mix_of(config))}
+    columns["model.mix"] = mix_name(mix_of(config))
     columns["optim.lr_milestones"] = list(config.optim.lr_milestones)
     return columns
 

@@ -14,12 +14,14 @@ LEFT = {
     "distill.ramp_up": "ramp_up",
     "model.trunk_stages": "trunk_stages",
 }
+MIX = "model.mix"
 SET: dict[str, object] = {
     "distill.temperature": 2.5,
     "distill.weight": 0.25,
     "distill.views": True,
     "distill.ramp_up": 0.7,
     "model.trunk_stages": 1,
+    "model.mix": ("resnet8", "resnet8"),
 }
 
 
@@ -33,6 +35,7 @@ def test_the_methods_own_values_stand_where_none_is_set_and_nowhere_else(name: s
     assert {key: found[key] for key in LEFT} == {
         key: getattr(METHODS[name], part) for key, part in LEFT.items()
     }
+    assert found.pop(MIX) == ("resnet32",) * METHODS[name].num_branches
     assert {key for key in found if found[key] != before[key]} == set(LEFT)
 
 

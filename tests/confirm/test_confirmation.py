@@ -9,6 +9,7 @@ import pytest
 from support.helpers import small_config
 
 import ffl_ray.confirm.confirmation
+from ffl_ray.config.methods import mix_of
 from ffl_ray.config.settings import Config, SearchConfig
 from ffl_ray.confirm.arms import Chosen, confirmed_form, new_seeds
 from ffl_ray.confirm.confirmation import following, new_configs, plan_confirmation
@@ -35,7 +36,7 @@ def timed(monkeypatch: pytest.MonkeyPatch) -> list[Config]:
         configs: Sequence[Config], plan: Plan, facts: DataFacts, *, cluster: bool
     ) -> list[float]:
         found.extend(configs)
-        return [2.0 * len(config.model.mix) for config in configs]
+        return [2.0 * len(mix_of(config)) for config in configs]
 
     monkeypatch.setattr(ffl_ray.confirm.confirmation, "epoch_seconds", epoch_seconds)
     return found

@@ -66,17 +66,21 @@ def looped(method: str, output: NetworkOutput, labels: Tensor) -> dict[str, floa
         if method == "okddip":
             target = torch.zeros(6, 10, dtype=torch.float64)
             for i in range(6):
-                for b, peer in enumerate(z[1:]):
-                    share = output.attention[i, k - 1, b] if k else 1 / (len(z) - 1)
+                assert output.leader is not None
+                peers = [zj for j, zj in enumerate(z) if j != output.leader]
+                place = k - (k > output.leader)
+                for b, peer in enumerate(peers):
+                    leads = k == output.leader
+                    share = 1 / len(peers) if leads else output.attention[i, place, b]
                     target[i] += share * peer[i]
             terms[f"peers_to_branches.{k}"] = reference_kl(student, target, temperature, 1e-7)
     return terms
 
 
-@pytest.mark.parametrize("num_branches", [3, 4])
+@pytest.mark.parametrize(("num_branches", "leader"), [(3, 0), (4, 2)])
 @pytest.mark.parametrize("method", OTHERS)
-def test_every_term_equals_a_loop_in_float64(method: str, num_branches: int) -> None:
-    output = random_output(num_branches)
+def test_every_term_equals_a_loop_in_float64(method: str, num_branches: int, leader: int) -> None:
+    output = random_output(num_branches, leader)
     labels = torch.tensor([3, 1, 4, 1, 5, 9])
     settings = resolved_distill(DistillConfig(method=method))
 
@@ -239,3 +243,24 @@ def test_members_are_the_branches_the_ensemble_and_fused_where_there_is_one(meth
 
     assert ("fused" in network.member_names) == (METHODS[method].head is not None)
     assert torch.allclose(together, torch.stack(alone), atol=1e-6)
+
+
+@pytest.mark.parametrize("leader", ["wrn10_1", "1", "2"])
+def test_the_leader_is_named_and_its_peers_alone_make_the_ensemble(leader: str) -> None:
+    config = small_config(
+        model__mix="2*resnet8+wrn10_1", model__leader=leader, distill__method="okddip"
+    )
+    index = 1 if leader == "1" else 2
+    network = network_for(config).double()
+    images = torch.randn(2, 1, 8, 8, dtype=torch.float64)
+
+    output = network.eval()(images)
+
+    peers = [z for k, z in enumerate(output.branches) if k != index]
+    assert output.leader == index
+    assert torch.allclose(output.ensemble, sum(peers) / 2)
+    assert torch.allclose(network.member("ensemble", images), output.ensemble)
+    alone = {id(p) for m in network.member_modules(f"branch{index}")[1:] for p in m.parameters()}
+    together = {id(p) for m in network.member_modules("ensemble") for p in m.parameters()}
+    assert not alone & together
+    assert network.train()(images).attention.shape == (2, 2, 2)

@@ -2,6 +2,7 @@
 
 import pytest
 
+from ffl_ray.config.methods import mix_of
 from ffl_ray.config.settings import Config
 from ffl_ray.errors import SettingError
 from ffl_ray.models.registry import check_model
@@ -69,7 +70,7 @@ def test_the_preset_of_ffl_is_the_authors_program_which_is_the_default() -> None
     config = preset(FFL, "cifar100")
 
     assert config.optim == Config().optim
-    assert config.model.mix == Config().model.mix
+    assert config.model.mix == mix_of(Config())
     assert config.distill.ramp_up == 80 / 300
     assert config.distill.temperature == 3
 

@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from ffl_ray.config.methods import mix_of
 from ffl_ray.config.settings import Config
 from ffl_ray.confirm.arms import Chosen, confirmed_form, networks_to_time, plan_arms, plan_runs
 from ffl_ray.confirm.confirmation import KIND, Confirmation, write_tables
@@ -77,11 +78,11 @@ def finish(tables: StudyTables, run_id: str, config: Config, members: list[dict[
 def rows_of(config: Config, split_hash: str = "cd34") -> list[dict[str, Any]]:
     """Members on the test split: taught ones are better, each seed a little."""
     taught = config.distill.method != "independent"
-    names = [f"branch{i}" for i in range(len(config.model.mix))] + ["ensemble"] + ["fused"] * taught
+    names = [f"branch{i}" for i in range(len(mix_of(config)))] + ["ensemble"] + ["fused"] * taught
     return [
         {
             "member": name,
-            "backbone": config.model.mix[place] if name.startswith("branch") else None,
+            "backbone": mix_of(config)[place] if name.startswith("branch") else None,
             "epoch": config.optim.epochs,
             "split": "test",
             "split_hash": split_hash,

@@ -29,7 +29,7 @@ def reference_ce(logits: Tensor, targets: Tensor) -> float:
     return total / len(targets)
 
 
-def random_output(num_branches: int) -> NetworkOutput:
+def random_output(num_branches: int, leader: int | None = 0) -> NetworkOutput:
     generator = torch.Generator().manual_seed(num_branches)
 
     def draw(*shape: int) -> Tensor:
@@ -40,4 +40,5 @@ def random_output(num_branches: int) -> NetworkOutput:
         draw(6, 10),
         draw(6, num_branches - 1, num_branches - 1).softmax(dim=2),
         draw(num_branches, 6, 10),
+        leader=leader,
     )

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 import optuna
 from optuna.distributions import distribution_to_json
 
+from ffl_ray.config.methods import mix_of
 from ffl_ray.config.objectives import parse_objectives
 from ffl_ray.config.overrides import flatten, with_overrides
 from ffl_ray.config.settings import Config, StudyConfig
@@ -117,11 +118,11 @@ def _distributions(point: Mapping[str, Any]) -> dict[str, Any]:
 
 def _members(config: Config, epoch: int, number: int, *, fused: bool) -> list[dict[str, Any]]:
     """Branches, ensemble and perhaps fused: each later epoch and each wider network is better."""
-    names = [f"branch{i}" for i in range(len(config.model.mix))]
+    names = [f"branch{i}" for i in range(len(mix_of(config)))]
     cost = {name: 10_000_000 * (i + 1) for i, name in enumerate(names)}
     whole = ["ensemble"] + ["fused"] * fused
     cost |= {name: 25_000_000 * len(names) + i for i, name in enumerate(whole)}
-    backbones = dict(zip(names, config.model.mix, strict=True))
+    backbones = dict(zip(names, mix_of(config), strict=True))
     return [
         {
             "member": name,
