@@ -155,8 +155,8 @@ class ComputeConfig(Section):
     precision: Literal["auto", "float32", "tf32", "bfloat16"] = setting(
         "auto",
         "bfloat16: autocast of the maps' forward pass; tf32: float32 whose factors a GPU rounds to "
-        "ten bits; auto: bfloat16 where the device computes in it and the network gains by it (not "
-        "small ones on a CPU), else float32",
+        "ten bits; auto: bfloat16 where the device computes in it (a CPU: for images of 16x16 and "
+        "more), else float32",
     )
     cuda_graphs: bool = setting(
         True,

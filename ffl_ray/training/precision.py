@@ -9,25 +9,27 @@ import torch.distributed as dist
 
 from ffl_ray.errors import SettingError
 
-# Multiply-accumulates of an image, forward: below it a CPU gains nothing by bfloat16. Measured by
-# `bench train --precisions` with one thread: 5M 0.94 to 0.97, 9M 1.2, 55M 1.3, 92M 1.5 times.
-LEAST_CPU_MACS = 20_000_000
+# Pixels of an image: below it a CPU gains nothing by bfloat16. CPU time of a step in float32 over
+# bfloat16, one thread, AVX512-BF16: 8x8 1M MACs 0.86, 3M 1.07; 16x16 4M 1.24, 14M 1.48; 32x32 16M
+# 1.66; with AMX 16x16 3 to 20M 1.4 to 1.7.
+LEAST_CPU_PIXELS = 16 * 16
 NATIVE = ("avx512_bf16", "amx_bf16")
 
 
-def bfloat16_pays(device: torch.device, macs: int) -> bool:
-    """Whether the device computes in bfloat16 by itself, and a network gains by it.
+def bfloat16_pays(device: torch.device, pixels: int) -> bool:
+    """Whether the device computes in bfloat16 by itself, and networks on such images gain by it.
 
-    GPUs do from compute capability 8.0 on. A CPU does with AVX512-BF16 or AMX; its small networks
-    are better off in float32.
+    GPUs do from compute capability 8.0 on. A CPU does with AVX512-BF16 or AMX; on tiny images it
+    is better off in float32. The network has no say: the configs of a study differ in theirs, and
+    are compared.
 
     Args:
-        macs: multiply-accumulates of an image, forward.
+        pixels: of an image.
     """
     if device.type == "cuda":
         return _has_tensor_cores(device)
     capabilities: dict[str, Any] = getattr(torch.cpu, "get_capabilities", dict)()
-    return macs >= LEAST_CPU_MACS and any(capabilities.get(name) for name in NATIVE)
+    return pixels >= LEAST_CPU_PIXELS and any(capabilities.get(name) for name in NATIVE)
 
 
 def _has_tensor_cores(device: torch.device) -> bool:
@@ -35,12 +37,12 @@ def _has_tensor_cores(device: torch.device) -> bool:
     return device.type == "cuda" and torch.cuda.get_device_capability(device) >= (8, 0)
 
 
-def format_of(setting: str, device: torch.device, macs: int, workers: int) -> str:
+def format_of(setting: str, device: torch.device, pixels: int, workers: int) -> str:
     """A training's format: float32, tf32 or bfloat16; all workers take what each of them can.
 
     Args:
         setting: compute.precision.
-        macs: as in `bfloat16_pays`.
+        pixels: as in `bfloat16_pays`.
         workers: of the training; with several, each calls this.
 
     Raises:
@@ -52,7 +54,7 @@ def format_of(setting: str, device: torch.device, macs: int, workers: int) -> st
         )
     if setting != "auto":
         return setting
-    pays = torch.tensor(float(bfloat16_pays(device, macs)), device=device)
+    pays = torch.tensor(float(bfloat16_pays(device, pixels)), device=device)
     if workers > 1:
         dist.all_reduce(pays, dist.ReduceOp.MIN)
     return "bfloat16" if pays else "float32"

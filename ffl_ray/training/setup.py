@@ -91,8 +91,8 @@ def prepare(config: ResolvedConfig, session: Session, *, final: bool = False) ->
     costs = member_costs(network, data.image_shape)
     network = network.to(device=device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     optimizer = new_optimizer(config, network)
-    macs = costs["ensemble"].macs
-    kind = format_of(config.compute.precision, device, macs, session.world_size)
+    pixels = math.prod(data.image_shape[1:])
+    kind = format_of(config.compute.precision, device, pixels, session.world_size)
     graphs = _on_gpu(config, device, kind, len(data.train)) if device.type == "cuda" else None
     if graphs and os.environ.get(BRANCH_STREAMS) == "1":
         network.branch_streams = [new_stream(device) for _ in network.branches[1:]]
