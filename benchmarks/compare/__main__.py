@@ -6,14 +6,27 @@ import argparse
 import sys
 
 from ffl_ray import cli
-from ffl_ray.bench.options import add_subjects
+from ffl_ray.bench.options import SUBJECTS, Subject, add_subjects
 
-DESCRIPTION = """What `python -m ffl_ray.bench` measures, by turns with what others do.
+DESCRIPTION = """What `python -m ffl_ray.bench` measures, and tables, by turns with what others do.
 
 train: the authors' program; study: a TorchTrainer in each trial, as Ray's documentation writes it;
 tables: Ray's ResultGrid; input: torchvision's ImageFolder. The figures are shown as a table and
 added as a row to the Parquet folder OUT/SUBJECT."""
 DEFAULT_OUT = "~/ray_results/compare"
+
+
+def add_tables_options(parser: argparse.ArgumentParser) -> None:
+    """The size of the made study."""
+    parser.add_argument(
+        "--trials", type=int, default=10_000, metavar="N", help="of the made study (default 10000)"
+    )
+    parser.add_argument(
+        "--epochs", type=int, default=300, metavar="N", help="of each trial (default 300)"
+    )
+
+
+TABLES = Subject("how fast result tables are written and read", add_tables_options)
 
 
 def parser() -> argparse.ArgumentParser:
@@ -24,7 +37,7 @@ def parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
-    subjects = add_subjects(made, DEFAULT_OUT)
+    subjects = add_subjects(made, SUBJECTS | {"tables": TABLES}, DEFAULT_OUT)
     subjects["train"].add_argument(
         "--against",
         metavar="DIR",

@@ -10,12 +10,13 @@ from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from benchmarks import table_writing
+from benchmarks.compare import our_tables
+from benchmarks.compare.our_tables import READING, ROW_BYTES, check_room, read_epochs, seconds_of
 from benchmarks.compare.ray_results import read_experiment, write_experiment
-from ffl_ray.bench import table_writing, tables
+from benchmarks.made_study import epochs_table, rows_of, trial_rows
 from ffl_ray.bench.figures import Figure, Found, alternated, ratio
-from ffl_ray.bench.made_study import epochs_table, rows_of, trial_rows
 from ffl_ray.bench.study import check_least
-from ffl_ray.bench.tables import READING, ROW_BYTES, check_room, read_epochs, seconds_of
 from ffl_ray.results.storage.storage import Storage
 
 RAY_ROW_BYTES = 2000
@@ -43,7 +44,7 @@ def measured(args: argparse.Namespace) -> Found:
         SettingError: a number is not positive, or the disk has too little room.
     """
     check_least(args, ray_trials=1)
-    found = tables.measured(args)
+    found = our_tables.measured(args)
     read_s = next(figure.value for figure in found.figures if figure.name == "read_epochs_s")
     assert isinstance(read_s, float), "it was measured"
     count = min(args.ray_trials, args.trials)

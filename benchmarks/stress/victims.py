@@ -5,14 +5,14 @@ from __future__ import annotations
 import contextlib
 import os
 import random
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import psutil
 from ray.cluster_utils import Cluster
 
 from benchmarks.ray_private import drain_node
-from ffl_ray.bench.processes import MARK, command_of, kill, marked, with_descendants
+from ffl_ray.bench.processes import MARK, command_of, marked
 
 # As in cluster.yaml: a node that falls silent is noticed in seconds.
 HEAD = {"grpc_client_keepalive_time_ms": 20000, "grpc_client_keepalive_timeout_ms": 10000}
@@ -118,3 +118,19 @@ def nodes(head_cpus: int, others: int = 0, *, mark: str) -> Iterator[Nodes]:
         yield made
     finally:
         made.close()
+
+
+def with_descendants(pid: int) -> list[psutil.Process]:
+    """A process, all that it started, and those started; empty when it is gone."""
+    try:
+        process = psutil.Process(pid)
+        return [process, *process.children(recursive=True)]
+    except psutil.NoSuchProcess:
+        return []
+
+
+def kill(processes: Iterable[Any]) -> None:
+    """SIGKILL to the processes that still live."""
+    for process in processes:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            process.kill()

@@ -1,4 +1,4 @@
-"""How fast it is here: `python -m ffl_ray.bench train|study|tables|input`."""
+"""How fast it is here: `python -m ffl_ray.bench train|study|input`."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ import argparse
 import sys
 
 from ffl_ray import cli
-from ffl_ray.bench.options import add_subjects
+from ffl_ray.bench.options import SUBJECTS, add_subjects
 
-DESCRIPTION = """Measure this machine: what a training step, a study, its tables and its input cost.
+DESCRIPTION = """Measure this machine: what a training step, a study and its input cost.
 
 Shares and ratios come from one run, medians of rounds that alternate between the sides. The
 figures are shown as a table and added as a row to the Parquet folder OUT/SUBJECT, which
@@ -19,7 +19,7 @@ DEFAULT_OUT = "~/ray_results/bench"
 def parser() -> argparse.ArgumentParser:
     """The command's options; building it loads neither torch nor ray."""
     made = cli.new_parser("bench", DESCRIPTION)
-    add_subjects(made, DEFAULT_OUT)
+    add_subjects(made, SUBJECTS, DEFAULT_OUT)
     return made
 
 

@@ -12,7 +12,7 @@ import pandas as pd
 from rich.table import Table
 
 from ffl_ray.bench import input as image_input
-from ffl_ray.bench import study, tables, train
+from ffl_ray.bench import study, train
 from ffl_ray.bench.figures import Found
 from ffl_ray.bench.machine import machine_facts
 from ffl_ray.console.terminal import make_console
@@ -22,7 +22,6 @@ Measure = Callable[[argparse.Namespace], Found]
 MEASURES: Mapping[str, Measure] = {
     "train": lambda args: train.measured(args)[0],
     "study": lambda args: study.measured(args)[0],
-    "tables": tables.measured,
     "input": lambda args: image_input.measured(args)[0],
 }
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
 from ffl_ray import cli
@@ -18,7 +18,9 @@ class Subject(NamedTuple):
     add_options: Callable[[argparse.ArgumentParser], None]
 
 
-def add_subjects(parser: argparse.ArgumentParser, out: str) -> dict[str, argparse.ArgumentParser]:
+def add_subjects(
+    parser: argparse.ArgumentParser, subjects: Mapping[str, Subject], out: str
+) -> dict[str, argparse.ArgumentParser]:
     """A subcommand for each subject, by name, for more options.
 
     Args:
@@ -26,7 +28,7 @@ def add_subjects(parser: argparse.ArgumentParser, out: str) -> dict[str, argpars
     """
     commands = parser.add_subparsers(dest="subject", required=True, metavar="SUBJECT")
     made = {}
-    for name, (measures, add_options) in SUBJECTS.items():
+    for name, (measures, add_options) in subjects.items():
         made[name] = commands.add_parser(
             name, help=measures, description=measures, allow_abbrev=False
         )
@@ -97,16 +99,6 @@ def add_study_options(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def add_tables_options(parser: argparse.ArgumentParser) -> None:
-    """The size of the made study."""
-    parser.add_argument(
-        "--trials", type=int, default=10_000, metavar="N", help="of the made study (default 10000)"
-    )
-    parser.add_argument(
-        "--epochs", type=int, default=300, metavar="N", help="of each trial (default 300)"
-    )
-
-
 def add_input_options(parser: argparse.ArgumentParser) -> None:
     """Which files are read, by how many processes, for which training."""
     parser.add_argument(
@@ -153,6 +145,5 @@ SUBJECTS = {
         add_train_options,
     ),
     "study": Subject("what a trial costs beyond its training", add_study_options),
-    "tables": Subject("how fast result tables are written and read", add_tables_options),
     "input": Subject("how fast image files are read, decoded and augmented", add_input_options),
 }

@@ -6,9 +6,7 @@ getrusage knows them; the environment that they began with goes with them.
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Iterable
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import psutil
 
@@ -84,19 +82,3 @@ def marked(value: str) -> list[MarkedProcess]:
 def command_of(process: psutil.Process) -> str:
     """The words of a process' command line."""
     return " ".join(process.cmdline()).strip()
-
-
-def with_descendants(pid: int) -> list[psutil.Process]:
-    """A process, all that it started, and those started; empty when it is gone."""
-    try:
-        process = psutil.Process(pid)
-        return [process, *process.children(recursive=True)]
-    except psutil.NoSuchProcess:
-        return []
-
-
-def kill(processes: Iterable[Any]) -> None:
-    """SIGKILL to the processes that still live."""
-    for process in processes:
-        with contextlib.suppress(psutil.NoSuchProcess):
-            process.kill()

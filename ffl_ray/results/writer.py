@@ -19,7 +19,7 @@ from ffl_ray.results.storage.storage import Storage
 __all__ = ["AppendedTable", "KeyedTable", "Row"]
 
 # Appending a row writes the last part again, which takes longer the more rows it has; fewer rows
-# make more files, which take longer to read (`bench tables` has both).
+# make more files, which take longer to read (`compare tables` has both).
 ROWS_PER_PART = 1024
 # Changing a row writes its part again.
 KEYED_ROWS_PER_PART = 64

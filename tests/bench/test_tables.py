@@ -1,4 +1,4 @@
-"""`bench tables`: a made study is a study, Ray reads the same, and a row is added."""
+"""`compare tables`: a made study is a study, Ray reads the same, and a row is added."""
 
 from argparse import Namespace
 from pathlib import Path
@@ -8,11 +8,10 @@ import pytest
 
 import ffl_ray.results
 from benchmarks.compare.__main__ import main as compare
+from benchmarks.compare.our_tables import check_room
 from benchmarks.compare.ray_results import read_experiment, write_experiment
-from ffl_ray.bench.__main__ import main
-from ffl_ray.bench.made_study import Row, epochs_table, rows_of, trial_rows
-from ffl_ray.bench.table_writing import describe, fill
-from ffl_ray.bench.tables import check_room
+from benchmarks.made_study import Row, epochs_table, rows_of, trial_rows
+from benchmarks.table_writing import describe, fill
 from ffl_ray.errors import SettingError
 from ffl_ray.results.schema import arrow_schema
 from ffl_ray.results.storage.storage import Storage
@@ -20,24 +19,8 @@ from ffl_ray.results.storage.storage import Storage
 SMALL = ["--trials", "10", "--epochs", "3", "--rounds", "1"]
 
 
-def test_a_small_study_is_measured_end_to_end(
+def test_a_small_study_is_measured_end_to_end_by_turns_with_rays_reader(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
-) -> None:
-    (tmp_path / "tmp").mkdir()
-    monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "tmp"))
-
-    status = main(["tables", *SMALL, "--out", str(tmp_path / "out")])
-
-    rows = pd.read_parquet(tmp_path / "out" / "tables")
-    assert status == 0
-    assert "30 rows of epochs" in capfd.readouterr().out
-    assert list(rows["epochs_parts"]) == [1]
-    assert (rows[["late_ms_per_epoch", "load_s", "read_epochs_s"]] > 0).all(axis=None)
-    assert list((tmp_path / "tmp").iterdir()) == []
-
-
-def test_rays_reader_takes_turns_on_the_same_rows(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "tmp").mkdir()
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "tmp"))
@@ -46,15 +29,17 @@ def test_rays_reader_takes_turns_on_the_same_rows(
 
     rows = pd.read_parquet(tmp_path / "out" / "tables")
     assert status == 0
+    assert "30 rows of epochs" in capfd.readouterr().out
+    assert list(rows["epochs_parts"]) == [1]
     assert list(rows["same_rows"]) == [6]
-    assert (rows[["load_s", "ray_rows_per_s"]] > 0).all(axis=None)
+    figures = ["late_ms_per_epoch", "load_s", "read_epochs_s", "ray_rows_per_s"]
+    assert (rows[figures] > 0).all(axis=None)
     assert list((tmp_path / "tmp").iterdir()) == []
 
 
 @pytest.mark.parametrize("option", ["--trials", "--epochs", "--ray-trials"])
 def test_a_number_below_one_is_refused(option: str, capsys: pytest.CaptureFixture[str]) -> None:
-    command = compare if option == "--ray-trials" else main
-    assert command(["tables", option, "0"]) == 2
+    assert compare(["tables", option, "0"]) == 2
     assert f"{option} must be at least 1, not 0" in capsys.readouterr().err
 
 

@@ -15,10 +15,10 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from benchmarks.made_study import epochs_table, member_rows, rows_of, trial_rows
 from benchmarks.stress.fuzzing.outcome import WrongError
 from benchmarks.stress.fuzzing.values import plain, text
 from ffl_ray import results
-from ffl_ray.bench.made_study import epochs_table, member_rows, rows_of, trial_rows
 from ffl_ray.config.objectives import parse_objectives
 from ffl_ray.config.overrides import flatten
 from ffl_ray.config.settings import Config, StudyConfig

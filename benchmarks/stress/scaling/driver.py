@@ -11,8 +11,8 @@ from typing import Any, NamedTuple, TypeVar
 from ray.tune.experiment import Trial
 from rich.console import Console
 
+from benchmarks.made_study import epochs_table, member_rows, rows_of
 from benchmarks.stress.scaling.filled import NAME, Setting
-from ffl_ray.bench.made_study import epochs_table, member_rows, rows_of
 from ffl_ray.config.settings import ResolvedConfig
 from ffl_ray.console.live import StudyView
 from ffl_ray.orchestration.job import Job, report_metrics

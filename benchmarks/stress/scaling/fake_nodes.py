@@ -12,11 +12,11 @@ from typing import Any
 from ray import tune
 from ray.cluster_utils import Cluster
 
+from benchmarks.made_study import epochs_table, member_rows, rows_of
 from benchmarks.ray_private import object_stores
 from benchmarks.stress.scaling.driver import open_driver
 from benchmarks.stress.scaling.filled import Setting, describe, setting
 from benchmarks.stress.soaking.samples import measured
-from ffl_ray.bench.made_study import epochs_table, member_rows, rows_of
 from ffl_ray.bench.processes import MARK, Marked
 from ffl_ray.config.overrides import with_overrides
 from ffl_ray.config.settings import Config

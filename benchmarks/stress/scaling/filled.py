@@ -6,8 +6,8 @@ from typing import Any, NamedTuple
 
 import optuna
 
-from ffl_ray.bench.made_study import epochs_table, member_rows, rows_of, trial_rows
-from ffl_ray.bench.table_writing import BULK_TRIALS
+from benchmarks.made_study import epochs_table, member_rows, rows_of, trial_rows
+from benchmarks.table_writing import BULK_TRIALS
 from ffl_ray.config.overrides import flatten
 from ffl_ray.config.settings import StudyConfig
 from ffl_ray.results.description import describe_study

@@ -15,10 +15,10 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.common import show
+from benchmarks.made_study import epochs_table, member_rows, rows_of
 from benchmarks.stress.scaling.driver import PLAN, feed, open_driver
 from benchmarks.stress.scaling.filled import describe, fill, setting
 from benchmarks.stress.scaling.paper import paper_table
-from ffl_ray.bench.made_study import epochs_table, member_rows, rows_of
 from ffl_ray.bench.watched import Ran, run_watched
 from ffl_ray.config.methods import resolved
 from ffl_ray.config.objectives import Objective, parse_objectives

@@ -1,4 +1,4 @@
-"""`bench tables`: a made study of many trials, written and read."""
+"""Our side of `compare tables`: a made study of many trials, written and read."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from pathlib import Path
 import pandas as pd
 
 import ffl_ray.results
-from ffl_ray.bench import table_writing
+from benchmarks import table_writing
+from benchmarks.table_writing import Written
 from ffl_ray.bench.figures import Figure, Found, alternated
 from ffl_ray.bench.study import check_least
-from ffl_ray.bench.table_writing import Written
 from ffl_ray.errors import SettingError
 from ffl_ray.results.reader import objective_by_epoch
 from ffl_ray.results.storage.storage import Storage

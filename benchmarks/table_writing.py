@@ -6,7 +6,7 @@ import time
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
-from ffl_ray.bench.made_study import AT_ONCE, epochs_table, member_rows, rows_of, trial_rows
+from benchmarks.made_study import AT_ONCE, epochs_table, member_rows, rows_of, trial_rows
 from ffl_ray.config.objectives import parse_objectives
 from ffl_ray.config.overrides import flatten, with_overrides
 from ffl_ray.config.settings import Config, StudyConfig
