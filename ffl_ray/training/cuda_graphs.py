@@ -12,6 +12,7 @@ import logging
 import threading
 import warnings
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any, ClassVar
 
 import torch
@@ -37,42 +38,29 @@ def new_stream(device: torch.device) -> torch.cuda.Stream:
     return torch.cuda.Stream(device)  # type: ignore[no-untyped-call]
 
 
-class CudaGraphs:
-    """What one training on a GPU keeps from its first step to its last.
+class Captures:
+    """Captures of one training: what may be recorded, where, and what was refused.
 
     Args:
         device: the GPU, on which this process has a context.
-        records: whether anything may be recorded.
-        steps_planned: of the whole training.
+        allowed: whether anything may be recorded.
 
     Attributes:
-        lr, distill_weight: of the epoch, which recorded steps read.
-        replays: recorded training steps that were taken.
         refusals: what is not recorded, and why.
     """
 
     left_capturing: ClassVar[bool] = False
 
-    def __init__(self, device: torch.device, *, records: bool, steps_planned: int) -> None:
+    def __init__(self, device: torch.device, *, allowed: bool) -> None:
         self.device = device
-        self.records = records
-        self.tunes = steps_planned >= TUNED_STEPS
-        self.lr = torch.zeros((), device=device)
-        self.distill_weight = torch.zeros((), dtype=torch.float64, device=device)
+        self.allowed = allowed
         self.refusals: dict[str, str] = {}
-        self.steps: RecordedSteps | None = None
-        self.evaluation: Recording | None = None
-        self._captures_on, self._makes_on = new_stream(device), new_stream(device)
+        self._stream = new_stream(device)
         self._pool: Any = None
-
-    @property
-    def replays(self) -> int:
-        """Training steps that were taken by a graph."""
-        return self.steps.recording.replays if self.steps else 0
 
     def may_record(self, what: str) -> bool:
         """Whether it is worth a try."""
-        return self.records and not CudaGraphs.left_capturing and what not in self.refusals
+        return self.allowed and not Captures.left_capturing and what not in self.refusals
 
     def refuse(self, what: str, why: object) -> None:
         """Give up recording something, and say so."""
@@ -93,16 +81,51 @@ class CudaGraphs:
         here = torch.cuda.stream(torch.cuda.current_stream(self.device))
         # Other threads (of a data loader, of NCCL) may go on calling CUDA meanwhile.
         captured = torch.cuda.graph(
-            graph, pool=self._pool, stream=self._captures_on, capture_error_mode="thread_local"
+            graph, pool=self._pool, stream=self._stream, capture_error_mode="thread_local"
         )
         try:
             with ONE_CAPTURE, here, captured:
                 found = compute(batch)
         except RuntimeError:
-            CudaGraphs.left_capturing = TorchVersion(torch.__version__) < UNWINDS_SINCE
+            Captures.left_capturing = TorchVersion(torch.__version__) < UNWINDS_SINCE
             raise
         self._pool = self._pool or graph.pool()
         return Graph(graph, batch, found)
+
+
+class CudaGraphs:
+    """What one training on a GPU keeps from its first step to its last.
+
+    Nothing in it points back to it: its memory is free as soon as the training is gone.
+
+    Args:
+        captures: of this training.
+        steps_planned: of the whole training.
+
+    Attributes:
+        lr, distill_weight: of the epoch, which recorded steps read.
+        steps, evaluation: what takes the training's steps, and those of its evaluations.
+    """
+
+    def __init__(self, captures: Captures, *, steps_planned: int) -> None:
+        device = captures.device
+        self.captures = captures
+        self.tunes = steps_planned >= TUNED_STEPS
+        self.lr = torch.zeros((), device=device)
+        self.distill_weight = torch.zeros((), dtype=torch.float64, device=device)
+        self.steps: RecordedSteps | None = None
+        self.evaluation: Recording | None = None
+        self._device, self._makes_on = device, new_stream(device)
+
+    @property
+    def records(self) -> bool:
+        """Whether recording is allowed."""
+        return self.captures.allowed
+
+    @property
+    def replays(self) -> int:
+        """Training steps that were taken by a graph."""
+        return self.steps.recording.replays if self.steps else 0
 
     def made_ahead(self, batches: Iterator[Batch]) -> Iterator[Batch]:
         """The same batches, each made on a stream of its own while the step before it runs.
@@ -110,19 +133,19 @@ class CudaGraphs:
         Two steps may be under way: the host waits for the one before them, and only then is that
         one's batch let go.
         """
-        self._makes_on.wait_stream(torch.cuda.current_stream(self.device))
+        self._makes_on.wait_stream(torch.cuda.current_stream(self._device))
         under_way: list[tuple[Batch, torch.cuda.Event]] = []
         ahead = self._made(batches)
         while ahead is not None:
             batch, ready = ahead
-            torch.cuda.current_stream(self.device).wait_event(ready)
+            torch.cuda.current_stream(self._device).wait_event(ready)
             if len(under_way) == 2:
                 under_way[0][1].synchronize()
                 del under_way[0]
             ahead = self._made(batches)
             yield batch
             done = torch.cuda.Event(blocking=True)  # type: ignore[no-untyped-call]
-            torch.cuda.current_stream(self.device).record_event(done)
+            torch.cuda.current_stream(self._device).record_event(done)
             under_way.append((batch, done))
 
     def _made(self, batches: Iterator[Batch]) -> tuple[Batch, torch.cuda.Event] | None:
@@ -159,14 +182,14 @@ class Recording:
 
     def __init__(
         self,
-        graphs: CudaGraphs,
+        captures: Captures,
         what: str,
         compute: Callable[[Batch], Tensor],
         *,
         tunes: bool = False,
     ) -> None:
         self.replays = 0
-        self._graphs, self._what, self._compute, self._tunes = graphs, what, compute, tunes
+        self._captures, self._what, self._compute, self._tunes = captures, what, compute, tunes
         self._shapes: tuple[int, torch.Size, torch.Size] | None = None
         self._graph: Graph | None = None
         self._done = 0
@@ -184,7 +207,7 @@ class Recording:
             torch.backends.cudnn.benchmark = False
 
     def _run_whole(self, batch: Batch) -> Tensor:
-        if self._graph is None and self._graphs.may_record(self._what):
+        if self._graph is None and self._captures.may_record(self._what):
             self._done += 1
             if self._done == WARM_UP_STEPS:
                 return self._watched(batch)
@@ -207,44 +230,49 @@ class Recording:
         waits = [x for x in caught if WAITS in str(x.message)]
         if waits:
             where = f"{waits[0].filename}, line {waits[0].lineno}"
-            self._graphs.refuse(self._what, f"the host waits for the GPU in it ({where})")
+            self._captures.refuse(self._what, f"the host waits for the GPU in it ({where})")
         return found
 
     def _record(self, batch: Batch) -> None:
         try:
-            self._graph = self._graphs.capture(self._compute, batch)
+            self._graph = self._captures.capture(self._compute, batch)
         except RuntimeError as error:
-            self._graphs.refuse(self._what, error)
+            self._captures.refuse(self._what, error)
 
 
 class RecordedSteps:
     """What takes all steps of a training: the first few one by one, and the others by a graph."""
 
-    def __init__(self, step: Step, graphs: CudaGraphs) -> None:
+    def __init__(self, step: Step, captures: Captures, *, tunes: bool) -> None:
         self.network = step.network
         self.world_size = step.world_size
-        self._step = step
         self._names: list[str] = []
-        self.recording = Recording(graphs, "a training step", self._sums, tunes=graphs.tunes)
+        compute = partial(_step_sums, step, self._names)
+        self.recording = Recording(captures, "a training step", compute, tunes=tunes)
 
     def run(self, batch: Batch) -> LossRow:
         """Take a step on a batch."""
         return LossRow(self.recording.run(batch), self._names)
 
-    def _sums(self, batch: Batch) -> Tensor:
-        """Take a step, by one kernel after the other or into a graph."""
-        optimizer, capturing = self._step.optimizer, torch.cuda.is_current_stream_capturing()
-        for group in optimizer.param_groups:
-            # AdamW asks for a promise that it counts its steps on the device: fused, it does.
-            if "capturable" in group:
-                group["capturable"] = capturing
-        try:
-            row = self._step.run(batch)
-        except RuntimeError:
-            optimizer.zero_grad(set_to_none=True)
-            raise
-        finally:
-            for group in optimizer.param_groups:
-                group.update({"capturable": False} if "capturable" in group else {})
-        self._names = row.names
-        return row.sums
+
+def _step_sums(step: Step, names: list[str], batch: Batch) -> Tensor:
+    """The sums of a step that is taken, by one kernel after the other or into a graph.
+
+    Args:
+        names: become those of the sums.
+    """
+    groups = [group for group in step.optimizer.param_groups if "capturable" in group]
+    # AdamW asks for a promise that it counts its steps on the device: fused, it does.
+    capturing = torch.cuda.is_current_stream_capturing()
+    try:
+        for group in groups:
+            group["capturable"] = capturing
+        row = step.run(batch)
+    except RuntimeError:
+        step.optimizer.zero_grad(set_to_none=True)
+        raise
+    finally:
+        for group in groups:
+            group["capturable"] = False
+    names[:] = row.names
+    return row.sums

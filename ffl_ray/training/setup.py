@@ -27,7 +27,7 @@ from ffl_ray.models.builder import build_network
 from ffl_ray.models.cost import MemberCost, member_costs
 from ffl_ray.models.latency import member_latencies
 from ffl_ray.models.network import FusionNetwork
-from ffl_ray.training.cuda_graphs import CudaGraphs, new_stream
+from ffl_ray.training.cuda_graphs import Captures, CudaGraphs, new_stream
 from ffl_ray.training.engine import Precision
 from ffl_ray.training.optimizer import new_optimizer, set_learning_rate
 from ffl_ray.training.precision import format_of, set_format
@@ -122,7 +122,7 @@ def _start_afresh(device: torch.device) -> None:
     if device.type == "cuda":
         torch.cuda.init()  # type: ignore[no-untyped-call]
         torch.cuda.set_device(device)
-        if not CudaGraphs.left_capturing:
+        if not Captures.left_capturing:
             torch.cuda.empty_cache()
         torch.cuda.reset_peak_memory_stats(device)
 
@@ -131,7 +131,8 @@ def _on_gpu(config: ResolvedConfig, device: torch.device, kind: str, images: int
     """What a training on a GPU keeps there; the GPU is set to its number format."""
     set_format(kind)
     steps = config.optim.epochs * math.ceil(images / config.optim.batch_size)
-    return CudaGraphs(device, records=config.compute.cuda_graphs, steps_planned=steps)
+    captures = Captures(device, allowed=config.compute.cuda_graphs)
+    return CudaGraphs(captures, steps_planned=steps)
 
 
 def _opened(config: ResolvedConfig, world_size: int, *, final: bool) -> TrainVal:

@@ -64,7 +64,9 @@ def epoch_step(training: Training, distill_weight: float) -> TrainingStep:
         return step_of(training, distill_weight)
     graphs.distill_weight.fill_(distill_weight)
     if graphs.steps is None:
-        graphs.steps = RecordedSteps(step_of(training, graphs.distill_weight), graphs)
+        graphs.steps = RecordedSteps(
+            step_of(training, graphs.distill_weight), graphs.captures, tunes=graphs.tunes
+        )
     return graphs.steps
 
 
@@ -98,5 +100,5 @@ def _evaluation(training: Training) -> Callable[[Batch], Tensor]:
     if graphs is None:
         return sums_of
     if graphs.evaluation is None:
-        graphs.evaluation = Recording(graphs, "evaluation", sums_of)
+        graphs.evaluation = Recording(graphs.captures, "evaluation", sums_of)
     return graphs.evaluation.run

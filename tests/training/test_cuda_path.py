@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import functools
+import gc
 import io
+import weakref
 from collections.abc import Callable
 from typing import Any
 
@@ -23,12 +25,13 @@ from ffl_ray.data.loader import load_train_val
 from ffl_ray.distill.registry import TERMS, loss_terms_of
 from ffl_ray.distill.terms import Term
 from ffl_ray.models.network import NetworkOutput
-from ffl_ray.training.cuda_graphs import CudaGraphs
+from ffl_ray.training.cuda_graphs import Captures
 from ffl_ray.training.engine import Precision, Step, member_sums
 from ffl_ray.training.optimizer import new_optimizer
 from ffl_ray.training.precision import set_format
-from ffl_ray.training.setup import new_network, prepare
-from ffl_ray.training.worker import run_worker
+from ffl_ray.training.progress import Progress
+from ffl_ray.training.setup import new_network, prepare, prepared
+from ffl_ray.training.worker import run_epoch, run_worker
 
 GPU = torch.device("cuda", 0)
 # Learning rates that float32 holds exactly, as a GPU keeps them; 5 whole batches an epoch, and one
@@ -48,7 +51,7 @@ TIMES = {"time", "train_s", "train_cpu_s", "epoch_s", "images_per_s", "accelerat
 @pytest.fixture(autouse=True)
 def small_evaluations(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("ffl_ray.training.steps.EVAL_BATCH", 13)
-    monkeypatch.setattr(CudaGraphs, "left_capturing", False)
+    monkeypatch.setattr(Captures, "left_capturing", False)
 
 
 def reading(when_capturing_alone: bool) -> Callable[..., Any]:
@@ -133,6 +136,33 @@ def test_branches_on_streams_of_their_own_learn_the_same(monkeypatch: pytest.Mon
     assert [row["recorded"] for row in found.rows] == [True, True]
     # The one branch after the first: forked from the trunk, joined by the fusion.
     assert cuda.calls.count("wait_stream") > 10
+
+
+def test_a_training_that_ended_leaves_nothing_in_the_gpus_memory() -> None:
+    session = MemorySession()
+    kept: list[weakref.ref[Any]] = []
+    session.device = GPU
+
+    def train() -> None:
+        with prepared(small_config(**SMALL), session) as training:
+            progress = Progress()
+            for _ in range(2):
+                progress = run_epoch(training, progress, session.write)
+            assert training.graphs is not None
+            assert training.graphs.replays > 0
+            images = training.train
+            assert isinstance(images, DeviceImages)
+            kept.extend(map(weakref.ref, (training.network, training.graphs, images.images.pixels)))
+
+    gc.collect()
+    gc.disable()
+    try:
+        with SimulatedCuda().running():
+            train()
+        # Without waiting for a collection of cycles: the next trial comes at once.
+        assert [ref() for ref in kept] == [None, None, None]
+    finally:
+        gc.enable()
 
 
 @functools.cache
