@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import os
+import select
 import signal
 import stat
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
 
 from ffl_ray.console.terminal import make_console
 
 STOPPING = "stopping: what is finished is kept (a second time ends at once)"
+
+LOOK_S = 0.5
+_NEEDED: list[Callable[[], bool]] = []
 
 
 class Stop:
@@ -62,6 +66,19 @@ def stoppable() -> Iterator[Stop]:
         os.close(reader)
 
 
+@contextmanager
+def needing(is_gone: Callable[[], bool]) -> Iterator[None]:
+    """A block that can't end in order without what may be gone: SLURM signals every process.
+
+    Once it is, a stop ends this process at once, before a library waits for it and complains.
+    """
+    _NEEDED.append(is_gone)
+    try:
+        yield
+    finally:
+        _NEEDED.remove(is_gone)
+
+
 def _as_ctrl_c(number: int, frame: FrameType | None) -> None:
     """Do what Ctrl-C would do now."""
     if not callable(signal.getsignal(signal.SIGINT)):  # ignored, as a shell has it behind &
@@ -71,7 +88,14 @@ def _as_ctrl_c(number: int, frame: FrameType | None) -> None:
 
 def _answer(reader: int, stop: Stop) -> None:
     """Say at the first signal that it was heard, until the other end is closed."""
-    while found := os.read(reader, 1):
+    while True:
+        if not select.select([reader], [], [], LOOK_S if stop.signal else None)[0]:
+            if any(is_gone() for is_gone in _NEEDED):
+                os._exit(128 + stop.signal)
+            continue
+        found = os.read(reader, 1)
+        if not found:
+            return
         if stop.signal or found[0] not in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             continue
         stop.signal = found[0]

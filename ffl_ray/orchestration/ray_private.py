@@ -35,6 +35,12 @@ def session_folder() -> str:
     return str(node.get_session_dir_path())  # type: ignore[attr-defined]
 
 
+def is_head_gone() -> bool:
+    """Whether a process of the head that was started here has ended. UPSTREAM/_private/node.py."""
+    node: Any = worker._global_node
+    return node is not None and node.head and bool(node.dead_processes())
+
+
 def read_environment_again() -> None:
     """Have Ray take its settings from the environment as it is now.
 

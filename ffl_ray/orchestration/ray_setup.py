@@ -16,9 +16,11 @@ from typing import Any
 
 import ray
 
+from ffl_ray.console.stopping import needing
 from ffl_ray.errors import PlanError
 from ffl_ray.files import user_folder
 from ffl_ray.orchestration.ray_private import (
+    is_head_gone,
     leave_out_helpers,
     read_environment_again,
     session_folder,
@@ -86,7 +88,8 @@ def own_ray() -> Iterator[None]:
         )
     before = set(os.environ)
     try:
-        yield
+        with needing(is_head_gone):
+            yield
     finally:
         ray.shutdown()
         for name in SETTLED & (set(os.environ) - before):
