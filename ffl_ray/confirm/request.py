@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import shlex
 from typing import Any, NamedTuple
 
 from ffl_ray import cli
@@ -68,8 +69,8 @@ def request_of(args: argparse.Namespace) -> Request:
     ranked = best_configs(rows, objectives, len(rows))
     if not ranked:
         raise StudyError(
-            f"{source.location} has no completed trial to confirm: search on, with "
-            f"python -m ffl_ray.tune --name {study}"
+            f"{source.location} has no completed trial to confirm: search on, with the command "
+            f"that began it, --name {source.name} --storage-path {shlex.quote(source.parent)}"
         )
     for one in ranked[: args.top]:
         check_method(one.config)

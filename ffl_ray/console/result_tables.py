@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 
 from rich.console import RenderableType
@@ -116,5 +117,5 @@ def where_text(location: str, table: str, name: str = "trials") -> str:
     return (
         f"results  {location}\n"
         f"         import pandas as pd\n"
-        f'         {name} = pd.read_parquet("{table}")'
+        f"         {name} = pd.read_parquet({json.dumps(table, ensure_ascii=False)})"
     )

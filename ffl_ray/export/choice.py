@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from statistics import fmean
 from typing import Any, NamedTuple
 
-from ffl_ray.confirm.tables import FINAL_KINDS, FOLDER, Run, measured_arms
+from ffl_ray.confirm.tables import FINAL_KINDS, Run, measured_arms
 from ffl_ray.errors import StudyError
 from ffl_ray.export import pick
 from ffl_ray.export.pick import Candidate
@@ -36,6 +36,7 @@ def choose(
     trials: Mapping[str, Row],
     members: Sequence[Row],
     kept: set[str],
+    place: str = "",
 ) -> Choice:
     """The member of a study that a rule chooses among those whose checkpoints were kept.
 
@@ -44,6 +45,7 @@ def choose(
         trials: rows of the trials table by trial_id.
         members: rows of the members table.
         kept: the trials whose best checkpoint is there; of final runs those with the latest.
+        place: of the search that final runs confirm, as a command takes it.
 
     Raises:
         StudyError: nothing fits, or no trial that fits has its checkpoint; or a config is to be
@@ -51,7 +53,7 @@ def choose(
     """
     with understood(str(description["study"])):
         if description.get("kind") in FINAL_KINDS:
-            return Choice(_final_run(rule, description, trials, members, kept), "")
+            return Choice(_final_run(rule, description, trials, members, kept, place), "")
         return _trial(rule, description, trials, members, kept)
 
 
@@ -89,13 +91,14 @@ def _final_run(
     trials: Mapping[str, Row],
     members: Sequence[Row],
     kept: set[str],
+    place: str,
 ) -> Candidate:
     _check_keeps_weights(description)
     found = [c for c in pick.candidates(trials.values(), members, final=True) if c.trial_id in kept]
     if not found:
         raise StudyError(
             f"{description['study']} has no weights yet: those of each config's first seed stay "
-            f"once it has completed; {_goes_on(description)}"
+            f"once it has completed; python -m ffl_ray.confirm {place} goes on"
         )
     runs = [Run(**run) for run in description["runs"] if run["seed"] in description["seeds"]]
     arms = {run.run_id: run.arm for run in runs}
@@ -112,7 +115,7 @@ def _final_run(
         return rule.choose(rule.among(found), objective)
     configs = {arm["name"] for arm in description["arms"] if arm["trial_id"] is not None}
     runs = [run for run in runs if run.arm in configs]
-    _check_completed(description, runs, trials, known)
+    _check_completed(description, runs, trials, known, place)
     found = [candidate for candidate in found if arms.get(candidate.trial_id) in configs]
     means = _with_means(found, runs, trials.values(), members)
     best = rule.choose(rule.among(means), objective)
@@ -127,23 +130,20 @@ def _check_keeps_weights(description: Mapping[str, Any]) -> None:
         )
 
 
-def _goes_on(description: Mapping[str, Any]) -> str:
-    return f"python -m ffl_ray.confirm {description['study'].removesuffix(f'/{FOLDER}')} goes on"
-
-
 def _check_completed(
     description: Mapping[str, Any],
     runs: Sequence[Run],
     trials: Mapping[str, Row],
     known: str,
+    place: str,
 ) -> None:
     """Check that every training of every confirmed config has completed."""
     waiting = [run for run in runs if trials.get(run.run_id, {}).get("status") != "completed"]
     if waiting:
         raise StudyError(
             f"{description['study']} can't say which config is best before all have completed, and "
-            f"{len(waiting)} of their trainings have not: {_goes_on(description)}; or choose with "
-            f"--trial, one of {known}"
+            f"{len(waiting)} of their trainings have not: python -m ffl_ray.confirm {place} goes "
+            f"on; or choose with --trial, one of {known}"
         )
 
 

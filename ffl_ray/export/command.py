@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import shlex
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -23,6 +24,7 @@ from ffl_ray.export.trained import Trained, load_trained, retrain_command, with_
 from ffl_ray.results.description import read_description
 from ffl_ray.results.reader import find_study, load_tables, records
 from ffl_ray.results.schema import row_config
+from ffl_ray.results.storage.access import as_argument
 from ffl_ray.results.storage.storage import Storage
 
 Row = dict[str, Any]
@@ -55,7 +57,14 @@ def export(args: argparse.Namespace) -> int:
     rule = Rule(args.pick, limit, args.member, args.trial)
     study = _open(args)
     kept = with_checkpoints(study.storage, final=study.is_final)
-    chosen, note = choose(rule, study.description, study.trials, study.members, kept)
+    chosen, note = choose(
+        rule,
+        study.description,
+        study.trials,
+        study.members,
+        kept,
+        as_argument(study.storage.parent),
+    )
     name = study.description["study"].replace("/", "-")
     out = Path(args.out or f"{name}-{chosen.trial_id}-{chosen.member}")
     check_free(out)
@@ -136,7 +145,9 @@ def _show(written: Written, out: Path) -> None:
         )
     if written.speeds:
         console.print(_speed_table(written.speeds))
-    console.out(f"card {out / 'README.md'}; python -m ffl_ray.predict {out} IMAGE...")
+    console.out(
+        f"card {out / 'README.md'}; python -m ffl_ray.predict {shlex.quote(str(out))} IMAGE..."
+    )
 
 
 def _speed_table(measured: Sequence[Speed]) -> Table:

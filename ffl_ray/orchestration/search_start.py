@@ -45,6 +45,8 @@ def start_search(args: argparse.Namespace, overrides: Mapping[str, object]) -> i
     search = search._replace(warm_start=_warm_start(search))
     if not args.dry_run and args.optuna_storage is not None:
         mirror = Mirror(args.optuna_storage, search.name, settings.objectives)
+        known = optuna_study(search.name, search.storage.parent).trials if goes_on else None
+        mirror.check(known)
         search = search._replace(mirror=mirror)
     return _run(search, args.address, dry_run=args.dry_run)
 

@@ -14,6 +14,7 @@ from ffl_ray.report.plotting import Plots
 from ffl_ray.report.source import Study
 from ffl_ray.results.description import read_description
 from ffl_ray.results.reader import read_rows
+from ffl_ray.results.storage.access import as_argument
 from ffl_ray.results.storage.storage import Storage
 
 Row = dict[str, Any]
@@ -102,7 +103,7 @@ def _progress(storage: Storage, description: Mapping[str, Any], summary: Sequenc
     behind = sum({row["arm"]: row["n"] for row in summary}.values())
     if done == behind == planned:
         return f"all {planned} trainings of the confirmation have completed."
-    search = str(description["study"]).removesuffix(f"/{FOLDER}")
+    search = as_argument(storage.parent)
     known = f", and the tables are of {behind} of them" if behind and behind != done else ""
     return (
         f"{done} of {planned} trainings of the confirmation have completed{known}; "

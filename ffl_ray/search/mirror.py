@@ -5,6 +5,7 @@ The tables stay the truth: nothing is ever read back from the mirror.
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterable, Sequence
 
 import optuna
@@ -35,6 +36,7 @@ class Mirror:
             StudyDirection.MAXIMIZE if objective.maximised else StudyDirection.MINIMIZE
             for objective in objectives
         ]
+        self._url = url
         try:
             self._storage: BaseStorage = get_storage(url)
             self._study = optuna.create_study(
@@ -51,6 +53,32 @@ class Mirror:
         self._study_id = self._storage.get_study_id_from_name(name)
         self._count = len(self._study.get_trials(deepcopy=False))
         self._ids: dict[int, int] = {}
+
+    def check(self, trials: Sequence[FrozenTrial] | None) -> None:
+        """Check that what the mirror holds is of this study.
+
+        Args:
+            trials: that the study's tables hold; None: the study is new.
+
+        Raises:
+            StudyError: it holds another one's, of a folder that was deleted for example.
+        """
+        own = {trial.number: _point(trial) for trial in trials or ()}
+        found = self._study.get_trials(deepcopy=False)
+        other = [
+            trial
+            for trial in found
+            if trials is None
+            or (trial.state.is_finished() and own.get(trial.number) != _point(trial))
+        ]
+        if other:
+            name = self._study.study_name
+            refused = (
+                f"--optuna-storage {self._url} holds {len(other)} trials of another study {name}, "
+                f"and these would not appear: choose another --name, or delete it there (optuna "
+                f"delete-study --study-name {name} --storage {shlex.quote(self._url)})"
+            )
+            raise StudyError(redacted(refused, self._url))
 
     def open(self, trials: Iterable[FrozenTrial]) -> None:
         """Bring the mirror up to what is known at the start."""
@@ -103,3 +131,9 @@ class Mirror:
             get = self._storage.get_trial_id_from_study_id_trial_number
             self._ids[number] = get(self._study_id, number)
         return self._ids[number]
+
+
+def _point(trial: FrozenTrial) -> dict[str, float]:
+    """A trial's parameters as Optuna's storages hold them, to the digits that all of them keep."""
+    kinds = trial.distributions
+    return {n: float(f"{kinds[n].to_internal_repr(v):.12g}") for n, v in trial.params.items()}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import shlex
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
@@ -58,17 +59,23 @@ def _mlflow(place: Place) -> Tracker:
 
 def _mlflow_where(place: Place) -> str:
     # A URI of the user's may hold a password.
-    uri = "$MLFLOW_TRACKING_URI" if place.mlflow else place.mlflow_uri
+    uri = "$MLFLOW_TRACKING_URI" if place.mlflow else shlex.quote(place.mlflow_uri)
     return f"mlflow ui --backend-store-uri {uri}"
 
 
 def _wandb_where(place: Place) -> str:
-    return f"wandb sync {place.wandb / 'wandb'}/offline-run-*" if wandb_is_silent() else "wandb.ai"
+    return (
+        f"wandb sync {shlex.quote(str(place.wandb / 'wandb'))}/offline-run-*"
+        if wandb_is_silent()
+        else "wandb.ai"
+    )
 
 
 TRACKERS = {
     "tensorboard": TrackerKind(
-        "tensorboardX", _tensorboard, lambda place: f"tensorboard --logdir {place.events}"
+        "tensorboardX",
+        _tensorboard,
+        lambda place: f"tensorboard --logdir {shlex.quote(str(place.events))}",
     ),
     "mlflow": TrackerKind("mlflow", _mlflow, _mlflow_where),
     "wandb": TrackerKind("wandb", WandbRuns, _wandb_where),

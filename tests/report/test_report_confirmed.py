@@ -107,16 +107,17 @@ def test_the_picture_has_each_member_once_and_its_baselines_beside_it(tmp_path: 
 def test_a_half_finished_confirmation_says_how_far_it_is(
     form: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    make_study(tmp_path / "s")
-    make_confirmation(tmp_path / "s", completed=2)
+    moved = tmp_path / "my studies" / "moved"
+    make_study(moved)
+    make_confirmation(moved, completed=2)
 
-    assert main([str(tmp_path / "s"), "--format", form]) == 0
+    assert main([str(moved), "--format", form]) == 0
 
     if form == "md":
         count = len(planned().runs)
         text = capsys.readouterr().out
         assert f"No confirmed results yet: 2 of {count} trainings of the confirmation" in text
-        assert "python -m ffl_ray.confirm s goes on with it." in text
+        assert f"python -m ffl_ray.confirm '{moved}' goes on with it." in text
         assert UNTOUCHED not in text
 
 

@@ -69,6 +69,24 @@ def test_a_study_that_goes_on_goes_on_in_its_mirror(tmp_path: Path) -> None:
     assert as_told(shown) == as_told(study)
 
 
+def test_trials_of_another_study_of_this_name_are_refused(tmp_path: Path) -> None:
+    study = optuna.create_study(direction="maximize")
+    mirror = Mirror(url_of(tmp_path), "study", ONE)
+    mirror.check(None)
+    done, cut = begun(study), begun(study)
+    study.tell(done, 0.7)
+    mirror.open(study.trials)
+    mirror.begin(study.trials[cut.number])
+    other = optuna.create_study(direction="maximize", sampler=optuna.samplers.RandomSampler(1))
+    begun(other)
+
+    Mirror(url_of(tmp_path), "study", ONE).check(study.trials)
+
+    for known, count in ((other.trials, 1), ([], 1), (None, 2)):
+        with pytest.raises(StudyError, match=f"holds {count} trials of another study study, .*del"):
+            Mirror(url_of(tmp_path), "study", ONE).check(known)
+
+
 def test_several_objectives_keep_their_directions(tmp_path: Path) -> None:
     Mirror(url_of(tmp_path), "study", TWO)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import uuid
 from pathlib import Path
 
@@ -35,6 +36,17 @@ def study_storage(path: str | None, name: str) -> Storage:
         StudyError: it can't be used.
     """
     return open_for_writing(path or DEFAULT_STORAGE).study(name)
+
+
+def as_argument(location: str) -> str:
+    """A study as a command takes it, quoted for a shell: by name in the default place, else whole.
+
+    Args:
+        location: of its folder, which may have moved since study.json named it.
+    """
+    folder, _, name = location.rpartition("/")
+    default = str(Path(DEFAULT_STORAGE).expanduser())
+    return shlex.quote(name if folder == default else location)
 
 
 def open_for_reading(uri: str) -> Storage:
