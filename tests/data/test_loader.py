@@ -4,7 +4,6 @@ from typing import Any, Literal
 
 import pytest
 import torch
-from sklearn.datasets import load_digits
 
 from ffl_ray.config.settings import DataConfig
 from ffl_ray.data import device_images
@@ -37,6 +36,8 @@ def test_digits_are_real_and_split_once_and_for_all() -> None:
 
 
 def test_digits_are_those_of_scikit_learn() -> None:
+    from sklearn.datasets import load_digits  # a second, which no other test needs
+
     bunch = load_digits()
     parts = [digits_file.open_train(DataConfig()), digits_file.open_test(DataConfig())]
 

@@ -1,6 +1,7 @@
 """The messages that docs/faq.md explains are the program's own."""
 
 import ast
+import functools
 import re
 
 import pytest
@@ -20,6 +21,7 @@ def string_of(node: ast.expr) -> str | None:
     return None
 
 
+@functools.cache
 def strings_of_the_program() -> list[str]:
     return [
         text
@@ -29,7 +31,6 @@ def strings_of_the_program() -> list[str]:
     ]
 
 
-STRINGS = strings_of_the_program()
 MESSAGES = ROW.findall(prose("docs/faq.md"))
 
 
@@ -41,9 +42,10 @@ def is_said(message: str, text: str) -> bool:
 
 @pytest.mark.parametrize("message", MESSAGES)
 def test_a_message_that_is_explained_is_one_that_the_program_gives(message: str) -> None:
-    assert any(is_said(message, text) for text in STRINGS)
+    assert any(is_said(message, text) for text in strings_of_the_program())
 
 
 def test_most_kinds_of_error_are_explained_and_an_invented_one_would_be_found() -> None:
     assert len(MESSAGES) > 25
-    assert not any(is_said("data.dir must be a purple folder", text) for text in STRINGS)
+    texts = strings_of_the_program()
+    assert not any(is_said("data.dir must be a purple folder", text) for text in texts)

@@ -3,7 +3,6 @@
 import math
 
 import pytest
-from scipy.stats import binomtest
 
 from ffl_ray.results.statistics import (
     Summary,
@@ -91,6 +90,8 @@ def test_a_mean_is_shown_with_half_its_interval() -> None:
 
 @pytest.mark.parametrize(("hits", "count"), [(0, 5), (5, 5), (1, 3), (244, 287), (9_876, 10_000)])
 def test_wilsons_interval_is_scipys(hits: int, count: int) -> None:
+    from scipy.stats import binomtest  # a second, which no other test needs
+
     expected = binomtest(hits, count).proportion_ci(0.95, method="wilson")
 
     assert wilson_interval(hits, count) == pytest.approx(tuple(expected), abs=1e-12)

@@ -26,6 +26,7 @@ LOADED = (
     "ffl_ray.orchestration.train_run",
     "ffl_ray.confirm.command",
     "ffl_ray.reproduce.command",
+    "ffl_ray.export.command",
     "ffl_ray.report.command",
 )
 
