@@ -24,6 +24,8 @@ from ffl_ray.training.steps import epoch_step, measured, step_of
 
 STEPS = {"cpu": 2, "cuda": 50}
 PROFILED_STEPS = 5
+# Has branches run on streams of their own.
+STREAMS = "FFL_RAY_BRANCH_STREAMS"
 
 
 def step(bench: Bench) -> Figures:
@@ -101,11 +103,17 @@ def _kernels(bench: Bench, training: Training) -> Figures:
 
 
 def branches(bench: Bench) -> Figures:
-    """Steps of networks of several branches, and convolutions that could be one."""
+    """Steps whose branches are on one stream and on their own; convolutions that could be one."""
     backbone = bench.mix.partition("*")[2]
     for count in bench.counts[1:]:
-        with bench.training(model__mix=f"{count}*{backbone}") as training:
-            yield f"{count}.ms", _replayed_ms(bench, training)
+        taken = []
+        for streams in ("0", "1"):
+            os.environ[STREAMS] = streams
+            with bench.training(model__mix=f"{count}*{backbone}") as training:
+                taken.append(_replayed_ms(bench, training))
+        os.environ[STREAMS] = "0"
+        yield f"{count}.ms", taken
+        yield f"{count}.gain", taken[0] / taken[1]
     for count in bench.counts[1:]:
         yield f"{count}.grouped_gain", _grouped_gain(bench, count)
 

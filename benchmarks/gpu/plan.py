@@ -71,17 +71,17 @@ NO_LIMIT = math.inf
 PREDICTIONS = (
     Prediction("fresh", "ended", 1, 1, "the training ends well"),
     *(
-        Prediction("equal", f"{name}.{what}", 1, most, text)
+        Prediction("equal", f"{name}.{what}", 1, 1, text)
         for name in ("ffl", "independent", "dml", "cl_ilr", "one", "kdcl", "okddip", "pcl")
-        for what, most, text in (
-            ("equal", 1, f"{name}: all weights are equal after two epochs"),
-            ("replays", NO_LIMIT, f"{name}: steps are replayed"),
+        for what, text in (
+            ("equal", f"{name}: all weights are equal after two epochs"),
+            ("recorded", f"{name}: steps are recorded"),
         )
     ),
-    Prediction("equal", "ffl adamw.replays", 1, NO_LIMIT, "AdamW: steps are replayed"),
+    Prediction("equal", "ffl adamw.recorded", 1, 1, "AdamW: steps are recorded"),
     Prediction("refused", "ended", 1, 1, "the training that can't be recorded ends well"),
     Prediction("refused", "left_bytes", -NO_LIMIT, 0, "bytes that it leaves allocated"),
-    Prediction("refused", "replays_after", 1, NO_LIMIT, "steps replayed by the one after it"),
+    Prediction("refused", "recorded_after", 1, 1, "the one after it is recorded"),
     Prediction("step", "eager_ms", 8, 12, "a step, one kernel after the other, ms"),
     Prediction("step", "recorded_ms", 2.8, 4.2, "a recorded step, ms"),
     Prediction("step", "kernels", 700, 1000, "kernels of a step"),

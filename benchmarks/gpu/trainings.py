@@ -32,7 +32,7 @@ class Bench(NamedTuple):
 
     Attributes:
         mix: of the networks.
-        data: a function of this module; `small` names the one for short trainings.
+        data, few: functions of this module; the second for short trainings.
         rounds: of whatever is repeated; a median is taken.
         counts: of trainings at once, and of branches.
     """
@@ -40,6 +40,7 @@ class Bench(NamedTuple):
     device: torch.device
     mix: str
     data: str
+    few: str
     batch: int
     rounds: int
     counts: tuple[int, ...]
@@ -49,8 +50,8 @@ class Bench(NamedTuple):
         """The check's own on a GPU; on a CPU the smallest that goes the same ways."""
         if device == "cuda":
             gpu = torch.device("cuda", 0)
-            return cls(gpu, "2*resnet32", "images", 128, rounds, (1, 2, 4, 8))
-        return cls(torch.device("cpu"), "2*resnet8", "tiny", 32, rounds, (1, 2))
+            return cls(gpu, "2*resnet32", "images", "few", 128, rounds, (1, 2, 4, 8))
+        return cls(torch.device("cpu"), "2*resnet8", "tiny", "tiny", 32, rounds, (1, 2))
 
     @staticmethod
     def of_this(name: str) -> str:
@@ -60,7 +61,7 @@ class Bench(NamedTuple):
     @property
     def small(self) -> str:
         """The data of short trainings."""
-        return self.of_this("few" if self.device.type == "cuda" else "tiny")
+        return self.of_this(self.few)
 
     def config(self, **changes: Any) -> ResolvedConfig:
         """A training's settings; in a change's name two underscores stand for the dot."""
@@ -108,7 +109,6 @@ class Kept(StepTimer):
         super().__init__(num_threads, device)
         self.latest = b""
         self.rows: list[dict[str, Any]] = []
-        self.replays: list[int] = []
 
     def write(self, name: str, data: bytes) -> None:
         if name == "latest.pt":
@@ -116,37 +116,12 @@ class Kept(StepTimer):
 
     def report(self, report: Report) -> None:
         self.rows.append(report.row)
-        self.replays.append(Replays.count)
-
-
-class Replays:
-    """A count of all CUDA graphs that this process replays."""
-
-    count = 0
-
-    @classmethod
-    @contextmanager
-    def counted(cls) -> Iterator[None]:
-        """Count them meanwhile."""
-        graph = torch.cuda.CUDAGraph
-        real = graph.replay
-
-        def replay(self: torch.cuda.CUDAGraph) -> None:
-            cls.count += 1
-            real(self)
-
-        graph.replay = replay  # type: ignore[method-assign]
-        try:
-            yield
-        finally:
-            graph.replay = real  # type: ignore[method-assign]
 
 
 def trained(bench: Bench, **changes: Any) -> Kept:
     """A whole training, and what it kept."""
     session = bench.session()
-    with Replays.counted():
-        run_worker(bench.config(**changes), session)
+    run_worker(bench.config(**changes), session)
     return session
 
 

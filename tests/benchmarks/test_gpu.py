@@ -7,10 +7,14 @@ import sys
 from pathlib import Path
 
 import pytest
+import torch
 from support.helpers import ROOT
+from support.simulated_cuda import SimulatedCuda
 
+from benchmarks.gpu import right
 from benchmarks.gpu.__main__ import in_its_own_process, parser
 from benchmarks.gpu.plan import PARTS, PREDICTIONS, Part, verdicts
+from benchmarks.gpu.trainings import Bench
 from ffl_ray.config.methods import resolved_from
 from ffl_ray.config.overrides import flatten, shown
 
@@ -81,6 +85,18 @@ def test_a_part_that_breaks_its_process_costs_no_other(tmp_path: Path) -> None:
 
     assert found["figures"] == {}
     assert "--parts must be of versions" in found["error"]
+
+
+def test_a_part_for_cuda_alone_ends_on_a_simulated_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
+    bench = Bench(torch.device("cuda", 0), "2*resnet8", "tiny", "tiny", 32, 1, (1, 2))
+    monkeypatch.setattr(torch.cuda, "memory_allocated", lambda: 0)
+    cuda = SimulatedCuda()
+    monkeypatch.setattr(torch.cuda, "default_stream", lambda: cuda.stream)
+
+    with cuda.running():
+        found = dict(right.refused(bench))
+
+    assert found == {"ended": 1, "left_bytes": 0, "own_stream": True, "recorded_after": 1}
 
 
 @pytest.mark.parametrize(
