@@ -252,6 +252,11 @@ def check_objective(config: Config, objective: str) -> None:
             f"(it has no fused classifier: try ensemble.accuracy or mean_branch.accuracy), not "
             f"{objective!r}"
         )
+    if member == "mean_teacher0" and not method_of(config.distill).mean_teacher:
+        raise SettingError(
+            f"objective must be of a member that distill.method {config.distill.method} has (it "
+            f"has no averaged weights), not {objective!r}"
+        )
     if member == "branch1" and len(mix_of(config)) < 2:
         raise SettingError(
             f"objective must be of a member of {'+'.join(mix_of(config))}, a single branch, "

@@ -109,12 +109,13 @@ class DistillConfig(Section):
         "General, with what it measures on held-out images measured on the batch",
         source="Guo et al. 2020 (KDCL), section 3",
     )
-    ema_decay: float = setting(
-        0.999,
-        "pcl alone: decay of the averages of the weights, per step",
+    ema_span: float = setting(
+        1_000 / 117_300,
+        "pcl alone: share of the training over which the averages of the weights reach back, "
+        "1 / (1 - decay) steps: .999 a step of the published 117,300",
         source="Wu and Gong 2021, arXiv:2006.04147",
-        ge=0,
-        lt=1,
+        gt=0,
+        le=1,
     )
     label_smoothing: float = setting(
         0.0,

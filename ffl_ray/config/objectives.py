@@ -1,7 +1,7 @@
 """What a training, or a search, is judged by: `MEMBER.METRIC`, and its better direction.
 
 The metrics are those of the members table. Members are fused, ensemble, branch0, branch1 (a
-network has two branches at least), best_branch and mean_branch.
+network has two branches at least), best_branch, mean_branch and pcl's mean_teacher0.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ VALUE = "objective_value"
 MAXIMISED = ("accuracy", "top5")
 MINIMISED = ("nll", "ece")
 COSTS = {"macs": "macs", "params": "parameters", "latency_ms": "latency_ms"}
-MEMBERS = ("fused", "ensemble", "best_branch", "mean_branch", "branch0", "branch1")
+MEMBERS = ("fused", "ensemble", "best_branch", "mean_branch", "branch0", "branch1", "mean_teacher0")
 
 
 class Objective(NamedTuple):

@@ -6,14 +6,16 @@ from collections.abc import Mapping
 from typing import Any
 
 EPOCHS = "optim.epochs"
-# What was counted in epochs, and is a share of the training now.
+DECAY = "distill.ema_decay"
+# What was counted in epochs, or per step, and is a share of the training now.
 SHARES = {
     "distill.ramp_up_epochs": "distill.ramp_up",
     "optim.warmup_epochs": "optim.warmup",
     "search.grace_epochs": "search.grace",
+    DECAY: "distill.ema_span",
 }
 LEFT: dict[str, float | None] = {"distill.ramp_up": None, "search.grace": 1 / 9}
-PUBLISHED_EPOCHS = 300
+PUBLISHED_EPOCHS, PUBLISHED_STEPS = 300, 117_300
 METHOD, TEACHER = "distill.method", "distill.kdcl_teacher"
 # What a method's own value was, where it is another one now.
 STAGES = "model.trunk_stages"
@@ -43,8 +45,13 @@ def of_today(settings: Mapping[str, Any]) -> dict[str, Any]:
     epochs = _number(settings.get(EPOCHS))
     for name in SHARES.keys() & settings.keys():
         length, today = _number(settings[name]), SHARES[name]
-        found[today] = LEFT.get(today) if length is None else length / (epochs or 1)
+        found[today] = LEFT.get(today) if length is None else _share(name, length, epochs or 1)
     return found
+
+
+def as_then(name: str, share: Any, epochs: Any) -> Any:
+    """What a share, or a column of them, was by its old name."""
+    return 1 - 1 / (share * PUBLISHED_STEPS) if name == DECAY else share * epochs
 
 
 def to_go_on_with(settings: Mapping[str, Any]) -> dict[str, Any]:
@@ -61,6 +68,8 @@ def to_go_on_with(settings: Mapping[str, Any]) -> dict[str, Any]:
     method = found.get(METHOD)
     if method == "kdcl" and found.get(TEACHER) == "linear":
         found[TEACHER] = "linear, in steps of before"
+    if method == "pcl":
+        found["distill.ema_span"] = f"decay {settings.get(DECAY)} a step"
     if method == "okddip":
         found[METHOD] = "okddip, its leader in the ensemble"
     elif found.get("model.mix") == ["resnet32", "resnet32"] and found.get("distill.weight") is None:
@@ -68,6 +77,12 @@ def to_go_on_with(settings: Mapping[str, Any]) -> dict[str, Any]:
     for name, value in OWN.get(str(method), SHARED).items():
         found[name] = value if found.get(name) is None else found[name]
     return found
+
+
+def _share(name: str, value: float, epochs: float) -> float:
+    if name == DECAY:
+        return round(1 / (1 - value), 6) / PUBLISHED_STEPS
+    return value / epochs
 
 
 def _number(value: object) -> float | None:

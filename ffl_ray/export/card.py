@@ -138,6 +138,8 @@ def _introduction(about: About, source: Source, config: Config) -> str:
         "fused": f"The fused classifier of {mix} (fusion: {config.fusion.design})",
         "ensemble": f"The ensemble, the mean of the branches' logits, of {mix}",
     }.get(about.member, f"One branch, {row['backbone']}, of a network of {mix}")
+    if about.member.startswith("mean_teacher"):
+        what += ", its weights averaged over the training's last part"
     return (
         f"{what}, trained together by `{config.distill.method}` on {config.data.name} and "
         f"exported alone: {row['parameters']:,} parameters, {row['macs']:,} "

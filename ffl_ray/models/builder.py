@@ -61,7 +61,7 @@ def build_network(
         attention=attention,
         leader=leader,
         divides_gradient=method.divided_gradient,
-        ema_decay=distill.ema_decay if method.mean_teacher else None,
+        ema_span=distill.ema_span if method.mean_teacher else None,
     )
 
 

@@ -82,21 +82,26 @@ class MeanTeachers(nn.Module):
 
     After step t each average moves by 1 - min(1 - 1/(t + 1), decay) towards the weights; its
     batch norm follows its own inputs (Tarvainen and Valpola 2017, arXiv:1703.01780, section 2 and
-    their program). It is never a member: it teaches, and the branches are deployed.
+    their program). The decay follows the length of the training, once `plan` says it.
 
     Args:
         modules: whose weights are averaged; a checkpoint knows the averages as `parts`.
-        decay: of the averages, per step, once training is past 1 / (1 - decay) steps.
+        span: share of the training that the averages reach back over, 1 / (1 - decay) steps.
     """
 
     steps: Tensor
 
-    def __init__(self, modules: Iterable[nn.Module], decay: float) -> None:
+    def __init__(self, modules: Iterable[nn.Module], span: float) -> None:
         super().__init__()
         self.parts = nn.ModuleList(copy.deepcopy(module) for module in modules)
         self.parts.requires_grad_(False)
-        self.decay = decay
+        self.span = span
+        self.decay = 1.0
         self.register_buffer("steps", torch.zeros((), dtype=torch.int64))
+
+    def plan(self, steps: int) -> None:
+        """Have the averages reach back over their share of so many steps, over one at least."""
+        self.decay = 1 - 1 / max(1.0, self.span * steps)
 
     @torch.no_grad()
     def update(self, modules: Iterable[nn.Module]) -> None:

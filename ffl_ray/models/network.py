@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple, TypeVar
 
 import torch
@@ -16,6 +16,7 @@ from ffl_ray.models.method_modules import LogitGate, MeanTeachers, PeerAttention
 from ffl_ray.models.pooling import full_precision, pooled
 
 ItemT = TypeVar("ItemT")
+MEAN_TEACHER = "mean_teacher"
 
 
 class NetworkOutput(NamedTuple):
@@ -25,7 +26,7 @@ class NetworkOutput(NamedTuple):
         branches: of each branch.
         fused: of the fused classifier, where the method has one.
         attention: shares of the peers' logits in each peer's target (OKDDip).
-        mean_teachers: logits of the branches with averaged weights (PCL), in training alone.
+        mean_teachers: logits of the branches with averaged weights (PCL).
         leader: the branch that learns from the others, its peers, where the method has one.
     """
 
@@ -50,7 +51,8 @@ class NetworkOutput(NamedTuple):
     def members(self) -> Float[Tensor, "members batch classes"]:
         """Logits of every member, in the order of `member_names`."""
         fused = [] if self.fused is None else [self.fused[None]]
-        return torch.cat([self.branches, self.ensemble[None], *fused])
+        means = [] if self.mean_teachers is None else [self.mean_teachers]
+        return torch.cat([self.branches, self.ensemble[None], *fused, *means])
 
     def at_least_float32(self) -> NetworkOutput:
         """The same in float32 where autocast made bfloat16 of it; what is finer stays."""
@@ -76,6 +78,10 @@ class BranchModules(NamedTuple):
     branches: nn.ModuleList
     classifiers: nn.ModuleList
 
+    def of(self, index: int, trunk_of: Sequence[str]) -> list[nn.Module]:
+        """Those of one branch, in their order."""
+        return [self.trunks[trunk_of[index]], self.branches[index], self.classifiers[index]]
+
     def classify(self, maps: list[Map]) -> Float[Tensor, "branches batch classes"]:
         """Each branch's logits of its pooled map."""
         with full_precision(maps[0]):
@@ -99,7 +105,7 @@ class FusionNetwork(nn.Module):
         attention: between the leader's peers, if the method has one.
         leader: the branch that learns from the others, if the method has one.
         divides_gradient: a trunk's gradient is divided by the branches on it.
-        ema_decay: of averaged weights that teach; none: there are no such teachers.
+        ema_span: of averaged weights that teach; none: there are no such teachers.
 
     Attributes:
         branch_streams: of the branches after the first; none: one branch after the other.
@@ -118,7 +124,7 @@ class FusionNetwork(nn.Module):
         attention: PeerAttention | None = None,
         leader: int | None = None,
         divides_gradient: bool = False,
-        ema_decay: float | None = None,
+        ema_span: float | None = None,
     ) -> None:
         super().__init__()
         self.trunks = nn.ModuleDict(trunks)
@@ -133,8 +139,8 @@ class FusionNetwork(nn.Module):
         self.divides_gradient = divides_gradient
         self.branch_streams: list[torch.cuda.Stream] = []
         self.mean_teachers: MeanTeachers | None = None
-        if ema_decay is not None:
-            self.mean_teachers = MeanTeachers(self.branch_modules, ema_decay)
+        if ema_span is not None:
+            self.mean_teachers = MeanTeachers(self.branch_modules, ema_span)
 
     @property
     def num_branches(self) -> int:
@@ -149,7 +155,9 @@ class FusionNetwork(nn.Module):
     @property
     def member_names(self) -> list[str]:
         """The classifiers that this network holds, in the order of `NetworkOutput.members`."""
-        return member_names(self.num_branches, fused=self.fusion is not None)
+        names = member_names(self.num_branches, fused=self.fusion is not None)
+        means = 0 if self.mean_teachers is None else self.num_branches
+        return [*names, *(f"{MEAN_TEACHER}{index}" for index in range(means))]
 
     @property
     def shares_trunk(self) -> bool:
@@ -172,7 +180,7 @@ class FusionNetwork(nn.Module):
         self, name: str, images: Float[Tensor, "batch channels height width"]
     ) -> Float[Tensor, "batch classes"]:
         """Logits of one member, computed by the modules that it needs and no other."""
-        if name.startswith("branch"):
+        if name.startswith(("branch", MEAN_TEACHER)):
             trunk, branch, classifier = self.member_modules(name)
             classified: Tensor = classifier(pooled(branch(trunk(images))))
             return classified
@@ -195,9 +203,9 @@ class FusionNetwork(nn.Module):
     def member_modules(self, name: str) -> list[nn.Module]:
         """Modules that a member keeps when it is deployed alone; a branch's in their order."""
         if name.startswith("branch"):
-            index = int(name.removeprefix("branch"))
-            trunk = self.trunks[self.trunk_of[index]]
-            return [trunk, self.branches[index], self.classifiers[index]]
+            return self.branch_modules.of(int(name.removeprefix("branch")), self.trunk_of)
+        if name.startswith(MEAN_TEACHER):
+            return self._averages().of(int(name.removeprefix(MEAN_TEACHER)), self.trunk_of)
         if name == "ensemble":
             peers = without(self.leader, range(self.num_branches))
             return [module for index in peers for module in self.member_modules(f"branch{index}")]
@@ -217,6 +225,11 @@ class FusionNetwork(nn.Module):
         if apart:
             groups.append({"params": apart, "weight_decay": fusion_weight_decay})
         return groups
+
+    def plan(self, steps: int) -> None:
+        """Have what follows the length of the training know it."""
+        if self.mean_teachers is not None:
+            self.mean_teachers.plan(steps)
 
     def after_step(self) -> None:
         """What follows a step of the optimiser: averaged weights move on."""
@@ -268,10 +281,15 @@ class FusionNetwork(nn.Module):
         fused: Tensor = self._head()(maps, features, logits)
         return fused
 
+    def _averages(self) -> BranchModules:
+        if self.mean_teachers is None:
+            raise ValueError("a network without averaged weights has no mean teacher")
+        return BranchModules(*self.mean_teachers.parts)
+
     @torch.no_grad()
     def _taught_by_means(self, images: Tensor) -> Tensor | None:
-        """Logits of the branches with averaged weights, which serve nobody outside training."""
-        if self.mean_teachers is None or not self.training:
+        """Logits of the branches with averaged weights, where there are any."""
+        if self.mean_teachers is None:
             return None
-        averages = BranchModules(*self.mean_teachers.parts)
+        averages = self._averages()
         return averages.classify(self._maps(averages, images)[1])

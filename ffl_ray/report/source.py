@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import pandas as pd
 
 from ffl_ray.config.objectives import Objective, parse_objectives, quality
-from ffl_ray.config.older import EPOCHS, SHARES
+from ffl_ray.config.older import EPOCHS, SHARES, as_then
 from ffl_ray.confirm.tables import FINAL_KINDS, FOLDER
 from ffl_ray.errors import StudyError
 from ffl_ray.results.description import read_description
@@ -122,7 +122,7 @@ def open_study(storage: Storage) -> Study:
         trials[objective.name] = [_at(values, position) for values in trials["objective_values"]]
     for old, share in SHARES.items():
         if share in trials and trials["params"].str.contains(old, regex=False).any():
-            trials[old] = trials[share] * trials[EPOCHS]  # as the version before searched it
+            trials[old] = as_then(old, trials[share], trials[EPOCHS])
     return Study(storage, description, objectives, trials, epochs, members)
 
 

@@ -151,8 +151,8 @@ EPOCHS = [
 ]
 MEMBERS = [
     *_IDS,
-    Column("member", _TEXT, "", "branch0, branch1, ..., ensemble or fused"),
-    Column("backbone", _TEXT, "", "of a branch; null for ensemble and fused"),
+    Column("member", _TEXT, "", "branch0, ..., ensemble, fused, or pcl's mean_teacher0, ..."),
+    Column("backbone", _TEXT, "", "of a branch, or of its average; null for ensemble and fused"),
     Column("checkpoint", _TEXT, "", "latest, or best by the setting objective on val"),
     Column("epoch", _INT, "epochs", "epoch of that checkpoint, from 1"),
     Column("split", _TEXT, "", "what it is measured on: val, or at the end of a final run test"),
@@ -195,8 +195,8 @@ SUMMARY = [
     Column("mix", _TEXT, "", "backbones of the branches"),
     Column("method", _TEXT, "", "how the members teach each other"),
     Column("epochs", _INT, "epochs", "length of each training"),
-    Column("member", _TEXT, "", "branch0, branch1, ..., ensemble or fused"),
-    Column("backbone", _TEXT, "", "of a branch; null for ensemble and fused"),
+    Column("member", _TEXT, "", "branch0, ..., ensemble, fused, or pcl's mean_teacher0, ..."),
+    Column("backbone", _TEXT, "", "of a branch, or of its average; null for ensemble and fused"),
     Column("n", _INT, "seeds", "trainings behind the row"),
     Column("images", _INT, "images", "of the test split"),
     *_interval("accuracy", "fraction", "top-1 on the test split"),

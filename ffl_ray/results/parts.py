@@ -15,10 +15,9 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from ffl_ray.config.older import EPOCHS, SHARES
+from ffl_ray.config.older import EPOCHS, SHARES, of_today
 from ffl_ray.errors import StudyError
 from ffl_ray.results.guard import check_rows
 from ffl_ray.results.schema import arrow_schema
@@ -177,9 +176,10 @@ def number(name: str) -> int:
 
 def _with_shares(found: pa.Table, older: Sequence[str]) -> pa.Table:
     """What was read, with what the version before counted in epochs as shares of the training."""
+    rows = found.select([*older, EPOCHS]).to_pylist() if older else []
     for name in older:
-        lengths = found[name].cast(pa.float64())
-        found = found.append_column(SHARES[name], pc.divide(lengths, found[EPOCHS]))
+        shares = [of_today(row)[SHARES[name]] for row in rows]
+        found = found.append_column(SHARES[name], pa.array(shares, pa.float64()))
     return found
 
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import string
+from collections.abc import Sequence
+
 from ffl_ray.training.metrics import MemberMetrics
 from ffl_ray.training.session import Report, Row
 from ffl_ray.training.setup import Training
@@ -37,6 +40,12 @@ def metric_columns(metrics: dict[str, MemberMetrics], num_branches: int) -> Row:
     }
 
 
+def _backbone(name: str, mix: Sequence[str]) -> str | None:
+    """The backbone of a member that is one branch, or one branch's average."""
+    number = name.lstrip(f"{string.ascii_lowercase}_")
+    return mix[int(number)] if number else None
+
+
 def member_rows(
     training: Training,
     metrics: dict[str, MemberMetrics],
@@ -59,7 +68,7 @@ def member_rows(
     return [
         {
             "member": name,
-            "backbone": mix[int(name.removeprefix("branch"))] if name[-1].isdigit() else None,
+            "backbone": _backbone(name, mix),
             "split": split,
             "split_hash": training.facts.split_hash,
             "epoch": epoch,

@@ -88,6 +88,7 @@ def prepare(config: ResolvedConfig, session: Session, *, final: bool = False) ->
         trivial=config.data.augment == "trivial",
     )
     network = new_network(config, data)
+    network.plan(config.optim.epochs * math.ceil(len(data.train) / config.optim.batch_size))
     costs = member_costs(network, data.image_shape)
     network = network.to(device=device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     optimizer = new_optimizer(config, network)

@@ -46,6 +46,7 @@ def test_the_methods_own_values_stand_where_the_settings_leave_them() -> None:
         ({"model.mix": "3*resnet8", "distill.method": "okddip", "model.leader": "resnet20"},
          r"model.leader must be a backbone of 3\*resnet8, or a branch from 0 to 2, not 'resnet20'"),
         ({"model.mix": "3*resnet8", "distill.method": "okddip", "model.leader": 3}, r"2, not '3'"),
+        ({"objective": "mean_teacher0.nll"}, r"member that distill.method ffl has .it has no aver"),
         ({"distill.views": True}, r"distill.views must be false for distill.method ffl, which fus"),
         ({"distill.views": True, "distill.method": "one"}, r"false for .* one, which weighs logi"),
         ({"distill.ramp_up": 80}, r"distill.ramp_up must be at most 1, a share .*, not 80"),

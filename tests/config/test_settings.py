@@ -68,6 +68,7 @@ def test_every_order_and_spelling_of_a_mix_is_one_mix(text: str) -> None:
             5,
             r"unknown .*_epochs': it is optim.warmup now",
         ),
+        ("distill.ema_decay", 0.9, r"unknown .*: it is distill.ema_span now, a share of the train"),
         ("seed", -1, r"seed must be greater than or equal to 0, not -1"),
     ],
 )

@@ -209,8 +209,9 @@ def test_branches_start_the_same_whatever_the_method(method: str) -> None:
 
 
 def test_a_mean_teacher_follows_the_weights_as_in_a_loop() -> None:
-    config = small_config(model__mix="2*resnet8", distill__method="pcl", distill__ema_decay=0.7)
+    config = small_config(model__mix="2*resnet8", distill__method="pcl", distill__ema_span=0.5)
     network = network_for(config)
+    network.plan(8)
     assert network.mean_teachers is not None
     weight = network.classifiers[0].weight
     assert isinstance(weight, Tensor)
@@ -220,7 +221,7 @@ def test_a_mean_teacher_follows_the_weights_as_in_a_loop() -> None:
         with torch.no_grad():
             weight += step
         network.after_step()
-        keep = min(1 - 1 / (step + 1), 0.7)
+        keep = min(1 - 1 / (step + 1), 0.75)
         average = keep * average + (1 - keep) * weight.detach()
 
     classifiers = network.mean_teachers.parts[2]
@@ -242,6 +243,7 @@ def test_members_are_the_branches_the_ensemble_and_fused_where_there_is_one(meth
         alone = [network.member(name, images) for name in network.member_names]
 
     assert ("fused" in network.member_names) == (METHODS[method].head is not None)
+    assert ("mean_teacher1" in network.member_names) == (method == "pcl")
     assert torch.allclose(together, torch.stack(alone), atol=1e-6)
 
 
@@ -264,3 +266,14 @@ def test_the_leader_is_named_and_its_peers_alone_make_the_ensemble(leader: str) 
     together = {id(p) for m in network.member_modules("ensemble") for p in m.parameters()}
     assert not alone & together
     assert network.train()(images).attention.shape == (2, 2, 2)
+
+
+@pytest.mark.parametrize(("steps", "decay"), [(117_300, 0.999), (236, 0.503), (10, 0.0)])
+def test_averages_reach_back_over_the_same_share_of_a_training_of_any_length(
+    steps: int, decay: float
+) -> None:
+    network = network_for(small_config(model__mix="2*resnet8", distill__method="pcl"))
+    network.plan(steps)
+    assert network.mean_teachers is not None
+
+    assert network.mean_teachers.decay == pytest.approx(decay, abs=1e-3 if steps < 1000 else 1e-12)

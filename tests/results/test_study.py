@@ -145,7 +145,8 @@ def test_a_setting_that_a_studys_version_did_not_know_had_its_default(tmp_path: 
 
 def of_before(settings: dict[str, object], epochs: int, length: float | None) -> dict[str, object]:
     """The settings of a study as the version before kept them."""
-    old = {"distill.ramp_up_epochs": length, "optim.warmup_epochs": 0, "search.grace_epochs": None}
+    old = {"distill.ramp_up_epochs": length, "optim.warmup_epochs": 0, "search.grace_epochs": None,
+           "distill.ema_decay": 0.999}  # fmt: skip
     gone = {name.removesuffix("_epochs") for name in old}
     return {n: v for n, v in settings.items() if n not in gone} | old | {"optim.epochs": epochs}
 
