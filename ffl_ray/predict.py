@@ -1,9 +1,12 @@
-"""Classify image files: `python -m ffl_ray.predict MODEL IMAGES...`; --help lists the options."""
+"""Classify image files: `ffl-ray predict MODEL IMAGES...`; --help lists the options."""
 
 from __future__ import annotations
 
 import argparse
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
 
 from ffl_ray import cli
 
@@ -11,9 +14,10 @@ DESCRIPTION = """Classify images with a model that `python -m ffl_ray.export` wr
 
 MODEL is its folder, or one of its files. The ONNX file is run by onnxruntime, which starts fast;
 without it torch runs the safetensors weights. Neither runs code from the file; a .pt2 can, and is
-opened only with --trust. Of each image the middle square is resized to the model's
-input, grey where the model takes one channel. An image that can't be read gives a line on
-stderr, the rest goes on, and the exit status is 1."""
+opened only with --trust. `ffl-ray predict` imports nothing from the current folder; `python -m`
+does before anything is said, unless it is `python -P -m`. Of each image the middle square is
+resized to the model's input, grey where the model takes one channel. An image that can't be read
+gives a line on stderr, the rest goes on, and the exit status is 1."""
 
 
 def parser() -> argparse.ArgumentParser:
@@ -48,9 +52,27 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _predict(args: argparse.Namespace) -> int:
-    from ffl_ray.export.predictions import predict
+    with _nothing_imported_here(Path(args.model), args.trust):
+        from ffl_ray.export.predictions import predict
 
-    return predict(args)
+        return predict(args)
+
+
+@contextmanager
+def _nothing_imported_here(model: Path, trusted: bool) -> Iterator[None]:
+    """Have the current folder, whose files may be somebody else's, hold no module meanwhile.
+
+    Args:
+        trusted: code of the user's own is found there, unless it is the model's folder.
+    """
+    here = Path.cwd()
+    before = sys.path[:]
+    if not trusted or here.is_relative_to(model.resolve()) or here == model.resolve().parent:
+        sys.path[:] = [entry for entry in before if Path(entry).resolve() != here]
+    try:
+        yield
+    finally:
+        sys.path[:] = before
 
 
 if __name__ == "__main__":

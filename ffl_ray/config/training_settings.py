@@ -35,7 +35,9 @@ class DataConfig(Section):
         "only without the same ones",
         flag="--skip-bad-files",
     )
-    download: bool = setting(False, "download CIFAR into data.dir when it is not there")
+    download: bool = setting(
+        False, "download CIFAR into data.dir when it is not there", may_change=True
+    )
     image_size: int = setting(
         64, "side to which the images of `folder` are resized", unit="pixels", ge=8, le=512
     )

@@ -21,6 +21,7 @@ from ffl_ray.console.data_text import data_text
 from ffl_ray.console.result_tables import where_text
 from ffl_ray.console.terminal import make_console
 from ffl_ray.data.facts import DataFacts
+from ffl_ray.models.registry import check_weights_here
 from ffl_ray.orchestration.final_run import FinalRun, completed_tables, waiting_runs
 from ffl_ray.orchestration.final_runs import run_final_runs
 from ffl_ray.orchestration.ray_setup import own_ray
@@ -70,6 +71,9 @@ def _ended_tables(request: Request, before: Confirmation) -> StudyTables | None:
 
 @own_ray()
 def _train(request: Request, before: Confirmation | None) -> int:
+    known = [] if before is None else [run.config for run in before.final_runs]
+    for config in (*known, *(one.config for one in new_configs(request, before))):
+        check_weights_here(config)
     console = make_console()
     with console.status("starting Ray, opening the data and measuring epochs"):
         first = request.chosen[0].config

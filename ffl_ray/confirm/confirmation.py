@@ -129,7 +129,8 @@ class Confirmation(NamedTuple):
 
 
 def _arm_of_today(arm: Arm) -> Arm:
-    return arm._replace(settings=of_today(arm.settings))
+    """An arm of a study.json, which has nothing downloaded: it may be somebody else's."""
+    return arm._replace(settings=of_today(arm.settings) | {"data.download": False})
 
 
 def following(request: Request, before: Confirmation) -> Request:

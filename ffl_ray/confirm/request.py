@@ -14,7 +14,7 @@ from ffl_ray.confirm.arms import Baselines, Chosen, best_configs, new_seeds
 from ffl_ray.confirm.tables import FOLDER
 from ffl_ray.errors import SettingError, StudyError
 from ffl_ray.planning.data_dir import absolute_data_dir
-from ffl_ray.results.description import read_description
+from ffl_ray.results.description import MOVES, read_description
 from ffl_ray.results.history import study_objectives
 from ffl_ray.results.reader import find_study, load_tables, records
 from ffl_ray.results.storage.access import open_for_writing
@@ -109,10 +109,10 @@ def _changes(args: argparse.Namespace) -> dict[str, object]:
     """The settings that may be changed on the way from search to confirmation."""
     changes = cli.overrides_of(args)
     for name in changes:
-        if not name.startswith("compute.") and name != "data.dir":
+        if not name.startswith("compute.") and name not in MOVES:
             raise SettingError(
                 f"confirm takes the study's settings as they are, apart from compute.* and "
-                f"data.dir; not --set {name}"
+                f"{', '.join(sorted(MOVES))}; not --set {name}"
             )
     config = with_overrides(Config(), changes)
     return changes if args.address is not None else changes | absolute_data_dir(config)

@@ -214,7 +214,7 @@ def _input(about: About, config: Config) -> str:
             f"- Normalisation is inside the model; do not normalise. It subtracts "
             f"{list(about.mean)} and divides by {list(about.std)}.",
             f"- As in training: {PREPROCESSING.get(config.data.name, OWN_DATA)}. "
-            f"`python -m ffl_ray.predict` takes the middle square of any image file and resizes "
+            f"`ffl-ray predict` takes the middle square of any image file and resizes "
             f"it (bicubic).",
             f"- Output `logits`: float32 [batch, {len(about.classes)}]; softmax gives "
             f"probabilities. Classes in order: {', '.join(map(in_markdown, about.classes))}.",
@@ -229,24 +229,28 @@ def _use(about: About, written: Written) -> str:
         "model.onnx": (
             "import numpy as np\n"
             "import onnxruntime\n\n"
-            'session = onnxruntime.InferenceSession("model.onnx")\n'
+            'session = onnxruntime.InferenceSession("FOLDER/model.onnx")\n'
             f"images = np.random.rand(1, {shape}).astype(np.float32)  # pixels / 255\n"
             'logits = session.run(None, {"images": images})[0]'
         ),
         "model.pt2": (
             "import torch\n\n"
             "# torch runs code that such a file may hold: load it from those you trust alone.\n"
-            'model = torch.export.load("model.pt2").module()\n'
+            'model = torch.export.load("FOLDER/model.pt2").module()\n'
             f"logits = model(torch.rand(1, {shape}))  # pixels / 255"
         ),
         "model.safetensors": (
             "import torch\n\n"
             "from ffl_ray.export import load_member\n\n"
-            f'model = load_member("."{trusted})  # config.json and model.safetensors\n'
+            f'model = load_member("FOLDER"{trusted})  # config.json and model.safetensors\n'
             f"logits = model(torch.rand(1, {shape}))  # pixels / 255"
         ),
     }
-    found = ["```\npython -m ffl_ray.predict . IMAGE_OR_FOLDER...\n```"]
+    found = [
+        "Stay outside of this folder, whose path is FOLDER: Python imports what lies where it is "
+        "started.",
+        "```\nffl-ray predict FOLDER IMAGE_OR_FOLDER...\n```",
+    ]
     found += [f"```python\n{code}\n```" for name, code in snippets.items() if name in written.size]
     return "\n\n".join(found)
 

@@ -145,9 +145,7 @@ def _show(written: Written, out: Path) -> None:
         )
     if written.speeds:
         console.print(_speed_table(written.speeds))
-    console.out(
-        f"card {out / 'README.md'}; python -m ffl_ray.predict {shlex.quote(str(out))} IMAGE..."
-    )
+    console.out(f"card {out / 'README.md'}; ffl-ray predict {shlex.quote(str(out))} IMAGE...")
 
 
 def _speed_table(measured: Sequence[Speed]) -> Table:

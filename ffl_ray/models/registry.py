@@ -15,7 +15,7 @@ from typing import NamedTuple, Protocol
 from ffl_ray.config.image_shapes import image_shape
 from ffl_ray.config.methods import check_method, method_of
 from ffl_ray.config.overrides import nearest
-from ffl_ray.config.settings import ResolvedConfig
+from ffl_ray.config.settings import Config, ResolvedConfig
 from ffl_ray.config.user_code import is_own
 from ffl_ray.errors import SettingError
 from ffl_ray.models import depths
@@ -250,3 +250,14 @@ def check_model(config: ResolvedConfig) -> None:
 
         check_contract(config.fusion.design, len(model.mix))
     check_method(config)
+
+
+def check_weights_here(config: Config) -> None:
+    """Check that published weights need not be fetched: nobody asked for those of a table.
+
+    Raises:
+        SettingError: they are not in torch's folder.
+    """
+    for name in dict.fromkeys(config.model.mix):
+        if config.model.pretrained and name.startswith(TORCHVISION):
+            importlib.import_module("ffl_ray.models.families.torchvision_nets").check_here(name)

@@ -25,7 +25,8 @@ from ffl_ray.results.storage.retry import LOG
 from ffl_ray.results.storage.storage import COPIES, Storage
 
 DESCRIPTION = "study.json"
-MOVES = frozenset(("data.dir",))  # settings that say where something is
+# Settings that say where something is, or whether it may be fetched: a command's own.
+MOVES = frozenset(("data.dir", "data.download"))
 LIST_ALL = ("search", "train")  # kinds of studies that list every setting
 COPY = "copy the whole folder again from where it was written"
 PACKAGES = ("ffl_ray", "torch", "torchvision", "ray", "optuna", "pandas", "pyarrow")

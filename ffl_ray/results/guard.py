@@ -8,6 +8,7 @@ from contextlib import contextmanager
 
 import pyarrow as pa
 import pyarrow.compute as pc
+import pyarrow.parquet as pq
 
 from ffl_ray.errors import FFLRayError, StudyError
 from ffl_ray.results.columns import STATUSES
@@ -32,7 +33,9 @@ KEYS: dict[str, tuple[type, bool]] = {
     "plan": (dict, False),
     "data": (dict, False),
 }
-WIDEST_GAP = 10_000  # trials that were proposed and killed before they began
+MOST_MISSING = 10_000  # trials that were proposed and killed before they began
+MOST_ROWS = 2**16  # of a part; no version wrote more than 2,048
+MOST_BYTES = 2**29  # of a part in memory, were each text as long as all of its column
 # Whatever else is in a study's folder is nobody's that reads or writes it.
 OWN = (
     *("study.json", "trials", "epochs", "members", "checkpoints", "confirmed", ".copies", ".lock"),
@@ -75,16 +78,37 @@ def check_ids(rows: pa.Table) -> None:
 
 
 def check_numbers(trial_ids: Iterable[str]) -> None:
-    """Check that trials are numbered, with no gap that only a wrong number explains.
+    """Check that trials are numbered, with no gaps that only wrong numbers explain.
 
     Raises:
         ValueError: they are not.
     """
-    before = -1
-    for number in sorted(int(trial_id) for trial_id in trial_ids):
-        if number - before > WIDEST_GAP:
-            raise ValueError(f"there is a trial {number} after {before}")
-        before = number
+    ids = list(trial_ids)
+    numbers = [int(trial_id) for trial_id in ids]
+    odd = [one for one, n in zip(ids, numbers, strict=True) if one != f"{n:05d}"]
+    if odd or len(set(ids)) < len(ids):
+        raise ValueError(f"trials are numbered by five digits, each its own, not {odd[:1] or ids}")
+    last = max(numbers, default=-1)
+    if last + 1 - len(ids) > MOST_MISSING:
+        raise ValueError(f"there is a trial {last} among {len(ids)}")
+
+
+def check_size(part: pq.FileMetaData) -> None:
+    """Check that a part is no larger, once it is read, than a part may be.
+
+    A few bytes of a Parquet file can stand for any number of equal values.
+
+    Raises:
+        ValueError: it is.
+    """
+    groups = [part.row_group(i) for i in range(part.num_row_groups)]
+    columns = [group.column(i) for group in groups for i in range(part.num_columns)]
+    num_bytes = sum(
+        chunk.num_values * (chunk.total_uncompressed_size if "BYTE" in chunk.physical_type else 8)
+        for chunk in columns
+    )
+    if part.num_rows > MOST_ROWS or num_bytes > MOST_BYTES:
+        raise ValueError(f"its {part.num_rows} rows may take {num_bytes} bytes")
 
 
 @contextmanager

@@ -19,7 +19,7 @@ import pyarrow.parquet as pq
 
 from ffl_ray.config.older import EPOCHS, SHARES, of_today
 from ffl_ray.errors import StudyError
-from ffl_ray.results.guard import check_rows
+from ffl_ray.results.guard import check_rows, check_size
 from ffl_ray.results.schema import arrow_schema
 from ffl_ray.results.storage.retry import LOG
 from ffl_ray.results.storage.storage import COPIES, Storage
@@ -86,6 +86,7 @@ class Parts:
         if columns is not None:
             schema = pa.schema([self.schema.field(column) for column in columns])
         file = pq.ParquetFile(pa.BufferReader(data), page_checksum_verification=True)
+        check_size(file.metadata)
         there, names = set(file.schema_arrow.names), set(schema.names)
         older = [old for old in SHARES if old in there and SHARES[old] in names]
         wanted = {*(names & there), *older, *([EPOCHS] * bool(older))}

@@ -42,11 +42,13 @@ def config_columns(config: Config) -> dict[str, Any]:
 def row_config(row: Mapping[str, Any]) -> Config:
     """The config of a row of the trials table; a setting that it lacks has its default.
 
-    The inverse of `config_columns`, of rows and of pandas' alike, which hold arrays for lists.
+    The inverse of `config_columns`, of rows and of pandas' alike, which hold arrays for lists; but
+    a table, which may be somebody else's, has nothing downloaded.
     """
     values = of_today({s.name: row.get(s.name) for s in settings(Config)})
     plain = {n: v.tolist() if hasattr(v, "tolist") else v for n, v in values.items()}
-    return with_overrides(Config(), {n: v for n, v in plain.items() if v is not None})
+    given = {n: v for n, v in plain.items() if v is not None}
+    return with_overrides(Config(), given | {"data.download": False})
 
 
 def kept_choice(choice: Any) -> Any:

@@ -14,8 +14,10 @@ from optuna.trial import FrozenTrial, TrialState
 
 from ffl_ray.config.methods import resolved
 from ffl_ray.config.objectives import VALUE, Objective
-from ffl_ray.config.overrides import with_overrides
+from ffl_ray.config.overrides import flatten, with_overrides
 from ffl_ray.config.settings import Config, ResolvedConfig, SearchConfig
+from ffl_ray.models.registry import check_weights_here
+from ffl_ray.results.description import MOVES
 from ffl_ray.results.history import PastTrial, new_optuna_study
 from ffl_ray.results.sampler_state import plain_state
 from ffl_ray.search.mirror import Mirror
@@ -64,6 +66,9 @@ class StudySearcher:
         self._warm_start = warm_start
         self._mirror = mirror
         self._waiting = self._unfinished(past)
+        for trial in past:
+            if trial.config is not None and not base.model.pretrained:
+                check_weights_here(trial.config)
         self._space = space
         self._base = base
         self._make_job = make_job
@@ -101,9 +106,9 @@ class StudySearcher:
     def _where_data_are(self, past: PastTrial) -> Config:
         """The config of a trial that goes on; its data may have moved meanwhile."""
         assert past.config is not None, "a trial that goes on has one"
-        if "data.dir" in past.params:
-            return past.config
-        return with_overrides(past.config, {"data.dir": self._base.data.dir})
+        base = flatten(self._base)
+        now = {name: base[name] for name in MOVES if name not in past.params}
+        return with_overrides(past.config, now)
 
     def _ask(self, number: int | None) -> optuna.Trial:
         """A new trial, or the one of a number that never started."""

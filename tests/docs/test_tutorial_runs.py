@@ -45,10 +45,9 @@ def test_the_tutorial_runs_from_top_to_bottom(tmp_path: Path) -> None:
                 exported = [folder.name for folder in tmp_path.glob("tutorial-*")] or [EXPORTED]
                 given = [exported[0] if word == EXPORTED else word for word in words[1:]]
                 options = SHORTER.get(words[2], ())
-                said[command.line] = run_in(tmp_path, [sys.executable, *given, *options])
+                said[words[2]] = run_in(tmp_path, [sys.executable, *given, *options])
 
-    lines = {line.split()[2]: text for line, text in said.items()}
-    assert "members, validation" in lines["ffl_ray.train"]
-    assert "best trials, validation" in lines["ffl_ray.tune"]
-    assert "within noise" in lines["ffl_ray.confirm"] or "worse" in lines["ffl_ray.confirm"]
-    assert len(lines["ffl_ray.predict"].splitlines()) == 5
+    assert "members, validation" in said["ffl_ray.train"]
+    assert "best trials, validation" in said["ffl_ray.tune"]
+    assert "within noise" in said["ffl_ray.confirm"] or "worse" in said["ffl_ray.confirm"]
+    assert len(said["ffl_ray.predict"].splitlines()) == 5

@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 import torch
-from support.helpers import MemorySession, small_config
+from support.helpers import MemorySession, run, small_config
 from support.studies import make_study
 
 from ffl_ray import predict
@@ -147,6 +147,18 @@ def test_a_models_own_code_is_imported_only_where_it_is_trusted(
     with pytest.raises((ExportError, SettingError)):
         load_member(tmp_path, trusted=True)
     assert (tmp_path / "ran").exists()
+
+
+def test_what_lies_beside_a_model_is_not_imported(tmp_path: Path) -> None:
+    for name in ("onnxruntime", "numpy", "PIL", "torch"):
+        (tmp_path / f"{name}.py").write_text("from pathlib import Path\nPath('ran').touch()\n")
+    (tmp_path / "model.onnx").write_bytes(b"no model")
+
+    done = run("predict", ".", "image.png", cwd=tmp_path)
+
+    assert not (tmp_path / "ran").exists()
+    assert done.returncode == 2
+    assert "model.onnx can't be read (InvalidProtobuf" in done.stderr
 
 
 def test_code_is_found_in_any_setting_and_torchvisions_networks_are_none() -> None:

@@ -13,7 +13,7 @@ from support.helpers import ROOT
 PAGES = ("README.md", *sorted(f"docs/{path.name}" for path in (ROOT / "docs").glob("*.md")))
 FENCED = re.compile(r"^( *)```([^\n]*)\n(.*?)^\1```$", re.M | re.S)
 INCLUDED = re.compile(r'^ *--8<-- "([^"]+)"$', re.M)
-INLINE = re.compile(r"(?<!`)`(python -m [^`]+)`(?!`)")
+INLINE = re.compile(r"(?<!`)`((?:python -m|ffl-ray predict) [^`]+)`(?!`)")
 CHOICES = re.compile(r"\b(\w+)(?:\|\w+)+")  # train|study|tables: the first stands for all
 BEFORE_A_PROGRAM = re.compile(r"[A-Za-z_]\w*=.*|\$|do|then|else|!", re.S)
 NO_PROGRAM = frozenset(("for", "while", "if", "done", "fi"))
@@ -61,7 +61,7 @@ class Command(NamedTuple):
     @property
     def simple(self) -> tuple[tuple[str, ...], ...]:
         """The words of each program that it starts, those inside `$(...)` among them."""
-        return tuple(_simple(self.line))
+        return tuple(_as_module(words) for words in _simple(self.line))
 
 
 def text_of(page: str) -> str:
@@ -143,6 +143,13 @@ def _folder_after(found: list[Command]) -> str:
 
 def _included(text: str) -> str:
     return INCLUDED.sub(lambda match: (ROOT / match[1]).read_text(encoding="utf-8"), text)
+
+
+def _as_module(words: tuple[str, ...]) -> tuple[str, ...]:
+    """`ffl-ray COMMAND` as the module that it runs."""
+    if words[0] == "ffl-ray":
+        return "python", "-m", f"ffl_ray.{words[1]}", *words[2:]
+    return words
 
 
 def _simple(line: str) -> Iterator[tuple[str, ...]]:

@@ -156,13 +156,33 @@ def _pretrained(name: str) -> nn.Module:
                 model, weights="DEFAULT", progress=False, **options
             )
     except (OSError, RuntimeError, pickle.UnpicklingError) as error:
-        url = _weights(name).url
-        place = Path(torch.hub.get_dir()) / "checkpoints" / url.rpartition("/")[2]
         raise SettingError(
             f"model.pretrained: the weights of {name} can't be loaded "
-            f"({type(error).__name__}: {' '.join(str(error).split())}); put {url} at {place}"
+            f"({type(error).__name__}: {' '.join(str(error).split())}); {_how_to_put(name)}"
         ) from error
     return network
+
+
+def check_here(name: str) -> None:
+    """Check that a network's published weights are in torch's folder.
+
+    Raises:
+        SettingError: they are not.
+    """
+    if not _place(name).is_file():
+        raise SettingError(
+            f"model.pretrained: the weights of {name} are not here, and a study that goes on or is "
+            f"confirmed downloads none; {_how_to_put(name)}"
+        )
+
+
+def _place(name: str) -> Path:
+    file: str = _weights(name).url.rpartition("/")[2]
+    return Path(torch.hub.get_dir()) / "checkpoints" / file
+
+
+def _how_to_put(name: str) -> str:
+    return f"put {_weights(name).url} at {_place(name)}"
 
 
 @contextmanager
