@@ -60,6 +60,25 @@ def test_what_is_not_pinned_is_found(line: str) -> None:
     assert len(flaws(line)) == 1
 
 
+CLUSTERS = ("gcp.yaml", "local.yaml", "local.md", "kuberay-cluster.yaml", "kuberay-job.yaml")
+INSTALLING = ["Makefile", "Dockerfile", "cluster.yaml", *(f"clusters/{n}" for n in CLUSTERS)]
+
+
+def test_what_is_installed_without_a_hash_is_named_in_security() -> None:
+    """By its version alone, that is; what no version is given of is refused."""
+    said = (ROOT / "SECURITY.md").read_text().split("By version alone")[1]
+    found = set()
+    for file in INSTALLING:
+        for line in (ROOT / file).read_text().splitlines():
+            found |= set(re.findall(r"rayproject/ray(?=:)", line))
+            if "pip install" in line and not re.search("--require-hashes|--no-deps", line):
+                found |= set(re.findall(r"([a-z][\w.\[\]-]*)==", line))
+                assert "==" in line, f"{file}: {line}"
+
+    assert {"uv", "boto3", "rayproject/ray"} <= found
+    assert [name for name in sorted(found) if f"`{name}`" not in said] == []
+
+
 def test_both_files_agree_on_every_version() -> None:
     pins = [
         dict(re.split("==", name.split(" ; ")[0]) for name, *_ in requirements(text))
