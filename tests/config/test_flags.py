@@ -63,6 +63,7 @@ def test_help_names_the_choices_and_says_what_may_be_given_again() -> None:
 def test_a_training_goes_on_with_other_values_of_what_changes_nothing_in_it() -> None:
     assert {one.name for one in settings(Config) if one.marks.may_change} == {
         "data.dir",
+        "data.download",
         "data.num_loader_processes",
         "compute.checkpoint_interval_s",
     }
