@@ -258,6 +258,6 @@ def check_weights_here(config: Config) -> None:
     Raises:
         SettingError: they are not in torch's folder.
     """
-    for name in dict.fromkeys(config.model.mix):
+    for name in dict.fromkeys(config.model.mix or ()):
         if config.model.pretrained and name.startswith(TORCHVISION):
             importlib.import_module("ffl_ray.models.families.torchvision_nets").check_here(name)
