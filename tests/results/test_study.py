@@ -180,6 +180,19 @@ def test_a_study_of_the_version_before_goes_on_where_its_epochs_have_the_same_we
         assert check_goes_on(storage, "search", settings | {"distill.ramp_up": length / 300})
 
 
+def test_who_does_not_get_the_lock_writes_no_description(tmp_path: Path) -> None:
+    class Holder:
+        """Whoever was faster."""
+
+    holder = Holder()
+    Storage(str(tmp_path)).lock(holder)
+
+    with pytest.raises(StudyError, match="is in use by another process"):
+        new_study(tmp_path)
+
+    assert not (tmp_path / "study.json").exists()
+
+
 def test_a_study_has_one_writer(tmp_path: Path) -> None:
     held = new_study(tmp_path)
 
