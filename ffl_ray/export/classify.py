@@ -11,7 +11,7 @@ import numpy as np
 from jaxtyping import Float
 
 from ffl_ray.data.streaming.decode import middle_square
-from ffl_ray.data.streaming.image_file import ENDINGS, image_paths
+from ffl_ray.data.streaming.image_file import ENDINGS, image_names
 from ffl_ray.export.model import Array, Model
 
 
@@ -35,7 +35,7 @@ def image_files(given: Iterable[str | Path]) -> Iterator[Path | Unreadable]:
         if not path.is_dir():
             yield path
             continue
-        inside = [*image_paths(path)]
+        inside = sorted(path / name for name in image_names(str(path)))
         if not inside:
             yield Unreadable(path, f"the folder holds no image ({', '.join(ENDINGS)})")
         yield from inside

@@ -14,7 +14,6 @@ import struct
 import threading
 import warnings
 from collections.abc import Iterator
-from pathlib import Path
 
 import numpy as np
 import PIL.Image
@@ -97,9 +96,16 @@ def is_hidden(name: str) -> bool:
     return name.startswith(".") or name in ("__MACOSX", "@eaDir")
 
 
-def image_paths(folder: str | Path) -> Iterator[Path]:
-    """The image files at any depth in a folder, in order of path, hidden ones left out."""
-    for path in sorted(Path(folder).rglob("*")):
-        inside = path.relative_to(folder).parts
-        if path.suffix.lower() in ENDINGS and not any(map(is_hidden, inside)):
-            yield path
+def image_names(folder: str, inside: str = "") -> Iterator[str]:
+    """The image files at any depth in a folder, as paths that begin with `inside`; none hidden.
+
+    A list of a million files by pathlib takes half a minute and by scandir a few seconds.
+    """
+    with os.scandir(folder) as entries:
+        for entry in entries:
+            if is_hidden(entry.name):
+                continue
+            if entry.name.lower().endswith(ENDINGS):
+                yield inside + entry.name
+            elif entry.is_dir(follow_symlinks=False):
+                yield from image_names(entry.path, f"{inside}{entry.name}/")
