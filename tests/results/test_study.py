@@ -200,3 +200,14 @@ def test_a_study_has_one_writer(tmp_path: Path) -> None:
         new_study(tmp_path)
     del held
     new_study(tmp_path)
+
+
+def test_who_loses_the_race_for_a_study_describes_nothing(tmp_path: Path) -> None:
+    winner = Storage(str(tmp_path))
+    owner = type("Owner", (), {})()
+    winner.lock(owner)
+
+    with pytest.raises(StudyError, match="is in use by another process"):
+        StudyTables.open(Storage(str(tmp_path)), "study", describe_study("test", {}), FUSED)
+
+    assert not winner.exists("study.json")
