@@ -67,7 +67,7 @@ def test_a_choice_whose_weights_are_gone_names_the_trial_and_the_ways_out(
     with pytest.raises(StudyError, match="trial 00001 .* larger search.keep_checkpoints") as caught:
         chosen(rule, kept)
 
-    assert "python -m ffl_ray.train --name s-00001 --set seed=1" in str(caught.value)
+    assert "train --name s-00001 --set 'model.mix=2*resnet32' --set seed=1" in str(caught.value)
     assert len(str(caught.value).splitlines()) == 1
 
 
