@@ -150,6 +150,8 @@ class SimulatedCuda(TorchDispatchMode):  # type: ignore[no-untyped-call]
 
     Attributes:
         calls: entry points of torch.cuda that were called, in order.
+        operators: how many were run.
+        last_operator: the one for which memory does not do.
         modes: error mode of each capture.
         convolved: batch sizes of convolutions, and whether their kernels were measured.
     """
@@ -162,6 +164,7 @@ class SimulatedCuda(TorchDispatchMode):  # type: ignore[no-untyped-call]
         self.modes: list[str] = []
         self.convolved: set[tuple[int, bool]] = set()
         self.initialised = self.broken = self.watching = self.failed = False
+        self.operators, self.last_operator = 0, -1
         self.tape: Tape | None = None
         self.stream = Stream(self)
 
@@ -187,6 +190,9 @@ class SimulatedCuda(TorchDispatchMode):  # type: ignore[no-untyped-call]
         if kwargs.get("device") is not None and kwargs["device"].type == "cuda":
             self.init()
             kwargs["device"] = torch.device("cpu")
+        self.operators += 1
+        if self.operators == self.last_operator:
+            raise torch.OutOfMemoryError(OUT_OF_MEMORY)
         if func in READS and self.watching:
             warnings.warn("called a synchronizing CUDA operation", stacklevel=2)
         if func is aten.convolution.default:

@@ -193,6 +193,20 @@ def test_what_can_t_be_recorded_is_trained_step_by_step_and_said(
     assert any(text.startswith("a training step is not recorded") for text in warnings)
 
 
+def test_memory_that_ends_in_a_step_ends_one_training_alone() -> None:
+    cuda = SimulatedCuda()
+    cuda.last_operator = 1_000
+    stream = cuda.stream
+
+    with pytest.raises(torch.OutOfMemoryError):
+        trained(small_config(**SMALL), cuda)
+
+    assert cuda.stream is stream
+    assert not cuda.watching
+    assert not torch.backends.cudnn.benchmark
+    assert learned(trained(small_config(**SMALL), cuda)) == plainly_learned()
+
+
 def test_kernels_are_measured_for_whole_batches_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("ffl_ray.training.cuda_graphs.TUNED_STEPS", 1)
     cuda = SimulatedCuda()
