@@ -1,4 +1,4 @@
-"""Random settings, search spaces, studies and checkpoints: a clear error or a right result.
+"""Random settings, spaces, studies, checkpoints and exports: a clear error or a right result.
 
 Each case runs in a child process, so that a crash of it is seen, and has ten seconds. What is
 neither refused in words nor right is a finding; `--replay KIND NUMBER` runs its case again.
@@ -24,7 +24,9 @@ KINDS = {
     "settings": "benchmarks.stress.fuzzing.settings:case",
     "spaces": "benchmarks.stress.fuzzing.spaces:case",
     "studies": "benchmarks.stress.fuzzing.studies:case",
+    "readers": "benchmarks.stress.fuzzing.readers:case",
     "checkpoints": "benchmarks.stress.fuzzing.checkpoints:case",
+    "exports": "benchmarks.stress.fuzzing.exports:case",
     "commands": "benchmarks.stress.fuzzing.settings:command_case",
 }
 BATCH = 250
@@ -35,7 +37,7 @@ COMMANDS = 24
 def main() -> int:
     """Run all cases, or one again; 1 when there is a finding."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--cases", type=int, default=10_000, help="a quarter of each kind")
+    parser.add_argument("--cases", type=int, default=10_000, help="as many of each kind")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--kind", choices=KINDS, help="only this one")
     parser.add_argument("--first", type=int, default=0, help="number of the first case")
@@ -55,9 +57,8 @@ def main() -> int:
 
 def fuzz(args: argparse.Namespace) -> int:
     """Run each kind to its number of cases, and print what came out."""
-    counts = dict.fromkeys(("settings", "spaces", "studies", "checkpoints"), args.cases // 4)
-    if args.cases >= 1000:
-        counts["commands"] = COMMANDS
+    counts = dict.fromkeys(KINDS, args.cases // (len(KINDS) - 1))
+    counts["commands"] = COMMANDS * (args.cases >= 1000)
     if args.kind:
         counts = {args.kind: args.cases}
     findings = 0

@@ -6,6 +6,7 @@ parameters of a query, the values of secret environment variables.
 
 from __future__ import annotations
 
+import functools
 import os
 import re
 from collections.abc import Iterator
@@ -88,9 +89,15 @@ def _unquoted(text: str) -> str:
 
 def _of_environment() -> Iterator[str]:
     """Values of this process's variables that are named as secrets and are no paths."""
-    for name, value in os.environ.items():
-        if re.search(_NAMES, name, re.I) and len(value) >= _SHORTEST and value[0] != "/":
+    for name in filter(_is_secret, os.environ):
+        value = os.environ.get(name, "")
+        if len(value) >= _SHORTEST and value[0] != "/":
             yield value
+
+
+@functools.cache
+def _is_secret(name: str) -> bool:
+    return re.search(_NAMES, name, re.I) is not None
 
 
 def _pieces(addresses: tuple[str, ...]) -> Iterator[str]:

@@ -27,7 +27,7 @@ from ffl_ray.orchestration.final_run import FinalRun
 from ffl_ray.orchestration.final_runs import epoch_seconds
 from ffl_ray.planning.layout import Plan
 from ffl_ray.results.description import MOVES, check_same_settings
-from ffl_ray.results.guard import is_plain_id
+from ffl_ray.results.guard import is_plain_id, understood
 from ffl_ray.results.study import StudyTables
 
 KIND = "confirm"
@@ -200,11 +200,12 @@ def _epoch_seconds(
 def write_tables(confirmation: Confirmation, tables: StudyTables) -> dict[str, list[Row]]:
     """The rows of the tables runs, summary and comparisons, of the completed runs, and stored."""
     arms, runs = confirmation.arms, confirmation.asked
-    measured = measured_arms(runs, tables.trials.rows, tables.member_rows())
-    rows = {
-        "runs": run_rows(runs, arms),
-        "summary": summary_rows(arms, measured),
-        "comparisons": comparison_rows(confirmation.pairs, arms, measured),
-    }
-    write_confirmed(tables.storage, rows)
+    with understood(tables.storage.location):
+        measured = measured_arms(runs, tables.trials.rows, tables.member_rows())
+        rows = {
+            "runs": run_rows(runs, arms),
+            "summary": summary_rows(arms, measured),
+            "comparisons": comparison_rows(confirmation.pairs, arms, measured),
+        }
+        write_confirmed(tables.storage, rows)
     return rows

@@ -15,6 +15,7 @@ from ffl_ray.confirm.tables import FOLDER
 from ffl_ray.errors import SettingError, StudyError
 from ffl_ray.planning.data_dir import absolute_data_dir
 from ffl_ray.results.description import MOVES, read_description
+from ffl_ray.results.guard import understood
 from ffl_ray.results.history import study_objectives
 from ffl_ray.results.reader import find_study, load_tables, records
 from ffl_ray.results.storage.access import open_for_writing
@@ -66,7 +67,8 @@ def request_of(args: argparse.Namespace) -> Request:
     searched, objectives = read_description(source), study_objectives(source)
     study = searched["study"]
     rows = records(load_tables(source).trials)
-    ranked = best_configs(rows, objectives, len(rows))
+    with understood(source.location):
+        ranked = best_configs(rows, objectives, len(rows))
     if not ranked:
         raise StudyError(
             f"{source.location} has no completed trial to confirm: search on, with the command "

@@ -18,7 +18,11 @@ HIDDEN = ("Cc", "Cf", "Cs", "Zl", "Zp")
 
 def printable(text: str) -> str:
     """A text without credentials, whose control characters are spelled out as Python does."""
-    text = redacted(text)
+    return spelled_out(redacted(text))
+
+
+def spelled_out(text: str) -> str:
+    """A text whose control characters are spelled out, as Python writes them."""
     if text.isprintable():
         return text
     return "".join(c if _harmless(c) else c.encode("unicode_escape").decode() for c in text)

@@ -79,7 +79,7 @@ def front_table(points: list[Row], count: int = 15) -> RenderableType:
 
 def _how(row: Row) -> list[Text]:
     """Method, fusion design and temperature of a trial, as cells."""
-    taught = row["distill.method"] != "independent"
+    taught = row["distill.method"] != "independent" and row["distill.temperature"] is not None
     temperature = f"{row['distill.temperature']:.2f}" if taught else "-"
     return [Text(word) for word in (row["distill.method"], how_fused(row), temperature)]
 
@@ -89,6 +89,10 @@ def _number(value: float | None) -> str:
     if value is None:
         return "-"
     return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.4f}"
+
+
+def _count(value: int | None) -> str:
+    return "-" if value is None else f"{value:,}"
 
 
 def members_table(rows: list[Row]) -> RenderableType:
@@ -104,10 +108,12 @@ def members_table(rows: list[Row]) -> RenderableType:
             table.add_row(
                 row["member"],
                 Text(row["backbone"] or ""),
-                *(f"{row[name]:.4f}" for name in ("accuracy", "top5", "nll", "ece")),
-                f"{row['parameters']:,}",
-                f"{row['macs']:,}",
-                *([f"{row['latency_ms']:.2f}"] if timed else []),
+                *(_number(row[name]) for name in ("accuracy", "top5", "nll", "ece")),
+                *(
+                    "-" if row[name] is None else f"{row[name]:,}"
+                    for name in ("parameters", "macs")
+                ),
+                *([_number(row["latency_ms"])] if timed else []),
             )
     return table
 

@@ -12,7 +12,7 @@ from typing import TextIO
 from rich.console import Console, ConsoleOptions, RenderableType
 from rich.segment import Segment
 
-from ffl_ray.console.plain_text import printable
+from ffl_ray.console.plain_text import printable, spelled_out
 
 PIPE_WIDTH = 160
 STORAGE_LOGGER = "ffl_ray.storage"
@@ -25,7 +25,7 @@ class PlainConsole(Console):
         self, renderable: RenderableType, options: ConsoleOptions | None = None
     ) -> Iterable[Segment]:
         for text, style, control in super().render(renderable, options):
-            yield Segment(text if control else printable(text), style, control)
+            yield Segment(text if control else spelled_out(text), style, control)
 
 
 def make_console() -> Console:
@@ -52,7 +52,7 @@ class StorageNews(logging.Handler):
         self._console = console
 
     def emit(self, record: logging.LogRecord) -> None:
-        self._console.out(record.getMessage())
+        self._console.out(printable(record.getMessage()))
 
 
 @contextmanager

@@ -7,13 +7,16 @@ alone. No torch here: `predict` loads onnxruntime only.
 from __future__ import annotations
 
 import json
+import math
 import re
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
+from ffl_ray.config.overrides import brief
 from ffl_ray.errors import ExportError
 
 FORMAT = 1
+LONGEST_SIDE = 2**14  # of an image that a model is given
 CONFIG = "config.json"
 KEY = "ffl_ray"
 ONNX, PT2, SAFETENSORS = "model.onnx", "model.pt2", "model.safetensors"
@@ -76,13 +79,15 @@ def parse_about(text: str | bytes | None, place: object) -> About:
         raise ExportError(f"{place} was not written by python -m ffl_ray.export: it lacks {KEY}")
     try:
         found = json.loads(text)
+        if not isinstance(found["format"], int):
+            raise ValueError(f"the format is {brief(repr(found['format']))}")
         if found["format"] > FORMAT:
             raise ExportError(
                 f"{place} has format {found['format']}, and this ffl_ray reads up to {FORMAT}: "
                 f"upgrade ffl_ray"
             )
         channels, height, width = found["image_shape"]
-        return About(
+        about = About(
             member=found["member"],
             settings=dict(found["settings"]),
             image_shape=(channels, height, width),
@@ -91,7 +96,28 @@ def parse_about(text: str | bytes | None, place: object) -> About:
             std=tuple(found["std"]),
             format=found["format"],
         )
-    except (ValueError, KeyError, TypeError) as error:
-        raise ExportError(
-            f"{place} is damaged ({type(error).__name__}: {error}): export the model again"
-        ) from error
+        _check(about)
+    except (ArithmeticError, LookupError, RecursionError, TypeError, ValueError) as error:
+        reason = " ".join(f"{type(error).__name__}: {error}".split())
+        raise ExportError(f"{place} is damaged ({reason}): export the model again") from error
+    return about
+
+
+def _check(about: About) -> None:
+    """Check that a description that was read is of the types and sizes of one that is written.
+
+    Raises:
+        ValueError: it is not.
+    """
+    sides, channels = about.image_shape, about.image_shape[0]
+    numbers = (*about.mean, *about.std)
+    rules = {
+        "member": isinstance(about.member, str),
+        "image_shape": all(type(side) is int and 0 < side <= LONGEST_SIDE for side in sides),
+        "classes": bool(about.classes) and all(isinstance(name, str) for name in about.classes),
+        "mean": len(about.mean) == channels and all(isinstance(n, (int, float)) for n in numbers),
+        "std": len(about.std) == channels and all(math.isfinite(n) and n > 0 for n in about.std),
+    }
+    for name, holds in rules.items():
+        if not holds:
+            raise ValueError(f"{name} can't be {brief(repr(getattr(about, name)))}")

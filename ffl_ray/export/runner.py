@@ -5,11 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+from jaxtyping import Float
 
+from ffl_ray.config.overrides import brief
 from ffl_ray.errors import ExportError
 from ffl_ray.export.about import KEY, ONNX, PT2, SAFETENSORS, parse_about
 from ffl_ray.export.checksums import check_sha256
-from ffl_ray.export.model import Model
+from ffl_ray.export.model import Array, Model
 
 # In the order in which they are looked for: onnxruntime starts in a fraction of torch's time.
 FILES = (ONNX, SAFETENSORS, PT2)
@@ -46,15 +48,37 @@ def _opened(path: Path, num_threads: int, trusted: bool) -> Model:
     check_sha256(path)
     try:
         if path.suffix == Path(ONNX).suffix:
-            return _onnx_model(path, num_threads)
+            return _checked(_onnx_model(path, num_threads), path)
         from ffl_ray.export.torch_runner import torch_model
 
-        return torch_model(path, trusted=trusted)
+        return _checked(torch_model(path, trusted=trusted), path)
     except ExportError:
         raise
     except Exception as error:
         line = " ".join(str(error).split())
         raise ExportError(f"{path} can't be read ({type(error).__name__}: {line})") from error
+
+
+def _checked(model: Model, path: Path) -> Model:
+    """The model whose outputs are logits of its classes; what it gives else is an ExportError."""
+
+    def run(images: Float[Array, "batch channels height width"]) -> Float[Array, "batch classes"]:
+        wanted = (len(images), len(model.about.classes))
+        try:
+            logits = model.run(images)
+        except Exception as error:
+            line = brief(" ".join(str(error).split()))
+            raise ExportError(f"{path} can't be run ({type(error).__name__}: {line})") from error
+        if logits.dtype != np.float32 or logits.shape != wanted:
+            raise ExportError(
+                f"{path} must give float32 logits of shape {list(wanted)}, and gives "
+                f"{logits.dtype} of shape {list(logits.shape)}: export the model again"
+            )
+        if not np.isfinite(logits).all():
+            raise ExportError(f"{path} gives logits that are not finite: export another member")
+        return logits
+
+    return Model(model.about, run)
 
 
 def _onnx_model(path: Path, num_threads: int) -> Model:
@@ -67,5 +91,7 @@ def _onnx_model(path: Path, num_threads: int) -> Model:
     options.intra_op_num_threads = num_threads
     session = ort.InferenceSession(path, options, providers=["CPUExecutionProvider"])
     about = parse_about(session.get_modelmeta().custom_metadata_map.get(KEY), path)
+    if not session.get_inputs() or not session.get_outputs():
+        raise ExportError(f"{path} must have an input and an output: export the model again")
     name = session.get_inputs()[0].name
     return Model(about, lambda images: np.asarray(session.run(None, {name: images})[0]))

@@ -10,6 +10,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import nn
 
+from ffl_ray.config.user_code import one_line
 from ffl_ray.errors import ExportError, SettingError
 from ffl_ray.export.about import CONFIG, PT2, SAFETENSORS, About, code_named_in, parse_about
 from ffl_ray.export.checksums import check_sha256
@@ -76,8 +77,9 @@ def load_member(folder: str | Path, *, trusted: bool = False) -> Member:
         )
     try:
         member = rebuilt(about)
-    except SettingError as error:
-        raise ExportError(f"{place / CONFIG} can't be rebuilt: {error}") from error
+    except Exception as error:
+        reason = str(error) if isinstance(error, SettingError) else one_line(error)
+        raise ExportError(f"{place / CONFIG} can't be rebuilt: {reason}") from error
     try:
         member.load_state_dict(weights)
     except RuntimeError as error:

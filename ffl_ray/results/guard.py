@@ -33,6 +33,8 @@ KEYS: dict[str, tuple[type, bool]] = {
     "plan": (dict, False),
     "data": (dict, False),
 }
+MOST_EPOCHS = 10**7
+LARGEST = 2**53 - 1  # whole as a float, and as microseconds until the year 2255
 MOST_MISSING = 10_000  # trials that were proposed and killed before they began
 MOST_ROWS = 2**16  # of a part; no version wrote more than 2,048
 MOST_BYTES = 2**29  # of a part in memory, were each text as long as all of its column
@@ -48,9 +50,11 @@ def check_rows(rows: pa.Table, table: str) -> None:
     """Check what every reader of a table builds on.
 
     Raises:
-        ValueError: an id could lead out of a folder, or a trial has no id or no known status.
+        ValueError: an id could lead out of a folder, a count or time can't be, or a trial has no
+            id or no known status.
     """
     check_ids(rows)
+    check_ranges(rows)
     if table != "trials":
         return
     if "trial_id" in rows.column_names and rows["trial_id"].null_count:
@@ -75,6 +79,23 @@ def check_ids(rows: pa.Table) -> None:
             raise ValueError(
                 f"a {name} must be letters, digits, '_' and '-', at most 100, not {found[:120]!r}"
             )
+
+
+def check_ranges(rows: pa.Table) -> None:
+    """Check that counts and times are such as there can be: nobody draws 10^13 epochs.
+
+    Raises:
+        ValueError: one is not.
+    """
+    for field in rows.schema:
+        if not (pa.types.is_int64(field.type) or pa.types.is_timestamp(field.type)):
+            continue
+        unit = (field.metadata or {}).get(b"unit")
+        low, high = (0, MOST_EPOCHS) if unit == b"epochs" else (-LARGEST, LARGEST)
+        found = pc.min_max(rows[field.name].cast(pa.int64())).as_py()
+        for value in found.values():
+            if value is not None and not low <= value <= high:
+                raise ValueError(f"{field.name} must be from {low} to {high}, not {value}")
 
 
 def check_numbers(trial_ids: Iterable[str]) -> None:

@@ -26,7 +26,7 @@ from ffl_ray.results.storage.storage import COPIES, Storage
 
 Row = dict[str, Any]
 AGAIN = "the command that wrote it, started again, mends it from the study's own copy"
-UNREADABLE = (pa.ArrowException, ValueError, OSError)
+UNREADABLE = (pa.ArrowException, LookupError, OSError, OverflowError, TypeError, ValueError)
 
 
 class Parts:

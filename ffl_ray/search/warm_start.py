@@ -75,11 +75,16 @@ class WarmStart(NamedTuple):
     def load(cls, data: bytes) -> WarmStart:
         """The warm start that was dumped."""
         found = json.loads(data)
-        trials = (
-            PriorTrial(params_of(json.dumps(one["params"])), one["score"])
+        kinds = distributions_of(json.dumps(found["distributions"]))
+        trials = tuple(
+            PriorTrial(params_of(json.dumps(one["params"])), float(one["score"]))
             for one in found["lessons"]
         )
-        return cls(tuple(trials), distributions_of(json.dumps(found["distributions"])))
+        for params, _ in trials:
+            wrong = [name for name, value in params.items() if not _holds(kinds[name], value)]
+            if wrong:
+                raise ValueError(f"{wrong[0]} can't be {params[wrong[0]]!r}")
+        return cls(trials, kinds)
 
 
 def warm_start_from(other: optuna.Study, suggest: Suggest, name: str) -> WarmStart:
