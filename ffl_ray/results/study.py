@@ -11,7 +11,7 @@ from typing import Any
 from ffl_ray.config.objectives import VALUE, Objective
 from ffl_ray.config.redaction import redacted
 from ffl_ray.config.settings import Config
-from ffl_ray.results.description import write_description
+from ffl_ray.results.description import COPY, write_description
 from ffl_ray.results.guard import check_links, understood
 from ffl_ray.results.schema import config_columns
 from ffl_ray.results.storage.storage import Storage
@@ -58,11 +58,22 @@ class StudyTables:
         if begin is not None:
             begin()
         self.trials = KeyedTable(storage, "trials", "trial_id")
+        self._check_objectives()
         self._epochs = AppendedTable(storage, "epochs")
         self._members = AppendedTable(storage, "members")
         self._members_of: dict[str, list[Row]] = {}
         self._settled_at = -math.inf
         self._catch_up()
+
+    def _check_objectives(self) -> None:
+        """Check that a trial has a value of each objective, or none of any."""
+        for row in self.trials.rows:
+            values, wanted = row["objective_values"], len(self.objectives)
+            if values and wanted and len(values) != wanted:
+                raise StudyError(
+                    f"{self.storage.location}: trial {row['trial_id']} must have {wanted} "
+                    f"objective values, not {len(values)}: {COPY}"
+                )
 
     @classmethod
     def open(
