@@ -11,6 +11,7 @@ from typing import Any
 from ffl_ray.config.objectives import VALUE, Objective
 from ffl_ray.config.redaction import redacted
 from ffl_ray.config.settings import Config
+from ffl_ray.errors import StudyError
 from ffl_ray.results.description import COPY, write_description
 from ffl_ray.results.guard import check_links, understood
 from ffl_ray.results.schema import config_columns
