@@ -23,7 +23,7 @@ GROUPS = {
     "tests/test_tune_interrupted.py": "ray 2",
     "tests/orchestration/test_train_workers.py": "ray 2",
     "tests/planning/test_preflight.py": "ray 2",
-    "tests/reproduce/test_command.py": "ray 2",
+    "tests/reproduce/test_command.py": "ray 1",
     "tests/safety/test_private_search.py": "ray 1",
     "tests/test_cli.py": "ray 2",
 }
