@@ -56,6 +56,13 @@ class SearchConfig(Section):
         flag="--gpus-per-trial N",
         resource=True,
     )
+    mps: bool = setting(
+        False,
+        "start NVIDIA's MPS with a Ray that starts here: trials that share a GPU run side by side, "
+        "and a fault of one there ends those beside it",
+        source="docs.nvidia.com/deploy/mps",
+        resource=True,
+    )
     time_budget_s: Annotated[float | None, Optional] = setting(
         None,
         "stop the study after this long; unfinished trials stay interrupted",

@@ -19,6 +19,7 @@ import ray
 from ffl_ray.console.stopping import needing
 from ffl_ray.errors import PlanError
 from ffl_ray.files import user_folder
+from ffl_ray.orchestration.mps import PIPES, stop_mps
 from ffl_ray.orchestration.ray_private import (
     is_head_gone,
     leave_out_helpers,
@@ -92,6 +93,8 @@ def own_ray() -> Iterator[None]:
             yield
     finally:
         ray.shutdown()
+        if PIPES in set(os.environ) - before:
+            stop_mps()
         for name in SETTLED & (set(os.environ) - before):
             del os.environ[name]
 

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from concurrent.futures import ThreadPoolExecutor
 
 from ffl_ray.config.overrides import flatten, with_overrides
 from ffl_ray.config.settings import Config, SearchConfig
 from ffl_ray.data.facts import DataFacts
+from ffl_ray.errors import PlanError
+from ffl_ray.orchestration.mps import start_mps
 from ffl_ray.orchestration.ray_setup import cluster_machines, prepare_environment, start_ray
 from ffl_ray.orchestration.remote import call
 from ffl_ray.planning.data_check import check_shares, data_facts
@@ -56,6 +59,12 @@ def _start_ray(
     address: str | None, config: Config, search: SearchConfig, spare: int | None = None
 ) -> Plan:
     prepare_environment(local=address is None)
+    if search.mps:
+        if address is not None:
+            raise PlanError(
+                "search.mps must be false with --address, not true: each node starts its own"
+            )
+        start_mps(os.environ["RAY_TMPDIR"])
     start_ray(address)
     return make_plan(
         search,

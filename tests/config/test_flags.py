@@ -77,6 +77,7 @@ def test_what_may_change_when_a_search_goes_on_is_marked_and_resources_may() -> 
         "search.num_workers",
         "search.cpus_per_trial",
         "search.gpus_per_trial",
+        "search.mps",
     }
     assert {name for name, marks in marked.items() if marks.may_change and not marks.resource} == {
         "search.num_samples",
