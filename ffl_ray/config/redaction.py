@@ -18,13 +18,13 @@ PUBLIC_USERS = ("anonymous",)  # gs://anonymous@bucket is a public bucket, and n
 _NAMES = r"secret|token|passw|passphrase|pwd|credential|api[_-]?key|(access|account)[_-]?key"
 _URI = re.compile(r"[A-Za-z][\w+.-]*:/+|(s3|gs|gcs|abfss?|hdfs|https?):")
 # From :// to the last @ of a word: a password may hold / and @.
-_USER = re.compile(r"(:/+)(?=[^\s/?#]*[:@])(\S*)@")
+_USER = re.compile(r"(:/+)(?=[^\s/?#]{0,999}[:@])(\S{0,999})@")
 _PARAMETER = re.compile(r"""([?&;][\w.-]*=)([^\s&;'"]+)""")
 _NAMED = re.compile(
-    rf"""(\b[\w.-]*(?:{_NAMES})[\w.-]*["']?(?:=|["']\s*:)\s*["']?)[^\s&;,"'}}]+""", re.I
+    rf"""((?:{_NAMES})[\w.-]{{0,99}}["']?(?:=|["']\s*:)\s*["']?)[^\s&;,"'}}]+""", re.I
 )
 _BEARER = re.compile(r"\b(bearer|basic) [\w.~+/=-]{8,}", re.I)
-_ENCODED = re.compile(r"\S*%[0-9a-fA-F]{2}\S*")
+_WORD = re.compile(r"\S+")
 _DEPTH = 3  # as often may an address be encoded into a parameter of another one
 _SHORTEST = 8  # a shorter value of a variable is a word like any other
 _PIECE = 3
@@ -40,7 +40,7 @@ def redacted(text: str, *addresses: str) -> str:
     for secret in sorted({*_of_environment(), *_pieces(addresses)}, key=len, reverse=True):
         text = text.replace(secret, HIDDEN)
     if "%" in text:
-        text = _ENCODED.sub(lambda found: _decoded(found[0]), text)
+        text = _WORD.sub(lambda found: _decoded(found[0]), text)
     return _plain_redacted(text)
 
 
@@ -77,7 +77,7 @@ def _hidden_parameter(found: re.Match[str]) -> str:
 
 def _decoded(word: str) -> str:
     """A percent-encoded word, decoded only where credentials would show in it."""
-    plain = _unquoted(word)
+    plain = _unquoted(word) if "%" in word else word
     return hidden if (hidden := _plain_redacted(plain)) != plain else word
 
 
