@@ -1,7 +1,7 @@
 """A process that has loaded what commands load, and forks one for each that a test gives.
 
 A command in a process of its own costs 4 s of CPU otherwise, before it does anything.
-`python fork_server.py FOLDER` listens in FOLDER until that is gone.
+`python fork_server.py FOLDER` listens in FOLDER until that is gone, or who started it.
 """
 
 from __future__ import annotations
@@ -32,6 +32,7 @@ LOADED = (
 
 
 def serve(folder: Path) -> None:
+    parent = os.getppid()
     for name in LOADED:
         importlib.import_module(name)
     gc.freeze()
@@ -41,7 +42,7 @@ def serve(folder: Path) -> None:
         listening.listen()
         (folder / "new").rename(folder / "socket")
         listening.settimeout(1)
-        while folder.exists():
+        while folder.exists() and os.getppid() == parent:
             with contextlib.suppress(TimeoutError):
                 asked, _ = listening.accept()
                 if os.fork() == 0:
