@@ -48,7 +48,7 @@ def _opened(path: Path, num_threads: int, trusted: bool) -> Model:
     check_sha256(path)
     try:
         if path.suffix == Path(ONNX).suffix:
-            return _checked(_onnx_model(path, num_threads), path)
+            return _checked(onnx_model(path, num_threads), path)
         from ffl_ray.export.torch_runner import torch_model
 
         return _checked(torch_model(path, trusted=trusted), path)
@@ -81,7 +81,7 @@ def _checked(model: Model, path: Path) -> Model:
     return Model(model.about, run)
 
 
-def _onnx_model(path: Path, num_threads: int) -> Model:
+def onnx_model(path: Path, num_threads: int) -> Model:
     """An ONNX file, run by onnxruntime on the CPU; torch is not loaded."""
     import onnxruntime as ort
 

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from ffl_ray.export.about import ONNX, About
 from ffl_ray.export.formats import torch_program, write_onnx
 from ffl_ray.export.member import Member, describe
-from ffl_ray.export.runner import open_model
+from ffl_ray.export.runner import onnx_model
 from ffl_ray.export.trained import Trained
 from ffl_ray.models.cost import count_macs, count_parameters
 from ffl_ray.models.latency import median_ms
@@ -83,7 +83,7 @@ def _speed(name: str, module: nn.Module, about: About) -> Speed:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / ONNX
         write_onnx(torch_program(module, about.image_shape), about, path)
-        run = open_model(path, torch.get_num_threads(), trusted=True).run
+        run = onnx_model(path, torch.get_num_threads()).run
         file_bytes = path.stat().st_size
     array: np.ndarray = images.numpy()
     with torch.no_grad():

@@ -64,8 +64,8 @@ def set_format(name: str) -> None:
     """Have this process's GPU multiply float32 numbers as a format says.
 
     PyTorch lets convolutions, alone, round float32 to TF32's ten bits unless it is told otherwise.
+    The newer `fp32_precision` of each operator is not set: `torch.export` reads these two, and
+    refuses where they differ from it.
     """
-    multiplied = "tf32" if name == "tf32" else "ieee"
-    torch.backends.cuda.matmul.fp32_precision = multiplied
-    cudnn: Any = torch.backends.cudnn
-    cudnn.conv.fp32_precision = cudnn.rnn.fp32_precision = multiplied
+    torch.backends.cuda.matmul.allow_tf32 = name == "tf32"
+    torch.backends.cudnn.allow_tf32 = name == "tf32"

@@ -16,6 +16,7 @@ from ffl_ray.console.stopping import needing
 
 handler = signal.SIG_IGN if sys.argv[1] == "ignored" else signal.default_int_handler
 signal.signal(signal.SIGINT, handler)
+signal.signal(signal.SIGHUP, signal.SIG_DFL)  # under nohup it is ignored, and stays so
 
 def command():
     print("ready", flush=True)
