@@ -40,7 +40,7 @@ SITUATIONS = {
     BESIDE: (1, 0, 1),
     FEWER: (1, 1, 1),
 }
-OF_OPENMP = (*PASSIVE_WAITING, "GOMP_SPINCOUNT", "KMP_BLOCKTIME")
+OF_OPENMP = (*PASSIVE_WAITING, "KMP_BLOCKTIME")
 
 
 def trainings(folder: Path, waiting: str, threads: int, count: int) -> list[Stepper]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import importlib
-import os
 import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -20,7 +19,7 @@ from ffl_ray.config.settings import SearchConfig, StudyConfig
 from ffl_ray.console.plain_text import printable_line
 from ffl_ray.console.stopping import stoppable
 from ffl_ray.errors import FAILED, INTERRUPTED, WRONG, FFLRayError
-from ffl_ray.planning.layout import PASSIVE_WAITING
+from ffl_ray.planning.layout import wait_passively
 
 SHELLS = ("bash", "zsh")
 
@@ -166,8 +165,7 @@ def add_storage_path(group: Options) -> None:
 
 def guarded(args: argparse.Namespace, command: Callable[[], int]) -> int:
     """Run a command, which loads torch; what it refuses becomes one line and exit status 2."""
-    for name, value in PASSIVE_WAITING.items():
-        os.environ.setdefault(name, value)
+    wait_passively()
     with stoppable() as stop:
         status = _status(args, command)
     return stop.status(status) if status == INTERRUPTED else status

@@ -98,8 +98,8 @@ def test_ctrl_c_ends_cleanly_and_keeps_the_epochs(
     assert out.splitlines()[-1] == "to go on: the same command with --name study"
     *openmp, last = errors.splitlines()
     assert last == "interrupted"
-    # What torch's OpenMP says of itself: its threads never spin while they wait.
-    assert {line.strip() for line in openmp if "SPINCOUNT" in line} == {"GOMP_SPINCOUNT = '0'"}
+    # What torch's OpenMP says of itself: its threads spin for microseconds alone.
+    assert {line.strip() for line in openmp if "SPINCOUNT" in line} == {"GOMP_SPINCOUNT = '600'"}
     assert list(results.trials.status) == ["interrupted"]
     assert len(results.epochs) >= 2
 

@@ -27,10 +27,10 @@ from ffl_ray.orchestration.ray_private import (
     session_folder,
 )
 from ffl_ray.orchestration.sessions import take_session
-from ffl_ray.planning.layout import PASSIVE_WAITING, Machines
+from ffl_ray.planning.layout import PASSIVE_WAITING, Machines, wait_passively
 from ffl_ray.results.storage.retry import VARIABLE as RETRY_S
 
-ENVIRONMENT = PASSIVE_WAITING | {
+ENVIRONMENT = {
     "RAY_USAGE_STATS_ENABLED": "0",  # no banner, nothing sent home
     "RAY_AIR_NEW_OUTPUT": "0",  # the older output engine keeps quiet when told to
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",  # else a FutureWarning on CUDA_VISIBLE_DEVICES
@@ -56,7 +56,14 @@ LOCAL_ENVIRONMENT = {
     "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",  # a Ray that can't be a cluster keeps to 127.0.0.1
     "GLOO_SOCKET_IFNAME": "lo0" if sys.platform == "darwin" else "lo",
 }
-SETTLED = {*ENVIRONMENT, *LOCAL_ENVIRONMENT, "RAY_AUTH_MODE", "RAY_AUTH_TOKEN", "RAY_TMPDIR"}
+SETTLED = {
+    *PASSIVE_WAITING,
+    *ENVIRONMENT,
+    *LOCAL_ENVIRONMENT,
+    "RAY_AUTH_MODE",
+    "RAY_AUTH_TOKEN",
+    "RAY_TMPDIR",
+}
 
 
 @contextmanager
@@ -104,6 +111,7 @@ def prepare_environment(*, local: bool) -> None:
 
     A value that the user set wins. A cluster's authentication is its own affair.
     """
+    wait_passively()
     for name, value in (ENVIRONMENT | (LOCAL_ENVIRONMENT if local else {})).items():
         os.environ.setdefault(name, value)
     if local:
@@ -167,7 +175,8 @@ def _start_here(options: Mapping[str, Any]) -> None:
 
 
 def _join(address: str, options: Mapping[str, Any]) -> None:
-    forwarded = {n: v for n, v in os.environ.items() if n in ENVIRONMENT or n == RETRY_S}
+    names = {*PASSIVE_WAITING, *ENVIRONMENT, RETRY_S}
+    forwarded = {n: v for n, v in os.environ.items() if n in names}
     try:
         ray.init(address=address, runtime_env={"env_vars": forwarded}, **options)
     except (ConnectionError, RuntimeError, ValueError) as error:

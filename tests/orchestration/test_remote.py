@@ -19,6 +19,7 @@ from ffl_ray.orchestration.ray_setup import prepare_environment, start_ray
 prepare_environment(local=True)
 start_ray(None)
 from ffl_ray.orchestration.remote import RayCluster, call, call_together
+from ffl_ray.planning.layout import PASSIVE_WAITING
 
 def fills(*_):
     raise torch.OutOfMemoryError("CUDA out of memory")
@@ -63,7 +64,7 @@ except DataError as error:
     refused = str(error)
 print(json.dumps({
     "second": second(),
-    "waiting": call(os.getenv, "OMP_WAIT_POLICY"),
+    "waiting": [call(os.getenv, name) for name in PASSIVE_WAITING],
     "called": RayCluster().call(divided, 7, 2, cpus=1, gpus=0),
     "refused": refused,
     "late": call(sleeps, 60, timeout_s=0.5),
@@ -95,7 +96,7 @@ def test_calls_return_refuse_end_in_time_and_share_one_gpu_at_the_same_time() ->
     told = json.loads(done.stdout.splitlines()[-1])  # Ray may have said that a worker died
     assert told["second"][0] == 2
     assert told["second"][1].startswith("error: this process has started or joined a Ray, and a")
-    assert told["waiting"] == "PASSIVE"
+    assert told["waiting"] == ["PASSIVE", "600"]
     assert told["called"] == [3, 1]
     assert told["refused"] == "x is not there"
     assert told["late"] is None
