@@ -19,8 +19,8 @@ signal.signal(signal.SIGINT, handler)
 signal.signal(signal.SIGHUP, signal.SIG_DFL)  # under nohup it is ignored, and stays so
 
 def command():
-    print("ready", flush=True)
     with contextlib.suppress(KeyboardInterrupt if sys.argv[1] == "lost" else ()):
+        print("ready", flush=True)
         time.sleep(30)
     with needing(lambda: True):
         time.sleep(30)
