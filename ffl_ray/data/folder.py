@@ -45,10 +45,12 @@ def find_test(settings: DataConfig) -> Opened:
     Raises:
         DataError: as of `open_train`; or the test split holds other classes.
     """
-    test = open_test(settings)
-    classes = open_train(settings).info.classes
+    root, test = _root(settings), open_test(settings)
+    if not (root / "train").is_dir():
+        return test
+    classes = _classes(root / "train")
     if test.info.classes != classes:
-        folder = _test_folder(_root(settings))
+        folder = _test_folder(root)
         lacking = [repr(name) for name in classes if name not in test.info.classes]
         more = [repr(name) for name in test.info.classes if name not in classes]
         has = f"lacks {', '.join(lacking)}" if lacking else f"holds {', '.join(more)} as well"
@@ -81,11 +83,8 @@ def _root(settings: DataConfig) -> Path:
     return root
 
 
-def _index(folder: Path, size: int) -> Opened:
-    """Classes are the folders, in order of name; their images are at any depth inside.
-
-    What begins with a dot is a system's own, and no class and no image.
-    """
+def _classes(folder: Path) -> tuple[str, ...]:
+    """Names of the class folders, in order; what begins with a dot is a system's own."""
     classes = sorted(
         entry.name for entry in os.scandir(folder) if entry.is_dir() and not is_hidden(entry.name)
     )
@@ -93,6 +92,12 @@ def _index(folder: Path, size: int) -> Opened:
         raise DataError(
             f"data.dir must hold at least 2 class folders of images; {folder} holds {len(classes)}"
         )
+    return tuple(classes)
+
+
+def _index(folder: Path, size: int) -> Opened:
+    """All images of the class folders, at any depth inside, without what is hidden."""
+    classes = _classes(folder)
     names: list[bytes] = []
     counts: list[int] = []
     for name in classes:
@@ -105,7 +110,7 @@ def _index(folder: Path, size: int) -> Opened:
         counts.append(len(found))
     labels = torch.arange(len(classes)).repeat_interleave(torch.tensor(counts))
     info = DatasetInfo(
-        tuple(classes),
+        classes,
         IMAGENET_MEAN,
         IMAGENET_STD,
         crop_padding=max(1, size // 8),
