@@ -18,6 +18,11 @@ WRONG = 2
 INTERRUPTED = 130
 
 
+def on_one_line(error: object) -> str:
+    """The words of an error of anybody's, without the line breaks that libraries put in."""
+    return " ".join(str(error).split())
+
+
 class FFLRayError(Exception):
     """Base of every error that ffl_ray raises on purpose."""
 

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from ffl_ray.config.overrides import nearest
-from ffl_ray.errors import SettingError
+from ffl_ray.errors import SettingError, on_one_line
 
 
 def is_own(name: str) -> bool:
@@ -92,4 +92,4 @@ def kind_of(value: object) -> str:
 
 def one_line(error: BaseException) -> str:
     """An exception as one line."""
-    return f"{kind_of(error)}: {' '.join(str(error).split())}"
+    return f"{kind_of(error)}: {on_one_line(error)}"

@@ -12,6 +12,7 @@ from jaxtyping import Float
 
 from ffl_ray.data.streaming.decode import middle_square
 from ffl_ray.data.streaming.image_file import ENDINGS, image_names
+from ffl_ray.errors import on_one_line
 from ffl_ray.export.model import Array, Model
 
 
@@ -75,7 +76,7 @@ def _read(
     except FileNotFoundError:
         return Unreadable(file, "no such file")
     except OSError as error:
-        return Unreadable(file, f"can't be read as an image: {' '.join(str(error).split())}")
+        return Unreadable(file, f"can't be read as an image: {on_one_line(error)}")
     scaled: Float[Array, "channels height width"] = pixels.transpose(2, 0, 1) / np.float32(255)
     return scaled
 

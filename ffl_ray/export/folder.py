@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from importlib import metadata as installed
 from pathlib import Path
 
-from ffl_ray.errors import ExportError
+from ffl_ray.errors import ExportError, on_one_line
 from ffl_ray.export.about import CONFIG, About
 from ffl_ray.export.card import Source, Written, card
 from ffl_ray.export.check import Difference, check_file, probes
@@ -125,7 +125,7 @@ def _refusals(what: str) -> Iterator[None]:
     except (ExportError, OSError):
         raise
     except Exception as error:
-        line = " ".join(str(error).split())[:300]
+        line = on_one_line(error)[:300]
         raise ExportError(
             f"{what} can't take this network ({type(error).__name__}: {line}): leave the format "
             f"out with --format, or export another member"

@@ -8,7 +8,7 @@ import numpy as np
 from jaxtyping import Float
 
 from ffl_ray.config.overrides import brief
-from ffl_ray.errors import ExportError
+from ffl_ray.errors import ExportError, on_one_line
 from ffl_ray.export.about import KEY, ONNX, PT2, SAFETENSORS, parse_about
 from ffl_ray.export.checksums import check_sha256
 from ffl_ray.export.model import Array, Model
@@ -55,7 +55,7 @@ def _opened(path: Path, num_threads: int, trusted: bool) -> Model:
     except ExportError:
         raise
     except Exception as error:
-        line = " ".join(str(error).split())
+        line = on_one_line(error)
         raise ExportError(f"{path} can't be read ({type(error).__name__}: {line})") from error
 
 
@@ -67,7 +67,7 @@ def _checked(model: Model, path: Path) -> Model:
         try:
             logits = model.run(images)
         except Exception as error:
-            line = brief(" ".join(str(error).split()))
+            line = brief(on_one_line(error))
             raise ExportError(f"{path} can't be run ({type(error).__name__}: {line})") from error
         if logits.dtype != np.float32 or logits.shape != wanted:
             raise ExportError(

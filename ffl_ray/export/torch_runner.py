@@ -11,7 +11,7 @@ from safetensors.torch import load_file
 from torch import nn
 
 from ffl_ray.config.user_code import one_line
-from ffl_ray.errors import ExportError, SettingError
+from ffl_ray.errors import ExportError, SettingError, on_one_line
 from ffl_ray.export.about import CONFIG, PT2, SAFETENSORS, About, code_named_in, parse_about
 from ffl_ray.export.checksums import check_sha256
 from ffl_ray.export.member import Member, rebuilt
@@ -83,6 +83,6 @@ def load_member(folder: str | Path, *, trusted: bool = False) -> Member:
     try:
         member.load_state_dict(weights)
     except RuntimeError as error:
-        line = " ".join(str(error).split())
+        line = on_one_line(error)
         raise ExportError(f"{place / SAFETENSORS} does not fit {CONFIG}: {line}") from error
     return member

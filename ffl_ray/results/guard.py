@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from ffl_ray.errors import FFLRayError, StudyError
+from ffl_ray.errors import FFLRayError, StudyError, on_one_line
 from ffl_ray.results.columns import STATUSES
 from ffl_ray.results.storage.storage import Storage
 
@@ -156,7 +156,7 @@ def understood(place: str) -> Iterator[None]:
         TypeError,
         ValueError,
     ) as error:
-        reason = " ".join(str(error).split())[:300]
+        reason = on_one_line(error)[:300]
         raise StudyError(
             f"{place} holds values that no study has ({type(error).__name__}: {reason}): copy the "
             f"whole folder again from where it was written"

@@ -18,7 +18,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from ffl_ray.config.older import EPOCHS, SHARES, of_today
-from ffl_ray.errors import StudyError
+from ffl_ray.errors import StudyError, on_one_line
 from ffl_ray.results.guard import check_rows, check_size
 from ffl_ray.results.schema import arrow_schema
 from ffl_ray.results.storage.retry import LOG
@@ -73,7 +73,7 @@ class Parts:
             if self._mends and self._mend(name):
                 return self.read(name, columns)
             place = self._storage.child(f"{self._table}/{name}").location
-            reason = " ".join(str(error).split())
+            reason = on_one_line(error)
             raise StudyError(f"{place} can't be read ({reason}): {self._advice(name)}") from error
 
     def _parsed(self, data: bytes, columns: Sequence[str] | None = None) -> pa.Table:

@@ -21,6 +21,7 @@ from typing import Any
 from ffl_ray.config.overrides import flatten, shown
 from ffl_ray.config.redaction import redacted
 from ffl_ray.config.settings import Config, SearchConfig
+from ffl_ray.errors import on_one_line
 from ffl_ray.results.description import read_description
 from ffl_ray.results.storage.storage import Storage
 from ffl_ray.results.study import StudyTables
@@ -140,7 +141,7 @@ class TrackerThread:
         if self.problem:
             return
         kind = "" if isinstance(error, str) else f"{type(error).__name__}: "
-        text = " ".join(str(error).split())
+        text = on_one_line(error)
         self.problem = redacted(f"{kind}{text}", self._place.mlflow or "")[:300]
         LOG.warning("tracking by %s: %s", self.name, self.problem)
 

@@ -20,7 +20,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from ffl_ray.errors import StudyError
+from ffl_ray.errors import StudyError, on_one_line
 from ffl_ray.training.checkpoint_check import (
     PROGRESS,
     check_epoch,
@@ -74,7 +74,7 @@ def load_checkpoint(
         progress = _loaded_progress(state["progress"], state.get("part"))
         network.load_state_dict(state["network"])
     except Exception as error:
-        reason = " ".join(str(error).split())[:300]
+        reason = on_one_line(error)[:300]
         raise StudyError(f"a checkpoint can't be read: {reason}") from error
     if optimizer is not None:
         optimizer.state = defaultdict(dict, found)

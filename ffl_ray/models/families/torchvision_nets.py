@@ -24,7 +24,7 @@ from torch.overrides import TorchFunctionMode
 from torchvision import models
 
 from ffl_ray.config.overrides import nearest
-from ffl_ray.errors import SettingError
+from ffl_ray.errors import SettingError, on_one_line
 from ffl_ray.models.backbone import Backbone
 from ffl_ray.models.registry import TORCHVISION
 from ffl_ray.models.stages import Cut, cut_stages, find_cuts
@@ -158,7 +158,7 @@ def _pretrained(name: str) -> nn.Module:
     except (OSError, RuntimeError, pickle.UnpicklingError) as error:
         raise SettingError(
             f"model.pretrained: the weights of {name} can't be loaded "
-            f"({type(error).__name__}: {' '.join(str(error).split())}); {_how_to_put(name)}"
+            f"({type(error).__name__}: {on_one_line(error)}); {_how_to_put(name)}"
         ) from error
     return network
 

@@ -7,7 +7,7 @@ import shlex
 import uuid
 from pathlib import Path
 
-from ffl_ray.errors import StudyError
+from ffl_ray.errors import StudyError, on_one_line
 from ffl_ray.results.storage.retry import may_pass
 from ffl_ray.results.storage.storage import Storage
 
@@ -104,7 +104,7 @@ def _try_out(storage: Storage) -> None:
 
 def _reason(error: OSError) -> str:
     """What an object store's error means, and what helps."""
-    text = " ".join(str(error).split())
+    text = on_one_line(error)
     if any(words in text for words in WRONG_KEY):
         return f"it does not know these credentials; check them ({_short(text)})"
     if any(words in text for words in (*DENIED, *NO_CREDENTIALS)):

@@ -17,7 +17,7 @@ import time
 import uuid
 from typing import Any, Protocol
 
-from ffl_ray.errors import StudyError
+from ffl_ray.errors import StudyError, on_one_line
 
 LOG = logging.getLogger("ffl_ray.storage")
 FILE = ".lease.json"
@@ -141,7 +141,7 @@ class Lease:
             except OSError as error:
                 if failed_at is None:
                     failed_at = _now()
-                    LOG.warning("%s does not answer: %s", self._place, _one_line(error))
+                    LOG.warning("%s does not answer: %s", self._place, on_one_line(error))
                 continue
             if failed_at is not None:
                 LOG.warning("%s answers again after %.0f s", self._place, _now() - failed_at)
@@ -171,10 +171,6 @@ class Lease:
     def _write(self) -> None:
         owner = {"id": self._id, "host": socket.gethostname(), "pid": os.getpid()}
         self._files.write(FILE, json.dumps(owner | {"beats": self._beats}).encode())
-
-
-def _one_line(error: OSError) -> str:
-    return " ".join(str(error).split())
 
 
 def _in_use(place: str, owner: dict[str, Any]) -> StudyError:

@@ -11,6 +11,8 @@ import time
 from collections.abc import Callable
 from typing import TypeVar
 
+from ffl_ray.errors import on_one_line
+
 Result = TypeVar("Result")
 
 LOG = logging.getLogger("ffl_ray.storage")
@@ -128,5 +130,5 @@ class Retry:
             raise error
 
     def _say(self, error: OSError, left_s: float) -> None:
-        text = " ".join(str(error).split())
+        text = on_one_line(error)
         LOG.warning("%s does not answer; trying again for %.0f s: %s", self._place, left_s, text)
