@@ -10,6 +10,7 @@ from types import TracebackType
 
 import torch
 
+from ffl_ray.config.image_shapes import image_side
 from ffl_ray.config.settings import ResolvedConfig
 from ffl_ray.data.batches import Batch, EpochRequest, augmentation_of
 from ffl_ray.data.dataset import DatasetInfo, Files
@@ -71,7 +72,7 @@ class InputSides:
     @property
     def about(self) -> str:
         """What was measured, in a line."""
-        size = self.config.data.image_size
+        size = image_side(self.config.data)
         num_bytes = sum(Path(self.files.path(i)).stat().st_size for i in range(len(self.files)))
         return (
             f"{len(self.files)} files of {num_bytes / len(self.files) / 1000:.0f} kB as {size}x"

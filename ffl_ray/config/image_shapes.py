@@ -6,8 +6,10 @@ from typing import Any
 
 from ffl_ray.config.settings import DataConfig
 from ffl_ray.config.user_code import OwnCode, is_own
+from ffl_ray.errors import SettingError
 
-FIXED_SHAPES = {"digits": (1, 8, 8), "cifar10": (3, 32, 32), "cifar100": (3, 32, 32)}
+SIDES = {"digits": (8,), "cifar10": (32, 16, 8), "cifar100": (32, 16, 8)}
+FOLDER_SIDE = 64
 FIXED_CLASSES = {"digits": 10, "cifar10": 10, "cifar100": 100}
 
 
@@ -15,13 +17,31 @@ def image_shape(settings: DataConfig) -> tuple[int, int, int]:
     """Channels, height and width of the images.
 
     Raises:
-        SettingError: a data set of the user's own can't be imported, or does not say.
+        SettingError: a data set of the user's own can't be imported, or does not say; or images of
+            this one can't have the side that is set.
     """
     if is_own(settings.name):
         channels, height, width = own_data(settings.name).image_shape
         return channels, height, width
-    side = settings.image_size
-    return FIXED_SHAPES.get(settings.name, (3, side, side))
+    side = image_side(settings)
+    return 1 if settings.name == "digits" else 3, side, side
+
+
+def image_side(settings: DataConfig) -> int:
+    """The side of the images of a data set with a name, in pixels.
+
+    Raises:
+        SettingError: images of this data set can't have the side that is set.
+    """
+    sides = SIDES.get(settings.name)
+    if settings.image_size is None:
+        return sides[0] if sides else FOLDER_SIDE
+    if sides and settings.image_size not in sides:
+        raise SettingError(
+            f"data.image_size must be {' or '.join(map(str, sides))} for data.name "
+            f"{settings.name}, not {settings.image_size}"
+        )
+    return settings.image_size
 
 
 def num_classes(settings: DataConfig) -> int | None:

@@ -16,6 +16,7 @@ SHARES = {
 }
 LEFT: dict[str, float | None] = {"distill.ramp_up": None, "search.grace": 1 / 9}
 PUBLISHED_EPOCHS, PUBLISHED_STEPS = 300, 117_300
+SIZE, FOLDER_SIDE = "data.image_size", 64  # what it was of every data set
 METHOD, TEACHER = "distill.method", "distill.kdcl_teacher"
 # What a method's own value was, where it is another one now.
 STAGES = "model.trunk_stages"
@@ -43,6 +44,8 @@ def of_today(settings: Mapping[str, Any]) -> dict[str, Any]:
     if found.get(TEACHER) == "general":
         found[TEACHER] = "general_batch"
     epochs = _number(settings.get(EPOCHS))
+    if found.get(SIZE) in (FOLDER_SIDE, str(FOLDER_SIDE)) and found.get("data.name") != "folder":
+        found[SIZE] = None
     for name in SHARES.keys() & settings.keys():
         length, today = _number(settings[name]), SHARES[name]
         found[today] = LEFT.get(today) if length is None else _share(name, length, epochs or 1)
@@ -65,6 +68,8 @@ def to_go_on_with(settings: Mapping[str, Any]) -> dict[str, Any]:
     length, epochs = settings["distill.ramp_up_epochs"], _number(settings.get(EPOCHS))
     if epochs != PUBLISHED_EPOCHS and _number(length) != 0:
         found["distill.ramp_up"] = f"{'80' if length is None else length} of {epochs} epochs"
+    if found.get(SIZE) in (FOLDER_SIDE, str(FOLDER_SIDE)):
+        found[SIZE] = None
     method = found.get(METHOD)
     if method == "kdcl" and found.get(TEACHER) == "linear":
         found[TEACHER] = "linear, in steps of before"

@@ -38,8 +38,14 @@ class DataConfig(Section):
     download: bool = setting(
         False, "download CIFAR into data.dir when it is not there", may_change=True
     )
-    image_size: int = setting(
-        64, "side to which the images of `folder` are resized", unit="pixels", ge=8, le=512
+    image_size: Annotated[int | None, Optional] = setting(
+        None,
+        "side of the images: those of `folder` are resized to it (none: 64), CIFAR's are averaged "
+        "to 16 or 8 (none: as they are, 32); digits have 8",
+        source="the averages: Chrabaszcz et al. 2017, arXiv:1707.08819, whose filter is `box`",
+        unit="pixels",
+        ge=8,
+        le=512,
     )
     residency: Literal["auto", "memory", "stream"] = setting(
         "auto",

@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from ffl_ray.config.image_shapes import image_side
 from ffl_ray.config.settings import DataConfig
 from ffl_ray.data.dataset import DatasetInfo, Files, Opened
 from ffl_ray.data.splits import Split, stratified_split
@@ -33,8 +34,8 @@ def open_train(settings: DataConfig) -> Opened:
     """
     root = _root(settings)
     if (root / "train").is_dir():
-        return _index(root / "train", settings.image_size)
-    opened = _index(root, settings.image_size)
+        return _index(root / "train", image_side(settings))
+    opened = _index(root, image_side(settings))
     rest = opened.images.take(_split(opened).rest)
     return opened._replace(images=rest, counts=opened.class_counts)
 
@@ -62,8 +63,8 @@ def open_test(settings: DataConfig) -> Opened:
     """The images of `test/` or `val/`, or the fifth set aside; raises as `open_train` does."""
     root = _root(settings)
     if (root / "train").is_dir():
-        return _index(_test_folder(root), settings.image_size)
-    opened = _index(root, settings.image_size)
+        return _index(_test_folder(root), image_side(settings))
+    opened = _index(root, image_side(settings))
     return opened._replace(images=opened.images.take(_split(opened).held_out))
 
 

@@ -5,12 +5,15 @@ import pickle
 import shutil
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
+import torch.nn.functional as F
 from PIL import Image
 from torch import Tensor
 from torchvision import datasets
 
+from ffl_ray.config.image_shapes import image_shape
 from ffl_ray.config.settings import DATA_SETS, DataConfig
 from ffl_ray.data import cifar, loader
 from ffl_ray.data.cifar import LAYOUTS
@@ -18,7 +21,7 @@ from ffl_ray.data.dataset import DATASETS, Files, Images
 from ffl_ray.data.facts import differences
 from ffl_ray.data.folder import open_train
 from ffl_ray.data.loader import TrainVal, load_train_val, open_test, read_all
-from ffl_ray.errors import DataError
+from ffl_ray.errors import DataError, SettingError
 
 
 def cifar100(root: Path | str) -> DataConfig:
@@ -58,6 +61,34 @@ def test_images_and_labels_are_those_of_torchvision(name: str, kind: str, cifar_
     assert torch.equal(images.pixels, torch.from_numpy(theirs.data))
     assert images.labels.tolist() == theirs.targets
     assert list(info.classes) == theirs.classes
+
+
+def test_at_half_resolution_each_pixel_is_the_mean_of_four(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pixels = np.random.default_rng(0).integers(0, 256, (5, 3, 32, 32), dtype=np.uint8)
+    pixels[0] = 255
+    train = pickle.dumps({"data": pixels.reshape(5, -1), "fine_labels": [0, 1, 0, 1, 0]})
+    meta = pickle.dumps({"fine_label_names": ["a", "b"]})
+    files = {name: hashlib.md5(data, usedforsecurity=False).hexdigest() for name, data in
+             (("train", train), ("meta", meta))}  # fmt: skip
+    layout = LAYOUTS["cifar100"]._replace(
+        train={"train": files["train"]}, meta={"meta": files["meta"]}
+    )
+    monkeypatch.setitem(LAYOUTS, "cifar100", layout)
+    (tmp_path / layout.folder).mkdir()
+    (tmp_path / layout.folder / "train").write_bytes(train)
+    (tmp_path / layout.folder / "meta").write_bytes(meta)
+
+    for side in (16, 8):
+        settings = cifar100(tmp_path).model_copy(update={"image_size": side})
+        images, info, _ = cifar.open_train(settings)
+        means = F.avg_pool2d(torch.from_numpy(pixels).double(), 32 // side)
+        assert images.image_shape == image_shape(settings) == (3, side, side)
+        assert torch.equal(images.pixels.permute(0, 3, 1, 2), (means + 0.5).floor().byte())
+        assert info.crop_padding == side // 8
+    with pytest.raises(SettingError, match="must be 32 or 16 or 8 for data.name cifar100, not 12"):
+        image_shape(cifar100(tmp_path).model_copy(update={"image_size": 12}))
 
 
 @pytest.mark.parametrize("harmful", [print, pytest.fail])
