@@ -119,11 +119,15 @@ def method_of(distill: DistillConfig) -> Method:
     return parts
 
 
-def made_of(parts: Method) -> Callable[[FunctionT], FunctionT]:
-    """A decorator that says what a method of your own is made of; without it, what `ffl` is."""
+def made_of(parts: Method, **brings: object) -> Callable[[FunctionT], FunctionT]:
+    """A decorator that says what a method of your own is made of; without it, what `ffl` is.
+
+    Args:
+        brings: what it does beside its loss, by the names of `ffl_ray.distill.recipe.Recipe`.
+    """
 
     def told(function: FunctionT) -> FunctionT:
-        vars(function)["parts"] = parts
+        vars(function).update(parts=parts, brings=brings)
         return function
 
     return told

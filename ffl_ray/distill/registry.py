@@ -1,10 +1,10 @@
-"""The registry of losses by method: a new one is a file and a row here, and one in methods.py."""
+"""The registry of recipes by method: a new one is a file and a row here, and one in methods.py."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 
-from ffl_ray.config.settings import ResolvedDistill
+from ffl_ray.config.settings import DistillConfig, ResolvedDistill
 from ffl_ray.config.user_code import is_own
 from ffl_ray.data.dataset import Labels
 from ffl_ray.distill.cl_ilr import cl_ilr_terms
@@ -15,25 +15,36 @@ from ffl_ray.distill.kdcl import kdcl_terms
 from ffl_ray.distill.okddip import okddip_terms
 from ffl_ray.distill.one import one_terms
 from ffl_ray.distill.pcl import pcl_terms
+from ffl_ray.distill.recipe import Recipe
 from ffl_ray.distill.terms import Term
-from ffl_ray.distill.user_method import user_terms
+from ffl_ray.distill.user_method import user_recipe
 from ffl_ray.models.network import NetworkOutput
 
 LossTerms = Callable[[NetworkOutput, Labels], dict[str, Term]]
 
-TERMS: dict[str, Callable[[NetworkOutput, Labels, ResolvedDistill], dict[str, Term]]] = {
-    "ffl": ffl_terms,
-    "independent": independent_terms,
-    "dml": dml_terms,
-    "cl_ilr": cl_ilr_terms,
-    "one": one_terms,
-    "kdcl": kdcl_terms,
-    "okddip": okddip_terms,
-    "pcl": pcl_terms,
+RECIPES: dict[str, Recipe] = {
+    "ffl": Recipe(ffl_terms),
+    "independent": Recipe(independent_terms),
+    "dml": Recipe(dml_terms),
+    "cl_ilr": Recipe(cl_ilr_terms),
+    "one": Recipe(one_terms),
+    "kdcl": Recipe(kdcl_terms),
+    "okddip": Recipe(okddip_terms),
+    "pcl": Recipe(pcl_terms),
 }
+TERMS = {name: recipe.terms for name, recipe in RECIPES.items()}
+
+
+def recipe_of(settings: DistillConfig) -> Recipe:
+    """The recipe of the settings' method.
+
+    Raises:
+        SettingError: it is the user's own, and can't be imported or brings what there is not.
+    """
+    return user_recipe(settings.method) if is_own(settings.method) else RECIPES[settings.method]
 
 
 def loss_terms_of(settings: ResolvedDistill) -> LossTerms:
     """The loss of the settings' method."""
-    terms = user_terms(settings.method) if is_own(settings.method) else TERMS[settings.method]
+    terms = recipe_of(settings).terms
     return lambda output, labels: terms(output, labels, settings)

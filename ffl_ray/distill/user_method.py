@@ -23,7 +23,8 @@ from __future__ import annotations
 
 import functools
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -32,6 +33,7 @@ from ffl_ray.config.methods import method_of
 from ffl_ray.config.settings import ResolvedDistill
 from ffl_ray.config.user_code import OwnCode, kind_of
 from ffl_ray.data.dataset import Labels
+from ffl_ray.distill.recipe import Recipe
 from ffl_ray.distill.terms import Term, total_loss
 from ffl_ray.models.contract import isolated, without_gradient
 from ffl_ray.models.network import NetworkOutput
@@ -41,16 +43,22 @@ NAMES = re.compile(
     r"ce_fused|ensemble_to_fused"
     r"|(ce_branches|fused_to_branches|peers_to_branches|mean_teachers_to_branches|own)\.\d+"
 )
-UserTerms = Callable[[NetworkOutput, Labels, ResolvedDistill], dict[str, Term]]
 
 
-def user_terms(name: str) -> UserTerms:
-    """A user's method.
+def user_recipe(name: str) -> Recipe:
+    """The recipe of a user's method: its function, and what `made_of` says it brings.
 
     Raises:
-        SettingError: it can't be imported.
+        SettingError: it can't be imported, or brings something that a recipe does not hold.
     """
-    return _code(name).load()
+    code = _code(name)
+    function = code.load()
+    brings: dict[str, Any] = getattr(function, "brings", {})
+    others = sorted(brings.keys() - set(Recipe._fields) | brings.keys() & {"terms"})
+    if others:
+        known = ", ".join(Recipe._fields[1:])
+        raise code.broken(f"it may bring {known or 'nothing'}, not {', '.join(others)}")
+    return Recipe(function, **brings)
 
 
 @functools.cache
@@ -60,7 +68,7 @@ def check_contract(settings: ResolvedDistill, num_branches: int) -> None:
     Raises:
         SettingError: it breaks the contract; what it broke is named.
     """
-    code, terms_of = _code(settings.method), user_terms(settings.method)
+    code, terms_of = _code(settings.method), user_recipe(settings.method).terms
     for mixed in (False, True):
         with isolated():
             output, labels = _example(settings, num_branches, mixed=mixed)
