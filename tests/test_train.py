@@ -45,6 +45,9 @@ def test_a_training_prints_its_members_and_fills_the_tables_once(
     assert list(results.epochs.epoch) == [1, 2]
     latest = results.members[results.members.checkpoint == "latest"]
     assert set(latest.member) == {"branch0", "branch1", "ensemble", "fused"}
+    assert latest.set_index("member").role.dropna().to_dict() == {
+        "branch0": "deployed", "branch1": "deployed", "fused": "whole",
+    }  # fmt: skip
     assert set(latest.split) == {"val"}
     shown = capfd.readouterr().out
     assert again == 0

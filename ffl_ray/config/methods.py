@@ -47,6 +47,10 @@ class Method(NamedTuple):
         leader: one branch learns from the others and is deployed, and the ensemble is theirs
             (OKDDip); the setting model.leader names it.
         mean_teacher: averages of the weights over time teach as well (PCL).
+        deployed: the member that its authors ship: any of the kind branch or mean_teacher, the
+            leader, or one by its name, such as fused or branch0.
+        whole: the member that is made of all others; none named: the fused classifier, or the
+            ensemble where there is none.
         source: where it was published.
     """
 
@@ -62,6 +66,8 @@ class Method(NamedTuple):
     peer_attention: bool = False
     leader: bool = False
     mean_teacher: bool = False
+    deployed: str = "branch"
+    whole: Literal["fused", "ensemble"] | None = None
     source: str = ""
 
 
@@ -92,12 +98,14 @@ METHODS: dict[str, Method] = {
         num_branches=4,
         peer_attention=True,
         leader=True,
+        deployed="leader",
         source="Chen et al. 2020, arXiv:1912.00350",
     ),
     "pcl": Method(
         head="pooled_linear",
         views=True,
         mean_teacher=True,
+        deployed="mean_teacher",
         source="Wu and Gong 2021, arXiv:2006.04147",
     ),
 }

@@ -1,12 +1,14 @@
 """What a training, or a search, is judged by: `MEMBER.METRIC`, and its better direction.
 
 The metrics are those of the members table. Members are fused, ensemble, branch0, branch1 (a
-network has two branches at least), best_branch, mean_branch and pcl's mean_teacher0.
+network has two branches at least), best_branch, mean_branch and pcl's mean_teacher0; and, of any
+method, `deployed`, what its authors ship, and `whole`, all of its network.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from statistics import fmean
 from typing import Any, Literal, NamedTuple
 
 Row = Mapping[str, Any]
@@ -15,7 +17,11 @@ VALUE = "objective_value"
 MAXIMISED = ("accuracy", "top5")
 MINIMISED = ("nll", "ece")
 COSTS = {"macs": "macs", "params": "parameters", "latency_ms": "latency_ms"}
-MEMBERS = ("fused", "ensemble", "best_branch", "mean_branch", "branch0", "branch1", "mean_teacher0")
+ROLES = ("deployed", "whole")
+MEMBERS = (
+    *("fused", "ensemble", "best_branch", "mean_branch", "branch0", "branch1", "mean_teacher0"),
+    *ROLES,
+)
 
 
 class Objective(NamedTuple):
@@ -51,21 +57,49 @@ class Objective(NamedTuple):
         """The objective of a training with these member rows.
 
         best_branch is the branch of the best value (for a cost: of the best accuracy),
-        mean_branch the mean over the branches.
+        mean_branch the mean over the branches. deployed is the mean over the members of that
+        role: where any branch may be shipped, the best one's luck does not count.
 
         Raises:
             KeyError: no row of this member.
         """
-        rows = {row["member"]: row for row in members}
-        branches = [row for name, row in rows.items() if name.startswith("branch")]
-        if self.member == "mean_branch":
-            return sum(float(row[self.metric]) for row in branches) / len(branches)
+        found = self.rows(members)
         if self.member == "best_branch":
-            return float(max(branches, key=self._rank)[self.metric])
-        return float(rows[self.member][self.metric])
+            return float(max(found, key=self._rank)[self.metric])
+        return fmean(float(row[self.metric]) for row in found)
+
+    def rows(self, members: Iterable[Row]) -> list[Row]:
+        """The rows of the members that it is of: of best_branch and mean_branch all branches.
+
+        Raises:
+            KeyError: there is none.
+        """
+        if self.member in ROLES:
+            return rows_of_role(members, self.member)
+        kind = "branch" if self.member in ("best_branch", "mean_branch") else None
+        found = [
+            row
+            for row in members
+            if row["member"] == self.member or (kind and row["member"].startswith(kind))
+        ]
+        if not found:
+            raise KeyError(self.member)
+        return found
 
     def _rank(self, row: Row) -> float:
         return float(row["accuracy"]) if self.is_cost else self.score(float(row[self.metric]))
+
+
+def rows_of_role(members: Iterable[Row], role: str) -> list[Row]:
+    """The rows of a training's members that have a role; what is shipped may be the whole.
+
+    Raises:
+        KeyError: there is none.
+    """
+    by_role: dict[str | None, list[Row]] = {}
+    for row in members:
+        by_role.setdefault(row.get("role"), []).append(row)
+    return by_role.get(role) or by_role["deployed"]
 
 
 def parse_objective(name: str, member: str = "fused") -> Objective:

@@ -98,7 +98,7 @@ def _count(value: int | None) -> str:
 def members_table(rows: list[Row]) -> RenderableType:
     """The classifiers that one training gave, after its latest epoch."""
     table = Table(title="members, validation", title_justify="left", box=None)
-    for name in ("member", "backbone"):
+    for name in ("member", "role", "backbone"):
         table.add_column(name)
     timed = any(row["latency_ms"] is not None for row in rows)
     for name in ("accuracy", "top-5", "NLL", "ECE", "parameters", "MACs", *(["ms"] * timed)):
@@ -107,6 +107,7 @@ def members_table(rows: list[Row]) -> RenderableType:
         if row["checkpoint"] == "latest":
             table.add_row(
                 row["member"],
+                Text(row["role"] or ""),
                 Text(row["backbone"] or ""),
                 *(_number(row[name]) for name in ("accuracy", "top5", "nll", "ece")),
                 *(

@@ -4,7 +4,8 @@ A candidate is a member of a completed trial with the numbers of its best checkp
 one that stays: validation after the best epoch by the setting objective.
 
 - `best`: the trial whose value of the study's objective (its first validation metric) is best,
-  and the member that the objective names; best_branch and mean_branch name the best branch.
+  and the member that the objective names; best_branch and mean_branch name the best branch, and
+  deployed the best of those that may be shipped.
 - `knee`: of the front of accuracy against multiply-accumulates, the point that lies highest
   above the line between the front's two ends, both axes scaled to [0, 1] and the
   multiply-accumulates in logarithms (Satopaa et al. 2011, "Finding a kneedle in a haystack",
@@ -16,6 +17,7 @@ Equal accuracies are told apart by fewer multiply-accumulates, then by trial and
 
 from __future__ import annotations
 
+import contextlib
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
@@ -128,9 +130,9 @@ def best(found: Sequence[Candidate], objective: Objective, *, any_member: bool) 
         any_member: take the member that the objective names; else the candidates are of one
             member already, and its own metric counts.
     """
-    named = [c for c in found if _named(c, objective)] if any_member else []
+    named = _named(found, objective) if any_member else []
     pool = [c for c in (named or found) if c.row[objective.metric] is not None] or found
-    if objective.member == "mean_branch" and named:
+    if objective.member in ("mean_branch", "deployed") and named:
         pool = of_trial(pool, _best_mean(pool, objective))
     return max(pool, key=lambda c: objective.score(c.row[objective.metric]))
 
@@ -174,14 +176,21 @@ def accuracy_front(found: Sequence[Candidate]) -> list[Candidate]:
     return sorted(points.values(), key=lambda c: -c.accuracy)
 
 
-def _named(candidate: Candidate, objective: Objective) -> bool:
-    if objective.member in ("best_branch", "mean_branch"):
-        return candidate.member.startswith("branch")
-    return candidate.member == objective.member
+def _named(found: Sequence[Candidate], objective: Objective) -> list[Candidate]:
+    """The candidates that the objective is of, in trials that have any."""
+    trials: dict[str, dict[str, Candidate]] = {}
+    for candidate in found:
+        trials.setdefault(candidate.trial_id, {})[candidate.member] = candidate
+    named = []
+    for members in trials.values():
+        with contextlib.suppress(KeyError):
+            rows = objective.rows([candidate.row for candidate in members.values()])
+            named += [members[row["member"]] for row in rows]
+    return named
 
 
 def _best_mean(found: Sequence[Candidate], objective: Objective) -> str:
-    """The trial whose branches are best in the mean."""
+    """The trial whose members of an objective are best in the mean."""
     values: dict[str, list[float]] = {}
     for candidate in found:
         values.setdefault(candidate.trial_id, []).append(candidate.row[objective.metric])

@@ -149,9 +149,14 @@ EPOCHS = [
         "peak_memory_bytes", _INT, "bytes", "GPU: allocated at most; CPU: of the process so far"
     ),
 ]
+ROLE = Column(
+    *("role", _TEXT, ""),
+    "deployed, what the method's authors ship, one or any of them; whole, all taken together",
+)
 MEMBERS = [
     *_IDS,
     Column("member", _TEXT, "", "branch0, ..., ensemble, fused, or pcl's mean_teacher0, ..."),
+    ROLE,
     Column("backbone", _TEXT, "", "of a branch, or of its average; null for ensemble and fused"),
     Column("checkpoint", _TEXT, "", "latest, or best by the setting objective on val"),
     Column("epoch", _INT, "epochs", "epoch of that checkpoint, from 1"),

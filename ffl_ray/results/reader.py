@@ -18,6 +18,7 @@ from ffl_ray.errors import StudyError
 from ffl_ray.results.description import COPY, read_description
 from ffl_ray.results.guard import check_links
 from ffl_ray.results.parts import AGAIN, Parts
+from ffl_ray.results.roles import with_roles
 from ffl_ray.results.storage.access import DEFAULT_STORAGE, open_for_reading
 from ffl_ray.results.storage.storage import Storage, stays_inside
 
@@ -58,7 +59,8 @@ def load_tables(storage: Storage) -> Results:
     Raises:
         StudyError: a table is missing or damaged.
     """
-    return Results(*(_table(storage, name) for name in Results._fields))
+    found = Results(*(_table(storage, name) for name in Results._fields))
+    return found._replace(members=with_roles(found.members, found.trials))
 
 
 def find_study(study: str, storage_path: str | None = None) -> Storage:

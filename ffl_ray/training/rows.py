@@ -5,6 +5,7 @@ from __future__ import annotations
 import string
 from collections.abc import Sequence
 
+from ffl_ray.config.roles import roles_in
 from ffl_ray.training.metrics import MemberMetrics
 from ffl_ray.training.session import Report, Row
 from ffl_ray.training.setup import Training
@@ -62,12 +63,14 @@ def member_rows(
         split: which ones.
     """
     mix = training.config.model.mix
+    roles = roles_in(training.config, metrics)
     latencies: dict[str, float | None] = {**training.latencies_ms}
     if before is not None:
         latencies = {row["member"]: row["latency_ms"] for row in before.members}
     return [
         {
             "member": name,
+            "role": roles[name],
             "backbone": _backbone(name, mix),
             "split": split,
             "split_hash": training.facts.split_hash,

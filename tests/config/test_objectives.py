@@ -13,11 +13,15 @@ from ffl_ray.config.overrides import with_overrides
 from ffl_ray.config.settings import Config, SearchConfig
 from ffl_ray.errors import SettingError
 
+METRICS = ("member", "role", "accuracy", "nll", "macs", "parameters")
 MEMBERS = [
-    {"member": "branch0", "accuracy": 0.6, "nll": 1.0, "macs": 10, "parameters": 1},
-    {"member": "branch1", "accuracy": 0.7, "nll": 1.2, "macs": 30, "parameters": 3},
-    {"member": "ensemble", "accuracy": 0.8, "nll": 0.9, "macs": 40, "parameters": 4},
-    {"member": "fused", "accuracy": 0.9, "nll": 0.8, "macs": 50, "parameters": 5},
+    dict(zip(METRICS, row, strict=True))
+    for row in [
+        ("branch0", "deployed", 0.6, 1.0, 10, 1),
+        ("branch1", "deployed", 0.7, 1.2, 30, 3),
+        ("ensemble", None, 0.8, 0.9, 40, 4),
+        ("fused", "whole", 0.9, 0.8, 50, 5),
+    ]
 ]
 
 
@@ -32,6 +36,9 @@ MEMBERS = [
         ("best_branch.macs", 30, "minimize"),
         ("mean_branch.accuracy", 0.65, "maximize"),
         ("branch0.macs", 10, "minimize"),
+        ("deployed.accuracy", 0.65, "maximize"),
+        ("deployed.macs", 20, "minimize"),
+        ("whole.nll", 0.8, "minimize"),
         ("params", 5, "minimize"),
     ],
 )
@@ -41,6 +48,14 @@ def test_an_objective_is_read_off_the_member_rows(name: str, value: float, direc
     assert objective.value(MEMBERS) == pytest.approx(value)
     assert objective.direction == direction
     assert objective.score(1.0) == (1.0 if direction == "maximize" else -1.0)
+
+
+def test_the_whole_is_what_is_deployed_where_nothing_is_larger() -> None:
+    shipped = [MEMBERS[0] | {"role": None}, MEMBERS[3] | {"role": "deployed"}]
+
+    assert parse_objective("whole.accuracy").value(shipped) == 0.9
+    with pytest.raises(KeyError, match="deployed"):
+        parse_objective("deployed.accuracy").value(MEMBERS[2:])
 
 
 def test_a_bare_cost_is_that_of_the_first_objectives_member() -> None:

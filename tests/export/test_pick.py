@@ -32,14 +32,14 @@ def found(*rows: dict[str, Any]) -> list[pick.Candidate]:
 
 
 TWO = found(
-    row("00000", "branch0", 0.60, 10),
+    row("00000", "branch0", 0.60, 10, role="deployed"),
     row("00000", "branch1", 0.68, 20),
     row("00000", "ensemble", 0.72, 30),
-    row("00000", "fused", 0.70, 40),
-    row("00001", "branch0", 0.66, 10),
-    row("00001", "branch1", 0.61, 10),
+    row("00000", "fused", 0.70, 40, role="whole"),
+    row("00001", "branch0", 0.66, 10, role="deployed"),
+    row("00001", "branch1", 0.61, 10, role="deployed"),
     row("00001", "ensemble", 0.65, 20),
-    row("00001", "fused", 0.71, 25),
+    row("00001", "fused", 0.71, 25, role="whole"),
 )
 
 
@@ -70,6 +70,8 @@ def test_a_study_without_a_completed_trial_has_nothing_to_export() -> None:
         ("best_branch.accuracy", ("00000", "branch1")),
         ("mean_branch.accuracy", ("00000", "branch1")),
         ("branch0.accuracy", ("00001", "branch0")),
+        ("whole.accuracy", ("00001", "fused")),
+        ("deployed.accuracy", ("00001", "branch0")),
     ],
 )
 def test_best_is_the_member_that_the_objective_names(

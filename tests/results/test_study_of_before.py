@@ -52,6 +52,9 @@ def test_it_loads_as_tables_and_as_a_study_of_optuna(study: Path) -> None:
     assert set(trials["distill.ramp_up"]) == {4 / 12}
     assert len(epochs) == trials.epochs_done.sum()
     assert set(members.trial_id) <= set(trials.trial_id)
+    assert set(members.role[members.member.str.startswith("branch")]) == {"deployed"}
+    assert set(members.role[members.member == "fused"]) == {"whole"}
+    assert members.role[members.member == "ensemble"].isna().all()
     assert results.optuna_study(str(study)).best_trial.number == int(BEST)
 
 

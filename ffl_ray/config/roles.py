@@ -1,0 +1,36 @@
+"""Members with roles: what a method's authors ship, and all that it trains taken together."""
+
+from __future__ import annotations
+
+import string
+from collections.abc import Iterable
+from typing import Literal
+
+from ffl_ray.config.methods import Method, leader_of, method_of
+from ffl_ray.config.settings import ResolvedConfig
+
+Role = Literal["deployed", "whole"]
+
+
+def role_of(member: str, method: Method, leader: int | None) -> Role | None:
+    """The role of a member of a network that a method trained, if it has one.
+
+    Args:
+        member: its name.
+        leader: index of the branch that leads, where the method has such a branch.
+    """
+    shipped = f"branch{leader}" if method.deployed == "leader" else method.deployed
+    if shipped in (member, member.rstrip(string.digits)):
+        return "deployed"
+    whole = method.whole or ("ensemble" if method.head is None else "fused")
+    return "whole" if member == whole else None
+
+
+def roles_in(config: ResolvedConfig, members: Iterable[str]) -> dict[str, Role | None]:
+    """The role of each of a network's members.
+
+    Raises:
+        SettingError: the method is the user's own, and can't be imported.
+    """
+    method, leader = method_of(config.distill), leader_of(config.model, config.distill)
+    return {member: role_of(member, method, leader) for member in members}

@@ -1,0 +1,52 @@
+"""Which members a method's authors ship, and which is the whole."""
+
+import pytest
+from support.helpers import small_config
+
+from ffl_ray.config.methods import METHODS, Method
+from ffl_ray.config.roles import role_of, roles_in
+
+MEMBERS = ("branch0", "branch1", "branch10", "ensemble", "fused", "mean_teacher0", "mean_teacher1")
+BRANCHES = ["branch0", "branch1", "branch10"]
+# What is shipped, and the whole, of the members that the method has.
+PUBLISHED = {
+    "ffl": (BRANCHES, "fused"),
+    "independent": (BRANCHES, "ensemble"),
+    "dml": (BRANCHES, "ensemble"),
+    "cl_ilr": (BRANCHES, "ensemble"),
+    "one": (BRANCHES, "fused"),
+    "kdcl": (BRANCHES, "ensemble"),
+    "okddip": (["branch1"], "ensemble"),
+    "pcl": (["mean_teacher0", "mean_teacher1"], "fused"),
+}
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_every_method_ships_what_its_authors_ship(name: str) -> None:
+    roles = {member: role_of(member, METHODS[name], 1) for member in MEMBERS}
+
+    deployed, whole = PUBLISHED[name]
+    assert {member: role for member, role in roles.items() if role} == {
+        **dict.fromkeys(deployed, "deployed"),
+        whole: "whole",
+    }
+
+
+def test_the_leader_is_the_branch_that_the_settings_name() -> None:
+    settings = {"distill__method": "okddip", "model__mix": "2*resnet8+resnet14"}
+    config = small_config(**settings, model__leader="resnet8", objective="deployed.accuracy")
+
+    found = roles_in(config, ["branch0", "branch1", "branch2", "ensemble"])
+    named = roles_in(small_config(**settings, objective="whole.nll"), ["branch0", "branch2"])
+
+    assert list(found.values()) == [None, "deployed", None, "whole"]
+    assert list(named.values()) == ["deployed", None]
+
+
+def test_a_method_may_ship_one_branch_or_the_whole() -> None:
+    one = Method(deployed="branch1", whole="ensemble", head="fusion")
+
+    assert [role_of(name, one, None) for name in MEMBERS[:5]] == [
+        *(None, "deployed", None, "whole", None)
+    ]
+    assert role_of("fused", Method(head="fusion", deployed="fused"), None) == "deployed"
