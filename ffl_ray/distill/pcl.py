@@ -12,7 +12,7 @@ def pcl_terms(output: NetworkOutput, labels: Labels, settings: ResolvedDistill) 
     L = CE(z_f, y) + sum_k [ CE(z_k, y) + w(t) KL(z_f -> z_k)
                              + w(t) 1/(N-1) sum_(j != k) KL(m_j -> z_k) ]
     with z_f a linear layer on the peers' pooled maps side by side, and m_j the logits of peer j
-    with its weights averaged over time (`models.method_modules.MeanTeachers`). Each peer, and its
+    with its weights averaged over time (`models.averages.AveragedWeights`). Each peer, and its
     mean teacher, sees an augmentation of its own. No gradient reaches a teacher.
     """
     assert output.fused is not None, "PCL has a classifier on all peers' features"

@@ -1,9 +1,8 @@
-"""Modules that methods beside FFL add to the branches: a gate, an attention, mean teachers."""
+"""Modules that methods beside FFL add to the branches: a gate, an attention."""
 
 from __future__ import annotations
 
-import copy
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -75,42 +74,6 @@ class PeerAttention(nn.Module):
     ) -> Float[Tensor, "batch peers inner"]:
         projected = [layers[str(w)](f) for w, f in zip(self.widths, features, strict=True)]
         return torch.stack(projected, dim=1)
-
-
-class MeanTeachers(nn.Module):
-    """Averages over time of a network's weights, which no gradient reaches.
-
-    After step t each average moves by 1 - min(1 - 1/(t + 1), decay) towards the weights; its
-    batch norm follows its own inputs (Tarvainen and Valpola 2017, arXiv:1703.01780, section 2 and
-    their program). The decay follows the length of the training, once `plan` says it.
-
-    Args:
-        modules: whose weights are averaged; a checkpoint knows the averages as `parts`.
-        span: share of the training that the averages reach back over, 1 / (1 - decay) steps.
-    """
-
-    steps: Tensor
-
-    def __init__(self, modules: Iterable[nn.Module], span: float) -> None:
-        super().__init__()
-        self.parts = nn.ModuleList(copy.deepcopy(module) for module in modules)
-        self.parts.requires_grad_(False)
-        self.span = span
-        self.decay = 1.0
-        self.register_buffer("steps", torch.zeros((), dtype=torch.int64))
-
-    def plan(self, steps: int) -> None:
-        """Have the averages reach back over their share of so many steps, over one at least."""
-        self.decay = 1 - 1 / max(1.0, self.span * steps)
-
-    @torch.no_grad()
-    def update(self, modules: Iterable[nn.Module]) -> None:
-        """Follow the modules' weights after a step of the optimiser."""
-        self.steps += 1
-        keep = (1 - 1 / (self.steps + 1)).clamp(max=self.decay)
-        for average, module in zip(self.parts, modules, strict=True):
-            for mean, weight in zip(average.parameters(), module.parameters(), strict=True):
-                mean.lerp_(weight, (1 - keep).to(mean.dtype))
 
 
 class _DividedGradient(torch.autograd.Function):

@@ -9,10 +9,11 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from ffl_ray.models.averages import AveragedWeights
 from ffl_ray.models.branch_streams import side_by_side
 from ffl_ray.models.fusion import Fusion
 from ffl_ray.models.fusion_designs import Features, Map
-from ffl_ray.models.method_modules import LogitGate, MeanTeachers, PeerAttention, divided_gradient
+from ffl_ray.models.method_modules import LogitGate, PeerAttention, divided_gradient
 from ffl_ray.models.pooling import full_precision, pooled
 
 ItemT = TypeVar("ItemT")
@@ -138,9 +139,9 @@ class FusionNetwork(nn.Module):
         self.leader = leader
         self.divides_gradient = divides_gradient
         self.branch_streams: list[torch.cuda.Stream] = []
-        self.mean_teachers: MeanTeachers | None = None
+        self.mean_teachers: AveragedWeights | None = None
         if ema_span is not None:
-            self.mean_teachers = MeanTeachers(self.branch_modules, ema_span)
+            self.mean_teachers = AveragedWeights(self.branch_modules, span=ema_span)
 
     @property
     def num_branches(self) -> int:
@@ -234,7 +235,7 @@ class FusionNetwork(nn.Module):
     def after_step(self) -> None:
         """What follows a step of the optimiser: averaged weights move on."""
         if self.mean_teachers is not None:
-            self.mean_teachers.update(self.branch_modules)
+            self.mean_teachers.follow(self.branch_modules)
 
     def _maps(
         self, modules: BranchModules, images: Tensor, skip: int | None = None
