@@ -1,4 +1,4 @@
-"""Averaged weights: the students' mean equals a loop, and its gradient reaches each by its share."""
+"""Averaged weights: the students' mean equals a loop; its gradient reaches each by its share."""
 
 from __future__ import annotations
 
