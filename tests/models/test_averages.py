@@ -65,10 +65,10 @@ def test_the_averaged_forward_equals_a_loop(
 def test_each_student_gets_its_share_of_the_gradient(students: list[list[nn.Module]]) -> None:
     images = torch.randn(5, 2, 4, 4, dtype=torch.float64)
     alone = looped(students)
-    alone(images).square().sum().backward()
+    torch.autograd.backward(alone(images).square().sum())
 
     (call,) = averages_of(students).calls(students, constant=False)
-    call(images).square().sum().backward()
+    torch.autograd.backward(call(images).square().sum())
     (constant,) = averages_of(students).calls(students, constant=True)
 
     for share, (module,) in zip(SHARES, students, strict=True):
