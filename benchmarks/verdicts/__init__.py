@@ -1,0 +1,1 @@
+"""Whether the verdicts of `confirm` are right as often as they say, on drawn trainings."""

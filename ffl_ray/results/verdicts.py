@@ -1,0 +1,92 @@
+"""Verdicts on paired differences: better, worse, equal within a margin, undecided.
+
+Among many the p are Holm's, so that of all verdicts that differ from the truth there is any with a
+probability of 5% at most, and likewise of all that say equal.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Literal, NamedTuple
+
+from ffl_ray.results.crossed import ALPHA, Effect
+from ffl_ray.results.statistics import Direction
+
+Verdict = Literal[
+    "better", "worse", "equal", "undecided", "one run: no verdict", "no pair: no verdict"
+]
+DECIDED = ("better", "worse", "equal")
+
+
+class Difference(NamedTuple):
+    """A difference that is to be judged.
+
+    Attributes:
+        effect: ours minus theirs, paired; none: no pair is complete.
+        direction: whether more is better, or less.
+        margin: differences below it do not matter; none: all do, and nothing is equal.
+    """
+
+    effect: Effect | None
+    direction: Direction
+    margin: float | None = None
+
+
+class Judged(NamedTuple):
+    """A verdict, and what it rests on.
+
+    Attributes:
+        verdict: of ours.
+        p: that there is no difference, corrected for the others of its family.
+        p_equal: that it is the margin or more, likewise; none where there is no margin.
+        detectable: the smallest true difference that would have been seen, at a power of 80%.
+        seeds: how many would settle it; none where it is settled, or no number would.
+    """
+
+    verdict: Verdict
+    p: float | None = None
+    p_equal: float | None = None
+    detectable: float | None = None
+    seeds: int | None = None
+
+
+def holm(p: Sequence[float | None]) -> list[float | None]:
+    """Each p corrected for how many there are (Holm 1979, Scandinavian J. of Statistics 6, 65)."""
+    order = sorted((value, place) for place, value in enumerate(p) if value is not None)
+    found: list[float | None] = [None] * len(p)
+    highest = 0.0
+    for rank, (value, place) in enumerate(order):
+        highest = max(highest, min(1.0, value * (len(order) - rank)))
+        found[place] = highest
+    return found
+
+
+def judged(family: Sequence[Difference]) -> list[Judged]:
+    """The verdicts on a family of differences, corrected for how many they are."""
+    tested = [one.effect if one.effect and one.effect.n > 1 else None for one in family]
+    p = holm([None if effect is None else effect.p_different() for effect in tested])
+    equal = holm(
+        [
+            None if effect is None or one.margin is None else effect.p_equal(one.margin)
+            for effect, one in zip(tested, family, strict=True)
+        ]
+    )
+    alpha = ALPHA / max(1, sum(effect is not None for effect in tested))
+    return [_judged(one, a, b, alpha) for one, a, b in zip(family, p, equal, strict=True)]
+
+
+def _judged(one: Difference, p: float | None, p_equal: float | None, alpha: float) -> Judged:
+    effect = one.effect
+    if effect is None:
+        return Judged("no pair: no verdict")
+    if p is None:
+        return Judged("one run: no verdict")
+    verdict = _verdict(effect.mean, one.direction, p, p_equal)
+    seeds = effect.settled_by(one.margin, alpha) if verdict == "undecided" else None
+    return Judged(verdict, p, p_equal, effect.detectable(alpha), seeds)
+
+
+def _verdict(mean: float, direction: Direction, p: float, p_equal: float | None) -> Verdict:
+    if p <= ALPHA:
+        return "better" if (mean > 0) == (direction == "up") else "worse"
+    return "equal" if p_equal is not None and p_equal <= ALPHA else "undecided"
