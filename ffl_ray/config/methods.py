@@ -20,6 +20,7 @@ from ffl_ray.config.settings import (
     ResolvedModel,
 )
 from ffl_ray.config.user_code import OwnCode, is_own, kind_of
+from ffl_ray.config.variants import check_variants
 from ffl_ray.errors import SettingError
 
 OWN = ("temperature", "ramp_up", "weight", "views")
@@ -221,8 +222,8 @@ def check_method(config: ResolvedConfig) -> None:
 
     Raises:
         SettingError: too few branches, a leader that there is not, a ramp-up longer than the
-            training, views where maps are fused, a weight above 1 for cl_ilr, or an objective of a
-            member that there is not.
+            training, views where maps are fused, a variant that the method has not, or an objective
+            of a member that there is not.
     """
     name, method = config.distill.method, method_of(config.distill)
     count = len(config.model.mix)
@@ -243,11 +244,7 @@ def check_method(config: ResolvedConfig) -> None:
             f"distill.views must be false for distill.method {name}, which {what} one view of an "
             f"image, not {config.distill.views}"
         )
-    if name == "cl_ilr" and config.distill.weight > 1:
-        raise SettingError(
-            f"distill.weight must be at most 1 for distill.method cl_ilr, whose cross-entropies "
-            f"take the rest, not {config.distill.weight}"
-        )
+    check_variants(config.distill)
     check_objective(config, config.objective)
 
 

@@ -109,6 +109,26 @@ class DistillConfig(Section):
         "General, with what it measures on held-out images measured on the batch",
         source="Guo et al. 2020 (KDCL), section 3",
     )
+    dml_teacher: Literal["each", "mean"] = setting(
+        "each",
+        "dml alone: whom a branch learns from: each of the others, or the mean of their logits; "
+        "mean: what OKDDip's authors ran as dml",
+        source="Zhang et al. 2018, arXiv:1706.00384; DefangChen/OKDDip-AAAI2020, train_DML.py",
+    )
+    ce_weight: Annotated[float | None, Optional] = setting(
+        None,
+        "cl_ilr alone: weight of every cross-entropy; none: what distill.weight leaves of 1; 1: "
+        "with a weight of 1 what OKDDip's authors ran as cl",
+        source="Song and Chai 2018, arXiv:1805.11761; DefangChen/OKDDip-AAAI2020, train_one.py",
+        ge=0,
+        le=1000,
+    )
+    detach_targets: bool = setting(
+        True,
+        "dml and cl_ilr: no gradient reaches the logits that a branch learns from; false: one "
+        "does, as in OKDDip's program (in okddip it always does)",
+        source="Zhang et al. 2018, arXiv:1706.00384; DefangChen/OKDDip-AAAI2020, utils.py",
+    )
     ema_span: float = setting(
         1_000 / 117_300,
         "pcl alone: share of the training over which the averages of the weights reach back, "

@@ -71,7 +71,7 @@ class DataConfig(Section):
     split_seed: int = setting(0, "seed of the train/val split; equal seeds, equal split", ge=0)
     augment: Literal["standard", "trivial", "none"] = setting(
         "standard",
-        "standard: random crop of the reflect-padded image, and a horizontal flip; trivial: "
+        "standard: random crop of the padded image, and a horizontal flip; trivial: "
         "then torchvision's TrivialAugmentWide, whose shifts reach 32 pixels at any size",
         source=f"{AUTHORS}; Mueller and Hutter 2021, arXiv:2103.10158",
     )
@@ -90,6 +90,12 @@ class DataConfig(Section):
     )
     crop_padding: Annotated[int | None, Optional] = setting(
         None, "padding of the random crop; none: the data set's own", unit="pixels", ge=0, le=64
+    )
+    crop_fill: Annotated[Literal["reflect", "zero"] | None, Optional] = setting(
+        None,
+        "what that padding holds: the image's reflection, or black; none: the data set's own, "
+        "reflect",
+        source=f"reflect: {AUTHORS}; zero: ONE's and OKDDip's programs",
     )
     flip: Annotated[bool | None, Optional] = setting(
         None, "random horizontal flip; none: the data set's own (digits are not flipped)"

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import torch
 from jaxtyping import Bool, Float, Int64, UInt8
 from torch import Tensor
+
+Fill = Literal["reflect", "zero"]
 
 
 class Draws(NamedTuple):
@@ -36,17 +38,29 @@ def crop_and_flip(
     pixels: UInt8[Tensor, "stored height width channels"],
     indices: Int64[Tensor, "batch"],
     draws: Draws,
+    *,
+    fill: Fill = "reflect",
 ) -> UInt8[Tensor, "batch height width channels"]:
-    """A batch of stored images, each shifted over its reflected border and maybe mirrored.
+    """A batch of stored images, each shifted over its padded border and maybe mirrored.
 
-    Equal to reflect-padding, flipping and cropping back to size (the authors' order: the
-    distribution is the same in either), done as one gather with no padded copy.
+    Equal to padding, flipping and cropping back to size (the authors' order: the distribution is
+    the same in either), done as one gather with no padded copy.
+
+    Args:
+        fill: the border's pixels: the image's reflection, or zero, black, as torchvision's
+            RandomCrop has it.
     """
     _, height, width, _ = pixels.shape
-    rows = _reflect(_positions(height, draws.shifts[:, 0]), height)
-    columns = _reflect(_positions(width, draws.shifts[:, 1]), width)
+    rows, columns = (
+        _positions(side, draws.shifts[:, axis]) for axis, side in enumerate((height, width))
+    )
     columns = torch.where(draws.flips[:, None], columns.flip(1), columns)
-    return pixels[indices[:, None, None], rows[:, :, None], columns[:, None, :]]
+    taken = _reflect(rows, height)[:, :, None], _reflect(columns, width)[:, None, :]
+    cropped = pixels[indices[:, None, None], *taken]
+    if fill == "reflect":
+        return cropped
+    outside = _outside(rows, height)[:, :, None] | _outside(columns, width)[:, None, :]
+    return cropped.masked_fill_(outside[..., None], 0)
 
 
 def normalise(
@@ -75,3 +89,7 @@ def _reflect(
 ) -> Int64[Tensor, "batch length"]:
     mirrored = positions.abs()
     return (length - 1) - (length - 1 - mirrored).abs()
+
+
+def _outside(positions: Int64[Tensor, "batch length"], length: int) -> Bool[Tensor, "batch length"]:
+    return (positions < 0) | (positions >= length)

@@ -12,6 +12,7 @@ from jaxtyping import Bool, Float, Int64, UInt8
 from torch import Tensor
 
 from ffl_ray.config.settings import DataConfig
+from ffl_ray.data.augment import Fill
 from ffl_ray.data.streaming.decode import middle_square
 
 Labels = Int64[Tensor, "batch"] | Float[Tensor, "batch classes"]
@@ -92,8 +93,8 @@ class Files(NamedTuple):
 class DatasetInfo(NamedTuple):
     """Facts of a data set that a network and its augmentation must know.
 
-    mean and std are per channel, of pixels scaled to [0, 1]; crop_padding is in pixels. With
-    random_crop an image is a random part of its file, resized.
+    mean and std are per channel, of pixels scaled to [0, 1]; crop_padding is in pixels, and
+    crop_fill is what it holds. With random_crop an image is a random part of its file, resized.
     """
 
     classes: tuple[str, ...]
@@ -102,6 +103,7 @@ class DatasetInfo(NamedTuple):
     crop_padding: int
     flip: bool
     random_crop: bool = False
+    crop_fill: Fill = "reflect"
 
 
 class Opened(NamedTuple):

@@ -77,7 +77,8 @@ class DeviceImages:
         """One view of the images of each of these steps."""
         indices = [step.of(order) for step in steps]
         draws = Draws(*(torch.cat([step.of(rows) for step in steps]) for rows in view.draws))
-        pixels = crop_and_flip(self.images.pixels, torch.cat(indices), draws)
+        fill = self.info.crop_fill
+        pixels = crop_and_flip(self.images.pixels, torch.cat(indices), draws, fill=fill)
         if view.seeds is not None:
             seeds = torch.cat([step.of(view.seeds) for step in steps])
             pixels = trivial_augment(pixels, seeds.tolist())

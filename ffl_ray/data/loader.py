@@ -21,6 +21,7 @@ NOT_AUGMENTED = {
     for name in (
         "augment",
         "crop_padding",
+        "crop_fill",
         "flip",
         "mixing",
         "mixing_alpha",
@@ -182,11 +183,12 @@ def _with_settings(info: DatasetInfo, settings: DataConfig, images: Images | Fil
     standard = settings.augment != "none"
     flip = (info.flip if settings.flip is None else settings.flip) and standard
     if isinstance(images, Files):
-        if settings.crop_padding is not None:
-            raise SettingError(
-                f"data.crop_padding must be none where images are streamed (data.residency), not "
-                f"{settings.crop_padding}: a random part of each file is taken"
-            )
+        for name in ("crop_padding", "crop_fill"):
+            if (value := getattr(settings, name)) is not None:
+                raise SettingError(
+                    f"data.{name} must be none where images are streamed (data.residency), not "
+                    f"{value}: a random part of each file is taken"
+                )
         return info._replace(crop_padding=0, flip=flip, random_crop=standard)
     padding = info.crop_padding if settings.crop_padding is None else settings.crop_padding
     smallest = min(images.pixels.shape[1:3])
@@ -194,4 +196,8 @@ def _with_settings(info: DatasetInfo, settings: DataConfig, images: Images | Fil
         raise SettingError(
             f"data.crop_padding must be less than the images' side {smallest}, not {padding}"
         )
-    return info._replace(crop_padding=padding if standard else 0, flip=flip)
+    return info._replace(
+        crop_padding=padding if standard else 0,
+        crop_fill=settings.crop_fill or info.crop_fill,
+        flip=flip,
+    )

@@ -14,11 +14,19 @@ def cl_ilr_terms(
     L = sum_k [ (1 - b) CE(z_k, y) + b KL(mean_(j != k) z_j -> z_k) ] with b = distill.weight, 0.5
     by default, at temperature 2; b is at most 1. No gradient reaches the mean. The network divides
     the gradient that comes back to a shared trunk by the number of branches
-    (`models.method_modules.divided_gradient`).
+    (`models.method_modules.divided_gradient`). distill.ce_weight replaces 1 - b, and with
+    distill.detach_targets=false the mean is taught as well: OKDDip's program has both weights 1,
+    temperature 3, the ramp-up of ONE and no detached target.
     """
     temperature, weight = settings.temperature, settings.weight
-    terms = cross_entropies(output, labels, settings, weight=1 - weight)
+    ce_weight = 1 - weight if settings.ce_weight is None else settings.ce_weight
+    terms = cross_entropies(output, labels, settings, weight=ce_weight)
     for index, student in enumerate(output.branches):
-        value = distillation_kl(student, the_rest(output.branches, index), temperature=temperature)
+        value = distillation_kl(
+            student,
+            the_rest(output.branches, index),
+            temperature=temperature,
+            detach_teacher=settings.detach_targets,
+        )
         terms[f"peers_to_branches.{index}"] = Term(value, weight, ramped=True)
     return terms

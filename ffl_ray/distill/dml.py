@@ -1,8 +1,13 @@
 """Deep Mutual Learning: Zhang et al. 2018, arXiv:1706.00384."""
 
+from __future__ import annotations
+
+from jaxtyping import Float
+from torch import Tensor
+
 from ffl_ray.config.settings import ResolvedDistill
 from ffl_ray.data.dataset import Labels
-from ffl_ray.distill.terms import Term, cross_entropies, distillation_kl
+from ffl_ray.distill.terms import Logits, Term, cross_entropies, distillation_kl, the_rest
 from ffl_ray.models.network import NetworkOutput
 
 
@@ -11,17 +16,30 @@ def dml_terms(output: NetworkOutput, labels: Labels, settings: ResolvedDistill) 
 
     L = sum_k [ CE(z_k, y) + 1/(N-1) sum_(j != k) KL(z_j -> z_k) ], at temperature 1 by default.
     No gradient reaches a teacher: in the paper each network is updated by its own loss alone.
-    As the authors' networks do, the branches share nothing by default.
+    As the authors' networks do, the branches share nothing by default. OKDDip's program runs
+    another form as DML: distill.dml_teacher=mean has KL(mean_(j != k) z_j -> z_k), and with
+    distill.detach_targets=false the teachers learn from it as well.
     """
-    temperature, weight = settings.temperature, settings.weight
     terms = cross_entropies(output, labels, settings)
-    branches = output.branches
-    for index, student in enumerate(branches):
+    for index, student in enumerate(output.branches):
         kls = [
-            distillation_kl(student, teacher, temperature=temperature)
-            for peer, teacher in enumerate(branches)
-            if peer != index
+            distillation_kl(
+                student,
+                teacher,
+                temperature=settings.temperature,
+                detach_teacher=settings.detach_targets,
+            )
+            for teacher in _teachers(output.branches, index, settings)
         ]
         value = sum(kls[1:], kls[0]) / len(kls)
-        terms[f"peers_to_branches.{index}"] = Term(value, weight, ramped=True)
+        terms[f"peers_to_branches.{index}"] = Term(value, settings.weight, ramped=True)
     return terms
+
+
+def _teachers(
+    branches: Float[Tensor, "branches batch classes"], index: int, settings: ResolvedDistill
+) -> list[Logits]:
+    """The logits that one branch learns from."""
+    if settings.dml_teacher == "mean":
+        return [the_rest(branches, index)]
+    return [logits for peer, logits in enumerate(branches) if peer != index]

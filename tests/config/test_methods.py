@@ -50,12 +50,24 @@ def test_the_methods_own_values_stand_where_the_settings_leave_them() -> None:
         ({"distill.views": True}, r"distill.views must be false for distill.method ffl, which fus"),
         ({"distill.views": True, "distill.method": "one"}, r"false for .* one, which weighs logi"),
         ({"distill.ramp_up": 80}, r"distill.ramp_up must be at most 1, a share .*, not 80"),
+        ({"distill.dml_teacher": "mean"},
+         r"distill.dml_teacher must be each for distill.method ffl: it is dml's alone, not mean"),
+        ({"distill.detach_targets": False, "distill.method": "okddip", "model.mix": "3*resnet8"},
+         r"detach_targets must be true for .* okddip: it is dml and cl_ilr's alone, not false"),
+        ({"distill.ce_weight": 1, "distill.method": "dml", "objective": "ensemble.accuracy"},
+         r"distill.ce_weight must be none for distill.method dml: it is cl_ilr's alone, not 1.0"),
         ({"model.mix": "resnet20"}, r"at least 2 branches for distill.method ffl, not 1"),
     ],
 )  # fmt: skip
 def test_what_a_method_can_not_do_is_refused(changes: dict[str, object], message: str) -> None:
     with pytest.raises(SettingError, match=message):
         check_method(with_overrides(small_config(), changes))
+
+
+def test_the_weights_of_cl_ilr_are_free_where_both_are_named() -> None:
+    changes = {"distill.method": "cl_ilr", "distill.weight": 2, "distill.ce_weight": 1}
+
+    check_method(with_overrides(small_config(), changes | {"objective": "ensemble.accuracy"}))
 
 
 def test_the_objective_is_the_ensembles_where_nothing_is_fused() -> None:

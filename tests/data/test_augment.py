@@ -4,20 +4,21 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from ffl_ray.data.augment import crop_and_flip, draw, normalise
+from ffl_ray.data.augment import Fill, crop_and_flip, draw, normalise
 
 
 @pytest.mark.parametrize("channels", [1, 3])
-def test_a_crop_equals_reflect_padding_cropping_and_flipping(channels: int) -> None:
+@pytest.mark.parametrize(("fill", "mode"), [("reflect", "reflect"), ("zero", "constant")])
+def test_a_crop_equals_padding_cropping_and_flipping(channels: int, fill: Fill, mode: str) -> None:
     generator = torch.Generator().manual_seed(0)
-    pixels = torch.randint(0, 256, (20, 6, 7, channels), dtype=torch.uint8, generator=generator)
+    pixels = torch.randint(1, 256, (20, 6, 7, channels), dtype=torch.uint8, generator=generator)
     draws = draw(20, padding=3, flip=True, generator=generator)
 
-    found = crop_and_flip(pixels, torch.arange(20), draws)
+    found = crop_and_flip(pixels, torch.arange(20), draws, fill=fill)
 
     for i in range(20):
         image = pixels[i].permute(2, 0, 1).double()[None]
-        padded = F.pad(image, (3, 3, 3, 3), mode="reflect")[0]
+        padded = F.pad(image, (3, 3, 3, 3), mode=mode)[0]
         down, right = (3 + int(shift) for shift in draws.shifts[i])
         crop = padded[:, down : down + 6, right : right + 7]
         expected = crop.flip(2) if draws.flips[i] else crop

@@ -8,6 +8,7 @@ import torch
 from ffl_ray.config.settings import DataConfig
 from ffl_ray.data import device_images
 from ffl_ray.data import digits as digits_file
+from ffl_ray.data.augment import normalise
 from ffl_ray.data.batches import Augmentation, Batch, EpochRequest, augmentation_of
 from ffl_ray.data.dataset import Images
 from ffl_ray.data.device_images import DeviceImages
@@ -195,10 +196,29 @@ def test_trivial_follows_the_standard_crops_and_flips() -> None:
 def test_data_is_loaded_once_however_it_is_augmented() -> None:
     plain = load_train_val(DataConfig())
 
-    other = load_train_val(DataConfig(augment="trivial", mixing="mixup", crop_padding=2))
+    changes = {"augment": "trivial", "mixing": "mixup", "crop_padding": 2, "crop_fill": "zero"}
+    other = load_train_val(DataConfig.model_validate(changes))
 
     assert other.train.pixels is plain.train.pixels
     assert (plain.info.crop_padding, other.info.crop_padding) == (1, 2)
+    assert (plain.info.crop_fill, other.info.crop_fill) == ("reflect", "zero")
+
+
+def test_crops_filled_with_black_are_the_reflected_ones_but_for_their_border() -> None:
+    request, found = EpochRequest(batch_size=256, seed=0, epoch=0), []
+    for fill in ("reflect", "zero"):
+        data = load_train_val(DataConfig(crop_padding=2, crop_fill=fill))
+        assert isinstance(data.train, Images)
+        found.append(next(DeviceImages(data.train, data.info, CPU).train_batches(request)).images)
+
+    reflected, black = found
+    other = black != reflected
+    (dark,) = normalise(
+        torch.zeros(1, 1, 1, 1), *map(torch.tensor, (data.info.mean, data.info.std))
+    )
+    assert bool(other.any())
+    assert bool((black[other] == dark.item()).all())
+    assert not other[:, :, 2:-2, 2:-2].any()
 
 
 def test_the_settings_name_the_augmentation() -> None:

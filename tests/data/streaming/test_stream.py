@@ -145,6 +145,10 @@ def test_what_fits_is_kept_in_memory_and_the_rule_looks_at_no_machine(folder: Pa
     ("changes", "message"),
     [
         ({"crop_padding": 2}, "data.crop_padding must be none where images are streamed .*not 2"),
+        (
+            {"crop_fill": "zero"},
+            "data.crop_fill must be none where images are .*not zero",
+        ),
         ({"name": "digits"}, "data.residency must be auto or memory when data.name is digits"),
     ],
 )

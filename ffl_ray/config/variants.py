@@ -1,0 +1,38 @@
+"""Settings that are a variant of some methods alone: where they apply, and what goes together."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from ffl_ray.config.overrides import shown
+from ffl_ray.config.settings import DistillConfig
+from ffl_ray.config.user_code import is_own
+from ffl_ray.errors import SettingError
+
+# The methods whose loss reads a setting; a method of the user's own may read any.
+READ_BY: Mapping[str, tuple[str, ...]] = {
+    "dml_teacher": ("dml",),
+    "ce_weight": ("cl_ilr",),
+    "detach_targets": ("dml", "cl_ilr"),
+}
+
+
+def check_variants(distill: DistillConfig) -> None:
+    """Check that a variant is set for methods that have it, and goes with their weights.
+
+    Raises:
+        SettingError: it is set for another method, or cl_ilr's cross-entropies are left less than
+            nothing.
+    """
+    for name, methods in READ_BY.items():
+        value, default = getattr(distill, name), DistillConfig.model_fields[name].default
+        if value != default and distill.method not in methods and not is_own(distill.method):
+            raise SettingError(
+                f"distill.{name} must be {shown(default)} for distill.method {distill.method}: it "
+                f"is {' and '.join(methods)}'s alone, not {shown(value)}"
+            )
+    if distill.method == "cl_ilr" and distill.ce_weight is None and (distill.weight or 0) > 1:
+        raise SettingError(
+            f"distill.weight must be at most 1 for distill.method cl_ilr, whose cross-entropies "
+            f"take the rest where distill.ce_weight is none, not {distill.weight}"
+        )
