@@ -1,24 +1,34 @@
-"""Which method: every one at its authors' defaults, on the same branches. CIFAR-100, three seeds.
+"""Which method: as published and at equal sharing, on the same branches. CIFAR-100, three seeds.
 
-Three branches, since OKDDip needs two peers and a leader. The objective is the mean branch, which
-costs the same at inference for every method; `independent` is that backbone trained alone.
+As published a method shares the stages that its authors' networks share; at equal sharing all but
+the last. The objective is the member that its authors ship. `ffl` is trained with its teaching
+off as well: the same network, taught by labels alone. `python -m benchmarks.methods STUDY` prints
+the table. Three branches, since OKDDip needs two peers and a leader.
 """
 
 import optuna
 
 from ffl_ray.config.methods import METHODS
 
+SEEDS = 3
+SHARED = -1  # all stages but the last
+POINTS = 1 + sum(1 + (method.trunk_stages != SHARED) for method in METHODS.values())
+
 BASE = {
     "data.name": "cifar100",
     "model.mix": "3*resnet32",
-    "objective": "mean_branch.accuracy",
+    "objective": "deployed.accuracy",
     "search.sampler": "grid",
     "search.scheduler": "none",
-    "search.num_samples": 3 * len(METHODS),
+    "search.num_samples": SEEDS * POINTS,
 }
 
 
 def search_space(trial: optuna.Trial) -> dict[str, object]:
-    trial.suggest_categorical("distill.method", list(METHODS))
-    trial.suggest_int("seed", 0, 2)
-    return {}
+    method = trial.suggest_categorical("distill.method", list(METHODS))
+    trial.suggest_int("model.trunk_stages", SHARED, METHODS[method].trunk_stages)
+    trial.suggest_int("seed", 0, SEEDS - 1)
+    if method != "ffl":
+        return {}
+    taught = trial.suggest_categorical("distill.fused_to_branch", [True, False])
+    return {"distill.ensemble_to_fused": taught}

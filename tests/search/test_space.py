@@ -6,7 +6,7 @@ from pathlib import Path
 import optuna
 import pytest
 
-from ffl_ray.config.methods import resolved
+from ffl_ray.config.methods import METHODS, resolved
 from ffl_ray.config.overrides import flatten, with_overrides
 from ffl_ray.config.settings import Config, SearchConfig
 from ffl_ray.errors import SettingError, SpaceError
@@ -21,8 +21,8 @@ ONE_QUESTION = {
     "temperature": {"distill.temperature"},
 }
 EVERY_POINT = {
-    "methods": {"distill.method", "seed"},
-    "methods_short": {"distill.method", "seed"},
+    "methods": {"distill.method", "model.trunk_stages", "distill.fused_to_branch", "seed"},
+    "methods_short": {"distill.method", "model.trunk_stages", "distill.fused_to_branch", "seed"},
     "ablations": {
         "distill.ensemble_to_fused",
         "distill.fused_to_branch",
@@ -30,6 +30,9 @@ EVERY_POINT = {
         "seed",
     },
 }
+# Each method, once more where its authors' networks share otherwise, and ffl untaught.
+METHOD_POINTS = len(METHODS) + sum(parts.trunk_stages == 0 for parts in METHODS.values()) + 1
+NUM_POINTS = {"ablations": 24, "methods": 3 * METHOD_POINTS, "methods_short": 3 * METHOD_POINTS}
 BUNDLED = sorted(path.stem for path in bundled_folder().glob("*.py"))
 HEAD = "from ffl_ray.search import suggest_mix\n"
 
@@ -82,7 +85,7 @@ def test_a_comparison_visits_every_point_once_with_three_seeds(name: str) -> Non
 
     seen = {tuple(sorted(trial.params.items())) for trial in study.trials}
     assert (search.sampler, search.scheduler) == ("grid", "none")
-    assert len(seen) == search.num_samples == 24
+    assert len(seen) == search.num_samples == NUM_POINTS[name]
     assert {dict(point)["seed"] for point in seen} == {0, 1, 2}
 
 
@@ -94,8 +97,8 @@ def test_a_grid_over_a_range_without_steps_and_one_too_small_are_refused(tmp_pat
         check_space(space, Config(), search=SearchConfig(sampler="grid"))
 
     space = load_space("methods")
-    settled = settle(space, {"search.num_samples": 25})
-    with pytest.raises(SettingError, match=r"at most the 24 points .* not 25"):
+    settled = settle(space, {"search.num_samples": NUM_POINTS["methods"] + 1})
+    with pytest.raises(SettingError, match=rf"at most the {NUM_POINTS['methods']} points .* not"):
         check_space(space, settled.training, search=settled.search)
 
 
