@@ -48,6 +48,7 @@ class Method(NamedTuple):
         leader: one branch learns from the others and is deployed, and the ensemble is theirs
             (OKDDip); the setting model.leader names it.
         mean_teacher: averages of the weights over time teach as well (PCL).
+        held_out: its hook after an epoch measures on images that are not trained on.
         deployed: the member that its authors ship: any of the kind branch or mean_teacher, the
             leader, or one by its name, such as fused or branch0.
         whole: the member that is made of all others; none named: the fused classifier, or the
@@ -67,6 +68,7 @@ class Method(NamedTuple):
     peer_attention: bool = False
     leader: bool = False
     mean_teacher: bool = False
+    held_out: bool = False
     deployed: str = "branch"
     whole: Literal["fused", "ensemble"] | None = None
     source: str = ""
@@ -126,6 +128,14 @@ def method_of(distill: DistillConfig) -> Method:
     if not isinstance(parts, Method):
         raise own.broken(f"its parts must be a ffl_ray.config.methods.Method, not {kind_of(parts)}")
     return parts
+
+
+def needs_held_out(distill: DistillConfig) -> bool:
+    """Whether the method measures after each epoch on images that are not trained on.
+
+    A final training then leaves those out that a search validates with.
+    """
+    return method_of(distill).held_out
 
 
 def made_of(parts: Method, **brings: object) -> Callable[[FunctionT], FunctionT]:

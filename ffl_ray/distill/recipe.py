@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 from ffl_ray.config.settings import ResolvedDistill
 from ffl_ray.data.dataset import Labels
+from ffl_ray.distill.hooks import Hook
 from ffl_ray.distill.terms import Term
 from ffl_ray.models.network import NetworkOutput
 
@@ -18,6 +19,13 @@ class Recipe(NamedTuple):
 
     Attributes:
         terms: the loss of a batch, as named terms.
+        before_step: called before each step of the optimiser.
+        after_step: called after each.
+        after_epoch: called after the last step of each epoch, when all workers have the same batch
+            norm statistics, and before the members are measured.
     """
 
     terms: Terms
+    before_step: Hook | None = None
+    after_step: Hook | None = None
+    after_epoch: Hook | None = None

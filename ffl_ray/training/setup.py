@@ -15,7 +15,9 @@ import torch.distributed as dist
 from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 
+from ffl_ray.config.methods import needs_held_out
 from ffl_ray.config.settings import Config, ResolvedConfig
+from ffl_ray.data.dataset import Files, Images
 from ffl_ray.data.device_images import DeviceImages
 from ffl_ray.data.facts import DataFacts
 from ffl_ray.data.loader import TrainVal, load_final, load_train_val
@@ -42,6 +44,8 @@ class Training(NamedTuple):
 
     Attributes:
         wrapped: the network, in DistributedDataParallel where that averages the gradients.
+        held_out: images that a method may measure on after an epoch: those of val, in a final
+            training too.
         graphs: on a GPU.
         costs: by member, as `latencies_ms`, which is empty where nothing was measured.
     """
@@ -52,6 +56,7 @@ class Training(NamedTuple):
     optimizer: torch.optim.Optimizer
     train: DeviceImages | StreamedImages
     val: DeviceImages | StreamedImages
+    held_out: DeviceImages | StreamedImages
     pool: LoaderPool
     precision: Precision
     graphs: CudaGraphs | None
@@ -59,6 +64,11 @@ class Training(NamedTuple):
     costs: dict[str, MemberCost]
     latencies_ms: dict[str, float]
     facts: DataFacts
+
+    @property
+    def num_steps(self) -> int:
+        """The number of steps of an epoch."""
+        return math.ceil(len(self.train.images) / self.config.optim.batch_size)
 
 
 @contextmanager
@@ -82,7 +92,7 @@ def prepare(config: ResolvedConfig, session: Session, *, final: bool = False) ->
     """
     device = choose_device(config, session)
     _start_afresh(device)
-    data = _opened(config, session.world_size, final=final)
+    data, held_out = _held_out(config, _opened(config, session.world_size, final=final))
     pool = LoaderPool(
         config.data.num_loader_processes or max(1, session.num_threads - 1),
         trivial=config.data.augment == "trivial",
@@ -105,6 +115,7 @@ def prepare(config: ResolvedConfig, session: Session, *, final: bool = False) ->
         optimizer=optimizer,
         train=served(data.train, data.info, device, pool),
         val=served(data.val, data.info, device, pool),
+        held_out=served(held_out, data.info, device, pool),
         pool=pool,
         precision=Precision(device.type, kind, cached=not (graphs and graphs.records)),
         graphs=graphs,
@@ -155,6 +166,16 @@ def _opened(config: ResolvedConfig, world_size: int, *, final: bool) -> TrainVal
             f"workers, not {len(data.val)}"
         )
     return data
+
+
+def _held_out(config: ResolvedConfig, data: TrainVal) -> tuple[TrainVal, Images | Files]:
+    """The data, and what a method may measure on: in a final training, which validates nothing,
+    the images that a search validates with, where its method needs them; they are not trained on.
+    """
+    if len(data.val) or not needs_held_out(config.distill):
+        return data, data.val
+    parts = load_train_val(config.data)
+    return data._replace(train=parts.train), parts.val
 
 
 def new_network(config: ResolvedConfig, data: TrainVal) -> FusionNetwork:

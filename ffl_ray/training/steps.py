@@ -50,9 +50,14 @@ def train_on(
     *,
     sums: LossSums | None = None,
     between: Callable[[], None] = lambda: None,
+    around: Callable[[TrainingStep], TrainingStep] = lambda step: step,
 ) -> TrainedEpoch:
-    """The mean losses of a step on every batch, each made ready meanwhile; as `train_epoch`."""
-    step = epoch_step(training, distill_weight)
+    """The mean losses of a step on every batch, each made ready meanwhile; as `train_epoch`.
+
+    Args:
+        around: gives what takes the steps in the step's place.
+    """
+    step = around(epoch_step(training, distill_weight))
     batches = training.graphs.made_ahead(batches) if training.graphs else batches
     return train_epoch(step, batches, sums=sums, between=between)
 

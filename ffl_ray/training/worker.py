@@ -9,6 +9,7 @@ import math
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime
+from functools import partial
 
 from ffl_ray.config.objectives import VALUE, parse_objective
 from ffl_ray.config.settings import ResolvedConfig
@@ -17,6 +18,7 @@ from ffl_ray.models.registry import check_model
 from ffl_ray.training.checkpoint import dump_checkpoint
 from ffl_ray.training.engine import average_running_statistics
 from ffl_ray.training.epoch_checkpoint import EpochCheckpoints, restored_sums
+from ffl_ray.training.hooks import after_epoch, hooked
 from ffl_ray.training.metrics import MemberMetrics
 from ffl_ray.training.optimizer import learning_rate, set_learning_rate
 from ffl_ray.training.progress import Progress
@@ -104,6 +106,7 @@ def run_epoch(training: Training, progress: Progress, write: Write) -> Progress:
     started = time.perf_counter() - progress.unfinished.seconds
     trained = _train(training, progress, started, write)
     average_running_statistics(training.network, workers)
+    after_epoch(training, progress.epochs_done)
     metrics = _validate(training, progress.epochs_done + 1)
     epoch_s = time.perf_counter() - started
     before, epoch = progress.report, progress.epochs_done + 1
@@ -143,7 +146,10 @@ def _train(training: Training, progress: Progress, started: float, write: Write)
     sums = restored_sums(training, progress.unfinished)
     checkpoints = EpochCheckpoints(training, progress, sums, started=started, write=write)
     batches = epoch_batches(training, epoch, progress.unfinished.steps_done)
-    trained = train_on(training, batches, weight, sums=sums, between=checkpoints.after_step)
+    around = partial(hooked, training, epoch, progress.unfinished.steps_done)
+    trained = train_on(
+        training, batches, weight, sums=sums, between=checkpoints.after_step, around=around
+    )
     _check_finite("training loss", trained.losses["total"], epoch + 1, config)
     train_s = time.perf_counter() - started
     return {
