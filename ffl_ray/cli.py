@@ -4,24 +4,28 @@ from __future__ import annotations
 
 import argparse
 import importlib
+import re
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from types import MappingProxyType
-from typing import NamedTuple, NoReturn
+from typing import Any, NamedTuple, NoReturn
 
 import shtab
 
 import ffl_ray
 from ffl_ray.config.flags import Options, add_flags, flag_values
-from ffl_ray.config.overrides import parse_assignments, settings, with_overrides
+from ffl_ray.config.overrides import nearest, parse_assignments, settings, with_overrides
 from ffl_ray.config.settings import SearchConfig, StudyConfig
+from ffl_ray.config.settings_file import read_settings
 from ffl_ray.console.plain_text import printable_line
 from ffl_ray.console.stopping import stoppable
 from ffl_ray.errors import FAILED, INTERRUPTED, WRONG, FFLRayError
 from ffl_ray.planning.layout import wait_passively
 
 SHELLS = ("bash", "zsh")
+DOTTED = re.compile(r"--([a-z_]+(?:\.\w+)+)(?:=(.*))?", re.DOTALL)
+UNKNOWN = "unrecognized arguments: "
 
 
 class Command(NamedTuple):
@@ -92,10 +96,34 @@ def _table_of_commands(
 
 
 class Parser(argparse.ArgumentParser):
-    """A parser whose errors repeat no credentials and no control characters."""
+    """A parser that takes `--optim.epochs 30` for `--set optim.epochs=30`, where it takes that.
+
+    Its errors name the nearest option, and repeat no credentials and no control characters.
+    """
+
+    def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
+        words = sys.argv[1:] if args is None else list(args)
+        if self.get_default("set") is not None:
+            words = list(self._with_set(iter(words)))
+        return super().parse_known_args(words, namespace)
 
     def error(self, message: str) -> NoReturn:
+        if message.startswith(UNKNOWN):
+            unknown = message.removeprefix(UNKNOWN).split()[0].partition("=")[0]
+            message += nearest(unknown, list(self._option_string_actions))
         super().error(printable_line(message))
+
+    def _with_set(self, words: Iterator[str]) -> Iterator[str]:
+        for word in words:
+            dotted = DOTTED.fullmatch(word)
+            if dotted is None:
+                yield word
+                continue
+            name, value = dotted.groups()
+            value = next(words, None) if value is None else value
+            if value is None:
+                self.error(f"argument --{name}: expected one argument")
+            yield f"--set={name}={value}"
 
 
 def new_parser(command: str, description: str) -> argparse.ArgumentParser:
@@ -144,8 +172,13 @@ def add_set(group: Options) -> None:
         action="append",
         default=[],
         metavar="NAME=VALUE",
-        help="change a setting, such as optim.epochs=30; may be given again",
+        help="change a setting, such as optim.epochs=30; may be given again, or as "
+        "--optim.epochs 30",
     )
+    file = group.add_argument(
+        "--config", metavar="FILE", help="settings from a .yaml or .toml file; --set goes before it"
+    )
+    names_files(file)
 
 
 def add_study(parser: argparse.ArgumentParser, nargs: str | None = None) -> None:
@@ -191,7 +224,17 @@ def _status(args: argparse.Namespace, command: Callable[[], int]) -> int:
 
 
 def overrides_of(args: argparse.Namespace) -> dict[str, object]:
-    """The settings of a training that the command line changes."""
+    """The settings that the command line changes, apart from those of flags of a search."""
+    return settings_of_file(args) | named_settings(args)
+
+
+def settings_of_file(args: argparse.Namespace) -> dict[str, object]:
+    """The settings of the file that the command line names."""
+    return {} if args.config is None else read_settings(args.config)
+
+
+def named_settings(args: argparse.Namespace) -> dict[str, object]:
+    """The settings of a training that the command line itself changes."""
     flags = flag_values(args).items()
     training = {name: value for name, value in flags if not name.startswith("search.")}
     return parse_assignments(args.set) | training

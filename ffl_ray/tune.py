@@ -49,7 +49,8 @@ def main(arguments: list[str] | None = None) -> int:
 def _search(args: argparse.Namespace) -> int:
     from ffl_ray.orchestration.search_start import start_search
 
-    return start_search(args, cli.overrides_of(args) | flag_values(args))
+    named = cli.named_settings(args) | flag_values(args)
+    return start_search(args, cli.settings_of_file(args) | named, fixed=list(named))
 
 
 if __name__ == "__main__":

@@ -33,9 +33,10 @@ def test_a_training_prints_its_members_and_fills_the_tables_once(
     options = [*SMALL, "--set", "optim.epochs=2", "--storage-path", str(tmp_path)]
 
     done = run("train", *options)
-    again = main(options)
-
     assert done.returncode == 0, done.stderr
+    kept = ["--config", f"{tmp_path}/study/config.yaml", "--name", "study", "--cpus-per-trial", "1"]
+    again = main([*kept, "--storage-path", str(tmp_path)])
+
     assert done.stderr == ""
     assert "epoch   2/2  loss" in done.stdout
     assert f'pd.read_parquet("{tmp_path}/study/trials")' in done.stdout

@@ -20,6 +20,7 @@ from ffl_ray.errors import DataError
 from ffl_ray.export.__main__ import main as export
 from ffl_ray.report.__main__ import main as report
 from ffl_ray.train import main as train
+from ffl_ray.tune import main
 
 pytestmark = pytest.mark.ray
 SPACE = """
@@ -115,6 +116,8 @@ def test_a_search_completes_prunes_and_fails_trials_without_opening_the_test_spl
     ]
     with pytest.raises(DataError, match="0.png can't be read as an image"):
         open_test(DataConfig(name="folder", dir=str(tmp_path / "data"), image_size=16))
+    kept = ["--config", f"{tmp_path}/study/config.yaml", "--name", "study"]
+    assert main([searched.options[0], *kept, "--storage-path", str(tmp_path)]) == 0  # all ended
 
 
 def test_a_taught_search_of_two_objectives_is_mirrored_and_gives_a_front_over_members(

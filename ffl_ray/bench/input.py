@@ -9,12 +9,12 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
+from ffl_ray import cli
 from ffl_ray.bench.figures import Figure, Found, alternated
 from ffl_ray.bench.input_sides import Beside, InputSides
 from ffl_ray.bench.options import DEFAULT_MIX
 from ffl_ray.bench.photos import write_photos
 from ffl_ray.config.methods import resolved_from
-from ffl_ray.config.overrides import parse_assignments
 from ffl_ray.config.settings import ResolvedConfig
 from ffl_ray.errors import SettingError
 from ffl_ray.planning.layout import available_cpus
@@ -57,7 +57,7 @@ def _config(args: argparse.Namespace, folder: Path) -> ResolvedConfig:
         "optim.batch_size": 64,
     }
     fixed = {"data.dir": str(folder), "data.residency": "stream"}
-    return resolved_from(base | parse_assignments(args.set) | fixed)
+    return resolved_from(base | cli.overrides_of(args) | fixed)
 
 
 def default_counts(cpus: int) -> list[int]:

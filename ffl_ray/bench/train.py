@@ -10,13 +10,14 @@ from typing import NamedTuple
 
 import torch
 
+from ffl_ray import cli
 from ffl_ray.bench.figures import Figure, Found, alternated, ratio
 from ffl_ray.bench.peak import Peak
 from ffl_ray.bench.sides import AddOthers, Sides, train_sides
 from ffl_ray.bench.split import Operator, host_wait_seconds, operators, split_seconds
 from ffl_ray.bench.stepping import endless
 from ffl_ray.config.methods import resolved_from
-from ffl_ray.config.overrides import parse_assignments, with_overrides
+from ffl_ray.config.overrides import with_overrides
 from ffl_ray.config.settings import ResolvedConfig
 from ffl_ray.errors import SettingError
 from ffl_ray.planning.data_dir import absolute_data_dir
@@ -64,7 +65,7 @@ def measured(
 
 def config_of(args: argparse.Namespace) -> ResolvedConfig:
     """The training that the options name."""
-    overrides = parse_assignments(args.set)
+    overrides = cli.overrides_of(args)
     if args.data_dir is not None:
         overrides["data.dir"] = args.data_dir
     config = resolved_from(overrides)

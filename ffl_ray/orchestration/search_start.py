@@ -6,7 +6,7 @@ What can be refused without torch and Ray is refused before they are loaded: wit
 from __future__ import annotations
 
 import argparse
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from ffl_ray.config.overrides import with_overrides
 from ffl_ray.config.settings import StudyConfig
@@ -23,17 +23,20 @@ from ffl_ray.search.warm_start import WarmStart, warm_start_from, warm_start_of
 from ffl_ray.trackers.trackers import check_trackers
 
 
-def start_search(args: argparse.Namespace, overrides: Mapping[str, object]) -> int:
+def start_search(
+    args: argparse.Namespace, overrides: Mapping[str, object], *, fixed: Sequence[str]
+) -> int:
     """Run a search, or go on with it, or only say what it would be; returns the exit status.
 
     Args:
         args: of the command line.
         overrides: settings that it changes, by dotted names.
+        fixed: those that the space must not search as well.
     """
     space = load_space(args.space)
     settings = settle(space, overrides)
     check_trackers(settings.search.track)
-    check_space(space, settings.training, list(overrides), settings.search)
+    check_space(space, settings.training, fixed, settings.search)
     if args.check:
         return _show_networks(space, settings)
     search = _search_of(args, space, settings)

@@ -16,6 +16,8 @@ from typing import Any
 from ffl_ray.config.older import to_go_on_with
 from ffl_ray.config.overrides import brief, flatten
 from ffl_ray.config.settings import StudyConfig
+from ffl_ray.config.settings_file import NAME as SETTINGS_FILE
+from ffl_ray.config.settings_file import settings_text
 from ffl_ray.data.facts import DataFacts, differences
 from ffl_ray.errors import SettingError, StudyError
 from ffl_ray.results.guard import flaw_in
@@ -148,8 +150,20 @@ def write_description(
             return
     try:
         storage.write(DESCRIPTION, text.encode(), copied=True)
+        if description["kind"] in LIST_ALL:
+            _write_settings(storage, description)
     except OSError as error:
         raise StudyError(f"{storage.location} can't be written: {error}") from error
+
+
+def _write_settings(storage: Storage, description: Mapping[str, Any]) -> None:
+    """Write the settings as a file that its command takes; a training has none of a search."""
+    kept = {
+        name: value
+        for name, value in description["settings"].items()
+        if description["kind"] == "search" or not name.startswith("search.")
+    }
+    storage.write(SETTINGS_FILE, settings_text(kept).encode(), copied=True)
 
 
 def _defaults() -> dict[str, Any]:
