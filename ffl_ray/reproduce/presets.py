@@ -6,6 +6,8 @@ test split once, after its last epoch, as the published protocols report it.
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Mapping, Sequence
 from fnmatch import fnmatchcase
 from typing import NamedTuple
@@ -15,65 +17,11 @@ from ffl_ray.config.overrides import flatten, mix_name, nearest, shown
 from ffl_ray.config.settings import ResolvedConfig
 from ffl_ray.errors import SettingError
 from ffl_ray.models.registry import backbone_row
-from ffl_ray.reproduce.published import BACKBONES, TABLES, Row, Table
+from ffl_ray.reproduce.published import BACKBONES, TABLES
+from ffl_ray.reproduce.recipes import COMMON, EPOCHS, RECIPES
+from ffl_ray.reproduce.rows import Row, Table
 
-EPOCHS = 300
 SEEDS = 3
-# All of these programs: 300 epochs, batches of 128, SGD from 0.1, divided by 10 at 150 and 225.
-COMMON: Mapping[str, object] = {
-    "optim.epochs": EPOCHS,
-    "optim.batch_size": 128,
-    "optim.optimizer": "sgd",
-    "optim.lr": 0.1,
-    "optim.momentum": 0.9,
-    "optim.nesterov": True,
-    "optim.lr_schedule": "step",
-    "optim.lr_milestones": "0.5,0.75",
-    "optim.lr_decay": 0.1,
-    "data.augment": "standard",
-    "data.fraction": 1.0,
-}
-
-
-class Recipe(NamedTuple):
-    """The recipe of a method: what it adds to the common settings.
-
-    Attributes:
-        num_branches: how many it trains in the published comparison.
-        shares: branches share all stages but the last; otherwise they are separate networks.
-        settings: of its authors' optimiser.
-        source: where they are found.
-    """
-
-    num_branches: int
-    shares: bool
-    settings: Mapping[str, object]
-    source: str
-
-
-def _decay(value: float, fusion: float | None = None) -> dict[str, object]:
-    return {
-        "optim.weight_decay": value,
-        "optim.fusion_weight_decay": value if fusion is None else fusion,
-    }
-
-
-OKDDIPS = "OKDDip's program, which runs it on CIFAR; the method's authors have none for CIFAR"
-RECIPES = {
-    "ffl": Recipe(2, True, _decay(1e-4, 1e-5), "the authors' program (Jangho-Kim/FFL-pytorch)"),
-    "independent": Recipe(1, False, _decay(1e-4), "as FFL's program trains"),
-    "dml": Recipe(3, False, _decay(5e-4), OKDDIPS),
-    "cl_ilr": Recipe(3, True, _decay(5e-4), OKDDIPS),
-    "one": Recipe(
-        3,
-        True,
-        {**_decay(1e-4), "optim.nesterov": False},
-        "the authors' scripts (Lan1991Xu/ONE_NeurIPS2018); their first step is after 151 epochs",
-    ),
-    "okddip": Recipe(4, True, _decay(5e-4), "the authors' program: three peers and a leader"),
-    "kdcl": Recipe(3, False, _decay(5e-4), "no program of the authors; as PCL's"),
-    "pcl": Recipe(3, True, _decay(5e-4), "Wu and Gong 2021, arXiv:2006.04147, and its port"),
-}
 
 
 class Scale(NamedTuple):
@@ -138,15 +86,14 @@ def preset(
 
 
 def preset_settings(row: Row, scale: Scale = AS_PUBLISHED) -> dict[str, object]:
-    """The dotted settings of a row: common ones, its method's, its backbone's, and the scale."""
-    recipe = RECIPES[row.method]
+    """The dotted settings of a row: common ones, its recipe's, its backbone's, and the scale."""
+    recipe = RECIPES[row.recipe]
     backbone = scale.backbone or BACKBONES[row.backbone]
-    count = 1 if row.alone else recipe.num_branches
     settings = {
         **COMMON,
         **recipe.settings,
-        "distill.method": row.method,
-        "model.mix": mix_name((backbone,) * count),
+        "distill.method": recipe.method,
+        "model.mix": mix_name((backbone,) * recipe.num_branches),
         "model.trunk_stages": backbone_row(backbone).num_stages - 1 if recipe.shares else 0,
     }
     if scale.epochs is not None:
@@ -154,6 +101,12 @@ def preset_settings(row: Row, scale: Scale = AS_PUBLISHED) -> dict[str, object]:
     if scale.fraction is not None:
         settings["data.fraction"] = scale.fraction
     return settings
+
+
+def presets_digest(table: Table) -> str:
+    """A name for the presets of a table, which is another one when any of them changes."""
+    settings = [sorted(preset_settings(row).items()) for row in table.rows]
+    return hashlib.sha256(json.dumps(settings).encode()).hexdigest()[:12]
 
 
 class Departures(NamedTuple):

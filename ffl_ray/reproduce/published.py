@@ -1,86 +1,18 @@
 """Published accuracies, in percent on the test split, each with its source and its cautions.
 
 FFL's own tables are not at hand, and no number of them is here. What stands here was measured by
-others, or printed by them beside FFL, on CIFAR-10 and CIFAR-100. Left out on purpose: CMFF's rows
-on Tiny-ImageNet (no such data set is bundled) and its columns 2 to 7 on CIFAR-100 (contradictory
-headers, shifted rows), OKDPH's baselines (their FFL has a broken initialisation, a schedule that
-never steps, and the best epoch and head on the test split for its value), and every method that
-`distill.method` does not have.
+others, or printed by them beside FFL, on CIFAR-10 and CIFAR-100; recipes.py says how each is
+trained. Left out on purpose: CMFF's rows on Tiny-ImageNet (no such data set is bundled), OKDPH's
+baselines (their FFL has a broken initialisation, a schedule that never steps, and the best epoch
+and head on the test split for its value), and every method that `distill.method` does not have.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
-Figure = Literal["branch0", "mean_branch", "fused", "fused - mean_branch"]
-
-
-class Band(NamedTuple):
-    """The range in which a value is expected; an open end is None. In percent."""
-
-    low: float | None
-    high: float | None
-
-
-class Row(NamedTuple):
-    """One published value, and the training that is held against it.
-
-    Attributes:
-        backbone: as it is printed there.
-        label: the method as it is printed there.
-        method: the setting distill.method.
-        figure: which of our members, or difference of two, is compared.
-        mean: percent; None where only a range is given.
-        std: percent over the authors' runs; None where none is printed.
-        range: expected range, where that is given in place of a mean.
-        alone: a single branch, the backbone by itself.
-        cautions: what to know before believing a difference.
-    """
-
-    backbone: str
-    label: str
-    method: str
-    figure: Figure
-    mean: float | None
-    std: float | None = None
-    range: Band | None = None
-    alone: bool = False
-    cautions: tuple[str, ...] = ()
-
-    @property
-    def name(self) -> str:
-        """The name that --rows takes: `resnet-32/ffl-s`."""
-        return f"{self.backbone}/{self.label}".lower().replace(" ", "-")
-
-    @property
-    def band(self) -> Band | None:
-        """The range, or the mean with two standard deviations to each side; None without both."""
-        if self.range is not None:
-            return self.range
-        if self.mean is None or self.std is None:
-            return None
-        return Band(self.mean - 2 * self.std, self.mean + 2 * self.std)
-
-
-class Table(NamedTuple):
-    """The rows of one source.
-
-    Attributes:
-        data: the setting data.name.
-        title: what the table is, in a line.
-        source: where its numbers are printed.
-        peta_macs: 10^15 multiply-accumulates of all its trainings with three seeds.
-        cautions: what holds for every row.
-    """
-
-    data: Literal["cifar10", "cifar100"]
-    title: str
-    source: str
-    rows: tuple[Row, ...]
-    peta_macs: int
-    cautions: tuple[str, ...] = ()
-
+from ffl_ray.reproduce.rows import Band, Figure, Row, Table
 
 BACKBONES = {
     "ResNet-32": "resnet32",
@@ -111,17 +43,17 @@ BACKBONE_CAUTIONS: dict[str, tuple[str, ...]] = {
 
 
 class Column(NamedTuple):
-    """A method as the tables print it, ours, and which member of ours is compared."""
+    """A method as the tables print it, the recipe of ours, and which member of ours is compared."""
 
     label: str
-    method: str
+    recipe: str
     figure: Figure
     cautions: tuple[str, ...] = ()
 
 
 ANY_BRANCH = "any branch may be deployed: ours is the mean of the branches"
 DML = Column("DML", "dml", "mean_branch", (ANY_BRANCH,))
-CL = Column("CL", "cl_ilr", "mean_branch", (ANY_BRANCH,))
+CL = Column("CL", "cl", "mean_branch", (ANY_BRANCH,))
 ONE = Column("ONE", "one", "branch0", ("the first branch is deployed, without the gate",))
 FFL_S = Column(
     "FFL-S",
@@ -188,11 +120,12 @@ PCL_SOURCE = (
 )
 PCL_CAUTIONS = (
     "read in a README, not in the paper; how many runs are behind a standard deviation is not said",
-    "how PCL configured the methods that it compares with is not said there: each has its own "
-    "authors' optimiser settings here",
+    "how PCL configured the methods that it compares with is not said there: each is trained here "
+    "as a program that is at hand trains it",
     "every column was run by PCL's authors; FFL's own tables are not at hand",
 )
 CMFF_CAUTIONS = (
+    "which programs gave its rows is not said: each is trained here as one that is at hand",
     "no spread is printed, so there is no band",
     "the same README's columns 2 to 7 are shifted and contradict its header: only this one is used",
 )
@@ -203,7 +136,7 @@ def _pcl_rows(values: Mapping[str, tuple[tuple[float, float], ...]]) -> tuple[Ro
         Row(
             backbone,
             column.label,
-            column.method,
+            column.recipe,
             column.figure,
             mean,
             std,
@@ -220,7 +153,7 @@ def _cmff_row(column: Column, mean: float, *cautions: str) -> Row:
     return Row(
         "ResNet-32",
         column.label,
-        column.method,
+        column.recipe,
         column.figure,
         mean,
         cautions=column.cautions + cautions,
@@ -234,7 +167,7 @@ TABLES = {
         "online distillation on CIFAR-100, five backbones, seven methods",
         PCL_SOURCE,
         _pcl_rows(PCL_CIFAR100),
-        4_052,
+        4_336,
         PCL_CAUTIONS,
     ),
     "pcl-cifar10": Table(
@@ -242,7 +175,7 @@ TABLES = {
         "online distillation on CIFAR-10, five backbones, seven methods",
         PCL_SOURCE,
         _pcl_rows(PCL_CIFAR10),
-        4_052,
+        4_336,
         PCL_CAUTIONS,
     ),
     "cmff-cifar100": Table(
@@ -250,7 +183,7 @@ TABLES = {
         "ResNet-32 on CIFAR-100, the backbone alone and six methods",
         "the README of Coralmss/CMFF (bb3e189), column ResNet-32",
         (
-            Row("ResNet-32", "base", "independent", "branch0", 70.02, alone=True),
+            Row("ResNet-32", "base", "cmff-alone", "branch0", 70.02),
             _cmff_row(DML, 73.59),
             _cmff_row(ONE, 73.64),
             _cmff_row(OKDDIP, 74.60, "PCL's table has 73.25 for the same"),
@@ -259,7 +192,7 @@ TABLES = {
             Row("ResNet-32", "FFL branch", "ffl", "mean_branch", 74.44, cautions=(_WHICH,)),
             Row("ResNet-32", "FFL fused", "ffl", "fused", 74.44, cautions=(_WHICH,)),
         ),
-        168,
+        177,
         CMFF_CAUTIONS,
     ),
     "anchors": Table(
@@ -272,11 +205,10 @@ TABLES = {
             Row(
                 "ResNet-32",
                 "alone",
-                "independent",
+                "alone",
                 "branch0",
                 None,
                 range=Band(69.0, 71.0),
-                alone=True,
                 cautions=("trained with FFL's optimiser settings",),
             ),
             Row("ResNet-32", "branch", "ffl", "mean_branch", None, range=Band(72.0, 74.5)),

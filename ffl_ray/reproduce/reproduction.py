@@ -20,8 +20,9 @@ from ffl_ray.reproduce.presets import (
     departures,
     find_table,
     preset,
+    presets_digest,
 )
-from ffl_ray.reproduce.published import Row, Table
+from ffl_ray.reproduce.rows import Row, Table
 from ffl_ray.reproduce.verdict import Accuracies, Reproduced, reproduced
 
 MOST_SEEDS = 1000
@@ -65,6 +66,7 @@ class Reproduction(NamedTuple):
             "reproduce.table": self.name,
             "reproduce.rows": [row.name for row in self.rows],
             "reproduce.seeds": self.seeds,
+            "reproduce.presets": presets_digest(self.table),
             "seed": self.seed,
             "search.num_workers": self.num_workers,
             **{f"reproduce.{name}": value for name, value in self.scale._asdict().items()},

@@ -8,7 +8,7 @@ from typing import Any
 from ffl_ray.config.overrides import mix_name
 from ffl_ray.config.settings import ResolvedConfig
 from ffl_ray.reproduce.presets import Departures
-from ffl_ray.reproduce.published import Table
+from ffl_ray.reproduce.rows import Table
 from ffl_ray.reproduce.verdict import Reproduced
 from ffl_ray.results.storage.storage import Storage
 from ffl_ray.results.writer import KeyedTable
@@ -41,7 +41,7 @@ def write_reproduced(
             "distill.method": config.distill.method,
             "model.mix": mix_name(config.model.mix),
         }
-        cautions = "; ".join(table.cautions + one.row.cautions)
+        cautions = "; ".join(table.cautions + one.row.notes)
         left = departures.words or None
         columns = about | settings | reproduced_columns(one)
         stored.update(one.row.name, **columns, departures=left, cautions=cautions)

@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Literal, NamedTuple
 
-from ffl_ray.reproduce.published import Band, Figure, Row
+from ffl_ray.reproduce.rows import Band, Figure, Row
 from ffl_ray.results.statistics import Summary, summary
 
 Accuracies = Mapping[str, float]

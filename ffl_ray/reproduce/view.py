@@ -11,8 +11,10 @@ from rich.text import Text
 
 from ffl_ray.config.overrides import mix_name
 from ffl_ray.console.terminal import make_console
-from ffl_ray.reproduce.presets import EPOCHS, RECIPES, SEEDS, Departures, find_table, preset
-from ffl_ray.reproduce.published import TABLES, Band, Row, Table
+from ffl_ray.reproduce.presets import SEEDS, Departures, find_table, preset
+from ffl_ray.reproduce.published import TABLES
+from ffl_ray.reproduce.recipes import EPOCHS, RECIPES
+from ffl_ray.reproduce.rows import Band, Row, Table
 from ffl_ray.reproduce.verdict import Reproduced
 from ffl_ray.results.statistics import shown
 
@@ -44,15 +46,15 @@ def list_table() -> RenderableType:
 def rows_table(name: str, table: Table) -> RenderableType:
     """Every row of one table, with the training behind it."""
     grid = Grid(box=None, header_style="bold", padding=(0, 2, 0, 0))
-    for heading in ("row", "published", "band", "method", "mix", "shared stages", "compared"):
+    for heading in ("row", "published", "band", "recipe", "mix", "shared stages", "compared"):
         grid.add_column(heading)
     for row in table.rows:
         config = preset(row, table.data)
         mix, shared = mix_name(config.model.mix), str(config.model.trunk_stages)
-        words = (row.name, _published(row), _band(row.band), row.method, mix, shared, row.figure)
+        words = (row.name, _published(row), _band(row.band), row.recipe, mix, shared, row.figure)
         grid.add_row(*map(Text, words))
-    recipes = {row.method: RECIPES[row.method].source for row in table.rows}
-    settings = [Text(f"settings of {method}: {source}") for method, source in recipes.items()]
+    recipes = {name: RECIPES[name] for name in dict.fromkeys(row.recipe for row in table.rows)}
+    settings = [Text(f"{name}: {one.words}") for name, one in recipes.items()]
     title = Text(f"{name}: {table.title}", style="bold")
     source = Text(f"published in {table.source}")
     return Group(title, Text(""), grid, Text(""), source, *settings)
@@ -103,7 +105,7 @@ def caution_lines(table: Table, found: Sequence[Reproduced]) -> list[str]:
     names = [one.row.name for one in found]
     about: dict[str, list[str]] = {}
     for one in found:
-        for caution in one.row.cautions:
+        for caution in one.row.notes:
             about.setdefault(caution, []).append(one.row.name)
     general = [f"caution: {caution}" for caution in table.cautions]
     return general + [

@@ -10,6 +10,8 @@ import pytest
 from support.forked import run
 
 from ffl_ray.reproduce.__main__ import main, parser
+from ffl_ray.reproduce.presets import presets_digest
+from ffl_ray.reproduce.published import TABLES
 from ffl_ray.reproduce.reproduction import (
     Reproduction,
     final_runs,
@@ -66,6 +68,12 @@ def test_without_a_table_the_tables_are_listed() -> None:
     assert done.returncode == 0
     assert "pcl-cifar100" in done.stdout
     assert "anchors" in done.stdout
+
+
+def test_a_study_knows_the_presets_it_began_with() -> None:
+    of_table = {name: asked_for(name).settings()["reproduce.presets"] for name in TABLES}
+
+    assert of_table == {name: presets_digest(table) for name, table in TABLES.items()}
 
 
 def test_two_figures_of_one_network_are_one_training() -> None:

@@ -1,8 +1,9 @@
 """Presets: every row as settings that can be trained, and what a smaller run changes in them."""
 
 import pytest
+from support.helpers import ROOT
 
-from ffl_ray.config.methods import mix_of
+from ffl_ray.config.methods import mix_of, resolved
 from ffl_ray.config.settings import Config
 from ffl_ray.errors import SettingError
 from ffl_ray.models.registry import check_model
@@ -14,8 +15,11 @@ from ffl_ray.reproduce.presets import (
     departures,
     find_table,
     preset,
+    presets_digest,
 )
-from ffl_ray.reproduce.published import TABLES, Row
+from ffl_ray.reproduce.published import TABLES
+from ffl_ray.reproduce.recipes import COMMON, RECIPES
+from ffl_ray.reproduce.rows import Row
 
 ROWS = {(name, row.name): row for name, table in TABLES.items() for row in table.rows}
 FFL = ROWS["pcl-cifar100", "resnet-32/ffl-s"]
@@ -35,41 +39,95 @@ def test_every_preset_can_be_trained_and_is_300_epochs_of_everything(table: str)
         assert config.data.name == TABLES[table].data
         assert config.optim.epochs == 300
         assert config.optim.batch_size == 128
-        assert config.optim.lr_milestones == (0.5, 0.75)
+        assert config.optim.lr_milestones == (151 / 300 if one.recipe == "one" else 0.5, 0.75)
         assert config.data.fraction == 1
         assert len(set(config.model.mix)) == 1
 
 
 @pytest.mark.parametrize(
-    ("name", "branches", "trunk", "decay", "fusion_decay", "nesterov"),
+    ("name", "branches", "trunk", "decay", "fusion_decay", "nesterov", "fill"),
     [
-        ("resnet-32/ffl-s", 2, 2, 1e-4, 1e-5, True),
-        ("resnet-32/dml", 3, 0, 5e-4, 5e-4, True),
-        ("resnet-32/cl", 3, 2, 5e-4, 5e-4, True),
-        ("resnet-32/one", 3, 2, 1e-4, 1e-4, False),
-        ("resnet-32/okddip", 4, 2, 5e-4, 5e-4, True),
-        ("resnet-32/kdcl", 3, 0, 5e-4, 5e-4, True),
-        ("resnet-32/pcl", 3, 2, 5e-4, 5e-4, True),
-        ("vgg-16/pcl", 3, 4, 5e-4, 5e-4, True),
-        ("vgg-16/kdcl", 3, 0, 5e-4, 5e-4, True),
+        ("resnet-32/ffl-s", 2, 2, 1e-4, 1e-5, True, "reflect"),
+        ("resnet-32/dml", 4, 0, 5e-4, 5e-4, True, "zero"),
+        ("resnet-32/cl", 4, 2, 5e-4, 5e-4, True, "zero"),
+        ("resnet-32/one", 3, 2, 1e-4, 1e-4, False, "zero"),
+        ("resnet-32/okddip", 4, 2, 5e-4, 5e-4, True, "zero"),
+        ("resnet-32/kdcl", 3, 0, 1e-4, 1e-4, True, "zero"),
+        ("resnet-32/pcl", 3, 2, 5e-4, 5e-4, True, "zero"),
+        ("vgg-16/pcl", 3, 4, 5e-4, 5e-4, True, "zero"),
+        ("vgg-16/kdcl", 3, 0, 1e-4, 1e-4, True, "zero"),
+        ("cmff resnet-32/base", 1, 0, 2e-4, 2e-4, True, "reflect"),
     ],
 )
-def test_a_method_has_its_authors_settings(
-    name: str, branches: int, trunk: int, decay: float, fusion_decay: float, nesterov: bool
+def test_a_preset_has_its_sources_settings(
+    name: str,
+    branches: int,
+    trunk: int,
+    decay: float,
+    fusion_decay: float,
+    nesterov: bool,
+    fill: str,
 ) -> None:
-    config = preset(row(name), "cifar100")
+    table = "cmff-cifar100" if name.startswith("cmff ") else "pcl-cifar100"
+    config = preset(ROWS[table, name.removeprefix("cmff ")], "cifar100")
 
     assert len(config.model.mix) == branches
     assert config.model.trunk_stages == trunk
     assert config.optim.weight_decay == decay
     assert config.optim.fusion_weight_decay == fusion_decay
     assert config.optim.nesterov is nesterov
+    assert config.data.crop_fill == fill
+
+
+@pytest.mark.parametrize(
+    ("name", "loss"),
+    [
+        ("dml", {"dml_teacher": "mean", "detach_targets": False, "temperature": 3, "ramp_up": 0}),
+        ("cl", {"ce_weight": 1, "weight": 1, "detach_targets": False, "temperature": 3,
+                "ramp_up": 80 / 300}),
+        ("kdcl", {"kdcl_teacher": "min_logit", "temperature": 2, "ramp_up": 0}),
+        ("okddip", {"temperature": 3, "ramp_up": 80 / 300}),
+    ],
+)  # fmt: skip
+def test_a_preset_has_its_sources_form(name: str, loss: dict[str, object]) -> None:
+    distill = preset(row(f"resnet-32/{name}"), "cifar100").distill
+
+    assert {setting: getattr(distill, setting) for setting in loss} == loss
+
+
+@pytest.mark.parametrize("name", RECIPES)
+def test_what_a_preset_is_from_is_in_the_docs_as_the_program_has_it(name: str) -> None:
+    recipe = RECIPES[name]
+
+    settings = {**COMMON, **recipe.settings}
+    decay, fusion = (settings[f"optim.{of}weight_decay"] for of in ("", "fusion_"))
+    decays = f"{decay:g}" if decay == fusion else f"{decay:g} ({fusion:g})"
+    shared = "all stages but the last" if recipe.shares else "nothing"
+    nesterov = "yes" if settings["optim.nesterov"] else "no"
+    lines = (ROOT / "docs" / "methods.md").read_text().splitlines()
+    assert f"| `{name}` | {recipe.source} | {recipe.evidence} | {recipe.differs} |" in lines
+    words = (shared, decays, nesterov, settings["data.crop_fill"])
+    assert f"| `{name}` | {recipe.num_branches} | {' | '.join(map(str, words))} |" in lines
+    assert name in {row.recipe for row in ROWS.values()}
+
+
+def test_a_changed_preset_is_another_study(monkeypatch: pytest.MonkeyPatch) -> None:
+    table = TABLES["anchors"]
+    before = presets_digest(table)
+    changed = RECIPES["ffl"]._replace(settings={"optim.weight_decay": 2e-4})
+
+    monkeypatch.setitem(RECIPES, "ffl", changed)
+
+    assert presets_digest(table) != before
+    assert presets_digest(TABLES["pcl-cifar100"]) != presets_digest(table)
 
 
 def test_the_preset_of_ffl_is_the_authors_program_which_is_the_default() -> None:
     config = preset(FFL, "cifar100")
 
     assert config.optim == Config().optim
+    assert config.distill == resolved(Config()).distill
+    assert config.data.crop_fill == "reflect"
     assert config.model.mix == mix_of(Config())
     assert config.distill.ramp_up == 80 / 300
     assert config.distill.temperature == 3

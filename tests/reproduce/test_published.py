@@ -5,8 +5,10 @@ import pytest
 from ffl_ray.config.methods import METHODS
 from ffl_ray.models.registry import backbone_row
 from ffl_ray.planning.cost import DataSize, training_cost
-from ffl_ray.reproduce.presets import EPOCHS, RECIPES, SEEDS, preset
-from ffl_ray.reproduce.published import BACKBONES, TABLES, Band
+from ffl_ray.reproduce.presets import SEEDS, preset
+from ffl_ray.reproduce.published import BACKBONES, TABLES
+from ffl_ray.reproduce.recipes import EPOCHS, RECIPES
+from ffl_ray.reproduce.rows import Band
 
 
 @pytest.mark.parametrize(
@@ -55,7 +57,7 @@ def test_every_row_names_a_method_a_backbone_and_itself(name: str) -> None:
     assert len({row.name for row in table.rows}) == len(table.rows)
     for row in table.rows:
         assert row.method in METHODS
-        assert row.method in RECIPES
+        assert row.recipe in RECIPES
         assert backbone_row(BACKBONES[row.backbone])
         fused = METHODS[row.method].head is not None
         assert fused or "fused" not in row.figure

@@ -2,7 +2,7 @@
 
 import pytest
 
-from ffl_ray.reproduce.published import Band, Figure, Row
+from ffl_ray.reproduce.rows import Band, Figure, Row
 from ffl_ray.reproduce.verdict import Verdict, figure_of, reproduced, verdict_of
 from ffl_ray.results.statistics import Summary
 

@@ -58,6 +58,7 @@ def test_cautions_stand_once_each_with_their_rows() -> None:
 
     assert text.count("bottleneck blocks, [12, 12, 12]") == 1
     assert "resnet-110/*: this ResNet-110 has bottleneck blocks" in text
+    assert "*/dml: trained as DefangChen/OKDDip-AAAI2020 at c6a05de, train_DML.py" in text
     assert "*/ffl-s: a sub-network's figure, not the fused classifier's" in text
     assert PCL.source in " ".join(text.split())
 
@@ -76,9 +77,9 @@ def test_the_list_has_every_table_with_its_trainings() -> None:
     rows = {line.split()[0]: line.split()[1:4] for line in text_of(list_table()).splitlines()[1:5]}
 
     assert rows == {
-        "pcl-cifar100": ["35", "105", "4,052"],
-        "pcl-cifar10": ["35", "105", "4,052"],
-        "cmff-cifar100": ["8", "21", "168"],
+        "pcl-cifar100": ["35", "105", "4,336"],
+        "pcl-cifar10": ["35", "105", "4,336"],
+        "cmff-cifar100": ["8", "21", "177"],
         "anchors": ["3", "6", "22"],
     }
 
@@ -88,4 +89,4 @@ def test_a_tables_list_has_every_row_and_where_its_settings_are_from() -> None:
         text = text_of(rows_table(name, table))
 
         assert all(f"\n{row.name} " in text for row in table.rows)
-        assert all(f"settings of {row.method}: " in text for row in table.rows)
+        assert all(f"\n{row.recipe}: trained as " in text for row in table.rows)
