@@ -14,5 +14,5 @@ def fused_first(
     """Every classifier learns from the labels, and the ensemble from the fused classifier."""
     assert output.fused is not None
     value = distillation_kl(output.ensemble, output.fused, temperature=settings.temperature)
-    taught = {"own.0": Term(value, settings.weight, ramped=True)}
+    taught = {"own.0": Term(value, settings.weight, schedule="ramp")}
     return cross_entropies(output, labels, settings) | taught

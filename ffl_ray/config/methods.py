@@ -24,6 +24,7 @@ from ffl_ray.config.variants import check_variants
 from ffl_ray.errors import SettingError
 
 OWN = ("temperature", "ramp_up", "weight", "views")
+Need = Literal["stage_maps", "pooled", "fused_map", "image_indices", "share"]
 FunctionT = TypeVar("FunctionT", bound=Callable[..., Any])
 ConfigT = TypeVar("ConfigT", bound=Config)
 DEFAULT_BACKBONE = "resnet32"
@@ -53,6 +54,9 @@ class Method(NamedTuple):
             leader, or one by its name, such as fused or branch0.
         whole: the member that is made of all others; none named: the fused classifier, or the
             ensemble where there is none.
+        needs: what its loss reads beside logits; nothing else is kept or computed. stage_maps,
+            pooled and fused_map: as `ffl_ray.models.branch_modules.Kept` has them; image_indices:
+            which images they are; share: how much of the training is done.
         source: where it was published.
     """
 
@@ -71,6 +75,7 @@ class Method(NamedTuple):
     held_out: bool = False
     deployed: str = "branch"
     whole: Literal["fused", "ensemble"] | None = None
+    needs: frozenset[Need] = frozenset()
     source: str = ""
 
 

@@ -23,11 +23,25 @@ class Batch(NamedTuple):
     """One worker's share of a step; its labels are class numbers unless images are mixed.
 
     Where every branch sees a view of its own, images have the views as their first dimension.
+    Indices are places in the split, where they are asked for.
     """
 
     images: Float[Tensor, "*views batch channels height width"]
     labels: Labels
     global_size: int
+    indices: Int64[Tensor, "batch"] | None = None
+
+    def cloned(self) -> Batch:
+        """The same in memory of its own."""
+        indices = None if self.indices is None else self.indices.clone()
+        return Batch(self.images.clone(), self.labels.clone(), self.global_size, indices)
+
+    def fill(self, batch: Batch) -> None:
+        """Have this batch's memory hold another one, of the same size."""
+        self.images.copy_(batch.images)
+        self.labels.copy_(batch.labels)
+        if self.indices is not None and batch.indices is not None:
+            self.indices.copy_(batch.indices)
 
 
 class Augmentation(NamedTuple):
@@ -55,6 +69,7 @@ class EpochRequest(NamedTuple):
         first_step: steps of the epoch that are done already and left out.
         num_views: augmentations of each image, the first of them the same whatever their number;
             they share their mixing, since they share their labels.
+        indexed: batches say which images they hold.
     """
 
     batch_size: int
@@ -64,6 +79,7 @@ class EpochRequest(NamedTuple):
     shard: Shard = Shard()
     augmentation: Augmentation = Augmentation()
     num_views: int = 1
+    indexed: bool = False
 
 
 class EpochDraws(NamedTuple, Generic[ViewT]):

@@ -53,7 +53,9 @@ class DeviceImages:
                 pictures = [normalise(view, self.mean, self.std) for view in pixels]
                 labels = self.images.labels[step.of(order)]
                 views, labels = drawn.mixed(step, pictures, labels, num_classes)
-                yield Batch(views[0] if len(views) == 1 else torch.stack(views), labels, step.size)
+                images = views[0] if len(views) == 1 else torch.stack(views)
+                indices = order[step.taken] if request.indexed else None
+                yield Batch(images, labels, step.size, indices)
 
     def _steps_at_once(self, request: EpochRequest) -> int:
         """Steps whose images are augmented together."""

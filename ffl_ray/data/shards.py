@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 NOBODY = slice(0, 0)
+LEAST_IMAGES = 2
 
 
 class Shard(NamedTuple):
@@ -62,12 +63,18 @@ def train_steps(
     """
     for number, start in enumerate(range(0, count, batch_size)):
         size = min(batch_size, count - start)
-        if size < 2 * shard.world_size:
+        if size < LEAST_IMAGES * shard.world_size:
             return
         if number >= first_step:
             taken = _share(start, size, shard)
             away = mixed and shard.world_size > 1
             yield Step(number, size, taken, _partner(taken, start, size) if away else NOBODY)
+
+
+def num_train_steps(count: int, batch_size: int, world_size: int) -> int:
+    """How many training steps `count` images give."""
+    whole, rest = divmod(count, batch_size)
+    return whole + (rest >= LEAST_IMAGES * world_size)
 
 
 def eval_steps(count: int, batch_size: int, shard: Shard) -> Iterator[Step]:

@@ -28,5 +28,5 @@ def cl_ilr_terms(
             temperature=temperature,
             detach_teacher=settings.detach_targets,
         )
-        terms[f"peers_to_branches.{index}"] = Term(value, weight, ramped=True)
+        terms[f"peers_to_branches.{index}"] = Term(value, weight, schedule="ramp")
     return terms

@@ -32,7 +32,7 @@ def dml_terms(output: NetworkOutput, labels: Labels, settings: ResolvedDistill) 
             for teacher in _teachers(output.branches, index, settings)
         ]
         value = sum(kls[1:], kls[0]) / len(kls)
-        terms[f"peers_to_branches.{index}"] = Term(value, settings.weight, ramped=True)
+        terms[f"peers_to_branches.{index}"] = Term(value, settings.weight, schedule="ramp")
     return terms
 
 

@@ -21,12 +21,12 @@ def ffl_terms(output: NetworkOutput, labels: Labels, settings: ResolvedDistill) 
     if settings.ensemble_to_fused:
         temperature = settings.ensemble_to_fused_temperature or settings.temperature
         value = kl(output.fused, output.ensemble, temperature=temperature)
-        terms["ensemble_to_fused"] = Term(value, settings.ensemble_to_fused_weight, ramped=True)
+        terms["ensemble_to_fused"] = Term(value, settings.ensemble_to_fused_weight, schedule="ramp")
     if settings.fused_to_branch:
         temperature = settings.fused_to_branch_temperature or settings.temperature
         for index, logits in enumerate(output.branches):
             value = kl(logits, output.fused, temperature=temperature)
             terms[f"fused_to_branches.{index}"] = Term(
-                value, settings.fused_to_branch_weight, ramped=True
+                value, settings.fused_to_branch_weight, schedule="ramp"
             )
     return terms

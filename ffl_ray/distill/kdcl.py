@@ -33,7 +33,7 @@ def kdcl_terms(output: NetworkOutput, labels: Labels, settings: ResolvedDistill)
     terms = cross_entropies(output, labels, settings)
     for index, student in enumerate(output.branches):
         value = distillation_kl(student, teacher, temperature=temperature)
-        terms[f"peers_to_branches.{index}"] = Term(value, weight, ramped=True)
+        terms[f"peers_to_branches.{index}"] = Term(value, weight, schedule="ramp")
     return terms
 
 

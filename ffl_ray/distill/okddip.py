@@ -33,5 +33,5 @@ def okddip_terms(
             epsilon=settings.target_epsilon,
             detach_teacher=False,
         )
-        terms[f"peers_to_branches.{index}"] = Term(value, weight, ramped=True)
+        terms[f"peers_to_branches.{index}"] = Term(value, weight, schedule="ramp")
     return terms

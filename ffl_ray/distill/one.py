@@ -20,5 +20,5 @@ def one_terms(output: NetworkOutput, labels: Labels, settings: ResolvedDistill) 
         value = distillation_kl(
             student, output.fused, temperature=temperature, epsilon=settings.target_epsilon
         )
-        terms[f"fused_to_branches.{index}"] = Term(value, weight, ramped=True)
+        terms[f"fused_to_branches.{index}"] = Term(value, weight, schedule="ramp")
     return terms

@@ -21,7 +21,7 @@ def pcl_terms(output: NetworkOutput, labels: Labels, settings: ResolvedDistill) 
     terms = cross_entropies(output, labels, settings)
     for index, student in enumerate(output.branches):
         value = distillation_kl(student, output.fused, temperature=temperature)
-        terms[f"fused_to_branches.{index}"] = Term(value, weight, ramped=True)
+        terms[f"fused_to_branches.{index}"] = Term(value, weight, schedule="ramp")
     for index, student in enumerate(output.branches):
         kls = [
             distillation_kl(student, teacher, temperature=temperature)
@@ -29,5 +29,5 @@ def pcl_terms(output: NetworkOutput, labels: Labels, settings: ResolvedDistill) 
             if peer != index
         ]
         value = sum(kls[1:], kls[0]) / len(kls)
-        terms[f"mean_teachers_to_branches.{index}"] = Term(value, weight, ramped=True)
+        terms[f"mean_teachers_to_branches.{index}"] = Term(value, weight, schedule="ramp")
     return terms

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import NamedTuple
+from typing import Literal, NamedTuple, get_args
 
 import torch
 import torch.nn.functional as F
@@ -15,6 +15,8 @@ from ffl_ray.data.dataset import Labels
 from ffl_ray.models.network import NetworkOutput
 
 Logits = Float[Tensor, "batch classes"]
+Schedule = Literal["none", "ramp", "linear", "decay", "warm_up"]
+SCHEDULES: tuple[Schedule, ...] = get_args(Schedule)
 
 
 class Term(NamedTuple):
@@ -23,12 +25,14 @@ class Term(NamedTuple):
     Attributes:
         value: mean over the batch, in nats per example.
         weight: its factor in the total.
-        ramped: whether the distill weight of the epoch multiplies it as well.
+        schedule: how that factor changes over the training. none: not at all; ramp: by the distill
+            weight, which rises over distill.ramp_up; warm_up: in a straight line from 0 to 1 over
+            that length; linear: over the whole training; decay: from 1 to 0 over all of it.
     """
 
     value: Float[Tensor, ""]
     weight: float = 1.0
-    ramped: bool = False
+    schedule: Schedule = "none"
 
 
 def distillation_kl(
@@ -38,6 +42,7 @@ def distillation_kl(
     temperature: float,
     epsilon: float = 0.0,
     detach_teacher: bool = True,
+    per_image: Float[Tensor, "batch"] | None = None,
 ) -> Float[Tensor, ""]:
     """KL divergence from the softened teacher to the softened student, in nats.
 
@@ -46,10 +51,17 @@ def distillation_kl(
     cross-entropy's scale (Hinton et al. 2015, arXiv:1503.02531, section 2). The authors' program
     of FFL adds eps = 1e-7 without renormalising; it shifts the value by about 9e-5 and the
     gradient by 1e-8.
+
+    Args:
+        per_image: a factor of each image's divergence, such as a mask; the mean stays that over
+            all B images.
     """
     teacher_logits = teacher_logits.detach() if detach_teacher else teacher_logits
     student = F.log_softmax(student_logits / temperature, dim=1)
     teacher = F.softmax(teacher_logits / temperature, dim=1) + epsilon
+    if per_image is not None:
+        each = F.kl_div(student, teacher, reduction="none").sum(dim=1)
+        return (each * per_image).mean() * temperature**2
     return F.kl_div(student, teacher, reduction="batchmean") * temperature**2
 
 
@@ -73,17 +85,20 @@ def the_rest(branches: Float[Tensor, "branches batch classes"], index: int) -> T
 
 
 def total_loss(terms: Mapping[str, Term], distill_weight: float | Tensor) -> Float[Tensor, ""]:
-    """The weighted sum of a method's terms at one epoch's distill weight.
+    """The weighted sum of a method's terms at one epoch's distill weights.
 
     Args:
-        distill_weight: a number, or one in float64 on the terms' device.
+        distill_weight: one for each of `SCHEDULES`, in float64 on the terms' device; or a number,
+            for whatever has a schedule.
     """
     weighted = [term.value * _factor(term, distill_weight) for term in terms.values()]
     return torch.stack(weighted).sum()
 
 
 def _factor(term: Term, distill_weight: float | Tensor) -> float | Tensor:
-    if not term.ramped:
+    if term.schedule == "none":
         return term.weight
-    factor = term.weight * distill_weight
-    return factor.to(term.value.dtype) if isinstance(factor, Tensor) else factor
+    if not isinstance(distill_weight, Tensor):
+        return term.weight * distill_weight
+    factor: Tensor = term.weight * distill_weight[SCHEDULES.index(term.schedule)]
+    return factor.to(term.value.dtype)

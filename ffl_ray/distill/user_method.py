@@ -7,10 +7,11 @@ The contract: `function(output, labels, settings)` returns the loss as named `Te
 - labels: class numbers [batch], or class probabilities where images are mixed;
 - settings: the `ResolvedDistill`: temperature, weight, label_smoothing and the rest, as numbers.
 
-A term is a mean over the batch in nats, with a weight; `ramped` ones are multiplied by the epoch's
-distill weight as well. Names are columns of the epochs table: `ce_branches.0` and so on and
-`ce_fused` (`distill.terms.cross_entropies` makes them), or `own.0`, `own.1`, ... for what is your
-own. Every member's logits must get a gradient.
+A term is a mean over the batch in nats, with a weight; its schedule says how that changes over the
+training (`distill.terms.Term`): `ramp` multiplies it by the epoch's distill weight. Names are
+columns of the epochs table: `ce_branches.0` and so on and `ce_fused`
+(`distill.terms.cross_entropies` makes them), or `own.0`, `own.1`, ... for what is your own. Every
+member's logits must get a gradient.
 
 On a GPU a step is recorded once a training and repeated: what Python itself counts or decides stays
 as it was then, and a value that the host reads keeps the step from being recorded.

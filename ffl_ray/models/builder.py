@@ -13,11 +13,13 @@ from torch import Tensor, nn
 from ffl_ray.config.methods import Method, leader_of, method_of
 from ffl_ray.config.settings import DistillConfig, FusionConfig, ResolvedModel
 from ffl_ray.config.user_code import is_own
+from ffl_ray.errors import SettingError
 from ffl_ray.models.backbone import Backbone
-from ffl_ray.models.fusion import Fusion, MapShape, build_fusion
+from ffl_ray.models.branch_modules import without
+from ffl_ray.models.fusion import Fusion, MapShape, MergesMaps, build_fusion
 from ffl_ray.models.init import init_weights
 from ffl_ray.models.method_modules import LogitGate, PeerAttention
-from ffl_ray.models.network import FusionNetwork, without
+from ffl_ray.models.network import FusionNetwork
 from ffl_ray.models.registry import backbone_row, check_images, is_bundled
 
 ImageShape = tuple[int, int, int]
@@ -42,7 +44,7 @@ def build_network(
         image_shape: channels, height and width.
 
     Raises:
-        SettingError: a backbone is unknown, or can't take such images.
+        SettingError: a backbone is unknown or can't take such images, or a needed map is missing.
     """
     distill = distill or DistillConfig()
     method, leader = method_of(distill), leader_of(model, distill)
@@ -53,8 +55,7 @@ def build_network(
     return FusionNetwork(
         built.trunks,
         tuple(map(trunk_key, model.mix)),
-        built.branches,
-        built.classifiers,
+        *built[1:3],
         head,
         detach_fusion=fusion.detach,
         fusion_decays_apart=method.head == "fusion",
@@ -62,6 +63,7 @@ def build_network(
         leader=leader,
         divides_gradient=method.divided_gradient,
         ema_span=distill.ema_span if method.mean_teacher else None,
+        needs=method.needs,
     )
 
 
@@ -149,6 +151,11 @@ def _head(
     name = design if method.head == "fusion" else method.head
     fusion = build_fusion(name, maps, trunk_width, num_classes)
     init_weights(fusion.projections if is_own(name) else fusion)
+    if "fused_map" in method.needs and not isinstance(fusion.design, MergesMaps):
+        raise SettingError(
+            f"fusion.design must merge maps into one for a distill.method that reads the fused "
+            f"map, not {name}, which merges pooled features"
+        )
     return fusion
 
 

@@ -8,8 +8,8 @@ design is one class of `fusion_designs.py` and one row of `FUSION_DESIGNS`.
 from __future__ import annotations
 
 import functools
-from collections.abc import Sequence
-from typing import NamedTuple
+from collections.abc import Callable, Sequence
+from typing import NamedTuple, Protocol, runtime_checkable
 
 from torch import Tensor, nn
 
@@ -73,6 +73,17 @@ def common_shape(shapes: list[MapShape]) -> MapShape:
     )
 
 
+@runtime_checkable
+class MergesMaps(Protocol):
+    """A fusion design that merges maps into one, which it pools and classifies."""
+
+    classifier: Callable[[Map], Logits]
+
+    def fused_map(self, maps: list[Map], trunk_features: Features) -> Map:
+        """The map that is pooled and classified."""
+        ...
+
+
 class Fusion(nn.Module):
     """A fusion design with the projections that its branches need.
 
@@ -90,9 +101,21 @@ class Fusion(nn.Module):
     def forward(
         self, maps: list[Map], trunk_features: Features, branch_logits: BranchLogits | None = None
     ) -> Logits:
-        aligned = [project(x) for project, x in zip(self.projections, maps, strict=True)]
-        logits: Tensor = self.design(aligned, trunk_features)
+        logits: Tensor = self.design(self._aligned(maps), trunk_features)
         return logits
+
+    def fused_map(self, maps: list[Map], trunk_features: Features) -> Map:
+        """What `classify` pools, where the design has such a map."""
+        assert isinstance(self.design, MergesMaps), "the builder looks at the design"
+        return self.design.fused_map(self._aligned(maps), trunk_features)
+
+    def classify(self, fused_map: Map) -> Logits:
+        """Logits of the fused map."""
+        assert isinstance(self.design, MergesMaps), "the builder looks at the design"
+        return self.design.classifier(fused_map)
+
+    def _aligned(self, maps: list[Map]) -> list[Map]:
+        return [project(x) for project, x in zip(self.projections, maps, strict=True)]
 
 
 def build_fusion(design: str, shapes: list[MapShape], trunk_width: int, num_classes: int) -> Fusion:

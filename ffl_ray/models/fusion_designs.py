@@ -64,10 +64,14 @@ class ConcatDepthwise(nn.Module):
         self.relu = nn.ReLU(inplace=True)
         self.classifier = _PooledClassifier(shape.width, shape.num_classes)
 
-    def forward(self, maps: list[Map], trunk_features: Features) -> Logits:
+    def fused_map(self, maps: list[Map], trunk_features: Features) -> Map:
+        """The map that is pooled and classified."""
         x = self.relu(self.bn1(self.depthwise(torch.cat(maps, dim=1))))
-        x = self.relu(self.bn2(self.pointwise(x)))
-        logits: Tensor = self.classifier(x)
+        fused: Tensor = self.relu(self.bn2(self.pointwise(x)))
+        return fused
+
+    def forward(self, maps: list[Map], trunk_features: Features) -> Logits:
+        logits: Tensor = self.classifier(self.fused_map(maps, trunk_features))
         return logits
 
 
@@ -87,9 +91,13 @@ class ConcatPointwise(nn.Module):
         self.relu = nn.ReLU(inplace=True)
         self.classifier = _PooledClassifier(shape.width, shape.num_classes)
 
+    def fused_map(self, maps: list[Map], trunk_features: Features) -> Map:
+        """The map that is pooled and classified."""
+        fused: Tensor = self.relu(self.bn(self.pointwise(torch.cat(maps, dim=1))))
+        return fused
+
     def forward(self, maps: list[Map], trunk_features: Features) -> Logits:
-        x = self.relu(self.bn(self.pointwise(torch.cat(maps, dim=1))))
-        logits: Tensor = self.classifier(x)
+        logits: Tensor = self.classifier(self.fused_map(maps, trunk_features))
         return logits
 
 
@@ -105,8 +113,12 @@ class Sum(nn.Module):
         super().__init__()
         self.classifier = _PooledClassifier(shape.width, shape.num_classes)
 
+    def fused_map(self, maps: list[Map], trunk_features: Features) -> Map:
+        """The map that is pooled and classified."""
+        return torch.stack(maps).sum(dim=0)
+
     def forward(self, maps: list[Map], trunk_features: Features) -> Logits:
-        logits: Tensor = self.classifier(torch.stack(maps).sum(dim=0))
+        logits: Tensor = self.classifier(self.fused_map(maps, trunk_features))
         return logits
 
 
@@ -124,8 +136,12 @@ class Mean(nn.Module):
         super().__init__()
         self.classifier = _PooledClassifier(shape.width, shape.num_classes)
 
+    def fused_map(self, maps: list[Map], trunk_features: Features) -> Map:
+        """The map that is pooled and classified."""
+        return torch.stack(maps).mean(dim=0)
+
     def forward(self, maps: list[Map], trunk_features: Features) -> Logits:
-        logits: Tensor = self.classifier(torch.stack(maps).mean(dim=0))
+        logits: Tensor = self.classifier(self.fused_map(maps, trunk_features))
         return logits
 
 
@@ -144,10 +160,14 @@ class Gated(nn.Module):
         self.gate = nn.Linear(shape.trunk_width, shape.num_branches)
         self.classifier = _PooledClassifier(shape.width, shape.num_classes)
 
-    def forward(self, maps: list[Map], trunk_features: Features) -> Logits:
+    def fused_map(self, maps: list[Map], trunk_features: Features) -> Map:
+        """The map that is pooled and classified."""
         shares = self.gate(trunk_features).softmax(dim=1)
         mixed = torch.einsum("nbchw,bn->bchw", torch.stack(maps), shares)
-        logits: Tensor = self.classifier(mixed)
+        return mixed
+
+    def forward(self, maps: list[Map], trunk_features: Features) -> Logits:
+        logits: Tensor = self.classifier(self.fused_map(maps, trunk_features))
         return logits
 
 
@@ -209,11 +229,15 @@ class SqueezeExcitation(nn.Module):
         self.relu = nn.ReLU(inplace=True)
         self.classifier = _PooledClassifier(shape.width, shape.num_classes)
 
-    def forward(self, maps: list[Map], trunk_features: Features) -> Logits:
+    def fused_map(self, maps: list[Map], trunk_features: Features) -> Map:
+        """The map that is pooled and classified."""
         joint = torch.cat(maps, dim=1)
         factors = self.excite(self.relu(self.squeeze(joint.mean(dim=(2, 3))))).sigmoid()
-        x = self.relu(self.bn(self.pointwise(joint * factors[:, :, None, None])))
-        logits: Tensor = self.classifier(x)
+        fused: Tensor = self.relu(self.bn(self.pointwise(joint * factors[:, :, None, None])))
+        return fused
+
+    def forward(self, maps: list[Map], trunk_features: Features) -> Logits:
+        logits: Tensor = self.classifier(self.fused_map(maps, trunk_features))
         return logits
 
 
@@ -260,9 +284,13 @@ class Pairwise(nn.Module):
         )
         self.classifier = _PooledClassifier(shape.width, shape.num_classes)
 
-    def forward(self, maps: list[Map], trunk_features: Features) -> Logits:
+    def fused_map(self, maps: list[Map], trunk_features: Features) -> Map:
+        """The map that is pooled and classified."""
         fused = maps[0]
         for step, x in zip(self.steps, maps[1:], strict=True):
             fused = step(torch.cat([fused, x], dim=1))
-        logits: Tensor = self.classifier(fused)
+        return fused
+
+    def forward(self, maps: list[Map], trunk_features: Features) -> Logits:
+        logits: Tensor = self.classifier(self.fused_map(maps, trunk_features))
         return logits

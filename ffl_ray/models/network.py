@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from typing import NamedTuple, TypeVar
+from collections.abc import Collection
+from typing import Any, NamedTuple
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Float64, Int64
 from torch import Tensor, nn
 
 from ffl_ray.models.averages import AveragedWeights
-from ffl_ray.models.branch_streams import side_by_side
+from ffl_ray.models.branch_modules import BranchMaps, BranchModules, Kept, without
 from ffl_ray.models.fusion import Fusion
 from ffl_ray.models.fusion_designs import Features, Map
 from ffl_ray.models.method_modules import LogitGate, PeerAttention, divided_gradient
 from ffl_ray.models.pooling import full_precision, pooled
 
-ItemT = TypeVar("ItemT")
 MEAN_TEACHER = "mean_teacher"
 
 
@@ -29,6 +28,9 @@ class NetworkOutput(NamedTuple):
         attention: shares of the peers' logits in each peer's target (OKDDip).
         mean_teachers: logits of the branches with averaged weights (PCL).
         leader: the branch that learns from the others, its peers, where the method has one.
+        kept: maps and features, where the method needs any.
+        image_indices: places of the images in the training split, where the method needs them.
+        share: of the training that is done, where the method needs it.
     """
 
     branches: Float[Tensor, "branches batch classes"]
@@ -36,6 +38,9 @@ class NetworkOutput(NamedTuple):
     attention: Float[Tensor, "batch peers peers"] | None = None
     mean_teachers: Float[Tensor, "branches batch classes"] | None = None
     leader: int | None = None
+    kept: Kept = Kept()
+    image_indices: Int64[Tensor, "batch"] | None = None
+    share: Float64[Tensor, ""] | None = None
 
     @property
     def peers(self) -> Float[Tensor, "peers batch classes"]:
@@ -58,36 +63,21 @@ class NetworkOutput(NamedTuple):
     def at_least_float32(self) -> NetworkOutput:
         """The same in float32 where autocast made bfloat16 of it; what is finer stays."""
         kind = torch.promote_types(self.branches.dtype, torch.float32)
-        parts = (x.to(kind) if isinstance(x, Tensor) else x for x in self)
-        return NetworkOutput._make(parts)
+        return NetworkOutput._make(_in_format(part, kind) for part in self)
 
 
-def without(index: int | None, items: Iterable[ItemT]) -> list[ItemT]:
-    """All items but one."""
-    return [item for place, item in enumerate(items) if place != index]
+def _in_format(part: Any, kind: torch.dtype) -> Any:
+    """A part of an output with its tensors in one number format."""
+    if isinstance(part, Tensor):
+        return part.to(kind)
+    if isinstance(part, Kept):
+        return Kept._make(_in_format(one, kind) for one in part)
+    return [_in_format(one, kind) for one in part] if isinstance(part, list) else part
 
 
 def member_names(num_branches: int, *, fused: bool = True) -> list[str]:
     """Names of all members: branch0, branch1, ..., ensemble and, where there is one, fused."""
     return [*(f"branch{index}" for index in range(num_branches)), "ensemble", *["fused"] * fused]
-
-
-class BranchModules(NamedTuple):
-    """Modules that give the branches' logits: the network's own, or their averages over time."""
-
-    trunks: nn.ModuleDict
-    branches: nn.ModuleList
-    classifiers: nn.ModuleList
-
-    def of(self, index: int, trunk_of: Sequence[str]) -> list[nn.Module]:
-        """Those of one branch, in their order."""
-        return [self.trunks[trunk_of[index]], self.branches[index], self.classifiers[index]]
-
-    def classify(self, maps: list[Map]) -> Float[Tensor, "branches batch classes"]:
-        """Each branch's logits of its pooled map."""
-        with full_precision(maps[0]):
-            pairs = zip(self.classifiers, maps, strict=True)
-            return torch.stack([classifier(pooled(x)) for classifier, x in pairs])
 
 
 class FusionNetwork(nn.Module):
@@ -107,6 +97,7 @@ class FusionNetwork(nn.Module):
         leader: the branch that learns from the others, if the method has one.
         divides_gradient: a trunk's gradient is divided by the branches on it.
         ema_span: of averaged weights that teach; none: there are no such teachers.
+        needs: what a training pass keeps for the method's loss, by the names of `Kept`.
 
     Attributes:
         branch_streams: of the branches after the first; none: one branch after the other.
@@ -126,6 +117,7 @@ class FusionNetwork(nn.Module):
         leader: int | None = None,
         divides_gradient: bool = False,
         ema_span: float | None = None,
+        needs: Collection[str] = (),
     ) -> None:
         super().__init__()
         self.trunks = nn.ModuleDict(trunks)
@@ -138,6 +130,7 @@ class FusionNetwork(nn.Module):
         self.attention = attention
         self.leader = leader
         self.divides_gradient = divides_gradient
+        self.needs = needs
         self.branch_streams: list[torch.cuda.Stream] = []
         self.mean_teachers: AveragedWeights | None = None
         if ema_span is not None:
@@ -166,16 +159,20 @@ class FusionNetwork(nn.Module):
         return any(len(list(trunk.children())) for trunk in self.trunks.values())
 
     def forward(self, images: Float[Tensor, "*views batch channels height width"]) -> NetworkOutput:
+        needs = self.needs if self.training else ()
         modules = self.branch_modules
-        bases, maps = self._maps(modules, images)
-        branches = modules.classify(maps)
-        fused = None if self.fusion is None else self._fuse(bases, maps, branches)
-        attention = None
+        ran = self._maps(modules, images, keeps_stages="stage_maps" in needs)
+        branches = modules.classify(ran.maps)
+        fused = fused_map = attention = None
+        if self.fusion is not None:
+            fused, fused_map = self._fuse(ran, branches, keeps_map="fused_map" in needs)
         if self.attention is not None and self.training:
             with full_precision(images):
-                attention = self.attention([pooled(x) for x in without(self.leader, maps)])
+                attention = self.attention([pooled(x) for x in without(self.leader, ran.maps)])
         means = self._taught_by_means(images)
-        return NetworkOutput(branches, fused, attention, means, self.leader)
+        features = [pooled(x) for x in ran.maps] if "pooled" in needs else None
+        kept = Kept(ran.stages, features, fused_map)
+        return NetworkOutput(branches, fused, attention, means, self.leader, kept)
 
     def member(
         self, name: str, images: Float[Tensor, "batch channels height width"]
@@ -188,18 +185,18 @@ class FusionNetwork(nn.Module):
         modules = self.branch_modules
         if name == "ensemble":
             kept = nn.ModuleList(without(self.leader, self.classifiers))
-            maps = self._maps(modules, images, skip=self.leader)[1]
+            maps = self._maps(modules, images, skip=self.leader).maps
             return modules._replace(classifiers=kept).classify(maps).mean(dim=0)
-        bases, maps = self._maps(modules, images)
-        logits = modules.classify(maps) if self._head().reads_logits else None
-        return self._fuse(bases, maps, logits)
+        ran = self._maps(modules, images)
+        logits = modules.classify(ran.maps) if self._head().reads_logits else None
+        return self._fuse(ran, logits)[0]
 
     def fusion_inputs(
         self, images: Float[Tensor, "batch channels height width"]
     ) -> tuple[list[Map], Features]:
         """Maps of the branches and pooled features of the trunks, which the fusion takes."""
-        bases, maps = self._maps(self.branch_modules, images)
-        return maps, self._trunk_features(bases, maps)
+        ran = self._maps(self.branch_modules, images)
+        return ran.maps, self._trunk_features(ran)
 
     def member_modules(self, name: str) -> list[nn.Module]:
         """Modules that a member keeps when it is deployed alone; a branch's in their order."""
@@ -238,35 +235,27 @@ class FusionNetwork(nn.Module):
             self.mean_teachers.follow(self.branch_modules)
 
     def _maps(
-        self, modules: BranchModules, images: Tensor, skip: int | None = None
-    ) -> tuple[dict[str, Tensor], list[Tensor]]:
-        """Output of each trunk, of the first view that it is given, and map of each branch.
+        self,
+        modules: BranchModules,
+        images: Tensor,
+        *,
+        skip: int | None = None,
+        keeps_stages: bool = False,
+    ) -> BranchMaps:
+        """Maps of images.
 
         Args:
             skip: a branch that is not needed.
         """
-        bases: dict[str, Tensor] = {}
-        inputs = []
-        has_views = images.dim() > 4
-        for index, name in enumerate(self.trunk_of):
-            if index == skip:
-                continue
-            if has_views or name not in bases:
-                view = images[index] if has_views else images
-                base = self._base(name, modules.trunks[name](view))
-                bases.setdefault(name, base)
-            else:
-                base = bases[name]
-            inputs.append(base)
-        streams = self.branch_streams[: len(inputs) - 1]
-        return bases, side_by_side(without(skip, modules.branches), inputs, streams)
+        led = [(index, key) for index, key in enumerate(self.trunk_of) if index != skip]
+        return modules.maps(images, led, self._base, self.branch_streams, keeps_stages=keeps_stages)
 
     def _base(self, name: str, base: Tensor) -> Tensor:
         count = self.trunk_of.count(name)
         return divided_gradient(base, count) if self.divides_gradient and count > 1 else base
 
-    def _trunk_features(self, bases: dict[str, Tensor], maps: list[Tensor]) -> Tensor:
-        features = list(bases.values()) if self.shares_trunk else maps
+    def _trunk_features(self, ran: BranchMaps) -> Tensor:
+        features = list(ran.bases.values()) if self.shares_trunk else ran.maps
         return torch.cat([pooled(x) for x in features], dim=1)
 
     def _head(self) -> Fusion | LogitGate:
@@ -274,13 +263,20 @@ class FusionNetwork(nn.Module):
             raise ValueError("a network without fusion has no member fused")
         return self.fusion
 
-    def _fuse(self, bases: dict[str, Tensor], maps: list[Tensor], logits: Tensor | None) -> Tensor:
-        features = self._trunk_features(bases, maps)
+    def _fuse(
+        self, ran: BranchMaps, logits: Tensor | None, *, keeps_map: bool = False
+    ) -> tuple[Tensor, Map | None]:
+        """The fused logits and, where it is kept, the map that they are pooled from."""
+        maps, features = ran.maps, self._trunk_features(ran)
         if self.detach_fusion:
             maps, features = [x.detach() for x in maps], features.detach()
             logits = None if logits is None else logits.detach()
-        fused: Tensor = self._head()(maps, features, logits)
-        return fused
+        head = self._head()
+        if not keeps_map:
+            return head(maps, features, logits), None
+        assert isinstance(head, Fusion), "a gate over logits has no map"
+        fused_map = head.fused_map(maps, features)
+        return head.classify(fused_map), fused_map
 
     def _averages(self) -> BranchModules:
         if self.mean_teachers is None:
@@ -293,4 +289,4 @@ class FusionNetwork(nn.Module):
         if self.mean_teachers is None:
             return None
         averages = self._averages()
-        return averages.classify(self._maps(averages, images)[1])
+        return averages.classify(self._maps(averages, images).maps)

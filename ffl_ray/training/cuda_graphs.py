@@ -20,6 +20,7 @@ from torch import Tensor
 from torch.torch_version import TorchVersion
 
 from ffl_ray.data.batches import Batch
+from ffl_ray.distill.terms import SCHEDULES
 from ffl_ray.training.engine import LossRow, Step
 
 WARM_UP_STEPS = 3
@@ -76,7 +77,7 @@ class Captures:
             RuntimeError: CUDA refuses, or its memory ends.
         """
         graph = torch.cuda.CUDAGraph()
-        batch = batch._replace(images=batch.images.clone(), labels=batch.labels.clone())
+        batch = batch.cloned()
         # A capture that fails may leave its own stream behind as the current one.
         here = torch.cuda.stream(torch.cuda.current_stream(self.device))
         # Other threads (of a data loader, of NCCL) may go on calling CUDA meanwhile.
@@ -103,7 +104,7 @@ class CudaGraphs:
         steps_planned: of the whole training.
 
     Attributes:
-        lr, distill_weight: of the epoch, which recorded steps read.
+        lr, distill_weight: of the epoch, which recorded steps read; one weight for each schedule.
         steps, evaluation: what takes the training's steps, and those of its evaluations.
     """
 
@@ -112,7 +113,7 @@ class CudaGraphs:
         self.captures = captures
         self.tunes = steps_planned >= TUNED_STEPS
         self.lr = torch.zeros((), device=device)
-        self.distill_weight = torch.zeros((), dtype=torch.float64, device=device)
+        self.distill_weight = torch.zeros(len(SCHEDULES), dtype=torch.float64, device=device)
         self.steps: RecordedSteps | None = None
         self.evaluation: Recording | None = None
         self._device, self._makes_on = device, new_stream(device)
@@ -162,8 +163,7 @@ class Graph:
 
     def replay(self, batch: Batch) -> Tensor:
         """The computation's result for another batch."""
-        self._batch.images.copy_(batch.images)
-        self._batch.labels.copy_(batch.labels)
+        self._batch.fill(batch)
         self._graph.replay()
         # The next replay writes into the same memory.
         return self._found.clone()

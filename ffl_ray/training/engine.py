@@ -14,6 +14,7 @@ from ffl_ray.data.batches import Batch
 from ffl_ray.data.dataset import Labels
 from ffl_ray.distill.terms import Term, total_loss
 from ffl_ray.models.network import NetworkOutput
+from ffl_ray.training.clock import Clock
 from ffl_ray.training.metrics import metric_sums
 
 LossTerms = Callable[[NetworkOutput, Labels], dict[str, Term]]
@@ -96,7 +97,8 @@ class Step(NamedTuple):
     """One step of the optimiser: what it needs beside a batch.
 
     Attributes:
-        distill_weight: of the epoch; on a GPU a tensor, which a recorded step reads.
+        distill_weight: of the epoch, as `total_loss` takes it; a recorded step reads a tensor.
+        clock: of the training, where the loss follows how much of it is done.
         averages_gradients: over the workers, where DistributedDataParallel does not.
     """
 
@@ -107,6 +109,7 @@ class Step(NamedTuple):
     precision: Precision
     world_size: int = 1
     after_step: Callable[[], None] = lambda: None
+    clock: Clock | None = None
     averages_gradients: bool = False
 
     def run(self, batch: Batch) -> LossRow:
@@ -124,7 +127,10 @@ class Step(NamedTuple):
         """
         with self.precision.context():
             output: NetworkOutput = self.network(batch.images)
-        terms = self.loss_terms(output.at_least_float32(), batch.labels)
+        output = output.at_least_float32()._replace(
+            image_indices=batch.indices, share=self.clock.share if self.clock else None
+        )
+        terms = self.loss_terms(output, batch.labels)
         total = total_loss(terms, self.distill_weight)
         values = torch.stack([total, *(term.value for term in terms.values())]).detach()
         count = len(batch.labels)
@@ -143,6 +149,8 @@ class Step(NamedTuple):
         self.optimizer.step()
         self.optimizer.zero_grad(set_to_none=True)
         self.after_step()
+        if self.clock:
+            self.clock.tick()
 
 
 class LossSums:

@@ -1,9 +1,44 @@
-"""Ramp-up and learning rate: pure functions of the epoch, counted from 0."""
+"""Schedules of terms and of the learning rate: pure functions of the epoch, counted from 0."""
 
 import math
 from collections.abc import Sequence
 
+from ffl_ray.distill.terms import Schedule
+
 STEPS = 300
+
+
+def schedule_weights(epoch: int, *, epochs: int, ramp_up_share: float) -> dict[Schedule, float]:
+    """Each schedule's factor in an epoch: its mean over that part of the training.
+
+    Args:
+        epoch: epochs finished so far.
+        epochs: length of the training.
+        ramp_up_share: of the training, that `ramp` and `warm_up` take to rise.
+    """
+    linear = straight(epoch, epochs=epochs, share=1.0)
+    return {
+        "none": 1.0,
+        "ramp": ramp_up(epoch, epochs=epochs, share=ramp_up_share),
+        "linear": linear,
+        "decay": 1.0 - linear,
+        "warm_up": straight(epoch, epochs=epochs, share=ramp_up_share),
+    }
+
+
+def straight(epoch: int, *, epochs: int, share: float) -> float:
+    """Mean over an epoch of min(u / share, 1) for u from 0 to 1, the share of the training done.
+
+    Args:
+        epoch: epochs finished so far.
+        epochs: length of the training.
+        share: of the training, that the rise takes; 0 means no rise at all.
+    """
+    start, end = epoch / epochs, (epoch + 1) / epochs
+    if start >= share:
+        return 1.0
+    top = min(end, share)
+    return ((top - start) * (start + top) / (2 * share) + end - top) / (end - start)
 
 
 def ramp_up(epoch: int, *, epochs: int, share: float) -> float:

@@ -29,6 +29,7 @@ from ffl_ray.models.builder import build_network
 from ffl_ray.models.cost import MemberCost, member_costs
 from ffl_ray.models.latency import member_latencies
 from ffl_ray.models.network import FusionNetwork
+from ffl_ray.training.clock import Clock
 from ffl_ray.training.cuda_graphs import Captures, CudaGraphs, new_stream
 from ffl_ray.training.engine import Precision
 from ffl_ray.training.optimizer import new_optimizer, set_learning_rate
@@ -60,6 +61,7 @@ class Training(NamedTuple):
     pool: LoaderPool
     precision: Precision
     graphs: CudaGraphs | None
+    clock: Clock
     shard: Shard
     costs: dict[str, MemberCost]
     latencies_ms: dict[str, float]
@@ -119,6 +121,7 @@ def prepare(config: ResolvedConfig, session: Session, *, final: bool = False) ->
         pool=pool,
         precision=Precision(device.type, kind, cached=not (graphs and graphs.records)),
         graphs=graphs,
+        clock=Clock(config.optim, len(data.train), session.world_size, device),
         shard=Shard(session.rank, session.world_size),
         costs=costs,
         latencies_ms=_latencies(config, network, data, session),

@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from functools import partial
 
+import torch
 from torch import Tensor
 
+from ffl_ray.config.methods import method_of
 from ffl_ray.data.batches import Batch, EpochRequest, augmentation_of
 from ffl_ray.data.device_images import DeviceImages
 from ffl_ray.data.streaming.stream import StreamedImages
@@ -39,6 +41,7 @@ def epoch_batches(training: Training, epoch: int, first_step: int = 0) -> Iterat
             shard=training.shard,
             augmentation=augmentation_of(config.data),
             num_views=config.num_views,
+            indexed="image_indices" in method_of(config.distill).needs,
         )
     )
 
@@ -46,7 +49,7 @@ def epoch_batches(training: Training, epoch: int, first_step: int = 0) -> Iterat
 def train_on(
     training: Training,
     batches: Iterator[Batch],
-    distill_weight: float,
+    distill_weight: float | Tensor,
     *,
     sums: LossSums | None = None,
     between: Callable[[], None] = lambda: None,
@@ -62,12 +65,16 @@ def train_on(
     return train_epoch(step, batches, sums=sums, between=between)
 
 
-def epoch_step(training: Training, distill_weight: float) -> TrainingStep:
-    """What takes the steps of one epoch, in the way that suits the device."""
+def epoch_step(training: Training, distill_weight: float | Tensor) -> TrainingStep:
+    """What takes the steps of one epoch, in the way that suits the device.
+
+    Args:
+        distill_weight: one for each schedule of terms, or one for all of them.
+    """
     graphs = training.graphs
     if graphs is None:
         return step_of(training, distill_weight)
-    graphs.distill_weight.fill_(distill_weight)
+    graphs.distill_weight.copy_(torch.as_tensor(distill_weight, dtype=torch.float64))
     if graphs.steps is None:
         graphs.steps = RecordedSteps(
             step_of(training, graphs.distill_weight), graphs.captures, tunes=graphs.tunes
@@ -85,6 +92,7 @@ def step_of(training: Training, distill_weight: float | Tensor) -> Step:
         training.precision,
         training.shard.world_size,
         training.network.after_step,
+        training.clock if "share" in method_of(training.config.distill).needs else None,
         averages_gradients=training.shard.world_size > 1 and training.wrapped is training.network,
     )
 

@@ -11,8 +11,11 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from functools import partial
 
+import torch
+
 from ffl_ray.config.objectives import VALUE, parse_objective
 from ffl_ray.config.settings import ResolvedConfig
+from ffl_ray.distill.terms import SCHEDULES
 from ffl_ray.errors import TrainingDivergedError
 from ffl_ray.models.registry import check_model
 from ffl_ray.training.checkpoint import dump_checkpoint
@@ -24,7 +27,7 @@ from ffl_ray.training.optimizer import learning_rate, set_learning_rate
 from ffl_ray.training.progress import Progress
 from ffl_ray.training.resume import resume
 from ffl_ray.training.rows import loss_columns, member_rows, metric_columns
-from ffl_ray.training.schedules import ramp_up
+from ffl_ray.training.schedules import schedule_weights
 from ffl_ray.training.session import Report, Row, Session
 from ffl_ray.training.setup import Training, peak_memory_bytes, prepared
 from ffl_ray.training.steps import epoch_batches, measured, train_on
@@ -138,7 +141,9 @@ def _train(training: Training, progress: Progress, started: float, write: Write)
     """
     config, epoch = training.config, progress.epochs_done
     lr = learning_rate(config, epoch)
-    weight = ramp_up(epoch, epochs=config.optim.epochs, share=config.distill.ramp_up)
+    weights = schedule_weights(
+        epoch, epochs=config.optim.epochs, ramp_up_share=config.distill.ramp_up
+    )
     graphs = training.graphs
     set_learning_rate(training.optimizer, lr, graphs.lr if graphs else None)
     replays_before = graphs.replays if graphs else 0
@@ -147,14 +152,16 @@ def _train(training: Training, progress: Progress, started: float, write: Write)
     checkpoints = EpochCheckpoints(training, progress, sums, started=started, write=write)
     batches = epoch_batches(training, epoch, progress.unfinished.steps_done)
     around = partial(hooked, training, epoch, progress.unfinished.steps_done)
+    training.clock.set(epoch, progress.unfinished.steps_done)
+    by_schedule = torch.tensor([weights[name] for name in SCHEDULES], dtype=torch.float64)
     trained = train_on(
-        training, batches, weight, sums=sums, between=checkpoints.after_step, around=around
+        training, batches, by_schedule, sums=sums, between=checkpoints.after_step, around=around
     )
     _check_finite("training loss", trained.losses["total"], epoch + 1, config)
     train_s = time.perf_counter() - started
     return {
         "lr": lr,
-        "distill_weight": weight,
+        "distill_weight": weights["ramp"],
         **loss_columns(trained.losses),
         "train_s": train_s,
         "train_cpu_s": time.process_time() - cpu_before,

@@ -79,10 +79,14 @@ def digits() -> DeviceImages:
 def test_an_epoch_shows_every_image_once() -> None:
     images = digits()
 
-    batches = list(images.train_batches(EpochRequest(batch_size=100, seed=0, epoch=0)))
+    request = EpochRequest(batch_size=100, seed=0, epoch=0, indexed=True)
+    batches = list(images.train_batches(request))
 
     assert [len(batch.labels) for batch in batches] == [100] * 11 + [51]
+    places = torch.cat([batch.indices for batch in batches if batch.indices is not None])
+    assert torch.equal(places.sort().values, torch.arange(1151))
     together = torch.cat([batch.labels for batch in batches])
+    assert torch.equal(images.images.labels[places], together)
     assert torch.equal(together.bincount(), images.images.labels.bincount())
 
 
@@ -111,7 +115,14 @@ def test_workers_share_the_very_batches_that_one_worker_sees(
     def batches(shard: Shard) -> list[Batch]:
         return list(
             images.train_batches(
-                EpochRequest(batch_size=64, seed=0, epoch=1, shard=shard, augmentation=augmentation)
+                EpochRequest(
+                    batch_size=64,
+                    seed=0,
+                    epoch=1,
+                    shard=shard,
+                    augmentation=augmentation,
+                    indexed=True,
+                )
             )
         )
 
@@ -122,6 +133,9 @@ def test_workers_share_the_very_batches_that_one_worker_sees(
         shared = torch.cat([part[step].images for part in parts])
         assert torch.equal(shared, batch.images)
         assert torch.equal(torch.cat([part[step].labels for part in parts]), batch.labels)
+        places = [part[step].indices for part in parts]
+        assert batch.indices is not None
+        assert torch.equal(torch.cat([x for x in places if x is not None]), batch.indices)
         assert all(part[step].global_size == len(batch.labels) for part in parts)
 
 

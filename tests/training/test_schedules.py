@@ -6,7 +6,15 @@ import statistics
 import pytest
 
 from ffl_ray.config.methods import METHODS
-from ffl_ray.training.schedules import cosine_lr, linear_lr, ramp_up, step_lr, warmup_lr
+from ffl_ray.distill.terms import SCHEDULES
+from ffl_ray.training.schedules import (
+    cosine_lr,
+    linear_lr,
+    ramp_up,
+    schedule_weights,
+    step_lr,
+    warmup_lr,
+)
 
 
 @pytest.mark.parametrize(
@@ -64,3 +72,19 @@ def test_warm_up_rises_in_equal_steps_to_lr() -> None:
     values = [warmup_lr(epoch, warmup_epochs=4, lr=0.2) for epoch in range(4)]
 
     assert values == pytest.approx([0.05, 0.1, 0.15, 0.2])
+
+
+@pytest.mark.parametrize("share", [0.0, 0.1, 80 / 300, 1.0])
+def test_straight_schedules_have_the_mean_of_their_line_whatever_the_length(share: float) -> None:
+    for epochs in (1, 2, 7, 30, 300):
+        weights = [
+            schedule_weights(epoch, epochs=epochs, ramp_up_share=share) for epoch in range(epochs)
+        ]
+        by_name = {name: [each[name] for each in weights] for name in SCHEDULES}
+
+        assert set(by_name["none"]) == {1.0}
+        assert statistics.fmean(by_name["linear"]) == pytest.approx(0.5, abs=1e-12)
+        assert {each["linear"] + each["decay"] for each in weights} == {1.0}
+        assert statistics.fmean(by_name["warm_up"]) == pytest.approx(1 - share / 2, abs=1e-12)
+        assert by_name["warm_up"] == sorted(by_name["warm_up"])
+        assert by_name["ramp"] == [ramp_up(e, epochs=epochs, share=share) for e in range(epochs)]

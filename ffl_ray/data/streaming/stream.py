@@ -66,7 +66,8 @@ class StreamedImages:
             if drawn.mixes is not None:
                 views, labels = drawn.mixed(step, images, labels, len(self.info.classes))
                 images = torch.stack(views)
-            yield Batch(images[0] if num_views == 1 else images, labels, step.size)
+            indices = self._moved(drawn.order[step.taken]) if request.indexed else None
+            yield Batch(images[0] if num_views == 1 else images, labels, step.size, indices)
 
     def eval_batches(self, *, batch_size: int, shard: Shard = Shard()) -> Iterator[Batch]:
         """The shard's share of all images once, in order, not augmented."""

@@ -66,7 +66,7 @@ def test_order_labels_and_evaluation_are_those_of_images_in_memory(
 def test_any_number_of_processes_and_workers_sees_the_same_batches(
     augmentation: Augmentation, num_views: int, folder: Path, pool: LoaderPool
 ) -> None:
-    given = {"augmentation": augmentation, "num_views": num_views}
+    given = {"augmentation": augmentation, "num_views": num_views, "indexed": True}
     alone = LoaderPool(1)
     expected = epoch(streamed(folder, alone), **given)
     alone.close()
@@ -79,6 +79,9 @@ def test_any_number_of_processes_and_workers_sees_the_same_batches(
         dim = 0 if num_views == 1 else 1
         assert torch.equal(torch.cat([first.images, second.images], dim), whole.images)
         assert torch.equal(torch.cat([first.labels, second.labels]), whole.labels)
+        assert torch.equal(torch.cat([first.indices, second.indices]), whole.indices)
+        if augmentation.mixing == "none":
+            assert torch.equal(images.images.labels[whole.indices], whole.labels)
 
 
 def test_epochs_seeds_and_views_differ(folder: Path, pool: LoaderPool) -> None:

@@ -1,0 +1,36 @@
+"""What terms are made of: factors of images, and of schedules."""
+
+import pytest
+import torch
+from support.reference import reference_kl
+
+from ffl_ray.distill.terms import SCHEDULES, Term, distillation_kl, total_loss
+
+
+def test_a_factor_of_each_image_leaves_the_mean_over_all_of_them() -> None:
+    torch.manual_seed(0)
+    student, teacher = torch.randn(2, 6, 5, dtype=torch.float64)
+    factors = torch.tensor([1.0, 0.0, 0.25, 0.0, 2.0, 1.0], dtype=torch.float64)
+
+    masked = distillation_kl(student, teacher, temperature=3, per_image=factors)
+    plain = distillation_kl(student, teacher, temperature=3, per_image=torch.ones(6).double())
+
+    each = [reference_kl(student[i : i + 1], teacher[i : i + 1], 3, 0) for i in range(6)]
+    weighted = [f * x for f, x in zip(factors.tolist(), each, strict=True)]
+    assert masked.item() == pytest.approx(sum(weighted) / 6, abs=1e-12)
+    assert plain.item() == pytest.approx(
+        distillation_kl(student, teacher, temperature=3).item(), abs=1e-12
+    )
+
+
+@pytest.mark.parametrize("kind", [torch.float32, torch.float64])
+def test_each_term_takes_the_weight_of_its_schedule(kind: torch.dtype) -> None:
+    value = torch.tensor(3.0, dtype=kind)
+    terms: dict[str, Term] = {name: Term(value, 0.1, name) for name in SCHEDULES}
+    weights = torch.tensor([7.0, 0.3, 0.5, 0.25, 0.125], dtype=torch.float64)
+
+    total = total_loss(terms, weights)
+
+    by_hand = [3 * torch.tensor(0.1 * x, dtype=kind) for x in (1, 0.3, 0.5, 0.25, 0.125)]
+    assert total == torch.stack(by_hand).sum()
+    assert total_loss(terms, 0.5) == torch.stack([by_hand[0], *[by_hand[2]] * 4]).sum()
