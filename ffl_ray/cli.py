@@ -43,6 +43,7 @@ COMMANDS = {
     "export": Command("ffl_ray.export.__main__", "one classifier alone, with a model card"),
     "predict": Command("ffl_ray.predict", "classify files with an exported classifier"),
     "reproduce": Command("ffl_ray.reproduce.__main__", "published tables against ours"),
+    "replay": Command("ffl_ray.replay.__main__", "samplers and schedulers judged on a full grid"),
     "bench": Command("ffl_ray.bench.__main__", "what this machine does a second"),
     "spot": Command("ffl_ray.spot", "on a spot machine: hear its warning, tell the trainings"),
 }

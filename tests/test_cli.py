@@ -152,7 +152,7 @@ def test_one_command_runs_all_others(capsys: pytest.CaptureFixture[str]) -> None
 @pytest.mark.parametrize(
     ("words", "completed"),
     [
-        (["ffl-ray", "rep"], {"report", "reproduce"}),
+        (["ffl-ray", "rep"], {"replay", "report", "reproduce"}),
         (["ffl-ray", "tune", "--num-s"], {"--num-samples"}),
         (["ffl-ray", "report", "--format", ""], {"html", "md", "csv"}),
         (["ffl-ray", "bench", "st"], {"study"}),

@@ -15,7 +15,7 @@ from ray.tune.schedulers import FIFOScheduler, TrialScheduler
 
 from ffl_ray.config.objectives import VALUE, Objective
 from ffl_ray.config.settings import SearchConfig
-from ffl_ray.orchestration.stopping_rules import StoppingRule, stopping_rule
+from ffl_ray.orchestration.stopping_rules import Judge, StoppingRule, stopping_rule
 from ffl_ray.results.history import PastTrial
 
 CONTINUE, STOP = str(TrialScheduler.CONTINUE), str(TrialScheduler.STOP)
@@ -51,8 +51,7 @@ class StudyScheduler(FIFOScheduler):
     ) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         self.stopped: set[str] = set()
-        self._rule = rule
-        self._epochs = epochs
+        self._judge = Judge(rule, epochs)
         self._interrupted = {trial.trial_id: trial for trial in past if trial.goes_on}
         for trial in past:
             if not trial.goes_on:
@@ -70,22 +69,21 @@ class StudyScheduler(FIFOScheduler):
             self._remember(past.trial_id, judged)
 
     def on_trial_result(self, tune_controller: Any, trial: Trial, result: dict[str, Any]) -> str:
-        if self._rule is None or not _has_epoch(result) or result["epoch"] >= self._epochs:
-            return CONTINUE
-        if self._rule.lets_pass(trial.config["trial_id"], result["epoch"], result[VALUE]):
+        if not _has_epoch(result) or self._judge.lets_pass(
+            trial.config["trial_id"], result["epoch"], result[VALUE]
+        ):
             return CONTINUE
         self.stopped.add(trial.trial_id)
         return STOP
 
     def on_trial_complete(self, tune_controller: Any, trial: Trial, result: dict[str, Any]) -> None:
         """A trial ends; a failure's last result has no epoch and teaches nothing."""
-        if self._rule is not None and _has_epoch(result):
-            self._rule.remember(trial.config["trial_id"], result["epoch"], result[VALUE])
+        if _has_epoch(result):
+            self._judge.remember(trial.config["trial_id"], result["epoch"], result[VALUE])
 
     def _remember(self, trial_id: str, values: dict[int, float]) -> None:
-        if self._rule is not None:
-            for epoch, value in sorted(values.items()):
-                self._rule.remember(trial_id, epoch, value)
+        for epoch, value in sorted(values.items()):
+            self._judge.remember(trial_id, epoch, value)
 
 
 def _has_epoch(result: dict[str, Any]) -> bool:

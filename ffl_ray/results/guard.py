@@ -41,7 +41,7 @@ MOST_BYTES = 2**29  # of a part in memory, were each text as long as all of its 
 # Whatever else is in a study's folder is nobody's that reads or writes it.
 OWN = (
     *("study.json", "trials", "epochs", "members", "checkpoints", "confirmed", ".copies", ".lock"),
-    *("report.html", "report.md", "report", "log.txt", "tensorboard", "wandb"),
+    *("report.html", "report.md", "report", "replay", "log.txt", "tensorboard", "wandb"),
     *("mlflow.db", "mlflow.db-journal", "mlflow.db-wal", "mlflow.db-shm"),
 )
 

@@ -42,6 +42,7 @@ COMMANDS: dict[str, list[str]] = {
     "report": ["STUDY"],
     "report --format md": ["STUDY", "--format", "md"],
     "confirm": ["STUDY"],
+    "replay": ["STUDY"],
     "export": ["STUDY"],
     "tune --warm-start": ["digits", "--warm-start", "STUDY", "--storage-path", "HERE"],
 }

@@ -1,0 +1,125 @@
+"""A space made again from the table of a grid: every mix with every value of every parameter.
+
+The parameters are this version's own, whatever names the grid was drawn by: a multiset of
+backbones is suggested by `suggest_mix`, anything else from the distribution that the table keeps.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+import optuna
+from optuna.distributions import (
+    BaseDistribution,
+    CategoricalDistribution,
+    FloatDistribution,
+    IntDistribution,
+)
+
+from ffl_ray.config.overrides import brief, flatten, shown
+from ffl_ray.config.settings import Config, ResolvedConfig
+from ffl_ray.errors import StudyError
+from ffl_ray.results.history import distributions_of
+from ffl_ray.results.schema import row_config
+from ffl_ray.search.mix import suggest_mix
+from ffl_ray.search.space import SearchSpace
+
+MIX, SEED = "model.mix", "seed"
+Point = tuple[str, ...]
+
+
+class Product(NamedTuple):
+    """A full grid.
+
+    Attributes:
+        space: proposes its points; the seed is none of its parameters.
+        names: the searched settings.
+        base: what all points share.
+    """
+
+    space: SearchSpace
+    names: tuple[str, ...]
+    base: Config
+
+    def point(self, config: Config | ResolvedConfig) -> Point:
+        """Where a config stands: the values of the searched settings, as text."""
+        return point_of(config, self.names)
+
+
+def point_of(config: Config | ResolvedConfig, names: Sequence[str]) -> Point:
+    """The values of some settings, as text."""
+    values = flatten(config)
+    return tuple(shown(values[name]) for name in names)
+
+
+def product_of(rows: Sequence[Mapping[str, Any]], place: str) -> Product:
+    """The grid that rows of a trials table are the points of.
+
+    Args:
+        place: where they come from, for messages.
+
+    Raises:
+        StudyError: they are no full grid: a parameter has no steps, a setting varies that is no
+            parameter, or a combination is missing.
+    """
+    configs = [row_config(row) for row in rows]
+    values = [flatten(config) for config in configs]
+    varying = [name for name in values[0] if len({shown(one[name]) for one in values}) > 1]
+    kinds = {
+        name: kind
+        for name, kind in distributions_of(rows[0]["distributions"]).items()
+        if name in values[0] and name != SEED
+    }
+    _check_steps(kinds, place)
+    names = tuple(name for name in varying if name != SEED)
+    other = [name for name in names if name not in kinds and name != MIX]
+    if other:
+        raise StudyError(
+            f"a replay takes a space whose settings are all suggested, and {other[0]} of {place} "
+            f"varies with what its space returned"
+        )
+    mixes = sorted({tuple(sorted(one[MIX] or ())) for one in values}) if MIX in names else []
+    _check_full({point_of(config, names) for config in configs}, place)
+
+    def search_space(trial: optuna.Trial) -> dict[str, object]:
+        if mixes:
+            lengths = [len(mix) for mix in mixes]
+            backbones = sorted({name for mix in mixes for name in mix})
+            suggest_mix(trial, num_branches=(min(lengths), max(lengths)), backbones=backbones)
+        for name, kind in kinds.items():
+            _suggest(trial, name, kind)
+        return {}
+
+    return Product(SearchSpace(place, {}, search_space), names, configs[0])
+
+
+def _suggest(trial: optuna.Trial, name: str, kind: BaseDistribution) -> None:
+    if isinstance(kind, CategoricalDistribution):
+        trial.suggest_categorical(name, kind.choices)
+    elif isinstance(kind, IntDistribution):
+        trial.suggest_int(name, kind.low, kind.high, step=kind.step, log=kind.log)
+    elif isinstance(kind, FloatDistribution):
+        trial.suggest_float(name, kind.low, kind.high, step=kind.step)
+
+
+def _check_steps(kinds: Mapping[str, BaseDistribution], place: str) -> None:
+    for name, kind in kinds.items():
+        if isinstance(kind, FloatDistribution) and kind.step is None:
+            raise StudyError(
+                f"a replay takes a grid, whose floats have a step, and {name} of {place} has none: "
+                f"see --sampler grid"
+            )
+
+
+def _check_full(points: set[Point], place: str) -> None:
+    """Check that every combination of values is there."""
+    columns = [sorted(set(column)) for column in zip(*points, strict=True)]
+    full = math.prod(len(column) for column in columns)
+    if len(points) < full:
+        raise StudyError(
+            f"a replay takes a full grid, and {place} holds {len(points)} of {full} points "
+            f"({brief(', '.join(f'{len(column)}' for column in columns))} values of each "
+            f"parameter): let its search go on to the end"
+        )
