@@ -119,7 +119,7 @@ class InputSides:
                 augmentation=augmentation_of(self.config.data),
             )
         )
-        return self.rate(len(batch.labels) for batch in batches)
+        return self.rate(batch.num_images for batch in batches)
 
     def _step(self) -> float:
         """The training step on one batch that is there already."""

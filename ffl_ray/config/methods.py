@@ -20,7 +20,7 @@ from ffl_ray.config.settings import (
     ResolvedModel,
 )
 from ffl_ray.config.user_code import OwnCode, is_own, kind_of
-from ffl_ray.config.variants import check_variants
+from ffl_ray.config.variants import check_own_batches, check_variants
 from ffl_ray.errors import SettingError
 
 OWN = ("temperature", "ramp_up", "weight", "views")
@@ -165,8 +165,9 @@ def resolved(config: Config) -> ResolvedConfig:
     Raises:
         SettingError: the method is the user's own, and can't be imported.
     """
-    sections = {"model": resolved_model(config), "distill": resolved_distill(config.distill)}
-    return ResolvedConfig(**dict(config) | sections)
+    model = resolved_model(config)
+    distill = resolved_distill(config.distill, model)
+    return ResolvedConfig(**dict(config) | {"model": model, "distill": distill})
 
 
 def resolved_from(settings: Mapping[str, object]) -> ResolvedConfig:
@@ -217,10 +218,17 @@ def leader_of(model: ResolvedModel, distill: DistillConfig) -> int | None:
     return int(wanted)
 
 
-def resolved_distill(distill: DistillConfig) -> ResolvedDistill:
-    """The settings of the method with its own values for those that are not set."""
+def resolved_distill(distill: DistillConfig, model: ResolvedModel | None = None) -> ResolvedDistill:
+    """The settings of the method with its own values for those that are not set.
+
+    Args:
+        model: what it trains, where branches that share nothing may have batches of their own.
+    """
     left = [name for name in OWN if getattr(distill, name) is None]
     own = {name: getattr(method_of(distill), name) for name in left}
+    if distill.own_batches is None:
+        apart = model is not None and model.trunk_stages == 0 and not distill.views
+        own["own_batches"] = apart and distill.method == "independent"
     return ResolvedDistill(**dict(distill) | own)
 
 
@@ -260,6 +268,7 @@ def check_method(config: ResolvedConfig) -> None:
             f"image, not {config.distill.views}"
         )
     check_variants(config.distill)
+    check_own_batches(config)
     check_objective(config, config.objective)
 
 

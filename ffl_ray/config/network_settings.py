@@ -103,6 +103,12 @@ class DistillConfig(Section):
         "pcl: yes); not for ffl and one, which fuse",
         source="Guo et al. 2020 (KDCL); Wu and Gong 2021, arXiv:2006.04147",
     )
+    own_batches: Annotated[bool | None, Optional] = setting(
+        None,
+        "independent alone: every branch is trained on batches of its own, and branch k is, bit "
+        "for bit, its backbone trained alone with seed + 1,000,000 k; none: yes, unless stages or "
+        "batches are shared (model.trunk_stages, distill.views)",
+    )
     kdcl_teacher: Literal["min_logit", "naive", "linear", "general_batch"] = setting(
         "min_logit",
         "kdcl alone: how its branches' logits become their teacher's; general_batch: the paper's "
@@ -186,4 +192,5 @@ class ResolvedDistill(DistillConfig):
     temperature: float
     weight: float
     views: bool
+    own_batches: bool
     ramp_up: float

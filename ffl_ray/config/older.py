@@ -43,6 +43,8 @@ def of_today(settings: Mapping[str, Any]) -> dict[str, Any]:
     found = {name: value for name, value in settings.items() if name not in SHARES}
     if found.get(TEACHER) == "general":
         found[TEACHER] = "general_batch"
+    if str(found.get("distill.views")) in ("True", "False"):  # of a training; a search leaves it
+        found.setdefault("distill.own_batches", False)
     epochs = _number(settings.get(EPOCHS))
     if found.get(SIZE) in (FOLDER_SIDE, str(FOLDER_SIDE)) and found.get("data.name") != "folder":
         found[SIZE] = None

@@ -50,6 +50,10 @@ __all__ = [
 ]
 
 
+MOST_SEEDS = 2**31
+SEEDS_APART = 1_000_000
+
+
 class Config(Section):
     """The config of one training: everything that defines it."""
 
@@ -64,8 +68,16 @@ class Config(Section):
         "validation metric, MEMBER.METRIC, by which the best epoch is kept and trials are pruned",
     )
     seed: int = setting(
-        0, "seed of weights, data order and augmentation", ge=0, lt=2**31, flag="--seed N"
+        0, "seed of weights, data order and augmentation", ge=0, lt=MOST_SEEDS, flag="--seed N"
     )
+
+
+def branch_seed(seed: int, index: int) -> int:
+    """The seed with which a branch would be trained alone, as `distill.own_batches` says.
+
+    Seeds next to each other, which a study trains with, share no branch's.
+    """
+    return (seed + SEEDS_APART * index) % MOST_SEEDS
 
 
 class ResolvedConfig(Config):
@@ -79,8 +91,15 @@ class ResolvedConfig(Config):
 
     @property
     def num_views(self) -> int:
-        """The number of augmentations of every image that a training step takes."""
-        return len(self.model.mix) if self.distill.views else 1
+        """The number of batches of images, one of each branch, that a training step takes."""
+        apart = self.distill.views or self.distill.own_batches
+        return len(self.model.mix) if apart else 1
+
+    @property
+    def branch_seeds(self) -> tuple[int, ...]:
+        """The seed of each branch's order and augmentation, where these are its own."""
+        count = len(self.model.mix) if self.distill.own_batches else 0
+        return tuple(branch_seed(self.seed, index) for index in range(count))
 
 
 class StudyConfig(Config):

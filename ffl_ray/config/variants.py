@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from ffl_ray.config.overrides import shown
-from ffl_ray.config.settings import DistillConfig
+from ffl_ray.config.settings import DistillConfig, ResolvedConfig
 from ffl_ray.config.user_code import is_own
 from ffl_ray.errors import SettingError
 
@@ -36,3 +36,24 @@ def check_variants(distill: DistillConfig) -> None:
             f"distill.weight must be at most 1 for distill.method cl_ilr, whose cross-entropies "
             f"take the rest where distill.ce_weight is none, not {distill.weight}"
         )
+
+
+def check_own_batches(config: ResolvedConfig) -> None:
+    """Check that branches that see batches of their own have nothing else in common.
+
+    Raises:
+        SettingError: they have.
+    """
+    if not config.distill.own_batches:
+        return
+    needed: dict[str, tuple[object, object]] = {
+        "distill.method": ("independent", config.distill.method),
+        "model.trunk_stages": (0, config.model.trunk_stages),
+        "distill.views": (False, config.distill.views),
+    }
+    for name, (value, found) in needed.items():
+        if found != value:
+            raise SettingError(
+                f"distill.own_batches must be false where {name} is not {shown(value)}: its "
+                f"branches see the same images (it is {shown(found)})"
+            )

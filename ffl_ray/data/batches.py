@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Generic, NamedTuple, TypeVar
 
 import torch
@@ -22,14 +22,15 @@ ViewT = TypeVar("ViewT")
 class Batch(NamedTuple):
     """One worker's share of a step; its labels are class numbers unless images are mixed.
 
-    Where every branch sees a view of its own, images have the views as their first dimension.
-    Indices are places in the split, where they are asked for.
+    Where every branch sees a view of its own, images have the views as their first dimension; and
+    where it sees images of its own, labels and indices have too. Indices are places in the split,
+    where they are asked for.
     """
 
     images: Float[Tensor, "*views batch channels height width"]
     labels: Labels
     global_size: int
-    indices: Int64[Tensor, "batch"] | None = None
+    indices: Int64[Tensor, "*branches batch"] | None = None
 
     def cloned(self) -> Batch:
         """The same in memory of its own."""
@@ -42,6 +43,24 @@ class Batch(NamedTuple):
         self.labels.copy_(batch.labels)
         if self.indices is not None and batch.indices is not None:
             self.indices.copy_(batch.indices)
+
+    @property
+    def num_images(self) -> int:
+        """Images of this worker's share; each branch's, where it sees images of its own."""
+        return self.images.shape[-4]
+
+    @classmethod
+    def of_branches(cls, batches: Sequence[Batch]) -> Batch:
+        """The batches of branches that see images of their own as one; a single one as it is."""
+        if len(batches) == 1:
+            return batches[0]
+        indices = [batch.indices for batch in batches if batch.indices is not None]
+        return cls(
+            torch.stack([batch.images for batch in batches]),
+            torch.stack([batch.labels for batch in batches]),
+            batches[0].global_size,
+            torch.stack(indices) if indices else None,
+        )
 
 
 class Augmentation(NamedTuple):
@@ -67,6 +86,7 @@ class EpochRequest(NamedTuple):
         batch_size: images per step over all workers.
         epoch: epochs finished so far.
         first_step: steps of the epoch that are done already and left out.
+        branch_seeds: of branches that see images of their own, one each, instead of `seed`.
         num_views: augmentations of each image, the first of them the same whatever their number;
             they share their mixing, since they share their labels.
         indexed: batches say which images they hold.
@@ -78,8 +98,14 @@ class EpochRequest(NamedTuple):
     first_step: int = 0
     shard: Shard = Shard()
     augmentation: Augmentation = Augmentation()
+    branch_seeds: tuple[int, ...] = ()
     num_views: int = 1
     indexed: bool = False
+
+    def apart(self) -> list[EpochRequest]:
+        """One request for each branch that sees images of its own, or this one."""
+        each = [self._replace(seed=seed, branch_seeds=()) for seed in self.branch_seeds]
+        return each or [self]
 
 
 class EpochDraws(NamedTuple, Generic[ViewT]):

@@ -15,7 +15,7 @@ from ffl_ray.config.settings import DataConfig
 from ffl_ray.data.augment import Fill
 from ffl_ray.data.streaming.decode import middle_square
 
-Labels = Int64[Tensor, "batch"] | Float[Tensor, "batch classes"]
+Labels = Int64[Tensor, "*branches batch"] | Float[Tensor, "*branches batch classes"]
 """Class numbers, or class probabilities where images are mixed: F.cross_entropy takes both."""
 
 

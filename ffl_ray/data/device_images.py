@@ -42,6 +42,10 @@ class DeviceImages:
 
     def train_batches(self, request: EpochRequest) -> Iterator[Batch]:
         """One epoch in random order, augmented."""
+        branches = map(self._train_batches, request.apart())
+        return map(Batch.of_branches, zip(*branches, strict=True))
+
+    def _train_batches(self, request: EpochRequest) -> Iterator[Batch]:
         trivial, num_classes = request.augmentation.trivial, len(self.info.classes)
         draw_view = functools.partial(self._draw_view, trivial)
         drawn = draw_epoch(request, len(self.images), self.images.image_shape, draw_view)

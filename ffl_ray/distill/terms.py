@@ -68,14 +68,22 @@ def distillation_kl(
 def cross_entropies(
     output: NetworkOutput, labels: Labels, settings: DistillConfig, weight: float = 1.0
 ) -> dict[str, Term]:
-    """The cross-entropy of every branch, and of the fused classifier where there is one."""
-    values = {f"ce_branches.{index}": logits for index, logits in enumerate(output.branches)}
+    """The cross-entropy of every branch, and of the fused classifier where there is one.
+
+    Args:
+        labels: of the batch; with the branches in front where each sees images of its own.
+    """
+    apart = labels.dim() > 1 + labels.is_floating_point()
+    pairs = {
+        f"ce_branches.{index}": (logits, labels[index] if apart else labels)
+        for index, logits in enumerate(output.branches)
+    }
     if output.fused is not None:
-        values["ce_fused"] = output.fused
+        pairs["ce_fused"] = output.fused, labels
     smoothing = settings.label_smoothing
     return {
-        name: Term(F.cross_entropy(logits, labels, label_smoothing=smoothing), weight)
-        for name, logits in values.items()
+        name: Term(F.cross_entropy(logits, of, label_smoothing=smoothing), weight)
+        for name, (logits, of) in pairs.items()
     }
 
 

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from ffl_ray.config.methods import Method, leader_of, method_of
-from ffl_ray.config.settings import DistillConfig, FusionConfig, ResolvedModel
+from ffl_ray.config.settings import DistillConfig, FusionConfig, ResolvedModel, branch_seed
 from ffl_ray.config.user_code import is_own
 from ffl_ray.errors import SettingError
 from ffl_ray.models.backbone import Backbone
@@ -37,7 +37,7 @@ def build_network(
     """A freshly initialised network; each of its modules has a random stream of its own.
 
     Initial weights depend on the seed and the module's place alone, so branch 0 starts the same
-    whatever stands beside it, and whatever the method is.
+    whatever stands beside it and the method is; with batches of their own, all start as alone.
 
     Args:
         distill: the method, which decides what there is beside the branches; none: FFL's fusion.
@@ -48,7 +48,7 @@ def build_network(
     """
     distill = distill or DistillConfig()
     method, leader = method_of(distill), leader_of(model, distill)
-    built = _branches(model, image_shape, num_classes, seed)
+    built = _branches(model, image_shape, num_classes, seed, alone=bool(distill.own_batches))
     with seeded(seed, -1):
         head = _head(method, fusion.design, built.maps, built.trunk_width(image_shape), num_classes)
         attention = PeerAttention(without(leader, built.widths)) if method.peer_attention else None
@@ -120,14 +120,14 @@ class _Branches(NamedTuple):
 
 
 def _branches(
-    model: ResolvedModel, image_shape: ImageShape, num_classes: int, seed: int
+    model: ResolvedModel, image_shape: ImageShape, num_classes: int, seed: int, *, alone: bool
 ) -> _Branches:
     """Each branch built in full; of one backbone, the first one's trunk serves them all."""
     for name in dict.fromkeys(model.mix):
         check_images(name, image_shape, pretrained=model.pretrained)
     built = _Branches({}, [], [], [])
     for index, name in enumerate(model.mix):
-        with seeded(seed, index):
+        with seeded(branch_seed(seed, index), 0) if alone else seeded(seed, index):
             backbone = build_backbone(name, image_shape[0], pretrained=model.pretrained)
             lead, rest = backbone.split(model.trunk_stages)
             trunk = built.trunks.setdefault(trunk_key(name), lead)

@@ -130,8 +130,9 @@ def training_costs(
 
 
 def network_distill(config: ResolvedConfig) -> ResolvedDistill:
-    """The settings of a method that change the network: its name, and the branches' views."""
-    named = DistillConfig(method=config.distill.method, views=config.distill.views)
+    """The settings of a method that change the network or what one step gives it."""
+    kept = ("method", "views", "own_batches")
+    named = DistillConfig(**{name: getattr(config.distill, name) for name in kept})
     return resolved_distill(named)
 
 

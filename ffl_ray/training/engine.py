@@ -133,7 +133,7 @@ class Step(NamedTuple):
         terms = self.loss_terms(output, batch.labels)
         total = total_loss(terms, self.distill_weight)
         values = torch.stack([total, *(term.value for term in terms.values())]).detach()
-        count = len(batch.labels)
+        count = batch.num_images
         sums = torch.cat([values, values.new_ones(1)]).double() * count
         share = count / batch.global_size
         return Loss(total * (share * self.world_size), LossRow(sums, ["total", *terms]))

@@ -40,7 +40,8 @@ def epoch_batches(training: Training, epoch: int, first_step: int = 0) -> Iterat
             first_step=first_step,
             shard=training.shard,
             augmentation=augmentation_of(config.data),
-            num_views=config.num_views,
+            num_views=1 if config.branch_seeds else config.num_views,
+            branch_seeds=config.branch_seeds,
             indexed="image_indices" in method_of(config.distill).needs,
         )
     )

@@ -36,6 +36,7 @@ def test_the_methods_own_values_stand_where_none_is_set_and_nowhere_else(name: s
         key: getattr(METHODS[name], part) for key, part in LEFT.items()
     }
     assert found.pop(MIX) == ("resnet32",) * METHODS[name].num_branches
+    assert found.pop("distill.own_batches") == (name == "independent")
     assert {key for key in found if found[key] != before[key]} == set(LEFT)
 
 

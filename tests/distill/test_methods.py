@@ -15,7 +15,6 @@ from ffl_ray.config.methods import (
     METHODS,
     resolved_distill,
 )
-from ffl_ray.config.overrides import with_overrides
 from ffl_ray.config.settings import DistillConfig, ResolvedConfig
 from ffl_ray.distill.registry import TERMS, loss_terms_of
 from ffl_ray.distill.terms import total_loss
@@ -197,10 +196,10 @@ def test_cl_ilr_divides_the_trunks_gradient_by_its_branches() -> None:
 
 @pytest.mark.parametrize("method", METHODS)
 def test_branches_start_the_same_whatever_the_method(method: str) -> None:
-    config = small_config(model__mix="resnet8+2*wrn10_1", distill__method=method)
-    plain = network_for(small_config(model__mix="resnet8+2*wrn10_1", model__trunk_stages=2))
+    mix: dict[str, object] = {"model__mix": "resnet8+2*wrn10_1", "model__trunk_stages": 2}
+    plain = network_for(small_config(**mix))
 
-    network = network_for(with_overrides(config, {"model.trunk_stages": 2}))
+    network = network_for(small_config(**mix, distill__method=method))
 
     expected = plain.state_dict()
     for name, value in network.state_dict().items():

@@ -15,7 +15,7 @@ from torch.nn.parallel import DistributedDataParallel
 from ffl_ray.config.methods import resolved_distill
 from ffl_ray.config.overrides import with_overrides
 from ffl_ray.config.settings import DistillConfig, ResolvedConfig
-from ffl_ray.data.batches import Batch, EpochRequest
+from ffl_ray.data.batches import Batch
 from ffl_ray.distill.ffl import ffl_terms
 from ffl_ray.models.network import NetworkOutput
 from ffl_ray.training.engine import Precision, Step, average_running_statistics, train_epoch
@@ -161,11 +161,7 @@ def methods_training(rank: int, count: int) -> dict[str, tuple[float, Tensor]]:
         session = MemorySession()
         session.rank, session.world_size, session.num_threads = rank, count, 1
         training = prepare(config, session)
-        batches = training.train.train_batches(
-            EpochRequest(
-                batch_size=64, seed=0, epoch=0, shard=training.shard, num_views=config.num_views
-            )
-        )
+        batches = epoch_batches(training, 0)
         trained = train_epoch(step_of(training, distill_weight=1.0), batches)
         found[method] = (trained.losses["total"], weights_of(training))
         if method == "one":

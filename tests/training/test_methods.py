@@ -70,13 +70,29 @@ def test_a_stopped_training_goes_on_to_the_same_weights(method: str) -> None:
 
 
 def test_a_branch_of_independent_is_its_backbone_trained_alone_bit_for_bit() -> None:
-    alone = weights(train(config_for("independent", model__mix="resnet8")))
-    together = weights(train(config_for("independent", model__mix="resnet8+2*wrn10_1")))
+    mix, small = "resnet8+2*wrn10_1", {"data__mixing": "mixup", "optim__epochs": 2}
+    together = train(config_for("independent", model__mix=mix, **small))
 
-    for name, value in alone.items():
-        assert torch.equal(together[name], value), name
-    rest = {name for name in together if ".0." in name.partition("branches")[2][:4]}
-    assert len(alone) >= len(rest) > 0
+    for index, backbone in enumerate(["resnet8", "wrn10_1", "wrn10_1"]):
+        seed = 1_000_000 * index
+        session = train(config_for("independent", model__mix=backbone, seed=seed, **small))
+        alone = weights(session)
+        for name, value in alone.items():
+            mine = name.replace(".0.", f".{index}.", 1)
+            assert torch.equal(weights(together)[mine], value), mine
+        assert len(alone) > 20
+        losses = [row["loss.ce_branches"][0] for row in session.rows]
+        assert [row["loss.ce_branches"][index] for row in together.rows] == losses
+
+
+def test_branches_of_independent_see_the_same_batches_where_they_are_told_to() -> None:
+    config = config_for("independent", distill__own_batches=False)
+
+    assert config.num_views == 1
+    assert config.branch_seeds == ()
+    shared = config_for("independent", model__trunk_stages=-1)
+    assert not shared.distill.own_batches
+    assert not config_for("independent", distill__views=True).distill.own_batches
 
 
 @pytest.mark.parametrize("method", ["dml", "okddip", "kdcl"])

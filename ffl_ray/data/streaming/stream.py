@@ -52,22 +52,18 @@ class StreamedImages:
 
         An image is decoded where it is used; a worker's last partner of a mix twice.
         """
-        count, num_views = len(self.images), request.num_views
+        count, requests = len(self.images), request.apart()
         draw_view = functools.partial(draw_seeds, count)
-        drawn = draw_epoch(request, count, self.images.image_shape, draw_view)
-        steps = list(drawn.steps(request))
+        drawn = [draw_epoch(one, count, self.images.image_shape, draw_view) for one in requests]
+        steps = list(drawn[0].steps(request))
         recipe = Recipe(self.images.size, flip=self.info.flip, trivial=request.augmentation.trivial)
-        asked = (self._items(drawn, step) for step in steps)
-        most = num_views * (-(-request.batch_size // request.shard.world_size) + 1)
+        asked = ([item for one in drawn for item in self._items(one, step)] for step in steps)
+        share = -(-request.batch_size // request.shard.world_size) + 1
+        most = len(drawn) * request.num_views * share
         for step, pixels in zip(steps, self.pool.squares(asked, recipe, most), strict=True):
-            flat = self._on_device(pixels)
-            images = flat.view(num_views, -1, *flat.shape[1:])
-            labels: Labels = self._moved(self.images.labels[step.of(drawn.order)])
-            if drawn.mixes is not None:
-                views, labels = drawn.mixed(step, images, labels, len(self.info.classes))
-                images = torch.stack(views)
-            indices = self._moved(drawn.order[step.taken]) if request.indexed else None
-            yield Batch(images[0] if num_views == 1 else images, labels, step.size, indices)
+            parts = self._on_device(pixels).chunk(len(drawn))
+            each = zip(drawn, parts, strict=True)
+            yield Batch.of_branches([self._batch(one, step, part, request) for one, part in each])
 
     def eval_batches(self, *, batch_size: int, shard: Shard = Shard()) -> Iterator[Batch]:
         """The shard's share of all images once, in order, not augmented."""
@@ -79,6 +75,23 @@ class StreamedImages:
         for step, pixels in zip(steps, squares, strict=True):
             labels = self._moved(self.images.labels[step.taken])
             yield Batch(self._on_device(pixels), labels, step.size)
+
+    def _batch(
+        self,
+        drawn: EpochDraws[Seeds],
+        step: Step,
+        flat: Float[Tensor, "all channels height width"],
+        request: EpochRequest,
+    ) -> Batch:
+        """A step's batch from its pixels, view after view."""
+        num_views = len(drawn.views)
+        images = flat.view(num_views, -1, *flat.shape[1:])
+        labels: Labels = self._moved(self.images.labels[step.of(drawn.order)])
+        if drawn.mixes is not None:
+            views, labels = drawn.mixed(step, images, labels, len(self.info.classes))
+            images = torch.stack(views)
+        indices = self._moved(drawn.order[step.taken]) if request.indexed else None
+        return Batch(images[0] if num_views == 1 else images, labels, step.size, indices)
 
     def _items(self, drawn: EpochDraws[Seeds], step: Step) -> list[Item]:
         """The files of a step, view after view."""

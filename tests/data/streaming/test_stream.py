@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -60,13 +61,19 @@ def test_order_labels_and_evaluation_are_those_of_images_in_memory(
 
 
 @pytest.mark.parametrize(
-    ("augmentation", "num_views"),
-    [(Augmentation(), 1), (Augmentation(mixing="mixup"), 2), (Augmentation(mixing="cutmix"), 1)],
+    "given",
+    [
+        {},
+        {"branch_seeds": (5, 6)},
+        {"augmentation": Augmentation(mixing="mixup"), "num_views": 2},
+        {"augmentation": Augmentation(mixing="cutmix")},
+        {"augmentation": Augmentation(mixing="mixup"), "branch_seeds": (3, 9)},
+    ],
 )
 def test_any_number_of_processes_and_workers_sees_the_same_batches(
-    augmentation: Augmentation, num_views: int, folder: Path, pool: LoaderPool
+    given: dict[str, Any], folder: Path, pool: LoaderPool
 ) -> None:
-    given = {"augmentation": augmentation, "num_views": num_views, "indexed": True}
+    given = given | {"indexed": True}
     alone = LoaderPool(1)
     expected = epoch(streamed(folder, alone), **given)
     alone.close()
@@ -76,11 +83,11 @@ def test_any_number_of_processes_and_workers_sees_the_same_batches(
     assert_equal_batches(epoch(images, first_step=1, **given), expected[1:])
     parts = [epoch(images, shard=Shard(rank, 2), **given) for rank in (0, 1)]
     for first, second, whole in zip(*parts, expected, strict=True):
-        dim = 0 if num_views == 1 else 1
-        assert torch.equal(torch.cat([first.images, second.images], dim), whole.images)
-        assert torch.equal(torch.cat([first.labels, second.labels]), whole.labels)
-        assert torch.equal(torch.cat([first.indices, second.indices]), whole.indices)
-        if augmentation.mixing == "none":
+        assert torch.equal(torch.cat([first.images, second.images], -4), whole.images)
+        dim = 1 if "branch_seeds" in given else 0
+        assert torch.equal(torch.cat([first.labels, second.labels], dim), whole.labels)
+        assert torch.equal(torch.cat([first.indices, second.indices], dim), whole.indices)
+        if "augmentation" not in given:
             assert torch.equal(images.images.labels[whole.indices], whole.labels)
 
 
@@ -95,6 +102,23 @@ def test_epochs_seeds_and_views_differ(folder: Path, pool: LoaderPool) -> None:
     views = first(num_views=2)
     assert torch.equal(views[0], first())
     assert not torch.equal(views[0], views[1])
+
+
+def test_branches_with_batches_of_their_own_see_what_each_would_alone(
+    folder: Path, pool: LoaderPool
+) -> None:
+    memory = load_train_val(settings(folder, augment="none", residency="memory"))
+    assert isinstance(memory.train, Images)
+    for images in (streamed(folder, pool), DeviceImages(memory.train, memory.info, CPU)):
+        together = epoch(images, branch_seeds=(3, 9), num_views=1)
+
+        for index, seed in enumerate((3, 9)):
+            alone = epoch(images, seed=seed)
+            for batch, one in zip(together, alone, strict=True):
+                assert torch.equal(batch.images[index], one.images)
+                assert torch.equal(batch.labels[index], one.labels)
+                assert batch.num_images == one.num_images == len(one.labels)
+        assert not torch.equal(together[0].labels[0], together[0].labels[1])
 
 
 def test_an_epoch_left_early_disturbs_no_later_one(folder: Path, pool: LoaderPool) -> None:
