@@ -1,0 +1,30 @@
+"""Settings of a version that did not know one: what they are today."""
+
+import pytest
+
+from ffl_ray.config.methods import METHODS, resolved_from
+from ffl_ray.config.older import of_today, to_go_on_with
+from ffl_ray.config.overrides import flatten
+from ffl_ray.config.settings import Config
+
+OWN_BATCHES = "distill.own_batches"
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_a_training_goes_on_unless_its_branches_would_see_other_batches(name: str) -> None:
+    today = flatten(resolved_from({"distill.method": name}))
+    before = {key: value for key, value in today.items() if key != OWN_BATCHES}
+
+    found = to_go_on_with(before)
+
+    differing = {key for key in today if found[key] != today[key]}
+    assert differing == ({OWN_BATCHES} if name == "independent" else set())
+    in_a_checkpoint = {key: str(value) for key, value in before.items()}
+    assert of_today(in_a_checkpoint)[OWN_BATCHES] is False
+
+
+def test_a_search_leaves_it_to_each_method_as_it_did() -> None:
+    before = flatten(Config())
+    del before[OWN_BATCHES]
+
+    assert OWN_BATCHES not in to_go_on_with(before)
