@@ -96,7 +96,7 @@ def forecast(
     random = [i for i, point in enumerate(sampled) if not point.at_end]
     trial_s = None
     if throughput is not None:
-        times = [_trial_s(sizes[i], costs[i], data, plan, throughput) for i in random]
+        times = [trial_seconds(sizes[i], costs[i], data, plan, throughput) for i in random]
         trial_s = sum(times) / len(times)
     shares = [epochs_share(sizes[i], search) for i in random]
     at_once = plan.max_concurrent_trials
@@ -116,7 +116,7 @@ def forecast(
     )
 
 
-def _trial_s(
+def trial_seconds(
     epochs: int, cost: TrainingCost, data: DataSize, plan: Plan, throughput: Throughput
 ) -> float:
     """Seconds of a trial; an image to validate on takes the forward pass alone.
