@@ -10,7 +10,7 @@ from ffl_ray.config.methods import METHODS
 
 SEEDS = 3
 SHARED = -1  # all stages but the last
-POINTS = 1 + sum(1 + (method.trunk_stages != SHARED) for method in METHODS.values())
+POINTS = 1 + sum(1 + (m.trunk_stages != SHARED and m.may_share) for m in METHODS.values())
 
 BASE = {
     "data.name": "cifar100",
@@ -32,7 +32,8 @@ BASE = {
 
 def search_space(trial: optuna.Trial) -> dict[str, object]:
     method = trial.suggest_categorical("distill.method", list(METHODS))
-    trial.suggest_int("model.trunk_stages", SHARED, METHODS[method].trunk_stages)
+    own = METHODS[method].trunk_stages
+    trial.suggest_int("model.trunk_stages", SHARED if METHODS[method].may_share else own, own)
     trial.suggest_int("seed", 0, SEEDS - 1)
     if method != "ffl":
         return {}

@@ -7,9 +7,11 @@ are in `ffl_ray.distill`, a file for each method.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Mapping
 from typing import Any, Literal, NamedTuple, TypeVar
 
+from ffl_ray.config.network_settings import Policy
 from ffl_ray.config.objectives import parse_objective
 from ffl_ray.config.overrides import mix_name, with_overrides
 from ffl_ray.config.settings import (
@@ -20,7 +22,12 @@ from ffl_ray.config.settings import (
     ResolvedModel,
 )
 from ffl_ray.config.user_code import OwnCode, is_own, kind_of
-from ffl_ray.config.variants import check_own_batches, check_variants
+from ffl_ray.config.variants import (
+    check_alike,
+    check_own_batches,
+    check_variants,
+    check_view_policies,
+)
 from ffl_ray.errors import SettingError
 
 OWN = ("temperature", "ramp_up", "weight", "views")
@@ -44,11 +51,14 @@ class Method(NamedTuple):
         ramp_up: length of the distill weight's rise, as a share of the training; 0: there is none.
         weight: factor of its KL terms.
         views: every branch is given an augmentation of its own.
+        view_policies: policies of these views, taken in turn; none: data.augment's.
         divided_gradient: a trunk's gradient is divided by the number of branches on it.
         peer_attention: attention between branches weighs their logits (OKDDip).
         leader: one branch learns from the others and is deployed, and the ensemble is theirs
             (OKDDip); the setting model.leader names it.
         mean_teacher: averages of the weights over time teach as well (PCL).
+        student_average: the mean of the branches' weights is a member and learns as well (OKDPH);
+            they are of one backbone, share nothing and start alike.
         held_out: its hook after an epoch measures on images that are not trained on.
         deployed: the member that its authors ship: any of the kind branch or mean_teacher, the
             leader, or one by its name, such as fused or branch0.
@@ -68,15 +78,22 @@ class Method(NamedTuple):
     ramp_up: float = 80 / 300
     weight: float = 1.0
     views: bool = False
+    view_policies: tuple[Policy, ...] = ()
     divided_gradient: bool = False
     peer_attention: bool = False
     leader: bool = False
     mean_teacher: bool = False
+    student_average: bool = False
     held_out: bool = False
     deployed: str = "branch"
     whole: Literal["fused", "ensemble"] | None = None
     needs: frozenset[Need] = frozenset()
     source: str = ""
+
+    @property
+    def may_share(self) -> bool:
+        """Whether its branches may share stages."""
+        return not self.student_average
 
 
 METHODS: dict[str, Method] = {
@@ -115,6 +132,17 @@ METHODS: dict[str, Method] = {
         mean_teacher=True,
         deployed="mean_teacher",
         source="Wu and Gong 2021, arXiv:2006.04147",
+    ),
+    "okdph": Method(
+        trunk_stages=0,
+        temperature=4.0,
+        ramp_up=0,
+        weight=0.8,
+        views=True,
+        view_policies=("rotation", "cutout", "randaugment", "autoaugment", "standard"),
+        student_average=True,
+        deployed="averaged",
+        source="Zhang et al. 2023, arXiv:2303.14666",
     ),
 }
 OWN_PARTS = Method(head="fusion", source="your own")
@@ -222,14 +250,24 @@ def resolved_distill(distill: DistillConfig, model: ResolvedModel | None = None)
     """The settings of the method with its own values for those that are not set.
 
     Args:
-        model: what it trains, where branches that share nothing may have batches of their own.
+        model: what it trains: how many views there are, and whether branches share nothing and may
+            have batches of their own; none: as the method has it.
     """
     left = [name for name in OWN if getattr(distill, name) is None]
-    own = {name: getattr(method_of(distill), name) for name in left}
+    own: dict[str, object] = {name: getattr(method_of(distill), name) for name in left}
     if distill.own_batches is None:
         apart = model is not None and model.trunk_stages == 0 and not distill.views
         own["own_batches"] = apart and distill.method == "independent"
+    if distill.view_policies is None:
+        views = own.get("views", distill.views)
+        own["view_policies"] = _view_policies(distill, model) if views else ()
     return ResolvedDistill(**dict(distill) | own)
+
+
+def _view_policies(distill: DistillConfig, model: ResolvedModel | None) -> tuple[Policy, ...]:
+    method = method_of(distill)
+    count = (len(model.mix) if model else method.num_branches) + method.student_average
+    return tuple(itertools.islice(itertools.cycle(method.view_policies), count))
 
 
 def with_reachable_objective(config: ConfigT) -> ConfigT:
@@ -269,6 +307,9 @@ def check_method(config: ResolvedConfig) -> None:
         )
     check_variants(config.distill)
     check_own_batches(config)
+    check_view_policies(config, len(config.model.mix) + method.student_average)
+    if method.student_average:
+        check_alike(config)
     check_objective(config, config.objective)
 
 
@@ -285,7 +326,9 @@ def check_objective(config: Config, objective: str) -> None:
             f"(it has no fused classifier: try ensemble.accuracy or mean_branch.accuracy), not "
             f"{objective!r}"
         )
-    if member == "mean_teacher0" and not method_of(config.distill).mean_teacher:
+    method = method_of(config.distill)
+    has = {"mean_teacher0": method.mean_teacher, "averaged": method.student_average}
+    if not has.get(member, True):
         raise SettingError(
             f"objective must be of a member that distill.method {config.distill.method} has (it "
             f"has no averaged weights), not {objective!r}"

@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, get_args
 
 from pydantic import BeforeValidator
 
-from ffl_ray.config.values import Optional, Section, as_text, one_of, parse_mix, setting
+from ffl_ray.config.values import (
+    Optional,
+    Section,
+    as_text,
+    one_of,
+    parse_mix,
+    setting,
+    split_numbers,
+)
 
 AUTHORS = "Kim et al. 2020, arXiv:1904.09058, and the authors' program"
+OKDPH = "Zhang et al. 2023, arXiv:2303.14666 (OKDPH), and the authors' program"
 DESIGNS = (
     "concat_depthwise",
     "concat_pointwise",
@@ -20,7 +29,9 @@ DESIGNS = (
     "pooled_linear",
     "pairwise",
 )
-METHOD_NAMES = ("ffl", "independent", "dml", "cl_ilr", "one", "kdcl", "okddip", "pcl")
+Policy = Literal["standard", "trivial", "cutout", "rotation", "randaugment", "autoaugment"]
+POLICIES: tuple[Policy, ...] = get_args(Policy)
+METHOD_NAMES = ("ffl", "independent", "dml", "cl_ilr", "one", "kdcl", "okddip", "pcl", "okdph")
 
 
 class ModelConfig(Section):
@@ -40,7 +51,7 @@ class ModelConfig(Section):
     trunk_stages: Annotated[int | None, Optional] = setting(
         None,
         "leading stages shared by the branches of one backbone; 0 shares nothing, -1 all but the "
-        "last; none: the method's own, -1 (independent, dml and kdcl 0)",
+        "last; none: the method's own, -1 (independent, dml, kdcl and okdph 0)",
         unit="stages",
         source=AUTHORS,
         ge=-1,
@@ -85,7 +96,7 @@ class DistillConfig(Section):
     temperature: Annotated[float | None, Optional] = setting(
         None,
         "softening of both sides of every KL term that has none of its own; none: the method's "
-        "own, 3 (dml 1, cl_ilr 2, kdcl 2)",
+        "own, 3 (dml 1, cl_ilr 2, kdcl 2, okdph 4)",
         source=AUTHORS,
         gt=0,
         le=100,
@@ -93,14 +104,14 @@ class DistillConfig(Section):
     weight: Annotated[float | None, Optional] = setting(
         None,
         "weight of every KL term of the methods beside ffl; none: the method's own, 1 (cl_ilr "
-        "0.5, and its cross-entropies take the rest)",
+        "0.5, and its cross-entropies take the rest; okdph 0.8)",
         ge=0,
         le=1000,
     )
     views: Annotated[bool | None, Optional] = setting(
         None,
-        "every branch is trained on an augmentation of its own; none: the method's own (kdcl and "
-        "pcl: yes); not for ffl and one, which fuse",
+        "every branch is trained on an augmentation of its own; none: the method's own (kdcl, "
+        "pcl and okdph: yes); not for ffl and one, which fuse",
         source="Guo et al. 2020 (KDCL); Wu and Gong 2021, arXiv:2006.04147",
     )
     own_batches: Annotated[bool | None, Optional] = setting(
@@ -108,6 +119,15 @@ class DistillConfig(Section):
         "independent alone: every branch is trained on batches of its own, and branch k is, bit "
         "for bit, its backbone trained alone with seed + 1,000,000 k; none: yes, unless stages or "
         "batches are shared (model.trunk_stages, distill.views)",
+    )
+    view_policies: Annotated[
+        tuple[Policy, ...] | None, BeforeValidator(split_numbers), Optional
+    ] = setting(
+        None,
+        f"augmentation of each view after its crop and flip, instead of data.augment's: "
+        f"{', '.join(POLICIES)}; one for each branch, and for okdph one more, which the mean "
+        f"weights see; none: the method's own (okdph's: rotation, cutout, randaugment, ...)",
+        source=OKDPH,
     )
     kdcl_teacher: Literal["min_logit", "naive", "linear", "general_batch"] = setting(
         "min_logit",
@@ -143,6 +163,41 @@ class DistillConfig(Section):
         gt=0,
         le=1,
     )
+    averaged_weight: float = setting(
+        0.2,
+        "okdph alone: weight of the cross-entropy of the branches' mean weights; the branches' own "
+        "cross-entropies take the rest (the authors' omega)",
+        source=OKDPH,
+        ge=0,
+        le=1,
+    )
+    averaged_gradient: bool = setting(
+        True,
+        "okdph alone: that cross-entropy's gradient reaches every branch, as in the paper; false: "
+        "none, as in the authors' program",
+        source=OKDPH,
+    )
+    student_shares: Literal["equal", "dirichlet"] = setting(
+        "equal",
+        "okdph alone: share of each branch in their mean weights; dirichlet: drawn anew for every "
+        "step, each division equally likely",
+        source=OKDPH,
+    )
+    write_back: float = setting(
+        0.5,
+        "okdph alone: share of the way that every branch is moved to their mean weights, batch "
+        "norm's statistics too, now and then (the authors' gamma); 0: never",
+        source=OKDPH,
+        ge=0,
+        le=1,
+    )
+    write_back_steps: Annotated[int | None, Optional] = setting(
+        None,
+        "okdph alone: steps from one of these to the next; none: an epoch",
+        unit="steps",
+        source=f"{OKDPH}: one epoch or five steps",
+        ge=1,
+    )
     label_smoothing: float = setting(
         0.0,
         "share of every label that is spread evenly over all classes, in every cross-entropy",
@@ -172,7 +227,7 @@ class DistillConfig(Section):
         None,
         "length of the rise of the distill weight, exp(-5 (1 - t/length)^2), as a share of the "
         "training, at most 1; 0: no rise; none: the method's own, 80 of 300 epochs (independent, "
-        "dml, cl_ilr and kdcl 0)",
+        "dml, cl_ilr, kdcl and okdph 0)",
         source=AUTHORS,
         ge=0,
         le=100,  # studies of the version before have lengths beyond the training: they are read
@@ -193,4 +248,5 @@ class ResolvedDistill(DistillConfig):
     weight: float
     views: bool
     own_batches: bool
+    view_policies: Annotated[tuple[Policy, ...], BeforeValidator(split_numbers)]
     ramp_up: float

@@ -1,8 +1,8 @@
 """What a training, or a search, is judged by: `MEMBER.METRIC`, and its better direction.
 
 The metrics are those of the members table. Members are fused, ensemble, branch0, branch1 (a
-network has two branches at least), best_branch, mean_branch and pcl's mean_teacher0; and, of any
-method, `deployed`, what its authors ship, and `whole`, all of its network.
+network has two branches at least), best_branch, mean_branch, pcl's mean_teacher0 and okdph's
+averaged; and, of any method, `deployed`, what its authors ship, and `whole`, all of its network.
 """
 
 from __future__ import annotations
@@ -19,7 +19,8 @@ MINIMISED = ("nll", "ece")
 COSTS = {"macs": "macs", "params": "parameters", "latency_ms": "latency_ms"}
 ROLES = ("deployed", "whole")
 MEMBERS = (
-    *("fused", "ensemble", "best_branch", "mean_branch", "branch0", "branch1", "mean_teacher0"),
+    *("fused", "ensemble", "best_branch", "mean_branch", "branch0", "branch1"),
+    *("mean_teacher0", "averaged"),
     *ROLES,
 )
 

@@ -91,9 +91,9 @@ class ResolvedConfig(Config):
 
     @property
     def num_views(self) -> int:
-        """The number of batches of images, one of each branch, that a training step takes."""
+        """The number of batches of images, views or each branch's own, that a step takes."""
         apart = self.distill.views or self.distill.own_batches
-        return len(self.model.mix) if apart else 1
+        return len(self.distill.view_policies) or (len(self.model.mix) if apart else 1)
 
     @property
     def branch_seeds(self) -> tuple[int, ...]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from ffl_ray.config.overrides import shown
+from ffl_ray.config.overrides import mix_name, shown
 from ffl_ray.config.settings import DistillConfig, ResolvedConfig
 from ffl_ray.config.user_code import is_own
 from ffl_ray.errors import SettingError
@@ -14,6 +14,16 @@ READ_BY: Mapping[str, tuple[str, ...]] = {
     "dml_teacher": ("dml",),
     "ce_weight": ("cl_ilr",),
     "detach_targets": ("dml", "cl_ilr"),
+    **dict.fromkeys(
+        (
+            "averaged_weight",
+            "averaged_gradient",
+            "student_shares",
+            "write_back",
+            "write_back_steps",
+        ),
+        ("okdph",),
+    ),
 }
 
 
@@ -57,3 +67,41 @@ def check_own_batches(config: ResolvedConfig) -> None:
                 f"distill.own_batches must be false where {name} is not {shown(value)}: its "
                 f"branches see the same images (it is {shown(found)})"
             )
+
+
+def check_alike(config: ResolvedConfig) -> None:
+    """Check that the branches' weights have a mean.
+
+    Raises:
+        SettingError: they are of several backbones, or share stages.
+    """
+    name, model = config.distill.method, config.model
+    if len(set(model.mix)) > 1:
+        raise SettingError(
+            f"model.mix must hold one backbone for distill.method {name}, which averages the "
+            f"weights of its branches, not {mix_name(model.mix)}"
+        )
+    if model.trunk_stages:
+        raise SettingError(
+            f"model.trunk_stages must be 0 for distill.method {name}, which averages the weights "
+            f"of whole networks, not {model.trunk_stages}"
+        )
+
+
+def check_view_policies(config: ResolvedConfig, num_views: int) -> None:
+    """Check that each view has one policy, where views have policies.
+
+    Raises:
+        SettingError: there are no views, or another number of them.
+    """
+    policies, method = config.distill.view_policies, config.distill.method
+    if policies and not config.distill.views:
+        raise SettingError(
+            f"distill.view_policies must be none where distill.views is false, not "
+            f"{shown(policies)}: there is one view (distill.method {method})"
+        )
+    if policies and len(policies) != num_views:
+        raise SettingError(
+            f"distill.view_policies must name one for each of the {num_views} views of "
+            f"distill.method {method} with {mix_name(config.model.mix)}, not {shown(policies)}"
+        )

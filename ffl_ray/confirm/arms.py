@@ -147,6 +147,8 @@ def _opponents(config: ResolvedConfig) -> dict[str, tuple[str, ResolvedConfig]]:
     found = {f"branch{i}": ("branch0", independent(config, (name,))) for i, name in enumerate(mix)}
     if method_of(config.distill).mean_teacher:
         found |= {name.replace("branch", "mean_teacher"): one for name, one in found.items()}
+    if method_of(config.distill).student_average:
+        found["averaged"] = found["branch0"]
     together = independent(config, mix)
     fused = ["fused"] if method_of(config.distill).head is not None else []
     if len(mix) > 1:

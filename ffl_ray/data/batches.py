@@ -64,16 +64,34 @@ class Batch(NamedTuple):
 
 
 class Augmentation(NamedTuple):
-    """Augmentation of training images after the data set's crop and flip."""
+    """Augmentation of training images after the data set's crop and flip.
+
+    Attributes:
+        policies: of each view, as `data.policies` knows them; none: all views have one.
+    """
 
     trivial: bool = False
     mixing: Mixing = "none"
     mixing_alpha: float = 1.0
+    policies: tuple[str, ...] = ()
+
+    def policy(self, view: int) -> str:
+        """The policy of one view."""
+        return self.policies[view] if self.policies else "trivial" if self.trivial else "standard"
 
 
-def augmentation_of(settings: DataConfig) -> Augmentation:
-    """The settings' augmentation, beside crop and flip."""
-    return Augmentation(settings.augment == "trivial", settings.mixing, settings.mixing_alpha)
+def augmentation_of(settings: DataConfig, policies: tuple[str, ...] = ()) -> Augmentation:
+    """The settings' augmentation, beside crop and flip.
+
+    Args:
+        policies: of each view, where the method has any and images are augmented.
+    """
+    return Augmentation(
+        settings.augment == "trivial",
+        settings.mixing,
+        settings.mixing_alpha,
+        policies if settings.augment != "none" else (),
+    )
 
 
 class EpochRequest(NamedTuple):
@@ -154,18 +172,19 @@ def draw_epoch(
     request: EpochRequest,
     count: int,
     image_shape: tuple[int, int, int],
-    draw_view: Callable[[torch.Generator], ViewT],
+    draw_view: Callable[[str, torch.Generator], ViewT],
 ) -> EpochDraws[ViewT]:
     """The random numbers of an epoch of `count` images.
 
     Args:
-        draw_view: draws those of one augmentation of every image.
+        draw_view: draws those of one augmentation of every image, by a policy.
     """
     generator = torch.Generator().manual_seed(epoch_seed(request.seed, request.epoch))
     order = torch.randperm(count, generator=generator)
-    first = draw_view(generator)
+    policies = map(request.augmentation.policy, range(request.num_views))
+    first = draw_view(next(policies), generator)
     mixes = _draw_mixes(request, count, image_shape, generator)
-    others = [draw_view(generator) for _ in range(request.num_views - 1)]
+    others = [draw_view(policy, generator) for policy in policies]
     return EpochDraws(order, [first, *others], mixes)
 
 

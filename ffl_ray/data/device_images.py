@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import itertools
 import math
 from collections.abc import Iterator
@@ -15,7 +14,7 @@ from torch import Tensor
 from ffl_ray.data.augment import Draws, crop_and_flip, draw, normalise
 from ffl_ray.data.batches import Batch, EpochRequest, draw_epoch
 from ffl_ray.data.dataset import DatasetInfo, Images
-from ffl_ray.data.seeds import draw_seeds
+from ffl_ray.data.policies import augmented, draw_policy
 from ffl_ray.data.shards import Shard, Step, eval_steps
 from ffl_ray.data.trivial_augment import trivial_augment
 
@@ -24,8 +23,9 @@ MADE_AT_ONCE, MADE_AT_ONCE_BYTES = 8192, 2**25
 
 
 class _View(NamedTuple):
-    """The random numbers of one augmentation of every image, in the epoch's order."""
+    """The random numbers of one augmentation of every image by a policy, in the epoch's order."""
 
+    policy: str
     draws: Draws
     seeds: Int64[Tensor, "images"] | None
 
@@ -46,11 +46,11 @@ class DeviceImages:
         return map(Batch.of_branches, zip(*branches, strict=True))
 
     def _train_batches(self, request: EpochRequest) -> Iterator[Batch]:
-        trivial, num_classes = request.augmentation.trivial, len(self.info.classes)
-        draw_view = functools.partial(self._draw_view, trivial)
-        drawn = draw_epoch(request, len(self.images), self.images.image_shape, draw_view)
+        num_classes = len(self.info.classes)
+        drawn = draw_epoch(request, len(self.images), self.images.image_shape, self._draw_view)
         order = drawn.order.to(self.device)
-        steps, at_once = drawn.steps(request), self._steps_at_once(request) if trivial else 1
+        made_alike = any(view.seeds is not None for view in drawn.views)
+        steps, at_once = drawn.steps(request), self._steps_at_once(request) if made_alike else 1
         while block := list(itertools.islice(steps, at_once)):
             made = zip(*(self._augmented(order, view, block) for view in drawn.views), strict=True)
             for step, pixels in zip(block, made, strict=True):
@@ -72,10 +72,10 @@ class DeviceImages:
             pixels = normalise(self.images.pixels[step.taken], self.mean, self.std)
             yield Batch(pixels, self.images.labels[step.taken], step.size)
 
-    def _draw_view(self, trivial: bool, generator: torch.Generator) -> _View:
+    def _draw_view(self, policy: str, generator: torch.Generator) -> _View:
         count, info = len(self.images), self.info
         draws = draw(count, padding=info.crop_padding, flip=info.flip, generator=generator)
-        return _View(draws.to(self.device), draw_seeds(count, generator) if trivial else None)
+        return _View(policy, draws.to(self.device), draw_policy(policy, count, generator))
 
     def _augmented(
         self, order: Int64[Tensor, "images"], view: _View, steps: list[Step]
@@ -87,5 +87,9 @@ class DeviceImages:
         pixels = crop_and_flip(self.images.pixels, torch.cat(indices), draws, fill=fill)
         if view.seeds is not None:
             seeds = torch.cat([step.of(view.seeds) for step in steps])
-            pixels = trivial_augment(pixels, seeds.tolist())
+            pixels = (
+                trivial_augment(pixels, seeds.tolist())
+                if view.policy == "trivial"
+                else augmented(view.policy, pixels, seeds, self.info.mean)
+            )
         return torch.split(pixels, [len(rows) for rows in indices])

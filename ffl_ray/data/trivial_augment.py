@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import itertools
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Callable, Hashable, Sequence
 
 import torch
 from jaxtyping import UInt8
 from torch import Tensor
 
 from ffl_ray.data.seeds import seeded
-from ffl_ray.data.streaming.decode import Square
 
 # As torchvision numbers and draws them; identity, autocontrast and equalise have no strength.
 OPERATIONS, STRENGTHS = 14, 31
@@ -32,19 +31,28 @@ def trivial_augment(
     # 6 s: torchvision imports torch's compiler.
     from torchvision.transforms.v2 import TrivialAugmentWide
 
-    augment = TrivialAugmentWide()
+    return augmented_alike(pixels, _draws(seeds), seeds, TrivialAugmentWide())
+
+
+def augmented_alike(
+    pixels: UInt8[Tensor, "batch height width channels"],
+    keys: Sequence[Hashable],
+    seeds: Sequence[int],
+    augment: Callable[[Tensor], Tensor],
+) -> UInt8[Tensor, "batch height width channels"]:
+    """A batch, augmented by one call for all images of one key, under the first one's seed."""
     alike = defaultdict(list)
-    for position, draws in enumerate(_draws(seeds)):
-        alike[draws].append(position)
+    for position, key in enumerate(keys):
+        alike[key].append(position)
     groups = list(alike.values())
     order = torch.tensor(list(itertools.chain(*groups))).to(pixels.device)
     images = torch.split(pixels.permute(0, 3, 1, 2)[order], [len(group) for group in groups])
-    augmented = []
+    made = []
     for group, same in zip(groups, images, strict=True):
         with seeded(seeds[group[0]]):
-            augmented.append(augment(same))
+            made.append(augment(same))
     found = torch.empty_like(pixels)
-    found[order] = torch.cat(augmented).permute(0, 2, 3, 1)
+    found[order] = torch.cat(made).permute(0, 2, 3, 1)
     return found
 
 
@@ -61,10 +69,3 @@ def _draws(seeds: Sequence[int]) -> list[tuple[int, int, bool]]:
         strength = int(torch.randint(STRENGTHS, (), generator=generator))
         found.append((operation, strength, bool(torch.rand((), generator=generator) <= 0.5)))
     return found
-
-
-def augmented_square(square: Square, seed: int) -> Square:
-    """One image [size, size, 3] as `trivial_augment` changes it."""
-    pixels = torch.from_numpy(square.copy())
-    augmented: Square = trivial_augment(pixels[None], [seed])[0].numpy()
-    return augmented

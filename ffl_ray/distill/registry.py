@@ -13,6 +13,7 @@ from ffl_ray.distill.ffl import ffl_terms
 from ffl_ray.distill.independent import independent_terms
 from ffl_ray.distill.kdcl import kdcl_terms
 from ffl_ray.distill.okddip import okddip_terms
+from ffl_ray.distill.okdph import OKDPH
 from ffl_ray.distill.one import one_terms
 from ffl_ray.distill.pcl import pcl_terms
 from ffl_ray.distill.recipe import Recipe
@@ -31,6 +32,7 @@ RECIPES: dict[str, Recipe] = {
     "kdcl": Recipe(kdcl_terms),
     "okddip": Recipe(okddip_terms),
     "pcl": Recipe(pcl_terms),
+    "okdph": OKDPH,
 }
 TERMS = {name: recipe.terms for name, recipe in RECIPES.items()}
 

@@ -137,6 +137,7 @@ def _introduction(about: About, source: Source, config: Config) -> str:
     what = {
         "fused": f"The fused classifier of {mix} (fusion: {config.fusion.design})",
         "ensemble": f"The ensemble, the mean of the branches' logits, of {mix}",
+        "averaged": f"The mean of the branches' weights, a {row['backbone']}, of {mix}",
     }.get(about.member, f"One branch, {row['backbone']}, of a network of {mix}")
     if about.member.startswith("mean_teacher"):
         what += ", its weights averaged over the training's last part"

@@ -8,8 +8,11 @@ from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 
 import torch
+from jaxtyping import Float
 from torch import Tensor, nn
 from torch.func import functional_call
+
+from ffl_ray.models.pooling import full_precision, pooled
 
 Call = Callable[[Tensor], Tensor]
 
@@ -86,6 +89,22 @@ class AveragedWeights(nn.Module):
             partial(functional_call, part, mean)
             for part, mean in zip(self.parts, means, strict=True)
         ]
+
+    def logits(
+        self,
+        images: Float[Tensor, "batch channels height width"],
+        students: Sequence[Sequence[nn.Module]],
+        *,
+        constant: bool,
+    ) -> Float[Tensor, "batch classes"]:
+        """Logits of trunk, branch and classifier: in training with the students' mean of now."""
+        calls: Sequence[Call] = list(self.parts)
+        if self.training:
+            calls = self.calls(students, constant=constant)
+        trunk, branch, classifier = calls
+        features = pooled(branch(trunk(images)))
+        with full_precision(features):
+            return classifier(features)
 
     @torch.no_grad()
     def write_back(self, students: Sequence[Sequence[nn.Module]], share: float) -> None:

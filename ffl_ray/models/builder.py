@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -48,7 +48,8 @@ def build_network(
     """
     distill = distill or DistillConfig()
     method, leader = method_of(distill), leader_of(model, distill)
-    built = _branches(model, image_shape, num_classes, seed, alone=bool(distill.own_batches))
+    seeds = _branch_seeds(model, method, distill, seed)
+    built = _branches(model, image_shape, num_classes, seeds)
     with seeded(seed, -1):
         head = _head(method, fusion.design, built.maps, built.trunk_width(image_shape), num_classes)
         attention = PeerAttention(without(leader, built.widths)) if method.peer_attention else None
@@ -64,6 +65,7 @@ def build_network(
         divides_gradient=method.divided_gradient,
         ema_span=distill.ema_span if method.mean_teacher else None,
         needs=method.needs,
+        average=_average(method, distill),
     )
 
 
@@ -119,15 +121,36 @@ class _Branches(NamedTuple):
         return sum(_map_shape(trunk, image_shape).channels for trunk in self.trunks.values())
 
 
+def _branch_seeds(
+    model: ResolvedModel, method: Method, distill: DistillConfig, seed: int
+) -> list[tuple[int, int]]:
+    """Seed and place of each branch's initial weights."""
+    places = range(len(model.mix))
+    if distill.own_batches:
+        return [(branch_seed(seed, place), 0) for place in places]
+    alike = method.student_average and len(set(model.mix)) == 1
+    return [(seed, 0 if alike else place) for place in places]
+
+
+def _average(method: Method, distill: DistillConfig) -> Literal["variable", "constant"] | None:
+    if not method.student_average:
+        return None
+    return "variable" if distill.averaged_gradient else "constant"
+
+
 def _branches(
-    model: ResolvedModel, image_shape: ImageShape, num_classes: int, seed: int, *, alone: bool
+    model: ResolvedModel, image_shape: ImageShape, num_classes: int, seeds: list[tuple[int, int]]
 ) -> _Branches:
-    """Each branch built in full; of one backbone, the first one's trunk serves them all."""
+    """Each branch built in full; of one backbone, the first one's trunk serves them all.
+
+    Args:
+        seeds: of each branch's initial weights, and its place.
+    """
     for name in dict.fromkeys(model.mix):
         check_images(name, image_shape, pretrained=model.pretrained)
     built = _Branches({}, [], [], [])
     for index, name in enumerate(model.mix):
-        with seeded(branch_seed(seed, index), 0) if alone else seeded(seed, index):
+        with seeded(*seeds[index]):
             backbone = build_backbone(name, image_shape[0], pretrained=model.pretrained)
             lead, rest = backbone.split(model.trunk_stages)
             trunk = built.trunks.setdefault(trunk_key(name), lead)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import torch
 from jaxtyping import Float, Float64, Int64
@@ -16,7 +16,7 @@ from ffl_ray.models.fusion_designs import Features, Map
 from ffl_ray.models.method_modules import LogitGate, PeerAttention, divided_gradient
 from ffl_ray.models.pooling import full_precision, pooled
 
-MEAN_TEACHER = "mean_teacher"
+MEAN_TEACHER, AVERAGED = "mean_teacher", "averaged"
 
 
 class NetworkOutput(NamedTuple):
@@ -31,6 +31,7 @@ class NetworkOutput(NamedTuple):
         kept: maps and features, where the method needs any.
         image_indices: places of the images in the training split, where the method needs them.
         share: of the training that is done, where the method needs it.
+        averaged: logits of the branches' mean weights (OKDPH).
     """
 
     branches: Float[Tensor, "branches batch classes"]
@@ -41,6 +42,7 @@ class NetworkOutput(NamedTuple):
     kept: Kept = Kept()
     image_indices: Int64[Tensor, "batch"] | None = None
     share: Float64[Tensor, ""] | None = None
+    averaged: Float[Tensor, "batch classes"] | None = None
 
     @property
     def peers(self) -> Float[Tensor, "peers batch classes"]:
@@ -56,9 +58,9 @@ class NetworkOutput(NamedTuple):
     @property
     def members(self) -> Float[Tensor, "members batch classes"]:
         """Logits of every member, in the order of `member_names`."""
-        fused = [] if self.fused is None else [self.fused[None]]
+        single = (x[None] for x in (self.fused, self.averaged) if x is not None)
         means = [] if self.mean_teachers is None else [self.mean_teachers]
-        return torch.cat([self.branches, self.ensemble[None], *fused, *means])
+        return torch.cat([self.branches, self.ensemble[None], *single, *means])
 
     def at_least_float32(self) -> NetworkOutput:
         """The same in float32 where autocast made bfloat16 of it; what is finer stays."""
@@ -98,6 +100,8 @@ class FusionNetwork(nn.Module):
         divides_gradient: a trunk's gradient is divided by the branches on it.
         ema_span: of averaged weights that teach; none: there are no such teachers.
         needs: what a training pass keeps for the method's loss, by the names of `Kept`.
+        average: the mean weights of all branches, of one structure, are a member and learn too:
+            variable, and the branches by it, or constant; none: they are not.
 
     Attributes:
         branch_streams: of the branches after the first; none: one branch after the other.
@@ -118,6 +122,7 @@ class FusionNetwork(nn.Module):
         divides_gradient: bool = False,
         ema_span: float | None = None,
         needs: Collection[str] = (),
+        average: Literal["variable", "constant"] | None = None,
     ) -> None:
         super().__init__()
         self.trunks = nn.ModuleDict(trunks)
@@ -135,6 +140,11 @@ class FusionNetwork(nn.Module):
         self.mean_teachers: AveragedWeights | None = None
         if ema_span is not None:
             self.mean_teachers = AveragedWeights(self.branch_modules, span=ema_span)
+        self.average_is_constant = average == "constant"
+        self.averages: AveragedWeights | None = None
+        if average is not None:
+            count = self.num_branches
+            self.averages = AveragedWeights(self.students[0], num_students=count)
 
     @property
     def num_branches(self) -> int:
@@ -147,11 +157,18 @@ class FusionNetwork(nn.Module):
         return BranchModules(self.trunks, self.branches, self.classifiers)
 
     @property
+    def students(self) -> list[list[nn.Module]]:
+        """Modules of each branch, in their order."""
+        modules = self.branch_modules
+        return [modules.of(index, self.trunk_of) for index in range(self.num_branches)]
+
+    @property
     def member_names(self) -> list[str]:
         """The classifiers that this network holds, in the order of `NetworkOutput.members`."""
         names = member_names(self.num_branches, fused=self.fusion is not None)
+        averaged = [] if self.averages is None else [AVERAGED]
         means = 0 if self.mean_teachers is None else self.num_branches
-        return [*names, *(f"{MEAN_TEACHER}{index}" for index in range(means))]
+        return [*names, *averaged, *(f"{MEAN_TEACHER}{index}" for index in range(means))]
 
     @property
     def shares_trunk(self) -> bool:
@@ -172,13 +189,15 @@ class FusionNetwork(nn.Module):
         means = self._taught_by_means(images)
         features = [pooled(x) for x in ran.maps] if "pooled" in needs else None
         kept = Kept(ran.stages, features, fused_map)
-        return NetworkOutput(branches, fused, attention, means, self.leader, kept)
+        return NetworkOutput(
+            branches, fused, attention, means, self.leader, kept, averaged=self._averaged(images)
+        )
 
     def member(
         self, name: str, images: Float[Tensor, "batch channels height width"]
     ) -> Float[Tensor, "batch classes"]:
         """Logits of one member, computed by the modules that it needs and no other."""
-        if name.startswith(("branch", MEAN_TEACHER)):
+        if name.startswith(("branch", MEAN_TEACHER, AVERAGED)):
             trunk, branch, classifier = self.member_modules(name)
             classified: Tensor = classifier(pooled(branch(trunk(images))))
             return classified
@@ -202,6 +221,8 @@ class FusionNetwork(nn.Module):
         """Modules that a member keeps when it is deployed alone; a branch's in their order."""
         if name.startswith("branch"):
             return self.branch_modules.of(int(name.removeprefix("branch")), self.trunk_of)
+        if name == AVERAGED:
+            return list(self._parts_of(self.averages))
         if name.startswith(MEAN_TEACHER):
             return self._averages().of(int(name.removeprefix(MEAN_TEACHER)), self.trunk_of)
         if name == "ensemble":
@@ -279,9 +300,19 @@ class FusionNetwork(nn.Module):
         return head.classify(fused_map), fused_map
 
     def _averages(self) -> BranchModules:
-        if self.mean_teachers is None:
-            raise ValueError("a network without averaged weights has no mean teacher")
-        return BranchModules(*self.mean_teachers.parts)
+        return BranchModules(*self._parts_of(self.mean_teachers))
+
+    def _parts_of(self, averages: AveragedWeights | None) -> nn.ModuleList:
+        if averages is None:
+            raise ValueError("a network without averaged weights has no member of them")
+        return averages.parts
+
+    def _averaged(self, images: Tensor) -> Tensor | None:
+        """Logits of the branches' mean weights, where they are a member: of the last view."""
+        if self.averages is None:
+            return None
+        view = images[-1] if images.dim() > 4 else images
+        return self.averages.logits(view, self.students, constant=self.average_is_constant)
 
     @torch.no_grad()
     def _taught_by_means(self, images: Tensor) -> Tensor | None:

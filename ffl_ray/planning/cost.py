@@ -131,7 +131,7 @@ def training_costs(
 
 def network_distill(config: ResolvedConfig) -> ResolvedDistill:
     """The settings of a method that change the network or what one step gives it."""
-    kept = ("method", "views", "own_batches")
+    kept = ("method", "views", "own_batches", "view_policies")
     named = DistillConfig(**{name: getattr(config.distill, name) for name in kept})
     return resolved_distill(named)
 
@@ -194,13 +194,18 @@ def _run_outline(
 
 
 def _saved_bytes(network: FusionNetwork, images: Tensor) -> list[int]:
-    """Bytes of what a forward pass saves for the backward pass, each storage once."""
+    """Bytes of what a forward pass saves for the backward pass, each storage once.
+
+    Weights that are averaged in the pass are not its activations.
+    """
     kept: dict[int, torch.UntypedStorage] = {}
     weights = _storages(network)
+    averaged = network.averages.parameters() if network.averages is not None else ()
+    shapes = {tuple(sorted(weight.shape)) for weight in averaged}  # a linear layer transposes
 
     def note(tensor: Tensor) -> None:
         storage = tensor.untyped_storage()
-        if storage._cdata not in weights:
+        if storage._cdata not in weights and tuple(sorted(tensor.shape)) not in shapes:
             kept[storage._cdata] = storage
 
     network.train()

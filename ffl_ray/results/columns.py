@@ -108,13 +108,14 @@ EPOCHS = [
         "cross-entropy of each branch, labels mixed and smoothed",
     ),
     Column("loss.ce_fused", _FLOAT, "nats", "the same of the fused classifier"),
+    Column("loss.ce_averaged", _FLOAT, "nats", "the same of the branches' mean weights (okdph)"),
     Column("loss.ensemble_to_fused", _FLOAT, "nats", "KL, times T^2; null when switched off"),
     Column("loss.fused_to_branches", _FLOATS, "nats", "the same for each branch as student"),
     Column(
         "loss.peers_to_branches",
         _FLOATS,
         "nats",
-        "the same with other branches as teachers (dml, cl_ilr, kdcl, okddip)",
+        "the same with other branches as teachers (dml, cl_ilr, kdcl, okddip, okdph)",
     ),
     Column(
         "loss.mean_teachers_to_branches",
@@ -149,13 +150,17 @@ EPOCHS = [
         "peak_memory_bytes", _INT, "bytes", "GPU: allocated at most; CPU: of the process so far"
     ),
 ]
+MEMBER = Column(
+    *("member", _TEXT, ""),
+    "branch0, ..., ensemble, fused, pcl's mean_teacher0, ..., or okdph's averaged",
+)
 ROLE = Column(
     *("role", _TEXT, ""),
     "deployed, what the method's authors ship, one or any of them; whole, all taken together",
 )
 MEMBERS = [
     *_IDS,
-    Column("member", _TEXT, "", "branch0, ..., ensemble, fused, or pcl's mean_teacher0, ..."),
+    MEMBER,
     ROLE,
     Column("backbone", _TEXT, "", "of a branch, or of its average; null for ensemble and fused"),
     Column("checkpoint", _TEXT, "", "latest, or best by the setting objective on val"),
@@ -200,7 +205,7 @@ SUMMARY = [
     Column("mix", _TEXT, "", "backbones of the branches"),
     Column("method", _TEXT, "", "how the members teach each other"),
     Column("epochs", _INT, "epochs", "length of each training"),
-    Column("member", _TEXT, "", "branch0, ..., ensemble, fused, or pcl's mean_teacher0, ..."),
+    MEMBER,
     Column("backbone", _TEXT, "", "of a branch, or of its average; null for ensemble and fused"),
     Column("n", _INT, "seeds", "trainings behind the row"),
     Column("images", _INT, "images", "of the test split"),

@@ -6,6 +6,7 @@ import string
 from collections.abc import Sequence
 
 from ffl_ray.config.roles import roles_in
+from ffl_ray.models.network import AVERAGED
 from ffl_ray.training.metrics import MemberMetrics
 from ffl_ray.training.session import Report, Row
 from ffl_ray.training.setup import Training
@@ -42,7 +43,9 @@ def metric_columns(metrics: dict[str, MemberMetrics], num_branches: int) -> Row:
 
 
 def _backbone(name: str, mix: Sequence[str]) -> str | None:
-    """The backbone of a member that is one branch, or one branch's average."""
+    """The backbone of a member that is one branch, or one branch's average, or all branches'."""
+    if name == AVERAGED:
+        return mix[0]
     number = name.lstrip(f"{string.ascii_lowercase}_")
     return mix[int(number)] if number else None
 

@@ -97,7 +97,7 @@ def prepare(config: ResolvedConfig, session: Session, *, final: bool = False) ->
     data, held_out = _held_out(config, _opened(config, session.world_size, final=final))
     pool = LoaderPool(
         config.data.num_loader_processes or max(1, session.num_threads - 1),
-        trivial=config.data.augment == "trivial",
+        trivial=config.data.augment == "trivial" or bool(config.distill.view_policies),
     )
     network = new_network(config, data)
     network.plan(config.optim.epochs * math.ceil(len(data.train) / config.optim.batch_size))

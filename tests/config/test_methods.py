@@ -21,13 +21,14 @@ def test_the_methods_own_values_stand_where_the_settings_leave_them() -> None:
 
     assert {n: c.distill.temperature for n, c in found.items()} == {
         "ffl": 3, "independent": 3, "dml": 1, "cl_ilr": 2, "one": 3, "kdcl": 2, "okddip": 3,
-        "pcl": 3,
+        "pcl": 3, "okdph": 4,
     }  # fmt: skip
-    assert [n for n, c in found.items() if c.distill.views] == ["kdcl", "pcl"]
+    assert [n for n, c in found.items() if c.distill.views] == ["kdcl", "pcl", "okdph"]
     assert [n for n, c in found.items() if c.model.trunk_stages == 0] == [
         "independent",
         "dml",
         "kdcl",
+        "okdph",
     ]
     assert resolved(resolved_from({"distill.ramp_up": 0.5})).distill.ramp_up == 0.5
 
@@ -60,6 +61,15 @@ def test_the_methods_own_values_stand_where_the_settings_leave_them() -> None:
          r"detach_targets must be true for .* okddip: it is dml and cl_ilr's alone, not false"),
         ({"distill.ce_weight": 1, "distill.method": "dml", "objective": "ensemble.accuracy"},
          r"distill.ce_weight must be none for distill.method dml: it is cl_ilr's alone, not 1.0"),
+        ({"distill.method": "okdph", "model.mix": "resnet8+resnet14"},
+         r"model.mix must hold one backbone for distill.method okdph.*not resnet14.resnet8"),
+        ({"distill.method": "okdph", "model.trunk_stages": 2},
+         r"model.trunk_stages must be 0 for distill.method okdph.*not 2"),
+        ({"distill.method": "okdph", "distill.views": True, "distill.view_policies": "cutout"},
+         r"view_policies must name one for each of the 3 views of .* okdph with 2\*resnet8"),
+        ({"distill.view_policies": "cutout"}, r"view_policies must be none where .*views is false"),
+        ({"distill.write_back": 0.1}, r"write_back must be 0.5 for .* ffl: it is okdph's alone"),
+        ({"objective": "averaged.nll"}, r"member that distill.method ffl has .it has no averaged"),
         ({"model.mix": "resnet20"}, r"at least 2 branches for distill.method ffl, not 1"),
     ],
 )  # fmt: skip

@@ -6,7 +6,10 @@ from support.helpers import small_config
 from ffl_ray.config.methods import METHODS, Method
 from ffl_ray.config.roles import role_of, roles_in
 
-MEMBERS = ("branch0", "branch1", "branch10", "ensemble", "fused", "mean_teacher0", "mean_teacher1")
+MEMBERS = (
+    *("branch0", "branch1", "branch10", "ensemble", "fused"),
+    *("mean_teacher0", "mean_teacher1", "averaged"),
+)
 BRANCHES = ["branch0", "branch1", "branch10"]
 # What is shipped, and the whole, of the members that the method has.
 PUBLISHED = {
@@ -18,6 +21,7 @@ PUBLISHED = {
     "kdcl": (BRANCHES, "ensemble"),
     "okddip": (["branch1"], "ensemble"),
     "pcl": (["mean_teacher0", "mean_teacher1"], "fused"),
+    "okdph": (["averaged"], "ensemble"),
 }
 
 

@@ -56,6 +56,12 @@ def looped(method: str, output: NetworkOutput, labels: Tensor) -> dict[str, floa
             terms[f"fused_to_branches.{k}"] = value
             kls = [reference_kl(student, output.mean_teachers[j], temperature, 0) for j in others]
             terms[f"mean_teachers_to_branches.{k}"] = sum(kls) / len(kls)
+        if method == "okdph":
+            assert output.averaged is not None
+            terms["ce_averaged"] = reference_ce(output.averaged, one_hot)
+            whole = sum([*z, output.averaged]) / (len(z) + 1)
+            assert isinstance(whole, Tensor)
+            terms[f"peers_to_branches.{k}"] = reference_kl(student, whole, temperature, 0)
         if method == "kdcl":
             teacher = torch.empty(6, 10, dtype=torch.float64)
             for i, label in enumerate(labels.tolist()):
@@ -89,8 +95,12 @@ def test_every_term_equals_a_loop_in_float64(method: str, num_branches: int, lea
     expected = looped(method, output, labels)
     assert {n: t.value.item() for n, t in terms.items()} == pytest.approx(expected, abs=1e-12)
     share = METHODS[method].weight
-    ce = 1 - share if method == "cl_ilr" else 1.0
-    weighted = [v * (ce if n.startswith("ce_") else 0.25 * share) for n, v in expected.items()]
+    ce = {"cl_ilr": 1 - share, "okdph": 0.8}.get(method, 1.0)
+    ramped = 1.0 if method == "okdph" else 0.25
+    weighted = [
+        v * (0.2 if n == "ce_averaged" else ce if n.startswith("ce_") else ramped * share)
+        for n, v in expected.items()
+    ]
     assert total.item() == pytest.approx(sum(weighted), abs=1e-12)
 
 

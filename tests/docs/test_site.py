@@ -87,7 +87,7 @@ def test_files_outside_docs_that_pages_link_to_are_in_the_site(site: Path) -> No
 
 def test_the_page_of_methods_says_what_the_tables_of_the_program_say() -> None:
     page = (ROOT / "docs/methods.md").read_text()
-    rows = dict(re.findall(r"^\| `(\w+)` \| (\d.*) \|$", page, re.M))
+    rows = dict(re.findall(r"^\| `(\w+)` \| (\d+ \| -?\d.*) \|$", page, re.M))
 
     for name, m in METHODS.items():
         numbers = (m.least_branches, m.trunk_stages, m.temperature, m.ramp_up * 300, m.weight)

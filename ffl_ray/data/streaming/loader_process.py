@@ -14,6 +14,7 @@ import os
 import signal
 import sys
 import warnings
+from collections.abc import Sequence
 from multiprocessing.connection import Connection
 from typing import NamedTuple
 
@@ -28,10 +29,12 @@ class Item(NamedTuple):
     Attributes:
         path: of its file.
         seed: of its random crop and whatever follows; none: its middle square.
+        policy: that follows, as `data.policies` knows it; none: the recipe's.
     """
 
     path: str
     seed: int | None = None
+    policy: str = ""
 
 
 class Recipe(NamedTuple):
@@ -41,11 +44,13 @@ class Recipe(NamedTuple):
         size: side of the square.
         flip: a random crop may be mirrored.
         trivial: a random crop goes through TrivialAugment.
+        mean: colour of what a policy cuts out, by channel from 0 to 1.
     """
 
     size: int
     flip: bool = False
     trivial: bool = False
+    mean: tuple[float, ...] = (0.0, 0.0, 0.0)
 
 
 class Chunk(NamedTuple):
@@ -61,7 +66,8 @@ def decode(item: Item, recipe: Recipe) -> Square:
     if item.seed is None:
         return middle_square(item.path, recipe.size)
     square = random_square(item.path, recipe.size, item.seed, flip=recipe.flip)
-    return _trivial(square, item.seed) if recipe.trivial else square
+    policy = item.policy or ("trivial" if recipe.trivial else "standard")
+    return square if policy == "standard" else _augmented(policy, square, item.seed, recipe.mean)
 
 
 def serve(connection: Connection, memory: int) -> None:
@@ -92,16 +98,16 @@ def _fill(shared: mmap.mmap, chunk: Chunk, square: int) -> str:
     return ""
 
 
-def _trivial(square: Square, seed: int) -> Square:
-    from ffl_ray.data.trivial_augment import augmented_square  # torch, which plain recipes spare
+def _augmented(policy: str, square: Square, seed: int, mean: Sequence[float]) -> Square:
+    from ffl_ray.data.policies import augmented_square  # torch, which plain recipes spare
 
-    return augmented_square(square, seed)
+    return augmented_square(policy, square, seed, mean)
 
 
 def _warm_up(recipes: str) -> None:
     """Import what decoding needs, once for all processes that are forked from this one."""
     if recipes == "trivial":
-        _trivial(np.zeros((8, 8, 3), np.uint8), 0)
+        _augmented("trivial", np.zeros((8, 8, 3), np.uint8), 0, ())
 
 
 def _fork(control: Connection, connections: list[Connection], memory: int) -> list[int]:

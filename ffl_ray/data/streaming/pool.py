@@ -36,7 +36,8 @@ class LoaderPool:
 
     Args:
         num_processes: how many.
-        trivial: they import what TrivialAugment needs as they start (torchvision, some seconds).
+        trivial: they import what TrivialAugment and other policies need as they start (torchvision,
+            some seconds).
     """
 
     def __init__(self, num_processes: int, *, trivial: bool = False) -> None:

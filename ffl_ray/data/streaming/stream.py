@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Iterator
+from typing import NamedTuple
 
 import torch
 from jaxtyping import Float, Int64, UInt8
@@ -18,7 +18,12 @@ from ffl_ray.data.shards import Shard, Step, eval_steps
 from ffl_ray.data.streaming.loader_process import Item, Recipe
 from ffl_ray.data.streaming.pool import LoaderPool
 
-Seeds = Int64[Tensor, "images"]
+
+class _View(NamedTuple):
+    """The policy of one augmentation of every image, and its seeds in the epoch's order."""
+
+    policy: str
+    seeds: Int64[Tensor, "images"]
 
 
 def served(
@@ -53,10 +58,10 @@ class StreamedImages:
         An image is decoded where it is used; a worker's last partner of a mix twice.
         """
         count, requests = len(self.images), request.apart()
-        draw_view = functools.partial(draw_seeds, count)
-        drawn = [draw_epoch(one, count, self.images.image_shape, draw_view) for one in requests]
+        shape, draw_view = self.images.image_shape, self._draw_view
+        drawn = [draw_epoch(one, count, shape, draw_view) for one in requests]
         steps = list(drawn[0].steps(request))
-        recipe = Recipe(self.images.size, flip=self.info.flip, trivial=request.augmentation.trivial)
+        recipe = Recipe(self.images.size, flip=self.info.flip, mean=self.info.mean)
         asked = ([item for one in drawn for item in self._items(one, step)] for step in steps)
         share = -(-request.batch_size // request.shard.world_size) + 1
         most = len(drawn) * request.num_views * share
@@ -76,9 +81,12 @@ class StreamedImages:
             labels = self._moved(self.images.labels[step.taken])
             yield Batch(self._on_device(pixels), labels, step.size)
 
+    def _draw_view(self, policy: str, generator: torch.Generator) -> _View:
+        return _View(policy, draw_seeds(len(self.images), generator))
+
     def _batch(
         self,
-        drawn: EpochDraws[Seeds],
+        drawn: EpochDraws[_View],
         step: Step,
         flat: Float[Tensor, "all channels height width"],
         request: EpochRequest,
@@ -93,15 +101,15 @@ class StreamedImages:
         indices = self._moved(drawn.order[step.taken]) if request.indexed else None
         return Batch(images[0] if num_views == 1 else images, labels, step.size, indices)
 
-    def _items(self, drawn: EpochDraws[Seeds], step: Step) -> list[Item]:
+    def _items(self, drawn: EpochDraws[_View], step: Step) -> list[Item]:
         """The files of a step, view after view."""
         paths = [self.images.path(i) for i in step.of(drawn.order).tolist()]
         if not self.info.random_crop:
             return [Item(path) for _ in drawn.views for path in paths]
         return [
-            Item(path, seed)
+            Item(path, seed, view.policy)
             for view in drawn.views
-            for path, seed in zip(paths, step.of(view).tolist(), strict=True)
+            for path, seed in zip(paths, step.of(view.seeds).tolist(), strict=True)
         ]
 
     def _on_device(
