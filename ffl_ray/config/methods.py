@@ -31,7 +31,9 @@ from ffl_ray.config.variants import (
 from ffl_ray.errors import SettingError
 
 OWN = ("temperature", "ramp_up", "weight", "views")
-Need = Literal["stage_maps", "pooled", "fused_map", "image_indices", "share"]
+Need = Literal[
+    "stage_maps", "pooled", "fused_map", "image_indices", "share", "hard_labels", "positives"
+]
 FunctionT = TypeVar("FunctionT", bound=Callable[..., Any])
 ConfigT = TypeVar("ConfigT", bound=Config)
 DEFAULT_BACKBONE = "resnet32"
@@ -66,7 +68,8 @@ class Method(NamedTuple):
             ensemble where there is none.
         needs: what its loss reads beside logits; nothing else is kept or computed. stage_maps,
             pooled and fused_map: as `ffl_ray.models.branch_modules.Kept` has them; image_indices:
-            which images they are; share: how much of the training is done.
+            which images they are; share: how much of the training is done; hard_labels: one class
+            an image; positives: two images of each class in a batch.
         source: where it was published.
     """
 

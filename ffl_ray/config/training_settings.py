@@ -69,6 +69,15 @@ class DataConfig(Section):
         0.1, "share of what is used that is held out for validation", gt=0, lt=1
     )
     split_seed: int = setting(0, "seed of the train/val split; equal seeds, equal split", ge=0)
+    images_per_class: int = setting(
+        1,
+        "images of each class that a batch holds, which then is of batch_size / it classes, each "
+        "equally often; 1: a random order of all images",
+        unit="images",
+        source="Hermans et al. 2017, arXiv:1703.07737, section 2",
+        ge=1,
+        le=1024,
+    )
     augment: Literal["standard", "trivial", "none"] = setting(
         "standard",
         "standard: random crop of the padded image, and a horizontal flip; trivial: "

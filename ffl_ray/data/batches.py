@@ -11,6 +11,7 @@ from jaxtyping import Float, Int64
 from torch import Tensor
 
 from ffl_ray.config.settings import DataConfig, Mixing
+from ffl_ray.data.class_balance import ClassBalance
 from ffl_ray.data.dataset import Labels
 from ffl_ray.data.mixing import Mix, draw_mixes, mix_images, mix_labels
 from ffl_ray.data.seeds import epoch_seed
@@ -108,6 +109,7 @@ class EpochRequest(NamedTuple):
         num_views: augmentations of each image, the first of them the same whatever their number;
             they share their mixing, since they share their labels.
         indexed: batches say which images they hold.
+        balance: which classes share a batch; none: the order is random.
     """
 
     batch_size: int
@@ -119,6 +121,7 @@ class EpochRequest(NamedTuple):
     branch_seeds: tuple[int, ...] = ()
     num_views: int = 1
     indexed: bool = False
+    balance: ClassBalance | None = None
 
     def apart(self) -> list[EpochRequest]:
         """One request for each branch that sees images of its own, or this one."""
@@ -180,12 +183,20 @@ def draw_epoch(
         draw_view: draws those of one augmentation of every image, by a policy.
     """
     generator = torch.Generator().manual_seed(epoch_seed(request.seed, request.epoch))
-    order = torch.randperm(count, generator=generator)
+    order = _order(request, count, generator)
     policies = map(request.augmentation.policy, range(request.num_views))
     first = draw_view(next(policies), generator)
     mixes = _draw_mixes(request, count, image_shape, generator)
     others = [draw_view(policy, generator) for policy in policies]
     return EpochDraws(order, [first, *others], mixes)
+
+
+def _order(
+    request: EpochRequest, count: int, generator: torch.Generator
+) -> Int64[Tensor, "images"]:
+    if request.balance is None:
+        return torch.randperm(count, generator=generator)
+    return request.balance.order(request.batch_size, generator)
 
 
 def _draw_mixes(

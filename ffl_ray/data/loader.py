@@ -26,6 +26,7 @@ NOT_AUGMENTED = {
         "mixing",
         "mixing_alpha",
         "num_loader_processes",
+        "images_per_class",
     )
 }
 

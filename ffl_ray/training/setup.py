@@ -17,6 +17,7 @@ from torch.nn.parallel import DistributedDataParallel
 
 from ffl_ray.config.methods import needs_held_out
 from ffl_ray.config.settings import Config, ResolvedConfig
+from ffl_ray.data.class_balance import check_classes, epoch_size
 from ffl_ray.data.dataset import Files, Images
 from ffl_ray.data.device_images import DeviceImages
 from ffl_ray.data.facts import DataFacts
@@ -70,7 +71,8 @@ class Training(NamedTuple):
     @property
     def num_steps(self) -> int:
         """The number of steps of an epoch."""
-        return math.ceil(len(self.train.images) / self.config.optim.batch_size)
+        images = epoch_size(len(self.train.images), self.config)
+        return math.ceil(images / self.config.optim.batch_size)
 
 
 @contextmanager
@@ -100,7 +102,8 @@ def prepare(config: ResolvedConfig, session: Session, *, final: bool = False) ->
         trivial=config.data.augment == "trivial" or bool(config.distill.view_policies),
     )
     network = new_network(config, data)
-    network.plan(config.optim.epochs * math.ceil(len(data.train) / config.optim.batch_size))
+    num_images = epoch_size(len(data.train), config)
+    network.plan(config.optim.epochs * math.ceil(num_images / config.optim.batch_size))
     costs = member_costs(network, data.image_shape)
     network = network.to(device=device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     optimizer = new_optimizer(config, network)
@@ -121,7 +124,7 @@ def prepare(config: ResolvedConfig, session: Session, *, final: bool = False) ->
         pool=pool,
         precision=Precision(device.type, kind, cached=not (graphs and graphs.records)),
         graphs=graphs,
-        clock=Clock(config.optim, len(data.train), session.world_size, device),
+        clock=Clock(config.optim, num_images, session.world_size, device),
         shard=Shard(session.rank, session.world_size),
         costs=costs,
         latencies_ms=_latencies(config, network, data, session),
@@ -155,6 +158,7 @@ def _opened(config: ResolvedConfig, world_size: int, *, final: bool) -> TrainVal
 
     Raises:
         SettingError: a batch is too small for the workers.
+        DataError: there are no such classes as `data.images_per_class` asks for.
         PlanError: the validation split is.
     """
     if config.optim.batch_size < 2 * world_size:
@@ -163,6 +167,7 @@ def _opened(config: ResolvedConfig, world_size: int, *, final: bool) -> TrainVal
             f"images, not {config.optim.batch_size}"
         )
     data = load_final(config.data) if final else load_train_val(config.data)
+    check_classes(config, data.train.labels, world_size)
     if len(data.val) < world_size and not final:
         raise PlanError(
             f"the validation split must hold an image for each of the {world_size} "

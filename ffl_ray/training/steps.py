@@ -10,6 +10,7 @@ from torch import Tensor
 
 from ffl_ray.config.methods import method_of
 from ffl_ray.data.batches import Batch, EpochRequest, augmentation_of
+from ffl_ray.data.class_balance import balance_of
 from ffl_ray.data.device_images import DeviceImages
 from ffl_ray.data.streaming.stream import StreamedImages
 from ffl_ray.distill.registry import loss_terms_of
@@ -42,6 +43,7 @@ def epoch_batches(training: Training, epoch: int, first_step: int = 0) -> Iterat
             augmentation=augmentation_of(config.data, config.distill.view_policies),
             num_views=1 if config.branch_seeds else config.num_views,
             branch_seeds=config.branch_seeds,
+            balance=balance_of(config.data, training.train.images.labels),
             indexed="image_indices" in method_of(config.distill).needs,
         )
     )

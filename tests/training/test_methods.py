@@ -16,6 +16,8 @@ from ffl_ray.data.batches import EpochRequest
 from ffl_ray.data.dataset import Images
 from ffl_ray.data.device_images import DeviceImages
 from ffl_ray.data.loader import load_train_val
+from ffl_ray.training.setup import prepare
+from ffl_ray.training.steps import epoch_batches
 from ffl_ray.training.worker import run_worker
 
 
@@ -87,6 +89,20 @@ def test_a_branch_of_independent_is_its_backbone_trained_alone_bit_for_bit() -> 
         assert len(alone) > 20
         losses = [row["loss.ce_branches"][0] for row in session.rows]
         assert [row["loss.ce_branches"][index] for row in together.rows] == losses
+
+
+def test_a_training_takes_batches_of_so_many_images_of_each_class() -> None:
+    config = config_for("ffl", data__images_per_class=4, optim__batch_size=32)
+    training = prepare(config, MemorySession())
+
+    batches = list(epoch_batches(training, 1))
+
+    assert len(batches) == training.num_steps == len(training.train.images) // 32
+    for batch in batches:
+        groups = batch.labels.view(-1, 4)
+        assert (groups == groups[:, :1]).all()
+    rest = next(epoch_batches(training, 1, first_step=2))
+    assert torch.equal(rest.images, batches[2].images)
 
 
 def test_branches_of_independent_see_the_same_batches_where_they_are_told_to() -> None:
