@@ -125,6 +125,9 @@ def _losses(rows: Rows, accuracy: Array, generator: np.random.Generator) -> dict
         "loss.peers_to_branches": _lists(rows, abs, loss / 2, generator, taught_by_peers),
         "loss.mean_teachers_to_branches": pa.nulls(len(loss), pa.list_(pa.float64())),
         "loss.own": pa.nulls(len(loss), pa.list_(pa.float64())),
+        "loss.own_names": pa.nulls(len(loss), pa.string()),
+        "loss.branches_to_fused": pa.nulls(len(loss), pa.float64()),
+        "loss.ensemble_to_branches": pa.nulls(len(loss), pa.list_(pa.float64())),
     }
 
 

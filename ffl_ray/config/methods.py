@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Mapping
-from typing import Any, Literal, NamedTuple, TypeVar
+from typing import Any, Literal, NamedTuple, TypeVar, get_args
 
+from ffl_ray.config.gates import reads_fused
 from ffl_ray.config.network_settings import Policy
 from ffl_ray.config.objectives import parse_objective
 from ffl_ray.config.overrides import mix_name, with_overrides
@@ -22,18 +23,13 @@ from ffl_ray.config.settings import (
     ResolvedModel,
 )
 from ffl_ray.config.user_code import OwnCode, is_own, kind_of
-from ffl_ray.config.variants import (
-    check_alike,
-    check_own_batches,
-    check_variants,
-    check_view_policies,
-)
 from ffl_ray.errors import SettingError
 
 OWN = ("temperature", "ramp_up", "weight", "views")
 Need = Literal[
     "stage_maps", "pooled", "fused_map", "image_indices", "share", "hard_labels", "positives"
 ]
+NEEDS: tuple[Need, ...] = get_args(Need)
 FunctionT = TypeVar("FunctionT", bound=Callable[..., Any])
 ConfigT = TypeVar("ConfigT", bound=Config)
 DEFAULT_BACKBONE = "resnet32"
@@ -70,6 +66,8 @@ class Method(NamedTuple):
             pooled and fused_map: as `ffl_ray.models.branch_modules.Kept` has them; image_indices:
             which images they are; share: how much of the training is done; hard_labels: one class
             an image; positives: two images of each class in a batch.
+        terms: names of its loss terms that no other method has; those of its branches are
+            NAME.0, NAME.1, ...
         source: where it was published.
     """
 
@@ -91,6 +89,7 @@ class Method(NamedTuple):
     deployed: str = "branch"
     whole: Literal["fused", "ensemble"] | None = None
     needs: frozenset[Need] = frozenset()
+    terms: tuple[str, ...] = ()
     source: str = ""
 
     @property
@@ -147,6 +146,14 @@ METHODS: dict[str, Method] = {
         deployed="averaged",
         source="Zhang et al. 2023, arXiv:2303.14666",
     ),
+    "ktg": Method(
+        trunk_stages=0,
+        temperature=1.0,
+        ramp_up=0,
+        needs=frozenset({"share"}),
+        deployed="branch0",
+        source="Minami et al. 2020, ACCV, arXiv:1909.04286",
+    ),
 }
 OWN_PARTS = Method(head="fusion", source="your own")
 
@@ -158,7 +165,8 @@ def method_of(distill: DistillConfig) -> Method:
         SettingError: it is the user's own, and can't be imported.
     """
     if not is_own(distill.method):
-        return METHODS[distill.method]
+        row = METHODS[distill.method]
+        return row._replace(head="fusion") if reads_fused(distill.gates) else row
     own = OwnCode("distill.method", "a method", "function", distill.method)
     parts = getattr(own.load(), "parts", OWN_PARTS)
     if not isinstance(parts, Method):
@@ -279,65 +287,3 @@ def with_reachable_objective(config: ConfigT) -> ConfigT:
     if method_of(config.distill).head is None and judged_by_fused:
         return config.model_copy(update={"objective": WITHOUT_FUSED})
     return config
-
-
-def check_method(config: ResolvedConfig) -> None:
-    """Check what the method asks of the branches and of the objective.
-
-    Raises:
-        SettingError: too few branches, a leader that there is not, a ramp-up longer than the
-            training, views where maps are fused, a variant that the method has not, or an objective
-            of a member that there is not.
-    """
-    name, method = config.distill.method, method_of(config.distill)
-    count = len(config.model.mix)
-    if count < method.least_branches:
-        raise SettingError(
-            f"model.mix must hold at least {method.least_branches} branches for distill.method "
-            f"{name}, not {count} ({'+'.join(config.model.mix)})"
-        )
-    leader_of(config.model, config.distill)
-    if config.distill.ramp_up > 1:
-        raise SettingError(
-            f"distill.ramp_up must be at most 1, a share of the training, not "
-            f"{config.distill.ramp_up:g}"
-        )
-    if config.distill.views and method.head in ("fusion", "logit_gate"):
-        what = "fuses maps of" if method.head == "fusion" else "weighs logits by a gate that reads"
-        raise SettingError(
-            f"distill.views must be false for distill.method {name}, which {what} one view of an "
-            f"image, not {config.distill.views}"
-        )
-    check_variants(config.distill)
-    check_own_batches(config)
-    check_view_policies(config, len(config.model.mix) + method.student_average)
-    if method.student_average:
-        check_alike(config)
-    check_objective(config, config.objective)
-
-
-def check_objective(config: Config, objective: str) -> None:
-    """Check that the network has the member that an objective is of.
-
-    Raises:
-        SettingError: it has not.
-    """
-    member = parse_objective(objective).member
-    if member == "fused" and method_of(config.distill).head is None:
-        raise SettingError(
-            f"objective must be of a member that distill.method {config.distill.method} has "
-            f"(it has no fused classifier: try ensemble.accuracy or mean_branch.accuracy), not "
-            f"{objective!r}"
-        )
-    method = method_of(config.distill)
-    has = {"mean_teacher0": method.mean_teacher, "averaged": method.student_average}
-    if not has.get(member, True):
-        raise SettingError(
-            f"objective must be of a member that distill.method {config.distill.method} has (it "
-            f"has no averaged weights), not {objective!r}"
-        )
-    if member == "branch1" and len(mix_of(config)) < 2:
-        raise SettingError(
-            f"objective must be of a member of {'+'.join(mix_of(config))}, a single branch, "
-            f"not {objective!r}"
-        )

@@ -6,6 +6,7 @@ from typing import Annotated, Literal, get_args
 
 from pydantic import BeforeValidator
 
+from ffl_ray.config.gates import parse_gates
 from ffl_ray.config.values import (
     Optional,
     Section,
@@ -31,7 +32,18 @@ DESIGNS = (
 )
 Policy = Literal["standard", "trivial", "cutout", "rotation", "randaugment", "autoaugment"]
 POLICIES: tuple[Policy, ...] = get_args(Policy)
-METHOD_NAMES = ("ffl", "independent", "dml", "cl_ilr", "one", "kdcl", "okddip", "pcl", "okdph")
+METHOD_NAMES = (
+    "ffl",
+    "independent",
+    "dml",
+    "cl_ilr",
+    "one",
+    "kdcl",
+    "okddip",
+    "pcl",
+    "okdph",
+    "ktg",
+)
 
 
 class ModelConfig(Section):
@@ -154,6 +166,13 @@ class DistillConfig(Section):
         "dml and cl_ilr: no gradient reaches the logits that a branch learns from; false: one "
         "does, as in OKDDip's program (in okddip it always does)",
         source="Zhang et al. 2018, arXiv:1706.00384; DefangChen/OKDDip-AAAI2020, utils.py",
+    )
+    gates: Annotated[str | None, Optional, BeforeValidator(parse_gates)] = setting(
+        None,
+        "ktg alone: who teaches whom, and when, such as 1>0=correct,fused>0=through; members are "
+        "branches by number, fused and ensemble; gates through, linear, negative_linear, correct "
+        "and cutoff, one alone for every pair of branches; none: through",
+        source="Minami et al. 2020, arXiv:1909.04286, section 3",
     )
     ema_span: float = setting(
         1_000 / 117_300,

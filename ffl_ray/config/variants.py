@@ -24,6 +24,7 @@ READ_BY: Mapping[str, tuple[str, ...]] = {
         ),
         ("okdph",),
     ),
+    "gates": ("ktg",),
 }
 
 

@@ -7,7 +7,7 @@ import shlex
 from typing import Any, NamedTuple
 
 from ffl_ray import cli
-from ffl_ray.config.methods import check_method
+from ffl_ray.config.method_checks import check_method
 from ffl_ray.config.overrides import with_overrides
 from ffl_ray.config.settings import Config, SearchConfig
 from ffl_ray.confirm.arms import Baselines, Chosen, best_configs, new_seeds

@@ -48,7 +48,7 @@ class Batch(NamedTuple):
     @property
     def num_images(self) -> int:
         """Images of this worker's share; each branch's, where it sees images of its own."""
-        return self.images.shape[-4]
+        return self.images.shape[-4] if self.images.dim() > 4 else len(self.images)
 
     @classmethod
     def of_branches(cls, batches: Sequence[Batch]) -> Batch:

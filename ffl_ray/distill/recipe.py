@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
 from ffl_ray.config.settings import ResolvedDistill
 from ffl_ray.data.dataset import Labels
 from ffl_ray.distill.hooks import Hook
 from ffl_ray.distill.terms import Term
+from ffl_ray.models.helpers import Helper
 from ffl_ray.models.network import NetworkOutput
 
 Terms = Callable[[NetworkOutput, Labels, ResolvedDistill], dict[str, Term]]
@@ -19,6 +20,10 @@ class Recipe(NamedTuple):
 
     Attributes:
         terms: the loss of a batch, as named terms.
+        helpers: modules that the loss calls, by name, as `NetworkOutput.helpers` gives them; they
+            are trained and stored with the network, and nobody deploys them. They are made from
+            what a pass over one image gives in evaluation mode: its shapes, but for the batch, are
+            those that the loss is given.
         before_step: called before each step of the optimiser.
         after_step: called after each.
         after_epoch: called after the last step of each epoch, when all workers have the same batch
@@ -26,6 +31,7 @@ class Recipe(NamedTuple):
     """
 
     terms: Terms
+    helpers: Callable[[NetworkOutput, ResolvedDistill], Mapping[str, Helper]] | None = None
     before_step: Hook | None = None
     after_step: Hook | None = None
     after_epoch: Hook | None = None

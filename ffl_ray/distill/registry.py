@@ -12,6 +12,7 @@ from ffl_ray.distill.dml import dml_terms
 from ffl_ray.distill.ffl import ffl_terms
 from ffl_ray.distill.independent import independent_terms
 from ffl_ray.distill.kdcl import kdcl_terms
+from ffl_ray.distill.ktg import ktg_terms
 from ffl_ray.distill.okddip import okddip_terms
 from ffl_ray.distill.okdph import OKDPH
 from ffl_ray.distill.one import one_terms
@@ -33,6 +34,7 @@ RECIPES: dict[str, Recipe] = {
     "okddip": Recipe(okddip_terms),
     "pcl": Recipe(pcl_terms),
     "okdph": OKDPH,
+    "ktg": Recipe(ktg_terms),
 }
 TERMS = {name: recipe.terms for name, recipe in RECIPES.items()}
 

@@ -16,6 +16,18 @@ from ffl_ray.models.network import NetworkOutput
 
 Logits = Float[Tensor, "batch classes"]
 Schedule = Literal["none", "ramp", "linear", "decay", "warm_up"]
+TERM_COLUMNS = (
+    "ce_branches",
+    "ce_fused",
+    "ce_averaged",
+    "ensemble_to_fused",
+    "branches_to_fused",
+    "fused_to_branches",
+    "ensemble_to_branches",
+    "peers_to_branches",
+    "mean_teachers_to_branches",
+)
+"""Names of terms that have a column of the epochs table each; all others share `loss.own`."""
 SCHEDULES: tuple[Schedule, ...] = get_args(Schedule)
 
 
@@ -96,7 +108,7 @@ def total_loss(terms: Mapping[str, Term], distill_weight: float | Tensor) -> Flo
     """The weighted sum of a method's terms at one epoch's distill weights.
 
     Args:
-        distill_weight: one for each of `SCHEDULES`, in float64 on the terms' device; or a number,
+        distill_weight: one for each of `SCHEDULES`, in float64 on the terms' device; or one number,
             for whatever has a schedule.
     """
     weighted = [term.value * _factor(term, distill_weight) for term in terms.values()]
@@ -106,7 +118,7 @@ def total_loss(terms: Mapping[str, Term], distill_weight: float | Tensor) -> Flo
 def _factor(term: Term, distill_weight: float | Tensor) -> float | Tensor:
     if term.schedule == "none":
         return term.weight
-    if not isinstance(distill_weight, Tensor):
-        return term.weight * distill_weight
-    factor: Tensor = term.weight * distill_weight[SCHEDULES.index(term.schedule)]
-    return factor.to(term.value.dtype)
+    if isinstance(distill_weight, Tensor) and distill_weight.ndim:
+        distill_weight = distill_weight[SCHEDULES.index(term.schedule)]
+    factor = term.weight * distill_weight
+    return factor.to(term.value.dtype) if isinstance(factor, Tensor) else factor

@@ -17,33 +17,34 @@ On a GPU a step is recorded once a training and repeated: what Python itself cou
 as it was then, and a value that the host reads keeps the step from being recorded.
 
 What the network holds beside the branches, and the method's defaults, are those of `ffl` unless
-the function is decorated by `ffl_ray.config.methods.made_of(Method(...))`.
+the function is decorated by `ffl_ray.config.methods.made_of(Method(...))`. `Method.needs` asks for
+more of the output (maps, features, which images they are, how much of the training is done),
+`Method.terms` names terms of its own, and `made_of(Method(...), helpers=..., after_epoch=...)`
+brings what `ffl_ray.distill.recipe.Recipe` holds beside the loss.
 """
 
 from __future__ import annotations
 
 import functools
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
-from ffl_ray.config.methods import method_of
+from ffl_ray.config.methods import NEEDS, Method, method_of
 from ffl_ray.config.settings import ResolvedDistill
 from ffl_ray.config.user_code import OwnCode, kind_of
 from ffl_ray.data.dataset import Labels
 from ffl_ray.distill.recipe import Recipe
-from ffl_ray.distill.terms import Term, total_loss
+from ffl_ray.distill.terms import TERM_COLUMNS, Term, total_loss
+from ffl_ray.models.branch_modules import Kept
 from ffl_ray.models.contract import isolated, without_gradient
+from ffl_ray.models.helpers import Helper
 from ffl_ray.models.network import NetworkOutput
 
-BATCH, CLASSES = 4, 3
-NAMES = re.compile(
-    r"ce_fused|ensemble_to_fused"
-    r"|(ce_branches|fused_to_branches|peers_to_branches|mean_teachers_to_branches|own)\.\d+"
-)
+BATCH, CLASSES, WIDTHS, SIDE = 4, 3, (4, 6), 4
 
 
 def user_recipe(name: str) -> Recipe:
@@ -69,18 +70,56 @@ def check_contract(settings: ResolvedDistill, num_branches: int) -> None:
     Raises:
         SettingError: it breaks the contract; what it broke is named.
     """
-    code, terms_of = _code(settings.method), user_recipe(settings.method).terms
-    for mixed in (False, True):
+    code, recipe = _code(settings.method), user_recipe(settings.method)
+    others = sorted(set(method_of(settings).needs) - set(NEEDS))
+    if others:
+        raise code.broken(f"it may need {', '.join(NEEDS)}, not {', '.join(others)}")
+    for mixed in (False, True) if "hard_labels" not in method_of(settings).needs else (False,):
         with isolated():
             output, labels = _example(settings, num_branches, mixed=mixed)
+            if recipe.helpers is not None:
+                output = output._replace(helpers=_helpers(code, recipe, output, settings))
             given = f"given {'class probabilities' if mixed else 'class numbers'}"
-            call = functools.partial(terms_of, output, labels, settings)
+            call = functools.partial(recipe.terms, output, labels, settings)
             terms = code.called(call, f"called, {given}")
-            _check_terms(code, terms)
+            _check_terms(code, terms, method_of(settings).terms)
             logits = {"every branch's": output.branches, "the fused": output.fused}
             named = [(name, x) for name, x in logits.items() if x is not None]
             for name in without_gradient(code, total_loss(terms, 1.0), named, rowwise=True):
                 raise code.broken(f"{name} logits must get a gradient from the loss")
+            if output.helpers is not None:
+                _check_trained(code, output.helpers)
+
+
+def _helpers(
+    code: OwnCode, recipe: Recipe, example: NetworkOutput, settings: ResolvedDistill
+) -> nn.ModuleDict:
+    """The helpers that a method makes from an example, after a check of each."""
+    assert recipe.helpers is not None
+    make = functools.partial(recipe.helpers, example, settings)
+    made = code.called(make, "called for its helpers")
+    if not isinstance(made, Mapping):
+        raise code.broken(f"its helpers must be a dict by name, not {kind_of(made)}")
+    for name, helper in made.items():
+        if not isinstance(name, str) or not re.fullmatch(r"\w+", name):
+            raise code.broken(f"a helper's name must be letters, digits and _, not {name!r}")
+        if not isinstance(helper, Helper) or not isinstance(helper.module, nn.Module):
+            raise code.broken(f"helper {name} must be a Helper of a torch.nn.Module")
+        if helper.rule.optimizer not in (None, "sgd", "adamw"):
+            raise code.broken(
+                f"the optimizer of helper {name} must be sgd, adamw or none, not "
+                f"{helper.rule.optimizer!r}"
+            )
+    return nn.ModuleDict({name: helper.module for name, helper in made.items()})
+
+
+def _check_trained(code: OwnCode, helpers: nn.ModuleDict) -> None:
+    unused = [name for name, p in helpers.named_parameters() if p.requires_grad and p.grad is None]
+    if unused:
+        raise code.broken(
+            f"every helper's parameter must get a gradient from the loss, and these get none: "
+            f"{', '.join(unused[:5])}"
+        )
 
 
 def _code(name: str) -> OwnCode:
@@ -103,18 +142,33 @@ def _example(
         drawn(BATCH, num_peers, num_peers).softmax(2) if method.peer_attention else None,
         drawn(num_branches, BATCH, CLASSES) if method.mean_teacher else None,
         0 if method.leader else None,
+        _kept(method, num_branches, drawn),
+        torch.arange(BATCH) if "image_indices" in method.needs else None,
+        torch.tensor(0.5, dtype=torch.float64) if "share" in method.needs else None,
     )
     return output, drawn(BATCH, CLASSES).softmax(1) if mixed else torch.arange(BATCH) % CLASSES
 
 
-def _check_terms(code: OwnCode, terms: object) -> None:
+def _kept(method: Method, num_branches: int, drawn: Callable[..., Tensor]) -> Kept:
+    """Random maps and features of an example, those that the method needs."""
+    maps = [[drawn(BATCH, w, SIDE, SIDE) for w in WIDTHS] for _ in range(num_branches)]
+    width = WIDTHS[-1]
+    return Kept(
+        maps if "stage_maps" in method.needs else None,
+        [drawn(BATCH, width) for _ in maps] if "pooled" in method.needs else None,
+        drawn(BATCH, width, SIDE, SIDE) if "fused_map" in method.needs else None,
+    )
+
+
+def _check_terms(code: OwnCode, terms: object, declared: Collection[str]) -> None:
     if not isinstance(terms, Mapping) or not terms:
         raise code.broken(f"it must return a dict of named terms, not {kind_of(terms)}")
     for name, term in terms.items():
-        if not isinstance(name, str) or not NAMES.fullmatch(name):
+        column = re.fullmatch(r"(\w+)(\.\d+)?", name) if isinstance(name, str) else None
+        if column is None or column[1] not in (*TERM_COLUMNS, "own", *declared):
             raise code.broken(
                 f"a term's name must be ce_branches.N, ce_fused or own.N (or another column of "
-                f"the epochs table), not {name!r}"
+                f"the epochs table), or one of Method.terms, not {name!r}"
             )
         if not isinstance(term, Term):
             raise code.broken(f"{name} must be a Term, not {kind_of(term)}")

@@ -97,6 +97,15 @@ class Kept(NamedTuple):
     pooled: list[Features] | None = None
     fused_map: Map | None = None
 
+    def to(self, kind: torch.dtype) -> Kept:
+        """The same in one number format."""
+        stages, features, fused = self
+        return Kept(
+            stages and [[x.to(kind) for x in maps] for maps in stages],
+            features and [x.to(kind) for x in features],
+            None if fused is None else fused.to(kind),
+        )
+
 
 def through(modules: nn.Module, x: Map, kept: list[Map] | None) -> Map:
     """The output of modules in a row.

@@ -1,85 +1,24 @@
-"""The one network module: trunks, branches, classifiers and fusion, for any mix of branches."""
+"""The one network module: trunks, branches, classifiers and fusion, for any mix."""
 
 from __future__ import annotations
 
-from collections.abc import Collection
-from typing import Any, Literal, NamedTuple
+from collections.abc import Collection, Mapping
+from typing import Literal
 
 import torch
-from jaxtyping import Float, Float64, Int64
+from jaxtyping import Float
 from torch import Tensor, nn
 
 from ffl_ray.models.averages import AveragedWeights
 from ffl_ray.models.branch_modules import BranchMaps, BranchModules, Kept, without
 from ffl_ray.models.fusion import Fusion
 from ffl_ray.models.fusion_designs import Features, Map
+from ffl_ray.models.helpers import Helper, HelperRule, helper_groups
 from ffl_ray.models.method_modules import LogitGate, PeerAttention, divided_gradient
+from ffl_ray.models.output import AVERAGED, MEAN_TEACHER, NetworkOutput, member_names
 from ffl_ray.models.pooling import full_precision, pooled
 
-MEAN_TEACHER, AVERAGED = "mean_teacher", "averaged"
-
-
-class NetworkOutput(NamedTuple):
-    """Logits of one forward pass, and what else a method's loss is made of.
-
-    Attributes:
-        branches: of each branch.
-        fused: of the fused classifier, where the method has one.
-        attention: shares of the peers' logits in each peer's target (OKDDip).
-        mean_teachers: logits of the branches with averaged weights (PCL).
-        leader: the branch that learns from the others, its peers, where the method has one.
-        kept: maps and features, where the method needs any.
-        image_indices: places of the images in the training split, where the method needs them.
-        share: of the training that is done, where the method needs it.
-        averaged: logits of the branches' mean weights (OKDPH).
-    """
-
-    branches: Float[Tensor, "branches batch classes"]
-    fused: Float[Tensor, "batch classes"] | None = None
-    attention: Float[Tensor, "batch peers peers"] | None = None
-    mean_teachers: Float[Tensor, "branches batch classes"] | None = None
-    leader: int | None = None
-    kept: Kept = Kept()
-    image_indices: Int64[Tensor, "batch"] | None = None
-    share: Float64[Tensor, ""] | None = None
-    averaged: Float[Tensor, "batch classes"] | None = None
-
-    @property
-    def peers(self) -> Float[Tensor, "peers batch classes"]:
-        """Logits of the branches that the ensemble is made of: of all but the leader."""
-        kept = without(self.leader, self.branches)
-        return self.branches if self.leader is None else torch.stack(kept)
-
-    @property
-    def ensemble(self) -> Float[Tensor, "batch classes"]:
-        """Mean of the branches' logits (not of their probabilities); a leader is none of them."""
-        return self.peers.mean(dim=0)
-
-    @property
-    def members(self) -> Float[Tensor, "members batch classes"]:
-        """Logits of every member, in the order of `member_names`."""
-        single = (x[None] for x in (self.fused, self.averaged) if x is not None)
-        means = [] if self.mean_teachers is None else [self.mean_teachers]
-        return torch.cat([self.branches, self.ensemble[None], *single, *means])
-
-    def at_least_float32(self) -> NetworkOutput:
-        """The same in float32 where autocast made bfloat16 of it; what is finer stays."""
-        kind = torch.promote_types(self.branches.dtype, torch.float32)
-        return NetworkOutput._make(_in_format(part, kind) for part in self)
-
-
-def _in_format(part: Any, kind: torch.dtype) -> Any:
-    """A part of an output with its tensors in one number format."""
-    if isinstance(part, Tensor):
-        return part.to(kind)
-    if isinstance(part, Kept):
-        return Kept._make(_in_format(one, kind) for one in part)
-    return [_in_format(one, kind) for one in part] if isinstance(part, list) else part
-
-
-def member_names(num_branches: int, *, fused: bool = True) -> list[str]:
-    """Names of all members: branch0, branch1, ..., ensemble and, where there is one, fused."""
-    return [*(f"branch{index}" for index in range(num_branches)), "ensemble", *["fused"] * fused]
+__all__ = ["AVERAGED", "MEAN_TEACHER", "FusionNetwork", "NetworkOutput", "member_names"]
 
 
 class FusionNetwork(nn.Module):
@@ -136,6 +75,8 @@ class FusionNetwork(nn.Module):
         self.leader = leader
         self.divides_gradient = divides_gradient
         self.needs = needs
+        self.helpers = nn.ModuleDict()
+        self.helper_rules: dict[str, HelperRule] = {}
         self.branch_streams: list[torch.cuda.Stream] = []
         self.mean_teachers: AveragedWeights | None = None
         if ema_span is not None:
@@ -175,8 +116,16 @@ class FusionNetwork(nn.Module):
         """Whether any leading stage is shared; a gate reads the branches' maps where none is."""
         return any(len(list(trunk.children())) for trunk in self.trunks.values())
 
+    def add_helpers(self, helpers: Mapping[str, Helper]) -> None:
+        """Have the method's loss train these modules beside the members."""
+        self.helpers.update({name: helper.module for name, helper in helpers.items()})
+        self.helper_rules |= {name: helper.rule for name, helper in helpers.items()}
+
     def forward(self, images: Float[Tensor, "*views batch channels height width"]) -> NetworkOutput:
-        needs = self.needs if self.training else ()
+        return self.output(images, self.needs if self.training else ())
+
+    def output(self, images: Tensor, needs: Collection[str]) -> NetworkOutput:
+        """Logits of images, and what else is needed of `Kept`."""
         modules = self.branch_modules
         ran = self._maps(modules, images, keeps_stages="stage_maps" in needs)
         branches = modules.classify(ran.maps)
@@ -186,12 +135,18 @@ class FusionNetwork(nn.Module):
         if self.attention is not None and self.training:
             with full_precision(images):
                 attention = self.attention([pooled(x) for x in without(self.leader, ran.maps)])
-        means = self._taught_by_means(images)
         features = [pooled(x) for x in ran.maps] if "pooled" in needs else None
         kept = Kept(ran.stages, features, fused_map)
-        return NetworkOutput(
-            branches, fused, attention, means, self.leader, kept, averaged=self._averaged(images)
+        output = NetworkOutput(
+            branches,
+            fused,
+            attention,
+            self._taught_by_means(images),
+            self.leader,
+            kept,
+            averaged=self._averaged(images),
         )
+        return output._replace(helpers=self.helpers) if self.helpers else output
 
     def member(
         self, name: str, images: Float[Tensor, "batch channels height width"]
@@ -235,15 +190,15 @@ class FusionNetwork(nn.Module):
     def parameter_groups(
         self, *, weight_decay: float, fusion_weight_decay: float
     ) -> list[dict[str, object]]:
-        """Trained parameters by weight decay: the fusion module's may be apart."""
+        """Trained parameters by weight decay: the fusion module's may be apart, and helpers are."""
         fusion = self.fusion if self.fusion_decays_apart else None
         apart = [] if fusion is None else list(fusion.parameters())
-        fused = {id(parameter) for parameter in apart}
-        others = [p for p in self.parameters() if p.requires_grad and id(p) not in fused]
+        ruled = {id(parameter) for parameter in (*apart, *self.helpers.parameters())}
+        others = [p for p in self.parameters() if p.requires_grad and id(p) not in ruled]
         groups: list[dict[str, object]] = [{"params": others, "weight_decay": weight_decay}]
         if apart:
             groups.append({"params": apart, "weight_decay": fusion_weight_decay})
-        return groups
+        return groups + helper_groups(self.helpers, self.helper_rules, weight_decay)
 
     def plan(self, steps: int) -> None:
         """Have what follows the length of the training know it."""

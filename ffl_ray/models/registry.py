@@ -13,7 +13,8 @@ import re
 from typing import NamedTuple, Protocol
 
 from ffl_ray.config.image_shapes import image_shape
-from ffl_ray.config.methods import check_method, method_of
+from ffl_ray.config.method_checks import check_method
+from ffl_ray.config.methods import method_of
 from ffl_ray.config.overrides import nearest
 from ffl_ray.config.settings import Config, ResolvedConfig
 from ffl_ray.config.user_code import is_own

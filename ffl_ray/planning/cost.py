@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import functools
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import NamedTuple
 
 import torch
@@ -21,9 +22,10 @@ from ffl_ray.config.settings import (
 )
 from ffl_ray.data.placement import streams
 from ffl_ray.data.streaming.pool import STEPS_AHEAD
-from ffl_ray.models.builder import build_network
+from ffl_ray.distill.networks import build_trained
+from ffl_ray.distill.registry import loss_terms_of, recipe_of
 from ffl_ray.models.cost import MacCounter
-from ffl_ray.models.network import FusionNetwork
+from ffl_ray.models.network import FusionNetwork, NetworkOutput
 from ffl_ray.models.outline import outlined
 from ffl_ray.models.registry import check_model
 from ffl_ray.training.steps import EVAL_BATCH
@@ -55,6 +57,7 @@ class NetworkSize(NamedTuple):
         macs: multiply-accumulates of one image through all members.
         saved_bytes: what the forward pass of one image keeps for the backward pass.
         largest_bytes: the largest single tensor among these.
+        helper_macs: of one image through the method's helpers.
     """
 
     parameters: int
@@ -63,6 +66,7 @@ class NetworkSize(NamedTuple):
     macs: int
     saved_bytes: int
     largest_bytes: int
+    helper_macs: int
 
 
 class TrainingCost(NamedTuple):
@@ -71,7 +75,8 @@ class TrainingCost(NamedTuple):
     Attributes:
         parameters: of all members together.
         macs: multiply-accumulates of one image, forward, through all members.
-        training_macs: the same for a training step: the backward pass takes twice the forward's.
+        training_macs: the same and the helpers' for a training step: the backward pass takes twice
+            the forward's.
         checkpoint_bytes: one checkpoint: weights and the optimiser's state.
         memory_bytes: of one worker, at most: weights, optimiser state, the images it holds, and
             either the gradients and the activations kept for its share of the batch, or what
@@ -116,7 +121,7 @@ def training_cost(config: ResolvedConfig, data: DataSize, num_workers: int = 1) 
     return TrainingCost(
         parameters=size.parameters,
         macs=size.macs,
-        training_macs=size.macs * (1 + BACKWARD_PER_FORWARD),
+        training_macs=(size.macs + size.helper_macs) * (1 + BACKWARD_PER_FORWARD),
         checkpoint_bytes=FLOAT_BYTES * stored + TENSOR_OVERHEAD_BYTES * size.tensors * (1 + states),
         memory_bytes=FLOAT_BYTES * stored + max(training, evaluating) + images,
     )
@@ -130,8 +135,13 @@ def training_costs(
 
 
 def network_distill(config: ResolvedConfig) -> ResolvedDistill:
-    """The settings of a method that change the network or what one step gives it."""
-    kept = ("method", "views", "own_batches", "view_policies")
+    """The settings of a method that change the network or what one step gives it.
+
+    They are all settings where it makes helpers, which may be made by any of them.
+    """
+    if recipe_of(config.distill).helpers is not None:
+        return config.distill
+    kept = ("method", "views", "own_batches", "view_policies", "gates")
     named = DistillConfig(**{name: getattr(config.distill, name) for name in kept})
     return resolved_distill(named)
 
@@ -157,7 +167,7 @@ def network_size(
     """
     config = with_reachable_objective(ResolvedConfig(model=model, fusion=fusion, distill=distill))
     check_model(config)
-    network, macs, saved = _run_outline(config, image, num_classes, device)
+    network, macs, helper_macs, saved = _run_outline(config, image, num_classes, device)
     parameters = [tensor for tensor in network.parameters() if tensor.requires_grad]
     averages = [tensor for tensor in network.parameters() if not tensor.requires_grad]
     buffers = [*averages, *network.buffers()]
@@ -168,33 +178,40 @@ def network_size(
         macs=macs // OUTLINE_BATCH,
         saved_bytes=sum(saved) // OUTLINE_BATCH,
         largest_bytes=max(saved) // OUTLINE_BATCH,
+        helper_macs=helper_macs // OUTLINE_BATCH,
     )
 
 
 def _run_outline(
     config: ResolvedConfig, image: tuple[int, int, int], num_classes: int, device: str
-) -> tuple[FusionNetwork, int, list[int]]:
-    """A network's outline after one forward pass, with the pass's MACs and saved bytes."""
+) -> tuple[FusionNetwork, int, int, list[int]]:
+    """A network's outline after one forward pass: MACs of members and helpers, and saved bytes."""
     model = config.model.model_copy(update={"pretrained": False})  # of equal size, not downloaded
+    config = config.model_copy(update={"model": model})
     with outlined(device) as outline:
-        network = build_network(
-            model,
-            config.fusion,
-            config.distill,
-            image_shape=image,
-            num_classes=num_classes,
-            seed=0,
-        )
+        network = build_trained(config, image_shape=image, num_classes=num_classes)
         views = config.num_views
         images = torch.empty(*[views] * (views > 1), OUTLINE_BATCH, *image)
         outline.macs = 0
-        with MacCounter() as counter:
-            saved = _saved_bytes(network, images)
-    return network, outline.macs + counter.macs, saved
+        with MacCounter() as counter, _saved_bytes(network) as saved:
+            output = network.train()(images)
+            macs = outline.macs + counter.macs
+            if network.helpers and device == "cpu":
+                _call_helpers(config.distill, output)
+        helper_macs = outline.macs + counter.macs - macs if network.helpers else 0
+    return network, macs, helper_macs, saved
 
 
-def _saved_bytes(network: FusionNetwork, images: Tensor) -> list[int]:
-    """Bytes of what a forward pass saves for the backward pass, each storage once.
+def _call_helpers(distill: ResolvedDistill, output: NetworkOutput) -> None:
+    """Run a method's loss: it is what calls the helpers."""
+    labels = torch.zeros(OUTLINE_BATCH, dtype=torch.int64)
+    told = output._replace(image_indices=labels, share=torch.zeros((), dtype=torch.float64))
+    loss_terms_of(distill)(told, labels)
+
+
+@contextmanager
+def _saved_bytes(network: FusionNetwork) -> Iterator[list[int]]:
+    """Bytes of what is saved inside for the backward pass, each storage once; known afterwards.
 
     Weights that are averaged in the pass are not its activations.
     """
@@ -202,17 +219,16 @@ def _saved_bytes(network: FusionNetwork, images: Tensor) -> list[int]:
     weights = _storages(network)
     averaged = network.averages.parameters() if network.averages is not None else ()
     shapes = {tuple(sorted(weight.shape)) for weight in averaged}  # a linear layer transposes
+    saved: list[int] = []
 
     def note(tensor: Tensor) -> None:
         storage = tensor.untyped_storage()
         if storage._cdata not in weights and tuple(sorted(tensor.shape)) not in shapes:
             kept[storage._cdata] = storage
 
-    network.train()
     with torch.autograd.graph.saved_tensors_hooks(note, lambda _: torch.empty(0)):
-        output = network(images)
-    del output
-    return [storage.nbytes() for storage in kept.values()]
+        yield saved
+    saved += [storage.nbytes() for storage in kept.values()]
 
 
 def _storages(network: nn.Module) -> set[int]:

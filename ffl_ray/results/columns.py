@@ -110,12 +110,19 @@ EPOCHS = [
     Column("loss.ce_fused", _FLOAT, "nats", "the same of the fused classifier"),
     Column("loss.ce_averaged", _FLOAT, "nats", "the same of the branches' mean weights (okdph)"),
     Column("loss.ensemble_to_fused", _FLOAT, "nats", "KL, times T^2; null when switched off"),
+    Column("loss.branches_to_fused", _FLOAT, "nats", "the same with branches as teachers (ktg)"),
     Column("loss.fused_to_branches", _FLOATS, "nats", "the same for each branch as student"),
+    Column(
+        "loss.ensemble_to_branches",
+        _FLOATS,
+        "nats",
+        "the same with the ensemble as teacher (ktg)",
+    ),
     Column(
         "loss.peers_to_branches",
         _FLOATS,
         "nats",
-        "the same with other branches as teachers (dml, cl_ilr, kdcl, okddip, okdph)",
+        "the same with other branches as teachers (dml, cl_ilr, kdcl, okddip, okdph, ktg)",
     ),
     Column(
         "loss.mean_teachers_to_branches",
@@ -123,7 +130,8 @@ EPOCHS = [
         "nats",
         "the same with the others' averaged weights as teachers (pcl)",
     ),
-    Column("loss.own", _FLOATS, "nats", "the terms own.0, own.1, ... of a method of your own"),
+    Column("loss.own", _FLOATS, "nats", "terms that no other method has, in order"),
+    Column("loss.own_names", _TEXT, "", "names of those terms, with commas between them"),
     Column(
         "val.fused.accuracy",
         _FLOAT,

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
+from ffl_ray.search.gates import gates_from_params
+
 NUM_BRANCHES = "num_branches"
 PREFIX = "mix."
 
@@ -54,7 +56,7 @@ def suggest_mix(
 
 
 def settings_from_params(params: Mapping[str, Any]) -> dict[str, Any]:
-    """Optuna's parameters as dotted settings: the counts of a mix become `model.mix`."""
+    """Optuna's parameters as dotted settings: counts become `model.mix`, gates `distill.gates`."""
     counts = {
         name.removeprefix(PREFIX): count
         for name, count in params.items()
@@ -62,7 +64,7 @@ def settings_from_params(params: Mapping[str, Any]) -> dict[str, Any]:
     }
     others = {
         name: value
-        for name, value in params.items()
+        for name, value in gates_from_params(params).items()
         if name != NUM_BRANCHES and not name.startswith(PREFIX)
     }
     if not counts:

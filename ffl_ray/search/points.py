@@ -9,7 +9,7 @@ import optuna
 from optuna.distributions import BaseDistribution, CategoricalDistribution
 from optuna.trial import FrozenTrial
 
-from ffl_ray.config.methods import check_objective
+from ffl_ray.config.method_checks import check_objective
 from ffl_ray.config.settings import Config, ResolvedConfig, SearchConfig
 from ffl_ray.errors import SettingError, SpaceError
 from ffl_ray.search.samplers import check_distributions, grid_size

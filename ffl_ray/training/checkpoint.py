@@ -12,7 +12,6 @@ import json
 import logging
 import zipfile
 import zlib
-from collections import defaultdict
 from collections.abc import Callable
 from datetime import datetime
 from typing import Any
@@ -77,7 +76,8 @@ def load_checkpoint(
         reason = on_one_line(error)[:300]
         raise StudyError(f"a checkpoint can't be read: {reason}") from error
     if optimizer is not None:
-        optimizer.state = defaultdict(dict, found)
+        optimizer.state.clear()
+        optimizer.state.update(found)
     return progress
 
 

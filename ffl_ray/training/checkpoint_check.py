@@ -14,7 +14,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.optim import SGD, Optimizer
+from torch.optim import Optimizer
 
 from ffl_ray.training.session import Report
 
@@ -31,13 +31,14 @@ def optimizer_state(stored: Any, optimizer: Optimizer) -> dict[Tensor, dict[str,
         ValueError: it is of other parameters, or could not have been reached by training.
     """
     groups = [(group, p) for group in optimizer.param_groups for p in group["params"]]
-    keys, found = KEYS[isinstance(optimizer, SGD)], {}
+    found = {}
     for place, state in _entries(_entries(stored, "optimizer").get("state"), "state").items():
         if not is_count(place, most=len(groups) - 1):
             raise ValueError(f"its optimiser has no parameter {_short(place)}")
+        group, parameter = groups[place]
+        keys = KEYS["betas" not in group]
         if _entries(state, f"state of parameter {place}").keys() != keys:
             raise ValueError(f"its state of parameter {place} holds {_short(list(state))}")
-        group, parameter = groups[place]
         found[parameter] = {
             name: _step(value, group, parameter)
             if name == "step"

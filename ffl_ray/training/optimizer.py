@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import inspect
-from typing import TypeVar
+from collections.abc import Sequence
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor
 from torch.optim import SGD, AdamW, Optimizer
 
-from ffl_ray.config.settings import Config
+from ffl_ray.config.settings import Config, OptimConfig
 from ffl_ray.models.network import FusionNetwork
 from ffl_ray.training.schedules import cosine_lr, linear_lr, step_lr, warmup_lr
 
@@ -39,16 +40,39 @@ class PlainAdamW(AdamW):
     """torch.optim.AdamW, free of the compiler."""
 
 
+@_plain
+class Optimizers(Optimizer):
+    """Several optimisers, each of groups of its own, as one: of one state and all their groups."""
+
+    def __init__(self, parts: Sequence[Optimizer]) -> None:
+        super().__init__([group for part in parts for group in part.param_groups], {})
+        self.parts = parts
+        for part in parts:
+            part.state = self.state
+
+    def step(self, closure: Any = None) -> None:  # type: ignore[override]
+        """A step of each."""
+        for part in self.parts:
+            part.step()
+
+
 def new_optimizer(config: Config, network: FusionNetwork) -> Optimizer:
-    """The config's optimiser over two groups: the fusion module has a weight decay of its own.
+    """The config's optimiser: the fusion module has a weight decay of its own, and helpers theirs.
 
     The authors step two optimisers with equal settings otherwise: the same computation.
     """
     optim = config.optim
-    groups = network.parameter_groups(
+    groups: dict[str, list[dict[str, object]]] = {}
+    for group in network.parameter_groups(
         weight_decay=optim.weight_decay, fusion_weight_decay=optim.fusion_weight_decay
-    )
-    if optim.optimizer == "adamw":
+    ):
+        groups.setdefault(str(group.pop("optimizer", optim.optimizer)), []).append(group)
+    parts = [_of_kind(kind, optim, own) for kind, own in groups.items()]
+    return parts[0] if len(parts) == 1 else Optimizers(parts)
+
+
+def _of_kind(kind: str, optim: OptimConfig, groups: list[dict[str, object]]) -> Optimizer:
+    if kind == "adamw":
         betas = (optim.beta1, optim.beta2)
         return PlainAdamW(groups, lr=optim.lr, betas=betas, eps=optim.epsilon, fused=True)
     nesterov = optim.nesterov and optim.momentum > 0
@@ -59,12 +83,17 @@ def set_learning_rate(optimizer: Optimizer, lr: float, on_device: Tensor | None 
     """Have the next steps take this learning rate.
 
     Args:
-        on_device: what holds it on a GPU, where recorded steps read it.
+        on_device: what holds it on a GPU, where recorded steps read it; groups with a factor of
+            their own have one of their own.
     """
-    if on_device is not None:
-        on_device.fill_(lr)
     for group in optimizer.param_groups:
-        group["lr"] = lr if on_device is None else on_device
+        factor = group.get("lr_factor", 1.0)
+        if on_device is None:
+            group["lr"] = lr * factor
+            continue
+        if not isinstance(group["lr"], Tensor):
+            group["lr"] = on_device if factor == 1 else on_device.clone()
+        group["lr"].fill_(lr * factor)
 
 
 def learning_rate(config: Config, epoch: int) -> float:

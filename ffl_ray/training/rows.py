@@ -6,6 +6,7 @@ import string
 from collections.abc import Sequence
 
 from ffl_ray.config.roles import roles_in
+from ffl_ray.distill.terms import TERM_COLUMNS
 from ffl_ray.models.network import AVERAGED
 from ffl_ray.training.metrics import MemberMetrics
 from ffl_ray.training.session import Report, Row
@@ -13,10 +14,18 @@ from ffl_ray.training.setup import Training
 
 
 def loss_columns(losses: dict[str, float]) -> Row:
-    """`loss.NAME` columns; the terms `NAME.0`, `NAME.1` of the branches become one list."""
+    """`loss.NAME` columns; the terms `NAME.0`, `NAME.1` of the branches become one list.
+
+    Terms that only one method knows are `loss.own`, and `loss.own_names` says which is which.
+    """
     columns: Row = {}
+    own = [name for name in losses if name.partition(".")[0] not in ("total", *TERM_COLUMNS)]
+    if own:
+        columns = {"loss.own": [losses[name] for name in own], "loss.own_names": ",".join(own)}
     for name, value in losses.items():
         column, _, index = name.partition(".")
+        if name in own:
+            continue
         if index:
             columns.setdefault(f"loss.{column}", []).append(value)
         else:

@@ -25,8 +25,8 @@ from ffl_ray.data.loader import TrainVal, load_final, load_train_val
 from ffl_ray.data.shards import Shard
 from ffl_ray.data.streaming.pool import LoaderPool
 from ffl_ray.data.streaming.stream import StreamedImages, served
+from ffl_ray.distill.networks import build_trained
 from ffl_ray.errors import PlanError, SettingError
-from ffl_ray.models.builder import build_network
 from ffl_ray.models.cost import MemberCost, member_costs
 from ffl_ray.models.latency import member_latencies
 from ffl_ray.models.network import FusionNetwork
@@ -107,8 +107,7 @@ def prepare(config: ResolvedConfig, session: Session, *, final: bool = False) ->
     costs = member_costs(network, data.image_shape)
     network = network.to(device=device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     optimizer = new_optimizer(config, network)
-    pixels = math.prod(data.image_shape[1:])
-    kind = format_of(config.compute.precision, device, pixels, session.world_size)
+    kind = _format(config, device, data, session)
     graphs = _on_gpu(config, device, kind, len(data.train)) if device.type == "cuda" else None
     if graphs and os.environ.get(BRANCH_STREAMS) == "1":
         network.branch_streams = [new_stream(device) for _ in network.branches[1:]]
@@ -130,6 +129,11 @@ def prepare(config: ResolvedConfig, session: Session, *, final: bool = False) ->
         latencies_ms=_latencies(config, network, data, session),
         facts=data.facts,
     )
+
+
+def _format(config: ResolvedConfig, device: torch.device, data: TrainVal, session: Session) -> str:
+    pixels = math.prod(data.image_shape[1:])
+    return format_of(config.compute.precision, device, pixels, session.world_size)
 
 
 def _start_afresh(device: torch.device) -> None:
@@ -188,14 +192,7 @@ def _held_out(config: ResolvedConfig, data: TrainVal) -> tuple[TrainVal, Images 
 
 def new_network(config: ResolvedConfig, data: TrainVal) -> FusionNetwork:
     """The config's network for this data, with the initial weights of its seed."""
-    return build_network(
-        config.model,
-        config.fusion,
-        config.distill,
-        image_shape=data.image_shape,
-        num_classes=len(data.info.classes),
-        seed=config.seed,
-    )
+    return build_trained(config, image_shape=data.image_shape, num_classes=len(data.info.classes))
 
 
 def choose_device(config: Config, session: Session) -> torch.device:

@@ -5,9 +5,10 @@ from __future__ import annotations
 import pytest
 from support.helpers import small_config
 
+from ffl_ray.config.method_checks import check_method
 from ffl_ray.config.methods import (
     METHODS,
-    check_method,
+    method_of,
     resolved,
     resolved_from,
     with_reachable_objective,
@@ -21,7 +22,7 @@ def test_the_methods_own_values_stand_where_the_settings_leave_them() -> None:
 
     assert {n: c.distill.temperature for n, c in found.items()} == {
         "ffl": 3, "independent": 3, "dml": 1, "cl_ilr": 2, "one": 3, "kdcl": 2, "okddip": 3,
-        "pcl": 3, "okdph": 4,
+        "pcl": 3, "okdph": 4, "ktg": 1,
     }  # fmt: skip
     assert [n for n, c in found.items() if c.distill.views] == ["kdcl", "pcl", "okdph"]
     assert [n for n, c in found.items() if c.model.trunk_stages == 0] == [
@@ -29,8 +30,18 @@ def test_the_methods_own_values_stand_where_the_settings_leave_them() -> None:
         "dml",
         "kdcl",
         "okdph",
+        "ktg",
     ]
     assert resolved(resolved_from({"distill.ramp_up": 0.5})).distill.ramp_up == 0.5
+
+
+def ktg_with(gates: str) -> dict[str, object]:
+    return {
+        "distill.method": "ktg",
+        "distill.gates": gates,
+        "model.mix": "2*resnet8",
+        "objective": "ensemble.accuracy",
+    }
 
 
 @pytest.mark.parametrize(
@@ -71,6 +82,20 @@ def test_the_methods_own_values_stand_where_the_settings_leave_them() -> None:
         ({"distill.write_back": 0.1}, r"write_back must be 0.5 for .* ffl: it is okdph's alone"),
         ({"objective": "averaged.nll"}, r"member that distill.method ffl has .it has no averaged"),
         ({"model.mix": "resnet20"}, r"at least 2 branches for distill.method ffl, not 1"),
+        ({"distill.gates": "correct"},
+         r"distill.gates must be none for .* ffl: it is ktg's alone, not correct"),
+        *[(ktg_with(gates), message) for gates, message in (
+            ("5>0=through", r"distill.gates must name members of the network, 0 to 1, fused or "
+                            r"ensemble, not '5'"),
+            ("0>mean=through", r"fused or ensemble, not 'mean'"),
+            ("fused>fused=through", r"must have no edge from fused to itself: a branch alone has"),
+            ("1>ensemble=through", r"must not teach ensemble, which has no .* as 1>ensemble does"),
+            ("1>1=cutoff,1>0=through", r"leave every branch something .* cut off every edge to 1"),
+            ("1>0=open", r"must be one of through, .* or read like .* .at '1>0=open'"),
+            ("1>0=linear,branch1>branch0=through", r"must name each edge once, not 1>0 twice"),
+        )],
+        (ktg_with("1>0=correct") | {"data.mixing": "mixup"},
+         r"data.mixing must be none for a gate correct of distill.gates, which asks whether"),
     ],
 )  # fmt: skip
 def test_what_a_method_can_not_do_is_refused(changes: dict[str, object], message: str) -> None:
@@ -91,3 +116,20 @@ def test_the_objective_is_the_ensembles_where_nothing_is_fused() -> None:
     assert with_reachable_objective(small_config(distill__method="one")).objective == (
         "fused.accuracy"
     )
+
+
+@pytest.mark.parametrize(
+    ("written", "kept"),
+    [
+        ("fused>0=through, 1>0=correct", "1>0=correct,fused>0=through"),
+        ("branch1 > branch0 = correct; 0>0=through; 0>1=cutoff", "1>0=correct"),
+        ("0>1=cutoff", "cutoff"),
+        ("linear", "linear"),
+    ],
+)
+def test_gates_have_one_way_of_writing(written: str, kept: str) -> None:
+    config = with_overrides(small_config(), ktg_with(written))
+
+    assert config.distill.gates == kept
+    assert with_overrides(config, {"distill.gates": kept}) == config
+    assert (method_of(config.distill).head == "fusion") == ("fused" in kept)

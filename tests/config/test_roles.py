@@ -22,6 +22,7 @@ PUBLISHED = {
     "okddip": (["branch1"], "ensemble"),
     "pcl": (["mean_teacher0", "mean_teacher1"], "fused"),
     "okdph": (["averaged"], "ensemble"),
+    "ktg": (["branch0"], "ensemble"),
 }
 
 

@@ -44,6 +44,9 @@ def looped(method: str, output: NetworkOutput, labels: Tensor) -> dict[str, floa
         if method == "dml":
             kls = [reference_kl(student, z[j], temperature, 0) for j in others]
             terms[f"peers_to_branches.{k}"] = sum(kls) / len(kls)
+        if method == "ktg":
+            kls = [reference_kl(student, z[j], temperature, 0) for j in others]
+            terms[f"peers_to_branches.{k}"] = sum(kls)
         if method == "cl_ilr":
             mean = sum(z[j] for j in others) / len(others)
             assert isinstance(mean, Tensor)
@@ -141,7 +144,7 @@ PEERS = {"trunk", "branch1", "branch2", "classifier1", "classifier2", "attention
 EVERYTHING = {"trunk", *BRANCHES, *CLASSIFIERS}
 ROUTING: dict[tuple[str, str], set[str]] = {
     **{(method, "ce_branches.1"): OWN[1] for method in OTHERS},
-    **{(method, "peers_to_branches.1"): OWN[1] for method in ("dml", "cl_ilr", "kdcl")},
+    **{(method, "peers_to_branches.1"): OWN[1] for method in ("dml", "cl_ilr", "kdcl", "ktg")},
     ("okddip", "peers_to_branches.0"): OWN[0] | PEERS - {"attention"},
     ("okddip", "peers_to_branches.1"): PEERS,
     ("one", "ce_fused"): EVERYTHING | {"fusion"},

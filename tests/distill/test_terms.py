@@ -4,7 +4,8 @@ import pytest
 import torch
 from support.reference import reference_kl
 
-from ffl_ray.distill.terms import SCHEDULES, Term, distillation_kl, total_loss
+from ffl_ray.distill.terms import SCHEDULES, TERM_COLUMNS, Term, distillation_kl, total_loss
+from ffl_ray.results.columns import EPOCHS
 
 
 def test_a_factor_of_each_image_leaves_the_mean_over_all_of_them() -> None:
@@ -21,6 +22,12 @@ def test_a_factor_of_each_image_leaves_the_mean_over_all_of_them() -> None:
     assert plain.item() == pytest.approx(
         distillation_kl(student, teacher, temperature=3).item(), abs=1e-12
     )
+
+
+def test_a_term_that_is_not_one_methods_alone_has_a_column() -> None:
+    columns = {c.name.removeprefix("loss.") for c in EPOCHS if c.name.startswith("loss.")}
+
+    assert columns == {*TERM_COLUMNS, "total", "own", "own_names"}
 
 
 @pytest.mark.parametrize("kind", [torch.float32, torch.float64])

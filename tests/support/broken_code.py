@@ -9,6 +9,7 @@ from ffl_ray.data.dataset import DatasetInfo, Images
 from ffl_ray.data.user_dataset import data_set
 from ffl_ray.distill.terms import Term, cross_entropies
 from ffl_ray.config.methods import Method, made_of
+from ffl_ray.models.helpers import Helper, HelperRule
 
 class Design(nn.Module):
     def __init__(self, shape):
@@ -94,6 +95,30 @@ def first_branch_alone(output, labels, settings):
 
 def no_fused(output, labels, settings):
     return {"own.0": Term(output.branches.square().mean())}
+
+def helpers_of(**modules):
+    return lambda example, settings: {n: Helper(m) for n, m in modules.items()}
+
+@made_of(Method(head="fusion", needs={"maps"}))
+def plain_needing(output, labels, settings):
+    return cross_entropies(output, labels, settings)
+
+@made_of(Method(head="fusion"), optimizers=2)
+def bringing(output, labels, settings):
+    return cross_entropies(output, labels, settings)
+
+@made_of(Method(head="fusion"), helpers=helpers_of(gate=nn.Linear(2, 2)))
+def idle_helper(output, labels, settings):
+    return cross_entropies(output, labels, settings)
+
+@made_of(Method(head="fusion"), helpers=lambda example, settings: {"gate": nn.Linear(2, 2)})
+def bare_helper(output, labels, settings):
+    return cross_entropies(output, labels, settings)
+
+@made_of(Method(head="fusion"), helpers=lambda example, settings: {
+    "gate": Helper(nn.Linear(2, 2), HelperRule(optimizer="adam"))})
+def other_optimizer(output, labels, settings):
+    return cross_entropies(output, labels, settings)
 
 INFO = DatasetInfo(("a", "b"), (0.5,), (0.5,), crop_padding=0, flip=False)
 

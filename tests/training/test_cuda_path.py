@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 import torch
 from support.helpers import MemorySession, small_config
+from support.own_methods import ASKING
 from support.simulated_cuda import SimulatedCuda
 from torch import Tensor
 from torch._subclasses.fake_tensor import FakeTensorMode
@@ -107,6 +108,7 @@ METHODS = [
     {"distill__method": "okddip", "model__mix": "3*resnet8"},
     {"distill__method": "kdcl", "distill__kdcl_teacher": "general_batch"},
     {"distill__method": "one", "optim__optimizer": "adamw", "optim__lr": 0.0078125},
+    {"distill__method": ASKING},
 ]
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 from support.helpers import MemorySession, small_config
+from support.own_methods import ASKING
 from support.processes import in_processes
 from support.simulated_cuda import SimulatedCuda
 from torch import Tensor, nn
@@ -143,7 +144,8 @@ def test_two_workers_reach_the_accuracy_of_one_with_the_same_global_batch(tmp_pa
     assert shared_losses[0] == pytest.approx(losses[0], rel=0.1)
 
 
-SHARED_METHODS = ("independent", "one", "okddip", "pcl")
+SHARED_METHODS = ("independent", "one", "okddip", "pcl", "ktg", ASKING)
+GATES = {"ktg": "1>0=correct,fused>1=linear,ensemble>2=through"}
 ON_GPUS = "one, recorded"
 
 
@@ -154,6 +156,7 @@ def methods_training(rank: int, count: int) -> dict[str, tuple[float, Tensor]]:
         config = small_config(
             model__mix="3*resnet8",
             distill__method=method,
+            distill__gates=GATES.get(method),
             distill__ramp_up=0,
             data__fraction=0.2,
             objective="ensemble.accuracy",

@@ -60,9 +60,17 @@ def test_every_member_learns_digits(method: str) -> None:
     assert losses[-1] < 0.7 * losses[0]
 
 
-@pytest.mark.parametrize("method", ["one", "okddip", "pcl"])
-def test_a_stopped_training_goes_on_to_the_same_weights(method: str) -> None:
-    config = config_for(method, data__fraction=0.2, optim__epochs=2)
+@pytest.mark.parametrize(
+    ("method", "gates"),
+    [
+        ("one", None),
+        ("okddip", None),
+        ("pcl", None),
+        ("ktg", "1>0=linear,2>1=correct,fused>2=negative_linear,ensemble>fused=through"),
+    ],
+)
+def test_a_stopped_training_goes_on_to_the_same_weights(method: str, gates: str | None) -> None:
+    config = config_for(method, distill__gates=gates, data__fraction=0.2, optim__epochs=2)
     whole = train(config)
     stopped = MemorySession(stop_after=1)
     with pytest.raises(KeyboardInterrupt):

@@ -1,0 +1,49 @@
+"""Helpers: modules that a method trains beside the members, and that nobody deploys."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Literal, NamedTuple
+
+from torch import nn
+
+
+class HelperRule(NamedTuple):
+    """How a helper is trained where that differs from the network.
+
+    Attributes:
+        weight_decay: none: `optim.weight_decay`.
+        lr_factor: of the epoch's learning rate.
+        optimizer: sgd or adamw; none: `optim.optimizer`.
+    """
+
+    weight_decay: float | None = None
+    lr_factor: float = 1.0
+    optimizer: Literal["sgd", "adamw"] | None = None
+
+    @property
+    def options(self) -> dict[str, object]:
+        """Of its parameter group: what it sets."""
+        return {name: value for name, value in self._asdict().items() if value is not None}
+
+
+class Helper(NamedTuple):
+    """One helper: a module, called by the loss, and how it is trained."""
+
+    module: nn.Module
+    rule: HelperRule = HelperRule()
+
+
+def helper_groups(
+    helpers: nn.ModuleDict, rules: Mapping[str, HelperRule], weight_decay: float
+) -> list[dict[str, object]]:
+    """A parameter group for each helper.
+
+    Args:
+        weight_decay: of those that have none of their own.
+    """
+    groups: list[dict[str, object]] = []
+    for name, rule in rules.items():
+        trained = [p for p in helpers[name].parameters() if p.requires_grad]
+        groups.append({"params": trained, "weight_decay": weight_decay} | rule.options)
+    return groups
