@@ -23,12 +23,13 @@ from ffl_ray.models.network import FusionNetwork
 from ffl_ray.models.registry import backbone_row, check_images, is_bundled
 
 ImageShape = tuple[int, int, int]
+FFL = DistillConfig()
 
 
 def build_network(
     model: ResolvedModel,
     fusion: FusionConfig,
-    distill: DistillConfig | None = None,
+    distill: DistillConfig = FFL,
     *,
     image_shape: ImageShape,
     num_classes: int,
@@ -40,16 +41,14 @@ def build_network(
     whatever stands beside it and the method is; with batches of their own, all start as alone.
 
     Args:
-        distill: the method, which decides what there is beside the branches; none: FFL's fusion.
+        distill: the method, which decides what there is beside the branches.
         image_shape: channels, height and width.
 
     Raises:
         SettingError: a backbone is unknown or can't take such images, or a needed map is missing.
     """
-    distill = distill or DistillConfig()
     method, leader = method_of(distill), leader_of(model, distill)
-    seeds = _branch_seeds(model, method, distill, seed)
-    built = _branches(model, image_shape, num_classes, seeds)
+    built = _branches(model, image_shape, num_classes, _branch_seeds(model, method, distill, seed))
     with seeded(seed, -1):
         head = _head(method, fusion.design, built.maps, built.trunk_width(image_shape), num_classes)
         attention = PeerAttention(without(leader, built.widths)) if method.peer_attention else None
