@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
+from jaxtyping import Bool, Float
+from torch import Tensor
+
 from ffl_ray.config.settings import ResolvedDistill
 from ffl_ray.data.dataset import Labels
 from ffl_ray.distill.hooks import Hook
@@ -13,6 +16,21 @@ from ffl_ray.models.helpers import Helper
 from ffl_ray.models.network import NetworkOutput
 
 Terms = Callable[[NetworkOutput, Labels, ResolvedDistill], dict[str, Term]]
+Mean = Callable[[Float[Tensor, "*values batch"]], Float[Tensor, "*values"]]
+Takes = Callable[[NetworkOutput, Labels, ResolvedDistill, Mean], Bool[Tensor, "branches"]]
+
+
+class Phase(NamedTuple):
+    """A further step of the optimiser on the same batch, with a forward pass and loss of its own.
+
+    Attributes:
+        terms: its loss, whose names no other phase has.
+        trains: `members`, which is all but the helpers, or names of helpers; nothing else is
+            stepped, whatever the gradient of the loss reaches.
+    """
+
+    terms: Terms
+    trains: tuple[str, ...]
 
 
 class Recipe(NamedTuple):
@@ -24,6 +42,11 @@ class Recipe(NamedTuple):
             are trained and stored with the network, and nobody deploys them. They are made from
             what a pass over one image gives in evaluation mode: its shapes, but for the batch, are
             those that the loss is given.
+        trains: what that loss trains, as `Phase` names it; none: everything.
+        then: further steps on the same batch.
+        takes_step: whether each branch takes the step: a branch that does not gets no weight decay
+            and keeps its momentum. It is given what averages values per image over all workers'
+            images, and decides on the device.
         before_step: called before each step of the optimiser.
         after_step: called after each.
         after_epoch: called after the last step of each epoch, when all workers have the same batch
@@ -32,6 +55,9 @@ class Recipe(NamedTuple):
 
     terms: Terms
     helpers: Callable[[NetworkOutput, ResolvedDistill], Mapping[str, Helper]] | None = None
+    trains: tuple[str, ...] | None = None
+    then: tuple[Phase, ...] = ()
+    takes_step: Takes | None = None
     before_step: Hook | None = None
     after_step: Hook | None = None
     after_epoch: Hook | None = None

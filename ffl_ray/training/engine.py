@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from typing import NamedTuple, Protocol
 
 import torch
 import torch.distributed as dist
-from jaxtyping import Float, Float64
+from jaxtyping import Bool, Float, Float64
 from torch import Tensor, nn
 
 from ffl_ray.data.batches import Batch
-from ffl_ray.data.dataset import Labels
-from ffl_ray.distill.terms import Term, total_loss
+from ffl_ray.distill.registry import LossTerms
+from ffl_ray.distill.terms import total_loss
 from ffl_ray.models.network import NetworkOutput
 from ffl_ray.training.clock import Clock
+from ffl_ray.training.gradients import average_gradients, drop_gradients
 from ffl_ray.training.metrics import metric_sums
-
-LossTerms = Callable[[NetworkOutput, Labels], dict[str, Term]]
+from ffl_ray.training.parted_step import Parts, step_where
 
 
 class TrainedEpoch(NamedTuple):
@@ -62,6 +62,12 @@ class LossRow(NamedTuple):
     sums: Float64[Tensor, "terms"]
     names: list[str]
 
+    def and_of(self, later: LossRow) -> LossRow:
+        """The parts of two losses on one batch, whose totals are added."""
+        total, own = (self.sums[:1] + later.sums[:1]), self.sums[1:-1]
+        sums = torch.cat([total, own, later.sums[1:]])
+        return LossRow(sums, [*self.names, *later.names[1:]])
+
 
 class Loss(NamedTuple):
     """What a step descends, and its parts.
@@ -69,10 +75,12 @@ class Loss(NamedTuple):
     Attributes:
         total: what the gradient is of: the mean over the batch, scaled for several workers.
         row: its parts.
+        taken: whether each branch takes the step; none: all do.
     """
 
     total: Float[Tensor, ""]
     row: LossRow
+    taken: Bool[Tensor, "branches"] | None = None
 
 
 class TrainingStep(Protocol):
@@ -100,6 +108,7 @@ class Step(NamedTuple):
         distill_weight: of the epoch, as `total_loss` takes it; a recorded step reads a tensor.
         clock: of the training, where the loss follows how much of it is done.
         averages_gradients: over the workers, where DistributedDataParallel does not.
+        parts: which parameters take a step, and what follows it on the same batch.
     """
 
     network: nn.Module
@@ -111,15 +120,22 @@ class Step(NamedTuple):
     after_step: Callable[[], None] = lambda: None
     clock: Clock | None = None
     averages_gradients: bool = False
+    parts: Parts = Parts()
 
     def run(self, batch: Batch) -> LossRow:
-        """Forward, backward, update."""
+        """Forward, backward, update; again for each phase of the method beside the first."""
         loss = self.forward(batch)
-        self.backward(loss)
-        self.update()
-        return loss.row
+        self.backward(loss, self.parts.trained)
+        row = loss.row
+        for phase in self.parts.then:
+            self.descend(loss.taken)
+            loss = self.forward(batch, phase.loss_terms)
+            self.backward(loss, phase.trained)
+            row = row.and_of(loss.row)
+        self.update(loss.taken)
+        return row
 
-    def forward(self, batch: Batch) -> Loss:
+    def forward(self, batch: Batch, loss_terms: LossTerms | None = None) -> Loss:
         """The loss of a batch.
 
         With several workers the gradient is the global batch's mean whatever share each worker
@@ -130,24 +146,55 @@ class Step(NamedTuple):
         output = output.at_least_float32()._replace(
             image_indices=batch.indices, share=self.clock.share if self.clock else None
         )
-        terms = self.loss_terms(output, batch.labels)
+        terms = (loss_terms or self.loss_terms)(output, batch.labels)
         total = total_loss(terms, self.distill_weight)
         values = torch.stack([total, *(term.value for term in terms.values())]).detach()
         count = batch.num_images
         sums = torch.cat([values, values.new_ones(1)]).double() * count
         share = count / batch.global_size
-        return Loss(total * (share * self.world_size), LossRow(sums, ["total", *terms]))
+        row = LossRow(sums, ["total", *terms])
+        return Loss(total * (share * self.world_size), row, self._taken(output, batch))
 
-    def backward(self, loss: Loss) -> None:
-        """The gradient of every parameter."""
+    def _taken(self, output: NetworkOutput, batch: Batch) -> Tensor | None:
+        if self.parts.takes is None:
+            return None
+
+        def mean(per_image: Tensor) -> Tensor:
+            total = per_image.sum(dim=-1)
+            if self.world_size > 1:
+                dist.all_reduce(total)
+            return total / batch.global_size
+
+        with torch.no_grad():
+            return self.parts.takes(output, batch.labels, mean)
+
+    def backward(self, loss: Loss, trained: Collection[nn.Parameter] | None = None) -> None:
+        """The gradient of every parameter.
+
+        Args:
+            trained: the only ones that keep theirs; none: all do.
+        """
         torch.autograd.backward(loss.total)
+        if trained is not None:
+            drop_gradients(self.network, trained)
         if self.averages_gradients:
             average_gradients(self.network, self.world_size)
 
-    def update(self) -> None:
-        """The optimiser's step, and what follows it."""
-        self.optimizer.step()
+    def descend(self, taken: Bool[Tensor, "branches"] | None) -> None:
+        """The optimiser's step.
+
+        Args:
+            taken: whether each branch takes it; none: all do.
+        """
+        if taken is None:
+            self.optimizer.step()
+        else:
+            step_where(self.optimizer, self.parts.branches, taken)
         self.optimizer.zero_grad(set_to_none=True)
+
+    def update(self, taken: Bool[Tensor, "branches"] | None = None) -> None:
+        """The optimiser's step, and what follows it; as `descend`."""
+        self.descend(taken)
         self.after_step()
         if self.clock:
             self.clock.tick()
@@ -225,22 +272,6 @@ def evaluate(
     if world_size > 1:
         dist.all_reduce(sums)
     return sums
-
-
-@torch.no_grad()
-def average_gradients(network: nn.Module, world_size: int) -> None:
-    """Give every worker the mean of all workers' gradients, in one message.
-
-    DistributedDataParallel's hooks send them while the backward pass runs; they can't be part of a
-    CUDA graph, which gains small networks more.
-    """
-    gradients = [p.grad for p in network.parameters() if p.grad is not None]
-    flat = torch.cat([gradient.reshape(-1) for gradient in gradients])
-    dist.all_reduce(flat)
-    flat /= world_size
-    means = torch.split(flat, [gradient.numel() for gradient in gradients])
-    for gradient, mean in zip(gradients, means, strict=True):
-        gradient.copy_(mean.view(gradient.shape))
 
 
 def average_running_statistics(network: nn.Module, world_size: int) -> None:

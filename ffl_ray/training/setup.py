@@ -34,6 +34,7 @@ from ffl_ray.training.clock import Clock
 from ffl_ray.training.cuda_graphs import Captures, CudaGraphs, new_stream
 from ffl_ray.training.engine import Precision
 from ffl_ray.training.optimizer import new_optimizer, set_learning_rate
+from ffl_ray.training.parted_step import in_parts
 from ffl_ray.training.precision import format_of, set_format
 from ffl_ray.training.session import Session
 
@@ -115,7 +116,7 @@ def prepare(config: ResolvedConfig, session: Session, *, final: bool = False) ->
     return Training(
         config=config,
         network=network,
-        wrapped=_distributed(network, session, device, graphs),
+        wrapped=_distributed(network, session, device, graphs, in_parts=in_parts(config.distill)),
         optimizer=optimizer,
         train=served(data.train, data.info, device, pool),
         val=served(data.val, data.info, device, pool),
@@ -223,12 +224,21 @@ def _latencies(
 
 
 def _distributed(
-    network: FusionNetwork, session: Session, device: torch.device, graphs: CudaGraphs | None
+    network: FusionNetwork,
+    session: Session,
+    device: torch.device,
+    graphs: CudaGraphs | None,
+    *,
+    in_parts: bool,
 ) -> nn.Module:
-    """The network, in DistributedDataParallel where several workers' steps are not recorded."""
+    """The network, in DistributedDataParallel where several workers take one step at a time.
+
+    Recorded steps, and those that are of several phases or train a part of the network alone,
+    average their gradients themselves: DistributedDataParallel waits for all of them.
+    """
     if session.world_size == 1:
         return network
-    if graphs and graphs.records:
+    if in_parts or (graphs and graphs.records):
         for tensor in network.state_dict().values():
             dist.broadcast(tensor, 0)
         return network

@@ -9,11 +9,13 @@ import torch
 from torch import Tensor
 
 from ffl_ray.config.methods import method_of
+from ffl_ray.config.settings import ResolvedDistill
 from ffl_ray.data.batches import Batch, EpochRequest, augmentation_of
 from ffl_ray.data.class_balance import balance_of
 from ffl_ray.data.device_images import DeviceImages
 from ffl_ray.data.streaming.stream import StreamedImages
-from ffl_ray.distill.registry import loss_terms_of
+from ffl_ray.distill.recipe import Terms
+from ffl_ray.distill.registry import LossTerms, loss_terms_of, recipe_of
 from ffl_ray.training.cuda_graphs import RecordedSteps, Recording
 from ffl_ray.training.engine import (
     LossSums,
@@ -25,6 +27,7 @@ from ffl_ray.training.engine import (
     train_epoch,
 )
 from ffl_ray.training.metrics import MemberMetrics, member_metrics
+from ffl_ray.training.parted_step import Parts, Phase, branch_parameters, trained_by
 from ffl_ray.training.setup import Training
 
 EVAL_BATCH = 500
@@ -97,7 +100,27 @@ def step_of(training: Training, distill_weight: float | Tensor) -> Step:
         training.network.after_step,
         training.clock if "share" in method_of(training.config.distill).needs else None,
         averages_gradients=training.shard.world_size > 1 and training.wrapped is training.network,
+        parts=_parts(training),
     )
+
+
+def _parts(training: Training) -> Parts:
+    """What a step of the training's method is made of, where it is not one step of all."""
+    recipe, settings = recipe_of(training.config.distill), training.config.distill
+    network, takes = training.network, recipe.takes_step
+    return Parts(
+        trained=None if recipe.trains is None else trained_by(network, recipe.trains),
+        takes=takes and (lambda output, labels, mean: takes(output, labels, settings, mean)),
+        branches=branch_parameters(network) if takes else (),
+        then=[
+            Phase(_bound(phase.terms, settings), trained_by(network, phase.trains))
+            for phase in recipe.then
+        ],
+    )
+
+
+def _bound(terms: Terms, settings: ResolvedDistill) -> LossTerms:
+    return lambda output, labels: terms(output, labels, settings)
 
 
 def measured(training: Training, images: DeviceImages | StreamedImages) -> dict[str, MemberMetrics]:

@@ -107,6 +107,11 @@ METHODS = [
     {"distill__method": "pcl"},
     {"distill__method": "okddip", "model__mix": "3*resnet8"},
     {"distill__method": "kdcl", "distill__kdcl_teacher": "general_batch"},
+    {
+        "distill__method": "okdph",
+        "distill__view_policies": "standard,cutout,cutout",
+        "distill__write_back_steps": 2,
+    },
     {"distill__method": "one", "optim__optimizer": "adamw", "optim__lr": 0.0078125},
     {"distill__method": ASKING},
 ]

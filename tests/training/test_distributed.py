@@ -18,8 +18,11 @@ from ffl_ray.config.overrides import with_overrides
 from ffl_ray.config.settings import DistillConfig, ResolvedConfig
 from ffl_ray.data.batches import Batch
 from ffl_ray.distill.ffl import ffl_terms
+from ffl_ray.distill.recipe import Mean
 from ffl_ray.models.network import NetworkOutput
 from ffl_ray.training.engine import Precision, Step, average_running_statistics, train_epoch
+from ffl_ray.training.hooks import hooked
+from ffl_ray.training.parted_step import Parts
 from ffl_ray.training.precision import format_of
 from ffl_ray.training.setup import Training, prepare
 from ffl_ray.training.steps import epoch_batches, step_of, train_on
@@ -79,6 +82,29 @@ def different_statistics(rank: int, count: int) -> list[float]:
     return [float(value) for value in network.running_mean]
 
 
+def decision(rank: int, count: int) -> list[float]:
+    """Of eight images, whose values are what they are, the mean that decides who takes a step."""
+    seen: list[float] = []
+
+    def takes(output: NetworkOutput, labels: Tensor, mean: Mean) -> Tensor:
+        seen.extend(mean(labels.double().expand(2, -1)).tolist())
+        return torch.tensor([True, False])
+
+    network, part = Linears(), slice(8 * rank // count, 8 * (rank + 1) // count)
+    batch = Batch(torch.randn(8, 5, dtype=torch.float64)[part], (torch.arange(8) // 2)[part], 8)
+    step = Step(
+        network,
+        torch.optim.SGD(network.parameters(), lr=0.5),
+        lambda output, labels: ffl_terms(output, labels, resolved_distill(DistillConfig())),
+        distill_weight=0.5,
+        precision=PRECISION,
+        world_size=count,
+        parts=Parts(takes=takes),
+    )
+    assert step.forward(batch).taken is not None
+    return seen
+
+
 def one_can(rank: int, count: int) -> bool:
     """The number format of two workers, one of which computes in bfloat16 by itself."""
     with pytest.MonkeyPatch.context() as patch:
@@ -88,9 +114,10 @@ def one_can(rank: int, count: int) -> bool:
 
 def without_batch_norm(
     rank: int, count: int
-) -> tuple[list[tuple[Tensor, dict[str, float]]], list[float], bool]:
+) -> tuple[list[tuple[Tensor, dict[str, float]]], list[float], bool, list[float]]:
     trained = [shared_training(rank, count, in_one_message=way) for way in (False, True)]
-    return trained, different_statistics(rank, count), one_can(rank, count)
+    statistics = different_statistics(rank, count)
+    return trained, statistics, one_can(rank, count), decision(rank, count)
 
 
 def test_uneven_shares_give_the_whole_batchs_gradient_and_statistics_are_averaged(
@@ -101,7 +128,9 @@ def test_uneven_shares_give_the_whole_batchs_gradient_and_statistics_are_average
     results = in_processes(without_batch_norm, 2, tmp_path)
 
     assert one_can(0, 1)
-    for trained, statistics, in_bfloat16 in results:
+    assert decision(0, 1) == [1.5, 1.5]
+    for trained, statistics, in_bfloat16, decided in results:
+        assert decided == [1.5, 1.5]
         assert not in_bfloat16
         for other, other_losses in trained:
             torch.testing.assert_close(other, weight, atol=1e-6, rtol=1e-6)
@@ -144,8 +173,15 @@ def test_two_workers_reach_the_accuracy_of_one_with_the_same_global_batch(tmp_pa
     assert shared_losses[0] == pytest.approx(losses[0], rel=0.1)
 
 
-SHARED_METHODS = ("independent", "one", "okddip", "pcl", "ktg", ASKING)
-GATES = {"ktg": "1>0=correct,fused>1=linear,ensemble>2=through"}
+SHARED_METHODS = ("independent", "one", "okddip", "pcl", "okdph", "ktg", ASKING)
+OWN_SETTINGS: dict[str, dict[str, object]] = {
+    "okdph": {
+        "distill__view_policies": "standard,cutout,cutout,standard",
+        "distill__write_back_steps": 2,
+        "distill__student_shares": "dirichlet",
+    },
+    "ktg": {"distill__gates": "1>0=correct,fused>1=linear,ensemble>2=through"},
+}
 ON_GPUS = "one, recorded"
 
 
@@ -156,16 +192,17 @@ def methods_training(rank: int, count: int) -> dict[str, tuple[float, Tensor]]:
         config = small_config(
             model__mix="3*resnet8",
             distill__method=method,
-            distill__gates=GATES.get(method),
             distill__ramp_up=0,
             data__fraction=0.2,
             objective="ensemble.accuracy",
+            **OWN_SETTINGS.get(method, {}),
         )
         session = MemorySession()
         session.rank, session.world_size, session.num_threads = rank, count, 1
         training = prepare(config, session)
         batches = epoch_batches(training, 0)
-        trained = train_epoch(step_of(training, distill_weight=1.0), batches)
+        step = hooked(training, 0, 0, step_of(training, distill_weight=1.0))
+        trained = train_epoch(step, batches)
         found[method] = (trained.losses["total"], weights_of(training))
         if method == "one":
             found[ON_GPUS] = recorded_training(config, session)
