@@ -20,6 +20,7 @@ SET: dict[str, object] = {
     "distill.weight": 0.25,
     "distill.views": True,
     "distill.ramp_up": 0.7,
+    "distill.view_policies": ("cutout", "rotation"),
     "model.trunk_stages": 1,
     "model.mix": ("resnet8", "resnet8"),
 }
@@ -37,6 +38,8 @@ def test_the_methods_own_values_stand_where_none_is_set_and_nowhere_else(name: s
     }
     assert found.pop(MIX) == ("resnet32",) * METHODS[name].num_branches
     assert found.pop("distill.own_batches") == (name == "independent")
+    policies = ("rotation", "cutout", "randaugment") if name == "okdph" else ()
+    assert found.pop("distill.view_policies") == policies
     assert {key for key in found if found[key] != before[key]} == set(LEFT)
 
 

@@ -31,7 +31,8 @@ EVERY_POINT = {
     },
 }
 # Each method, once more where its authors' networks share otherwise, and ffl untaught.
-METHOD_POINTS = len(METHODS) + sum(parts.trunk_stages == 0 for parts in METHODS.values()) + 1
+SHARING = [parts for parts in METHODS.values() if parts.trunk_stages == 0 and parts.may_share]
+METHOD_POINTS = len(METHODS) + len(SHARING) + 1
 NUM_POINTS = {"ablations": 24, "methods": 3 * METHOD_POINTS, "methods_short": 3 * METHOD_POINTS}
 BUNDLED = sorted(path.stem for path in bundled_folder().glob("*.py"))
 HEAD = "from ffl_ray.search import suggest_mix\n"
