@@ -179,7 +179,8 @@ def needs_held_out(distill: DistillConfig) -> bool:
 
     A final training then leaves those out that a search validates with.
     """
-    return method_of(distill).held_out
+    general = distill.method == "kdcl" and distill.kdcl_teacher == "general"
+    return general or method_of(distill).held_out
 
 
 def made_of(parts: Method, **brings: object) -> Callable[[FunctionT], FunctionT]:

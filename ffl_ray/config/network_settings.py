@@ -141,10 +141,11 @@ class DistillConfig(Section):
         f"weights see; none: the method's own (okdph's: rotation, cutout, randaugment, ...)",
         source=OKDPH,
     )
-    kdcl_teacher: Literal["min_logit", "naive", "linear", "general_batch"] = setting(
+    kdcl_teacher: Literal["min_logit", "naive", "linear", "general", "general_batch"] = setting(
         "min_logit",
-        "kdcl alone: how its branches' logits become their teacher's; general_batch: the paper's "
-        "General, with what it measures on held-out images measured on the batch",
+        "kdcl alone: how its branches' logits become their teacher's; general: by what it measures "
+        "on the validation images after each epoch, which a final training then leaves out as "
+        "well; general_batch: by the same, measured on the batch",
         source="Guo et al. 2020 (KDCL), section 3",
     )
     dml_teacher: Literal["each", "mean"] = setting(

@@ -41,7 +41,7 @@ def of_today(settings: Mapping[str, Any]) -> dict[str, Any]:
         settings: all of them, by dotted name; numbers may be text.
     """
     found = {name: value for name, value in settings.items() if name not in SHARES}
-    if found.get(TEACHER) == "general":
+    if found.get(TEACHER) == "general" and "distill.ramp_up_epochs" in settings:
         found[TEACHER] = "general_batch"
     if str(found.get("distill.views")) in ("True", "False"):  # of a training; a search leaves it
         found.setdefault("distill.own_batches", False)

@@ -5,11 +5,14 @@ from collections.abc import Callable
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float
-from torch import Tensor
+from torch import Tensor, nn
 
 from ffl_ray.config.settings import ResolvedDistill
 from ffl_ray.data.dataset import Labels
+from ffl_ray.distill.hooks import Moment
+from ffl_ray.distill.recipe import Recipe
 from ffl_ray.distill.terms import Logits, Term, cross_entropies, distillation_kl
+from ffl_ray.models.helpers import Helper
 from ffl_ray.models.network import NetworkOutput
 
 Peers = Float[Tensor, "branches batch classes"]
@@ -17,6 +20,7 @@ Shares = Float[Tensor, "batch classes"]
 STEPS = 30
 TINY = 1e-12
 RIDGE = 1e-6
+TEACHER = "teacher"
 
 
 def kdcl_terms(output: NetworkOutput, labels: Labels, settings: ResolvedDistill) -> dict[str, Term]:
@@ -28,13 +32,55 @@ def kdcl_terms(output: NetworkOutput, labels: Labels, settings: ResolvedDistill)
     """
     temperature, weight = settings.temperature, settings.weight
     with torch.no_grad():
-        make = TEACHERS[settings.kdcl_teacher]
-        teacher = make(output.branches, shares_of(labels, output.branches))
+        teacher = _teacher(output, labels, settings.kdcl_teacher)
     terms = cross_entropies(output, labels, settings)
     for index, student in enumerate(output.branches):
         value = distillation_kl(student, teacher, temperature=temperature)
         terms[f"peers_to_branches.{index}"] = Term(value, weight, schedule="ramp")
     return terms
+
+
+class HeldOutShares(nn.Module):
+    """Each branch's share in the teacher, as measured after the epoch before; equal at first."""
+
+    shares: Tensor
+
+    def __init__(self, num_branches: int) -> None:
+        super().__init__()
+        self.register_buffer("shares", torch.full((num_branches,), 1 / num_branches))
+
+    def forward(self, branches: Peers) -> Logits:
+        """The branches' logits, mixed by their shares."""
+        return torch.einsum("n,nbc->bc", self.shares.to(branches.dtype), branches)
+
+
+def kdcl_helpers(example: NetworkOutput, settings: ResolvedDistill) -> dict[str, Helper]:
+    """What the paper's General keeps from epoch to epoch."""
+    if settings.kdcl_teacher != "general":
+        return {}
+    return {TEACHER: Helper(HeldOutShares(len(example.branches)))}
+
+
+def measure_correlations(moment: Moment) -> None:
+    """Measure each branch's share on the held-out images, as the paper's General does.
+
+    With `least_varying` of C_ij = mean (p_i - y)(p_j - y), over all of them: once an epoch.
+    """
+    if moment.settings.kdcl_teacher != "general":
+        return
+    products = [_error_products(output.branches, labels) for output, labels in moment.held_out()]
+    total = moment.summed(torch.stack(products).sum(dim=0))
+    teacher = moment.network.helpers[TEACHER]
+    assert isinstance(teacher, HeldOutShares)
+    teacher.shares.copy_(least_varying(total))
+
+
+def _teacher(output: NetworkOutput, labels: Labels, name: str) -> Logits:
+    if name != "general":
+        return TEACHERS[name](output.branches, shares_of(labels, output.branches))
+    assert output.helpers is not None, "General keeps what it measured"
+    mixed: Logits = output.helpers[TEACHER](output.branches)
+    return mixed
 
 
 def shares_of(labels: Labels, like: Peers) -> Shares:
@@ -92,18 +138,31 @@ def linear_teacher(branches: Peers, shares: Shares) -> Logits:
 def general_batch_teacher(branches: Peers, shares: Shares) -> Logits:
     """The combination whose errors vary least, by the branches' error correlations.
 
-    w = C^-1 1 / (1' C^-1 1) with C_ij = mean (p_i - y)(p_j - y), over the batch: not the paper's
-    General, which measures C on held-out images once an epoch. A ridge of a millionth keeps equal
-    branches from making C singular.
+    `least_varying` of C_ij = mean (p_i - y)(p_j - y), over the batch: not the paper's General,
+    which measures C on held-out images once an epoch (`measure_correlations`).
     """
-    errors = (branches.softmax(dim=2) - shares).flatten(1).double()
-    correlations = errors @ errors.T / branches.shape[1]
-    ridge = RIDGE * correlations.diagonal().mean() + torch.finfo(torch.float64).tiny
-    eye = torch.eye(len(branches), dtype=torch.float64, device=branches.device)
-    # `solve` itself asks the device whether it went well, and the host waits for the answer.
-    solved = torch.linalg.solve_ex(correlations + ridge * eye, eye.sum(dim=1)).result
-    weights = (solved / solved.sum()).to(branches.dtype)
+    weights = least_varying(_error_products(branches, shares)).to(branches.dtype)
     return torch.einsum("n,nbc->bc", weights, branches)
+
+
+def least_varying(
+    correlations: Float[Tensor, "branches branches"],
+) -> Float[Tensor, "branches"]:
+    """The combination of least variance, w = C^-1 1 / (1' C^-1 1), whatever C's scale.
+
+    A ridge of a millionth keeps equal branches from making C singular.
+    """
+    ridge = RIDGE * correlations.diagonal().mean() + torch.finfo(torch.float64).tiny
+    eye = torch.eye(len(correlations), dtype=torch.float64, device=correlations.device)
+    # `solve` itself asks the device whether it went well, and the host waits for the answer.
+    solved: Tensor = torch.linalg.solve_ex(correlations + ridge * eye, eye.sum(dim=1)).result
+    return solved / solved.sum()
+
+
+def _error_products(branches: Peers, labels: Labels) -> Float[Tensor, "branches branches"]:
+    """Sum over images and classes of the products of the branches' errors."""
+    errors = (branches.softmax(dim=2) - shares_of(labels, branches)).flatten(1).double()
+    return errors @ errors.T
 
 
 def _cross_entropies(branches: Peers, shares: Shares) -> Float[Tensor, "branches batch"]:
@@ -116,3 +175,4 @@ TEACHERS: dict[str, Callable[[Peers, Shares], Logits]] = {
     "linear": linear_teacher,
     "general_batch": general_batch_teacher,
 }
+KDCL = Recipe(kdcl_terms, helpers=kdcl_helpers, after_epoch=measure_correlations)

@@ -11,7 +11,7 @@ from ffl_ray.distill.cl_ilr import cl_ilr_terms
 from ffl_ray.distill.dml import dml_terms
 from ffl_ray.distill.ffl import ffl_terms
 from ffl_ray.distill.independent import independent_terms
-from ffl_ray.distill.kdcl import kdcl_terms
+from ffl_ray.distill.kdcl import KDCL
 from ffl_ray.distill.ktg import ktg_terms
 from ffl_ray.distill.okddip import okddip_terms
 from ffl_ray.distill.okdph import OKDPH
@@ -30,7 +30,7 @@ RECIPES: dict[str, Recipe] = {
     "dml": Recipe(dml_terms),
     "cl_ilr": Recipe(cl_ilr_terms),
     "one": Recipe(one_terms),
-    "kdcl": Recipe(kdcl_terms),
+    "kdcl": KDCL,
     "okddip": Recipe(okddip_terms),
     "pcl": Recipe(pcl_terms),
     "okdph": OKDPH,

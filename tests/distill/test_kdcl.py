@@ -7,11 +7,18 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+import torch.nn.functional as F
 from scipy.optimize import minimize
+from support.helpers import small_config
 from support.reference import random_output, reference_ce
 from torch import Tensor
 
-from ffl_ray.distill.kdcl import TEACHERS, shares_of
+from ffl_ray.distill.hooks import Moment
+from ffl_ray.distill.kdcl import KDCL, TEACHERS, HeldOutShares, shares_of
+from ffl_ray.distill.networks import build_trained
+from ffl_ray.distill.registry import loss_terms_of
+from ffl_ray.distill.terms import distillation_kl
+from ffl_ray.models.network import NetworkOutput
 
 
 def random_branches(num_branches: int, num_classes: int, scale: float) -> tuple[Tensor, Tensor]:
@@ -105,3 +112,34 @@ def test_general_batch_weighs_by_the_inverse_of_the_error_correlations() -> None
     assert torch.allclose(teacher, expected, atol=1e-4)
     same = output.branches[:1].expand(3, -1, -1)
     assert torch.allclose(TEACHERS["general_batch"](same, shares), same[0])
+
+
+def test_general_measures_its_shares_on_all_held_out_images_of_all_workers() -> None:
+    generator = torch.Generator().manual_seed(3)
+    branches = torch.randn(3, 30, 10, generator=generator)
+    labels = torch.arange(30) % 10
+    config = small_config(
+        model__mix="3*resnet8", distill__method="kdcl", distill__kdcl_teacher="general"
+    )
+    network = build_trained(config, image_shape=(1, 8, 8), num_classes=10)
+    parts = [(NetworkOutput(branches[:, p]), labels[p]) for p in (slice(0, 20), slice(20, 30))]
+    images, expected = torch.randn(4, 1, 8, 8), HeldOutShares(3)
+    at_first = network(images).helpers["teacher"](branches)
+
+    def shared(total: Tensor) -> Tensor:
+        errors = branches[:, 20:].softmax(2) - F.one_hot(labels[20:], 10)
+        flat = errors.flatten(1).double()
+        return total + flat @ flat.T
+
+    moment = Moment(network, config.distill, 0, 0, 5, lambda: iter(parts[:1]), shared)
+    KDCL.after_epoch(moment)  # type: ignore[misc]
+
+    errors = (branches.softmax(2) - F.one_hot(labels, 10)).flatten(1).double()
+    solved = torch.linalg.solve(errors @ errors.T, torch.ones(3, dtype=torch.float64))
+    expected.shares.copy_(solved / solved.sum())
+    terms = loss_terms_of(config.distill)(
+        NetworkOutput(branches, helpers=network(images).helpers), labels
+    )
+    kl = distillation_kl(branches[1], expected(branches), temperature=2)
+    assert torch.allclose(at_first, branches.mean(0), atol=1e-6)
+    assert terms["peers_to_branches.1"].value.item() == pytest.approx(kl.item(), abs=1e-5)

@@ -6,13 +6,17 @@ from typing import Any
 
 import pytest
 import torch
+import torch.nn.functional as F
 from support.helpers import MemorySession, small_config
 from torch import Tensor, nn
 
+from ffl_ray.config.settings import ResolvedDistill
 from ffl_ray.data.dataset import Labels
 from ffl_ray.distill.dml import dml_terms
-from ffl_ray.distill.recipe import Mean, Recipe
+from ffl_ray.distill.recipe import Mean, Phase, Recipe
 from ffl_ray.distill.registry import RECIPES
+from ffl_ray.distill.terms import Term
+from ffl_ray.models.helpers import Helper, HelperRule
 from ffl_ray.models.network import NetworkOutput
 from ffl_ray.training.engine import train_epoch
 from ffl_ray.training.optimizer import PlainAdamW, PlainSGD
@@ -90,3 +94,40 @@ def test_a_branch_that_takes_no_step_stays_as_it_was_and_its_teacher_learns(
     assert not any(state.any() for state in states)
     moved = [p for trunk in training.network.trunks.values() for p in trunk.parameters()]
     assert all(training.optimizer.state[p]["momentum_buffer"].any() for p in moved[:1])
+
+
+def judged(output: NetworkOutput, labels: Labels, settings: ResolvedDistill) -> dict[str, Term]:
+    """What a judge of logits gets wrong; its gradient reaches the branches too."""
+    assert output.helpers is not None
+    found = F.cross_entropy(output.helpers["judge"](output.branches[0]), labels)
+    return {"own.0": Term(found)}
+
+
+def judge(example: NetworkOutput, settings: ResolvedDistill) -> dict[str, Helper]:
+    classes = example.branches.shape[2]
+    return {"judge": Helper(nn.Linear(classes, classes), HelperRule(optimizer="adamw"))}
+
+
+@pytest.mark.parametrize("first", [("members",), None])
+def test_a_phase_trains_its_own_part_alone_and_follows_the_first(
+    first: tuple[str, ...] | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plain = trained()
+    recipe = Recipe(dml_terms, judge, trains=first, then=(Phase(judged, ("judge",)),))
+    monkeypatch.setitem(RECIPES, "dml", recipe)
+
+    training = trained()
+
+    for found, expected in zip(
+        training.network.branches.parameters(), plain.network.branches.parameters(), strict=True
+    ):
+        assert torch.equal(found, expected)
+    weight = training.network.helpers["judge"].weight
+    fresh = prepare(training.config, MemorySession()).network.helpers["judge"].weight
+    assert isinstance(weight, Tensor)
+    assert isinstance(fresh, Tensor)
+    assert not torch.equal(weight, fresh)
+    steps = {
+        float(training.optimizer.state[p]["step"]) for p in training.network.helpers.parameters()
+    }
+    assert steps == {4.0}
