@@ -8,6 +8,7 @@ from typing import Literal
 
 from ffl_ray.config.methods import Method, leader_of, method_of
 from ffl_ray.config.settings import ResolvedConfig
+from ffl_ray.errors import SettingError
 
 Role = Literal["deployed", "whole"]
 
@@ -24,6 +25,37 @@ def role_of(member: str, method: Method, leader: int | None) -> Role | None:
         return "deployed"
     whole = method.whole or ("ensemble" if method.head is None else "fused")
     return "whole" if member == whole else None
+
+
+def members_of(config: ResolvedConfig) -> list[str]:
+    """Names of the classifiers that a training yields.
+
+    Raises:
+        SettingError: the method is the user's own, and can't be imported.
+    """
+    method, places = method_of(config.distill), range(len(config.model.mix))
+    return [
+        *(f"branch{index}" for index in places),
+        "ensemble",
+        *["fused"] * (method.head is not None),
+        *["averaged"] * method.student_average,
+        *(f"mean_teacher{index}" for index in places if method.mean_teacher),
+    ]
+
+
+def check_roles(config: ResolvedConfig) -> None:
+    """Check that the network has what a method of the user's own says that it ships.
+
+    Raises:
+        SettingError: it has no such member.
+    """
+    members = members_of(config)
+    if "deployed" not in roles_in(config, members).values():
+        shipped = method_of(config.distill).deployed
+        raise SettingError(
+            f"distill.method {config.distill.method} must deploy a member that it has, of "
+            f"{', '.join(members)} (or all of a kind, or its leader), not {shipped!r}"
+        )
 
 
 def roles_in(config: ResolvedConfig, members: Iterable[str]) -> dict[str, Role | None]:

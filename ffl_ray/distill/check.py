@@ -1,6 +1,7 @@
 """Checks of a config before anything trains; torch is loaded for the user's own code alone."""
 
 from ffl_ray.config.batch_checks import check_batches
+from ffl_ray.config.roles import check_roles
 from ffl_ray.config.settings import ResolvedConfig
 from ffl_ray.config.user_code import is_own
 from ffl_ray.errors import SettingError
@@ -11,8 +12,8 @@ def check_config(config: ResolvedConfig) -> None:
     """Check what the settings of one training mean together.
 
     Raises:
-        SettingError: as `check_model` and `check_batches` do, a method of the user's own breaks
-            its contract, or a folder of data is named that nothing would read.
+        SettingError: as `check_model`, `check_batches` and `check_roles` do, a method of the user's
+            own breaks its contract, or a folder of data is named that nothing would read.
     """
     if config.data.name == "digits" and config.data.dir is not None:
         raise SettingError(
@@ -21,6 +22,7 @@ def check_config(config: ResolvedConfig) -> None:
         )
     check_model(config)
     check_batches(config)
+    check_roles(config)
     if is_own(config.distill.method):
         from ffl_ray.distill.user_method import check_contract  # loads torch
 

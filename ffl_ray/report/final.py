@@ -29,7 +29,7 @@ def tested(study: Study) -> pd.DataFrame:
     arms = {run["run_id"]: run["arm"] for run in study.description.get("runs", [])}
     done = study.trials[study.trials["status"] == "completed"]
     about = done[["trial_id", MIX, "distill.method", "seed", "epochs_done", "accelerator_s"]]
-    columns = ["trial_id", "member", "images", *METRICS, "parameters", "macs"]
+    columns = ["trial_id", "member", "role", "images", *METRICS, "parameters", "macs"]
     members = study.members[study.members["split"] == "test"][columns]
     found = about.merge(members, on="trial_id").rename(columns={"trial_id": "run_id"})
     if arms:

@@ -4,7 +4,8 @@ import pytest
 from support.helpers import small_config
 
 from ffl_ray.config.methods import METHODS, Method
-from ffl_ray.config.roles import role_of, roles_in
+from ffl_ray.config.roles import check_roles, role_of, roles_in
+from ffl_ray.errors import SettingError
 
 MEMBERS = (
     *("branch0", "branch1", "branch10", "ensemble", "fused"),
@@ -46,6 +47,20 @@ def test_the_leader_is_the_branch_that_the_settings_name() -> None:
 
     assert list(found.values()) == [None, "deployed", None, "whole"]
     assert list(named.values()) == ["deployed", None]
+
+
+@pytest.mark.parametrize("deployed", ["mean_teacher", "leader", "branch2", "target"])
+def test_a_method_that_ships_what_it_has_not_is_refused(
+    deployed: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    check_roles(small_config())
+    monkeypatch.setitem(METHODS, "ffl", METHODS["ffl"]._replace(deployed=deployed))
+
+    message = (
+        f"method ffl must deploy a member .* of branch0, branch1, ensemble, fused .*'{deployed}'"
+    )
+    with pytest.raises(SettingError, match=message):
+        check_roles(small_config())
 
 
 def test_a_method_may_ship_one_branch_or_the_whole() -> None:
