@@ -11,7 +11,6 @@ BASE = {
     "optim.epochs": 6,
     "optim.batch_size": 64,
     "optim.lr_schedule": "cosine",
-    "search.grace": 0.17,
 }
 
 

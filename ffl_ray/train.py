@@ -18,6 +18,9 @@ def parser() -> argparse.ArgumentParser:
     """The command's options; building it loads neither torch nor ray."""
     made = cli.new_parser("train", DESCRIPTION)
     cli.add_common_options(made, trials=False)
+    made.add_argument(
+        "--dry-run", action="store_true", help="show what it will take, measured here, and stop"
+    )
     return made
 
 

@@ -7,8 +7,8 @@ from ffl_ray.search import suggest_mix
 BASE = {
     "data.name": "cifar10",
     "optim.epochs": 300,
+    "optim.lr_schedule": "cosine",
     "search.num_samples": 40,
-    "search.grace": 0.1,
 }
 FUSION_DESIGNS = [
     "concat_depthwise",

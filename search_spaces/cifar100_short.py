@@ -10,7 +10,7 @@ BASE = {
     "optim.epochs": 3,
     "optim.lr_schedule": "cosine",
     "search.num_samples": 8,
-    "search.grace": 1,
+    "search.scheduler": "none",
 }
 
 

@@ -14,7 +14,6 @@ BASE = {
     "optim.batch_size": 64,
     "optim.lr_schedule": "cosine",
     "search.num_samples": 16,
-    "search.grace": 0.25,
     "search.reduction_factor": 2,
 }
 

@@ -16,6 +16,7 @@ BASE = {
     "data.image_size": 224,
     "data.fraction": 0.1,
     "optim.epochs": 90,
+    "optim.lr_schedule": "cosine",
     "optim.batch_size": 64,
     "optim.lr": 0.05,
     "compute.precision": "bfloat16",

@@ -13,8 +13,8 @@ BASE = {
     "data.name": "folder",
     "data.image_size": 64,
     "optim.epochs": 100,
+    "optim.lr_schedule": "cosine",
     "search.num_samples": 30,
-    "search.grace": 0.1,
 }
 
 

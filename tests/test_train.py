@@ -1,5 +1,6 @@
 """`python -m ffl_ray.train` from the outside."""
 
+import re
 import signal
 import subprocess
 from pathlib import Path
@@ -54,6 +55,19 @@ def test_a_training_prints_its_members_and_fills_the_tables_once(
     assert again == 0
     assert "loss" not in shown
     assert "fused" in shown
+
+
+def test_a_dry_run_says_what_it_takes_and_writes_nothing(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    options = [*SMALL, "--optim.epochs", "400", "--storage-path", str(tmp_path)]
+
+    assert main([*options, "--dry-run"]) == 0
+
+    shown, errors = capfd.readouterr()
+    assert errors == ""
+    assert re.search(r"400 epochs, 1 worker of 1 thread: about [\d.]+ (s|min|h); memory", shown)
+    assert [*tmp_path.iterdir()] == []
 
 
 def test_killed_and_called_again_it_ends_as_if_nothing_had_happened(

@@ -96,10 +96,12 @@ class SearchConfig(Section):
         source="Li et al. 2020, arXiv:1810.05934; Golovin et al. 2017 (median)",
         flag="--scheduler NAME",
     )
-    grace: float = setting(
-        1 / 9,
-        "share of optim.epochs, in whole epochs and at least one, before which no trial is stopped",
-        source="Li et al. 2020, arXiv:1810.05934",
+    grace: Annotated[float | None, Optional] = setting(
+        None,
+        "share of optim.epochs, in whole epochs and at least one, before which no trial is "
+        "stopped; none: until the ramp-up has ended and the learning rate has fallen to two thirds "
+        "of its peak. Nobody is stopped behind half of the training either",
+        source="docs/replay.md",
         ge=0,
         le=1,
     )

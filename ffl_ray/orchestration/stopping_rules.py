@@ -14,7 +14,7 @@ import numpy as np
 
 from ffl_ray.config.objectives import Objective
 from ffl_ray.config.settings import SearchConfig
-from ffl_ray.planning.forecast import grace_epochs, num_brackets
+from ffl_ray.search.rungs import grace_epochs, latest_epoch, num_brackets
 
 LEAST_RIVALS = 3  # the median of fewer says nothing
 Curve = Sequence[tuple[int, float]]
@@ -44,7 +44,13 @@ def stopping_rule(search: SearchConfig, objective: Objective, epochs: int) -> St
     if search.scheduler == "median":
         return MedianRule(grace_epochs(search, epochs), maximised=objective.maximised)
     brackets = num_brackets(search, epochs) if search.scheduler == "hyperband" else 1
-    return SuccessiveHalving(search, epochs, maximised=objective.maximised, brackets=brackets)
+    return SuccessiveHalving(
+        search,
+        epochs,
+        maximised=objective.maximised,
+        brackets=brackets,
+        latest=latest_epoch(epochs),
+    )
 
 
 class Judge:
@@ -113,16 +119,27 @@ class SuccessiveHalving:
 
     Args:
         epochs: planned length of every trial.
+        latest: there is no rung behind this epoch.
     """
 
     def __init__(
-        self, search: SearchConfig, epochs: int, *, maximised: bool, brackets: int = 1
+        self,
+        search: SearchConfig,
+        epochs: int,
+        *,
+        maximised: bool,
+        brackets: int = 1,
+        latest: float = math.inf,
     ) -> None:
         grace, self._factor = grace_epochs(search, epochs), search.reduction_factor
         self._sign = 1 if maximised else -1
         self._seed = search.seed
         self.brackets = [
-            [Rung(one, {}) for one in milestones(grace, epochs, self._factor, bracket)]
+            [
+                Rung(one, {})
+                for one in milestones(grace, epochs, self._factor, bracket)
+                if one <= latest
+            ]
             for bracket in range(brackets)
         ]
         self._drawn: dict[str, int] = {}

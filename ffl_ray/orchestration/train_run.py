@@ -56,6 +56,11 @@ class Training(NamedTuple):
     address: str | None
 
     @property
+    def on_ray(self) -> bool:
+        """Whether it trains on Ray, not in this process."""
+        return self.resources.num_workers > 1 or self.address is not None
+
+    @property
     def settings(self) -> dict[str, Any]:
         """What its study keeps as long as it goes on."""
         return flatten(self.config) | {"search.num_workers": self.resources.num_workers}
@@ -72,12 +77,26 @@ def run_training(
         resources: workers of the training, and what they get.
     """
     training = _checked(args, overrides, resources)
-    if resources.num_workers == 1 and args.address is None:
-        return _run(training)
+    run = _dry_run if args.dry_run else _run
+    if not training.on_ray:
+        return run(training)
     from ffl_ray.orchestration.ray_setup import own_ray
 
     with own_ray():
-        return _run(training)
+        return run(training)
+
+
+def _dry_run(training: Training) -> int:
+    from ffl_ray.orchestration.train_plan import plan_words
+
+    console, config = make_console(), training.config
+    with console.status("opening the data and measuring"):
+        plan, facts, _ = _home(training)
+        on_ray, joined = training.on_ray, training.address is not None
+        words = plan_words(config, plan, facts, on_ray=on_ray, joined=joined)
+    console.out(data_text(facts))
+    console.out(f"{_title(training, plan)}: {words}")
+    return 0
 
 
 def _run(training: Training) -> int:
@@ -86,10 +105,7 @@ def _run(training: Training) -> int:
         plan, facts, train = _home(training)
     tables = _open(training, plan, facts)
     console.out(data_text(facts))
-    console.out(
-        f"{training.name}: {trial_words(training.config)} on {training.config.data.name}, "
-        f"{training.config.optim.epochs} epochs, {_resources(plan)}"
-    )
+    console.out(_title(training, plan))
     view = TrainView(console, training.config.optim.epochs)
     if TRIAL_ID not in tables.trials or tables.trials[TRIAL_ID]["status"] != "completed":
         tables.start(TRIAL_ID, training.config, **plan.columns())
@@ -123,7 +139,7 @@ def _checked(
 def _home(training: Training) -> tuple[Plan, DataFacts, Train]:
     """Where it trains, laid out, with the data opened; and what trains a job there."""
     config, resources = training.config, training.resources
-    if resources.num_workers == 1 and training.address is None:
+    if not training.on_ray:
         from ffl_ray.orchestration.local import plan_here, train_here
 
         return *plan_here(config, resources, training.storage), train_here
@@ -132,6 +148,12 @@ def _home(training: Training) -> tuple[Plan, DataFacts, Train]:
 
     train = partial(train_and_report, max_failures=SearchConfig().max_failures)
     return *start(training.address, config, resources, training.storage), train
+
+
+def _title(training: Training, plan: Plan) -> str:
+    config = training.config
+    words = f"{trial_words(config)} on {config.data.name}, {config.optim.epochs} epochs"
+    return f"{training.name}: {words}, {_resources(plan)}"
 
 
 def _resources(plan: Plan) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import NamedTuple
 
 from ffl_ray.config.settings import Config, SearchConfig
@@ -11,6 +12,7 @@ from ffl_ray.planning.cost import BACKWARD_PER_FORWARD, DataSize, TrainingCost
 from ffl_ray.planning.layout import Plan
 from ffl_ray.planning.throughput import Throughput
 from ffl_ray.search.points import Point, points
+from ffl_ray.search.rungs import num_brackets, rung_epochs
 from ffl_ray.search.space import SearchSpace
 
 RANDOM_POINTS = 24
@@ -27,7 +29,6 @@ TRIAL_ROW_BYTES = 500
 # What Ray Tune keeps of a trial in the study's folder: 47 kB over 16 trials.
 RAY_TRIAL_BYTES = 50_000
 STUDY_BYTES = 1_000_000
-MOST_BRACKETS = 3
 
 
 class Forecast(NamedTuple):
@@ -96,7 +97,7 @@ def forecast(
     random = [i for i, point in enumerate(sampled) if not point.at_end]
     trial_s = None
     if throughput is not None:
-        times = [_trial_s(sizes[i], costs[i], data, plan, throughput) for i in random]
+        times = [trial_seconds(sizes[i], costs[i], data, plan, throughput) for i in random]
         trial_s = sum(times) / len(times)
     shares = [epochs_share(sizes[i], search) for i in random]
     at_once = plan.max_concurrent_trials
@@ -116,7 +117,7 @@ def forecast(
     )
 
 
-def _trial_s(
+def trial_seconds(
     epochs: int, cost: TrainingCost, data: DataSize, plan: Plan, throughput: Throughput
 ) -> float:
     """Seconds of a trial; an image to validate on takes the forward pass alone.
@@ -139,47 +140,30 @@ def epochs_share(epochs: int, search: SearchConfig) -> float:
         return 1.0
     if search.scheduler == "asha":
         return asha_share(epochs, search)
-    graces = hyperband_graces(epochs, search)
-    odds = [math.exp(-bracket) for bracket in range(len(graces))]
-    shares = [
-        asha_share(epochs, search.model_copy(update={"grace": grace / epochs})) for grace in graces
-    ]
+    brackets = range(num_brackets(search, epochs))
+    odds = [math.exp(-bracket) for bracket in brackets]
+    shares = [asha_share(epochs, search, bracket) for bracket in brackets]
     return sum(o * share for o, share in zip(odds, shares, strict=True)) / sum(odds)
 
 
-def hyperband_graces(epochs: int, search: SearchConfig) -> list[int]:
-    """The first rung of each bracket."""
-    first, factor = grace_epochs(search, epochs), search.reduction_factor
-    return [math.ceil(first * factor**bracket) for bracket in range(num_brackets(search, epochs))]
-
-
-def grace_epochs(search: SearchConfig, epochs: int) -> int:
-    """Epochs before which no trial is stopped: the first rung."""
-    return max(1, int(round(search.grace * epochs, 9)))
-
-
-def num_brackets(search: SearchConfig, epochs: int) -> int:
-    """Hyperband's brackets: as many as have a rung within the training, and three at most."""
-    rungs = math.log(epochs / grace_epochs(search, epochs)) / math.log(search.reduction_factor)
-    return min(MOST_BRACKETS, int(rungs + 1e-9) + 1)
-
-
-def asha_share(epochs: int, search: SearchConfig) -> float:
+def asha_share(epochs: int, search: SearchConfig, bracket: int = 0) -> float:
     """Share of the planned epochs that trials are expected to do under ASHA.
 
-    Every trial does the g grace epochs; at each rung g f^k one in f goes on, f being the
-    reduction factor, so that with rungs r_0 = g < r_1 < ... < epochs and r_K = epochs behind the
-    last one the share is (r_0 + sum_k (r_k - r_(k-1)) / f^k) / epochs. Early rungs see few rivals
-    and let more pass: a short study takes more than this.
+    Every trial does the epochs of the first rung; at each rung one in f goes on, f being the
+    reduction factor, so that with rungs r_0 < r_1 < ... and the end behind the last one the share
+    is (r_0 + sum_k (r_k - r_(k-1)) / f^k) / epochs. Early rungs see few rivals and let more pass:
+    a short study takes more than this.
+
+    Args:
+        bracket: rungs that are left out at the beginning.
     """
-    factor = search.reduction_factor
-    rung = grace_epochs(search, epochs)
-    done, going_on = float(rung), 1.0
-    while rung < epochs:
-        following = min(math.ceil(rung * factor), epochs)
-        going_on /= factor
+    rungs = [math.ceil(rung) for rung in rung_epochs(search, epochs)[bracket:]]
+    if not rungs:
+        return 1.0
+    done, going_on = float(rungs[0]), 1.0
+    for rung, following in pairwise([*rungs, epochs]):
+        going_on /= search.reduction_factor
         done += (following - rung) * going_on
-        rung = following
     return done / epochs
 
 

@@ -1,39 +1,88 @@
-"""What pruning can know of a trial: the steps before its first decision."""
+"""What pruning can know of a trial: the steps before its first decision, and what acted by then."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
 
-from ffl_ray.config.settings import SearchConfig
-from ffl_ray.planning.forecast import grace_epochs
+from ffl_ray.config.settings import ResolvedConfig, SearchConfig
 from ffl_ray.search.points import Point
+from ffl_ray.search.rungs import fair, grace_epochs, latest_epoch
 
-# A network of two CIFAR ResNets on digits leaves chance behind after some twenty steps.
-FEWEST_STEPS = 30
+# On the digits' grid 90% of 224 networks are worse than a guess (by NLL) after 39 steps, 25% after
+# 52, 4% after 65.
+FEWEST_STEPS = 60
 
 
 def pruning_advice(
     sampled: Sequence[Point], search: SearchConfig, num_train: int, num_classes: int
 ) -> list[str]:
-    """A line with the fix when trials would be stopped before they learn; else none.
+    """Lines with the fix when trials would be stopped before they learn, or never; else none.
 
     Args:
         num_train: images to train on.
     """
     if search.scheduler == "none":
         return []
+    configs = [point.config for point in sampled]
+    latest = max(configs, key=lambda config: fair(config).epochs / config.optim.epochs)
+    found = _no_rung(search, latest) or _too_early(search, latest)
+    return [*found, *(_at_chance(search, configs, num_train, num_classes) if not found else ())]
+
+
+def _no_rung(search: SearchConfig, config: ResolvedConfig) -> list[str]:
+    """Nobody is stopped: said with what would change it."""
+    epochs = config.optim.epochs
+    first = grace_epochs(search, epochs)
+    if first <= latest_epoch(epochs):
+        return []
+    cosine = config.optim.model_copy(update={"lr_schedule": "cosine"})
+    then = fair(config.model_copy(update={"optim": cosine})).epochs
+    fix = "--scheduler none says so"
+    if config.optim.lr_schedule == "step" and then <= latest_epoch(epochs):
+        fix = f"--set optim.lr_schedule=cosine has its first rung after epoch {then}, and {fix}"
+    return [
+        f"{search.scheduler} stops no trial: the first rung would be epoch {first} of {epochs} "
+        f"({_acts(config)}), and one behind half of the training saves little: {fix}"
+    ]
+
+
+def _too_early(search: SearchConfig, config: ResolvedConfig) -> list[str]:
+    """A grace that was set judges before what is searched has acted."""
+    first, least = grace_epochs(search, config.optim.epochs), fair(config).epochs
+    if first >= least:
+        return []
+    return [
+        f"search.grace={search.grace:.3g} judges trials after epoch {first} of "
+        f"{config.optim.epochs}, too early: {_acts(config)}; leave it out, and the first rung is "
+        f"epoch {least}"
+    ]
+
+
+def _acts(config: ResolvedConfig) -> str:
+    found = fair(config)
+    return (
+        f"the distillation's ramp-up lasts until epoch {found.ramp_up}, and the learning rate has "
+        f"fallen after epoch {found.lr}"
+    )
+
+
+def _at_chance(
+    search: SearchConfig, configs: Sequence[ResolvedConfig], num_train: int, num_classes: int
+) -> list[str]:
     found = []
-    for point in sampled:
-        epochs = point.config.optim.epochs
-        a_epoch = math.ceil(num_train / point.config.optim.batch_size)
+    for config in configs:
+        a_epoch = math.ceil(num_train / config.optim.batch_size)
+        epochs = config.optim.epochs
         found.append((grace_epochs(search, epochs) * a_epoch, a_epoch, epochs))
     steps, a_epoch, epochs = min(found)
-    if steps >= FEWEST_STEPS or steps >= a_epoch * epochs:
+    if steps >= FEWEST_STEPS:
         return []
-    needed = min(1.0, math.ceil(FEWEST_STEPS / a_epoch) / epochs)
+    needed = math.ceil(FEWEST_STEPS / a_epoch)
+    fix = "more epochs, or a smaller optim.batch_size"
+    if needed <= latest_epoch(epochs):
+        fix = f"--set search.grace={math.ceil(100 * needed / epochs) / 100:.2g}, {fix}"
     return [
         f"a trial may be stopped after {steps} steps ({a_epoch} an epoch), where accuracy is "
-        f"still chance, {1 / num_classes:.2f} of {num_classes} classes: --set "
-        f"search.grace={needed:.2g}, more epochs, or a smaller optim.batch_size"
+        f"still chance, {1 / num_classes:.2f} of {num_classes} classes: {fix}"
     ]

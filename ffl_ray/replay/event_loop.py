@@ -20,6 +20,7 @@ from ffl_ray.config.settings import ResolvedConfig, SearchConfig
 from ffl_ray.orchestration.stopping_rules import Judge
 from ffl_ray.replay.grid import Grid, Run
 from ffl_ray.search.product import Point
+from ffl_ray.search.rungs import with_own_grace
 from ffl_ray.search.searcher import StudySearcher
 from ffl_ray.training.session import Report
 
@@ -77,6 +78,7 @@ def replayed(grid: Grid, search: SearchConfig, repeat: int, budget_s: float) -> 
         repeat: seed of the sampler, and of which stored training a point gets.
         budget_s: accelerator-seconds over all workers.
     """
+    search = with_own_grace(search, grid.product.base)
     loop = _Loop(grid, search.model_copy(update={"seed": repeat}), repeat)
     yield from loop.run(budget_s)
 

@@ -20,6 +20,7 @@ from ffl_ray.distill.check import check_config
 from ffl_ray.errors import SettingError, SpaceError
 from ffl_ray.search.choices import with_kept_choices
 from ffl_ray.search.mix import settings_from_params
+from ffl_ray.search.rungs import with_own_grace
 from ffl_ray.search.samplers import check_sampler
 
 
@@ -127,7 +128,8 @@ def settle(space: SearchSpace, overrides: Mapping[str, object]) -> StudyConfig:
     except SettingError as error:
         raise SpaceError(f"{space.path}: BASE: {error}") from error
     chosen = "objective" in overrides or "objective" in space.base
-    return _with_objectives(with_overrides(base, overrides), chosen=chosen)
+    study = _with_objectives(with_overrides(base, overrides), chosen=chosen)
+    return study.model_copy(update={"search": with_own_grace(study.search, study.training)})
 
 
 def _with_objectives(study: StudyConfig, *, chosen: bool) -> StudyConfig:

@@ -144,7 +144,7 @@ def test_the_command_line_wins_over_the_space_and_the_space_over_the_defaults() 
 
     assert (base.optim.epochs, base.search.num_samples) == (12, 16)
     assert (changed.optim.epochs, changed.search.num_samples) == (7, 3)
-    assert changed.search.grace == base.search.grace
+    assert changed.search.reduction_factor == base.search.reduction_factor
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,64 @@
+"""Rungs lie where what is searched has acted, and not behind half of the training."""
+
+from __future__ import annotations
+
+import pytest
+
+from ffl_ray.config.overrides import with_overrides
+from ffl_ray.config.settings import Config, SearchConfig
+from ffl_ray.search.rungs import Fair, fair, grace_epochs, rung_epochs, with_own_grace
+from ffl_ray.search.space import bundled_folder, load_space, settle
+from ffl_ray.training.schedules import cosine_lr
+
+
+@pytest.mark.parametrize(
+    ("changes", "expected"),
+    [
+        ({}, Fair(80, 151)),
+        ({"optim.lr_schedule": "cosine"}, Fair(80, 118)),
+        ({"optim.lr_schedule": "linear"}, Fair(80, 100)),
+        ({"optim.lr_schedule": "constant"}, Fair(80, 0)),
+        ({"optim.lr_schedule": "constant", "optim.warmup": 0.1}, Fair(80, 30)),
+        ({"optim.lr_schedule": "cosine", "distill.ramp_up": 0.45}, Fair(135, 118)),
+        ({"optim.lr_schedule": "cosine", "distill.method": "dml"}, Fair(0, 118)),
+        ({"optim.lr_schedule": "cosine", "optim.epochs": 12}, Fair(4, 5)),
+    ],
+)
+def test_a_trial_is_judged_when_the_ramp_up_has_ended_and_the_rate_has_fallen(
+    changes: dict[str, object], expected: Fair
+) -> None:
+    assert fair(with_overrides(Config(), changes)) == expected
+
+
+def test_a_cosine_has_fallen_to_two_thirds_just_then() -> None:
+    first = fair(with_overrides(Config(), {"optim.lr_schedule": "cosine"})).lr
+
+    assert cosine_lr(first, epochs=300, lr=1.0) <= 2 / 3 < cosine_lr(first - 1, epochs=300, lr=1.0)
+
+
+@pytest.mark.parametrize(
+    ("grace", "factor", "epochs", "rungs"),
+    [(0.1, 2, 300, [30, 60, 120]), (0.5, 3, 300, [150]), (0.51, 3, 300, []), (0.0, 3, 8, [1, 3])],
+)
+def test_there_is_no_rung_behind_half(
+    grace: float, factor: float, epochs: int, rungs: list[float]
+) -> None:
+    search = SearchConfig(grace=grace, reduction_factor=factor)
+
+    assert rung_epochs(search, epochs) == rungs
+
+
+def test_a_grace_that_was_set_stays() -> None:
+    search = SearchConfig(grace=0.1)
+
+    assert with_own_grace(search, Config()) == search
+
+
+@pytest.mark.parametrize("name", [path.stem for path in bundled_folder().glob("*.py")])
+def test_the_bundled_spaces_that_prune_have_a_fair_rung(name: str) -> None:
+    study = settle(load_space(name), {})
+    epochs = study.optim.epochs
+
+    if study.search.scheduler != "none":
+        assert grace_epochs(study.search, epochs) == fair(study.training).epochs
+        assert rung_epochs(study.search, epochs) != []
