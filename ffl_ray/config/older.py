@@ -17,6 +17,7 @@ SHARES = {
 LEFT: dict[str, float | None] = {"distill.ramp_up": None, "search.grace": 1 / 9}
 PUBLISHED_EPOCHS, PUBLISHED_STEPS = 300, 117_300
 SIZE, FOLDER_SIDE = "data.image_size", 64  # what it was of every data set
+WARM_START = "search.warm_start"
 METHOD, TEACHER = "distill.method", "distill.kdcl_teacher"
 # What a method's own value was, where it is another one now.
 STAGES = "model.trunk_stages"
@@ -45,6 +46,8 @@ def of_today(settings: Mapping[str, Any]) -> dict[str, Any]:
         found[TEACHER] = "general_batch"
     if str(found.get("distill.views")) in ("True", "False"):  # of a training; a search leaves it
         found.setdefault("distill.own_batches", False)
+    if WARM_START in found and not isinstance(found[WARM_START], list):
+        found[WARM_START] = [found[WARM_START]] if found[WARM_START] else []
     epochs = _number(settings.get(EPOCHS))
     if found.get(SIZE) in (FOLDER_SIDE, str(FOLDER_SIDE)) and found.get("data.name") != "folder":
         found[SIZE] = None

@@ -6,7 +6,15 @@ from typing import Annotated, Literal
 
 from pydantic import BeforeValidator
 
-from ffl_ray.config.values import Optional, Section, objective_names, setting, words
+from ffl_ray.config.values import (
+    Optional,
+    Section,
+    constraint_names,
+    listed,
+    objective_names,
+    setting,
+    words,
+)
 
 Tracker = Literal["tensorboard", "mlflow", "wandb"]
 
@@ -22,6 +30,12 @@ class SearchConfig(Section):
         "what to search for: validation metrics MEMBER.METRIC, and costs (macs, params, "
         "latency_ms); none: the setting objective alone",
         flag="--objective MEMBER.METRIC",
+    )
+    constraints: Annotated[tuple[str, ...], BeforeValidator(constraint_names)] = setting(
+        (),
+        "bounds that the best config keeps, MEMBER.METRIC<=NUMBER or >=, such as "
+        "deployed.macs<=50e6; what a network breaks before it is trained is not trained",
+        flag="--constraint BOUND",
     )
     max_concurrent_trials: Annotated[int | None, Optional] = setting(
         None,
@@ -85,9 +99,17 @@ class SearchConfig(Section):
         unit="trials",
         ge=2,
     )
-    warm_start: Annotated[str | None, Optional] = setting(
-        None,
-        "a study, by name or folder, whose trials teach the first startup_trials proposals",
+    enqueue: Annotated[tuple[str, ...], BeforeValidator(listed(";"))] = setting(
+        (),
+        "points to try first, behind the defaults, such as 'model.mix=2*resnet20 "
+        "fusion.design=sum'; the sampler draws what one leaves out",
+        flag="--enqueue POINT",
+        may_change=True,
+    )
+    warm_start: Annotated[tuple[str, ...], BeforeValidator(listed(","))] = setting(
+        (),
+        "studies, by name or folder, whose trials teach the first startup_trials proposals, each "
+        "as well as it predicts this one; all: every study of the storage path that can",
         flag="--warm-start STUDY",
     )
     scheduler: Literal["asha", "hyperband", "median", "none"] = setting(

@@ -10,6 +10,7 @@ from typing import Annotated
 
 from pydantic import BeforeValidator
 
+from ffl_ray.config.constraints import Constraint, parse_constraint
 from ffl_ray.config.network_settings import (
     DESIGNS,
     METHOD_NAMES,
@@ -116,6 +117,11 @@ class StudyConfig(Config):
     def objectives(self) -> tuple[Objective, ...]:
         """The objectives of the search, in order."""
         return parse_objectives(self.search.objectives)
+
+    @property
+    def constraints(self) -> tuple[Constraint, ...]:
+        """What the best config keeps."""
+        return tuple(parse_constraint(text) for text in self.search.constraints)
 
     @property
     def pruning_objective(self) -> Objective:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
+from ffl_ray.config.constraints import parse_constraint
 from ffl_ray.config.objectives import parse_objective, parse_objectives
 
 MOST_DIGITS = 3
@@ -139,16 +141,33 @@ def objective_names(value: object) -> object:
     return value
 
 
+def listed(separator: str) -> Callable[[object], object]:
+    """What makes distinct texts of a list, or of a text with this separator between them."""
+
+    def read(value: object) -> object:
+        value = none_word(value)
+        if value is None:
+            return ()
+        if isinstance(value, str):
+            value = value.split(separator)
+        if isinstance(value, (list, tuple)):
+            return tuple(dict.fromkeys(str(text).strip() for text in value if str(text).strip()))
+        return value
+
+    return read
+
+
+def constraint_names(value: object) -> object:
+    """The constraints of a search, each in its one form."""
+    found = listed(",")(value)
+    if isinstance(found, tuple):
+        return tuple(dict.fromkeys(parse_constraint(text).name for text in found))
+    return found
+
+
 def words(value: object) -> object:
     """Distinct words, from a list or from a text with commas."""
-    value = none_word(value)
-    if value is None:
-        return ()
-    if isinstance(value, str):
-        value = value.replace("+", ",").split(",")
-    if isinstance(value, (list, tuple)):
-        return tuple(dict.fromkeys(str(word).strip() for word in value if str(word).strip()))
-    return value
+    return listed(",")(value.replace("+", ",") if isinstance(value, str) else value)
 
 
 Optional = BeforeValidator(none_word)

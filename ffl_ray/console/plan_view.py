@@ -19,7 +19,7 @@ from ffl_ray.search.ranges import ranges
 def plan_table(preflight: Preflight) -> RenderableType:
     """The plan of a study, in full."""
     table = Table(title="plan", title_justify="left", box=None, show_header=False)
-    for line in (
+    lines: list[tuple[str, RenderableType]] = [
         ("data", Text(data_text(preflight.facts))),
         ("trials", _trials(preflight)),
         ("each trial", _resources(preflight)),
@@ -27,7 +27,10 @@ def plan_table(preflight: Preflight) -> RenderableType:
         ("disk", _disk(preflight)),
         ("memory", _memory(preflight)),
         ("parameters", _between(preflight.forecast.parameters)),
-    ):
+    ]
+    if preflight.constraints:
+        lines.append(("constraints", Text(preflight.constraints)))
+    for line in lines:
         table.add_row(*line)
     return Group(table, Text(""), _ranges_table(preflight.sampled), *_warnings(preflight))
 
@@ -44,6 +47,7 @@ def plan_lines(preflight: Preflight, trials: int) -> RenderableType:
         Text(f"plan  {_trials(preflight)}, each with {_resources(preflight)}"),
         Text(f"      {_time(preflight, trials)}; disk {_disk(preflight)}"),
         Text(f"      memory {_memory(preflight)}"),
+        *([Text(f"      {preflight.constraints}")] if preflight.constraints else []),
         *_warnings(preflight),
     )
 

@@ -12,16 +12,18 @@ from rich.text import Text
 from ffl_ray.config.objectives import Objective
 from ffl_ray.console.plain_text import printable_row
 from ffl_ray.console.trial_text import STATUS_STYLES, Row, how_fused
+from ffl_ray.results.best import Best
+from ffl_ray.results.sampler_state import keeps_constraints
 
 
-def best_table(rows: list[Row], objectives: Sequence[Objective], count: int = 5) -> RenderableType:
-    """The best trials by the first objective, completed ones first."""
-    first = objectives[0]
-    ranked = sorted(
-        (row for row in rows if row.get("objective_values")),
-        key=lambda row: (row["status"] == "completed", first.score(row["objective_values"][0])),
-        reverse=True,
-    )
+def best_table(
+    rows: list[Row], objectives: Sequence[Objective], best: Best | None = None, count: int = 5
+) -> RenderableType:
+    """The best trials by the first objective, completed ones first.
+
+    Args:
+        best: the one that is called best, and stands above all.
+    """
     accuracies = {
         "fused": "val.fused.accuracy",
         "ensemble": "val.ensemble.accuracy",
@@ -35,7 +37,9 @@ def best_table(rows: list[Row], objectives: Sequence[Objective], count: int = 5)
         table.add_column(name, justify="right")
     for name in ("mix", "method", "fusion", "temperature"):
         table.add_column(name)
-    for row in map(printable_row, ranked[:count]):
+    if best is not None and best.is_cheaper:
+        table.caption, table.caption_justify = _why_best(best), "left"
+    for row in map(printable_row, _by_rank(rows, objectives[0], best)[:count]):
         values = dict(zip(objectives, row["objective_values"], strict=True))
         table.add_row(
             row["trial_id"],
@@ -47,6 +51,28 @@ def best_table(rows: list[Row], objectives: Sequence[Objective], count: int = 5)
             *_how(row),
         )
     return table
+
+
+def _by_rank(rows: list[Row], objective: Objective, best: Best | None) -> list[Row]:
+    """The one that is called best, then the completed ones, those that break a bound last."""
+    called = best.trial_id if best else None
+    return sorted(
+        (row for row in rows if row.get("objective_values")),
+        key=lambda row: (
+            row["trial_id"] == called,
+            row["status"] == "completed",
+            keeps_constraints(row),
+            objective.score(row["objective_values"][0]),
+        ),
+        reverse=True,
+    )
+
+
+def _why_best(best: Best) -> str:
+    return (
+        f"{best.trial_id} is called best: within one standard error ({best.error:.4f}) of "
+        f"{best.top_id}, at {best.macs:,.0f} MACs and not {best.top_macs:,.0f}"
+    )
 
 
 def front_table(points: list[Row], count: int = 15) -> RenderableType:

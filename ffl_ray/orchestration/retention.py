@@ -10,6 +10,8 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 from ffl_ray.config.objectives import Objective, dominates
+from ffl_ray.results.best import MembersOf, called_best
+from ffl_ray.results.sampler_state import keeps_constraints
 from ffl_ray.results.storage.storage import Storage
 
 Row = dict[str, Any]
@@ -20,16 +22,22 @@ GOES_ON = ("running", "interrupted")
 Rule = Callable[[Sequence[Row]], Mapping[str, Collection[str]]]
 
 
-def best_of_search(objectives: Sequence[Objective], count: int) -> Rule:
+def best_of_search(
+    objectives: Sequence[Objective], count: int, members_of: MembersOf = lambda trial_id: ()
+) -> Rule:
     """What stays of a search: both files of trials that go on, and the best one of the best.
 
     Args:
         objectives: what the trials are ranked by.
-        count: ended trials that keep their best checkpoint.
+        count: ended trials that keep their best checkpoint; the one that is called best is first.
+        members_of: the member rows of a trial.
     """
 
     def kept(rows: Sequence[Row]) -> Mapping[str, Collection[str]]:
-        best = {row["trial_id"]: (BEST,) for row in ranked(rows, objectives)[:count]}
+        order = ranked(rows, objectives)
+        called = called_best(order, objectives, members_of)
+        order.sort(key=lambda row: called is None or row["trial_id"] != called.trial_id)
+        best = {row["trial_id"]: (BEST,) for row in order[:count]}
         return best | _both(row for row in rows if row["status"] in GOES_ON)
 
     return kept
@@ -91,7 +99,7 @@ class CheckpointRetention:
 
 
 def ranked(rows: Iterable[Row], objectives: Sequence[Objective]) -> list[Row]:
-    """The completed trials, best first.
+    """The completed trials, best first; behind them those that break a constraint.
 
     Of several objectives: first those that fewest others dominate (the front: none), then by the
     first objective.
@@ -102,5 +110,8 @@ def ranked(rows: Iterable[Row], objectives: Sequence[Objective]) -> list[Row]:
         for row in completed
     ]
     beaten = [sum(dominates(other, mine) for other in scores) for mine in scores]
-    order = sorted(range(len(completed)), key=lambda i: (beaten[i], [-s for s in scores[i]]))
+    breaks = [not keeps_constraints(row) for row in completed]
+    order = sorted(
+        range(len(completed)), key=lambda i: (breaks[i], beaten[i], [-s for s in scores[i]])
+    )
     return [completed[i] for i in order]

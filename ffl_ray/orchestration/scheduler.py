@@ -22,7 +22,11 @@ CONTINUE, STOP = str(TrialScheduler.CONTINUE), str(TrialScheduler.STOP)
 
 
 def make_scheduler(
-    search: SearchConfig, objective: Objective, epochs: int, past: Sequence[PastTrial] = ()
+    search: SearchConfig,
+    objective: Objective,
+    epochs: int,
+    past: Sequence[PastTrial] = (),
+    objectives: Sequence[Objective] = (),
 ) -> StudyScheduler:
     """The study's scheduler.
 
@@ -30,8 +34,9 @@ def make_scheduler(
         objective: what trials are judged by.
         epochs: planned length of every trial.
         past: trials of an earlier run; their epochs count.
+        objectives: of the search; with the costs among them trials are judged by domination.
     """
-    return StudyScheduler(stopping_rule(search, objective, epochs), epochs, past)
+    return StudyScheduler(stopping_rule(search, objective, epochs), epochs, past, objectives)
 
 
 class StudyScheduler(FIFOScheduler):
@@ -41,19 +46,27 @@ class StudyScheduler(FIFOScheduler):
         rule: judges every epoch but a trial's last.
         epochs: planned length of every trial.
         past: trials of an earlier run.
+        objectives: of the search; the costs among them are judged too.
 
     Attributes:
         stopped: Tune's ids of the trials that the rule stopped.
     """
 
     def __init__(
-        self, rule: StoppingRule | None = None, epochs: int = 0, past: Sequence[PastTrial] = ()
+        self,
+        rule: StoppingRule | None = None,
+        epochs: int = 0,
+        past: Sequence[PastTrial] = (),
+        objectives: Sequence[Objective] = (),
     ) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         self.stopped: set[str] = set()
         self._judge = Judge(rule, epochs)
         self._interrupted = {trial.trial_id: trial for trial in past if trial.goes_on}
+        self._costs = [(i, one) for i, one in enumerate(objectives) if one.is_cost]
         for trial in past:
+            if trial.values:
+                self._judge.know(trial.trial_id, tuple(trial.values[i] for i, _ in self._costs))
             if not trial.goes_on:
                 self._remember(trial.trial_id, trial.epochs)
 
@@ -69,6 +82,7 @@ class StudyScheduler(FIFOScheduler):
             self._remember(past.trial_id, judged)
 
     def on_trial_result(self, tune_controller: Any, trial: Trial, result: dict[str, Any]) -> str:
+        self._know(trial, result)
         if not _has_epoch(result) or self._judge.lets_pass(
             trial.config["trial_id"], result["epoch"], result[VALUE]
         ):
@@ -78,8 +92,16 @@ class StudyScheduler(FIFOScheduler):
 
     def on_trial_complete(self, tune_controller: Any, trial: Trial, result: dict[str, Any]) -> None:
         """A trial ends; a failure's last result has no epoch and teaches nothing."""
+        self._know(trial, result)
         if _has_epoch(result):
             self._judge.remember(trial.config["trial_id"], result["epoch"], result[VALUE])
+
+    def _know(self, trial: Trial, result: dict[str, Any]) -> None:
+        """What a trial costs, by its members."""
+        members = result["report"].members if self._costs and result.get("report") else ()
+        if members:
+            costs = tuple(cost.value(members) for _, cost in self._costs)
+            self._judge.know(trial.config["trial_id"], costs)
 
     def _remember(self, trial_id: str, values: dict[int, float]) -> None:
         for epoch, value in sorted(values.items()):

@@ -26,6 +26,7 @@ from ffl_ray.orchestration.tune_searcher import TuneSearcher
 from ffl_ray.orchestration.tuner import make_tuner, run_rounds
 from ffl_ray.planning.gpu_sharing import shared_plan
 from ffl_ray.planning.layout import Plan
+from ffl_ray.planning.member_costs import planned_members
 from ffl_ray.planning.preflight import Preflight, run_preflight
 from ffl_ray.results.description import describe_study
 from ffl_ray.results.history import PastTrial, past_trials
@@ -84,6 +85,7 @@ class Trials(NamedTuple):
     retention: CheckpointRetention
     view: StudyView
     tracking: Tracking
+    num_classes: int
 
 
 def _train(search: Search, preflight: Preflight, facts: DataFacts) -> int:
@@ -121,7 +123,7 @@ def _open(search: Search, preflight: Preflight, facts: DataFacts) -> Trials:
         storage, search.name, description, settings.objectives, may_change=MAY_CHANGE
     )
     keep_warm_start(storage, search.warm_start)
-    kept = best_of_search(settings.objectives, settings.search.keep_checkpoints)
+    kept = best_of_search(settings.objectives, settings.search.keep_checkpoints, tables.members)
     retention = CheckpointRetention(storage, kept)
     retention.apply(tables.trials.rows)
     console, planned = make_console(), settings.search.num_samples
@@ -134,7 +136,7 @@ def _open(search: Search, preflight: Preflight, facts: DataFacts) -> Trials:
     tracking = tracking_of(
         settings.search, tables, lambda number: tables.trials[f"{number:05d}"]["params"]
     )
-    return Trials(search, plan, tables, retention, view, tracking)
+    return Trials(search, plan, tables, retention, view, tracking, facts.num_classes)
 
 
 def _fit(trials: Trials, state: str, started: float) -> Recorder:
@@ -147,8 +149,10 @@ def _fit(trials: Trials, state: str, started: float) -> Recorder:
     search, plan, tables = trials.search, trials.plan, trials.tables
     settings, config = search.settings, search.settings.search
     past = past_trials(tables.trials.rows, objective_by_epoch(search.storage))
-    searcher = _searcher(search, plan, past)
-    scheduler = make_scheduler(config, settings.pruning_objective, settings.optim.epochs, past)
+    searcher = _searcher(search, plan, past, trials.num_classes)
+    scheduler = make_scheduler(
+        config, settings.pruning_objective, settings.optim.epochs, past, settings.objectives
+    )
     recorder = Recorder(
         tables,
         trials.retention,
@@ -164,7 +168,7 @@ def _fit(trials: Trials, state: str, started: float) -> Recorder:
     return recorder
 
 
-def _searcher(search: Search, plan: Plan, past: list[PastTrial]) -> StudySearcher:
+def _searcher(search: Search, plan: Plan, past: list[PastTrial], num_classes: int) -> StudySearcher:
     location = search.storage.location  # Tune pickles the searcher, and a lease can't be
     return StudySearcher(
         search.space,
@@ -173,6 +177,7 @@ def _searcher(search: Search, plan: Plan, past: list[PastTrial]) -> StudySearche
         search.settings.objectives,
         past=past,
         warm_start=search.warm_start,
+        known_members=lambda config: planned_members(config, num_classes),
         mirror=search.mirror,
         make_job=lambda trial_id, config: Job.planned(trial_id, config, location, plan)._asdict(),
     )

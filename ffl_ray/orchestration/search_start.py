@@ -19,7 +19,7 @@ from ffl_ray.results.storage.access import study_storage
 from ffl_ray.search.mirror import Mirror
 from ffl_ray.search.points import check_space
 from ffl_ray.search.space import SearchSpace, load_space, settle
-from ffl_ray.search.warm_start import WarmStart, warm_start_from, warm_start_of
+from ffl_ray.search.warm_start import WarmStart, warm_start_named, warm_start_of
 from ffl_ray.trackers.trackers import check_trackers
 
 
@@ -63,13 +63,12 @@ def _search_of(args: argparse.Namespace, space: SearchSpace, settings: StudyConf
 
 
 def _warm_start(search: Search) -> WarmStart | None:
-    """The warm start from the study named by search.warm_start."""
-
-    def make(name: str) -> WarmStart:
-        other = optuna_study(name, search.storage.parent)
-        return warm_start_from(other, search.space.suggest, name)
-
-    return warm_start_of(search.storage, search.settings.search, make)
+    """The warm start from the studies named by search.warm_start."""
+    return warm_start_of(
+        search.storage,
+        search.settings.search,
+        lambda names: warm_start_named(names, search.storage, search.space.suggest),
+    )
 
 
 def _show_networks(space: SearchSpace, settings: StudyConfig) -> int:

@@ -16,6 +16,8 @@ from ffl_ray.console.plain_text import printable_line
 from ffl_ray.console.result_tables import best_table, front_table, where_text
 from ffl_ray.console.terminal import duration, make_console
 from ffl_ray.errors import FAILED, INTERRUPTED
+from ffl_ray.orchestration.retention import ranked
+from ffl_ray.results.best import called_best
 from ffl_ray.results.pareto import front
 from ffl_ray.results.storage.storage import Storage
 from ffl_ray.results.study import StudyTables
@@ -93,7 +95,8 @@ def _show_trials(tables: StudyTables, console: Console) -> None:
     """The best trials, the front of several objectives, the first failure, and where all is."""
     rows, storage = tables.trials.rows, tables.storage
     if any(row["epochs_done"] for row in rows):
-        console.print(best_table(rows, tables.objectives))
+        best = called_best(ranked(rows, tables.objectives), tables.objectives, tables.members)
+        console.print(best_table(rows, tables.objectives, best))
         console.print()
     if len(tables.objectives) > 1 and any(row["status"] == "completed" for row in rows):
         console.print(front_table(front(rows, tables.member_rows(), tables.objectives)))

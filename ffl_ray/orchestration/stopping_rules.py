@@ -12,16 +12,21 @@ from typing import NamedTuple, Protocol
 
 import numpy as np
 
-from ffl_ray.config.objectives import Objective
+from ffl_ray.config.objectives import Objective, dominates
 from ffl_ray.config.settings import SearchConfig
 from ffl_ray.search.rungs import grace_epochs, latest_epoch, num_brackets
 
 LEAST_RIVALS = 3  # the median of fewer says nothing
 Curve = Sequence[tuple[int, float]]
+Costs = tuple[float, ...]
 
 
 class StoppingRule(Protocol):
-    """Judges trials by their objective after each epoch."""
+    """Judges trials by their objective after each epoch, and by what they cost."""
+
+    def know(self, trial_id: str, costs: Costs) -> None:
+        """What a trial costs, if that is searched for too: less is better."""
+        ...
 
     def remember(self, trial_id: str, epoch: int, value: float) -> None:
         """An epoch that was judged before, or is the last: it counts for the others."""
@@ -76,6 +81,11 @@ class Judge:
             return True
         return self._rule.lets_pass(trial_id, epoch, value)
 
+    def know(self, trial_id: str, costs: Costs) -> None:
+        """What a trial costs, if that is searched for too."""
+        if self._rule is not None:
+            self._rule.know(trial_id, costs)
+
     def remember(self, trial_id: str, epoch: int, value: float) -> None:
         """An epoch that was judged before, or is the last."""
         if self._rule is not None:
@@ -110,12 +120,22 @@ def is_among_best(score: float, others: Collection[float], factor: float) -> boo
     return not score < np.nanpercentile(list(others), (1 - 1 / factor) * 100)
 
 
+def standings(points: Sequence[Sequence[float]]) -> list[int]:
+    """For each point minus the number of others that dominate it: 0 on the front.
+
+    The rank of Fonseca and Fleming 1993, "Genetic algorithms for multiobjective optimization";
+    of a single score it orders as the score does.
+    """
+    return [-sum(dominates(other, point) for other in points) for point in points]
+
+
 class SuccessiveHalving:
     """Asynchronous successive halving (Li et al. 2020, arXiv:1810.05934) over finished epochs.
 
     With several brackets it is the asynchronous form of Hyperband (Li et al. 2018,
     arXiv:1603.06560): each later bracket stops nobody before a later rung. A trial's bracket
-    follows from the seed and its number, more trials going to the earlier ones.
+    follows from the seed and its number, more trials going to the earlier ones. Where trials cost
+    something that is searched for too, they are held against each other by `standings`.
 
     Args:
         epochs: planned length of every trial.
@@ -143,6 +163,10 @@ class SuccessiveHalving:
             for bracket in range(brackets)
         ]
         self._drawn: dict[str, int] = {}
+        self._costs: dict[str, Costs] = {}
+
+    def know(self, trial_id: str, costs: Costs) -> None:
+        self._costs[trial_id] = costs
 
     def bracket_of(self, trial_id: str) -> int:
         """A trial's bracket, drawn with odds that grow with the exponential of its rungs."""
@@ -161,10 +185,16 @@ class SuccessiveHalving:
         rung = self._next_rung(trial_id, epoch)
         if rung is None:
             return True
-        score = self._sign * value
-        passes = is_among_best(score, rung.scores.values(), self._factor)
-        rung.scores[trial_id] = score
-        return passes
+        others = dict(rung.scores)
+        rung.scores[trial_id] = self._sign * value
+        if not self._costs.get(trial_id):
+            return is_among_best(rung.scores[trial_id], others.values(), self._factor)
+        known = [one for one in others if one in self._costs]
+        *theirs, own = standings([self._point(rung, one) for one in (*known, trial_id)])
+        return is_among_best(own, theirs, self._factor)
+
+    def _point(self, rung: Rung, trial_id: str) -> tuple[float, ...]:
+        return (rung.scores[trial_id], *(-cost for cost in self._costs[trial_id]))
 
     def _next_rung(self, trial_id: str, epoch: int) -> Rung | None:
         return next_rung(self.brackets[self.bracket_of(trial_id)], trial_id, epoch)
@@ -174,7 +204,7 @@ class MedianRule:
     """Stops a trial whose best is worse than the median of the others' means so far.
 
     Golovin et al. 2017, "Google Vizier", section 3.2.1. Nobody is stopped before three others
-    have come as far.
+    have come as far. A trial is held against those that cost no more, if that is searched for too.
 
     Args:
         grace: nobody is stopped before, in epochs.
@@ -184,6 +214,10 @@ class MedianRule:
         self._grace = grace
         self._maximised = maximised
         self._curves: dict[str, list[tuple[int, float]]] = {}
+        self._costs: dict[str, Costs] = {}
+
+    def know(self, trial_id: str, costs: Costs) -> None:
+        self._costs[trial_id] = costs
 
     @property
     def curves(self) -> Mapping[str, Curve]:
@@ -200,9 +234,18 @@ class MedianRule:
         self.remember(trial_id, epoch, value)
         if epoch < self._grace:
             return True
-        rivals = [curve for other, curve in self._curves.items() if other != trial_id]
+        rivals = [
+            curve
+            for other, curve in self._curves.items()
+            if other != trial_id and self._is_no_dearer(other, trial_id)
+        ]
         values = [value for _, value in self._curves[trial_id]]
         return reaches_median(values, rivals, epoch, self._grace, maximised=self._maximised)
+
+    def _is_no_dearer(self, other: str, trial_id: str) -> bool:
+        """Whether another trial costs no more in any way; what is not known costs nothing."""
+        pairs = zip(self._costs.get(other, ()), self._costs.get(trial_id, ()), strict=False)
+        return all(theirs <= mine for theirs, mine in pairs)
 
 
 def reaches_median(

@@ -21,6 +21,7 @@ from ffl_ray.planning.limits import (
     check_storage,
     worker_room,
 )
+from ffl_ray.planning.member_costs import checked_constraints
 from ffl_ray.planning.nodes import Cluster, free_disk, mounts
 from ffl_ray.planning.pruning import pruning_advice
 from ffl_ray.planning.throughput import Timed, fit, measure
@@ -46,6 +47,7 @@ class Preflight(NamedTuple):
         advice: what to change, a line each: the driver would hold the trials up, or they would be
             stopped before they learned.
         facts: of the data.
+        constraints: how many sampled configs keep those that a network decides; empty: none does.
         memory_factor: how many times the estimated memory the timed ones held of a GPU that they
             had to themselves.
     """
@@ -60,6 +62,7 @@ class Preflight(NamedTuple):
     gpu_memory_bytes: int | None = None
     advice: Sequence[str] = ()
     facts: DataFacts = DataFacts()
+    constraints: str = ""
     memory_factor: float = 1.0
 
 
@@ -100,6 +103,7 @@ def run_preflight(
             *pruning_advice(sampled, search, facts.num_train, facts.num_classes),
         ],
         facts=facts,
+        constraints=checked_constraints(sampled, search, facts.num_classes),
         memory_factor=_times_the_estimate(ends, timed) if timed else 1.0,
     )
 

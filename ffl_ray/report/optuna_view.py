@@ -2,16 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import optuna
-from optuna.distributions import (
-    BaseDistribution,
-    CategoricalDistribution,
-    FloatDistribution,
-    IntDistribution,
-)
+from optuna.distributions import BaseDistribution
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from ffl_ray.report.source import Study
@@ -19,6 +14,7 @@ from ffl_ray.results.guard import check_numbers
 from ffl_ray.results.history import STATES, distributions_of
 from ffl_ray.results.reader import records
 from ffl_ray.results.schema import params_of
+from ffl_ray.search.distributions import gathered, widest
 from ffl_ray.search.mix import PREFIX
 
 USED = ["trial_id", "status", "params", "distributions", "objective_values"]
@@ -28,16 +24,16 @@ Distributions = dict[str, BaseDistribution]
 def comparable_study(study: Study) -> optuna.Study:
     """The search for Optuna's plots.
 
-    Optuna compares only parameters that have the same range in every trial. A count of
-    `suggest_mix` is bounded by the branches that are left, so each range is widened to what it
-    was over all trials. The count of the last backbone follows from the others and is left out,
-    as are parameters that had no choice.
+    Optuna compares only parameters that have the same range in every trial: a range that depends
+    on other parameters is widened to what it was over all trials. The count of the last backbone
+    follows from the others and is left out, as are parameters that had no choice.
     """
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     made = optuna.create_study(directions=[goal.direction for goal in study.objectives])
     rows = records(study.trials[USED])
     check_numbers(row["trial_id"] for row in rows)
-    kinds = _compared(widened(_distributions(row) for row in rows))
+    found = gathered(_distributions(row) for row in rows)
+    kinds = _compared({name: widest(kinds) for name, kinds in found.items()})
     epochs = _values_by_epoch(study) if len(study.objectives) == 1 else {}
     added = 0
     for row in rows:
@@ -46,28 +42,6 @@ def comparable_study(study: Study) -> optuna.Study:
         made.add_trial(_frozen(row, kinds, epochs.get(row["trial_id"], {})))
         added = int(row["trial_id"]) + 1
     return made
-
-
-def widened(trials: Iterable[Distributions]) -> Distributions:
-    """For each parameter the range that holds its ranges in all trials."""
-    found: dict[str, list[BaseDistribution]] = {}
-    for trial in trials:
-        for name, kind in trial.items():
-            found.setdefault(name, []).append(kind)
-    return {name: _widest(kinds) for name, kinds in found.items()}
-
-
-def _widest(kinds: list[BaseDistribution]) -> BaseDistribution:
-    first: Any = kinds[0]
-    if isinstance(first, CategoricalDistribution):
-        choices: Any = kinds
-        return CategoricalDistribution(
-            list(dict.fromkeys(c for kind in choices for c in kind.choices))
-        )
-    numbers: Any = kinds
-    low, high = min(k.low for k in numbers), max(k.high for k in numbers)
-    make = IntDistribution if isinstance(first, IntDistribution) else FloatDistribution
-    return make(low, high, log=first.log, step=first.step)
 
 
 def _compared(kinds: Distributions) -> Distributions:

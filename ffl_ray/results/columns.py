@@ -83,7 +83,12 @@ TRIALS = [
     *_setting_columns(),
     Column("params", _TEXT, "", "Optuna's parameters, JSON"),
     Column("distributions", _TEXT, "", "Optuna's distributions of them, JSON"),
-    Column("sampler_state", _TEXT, "", "what Optuna's sampler noted of the trial, JSON"),
+    Column(
+        "sampler_state",
+        _TEXT,
+        "",
+        "what Optuna's sampler noted of the trial, and by which share it breaks constraints, JSON",
+    ),
     Column("num_workers", _INT, "processes", "training processes"),
     Column("cpus_per_trial", _FLOAT, "CPUs", "CPUs of all its workers"),
     Column("gpus_per_trial", _FLOAT, "GPUs", "GPUs of all its workers"),

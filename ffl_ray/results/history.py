@@ -109,8 +109,15 @@ def _past_trial(row: Row, values: Mapping[str, dict[int, float]]) -> PastTrial:
 
 @functools.lru_cache(maxsize=4096)
 def distributions_of(text: str) -> dict[str, optuna.distributions.BaseDistribution]:
-    """Optuna's distributions of a trial; most trials of a study have the same ones."""
+    """Optuna's distributions of a trial; most trials of a study have the same ones.
+
+    A count of a mix was bounded by the branches that were left; its range is fixed now.
+    """
     kinds = json.loads(text)
+    if "num_branches" in kinds:
+        most = kinds["num_branches"]["attributes"]["high"]
+        for name in (name for name in kinds if name.startswith("mix.")):
+            kinds[name]["attributes"] |= {"low": 0, "high": most}
     for kind in kinds.values():
         of = kind["attributes"]
         if "choices" in of:

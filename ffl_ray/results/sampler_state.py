@@ -7,6 +7,7 @@ CMA-ES notes its optimiser as a pickle, which whoever sends a study could replac
 from __future__ import annotations
 
 import json
+import math
 import re
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -29,9 +30,14 @@ def _is_point(value: object) -> bool:
         return False
 
 
+def _is_number(value: object) -> bool:
+    return type(value) in (int, float) and math.isfinite(value)  # type: ignore[arg-type]
+
+
 OF_TRIAL: dict[str, Check] = {
     r"(tpe|gp):relative_params:\d+": _is_point,
     r"(cma|NSGAIISampler):generation": _is_count,
+    r"constraints:[\w.<>=+-]+": _is_number,
 }
 OF_STUDY: dict[str, Check] = {r"NSGAIISampler:parent:\d+": _is_counts}
 
@@ -56,3 +62,9 @@ def _known(notes: object, known: Mapping[str, Check]) -> dict[str, Any]:
         for key, value in notes.items()
         if any(re.fullmatch(name, str(key)) and check(value) for name, check in known.items())
     }
+
+
+def keeps_constraints(row: Mapping[str, Any]) -> bool:
+    """Whether a trial, by its row of the trials table, breaks no constraint of its search."""
+    noted = plain_state(json.loads(row.get("sampler_state") or "{}"))["trial"]
+    return all(value <= 0 for key, value in noted.items() if key.startswith("constraints:"))

@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Protocol
+from math import comb
+from typing import Any, Protocol, runtime_checkable
+
+import numpy as np
+from jaxtyping import Float, Int
 
 from ffl_ray.search.gates import gates_from_params
 
@@ -19,14 +23,26 @@ class SuggestsInt(Protocol):
         ...
 
 
+@runtime_checkable
+class SuggestsMix(Protocol):
+    """A trial that draws a whole mix at once: that of a search."""
+
+    def suggest_counts(self, least: int, most: int, backbones: Sequence[str]) -> list[int]:
+        """How many of each backbone; the parameters that say so are noted."""
+        ...
+
+
 def suggest_mix(
     trial: SuggestsInt, *, num_branches: tuple[int, int], backbones: Sequence[str]
 ) -> tuple[str, ...]:
     """Suggest how many branches there are, and how many of each backbone.
 
-    The parameters are `num_branches` and one count `mix.BACKBONE` per backbone, each bounded by
-    the branches that are left; the last backbone takes the rest. So the order of branches does
-    not exist: every multiset of backbones is exactly one point of the space.
+    The parameters are `num_branches` and one count `mix.BACKBONE` per backbone, from 0 to the most
+    branches: their ranges never move, so that a sampler models them together and with all others.
+    The order of branches does not exist: every multiset is exactly one point of the space. What a
+    sampler proposes beside these points becomes the nearest one before it is judged or noted.
+    Random draws take the number of branches first, each as likely, and then every multiset of so
+    many branches as likely as another.
 
     Args:
         num_branches: the least and the most.
@@ -46,13 +62,57 @@ def suggest_mix(
     names = sorted(set(backbones))
     if not names:
         raise ValueError("backbones must name at least one backbone, not none")
-    left = trial.suggest_int(NUM_BRANCHES, least, most)
-    counts = {}
-    for name in names:
-        fewest = left if name == names[-1] else 0
-        counts[name] = trial.suggest_int(f"{PREFIX}{name}", fewest, left)
-        left -= counts[name]
-    return tuple(name for name in names for _ in range(counts[name]))
+    if isinstance(trial, SuggestsMix):
+        counts = trial.suggest_counts(least, most, names)
+    else:
+        size = trial.suggest_int(NUM_BRANCHES, least, most)
+        drawn = [trial.suggest_int(f"{PREFIX}{name}", 0, most) for name in names]
+        counts = nearest_multiset(size, drawn)
+    return tuple(name for name, count in zip(names, counts, strict=True) for _ in range(count))
+
+
+def num_multisets(size: int, kinds: int) -> int:
+    """The number of multisets of this size."""
+    return comb(size + kinds - 1, size)
+
+
+def multiset(rank: int, size: int, kinds: int) -> list[int]:
+    """The counts of each kind in the multiset of this rank, from 0, among those of this size."""
+    counts = []
+    for others in range(kinds - 1, 0, -1):
+        count = 0
+        while rank >= (ways := num_multisets(size - count, others)):
+            rank -= ways
+            count += 1
+        counts.append(count)
+        size -= count
+    return [*counts, size]
+
+
+def nearest_multiset(size: int, counts: Sequence[float]) -> list[int]:
+    """The multiset of this size whose counts are nearest to these."""
+    found: list[int] = nearest_multisets(np.array([size]), np.array([counts], float))[0].tolist()
+    return found
+
+
+def nearest_multisets(
+    sizes: Int[np.ndarray, "points"], counts: Float[np.ndarray, "points kinds"]
+) -> Int[np.ndarray, "points kinds"]:
+    """For each point the multiset of its size with the least Euclidean distance to its counts.
+
+    The squared distance is a sum of one convex function of each count, so the nearest is found by
+    adding one branch after the other where it lowers the distance most. Equal gains are taken in
+    turn, beginning with a kind that depends on the counts: no kind is preferred.
+    """
+    points, kinds = counts.shape
+    places = np.arange(kinds)
+    first = np.rint(counts @ (places + 1)).astype(int) % kinds
+    turn = (places[None] - first[:, None]) % kinds * 1e-6
+    found = np.zeros((points, kinds), int)
+    for step in range(int(sizes.max(initial=0))):
+        chosen = np.argmax(counts - found - turn, axis=1)
+        found[np.arange(points), chosen] += step < sizes
+    return found
 
 
 def settings_from_params(params: Mapping[str, Any]) -> dict[str, Any]:

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import optuna
 from optuna.distributions import BaseDistribution, CategoricalDistribution
 from optuna.trial import FrozenTrial
 
+from ffl_ray.config.constraints import parse_constraint
 from ffl_ray.config.method_checks import check_objective
 from ffl_ray.config.settings import Config, ResolvedConfig, SearchConfig
 from ffl_ray.errors import SettingError, SpaceError
-from ffl_ray.search.samplers import check_distributions, grid_size
+from ffl_ray.search.distributions import gathered
+from ffl_ray.search.first_points import read_points
+from ffl_ray.search.grid import every_point
+from ffl_ray.search.priors import check_priors
 from ffl_ray.search.space import SearchSpace, named_point, proposed_config
 
 RANDOM_CHECKS = 200
@@ -79,23 +83,27 @@ def check_space(
 
     Raises:
         SpaceError: it proposes nothing, an unknown setting or a value out of bounds.
-        SettingError: it has fewer points than a grid shall try.
+        SettingError: it has fewer points than a grid shall try, or not one that is to come first.
     """
-    names: dict[str, None] = {}
+    found: list[Mapping[str, BaseDistribution]] = []
     for point in points(space, base, RANDOM_CHECKS, fixed):
-        names |= dict.fromkeys(point.params)
+        found.append(point.distributions)
         if search is not None:
             _check_searchable(space, point, search)
+    if search is not None:
+        read_points(space.suggest, search.enqueue)
     if search is not None and search.sampler == "grid":
         _check_grid(space, search)
+    names = gathered(found)
+    check_priors(space.priors, names, space.path)
     return list(names)
 
 
 def _check_searchable(space: SearchSpace, point: Point, search: SearchConfig) -> None:
     try:
-        check_distributions(search, point.distributions)
-        for objective in search.objectives:
-            check_objective(point.config, objective)
+        bounded = [parse_constraint(text).of.name for text in search.constraints]
+        for name in (*search.objectives, *bounded):
+            check_objective(point.config, name)
     except SettingError as error:
         raise SpaceError(
             f"{space.path} can propose what can't be searched: {error} (at {point.words})"
@@ -103,7 +111,10 @@ def _check_searchable(space: SearchSpace, point: Point, search: SearchConfig) ->
 
 
 def _check_grid(space: SearchSpace, search: SearchConfig) -> None:
-    size = grid_size(space.suggest, search.num_samples + 1)
+    try:
+        size = sum(1 for _ in every_point(space.suggest))
+    except SettingError as error:
+        raise SpaceError(f"{space.path} can't be searched: {error}") from error
     if size < search.num_samples:
         raise SettingError(
             f"search.num_samples must be at most the {size} points that {space.path} has for "

@@ -6,18 +6,14 @@ how often the study was stopped and continued.
 
 from __future__ import annotations
 
-import warnings
-from collections.abc import Callable, Mapping
-from typing import Any
+from collections.abc import Callable
 
 import optuna
-from optuna.distributions import BaseDistribution, FloatDistribution
-from optuna.exceptions import ExperimentalWarning
 from optuna.samplers import BaseSampler
 
 from ffl_ray.config.settings import SearchConfig
 from ffl_ray.errors import SettingError
-from ffl_ray.search.optuna_private import CmaEsSampler
+from ffl_ray.search.optuna_private import CmaEsSampler, GPSampler
 
 
 def _tpe(seed: int, search: SearchConfig) -> BaseSampler:
@@ -32,7 +28,7 @@ def _random(seed: int, search: SearchConfig) -> BaseSampler:
 
 
 def _gp(seed: int, search: SearchConfig) -> BaseSampler:
-    return optuna.samplers.GPSampler(seed=seed, n_startup_trials=search.startup_trials)
+    return GPSampler(seed=seed, n_startup_trials=search.startup_trials)
 
 
 def _nsga2(seed: int, search: SearchConfig) -> BaseSampler:
@@ -41,25 +37,8 @@ def _nsga2(seed: int, search: SearchConfig) -> BaseSampler:
 
 
 def _cmaes(seed: int, search: SearchConfig) -> BaseSampler:
-    """Hansen and Ostermeier 2001; choices, and counts whose range varies, are drawn at random."""
+    """Hansen and Ostermeier 2001; choices are drawn at random."""
     return CmaEsSampler(seed=seed, n_startup_trials=search.startup_trials)
-
-
-class _Grid(optuna.samplers.BruteForceSampler):
-    """Every point once; Optuna's own stops a loop of Optuna's when all are done.
-
-    A trial's whole point is drawn before it runs, so points of running trials are taken too:
-    avoid_premature_stop, for points that are drawn while a trial runs, proposes them twice.
-    """
-
-    def after_trial(self, *_: Any) -> None:
-        pass
-
-
-def _grid(seed: int, search: SearchConfig) -> BaseSampler:
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ExperimentalWarning)
-        return _Grid(seed=seed)
 
 
 SAMPLERS: dict[str, Callable[[int, SearchConfig], BaseSampler]] = {
@@ -68,13 +47,18 @@ SAMPLERS: dict[str, Callable[[int, SearchConfig], BaseSampler]] = {
     "gp": _gp,
     "nsga2": _nsga2,
     "cmaes": _cmaes,
-    "grid": _grid,
+    "grid": _random,
 }
 
 
-def new_sampler(search: SearchConfig, number: int) -> BaseSampler:
-    """The study's sampler for the trial of this number."""
-    return SAMPLERS[search.sampler]((search.seed * 100_003 + number) % 2**32, search)
+def new_sampler(search: SearchConfig, number: int, attempt: int = 0) -> BaseSampler:
+    """The study's sampler for the trial of this number; a grid's points are fixed beforehand.
+
+    Args:
+        attempt: counts what it proposed for this number and what could not be taken.
+    """
+    seed = (search.seed * 100_003 + number + attempt * 1_000_003) % 2**32
+    return SAMPLERS[search.sampler](seed, search)
 
 
 def check_sampler(search: SearchConfig, num_objectives: int) -> None:
@@ -87,37 +71,6 @@ def check_sampler(search: SearchConfig, num_objectives: int) -> None:
         raise SettingError(
             f"search.sampler cmaes takes one objective, not {num_objectives}: use nsga2 or tpe"
         )
-
-
-def check_distributions(
-    search: SearchConfig, distributions: Mapping[str, BaseDistribution]
-) -> None:
-    """Check that the sampler can take these parameters.
-
-    Raises:
-        SettingError: a grid is asked for over a range without steps.
-    """
-    for name, kind in distributions.items():
-        if search.sampler == "grid" and isinstance(kind, FloatDistribution) and kind.step is None:
-            raise SettingError(
-                f"search.sampler grid takes choices, counts and floats with a step, and {name} "
-                f"has none"
-            )
-
-
-def grid_size(suggest: Callable[[optuna.Trial], object], most: int) -> int:
-    """The number of points of a space without continuous parameters, counted as far as `most`."""
-
-    def visit(trial: optuna.Trial) -> float:
-        suggest(trial)
-        return 0.0
-
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ExperimentalWarning)
-        sampler = optuna.samplers.BruteForceSampler(seed=0, avoid_premature_stop=True)
-    study = optuna.create_study(sampler=sampler)
-    study.optimize(visit, n_trials=most)
-    return len(study.trials)
 
 
 def warn_in_pythons_log() -> None:

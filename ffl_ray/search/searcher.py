@@ -2,29 +2,41 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import optuna
 from optuna.distributions import distribution_to_json
+from optuna.samplers import BaseSampler
 from optuna.storages import InMemoryStorage
 from optuna.trial import FrozenTrial, TrialState
 
+from ffl_ray.config.constraints import Constraint, parse_constraint
 from ffl_ray.config.methods import resolved
-from ffl_ray.config.objectives import VALUE, Objective
+from ffl_ray.config.objectives import VALUE, Objective, Row
 from ffl_ray.config.overrides import flatten, with_overrides
 from ffl_ray.config.settings import Config, ResolvedConfig, SearchConfig
 from ffl_ray.models.registry import check_weights_here
 from ffl_ray.results.description import MOVES
 from ffl_ray.results.history import PastTrial, new_optuna_study
 from ffl_ray.results.sampler_state import plain_state
+from ffl_ray.search.drafts import draft
+from ffl_ray.search.excerpt import Excerpt
+from ffl_ray.search.first_points import Params, default_point, read_points
+from ffl_ray.search.grid import Grid, key_of
 from ffl_ray.search.mirror import Mirror
+from ffl_ray.search.optuna_private import fixed_trial
+from ffl_ray.search.priors import WithPriors
 from ffl_ray.search.samplers import new_sampler
 from ffl_ray.search.space import SearchSpace, trial_config
-from ffl_ray.search.warm_start import WarmStart
+from ffl_ray.search.warm_start import PriorTrial, WarmStart
 from ffl_ray.training.session import Report
+
+# Samplers that learn from whole generations.
+GENERATIONS = ("nsga2", "cmaes")
 
 
 class StudySearcher:
@@ -44,6 +56,8 @@ class StudySearcher:
             never started, go on before new ones start.
         make_job: from a trial's id and config to what Tune's function is given.
         warm_start: proposes the first trials.
+        known_members: the members of a config's network, as rows with what they cost; points that
+            break a constraint by these are passed over.
         mirror: is told everything that the study is told.
     """
 
@@ -57,6 +71,7 @@ class StudySearcher:
         make_job: Callable[[str, ResolvedConfig], dict[str, Any]],
         past: Sequence[PastTrial] = (),
         warm_start: WarmStart | None = None,
+        known_members: Callable[[ResolvedConfig], Sequence[Row]] | None = None,
         mirror: Mirror | None = None,
     ) -> None:
         self._storage = InMemoryStorage()
@@ -64,6 +79,8 @@ class StudySearcher:
         self._objectives = tuple(objectives)
         self._search = search
         self._warm_start = warm_start
+        self._constraints = [parse_constraint(text) for text in search.constraints]
+        self._known_members = known_members
         self._mirror = mirror
         self._waiting = self._unfinished(past)
         for trial in past:
@@ -72,6 +89,14 @@ class StudySearcher:
         self._space = space
         self._base = base
         self._make_job = make_job
+        self._grid = Grid(space.suggest, search.seed) if search.sampler == "grid" else None
+        self._excerpt = Excerpt(self.study, search)
+        self._had = {key_of(trial.params) for trial in self._trials()}
+        points = read_points(space.suggest, search.enqueue)
+        self._first = self._untried([default_point(space.suggest, base), *points])
+        best = self._untried(warm_start.best_points() if warm_start else [])
+        first = [point.items() for point in self._first]
+        self._best = [point for point in best if not any(point.items() <= one for one in first)]
         self._asked: dict[str, optuna.Trial] = {}
         self._planned: dict[str, int] = {}
         self._reported: dict[str, int] = {}
@@ -83,7 +108,7 @@ class StudySearcher:
         known = {int(trial.trial_id): trial for trial in past}
         return [
             (number, known.get(number))
-            for number in range(len(self.study.get_trials(deepcopy=False)))
+            for number in range(len(self._trials()))
             if number not in known or known[number].goes_on
         ]
 
@@ -96,6 +121,7 @@ class StudySearcher:
         else:
             trial = self._ask(number)
             config = trial_config(self._space, self._base, trial)
+            self._had.add(key_of(trial.params))
         self._asked[trial_id] = trial
         self._planned[trial_id] = config.optim.epochs
         self._reported[trial_id] = max(past.epochs, default=0) if past else 0
@@ -110,15 +136,79 @@ class StudySearcher:
         now = {name: base[name] for name in MOVES if name not in past.params}
         return with_overrides(past.config, now)
 
+    def _untried(self, points: Iterable[Params]) -> list[Params]:
+        """The points that no trial has had yet."""
+        had = [trial.params.items() for trial in self._trials()]
+        return [point for point in points if not any(point.items() <= other for other in had)]
+
     def _ask(self, number: int | None) -> optuna.Trial:
         """A new trial, or the one of a number that never started."""
-        place = len(self.study.get_trials(deepcopy=False)) if number is None else number
-        self.study.sampler = new_sampler(self._search, place)
-        if self._warm_start is not None and place < self._search.startup_trials:
-            suggest = self._space.suggest
-            params = self._warm_start.suggest(suggest, self._search, place)
-            self.study.sampler = optuna.samplers.PartialFixedSampler(params, self.study.sampler)
-        return self.study.ask() if number is None else optuna.Trial(self.study, number)
+        place = len(self._trials()) if number is None else number
+        if self._known_bounds():
+            params = self._kept(place)
+        else:
+            params = self._fixed(place) or self._excerpt.propose(self._space.suggest, place)
+        self.study.sampler = self._sampler(place)
+        trial = fixed_trial(self.study, number, params)
+        if self._search.sampler in GENERATIONS:
+            trial.relative_params  # noqa: B018 the sampler notes the trial's generation
+        return trial
+
+    def _sampler(self, place: int, attempt: int = 0) -> BaseSampler:
+        """The sampler of a number's trial."""
+        made = new_sampler(self._search, place, attempt)
+        return WithPriors(made, self._space.priors, self._search) if self._space.priors else made
+
+    def _known_bounds(self) -> list[Constraint]:
+        """The constraints that a network decides before it is trained."""
+        if self._known_members is None:
+            return []
+        return [constraint for constraint in self._constraints if constraint.is_known_before]
+
+    def _kept(self, place: int) -> Params:
+        """The parameters of a number's trial, chosen so that they keep the known bounds."""
+        before: Params | None = None
+        while True:
+            fixed = self._fixed(place)
+            if fixed == before:  # a warm start has no other
+                fixed = {}
+            study = self._excerpt.at(place) or self.study
+            sampler_at = functools.partial(self._sampler, place)
+            params, excess = draft(study, self._search, place, sampler_at, fixed, self._violation)
+            if excess <= 0 or not fixed:
+                return params
+            before = fixed
+
+    def _violation(self, trial: optuna.Trial) -> float:
+        """By how much a trial's point breaks the known bounds at worst, as a share of each."""
+        assert self._known_members is not None, "asked where bounds are known alone"
+        members = self._known_members(trial_config(self._space, self._base, trial))
+        return max(bound.excess(members) for bound in self._known_bounds())
+
+    def _fixed(self, place: int) -> Params:
+        """The parameters of a number's trial that no sampler draws."""
+        if self._first:
+            return self._first.pop(0)
+        if self._grid is not None:
+            return self._grid.take(self._had)
+        if self._warm_start is None or place >= self._search.startup_trials:
+            return {}
+        if self._best:
+            return self._best.pop(0)
+        return self._warm_start.suggest(self._space.suggest, self._search, place, self._seen())
+
+    def _seen(self) -> list[PriorTrial]:
+        """The completed trials of this study, by its first objective."""
+        sign = 1 if self._objectives[0].maximised else -1
+        return [
+            PriorTrial(trial.params, sign * trial.values[0])
+            for trial in self._trials()
+            if trial.state == TrialState.COMPLETE
+        ]
+
+    def _trials(self) -> list[FrozenTrial]:
+        """All trials as Optuna has them, to read: `study.trials` copies every one."""
+        return self.study.get_trials(deepcopy=False)
 
     def on_trial_result(self, trial_id: str, result: dict[str, Any]) -> None:
         """Pass on the objective of a finished epoch; an epoch that a retry repeats is known."""
@@ -144,6 +234,8 @@ class StudySearcher:
         self.on_trial_result(trial_id, result)
         trial = self._asked.pop(trial_id)
         values = self._values(result)
+        if values:
+            self._note_constraints(trial, result["report"].members)
         if error or not values:
             self.study.tell(trial, state=TrialState.FAIL)
         elif result["epoch"] < self._planned[trial_id]:
@@ -161,6 +253,13 @@ class StudySearcher:
         values = [objective.value(report.members) for objective in self._objectives]
         return values if all(math.isfinite(value) for value in values) else []
 
+    def _note_constraints(self, trial: optuna.Trial, members: Sequence[Row]) -> None:
+        """Tell by how much a trial breaks each constraint that its members can be held to."""
+        for constraint in self._constraints:
+            excess = constraint.excess(members)
+            if math.isfinite(excess):
+                trial.set_constraint(constraint.name, excess)
+
     def optuna_columns(self, number: int) -> dict[str, str]:
         """A trial's parameters, distributions and sampler's state: columns, each as JSON."""
         trial = self._known(number)
@@ -168,8 +267,7 @@ class StudySearcher:
         return drawn_columns(trial) | {"sampler_state": json.dumps(state)}
 
     def _known(self, number: int) -> FrozenTrial:
-        """A trial as Optuna has it, to read: `study.trials` copies every trial of the study."""
-        return self.study.get_trials(deepcopy=False)[number]
+        return self._trials()[number]
 
     def _study_state(self) -> dict[str, Any]:
         """The latest attribute that the sampler gave the study: NSGA-II's parents."""

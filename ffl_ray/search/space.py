@@ -6,7 +6,7 @@ import importlib.util
 import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from types import ModuleType
+from types import MappingProxyType, ModuleType
 from typing import Any, NamedTuple
 
 import optuna
@@ -18,10 +18,10 @@ from ffl_ray.config.overrides import brief, nearest, shown, with_overrides
 from ffl_ray.config.settings import Config, ResolvedConfig, StudyConfig
 from ffl_ray.distill.check import check_config
 from ffl_ray.errors import SettingError, SpaceError
-from ffl_ray.search.choices import with_kept_choices
 from ffl_ray.search.mix import settings_from_params
 from ffl_ray.search.rungs import with_own_grace
 from ffl_ray.search.samplers import check_sampler
+from ffl_ray.search.space_trial import as_space_trial
 
 
 class SearchSpace(NamedTuple):
@@ -31,11 +31,13 @@ class SearchSpace(NamedTuple):
         path: the file, as a person would name it.
         base: dotted settings that all trials start from, `search.*` among them.
         function: the file's `search_space(trial)`, Optuna's define-by-run form.
+        priors: the file's `PRIORS`: where its author believes that the best values lie.
     """
 
     path: str
     base: Mapping[str, object]
     function: Callable[[optuna.Trial], Mapping[str, object] | None]
+    priors: Mapping[str, Any] = MappingProxyType({})
 
     @property
     def name(self) -> str:
@@ -49,7 +51,7 @@ class SearchSpace(NamedTuple):
             SpaceError: the space fails at this point, which is named.
         """
         try:
-            returned = self.function(with_kept_choices(trial))
+            returned = self.function(as_space_trial(trial))
             return {**settings_from_params(trial.params), **(returned or {})}
         except optuna.TrialPruned as error:
             raise SpaceError(
@@ -100,7 +102,7 @@ def load_space(name: str) -> SearchSpace:
         raise SpaceError(
             f"{path}: BASE must map dotted settings to values, not {brief(repr(base))}"
         )
-    return SearchSpace(str(path), base, suggest)
+    return SearchSpace(str(path), base, suggest, getattr(module, "PRIORS", {}))
 
 
 def _loaded(path: Path) -> ModuleType:
@@ -143,7 +145,8 @@ def _with_objectives(study: StudyConfig, *, chosen: bool) -> StudyConfig:
     }
     if not chosen:
         changes["objective"] = quality(objectives).name
-    if any(objective.metric == "latency_ms" for objective in objectives):
+    bounded = [constraint.of for constraint in study.constraints]
+    if any(one.metric == "latency_ms" for one in (*objectives, *bounded)):
         changes["compute.measure_latency"] = True
     return with_overrides(study, changes)
 

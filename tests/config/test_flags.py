@@ -27,7 +27,7 @@ def test_every_flag_is_read_under_the_names_of_the_settings_that_it_sets() -> No
         "search.objectives": ["fused.accuracy", "macs"],
         "search.sampler": "random",
         "search.scheduler": "none",
-        "search.warm_start": "before",
+        "search.warm_start": ["before"],
         "search.max_concurrent_trials": 2,
         "search.num_workers": 3,
         "search.cpus_per_trial": 4,
@@ -81,6 +81,7 @@ def test_what_may_change_when_a_search_goes_on_is_marked_and_resources_may() -> 
     }
     assert {name for name, marks in marked.items() if marks.may_change and not marks.resource} == {
         "search.num_samples",
+        "search.enqueue",
         "search.time_budget_s",
         "search.max_failures",
         "search.keep_checkpoints",

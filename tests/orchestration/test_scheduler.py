@@ -7,13 +7,14 @@ import pytest
 from optuna.trial import TrialState
 from ray.tune.schedulers import TrialScheduler
 
-from ffl_ray.config.objectives import VALUE, parse_objective
+from ffl_ray.config.objectives import VALUE, parse_objective, parse_objectives
 from ffl_ray.config.overrides import with_overrides
 from ffl_ray.config.settings import Config, SearchConfig
 from ffl_ray.orchestration.scheduler import StudyScheduler, make_scheduler
-from ffl_ray.orchestration.stopping_rules import MedianRule, SuccessiveHalving
+from ffl_ray.orchestration.stopping_rules import MedianRule, SuccessiveHalving, standings
 from ffl_ray.results.history import PastTrial
 from ffl_ray.search.rungs import num_brackets
+from ffl_ray.training.session import Report
 
 EPOCHS = 4
 ACCURACY, NLL = parse_objective("fused.accuracy"), parse_objective("fused.nll")
@@ -167,3 +168,35 @@ def test_earlier_trials_stand_on_the_rungs_where_they_would_have_been_put_then(
 
     assert replayed.brackets == fresh.brackets
     assert any(rung.scores for rungs in replayed.brackets for rung in rungs)
+
+
+def costing(number: int, accuracy: float, macs: int) -> tuple[Any, dict[str, Any]]:
+    members = [{"member": "fused", "accuracy": accuracy, "macs": macs}]
+    result = {"epoch": 1, VALUE: accuracy, "report": Report({}, members, [])}
+    return cast(Any, FakeTrial(number)), result
+
+
+@pytest.mark.parametrize("name", ["asha", "median"])
+def test_with_costs_searched_for_too_only_what_is_dominated_is_stopped(name: str) -> None:
+    settings = {"scheduler": name, "grace": 1 / EPOCHS, "reduction_factor": 2}
+    both = parse_objectives(["fused.accuracy", "fused.macs"])
+    before = past(0, {1: 0.8}, TrialState.COMPLETE)._replace(values=[0.8, 100.0])
+    scheduler = make_scheduler(
+        with_overrides(SearchConfig(), settings), ACCURACY, EPOCHS, [before], both
+    )
+
+    def goes_on(number: int, accuracy: float, macs: int) -> bool:
+        trial, result = costing(number, accuracy, macs)
+        scheduler.on_trial_add(cast(Any, None), trial)
+        return scheduler.on_trial_result(cast(Any, None), trial, result) == TrialScheduler.CONTINUE
+
+    first = [goes_on(1, 0.7, 90), goes_on(2, 0.6, 80), goes_on(3, 0.5, 70), goes_on(4, 0.4, 60)]
+
+    assert first == [True] * 4  # each is the best of its price
+    assert not goes_on(5, 0.3, 100)  # five are better, and none is dearer
+    assert goes_on(6, 0.45, 60)
+
+
+def test_standings_count_who_is_better_in_everything() -> None:
+    assert standings([(0.9, -5), (0.8, -4), (0.8, -5), (0.7, -6), (0.9, -5)]) == [0, 0, -3, -4, 0]
+    assert standings([(1.0,), (3.0,), (2.0,)]) == [-2, 0, -1]

@@ -36,7 +36,9 @@ def test_pruning_makes_trials_shorter_and_their_starts_more_frequent() -> None:
         (8, 36_000.0, 300, "tpe", None),
         (1000, 36_000.0, 300, "tpe", None),  # a thousand GPUs at ten hours a trial
         (1000, 60.0, 20, "random", "1,000 trials at once would send 333"),
-        (1000, 300.0, 5, "tpe", "tpe takes 0.2 s to propose a trial after 10,000"),
+        (1000, 300.0, 5, "tpe", None),
+        (1000, 200.0, 5, "cmaes", "1,000 trials at once need 5 a second: use --sampler random"),
+        (2, 36_000.0, 5, "nsga2", "nsga2 takes 0.08 s to propose a trial after 10,000: --sampler"),
         (1000, 300.0, 5, "random", None),
     ],
 )

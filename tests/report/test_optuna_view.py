@@ -4,11 +4,10 @@ from pathlib import Path
 
 import optuna
 import pytest
-from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 from optuna.trial import TrialState
 from support.studies import POINTS, Made, make_study
 
-from ffl_ray.report.optuna_view import Distributions, comparable_study, widened
+from ffl_ray.report.optuna_view import comparable_study
 from ffl_ray.report.source import open_study
 from ffl_ray.report.style import broken
 from ffl_ray.report.table_plots import whole_step
@@ -18,24 +17,6 @@ from ffl_ray.results.storage.storage import Storage
 def view(folder: Path, *trials: Made) -> optuna.Study:
     make_study(folder, trials)
     return comparable_study(open_study(Storage(str(folder))))
-
-
-def test_a_range_holds_the_ranges_of_all_trials() -> None:
-    first: Distributions = {
-        "count": IntDistribution(0, 2),
-        "kind": CategoricalDistribution(["a", "b"]),
-    }
-    second: Distributions = {
-        "count": IntDistribution(0, 4),
-        "kind": CategoricalDistribution(["b", "c"]),
-    }
-    third: Distributions = {"x": FloatDistribution(1.0, 8.0, log=True)}
-
-    assert widened([first, second, third]) == {
-        "count": IntDistribution(0, 4),
-        "kind": CategoricalDistribution(["a", "b", "c"]),
-        "x": FloatDistribution(1.0, 8.0, log=True),
-    }
 
 
 def test_the_count_of_the_last_backbone_follows_and_is_left_out(tmp_path: Path) -> None:

@@ -184,7 +184,7 @@ def test_any_description_of_a_model_is_read_as_one_or_refused(rng: random.Random
         assert len(about.mean) == len(about.std) == about.image_shape[0] > 0
 
 
-WARM = WarmStart((PriorTrial({"seed": 3}, 0.5),), {})
+WARM = WarmStart(((PriorTrial({"seed": 3}, 0.5),),), {})
 ROW = config_columns(Config()) | {
     "trial_id": "00000", "status": "running", "objective_values": [0.5], "sampler_state": "{}",
     "params": '{"seed": 1, "fusion.design": "sum"}',

@@ -15,10 +15,12 @@ from ffl_ray.config.overrides import with_overrides
 from ffl_ray.config.settings import Config, SearchConfig
 from ffl_ray.results.history import PastTrial, distributions_of, past_trials
 from ffl_ray.results.schema import config_columns, params_of
+from ffl_ray.search.distributions import found_distributions, widest
 from ffl_ray.search.mirror import Mirror
 from ffl_ray.search.mix import settings_from_params
 from ffl_ray.search.searcher import StudySearcher
 from ffl_ray.search.space import SearchSpace, load_space, settle
+from ffl_ray.search.warm_start import PriorTrial, WarmStart
 from ffl_ray.training.session import Report
 
 EPOCHS = 4
@@ -33,6 +35,7 @@ def new_searcher(
     search: SearchConfig | None = None,
     space: SearchSpace = SPACE,
     mirror: Mirror | None = None,
+    **options: Any,
 ) -> StudySearcher:
     return StudySearcher(
         space,
@@ -42,6 +45,7 @@ def new_searcher(
         make_job=lambda trial_id, config: {"trial_id": trial_id, "config": config},
         past=past,
         mirror=mirror,
+        **options,
     )
 
 
@@ -281,3 +285,88 @@ def test_lists_that_an_older_version_kept_are_the_choices_that_they_were() -> No
 
     assert distributions_of(json.dumps(kind)) == first.study.trials[0].distributions
     assert params_of(json.dumps({"optim.lr_milestones": drawn})) == first.study.trials[0].params
+
+
+def test_the_defaults_come_first_then_points_of_ones_own_whenever_it_goes_on() -> None:
+    own = ("model.mix=3*wrn16_2 fusion.design=sum", "distill.temperature=2.5")
+    first = new_searcher(search=SearchConfig(enqueue=own[:1], startup_trials=3))
+    for name in "ab":
+        run_trial(first, name, [0.5] * EPOCHS)
+
+    second = new_searcher(search=SearchConfig(enqueue=own, startup_trials=3), past=history(first))
+    jobs = [second.suggest(name)["config"] for name in "cd"]
+
+    configs = [trial.params for trial in second.study.trials]
+    assert configs[0]["distill.temperature"] == 3.0
+    assert (configs[0]["mix.resnet20"], configs[0]["fusion.design"]) == (2, "concat_depthwise")
+    assert (configs[1]["mix.wrn16_2"], configs[1]["fusion.design"]) == (3, "sum")
+    assert jobs[0].distill.temperature == 2.5
+    assert jobs[1].distill.temperature != 2.5
+
+
+def test_a_grid_that_goes_on_proposes_every_point_once_with_trials_at_once() -> None:
+    space = load_space("ablations")
+    search = SearchConfig(sampler="grid", startup_trials=3)
+    first = new_searcher(search=search, space=space)
+    for name in range(9):
+        run_trial(first, str(name), [0.5] * EPOCHS)
+    points = [trial.params for trial in first.study.trials]
+
+    second = new_searcher(search=search, space=space, past=history(first, interrupted={8}))
+    for name in range(16):
+        second.suggest(str(name))
+
+    points = [trial.params for trial in second.study.trials]
+    assert len({repr(sorted(point.items())) for point in points}) == len(points) == 24
+
+
+def costs(config: Any) -> list[dict[str, Any]]:
+    return [{"member": "fused", "macs": len(config.model.mix) * 1000, "parameters": 1}]
+
+
+@pytest.mark.parametrize("sampler", ["tpe", "random", "nsga2", "cmaes"])
+def test_what_breaks_a_bound_that_is_known_before_is_never_trained(sampler: Any) -> None:
+    search = SearchConfig(
+        sampler=sampler,
+        startup_trials=3,
+        constraints=("fused.macs<=2000", "fused.accuracy>=0.55"),
+        enqueue=("num_branches=4",),
+    )
+    searcher = new_searcher(search=search, known_members=costs)
+    for index in range(8):
+        searcher.suggest(str(index))
+        members = [{"member": "fused", "accuracy": 0.1 * index, "macs": 2000}]
+        report = {"epoch": EPOCHS, VALUE: 0.1 * index, "report": Report({}, members, [])}
+        searcher.on_trial_complete(str(index), report)
+
+    trials = searcher.study.trials
+    assert [trial.number for trial in trials] == list(range(8))
+    assert {trial.params["num_branches"] for trial in trials} == {2}
+    assert trials[3].constraints["fused.accuracy>=0.55"] == pytest.approx(0.25 / 0.55)
+    assert searcher.study.best_trial.number == 7
+    again = new_searcher(search=search, past=history(searcher), known_members=costs)
+    assert [t.constraints for t in again.study.trials] == [t.constraints for t in trials]
+
+
+def test_what_a_warm_start_proposes_beyond_a_bound_is_passed_over() -> None:
+    kinds = found_distributions(SPACE.suggest)
+    wide = PriorTrial(
+        {"num_branches": 4, "mix.resnet20": 4, "mix.wrn16_2": 0, "distill.temperature": 2.0}, 1.0
+    )
+    warm_start = WarmStart(((wide,),), {name: widest(found) for name, found in kinds.items()})
+    search = SearchConfig(startup_trials=4, constraints=("fused.macs<=2000",))
+
+    searcher = new_searcher(search=search, known_members=costs, warm_start=warm_start)
+    for name in "abcd":
+        searcher.suggest(name)
+
+    assert {trial.params["num_branches"] for trial in searcher.study.trials} == {2}
+
+
+def test_where_no_point_keeps_a_bound_the_nearest_is_tried() -> None:
+    search = SearchConfig(startup_trials=3, constraints=("fused.macs<=1000",))
+
+    searcher = new_searcher(search=search, known_members=costs)
+    searcher.suggest("a")
+
+    assert searcher.study.trials[0].params["num_branches"] == 2

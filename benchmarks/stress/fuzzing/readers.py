@@ -7,7 +7,7 @@ import functools
 import io
 import random
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -160,9 +160,9 @@ def _history(rng: random.Random, place: Path) -> None:
 
 
 def _kept_warm_start(rng: random.Random, place: Path) -> None:
-    search = SearchConfig(warm_start="x", startup_trials=3)
+    search = SearchConfig(warm_start=("x",), startup_trials=3)
 
-    def none(name: str) -> WarmStart:
+    def none(names: Sequence[str]) -> WarmStart:
         raise StudyError("there is no other study")
 
     kept = warm_start_of(Storage(str(place)), search, none)

@@ -1,0 +1,86 @@
+"""The trial of a search that is called best: the cheapest within one standard error of the top."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple
+
+from ffl_ray.config.objectives import MAXIMISED, Objective
+from ffl_ray.results.sampler_state import keeps_constraints
+
+Row = Mapping[str, Any]
+MembersOf = Callable[[str], Sequence[Row]]
+
+
+class Best(NamedTuple):
+    """The trial that is called best, and why.
+
+    Attributes:
+        trial_id: of it.
+        macs: multiply-accumulates of the member that the objective is of.
+        top_id: the trial with the best value, from which it can't be told apart.
+        top_macs: of that one.
+        error: one standard error of the best value, from its validation images.
+    """
+
+    trial_id: str
+    macs: float
+    top_id: str
+    top_macs: float
+    error: float
+
+    @property
+    def is_cheaper(self) -> bool:
+        """Whether another trial has a better value."""
+        return self.trial_id != self.top_id
+
+
+def called_best(
+    ranked: Sequence[Row], objectives: Sequence[Objective], members_of: MembersOf
+) -> Best | None:
+    """The cheapest of the trials whose value lies within one standard error of the best one's.
+
+    The rule of Breiman et al. 1984, "Classification and Regression Trees", section 3.4.3. A share
+    p of n images has the standard error sqrt(p (1 - p) / n); of other metrics none is known, and
+    the best value wins. A trial that breaks a constraint is called best only where all do.
+
+    Args:
+        ranked: the completed trials, best first.
+        objectives: of the search; several have a front and no best.
+        members_of: the member rows of a trial.
+    """
+    if not ranked or len(objectives) > 1:
+        return None
+    top, (objective,) = ranked[0], objectives
+    members = _latest(members_of, top["trial_id"])
+    if not members:
+        return None
+    value = top["objective_values"][0]
+    error = _standard_error(value, objective, members)
+    least = objective.score(value) - error
+    near = [
+        row
+        for row in ranked
+        if objective.score(row["objective_values"][0]) >= least
+        and keeps_constraints(row) == keeps_constraints(top)
+    ]
+    cost = Objective(f"{objective.member}.macs", objective.member, "macs", maximised=False)
+    macs = {row["trial_id"]: _cost(cost, _latest(members_of, row["trial_id"])) for row in near}
+    cheapest = min(near, key=lambda row: macs[row["trial_id"]])["trial_id"]
+    return Best(cheapest, macs[cheapest], top["trial_id"], macs[top["trial_id"]], error)
+
+
+def _latest(members_of: MembersOf, trial_id: str) -> list[Row]:
+    return [row for row in members_of(trial_id) if row["checkpoint"] == "latest"]
+
+
+def _cost(cost: Objective, members: Sequence[Row]) -> float:
+    return cost.value(members) if members else math.inf
+
+
+def _standard_error(value: float, objective: Objective, members: Sequence[Row]) -> float:
+    images = objective.rows(members)[0].get("images")
+    if objective.metric not in MAXIMISED or not images:
+        return 0.0
+    return math.sqrt(max(0.0, value * (1 - value)) / images)

@@ -1,0 +1,79 @@
+"""The trial that is called best: the cheapest within one standard error."""
+
+from typing import Any
+
+import pytest
+
+from ffl_ray.config.objectives import parse_objectives
+from ffl_ray.console.result_tables import best_table
+from ffl_ray.console.terminal import make_console
+from ffl_ray.orchestration.retention import ranked
+from ffl_ray.results.best import called_best
+
+ONE = parse_objectives(["ensemble.accuracy"])
+# Of 400 images at .80 one standard error is .02.
+VALUES = {"0": (0.80, 900), "1": (0.785, 300), "2": (0.77, 100), "3": (0.79, 500)}
+
+
+def row(trial_id: str, value: float, state: str = "{}") -> dict[str, Any]:
+    names = ("model.mix", "fusion.design", "distill.method", "distill.temperature", "epochs_done")
+    columns: dict[str, Any] = dict.fromkeys(names)
+    columns |= {f"val.{name}.accuracy": 0.5 for name in ("fused", "ensemble", "best_branch")}
+    return columns | {
+        "trial_id": trial_id, "status": "completed", "objective_values": [value],
+        "sampler_state": state, "model.mix": "2*resnet20", "distill.method": "ffl",
+        "fusion.design": "sum",
+    }  # fmt: skip
+
+
+def members(trial_id: str) -> list[dict[str, Any]]:
+    latest = {"member": "ensemble", "checkpoint": "latest", "images": 400}
+    return [latest | {"macs": VALUES[trial_id][1]}, latest | {"checkpoint": "best", "macs": 1}]
+
+
+ROWS = [row(trial_id, value) for trial_id, (value, _) in VALUES.items()]
+
+
+def test_the_cheapest_within_one_standard_error_is_called_best() -> None:
+    best = called_best(ranked(ROWS, ONE), ONE, members)
+
+    assert best is not None
+    assert (best.trial_id, best.macs, best.top_id, best.top_macs) == ("1", 300, "0", 900)
+    assert best.error == pytest.approx(0.02)
+
+
+def test_one_that_breaks_a_constraint_is_not_called_best() -> None:
+    broken = [row("1", 0.785, '{"trial": {"constraints:ensemble.macs<=9": 0.5}}')]
+    rows = [*ROWS[:1], *broken, *ROWS[2:]]
+
+    best = called_best(ranked(rows, ONE), ONE, members)
+
+    assert best is not None
+    assert best.trial_id == "3"
+    assert [entry["trial_id"] for entry in ranked(rows, ONE)] == ["0", "3", "2", "1"]
+    alone = called_best(ranked(broken, ONE), ONE, members)
+    assert alone is not None
+    assert alone.trial_id == "1"
+
+
+def test_of_a_metric_without_a_known_error_the_best_value_wins_and_of_several_there_is_none() -> (
+    None
+):
+    nll = parse_objectives(["ensemble.nll"])
+    both = parse_objectives(["ensemble.accuracy", "ensemble.macs"])
+
+    best = called_best(ranked(ROWS, nll), nll, members)
+
+    assert best is not None
+    assert (best.trial_id, best.error) == ("2", 0)
+    assert called_best(ROWS, both, members) is None
+    assert called_best([], ONE, members) is None
+
+
+def test_the_table_says_which_is_called_best_and_why(capsys: pytest.CaptureFixture[str]) -> None:
+    make_console().print(best_table(ROWS, ONE, called_best(ranked(ROWS, ONE), ONE, members)))
+
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split()[0] for line in lines[2:6]] == ["1", "0", "3", "2"]
+    said = " ".join(" ".join(lines[6:]).split())
+    assert said.startswith("1 is called best: within one standard error (0.0200) of 0, at 300 MACs")
