@@ -20,6 +20,9 @@ Mean = Callable[[Float[Tensor, "*values batch"]], Float[Tensor, "*values"]]
 Takes = Callable[[NetworkOutput, Labels, ResolvedDistill, Mean], Bool[Tensor, "branches"]]
 
 
+MEMBERS = "members"
+
+
 class Phase(NamedTuple):
     """A further step of the optimiser on the same batch, with a forward pass and loss of its own.
 

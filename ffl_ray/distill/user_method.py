@@ -37,6 +37,7 @@ from ffl_ray.config.methods import NEEDS, Method, method_of
 from ffl_ray.config.settings import ResolvedDistill
 from ffl_ray.config.user_code import OwnCode, kind_of
 from ffl_ray.data.dataset import Labels
+from ffl_ray.distill.brought import check_kinds, check_parts, check_takes_step
 from ffl_ray.distill.recipe import Recipe
 from ffl_ray.distill.terms import TERM_COLUMNS, Term, total_loss
 from ffl_ray.models.branch_modules import Kept
@@ -60,7 +61,9 @@ def user_recipe(name: str) -> Recipe:
     if others:
         known = ", ".join(Recipe._fields[1:])
         raise code.broken(f"it may bring {known or 'nothing'}, not {', '.join(others)}")
-    return Recipe(function, **brings)
+    recipe = Recipe(function, **brings)
+    check_kinds(code, recipe)
+    return recipe
 
 
 @functools.cache
@@ -83,6 +86,13 @@ def check_contract(settings: ResolvedDistill, num_branches: int) -> None:
             call = functools.partial(recipe.terms, output, labels, settings)
             terms = code.called(call, f"called, {given}")
             _check_terms(code, terms, method_of(settings).terms)
+            check_parts(code, recipe, output)
+            for phase in recipe.then:
+                call = functools.partial(phase.terms, output, labels, settings)
+                more = code.called(call, f"called for a further phase, {given}")
+                _check_terms(code, more, method_of(settings).terms)
+                terms = {**terms, **more}
+            check_takes_step(code, recipe, output, labels, settings)
             logits = {"every branch's": output.branches, "the fused": output.fused}
             named = [(name, x) for name, x in logits.items() if x is not None]
             for name in without_gradient(code, total_loss(terms, 1.0), named, rowwise=True):
@@ -145,6 +155,7 @@ def _example(
         _kept(method, num_branches, drawn),
         torch.arange(BATCH) if "image_indices" in method.needs else None,
         torch.tensor(0.5, dtype=torch.float64) if "share" in method.needs else None,
+        averaged=drawn(BATCH, CLASSES) if method.student_average else None,
     )
     return output, drawn(BATCH, CLASSES).softmax(1) if mixed else torch.arange(BATCH) % CLASSES
 

@@ -12,11 +12,9 @@ from torch import Tensor, nn
 
 from ffl_ray.config.settings import DistillConfig
 from ffl_ray.data.dataset import Labels
-from ffl_ray.distill.recipe import Mean
+from ffl_ray.distill.recipe import MEMBERS, Mean
 from ffl_ray.distill.registry import LossTerms, recipe_of
 from ffl_ray.models.network import FusionNetwork, NetworkOutput
-
-MEMBERS = "members"
 
 
 class Phase(NamedTuple):

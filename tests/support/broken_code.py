@@ -7,6 +7,7 @@ import torch
 from torch import nn
 from ffl_ray.data.dataset import DatasetInfo, Images
 from ffl_ray.data.user_dataset import data_set
+from ffl_ray.distill.recipe import Phase
 from ffl_ray.distill.terms import Term, cross_entropies
 from ffl_ray.config.methods import Method, made_of
 from ffl_ray.models.helpers import Helper, HelperRule
@@ -118,6 +119,18 @@ def bare_helper(output, labels, settings):
 @made_of(Method(head="fusion"), helpers=lambda example, settings: {
     "gate": Helper(nn.Linear(2, 2), HelperRule(optimizer="adam"))})
 def other_optimizer(output, labels, settings):
+    return cross_entropies(output, labels, settings)
+
+@made_of(Method(head="fusion"), after_epoch=3)
+def no_hook(output, labels, settings):
+    return cross_entropies(output, labels, settings)
+
+@made_of(Method(head="fusion"), then=(Phase(no_fused, ("judge",)),))
+def unknown_part(output, labels, settings):
+    return cross_entropies(output, labels, settings)
+
+@made_of(Method(head="fusion"), takes_step=lambda output, labels, _, mean: mean(labels.float()))
+def one_for_all(output, labels, settings):
     return cross_entropies(output, labels, settings)
 
 INFO = DatasetInfo(("a", "b"), (0.5,), (0.5,), crop_padding=0, flip=False)

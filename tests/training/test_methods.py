@@ -170,7 +170,7 @@ def test_every_method_trains_in_bfloat16_with_mixed_images(method: str) -> None:
     assert math.isfinite(row["loss.total"])
 
 
-@pytest.mark.parametrize("teacher", ["naive", "linear", "general_batch"])
+@pytest.mark.parametrize("teacher", ["naive", "linear", "general", "general_batch"])
 def test_every_teacher_of_kdcl_trains_on_mixed_images(teacher: str) -> None:
     session = train(
         config_for(
