@@ -109,9 +109,7 @@ def prepare(config: ResolvedConfig, session: Session, *, final: bool = False) ->
     network = network.to(device=device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     optimizer = new_optimizer(config, network)
     kind = _format(config, device, data, session)
-    graphs = _on_gpu(config, device, kind, len(data.train)) if device.type == "cuda" else None
-    if graphs and os.environ.get(BRANCH_STREAMS) == "1":
-        network.branch_streams = [new_stream(device) for _ in network.branches[1:]]
+    graphs = _on_gpu(config, network, device, kind, num_images) if device.type == "cuda" else None
     set_learning_rate(optimizer, config.optim.lr, graphs.lr if graphs else None)
     return Training(
         config=config,
@@ -150,9 +148,13 @@ def _start_afresh(device: torch.device) -> None:
         torch.cuda.reset_peak_memory_stats(device)
 
 
-def _on_gpu(config: ResolvedConfig, device: torch.device, kind: str, images: int) -> CudaGraphs:
+def _on_gpu(
+    config: ResolvedConfig, network: FusionNetwork, device: torch.device, kind: str, images: int
+) -> CudaGraphs:
     """What a training on a GPU keeps there; the GPU is set to its number format."""
     set_format(kind)
+    if os.environ.get(BRANCH_STREAMS) == "1":
+        network.branch_streams = [new_stream(device) for _ in network.branches[1:]]
     steps = config.optim.epochs * math.ceil(images / config.optim.batch_size)
     captures = Captures(device, allowed=config.compute.cuda_graphs)
     return CudaGraphs(captures, steps_planned=steps)
