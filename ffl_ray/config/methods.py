@@ -166,7 +166,8 @@ def method_of(distill: DistillConfig) -> Method:
     """
     if not is_own(distill.method):
         row = METHODS[distill.method]
-        return row._replace(head="fusion") if reads_fused(distill.gates) else row
+        fuses = distill.method == "ktg" and reads_fused(distill.gates)
+        return row._replace(head="fusion") if fuses else row
     own = OwnCode("distill.method", "a method", "function", distill.method)
     parts = getattr(own.load(), "parts", OWN_PARTS)
     if not isinstance(parts, Method):
