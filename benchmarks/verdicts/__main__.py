@@ -8,10 +8,13 @@ from collections.abc import Callable
 import pandas as pd
 
 from benchmarks.verdicts.coverage import coverage, verdict_shares
+from benchmarks.verdicts.racing import errors, savings
 
 FIGURES: dict[str, Callable[[int], pd.DataFrame]] = {
     "coverage": coverage,
     "verdicts": verdict_shares,
+    "errors": errors,
+    "savings": savings,
 }
 
 

@@ -192,6 +192,13 @@ class ComputeConfig(Section):
         may_change=True,
         gt=0,
     )
+    predictions: bool = setting(
+        False,
+        "keep of each validation image, after the last epoch, whether every member is right, and "
+        "its NLL",
+        flag="--predictions",
+        may_change=True,
+    )
     measure_latency: bool = setting(
         False, "time every member on one image before the first epoch (a search by latency does)"
     )

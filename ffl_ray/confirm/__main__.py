@@ -7,17 +7,21 @@ import sys
 
 from ffl_ray import cli
 
+ARMS = ("alone", "together", "untaught", "same_macs")
+PICKS = ("best", "knee", "front")
 BASELINES = ("both", "epochs", "seconds", "none")
 DESCRIPTION = """Train a search's best configs again with new seeds, and open the test split.
 
-The best configs by validation are trained on train and val together, each with every seed, and
-measured on the test split once, after the last epoch. Beside them the same branches without any
-teaching: with as many epochs, so that inference costs the same, and with as many
-accelerator-seconds. The tables of <STUDY>/confirmed say mean, 95% interval, and for each paired
-difference better, worse or within noise.
+The best configs by validation (by the mean, where one was trained with several seeds), or those of
+--pick or --trial, are trained on train and val together, each with every seed, and measured on the
+test split once, after the last epoch. Beside them baselines (--arms) that nobody taught, with as
+many epochs, and with as many accelerator-seconds of training. The tables of <STUDY>/confirmed say
+mean, 95% interval, and for each paired difference better, worse, equal (within --margin), or
+undecided: then also the least difference that would have been seen, and how many seeds more, and
+seconds, would settle it.
 
-The same command goes on where it stopped. More --seeds or a larger --top adds to what is there;
-fewer --seeds goes on with the first of them.
+The plan is registered before the test split opens; the same command goes on where it stopped, and
+other options are refused from then on. Every look at a test split is counted in the storage path.
 Seeds are the first integers from 1000 on that the search did not use, equal for all configs."""
 
 
@@ -25,13 +29,60 @@ def parser() -> argparse.ArgumentParser:
     """The command's options; building it loads neither torch nor ray."""
     made = cli.new_parser("confirm", DESCRIPTION)
     cli.add_study(made, "?")
-    made.add_argument("--top", type=int, default=3, metavar="K", help="configs (default 3)")
-    made.add_argument("--seeds", type=int, default=5, metavar="N", help="of each (default 5)")
+    made.add_argument("--top", type=int, metavar="K", help="configs (default 3)")
+    made.add_argument(
+        "--pick",
+        choices=PICKS,
+        default="best",
+        help="best: those ranked best (the default); front: those with a member that no other "
+        "beats in all objectives; knee: the one at the knee of accuracy against MACs",
+    )
+    made.add_argument(
+        "--trial", nargs="+", default=[], metavar="ID", help="these, whatever their rank"
+    )
+    made.add_argument("--seeds", type=int, metavar="N", help="of each (default 5)")
+    made.add_argument(
+        "--until-decided",
+        action="store_true",
+        help="add seeds where a verdict on accuracy is open; its error at any time is 5%% at most",
+    )
+    made.add_argument(
+        "--max-seeds",
+        type=int,
+        default=20,
+        metavar="N",
+        help="with --until-decided, the most of each (default 20)",
+    )
     made.add_argument(
         "--baselines",
         choices=BASELINES,
         default="both",
         help="independent trainings of equal epochs, of equal seconds, both, or none",
+    )
+    made.add_argument(
+        "--arms",
+        nargs="+",
+        choices=ARMS,
+        default=list(ARMS[:2]),
+        metavar="ARM",
+        help="baselines, each to separate a cause (default alone together). alone: a branch's "
+        "backbone by itself, of equal inference MACs; together: the same branches that share "
+        "nothing and are not taught, their trunk counted once each; untaught: the same network, "
+        "teaching off, equal MACs; same_macs: one deeper or wider network of the fused "
+        "classifier's MACs",
+    )
+    made.add_argument(
+        "--margin",
+        type=float,
+        default=0.5,
+        metavar="M",
+        help="points of accuracy; smaller differences do not matter (default 0.5)",
+    )
+    made.add_argument(
+        "--across",
+        nargs="+",
+        metavar="STUDY",
+        help="train nothing: one verdict over the primary comparisons of several confirmed studies",
     )
     made.add_argument(
         "--dry-run", action="store_true", help="show what would be trained and how long, and stop"
@@ -47,6 +98,10 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _confirm(args: argparse.Namespace) -> int:
+    if args.across:
+        from ffl_ray.confirm.across import across
+
+        return across(args.across, args.storage_path, args.margin)
     from ffl_ray.confirm.request import request_of
 
     request = request_of(args)  # what is wrong is refused before torch and Ray are loaded

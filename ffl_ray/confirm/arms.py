@@ -1,32 +1,20 @@
-"""The trainings that confirm a search: its best configs, their baselines, new seeds for all.
-
-A baseline is the method `independent`: the same data, optimiser and schedule, nobody taught.
-"""
+"""The trainings that confirm a search: its best configs, their baselines, new seeds for all."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any, Literal, NamedTuple
 
-from ffl_ray.config.methods import method_of, resolved, resolved_from
-from ffl_ray.config.objectives import Objective
-from ffl_ray.config.overrides import flatten, mix_name, with_overrides
-from ffl_ray.config.settings import Config, ResolvedConfig
-from ffl_ray.confirm.tables import Arm, Pair, Run
-from ffl_ray.orchestration.retention import ranked
-from ffl_ray.results.schema import row_config
+from ffl_ray.config.methods import resolved_from
+from ffl_ray.config.overrides import flatten, with_overrides
+from ffl_ray.config.roles import roles_in
+from ffl_ray.config.settings import ResolvedConfig
+from ffl_ray.confirm.opponents import DEFAULT, Against, opponents
+from ffl_ray.confirm.pairs import Arm, Chosen, Pair, Run
 
 Row = Mapping[str, Any]
 Baselines = Literal["both", "epochs", "seconds", "none"]
 FIRST_SEED = 1000
-IRRELEVANT = ("fusion.", "distill.", "model.trunk_stages", "optim.fusion_weight_decay", "objective")
-
-
-class Chosen(NamedTuple):
-    """A config that the search found, and the trial that it was."""
-
-    trial_id: str
-    config: ResolvedConfig
 
 
 class Plans(NamedTuple):
@@ -47,55 +35,19 @@ def new_seeds(used: Collection[int], count: int) -> list[int]:
     return seeds
 
 
-def best_configs(
-    rows: Iterable[dict[str, Any]], objectives: Sequence[Objective], count: int
-) -> list[Chosen]:
-    """The distinct configs of the best completed trials, the best first; seeds do not count."""
-    chosen: dict[ResolvedConfig, Chosen] = {}
-    for row in ranked(rows, objectives):
-        config = confirmed_form(resolved(row_config(row)))
-        chosen.setdefault(config, Chosen(row["trial_id"], config))
-    return list(chosen.values())[:count]
-
-
-def confirmed_form(config: ResolvedConfig) -> ResolvedConfig:
-    """The config as it is trained, its seed aside; of `independent` only what has an effect."""
-    if config.distill.method == "independent":
-        form = independent(config, config.model.mix, config.model.trunk_stages)
-        kept = {name: getattr(config.distill, name) for name in ("views", "own_batches")}
-        return with_overrides(form, {f"distill.{name}": value for name, value in kept.items()})
-    return with_overrides(config, {"seed": 0})
-
-
-def independent(
-    config: ResolvedConfig, mix: tuple[str, ...], trunk_stages: int = 0
-) -> ResolvedConfig:
-    """The same training without any teaching, of this mix; equal wherever nothing differs."""
-    defaults = {
-        name: value for name, value in flatten(Config()).items() if name.startswith(IRRELEVANT)
-    }
-    kept = {"distill.label_smoothing": config.distill.label_smoothing}
-    changes = {
-        "model.mix": mix,
-        "model.trunk_stages": trunk_stages,
-        "distill.method": "independent",
-        "objective": "ensemble.accuracy",
-        "seed": 0,
-    }
-    return resolved_from(flatten(config) | defaults | kept | changes)
-
-
 def stretched(config: ResolvedConfig, epochs: int) -> ResolvedConfig:
     """The same training over another number of epochs: what is a share of it follows."""
     return with_overrides(config, {"optim.epochs": epochs})
 
 
-def networks_to_time(chosen: Sequence[Chosen], baselines: Baselines) -> list[ResolvedConfig]:
+def networks_to_time(
+    chosen: Sequence[Chosen], baselines: Baselines, against: Against = DEFAULT
+) -> list[ResolvedConfig]:
     """One config of each kind of step that the confirmation trains, the chosen ones first."""
     found = dict.fromkeys(one.config for one in chosen)
     if baselines != "none":
         for one in chosen:
-            found |= dict.fromkeys(_baselines(one.config).values())
+            found |= dict.fromkeys(other.baseline for other in opponents(one.config, against))
     return list(found)
 
 
@@ -104,24 +56,26 @@ def plan_arms(
     baselines: Baselines,
     epoch_s: Mapping[ResolvedConfig, float],
     known: Sequence[Arm] = (),
+    against: Against = DEFAULT,
 ) -> Plans:
     """The arms and their comparisons; a baseline that two configs share is one arm.
 
-    Branches are held against their backbone alone, ensemble and fused against the ensemble of
-    the same mix trained independently. With equal epochs a branch costs at inference what its
-    backbone does. With equal seconds the baseline's epochs are epochs * s / s', s and s' being
-    seconds of an epoch on either side, rounded, and one at least.
+    With equal epochs a branch costs at inference what its backbone alone does. With equal seconds
+    the baseline's epochs are epochs * s / s', s and s' being seconds of an epoch on either side,
+    rounded, and one at least.
 
     Args:
         epoch_s: of `networks_to_time`; may be empty when no baseline has equal seconds.
         known: arms of an earlier plan; they keep their names.
+        against: what the configs are held against.
     """
     arms: dict[ResolvedConfig, Arm] = {_config_of(arm): arm for arm in known}
     for one in chosen:
         _add(arms, one.config, one.trial_id, one.trial_id, epoch_s.get(one.config))
     pairs: dict[Pair, None] = {}
     for one in chosen:
-        for member, (baseline_member, alone) in _opponents(one.config).items():
+        for other in opponents(one.config, against):
+            alone = other.baseline
             for equal in ("epochs", "seconds"):
                 if baselines not in ("both", equal):
                     continue
@@ -130,38 +84,38 @@ def plan_arms(
                 if equal == "seconds":
                     share = epoch_s[one.config] / epoch_s[alone]
                     config = stretched(alone, max(1, round(alone.optim.epochs * share)))
-                arm = _add(arms, config, None, _baseline_name(config), seconds)
+                name = f"{other.name}, {config.optim.epochs} epochs"
+                arm = _add(arms, config, None, name, seconds)
                 mine = arms[one.config].name
                 if arm.name != mine:
-                    pairs[Pair(mine, member, equal, arm.name, baseline_member)] = None
+                    pair = Pair(
+                        mine, other.member, equal, arm.name, other.baseline_member,
+                        other.of, other.baseline_of, other.kind,
+                    )  # fmt: skip
+                    pairs[pair] = None
     return Plans(list(arms.values()), list(pairs))
+
+
+def primary_of(pairs: Sequence[Pair], config: Arm) -> Pair | None:
+    """The comparison that a confirmation is made for: the deployed members of its first config.
+
+    With equal seconds where there is such a pair.
+
+    Args:
+        config: the arm of the first config.
+    """
+    members = {member for pair in pairs if pair.arm == config.name for member in pair.members}
+    roles = roles_in(_config_of(config), members)
+    found = [
+        pair
+        for pair in pairs
+        if pair.arm == config.name and all(roles[member] == "deployed" for member in pair.members)
+    ]
+    return next((pair for pair in found if pair.equal == "seconds"), found[0] if found else None)
 
 
 def _config_of(arm: Arm) -> ResolvedConfig:
     return resolved_from(arm.settings)
-
-
-def _opponents(config: ResolvedConfig) -> dict[str, tuple[str, ResolvedConfig]]:
-    """By member of a config: the baseline's member, and the baseline."""
-    mix = config.model.mix
-    found = {f"branch{i}": ("branch0", independent(config, (name,))) for i, name in enumerate(mix)}
-    if method_of(config.distill).mean_teacher:
-        found |= {name.replace("branch", "mean_teacher"): one for name, one in found.items()}
-    if method_of(config.distill).student_average:
-        found["averaged"] = found["branch0"]
-    together = independent(config, mix)
-    fused = ["fused"] if method_of(config.distill).head is not None else []
-    if len(mix) > 1:
-        found |= dict.fromkeys(("ensemble", *fused), ("ensemble", together))
-    return found
-
-
-def _baselines(config: ResolvedConfig) -> dict[str, ResolvedConfig]:
-    return {member: baseline for member, (_, baseline) in _opponents(config).items()}
-
-
-def _baseline_name(config: ResolvedConfig) -> str:
-    return f"independent {mix_name(config.model.mix)}, {config.optim.epochs} epochs"
 
 
 def _add(

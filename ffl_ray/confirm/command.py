@@ -6,6 +6,7 @@ import json
 
 from ffl_ray.config.overrides import flatten
 from ffl_ray.confirm.arms import plan_runs
+from ffl_ray.confirm.compared import corrected
 from ffl_ray.confirm.confirmation import (
     KIND,
     Confirmation,
@@ -14,15 +15,16 @@ from ffl_ray.confirm.confirmation import (
     plan_confirmation,
     write_tables,
 )
+from ffl_ray.confirm.look import look_words, record_look
+from ffl_ray.confirm.race import rounds, still_waiting
 from ffl_ray.confirm.request import Request
-from ffl_ray.confirm.tables import num_verdicts
 from ffl_ray.confirm.view import comparison_table, how_measured, plan_words, summary_table
 from ffl_ray.console.data_text import data_text
 from ffl_ray.console.result_tables import where_text
 from ffl_ray.console.terminal import make_console
 from ffl_ray.data.facts import DataFacts
 from ffl_ray.models.registry import check_weights_here
-from ffl_ray.orchestration.final_run import FinalRun, completed_tables, waiting_runs
+from ffl_ray.orchestration.final_run import FinalRun, waiting_runs
 from ffl_ray.orchestration.final_runs import run_final_runs
 from ffl_ray.orchestration.ray_setup import own_ray
 from ffl_ray.orchestration.start import start
@@ -34,6 +36,7 @@ from ffl_ray.results.description import (
     mend_description,
     read_description,
 )
+from ffl_ray.results.reader import read_rows
 from ffl_ray.results.study import StudyTables
 
 
@@ -42,7 +45,7 @@ def confirm(request: Request) -> int:
     before = _earlier(request)
     if before is None:
         return _train(request, None)
-    request = following(request, before)
+    request = following(request, before, opened=_opened(request))
     asked = before._replace(seeds=request.seeds)
     ended = _ended_tables(request, asked)
     if ended is None:
@@ -61,12 +64,20 @@ def _earlier(request: Request) -> Confirmation | None:
     return Confirmation.load(read_description(request.storage), request.storage.location)
 
 
+def _opened(request: Request) -> bool:
+    """Whether the test split was opened for it: some training has ended with its test."""
+    return request.storage.exists("trials") and any(
+        row["status"] == "completed" for row in read_rows(request.storage, "trials")
+    )
+
+
 def _ended_tables(request: Request, before: Confirmation) -> StudyTables | None:
     """The tables, when nothing new is asked for and all that was planned has ended."""
     new_runs = plan_runs(before.arms, request.seeds, before.runs) != before.runs
     if request.dry_run or new_runs or new_configs(request, before):
         return None
-    return completed_tables(request.storage, request.name, before.final_runs)
+    tables = StudyTables(request.storage, request.name)
+    return None if still_waiting(before, tables) else tables
 
 
 @own_ray()
@@ -80,22 +91,35 @@ def _train(request: Request, before: Confirmation | None) -> int:
         plan, facts = start(request.address, first, request.search, request.storage, final=True)
         _check_searched(request, facts)
         confirmation = plan_confirmation(request, before, plan, facts)
+        if before is None or not _opened(request):
+            confirmation = confirmation.as_registered()
     console.out(data_text(facts))
     console.out(plan_words(confirmation, _waiting(request, confirmation), plan))
     if request.dry_run:
         return 0
     tables = _tables(request, confirmation, plan, facts)
-    status = run_final_runs(
-        tables,
-        confirmation.final_runs,
-        request.search,
-        plan,
-        title=f"{request.name}: {len(confirmation.asked)} final trainings",
-        again="the same command",
-        keep=confirmation.winners,
-    )
+    record_look(confirmation, request.storage)
+    status = _run_all(request, confirmation, tables, plan)
     show_confirmed(confirmation, tables)
     return status
+
+
+def _run_all(request: Request, confirmation: Confirmation, tables: StudyTables, plan: Plan) -> int:
+    """Train every round; the exit status."""
+    for number, runs in enumerate(rounds(confirmation, tables), start=1):
+        which = f", round {number} of at most {confirmation.looks}" if confirmation.race else ""
+        status = run_final_runs(
+            tables,
+            runs,
+            request.search,
+            plan,
+            title=f"{request.name}: {len(runs)} final trainings{which}",
+            again="the same command",
+            keep=confirmation.winners,
+        )
+        if status:
+            return status
+    return 0
 
 
 def _check_searched(request: Request, facts: DataFacts) -> None:
@@ -138,6 +162,15 @@ def _keep_plan(request: Request, confirmation: Confirmation) -> None:
     request.storage.write("study.json", text.encode(), copied=True)
 
 
+def race_words(confirmation: Confirmation, tables: StudyTables, waiting: int) -> str:
+    """How far a race is, in words."""
+    done = len(confirmation.asked) - len(waiting_runs(tables, confirmation.final_runs))
+    said = f"Seeds until decided: {done} of at most {len(confirmation.asked)} trainings"
+    if waiting:
+        return f"{said} so far, {waiting} of this round are still to be done."
+    return f"{said}; the test is valid at any time, and so are its intervals, which are wider."
+
+
 def show_confirmed(confirmation: Confirmation, tables: StudyTables) -> None:
     """Write and show what the completed runs say; of the pairs those that are complete once."""
     rows = write_tables(confirmation, tables)
@@ -149,14 +182,24 @@ def show_confirmed(confirmation: Confirmation, tables: StudyTables) -> None:
         console.print(table)
         console.print()
     num_train = read_description(tables.storage)["data"]["num_train"]
-    images, verdicts = summary[0]["images"], num_verdicts(compared)
-    waiting = len(waiting_runs(tables, confirmation.final_runs))
-    if waiting:
+    images = summary[0]["images"]
+    waiting = len(still_waiting(confirmation, tables))
+    if confirmation.race:
+        console.out(race_words(confirmation, tables, waiting))
+    elif waiting:
         console.out(
             f"Not all yet: {waiting} of {len(confirmation.asked)} trainings are still to be done. "
             f"n says how many seeds a number has so far; a pair that has none is not shown."
         )
-    words = how_measured(confirmation.seeds, num_train, images, verdicts, confirmation.ranked_by)
+    words = how_measured(
+        confirmation.seeds,
+        num_train,
+        images,
+        corrected(compared),
+        confirmation.ranked_by,
+        summary[0]["over"],
+    )
     console.out(words)
+    console.out(look_words(confirmation, tables.storage))
     place = tables.storage.child("comparisons").location
     console.out(f"\n{where_text(tables.storage.location, place, 'verdicts')}")

@@ -4,13 +4,19 @@ from __future__ import annotations
 
 import argparse
 import shlex
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from ffl_ray import cli
 from ffl_ray.config.method_checks import check_method
+from ffl_ray.config.objectives import Objective
 from ffl_ray.config.overrides import with_overrides
 from ffl_ray.config.settings import Config, SearchConfig
-from ffl_ray.confirm.arms import Baselines, Chosen, best_configs, new_seeds
+from ffl_ray.confirm.arms import Baselines, new_seeds
+from ffl_ray.confirm.chosen import distinct_configs, named, picked
+from ffl_ray.confirm.compared import FIRST_LOOK
+from ffl_ray.confirm.opponents import DEFAULT, Kind
+from ffl_ray.confirm.pairs import Chosen
 from ffl_ray.confirm.tables import FOLDER
 from ffl_ray.errors import SettingError, StudyError
 from ffl_ray.planning.data_dir import absolute_data_dir
@@ -20,6 +26,8 @@ from ffl_ray.results.history import study_objectives
 from ffl_ray.results.reader import find_study, load_tables, records
 from ffl_ray.results.storage.access import open_for_writing
 from ffl_ray.results.storage.storage import Storage
+
+TOP, SEEDS = 3, 5
 
 
 class Request(NamedTuple):
@@ -31,13 +39,15 @@ class Request(NamedTuple):
         top: how many configs are to be confirmed.
         baselines: which.
         chosen: all configs of completed trials, the best first.
-        seeds: of every training.
+        seeds: of every training; of a race the most.
         settings: what may not change as long as the confirmation goes on.
         search: resources of the trainings.
         ranked_by: the search's objectives.
         searched: what the search's study.json says.
         address: of a Ray cluster, if one is to be joined.
         dry_run: the plan is to be shown only.
+        looks: how often verdicts are looked at: once, or in a race after each seed.
+        kinds: of baselines.
     """
 
     storage: Storage
@@ -52,6 +62,8 @@ class Request(NamedTuple):
     searched: dict[str, Any]
     address: str | None
     dry_run: bool
+    looks: int = 1
+    kinds: Sequence[Kind] = DEFAULT.kinds
 
 
 def request_of(args: argparse.Namespace) -> Request:
@@ -67,44 +79,90 @@ def request_of(args: argparse.Namespace) -> Request:
     searched, objectives = read_description(source), study_objectives(source)
     study = searched["study"]
     rows = records(load_tables(source).trials)
-    with understood(source.location):
-        ranked = best_configs(rows, objectives, len(rows))
-    if not ranked:
-        raise StudyError(
-            f"{source.location} has no completed trial to confirm: search on, with the command "
-            f"that began it, --name {source.name} --storage-path {shlex.quote(source.parent)}"
-        )
-    for one in ranked[: args.top]:
+    ranked = _ranked(source, rows, objectives, args)
+    top = args.top or (len(ranked) if args.trial or args.pick == "front" else TOP)
+    for one in ranked[:top]:
         check_method(one.config)
-    search = cli.resources_of(args, args.top * args.seeds)
-    kept = {"baselines": args.baselines, "search.num_workers": search.num_workers}
+    seeds = args.max_seeds if args.until_decided else args.seeds or SEEDS
+    search = cli.resources_of(args, top * seeds)
+    kept = {"baselines": args.baselines, "margin": args.margin}
+    kept |= {"until_decided": True} if args.until_decided else {}
+    kept |= {"arms": sorted(set(args.arms))} if set(args.arms) != set(DEFAULT.kinds) else {}
+    workers = {"search.num_workers": search.num_workers}
     return Request(
         storage=open_for_writing(source.location).child(FOLDER),
         name=f"{study}/{FOLDER}",
-        top=args.top,
+        top=top,
         baselines=args.baselines,
         chosen=[one._replace(config=with_overrides(one.config, changes)) for one in ranked],
-        seeds=new_seeds({row["seed"] for row in rows}, args.seeds),
-        settings={**kept, **changes},
+        seeds=new_seeds({row["seed"] for row in rows}, seeds),
+        settings={**kept, **workers, **changes},
         search=search,
         ranked_by=", ".join(objective.name for objective in objectives),
         searched=searched,
         address=args.address,
         dry_run=args.dry_run,
+        kinds=tuple(args.arms),
+        looks=seeds - FIRST_LOOK + 1 if args.until_decided else 1,
     )
+
+
+def _ranked(
+    source: Storage,
+    rows: list[dict[str, Any]],
+    objectives: Sequence[Objective],
+    args: argparse.Namespace,
+) -> list[Chosen]:
+    """The configs of completed trials that the options leave, the best first.
+
+    Raises:
+        StudyError: there is none, or one that is named is no completed trial.
+    """
+    with understood(source.location):
+        found = distinct_configs(rows, objectives)
+        members = records(load_tables(source).members) if args.pick != "best" else []
+        ranked = (
+            named(found, args.trial)
+            if args.trial and found
+            else picked(found, members, objectives, args.pick)
+        )
+    if not ranked:
+        raise StudyError(
+            f"{source.location} has no completed trial to confirm: search on, with the command "
+            f"that began it, --name {source.name} --storage-path {shlex.quote(source.parent)}"
+        )
+    return ranked
 
 
 def _check_options(args: argparse.Namespace) -> None:
     if args.study is None:
         raise SettingError("STUDY must name a search, by its name or folder")
     for option, value in (("--top", args.top), ("--seeds", args.seeds)):
-        if value < 1:
+        if value is not None and value < 1:
             raise SettingError(f"{option} must be at least 1, not {value}")
+    if args.until_decided:
+        _check_race(args)
+    if args.trial and (args.top is not None or args.pick != "best"):
+        raise SettingError("--trial names the configs, and goes without --top and --pick")
+    if not 0 < args.margin <= 100:
+        raise SettingError(
+            f"--margin must be above 0 and at most 100 points of accuracy, not {args.margin}"
+        )
     for option in ("seed", "name"):
         if getattr(args, option) is not None:
             raise SettingError(
                 f"--{option} is not for confirm: seeds and place follow from the study"
             )
+
+
+def _check_race(args: argparse.Namespace) -> None:
+    if args.seeds is not None or args.baselines == "none":
+        raise SettingError(
+            "--until-decided takes as many seeds as the verdicts need: give --max-seeds, no "
+            "--seeds, and not --baselines none, with which there is no verdict"
+        )
+    if args.max_seeds <= FIRST_LOOK:
+        raise SettingError(f"--max-seeds must be above {FIRST_LOOK}, not {args.max_seeds}")
 
 
 def _changes(args: argparse.Namespace) -> dict[str, object]:

@@ -1,109 +1,28 @@
-"""The tables of a confirmation: its runs, a summary of every member, verdicts against baselines.
+"""The tables of a confirmation: its runs, and a summary of every member.
 
 Pure functions from rows to rows, the writer and the reader, and what others ask of them.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, Literal, NamedTuple
+import string
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
 
 from ffl_ray.config.overrides import mix_name
+from ffl_ray.confirm.measured import Measured, effect_of
+from ffl_ray.confirm.opponents import PLURALS
+from ffl_ray.confirm.pairs import Arm, Run
 from ffl_ray.results.columns import CONFIRMED
 from ffl_ray.results.parts import Parts
-from ffl_ray.results.statistics import DIRECTIONS, Summary, compare, summary
+from ffl_ray.results.statistics import Summary, summary
 from ffl_ray.results.storage.storage import Storage
 
 Row = dict[str, Any]
-Equal = Literal["epochs", "seconds"]
+SEVERAL = tuple(PLURALS.values())
 METRICS = ("accuracy", "nll")
 FOLDER = "confirmed"
 FINAL_KINDS = ("confirm", "reproduce")  # train on train + val, measured on the test split
-
-
-class Arm(NamedTuple):
-    """One config that is trained with every seed.
-
-    Attributes:
-        name: what a person calls it; no two arms share one.
-        trial_id: of the search's trial that it was; none: it is a baseline.
-        settings: the config, flat, whatever its seed.
-        epoch_s: seconds of an epoch, as measured before the start; none: not measured.
-    """
-
-    name: str
-    trial_id: str | None
-    settings: Mapping[str, Any]
-    epoch_s: float | None = None
-
-
-class Pair(NamedTuple):
-    """A member of one arm against a member of a baseline.
-
-    Attributes:
-        arm: name of a config's arm.
-        member: of it.
-        equal: what both sides have in common: the number of epochs, or of seconds.
-        baseline: name of an arm.
-        baseline_member: of it.
-    """
-
-    arm: str
-    member: str
-    equal: Equal
-    baseline: str
-    baseline_member: str
-
-
-class Run(NamedTuple):
-    """One training of an arm."""
-
-    run_id: str
-    arm: str
-    seed: int
-
-
-class Measured(NamedTuple):
-    """The results of an arm's runs, by seed.
-
-    Attributes:
-        members: rows of the members table by member, then by seed.
-        accelerator_s: of each run.
-    """
-
-    members: dict[str, dict[int, Mapping[str, Any]]]
-    accelerator_s: dict[int, float]
-
-    def values(self, member: str, metric: str) -> dict[int, float]:
-        """One metric of one member, by seed."""
-        return {seed: row[metric] for seed, row in self.members.get(member, {}).items()}
-
-
-def measured_arms(
-    runs: Sequence[Run],
-    trials: Iterable[Mapping[str, Any]],
-    members: Iterable[Mapping[str, Any]],
-) -> dict[str, Measured]:
-    """The results of the completed runs, by arm.
-
-    Args:
-        trials: rows of the trials table.
-        members: rows of the members table; those of the test split count.
-    """
-    completed = {row["trial_id"]: row for row in trials if row["status"] == "completed"}
-    tested: dict[str, list[Mapping[str, Any]]] = {}
-    for row in members:
-        if row["split"] == "test":
-            tested.setdefault(row["trial_id"], []).append(row)
-    found: dict[str, Measured] = {}
-    for run in runs:
-        arm = found.setdefault(run.arm, Measured({}, {}))
-        if run.run_id not in completed:
-            continue
-        arm.accelerator_s[run.seed] = completed[run.run_id]["accelerator_s"]
-        for row in tested.get(run.run_id, []):
-            arm.members.setdefault(row["member"], {})[run.seed] = row
-    return found
 
 
 def summary_rows(arms: Sequence[Arm], measured: Mapping[str, Measured]) -> list[Row]:
@@ -126,71 +45,22 @@ def summary_rows(arms: Sequence[Arm], measured: Mapping[str, Measured]) -> list[
             }
             row |= {name: first[name] for name in ("backbone", "images", "parameters", "macs")}
             for metric in METRICS:
-                row |= _columns(metric, summary(found.values(member, metric).values()))
+                values = summary(found.values(member, metric).values())
+                effect = effect_of(values, found.of_images([member], metric), metric, None)
+                row |= interval_columns(metric, effect.effect.summary(values.std))
+                row["over"] = effect.over
             rows.append(row)
     return rows
 
 
-def comparison_rows(
-    pairs: Sequence[Pair], arms: Sequence[Arm], measured: Mapping[str, Measured]
-) -> list[Row]:
-    """Two rows of the comparisons table for each pair, one of each metric."""
-    by_name = {arm.name: arm for arm in arms}
-    rows = []
-    for pair in pairs:
-        arm, baseline = by_name[pair.arm], by_name[pair.baseline]
-        ours, theirs = measured[pair.arm], measured[pair.baseline]
-        for metric in METRICS:
-            mine = ours.values(pair.member, metric)
-            others = theirs.values(pair.baseline_member, metric)
-            both = sorted(mine.keys() & others.keys())
-            result = compare(mine, others, DIRECTIONS[metric])
-            rows.append(
-                {
-                    **pair._asdict(),
-                    "trial_id": arm.trial_id,
-                    "metric": metric,
-                    "n": result.difference.n,
-                    "mean": summary(mine[seed] for seed in both).mean,
-                    "baseline_mean": summary(others[seed] for seed in both).mean,
-                    **_columns("difference", result.difference),
-                    "verdict": result.verdict,
-                    "macs": _macs(ours, pair.member),
-                    "baseline_macs": _macs(theirs, pair.baseline_member),
-                    "epochs": arm.settings["optim.epochs"],
-                    "baseline_epochs": baseline.settings["optim.epochs"],
-                    "accelerator_s": summary(ours.accelerator_s.values()).mean,
-                    "baseline_accelerator_s": summary(theirs.accelerator_s.values()).mean,
-                }
-            )
-    return rows
-
-
-def _columns(name: str, found: Summary) -> Row:
+def interval_columns(name: str, found: Summary) -> Row:
+    """Mean, spread and interval of a quantity, by column."""
     return {f"{name}.{key}": getattr(found, key) for key in ("mean", "std", "low", "high")}
-
-
-def _macs(found: Measured, member: str) -> int | None:
-    row = next(iter(found.members.get(member, {}).values()), None)
-    return None if row is None else int(row["macs"])
 
 
 def distinct_members(summary: Sequence[Row]) -> list[Row]:
     """Rows of the summary table without the ensemble of one branch: that branch once more."""
     return [row for row in summary if row["member"] != "ensemble" or set(row["mix"]) & set("*+")]
-
-
-def num_verdicts(comparisons: Sequence[Row]) -> int:
-    """The number of these rows that say better, worse or within noise."""
-    return sum(row["difference.low"] is not None for row in comparisons)
-
-
-def by_chance(verdicts: int) -> str:
-    """A caution on so many verdicts: how many of them mean nothing."""
-    return (
-        f"Of {verdicts} verdicts, about {verdicts / 20:.1f} would be better or worse by chance if "
-        f"nothing differed."
-    )
 
 
 def run_rows(runs: Sequence[Run], arms: Sequence[Arm]) -> list[Row]:
@@ -228,12 +98,14 @@ class ConfirmedAccuracy(NamedTuple):
         low: lower end of the 95% interval; none: there was one training.
         high: its upper end.
         seeds: how many trainings.
+        verdicts: on it against each baseline, in words; empty: there is none.
     """
 
     mean: float
     low: float | None
     high: float | None
     seeds: int
+    verdicts: str = ""
 
     @property
     def words(self) -> str:
@@ -242,6 +114,11 @@ class ConfirmedAccuracy(NamedTuple):
             return f"{self.mean:.4f} (one training, so no interval)"
         return f"{self.mean:.4f} (95% interval {self.low:.4f} to {self.high:.4f})"
 
+    @property
+    def sentence(self) -> str:
+        """The verdicts as a sentence; empty where there is none."""
+        return f"Verdicts: {self.verdicts}." if self.verdicts else ""
+
 
 def confirmed_accuracy(storage: Storage, trial_id: str, member: str) -> ConfirmedAccuracy | None:
     """The confirmed accuracy of a trial's member; None where the study has none of it.
@@ -249,8 +126,9 @@ def confirmed_accuracy(storage: Storage, trial_id: str, member: str) -> Confirme
     Args:
         storage: of the study, whose confirmation is its folder `confirmed`.
     """
-    rows = read_confirmed(storage.child(FOLDER))["summary"]
-    return _accuracy([row for row in rows if row["trial_id"] == trial_id], member)
+    found = read_confirmed(storage.child(FOLDER))
+    arms = {row["arm"] for row in found["summary"] if row["trial_id"] == trial_id}
+    return _accuracy(found, arms, member)
 
 
 def accuracy_of_run(storage: Storage, run_id: str, member: str) -> ConfirmedAccuracy | None:
@@ -260,14 +138,33 @@ def accuracy_of_run(storage: Storage, run_id: str, member: str) -> ConfirmedAccu
         storage: the folder `confirmed` of a study.
     """
     found = read_confirmed(storage)
-    arms = {row["run_id"]: row["arm"] for row in found["runs"]}
-    return _accuracy([row for row in found["summary"] if row["arm"] == arms.get(run_id)], member)
+    arms = {row["arm"] for row in found["runs"] if row["run_id"] == run_id}
+    return _accuracy(found, arms, member)
 
 
-def _accuracy(rows: Sequence[Row], member: str) -> ConfirmedAccuracy | None:
-    for row in rows:
-        if row["member"] == member and row["accuracy.mean"] is not None:
-            return ConfirmedAccuracy(
-                row["accuracy.mean"], row["accuracy.low"], row["accuracy.high"], row["n"]
-            )
+def _accuracy(
+    tables: Mapping[str, list[Row]], arms: set[str], member: str
+) -> ConfirmedAccuracy | None:
+    for row in tables["summary"]:
+        if row["arm"] in arms and row["member"] == member and row["accuracy.mean"] is not None:
+            stem = member.rstrip(string.digits)
+            several = PLURALS.get(stem, stem)
+            names = {member, several, f"{several}_{row['backbone']}"}
+            compared = [one for one in tables["comparisons"] if one["arm"] in arms]
+            verdicts = [
+                _verdict(one)
+                for one in compared
+                if one["member"] in names and one["metric"] == "accuracy" and one["p"] is not None
+            ]
+            ends = (row["accuracy.low"], row["accuracy.high"])
+            return ConfirmedAccuracy(row["accuracy.mean"], *ends, row["n"], "; ".join(verdicts))
     return None
+
+
+def _verdict(row: Row) -> str:
+    points = [100 * row[f"difference.{name}"] for name in ("mean", "low", "high")]
+    whose = f"the mean of the {row['member']} is " if row["member"].startswith(SEVERAL) else ""
+    return (
+        f"{whose}{row['verdict']} against {row['baseline']} ({row['baseline_member']}) at equal "
+        f"{row['equal']}, {points[0]:+.2f} points ({points[1]:+.2f} to {points[2]:+.2f})"
+    )

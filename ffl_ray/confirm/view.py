@@ -10,7 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from ffl_ray.confirm.confirmation import Confirmation
-from ffl_ray.confirm.tables import by_chance, distinct_members
+from ffl_ray.confirm.tables import distinct_members
 from ffl_ray.console.plain_text import printable_row
 from ffl_ray.console.plan_view import hours
 from ffl_ray.orchestration.final_run import FinalRun
@@ -18,11 +18,21 @@ from ffl_ray.planning.layout import Plan
 from ffl_ray.results.statistics import Summary, shown
 
 Row = dict[str, Any]
-STYLES = {"better": "green", "worse": "red", "within noise": "dim"}
+STYLES = {"better": "green", "worse": "red", "equal": "cyan"}
 EQUAL = {
     "epochs": "same number of epochs, cost of inference as the MACs say",
     "seconds": "same accelerator-seconds",
 }
+
+
+def intervals(over: str) -> str:
+    """What an interval is over, in words."""
+    if over == "seeds":
+        return (
+            "Intervals: 95%, over seeds alone (Student's t), not over images: what each training "
+            "makes of each image was not kept."
+        )
+    return "Intervals: 95%, over seeds and test images."
 
 
 def plan_words(confirmation: Confirmation, waiting: Sequence[FinalRun], plan: Plan) -> str:
@@ -80,7 +90,7 @@ def _differences(rows: Sequence[Row], title: str) -> Table:
     table = Table(title=title, title_justify="left", box=None)
     for name in ("config", "member", "baseline", "metric"):
         table.add_column(name)
-    for name in ("difference", "n", "MACs", "baseline's", "seconds", "baseline's"):
+    for name in ("difference", "p", "seen from", "n", "MACs", "seconds"):
         table.add_column(name, justify="right", no_wrap=True)
     table.add_column("verdict")
     before = None
@@ -95,14 +105,25 @@ def _differences(rows: Sequence[Row], title: str) -> Table:
             Text("" if again else f"{row['baseline']}: {row['baseline_member']}"),
             "accuracy %" if percent else "NLL",
             _signed(_summary(row, "difference"), percent),
+            _p(row["p"]),
+            _least(row["detectable"], percent),
             str(row["n"]),
-            _count(row["macs"]),
-            _count(row["baseline_macs"]),
-            _seconds(row["accelerator_s"]),
-            _seconds(row["baseline_accelerator_s"]),
-            Text(row["verdict"], style=STYLES.get(row["verdict"], "")),
+            _ratio(row["macs"], row["baseline_macs"]),
+            _ratio(row["accelerator_s"], row["baseline_accelerator_s"]),
+            Text(verdict_words(row), style=STYLES.get(row["verdict"], "dim")),
         )
     return table
+
+
+def verdict_words(row: Row) -> str:
+    """A verdict; where it is undecided, what would settle it, and * for the primary one."""
+    words = str(row["verdict"])
+    if words == "undecided" and row.get("more_seeds"):
+        minutes = row["more_s"] / 60
+        words += f": {row['more_seeds']} seeds more, {minutes:,.1f} accelerator-minutes"
+    elif words == "undecided":
+        words += ": too few images, whatever the seeds"
+    return f"{words} *" if row.get("primary") else words
 
 
 def _summary(row: Row, name: str) -> Summary:
@@ -114,29 +135,45 @@ def _signed(difference: Summary, percent: bool) -> str:
     return f"+{text}" if (difference.mean or 0) > 0 else text
 
 
-def _count(value: int | None) -> str:
-    return "-" if value is None else f"{value:,}"
+def _p(value: float | None) -> str:
+    if value is None:
+        return "-"
+    return "<.001" if value < 0.001 else f"{value:.3f}".removeprefix("0")
 
 
-def _seconds(value: float | None) -> str:
-    return "-" if value is None else f"{value:.1f}"
+def _least(value: float | None, percent: bool) -> str:
+    return "-" if value is None else f"{value * (100 if percent else 1):.{2 if percent else 3}f}"
+
+
+def _ratio(ours: float | None, theirs: float | None) -> str:
+    return f"x{ours / theirs:.2f}" if ours and theirs else "-"
 
 
 def how_measured(
-    seeds: Sequence[int], num_train: int, images: int | None, verdicts: int, ranked_by: str
+    seeds: Sequence[int],
+    num_train: int,
+    images: int | None,
+    corrected: str,
+    ranked_by: str,
+    over: str = "seeds",
 ) -> str:
-    """In a few sentences: what was trained on, measured on, and what an interval means."""
+    """In a few sentences: what was trained on, measured on, and what an interval means.
+
+    Args:
+        corrected: how verdicts are corrected for how many they are.
+        over: what the intervals are over: seeds, or seeds and images.
+    """
     tested = "the test split" if images is None else f"the {images:,} images of the test split"
     words = [
         f"Configs ranked by {ranked_by} on the validation split. Every number is of {len(seeds)} "
         f"training{'s' * (len(seeds) != 1)} (seeds {_listed(seeds)}, none of the search's) on "
         f"train and val together, {num_train:,} images, measured once, after the last epoch, on "
         f"{tested}.",
-        "Intervals: 95%, Student's t over seeds. Differences are paired by seed; better or worse "
-        "where the interval excludes 0.",
+        f"{intervals(over)} Differences are paired by seed. MACs and seconds: ours over the "
+        f"baseline's. Seen from: the least true difference that is seen in four of five trials.",
     ]
-    if verdicts:
-        words.append(by_chance(verdicts))
+    if corrected:
+        words.append(corrected)
     return " ".join(words)
 
 

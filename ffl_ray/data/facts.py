@@ -60,7 +60,7 @@ def differences(
     Raises:
         ValueError: it holds what no facts are.
     """
-    kept = _facts_in(before)
+    kept = facts_in(before)
     found = [*_of_classes(kept, now)]
     # With other files another part of each class is set aside.
     if not found and same_images:
@@ -75,7 +75,7 @@ def differences(
     return "; ".join(found[:MOST_NAMED]) + more
 
 
-def _facts_in(before: Mapping[str, Any]) -> DataFacts:
+def facts_in(before: Mapping[str, Any]) -> DataFacts:
     """The facts that JSON holds.
 
     Raises:

@@ -190,8 +190,8 @@ def _test(source: Source) -> str:
     return (
         f"Test accuracy: {found.words}, n = {found.seeds}: that of the same settings trained again "
         f"on train + val with other seeds, not of these very weights, which were never measured on "
-        f"the test split."
-    )
+        f"the test split. {in_markdown(found.sentence)}"
+    ).rstrip()
 
 
 def _seeds(source: Source) -> str:
@@ -201,8 +201,8 @@ def _seeds(source: Source) -> str:
         return ""
     return (
         f"\n\nThe same settings over all seeds, this one among them: test accuracy {found.words}, "
-        f"n = {found.seeds}."
-    )
+        f"n = {found.seeds}. {in_markdown(found.sentence)}"
+    ).rstrip()
 
 
 def _input(about: About, config: Config) -> str:

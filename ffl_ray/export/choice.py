@@ -10,7 +10,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from statistics import fmean
 from typing import Any, NamedTuple
 
-from ffl_ray.confirm.tables import FINAL_KINDS, Run, measured_arms
+from ffl_ray.confirm.measured import measured_arms
+from ffl_ray.confirm.pairs import Run
+from ffl_ray.confirm.tables import FINAL_KINDS
 from ffl_ray.errors import StudyError
 from ffl_ray.export import pick
 from ffl_ray.export.pick import Candidate

@@ -6,10 +6,7 @@ one that stays: validation after the best epoch by the setting objective.
 - `best`: the trial whose value of the study's objective (its first validation metric) is best,
   and the member that the objective names; best_branch and mean_branch name the best branch, and
   deployed the best of those that may be shipped.
-- `knee`: of the front of accuracy against multiply-accumulates, the point that lies highest
-  above the line between the front's two ends, both axes scaled to [0, 1] and the
-  multiply-accumulates in logarithms (Satopaa et al. 2011, "Finding a kneedle in a haystack",
-  section III); the most accurate where no point lies above it.
+- `knee`: at the knee of the front of accuracy against multiply-accumulates (`pareto.knee`).
 - a limit of multiply-accumulates: the most accurate within it.
 
 Equal accuracies are told apart by fewer multiply-accumulates, then by trial and member.
@@ -18,12 +15,12 @@ Equal accuracies are told apart by fewer multiply-accumulates, then by trial and
 from __future__ import annotations
 
 import contextlib
-import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from ffl_ray.config.objectives import Objective, parse_objectives, quality
 from ffl_ray.errors import StudyError
+from ffl_ray.results import pareto
 from ffl_ray.results.pareto import non_dominated
 
 Row = Mapping[str, Any]
@@ -140,17 +137,7 @@ def best(found: Sequence[Candidate], objective: Objective, *, any_member: bool) 
 def knee(found: Sequence[Candidate]) -> Candidate:
     """The candidate at the knee of accuracy against multiply-accumulates."""
     front = accuracy_front(found)
-    cheapest, dearest = front[-1], front[0]
-    span = math.log(dearest.macs) - math.log(cheapest.macs)
-    rise = dearest.accuracy - cheapest.accuracy
-    if not span or not rise:
-        return dearest
-
-    def above(point: Candidate) -> float:
-        along = (math.log(point.macs) - math.log(cheapest.macs)) / span
-        return (point.accuracy - cheapest.accuracy) / rise - along
-
-    return max(front, key=lambda point: max(0.0, above(point)))
+    return front[pareto.knee([(point.accuracy, float(point.macs)) for point in front])]
 
 
 def within(found: Sequence[Candidate], max_macs: int) -> Candidate:

@@ -152,7 +152,7 @@ class Recorder(Callback):
             self._tables.epoch(trial_id, *report)
         self._view.epoch_finished(trial_id, report.row)
         # Tune keeps and writes what stays in it; the searcher reads the members at the end.
-        result["report"] = report._replace(row={}, best=[])
+        result["report"] = report._replace(row={}, best=[], predictions=())
 
     def on_step_end(self, iteration: int, trials: list[Trial], **info: Any) -> None:
         """Tune's loop came round; it does so many times a second."""

@@ -7,12 +7,15 @@ from typing import Any
 
 import pandas as pd
 
-from ffl_ray.confirm.tables import FOLDER, by_chance, distinct_members, num_verdicts, read_confirmed
+from ffl_ray.confirm.compared import MARGIN, corrected
+from ffl_ray.confirm.tables import FOLDER, distinct_members, read_confirmed
 from ffl_ray.errors import StudyError
 from ffl_ray.report.blocks import Block, Missing, Note, Section, Table
 from ffl_ray.report.plotting import Plots
 from ffl_ray.report.source import Study
 from ffl_ray.results.description import read_description
+from ffl_ray.results.guard import understood
+from ffl_ray.results.openings import openings_of, split_of_study
 from ffl_ray.results.reader import read_rows
 from ffl_ray.results.storage.access import as_argument
 from ffl_ray.results.storage.storage import Storage
@@ -30,7 +33,8 @@ COMPARED = {
     **{name: name for name in ("arm", "member", "equal", "baseline", "baseline_member")},
     **{"metric": "metric", "n": "n", "difference.mean": "difference"},
     **{"difference.low": "difference_low", "difference.high": "difference_high"},
-    **{name: name for name in ("verdict", "macs", "baseline_macs", "epochs", "baseline_epochs")},
+    **{name: name for name in ("margin", "verdict", "p", "detectable", "more_seeds")},
+    **{name: name for name in ("macs", "baseline_macs", "epochs", "baseline_epochs")},
     **{name: name for name in ("accelerator_s", "baseline_accelerator_s")},
 }
 
@@ -64,7 +68,7 @@ def confirmed_blocks(storage: Storage, plots: Plots | None) -> list[Block]:
     measured = measured_sentence(description, summary)
     blocks: list[Block] = [Note(f"{progress[0].upper()}{progress[1:]}")]
     if plots is not None:
-        blocks.append(plots.of_confirmed(summary, compared, measured))
+        blocks.append(plots.of_confirmed(compared, measured))
     blocks.append(
         Table(
             "confirmed",
@@ -74,7 +78,46 @@ def confirmed_blocks(storage: Storage, plots: Plots | None) -> list[Block]:
     )
     if compared:
         blocks.append(Table("comparisons", _about(compared, measured), _frame(compared, COMPARED)))
+    with understood(storage.location):
+        blocks += [Note(plan_sentence(description)), _openings(storage, description)]
     return blocks
+
+
+def plan_sentence(description: Mapping[str, Any]) -> str:
+    """What was registered before the test split opened, in a sentence or two."""
+    found = description.get("registered")
+    if found is None:
+        return "No plan was registered: it is a confirmation of a version before this one."
+    plan = found["plan"]
+    primary, seeds = plan["primary"], plan["seeds"]
+    arms = ", ".join(arm["name"] for arm in plan["arms"])
+    first = (
+        "no primary comparison"
+        if primary is None
+        else f"primary comparison {primary['arm']}: {primary['member']} against "
+        f"{primary['baseline']}: {primary['baseline_member']}"
+    )
+    margin = plan["settings"].get("margin", MARGIN)
+    return (
+        f"Registered {found['time'][:19]} UTC, before the test split was opened, as plan "
+        f"{found['hash']}: arms {arms}; {first}; margin {margin:g} points; {len(seeds)} seeds, "
+        f"looked at {plan['looks']} time{'s' * (plan['looks'] != 1)}."
+    )
+
+
+def _openings(storage: Storage, description: Mapping[str, Any]) -> Block:
+    """The looks at this test split that the storage path knows."""
+    place = Storage(Storage(storage.parent).parent)
+    looks = openings_of(place, split_of_study(description))
+    if not looks:
+        return Missing("No look at this test split is recorded beside the study.")
+    frame = pd.DataFrame([{"look": i, **one._asdict()} for i, one in enumerate(looks, start=1)])
+    return Table(
+        "openings",
+        f"Looks at this test split from {place.location}, each of as many trainings; a test split "
+        f"that was looked at often is a validation split.",
+        frame,
+    )
 
 
 def measured_sentence(description: Mapping[str, Any], summary: Sequence[Row]) -> str:
@@ -85,7 +128,7 @@ def measured_sentence(description: Mapping[str, Any], summary: Sequence[Row]) ->
     trained = "train + val" if count is None else f"train + val, {count:,} images"
     return (
         f"{tested}, measured once after the last epoch; {_seeds(summary)}, none of the search's; "
-        f"trained on {trained}; intervals 95%, Student's t over seeds."
+        f"trained on {trained}; intervals 95%, over {summary[0]['over'] or 'seeds'}."
     )
 
 
@@ -112,13 +155,11 @@ def _progress(storage: Storage, description: Mapping[str, Any], summary: Sequenc
 
 
 def _about(compared: Sequence[Row], measured: str) -> str:
-    verdicts = num_verdicts(compared)
-    chance = f" {by_chance(verdicts)}" if verdicts else ""
+    chance = corrected(compared)
     return (
         f"Against the same branches trained independently, nobody taught: config minus baseline, "
-        f"paired by seed, with as many epochs or as many accelerator-seconds. Better or worse "
-        f"where the interval of the difference excludes 0; less nll is better. {measured}"
-        f"{chance}"
+        f"paired by seed, with as many epochs or as many accelerator-seconds. Equal: within the "
+        f"margin; less nll is better. {measured} {chance}"
     )
 
 

@@ -1,4 +1,4 @@
-"""Confirmed accuracies beside those of their baselines."""
+"""Verdicts at a glance: each pair's difference with its interval, the margin, and what was said."""
 
 from __future__ import annotations
 
@@ -8,88 +8,93 @@ from typing import Any, NamedTuple
 import plotly.graph_objects as go
 
 from ffl_ray.report.blocks import Missing, Plot
-from ffl_ray.report.style import BLUE, GREY, ORANGE, broken, styled
+from ffl_ray.report.style import BLUE, GREEN, GREY, ORANGE, broken, styled
 
 Row = Mapping[str, Any]
-BASELINES = {
-    "epochs": ("independent, as many epochs", GREY, -0.22),
-    "seconds": ("independent, as many accelerator-seconds", ORANGE, 0.22),
+VERDICTS = {
+    "better": (GREEN, "circle"),
+    "worse": (ORANGE, "circle"),
+    "equal": (BLUE, "square"),
+    "undecided": (GREY, "circle-open"),
 }
 
 
 class Point(NamedTuple):
-    """A row of the summary table at its place from the top."""
+    """A row of the comparisons table at its place from the top."""
 
-    place: float
+    place: int
     row: Row
 
 
-def against_baselines(
-    summary: Sequence[Row], comparisons: Sequence[Row], measured: str
-) -> Plot | Missing:
-    """Every member of every config with its interval, its baselines close by.
+def differences(comparisons: Sequence[Row], measured: str) -> Plot | Missing:
+    """Every pair's difference of accuracy, in points, with its interval and verdict.
 
     Args:
-        summary: rows of the table.
-        comparisons: rows of the table: which baseline is whose.
+        comparisons: rows of the table.
         measured: on what, for the caption.
     """
-    rows = {(row["arm"], row["member"]): row for row in summary}
-    members = [key for key, row in rows.items() if row["role"] == "config"]
-    if not members:
-        return Missing("No plot of confirmed accuracies: no confirmed config has completed yet.")
-    places = {key: float(place) for place, key in enumerate(members)}
+    rows = [row for row in comparisons if row["metric"] == "accuracy" and row["n"]]
+    if not rows:
+        return Missing("No picture of verdicts: no pair of trainings has completed yet.")
+    points = [Point(place, row) for place, row in enumerate(rows)]
     figure = go.Figure()
-    _add(figure, "confirmed config", BLUE, [Point(places[key], rows[key]) for key in members])
-    for equal, (name, colour, offset) in BASELINES.items():
-        points = [
-            Point(places[pair["arm"], pair["member"]] + offset, baseline)
-            for pair in comparisons
-            if pair["metric"] == "accuracy"
-            and pair["equal"] == equal
-            and (pair["arm"], pair["member"]) in places
-            and (baseline := rows.get((pair["baseline"], pair["baseline_member"]))) is not None
-        ]
-        if points:
-            _add(figure, name, colour, points)
-    labels = [f"{broken(arm)}<br><i>{member}</i>" for arm, member in members]
-    figure.update_xaxes(title="accuracy on the test split")
+    for verdict, (colour, symbol) in VERDICTS.items():
+        _add(figure, verdict, colour, symbol, [p for p in points if _word(p.row) == verdict])
+    figure.add_vline(x=0, line={"color": "#222222", "width": 1})
+    margin = next((row["margin"] for row in rows if row.get("margin")), None)
+    if margin is not None:
+        figure.add_vrect(
+            x0=-100 * margin, x1=100 * margin, fillcolor=GREY, opacity=0.18, line_width=0
+        )
+    figure.update_xaxes(title="points of accuracy, ours minus the baseline's")
     figure.update_yaxes(
-        tickvals=list(places.values()), ticktext=labels, range=[len(members) - 0.5, -0.5],
-        zeroline=False, showgrid=False,
+        tickvals=[point.place for point in points], ticktext=[_label(row) for row in rows],
+        range=[len(rows) - 0.5, -0.5], zeroline=False, showgrid=False,
     )  # fmt: skip
+    band = "" if margin is None else f" Grey: the margin, ±{100 * margin:g} points."
     return Plot(
-        f"Confirmed accuracy of each member of each config, beside its baselines; bars are "
-        f"intervals, and one training has none. {measured}",
-        styled(figure, 130 + 62 * len(members)),
+        f"Each member against its baseline: difference, 95% interval, verdict; in bold the primary "
+        f"comparison.{band} {measured}",
+        styled(figure, 130 + 62 * len(rows)),
     )
 
 
-def _add(figure: go.Figure, name: str, colour: str, points: Sequence[Point]) -> None:
+def _word(row: Row) -> str:
+    """The verdict's word; what has none, or is of the version before, is undecided."""
+    return str(row["verdict"]) if row["verdict"] in VERDICTS else "undecided"
+
+
+def _label(row: Row) -> str:
+    member = f"{broken(row['arm'])}: {row['member']}"
+    first = f"<b>{member}</b>" if row.get("primary") else member
+    return f"{first}<br><i>{broken(row['baseline'], 32)}</i><br>equal {row['equal']}"
+
+
+def _add(figure: go.Figure, name: str, colour: str, symbol: str, points: Sequence[Point]) -> None:
+    if not points:
+        return
     rows = [point.row for point in points]
     figure.add_scatter(
-        x=[row["accuracy.mean"] for row in rows], y=[point.place for point in points],
+        x=[100 * row["difference.mean"] for row in rows], y=[point.place for point in points],
         error_x={
             "type": "data", "symmetric": False, "thickness": 1.5, "width": 5,
             "array": [_reach(row, "high") for row in rows],
             "arrayminus": [_reach(row, "low") for row in rows],
         },
-        mode="markers", name=name, marker={"color": colour, "size": 9}, showlegend=True,
+        mode="markers", name=name, showlegend=True,
+        marker={"color": colour, "size": 10, "symbol": symbol},
         customdata=[_words(row) for row in rows],
         hovertemplate="%{customdata}<extra></extra>",
     )  # fmt: skip
 
 
 def _reach(row: Row, end: str) -> float | None:
-    value = row[f"accuracy.{end}"]
-    return None if value is None else abs(value - row["accuracy.mean"])
+    value = row[f"difference.{end}"]
+    return None if value is None else abs(100 * (value - row["difference.mean"]))
 
 
 def _words(row: Row) -> str:
-    low, high = row["accuracy.low"], row["accuracy.high"]
-    interval = "" if low is None else f" ({low:.4f} to {high:.4f})"
     return (
-        f"{row['arm']}, {row['member']}<br>{row['mix']}, {row['method']}, {row['epochs']} epochs"
-        f"<br>accuracy {row['accuracy.mean']:.4f}{interval}, n = {row['n']}"
-        f"<br>{row['macs'] / 1e6:.2f} million MACs, {row['accelerator_s']:.1f} accelerator-seconds"
+        f"{row['arm']}, {row['member']}: {row['mean']:.4f}<br>{row['baseline']}, "
+        f"{row['baseline_member']}: {row['baseline_mean']:.4f}<br>{row['verdict']}, n = {row['n']}"
     )

@@ -9,7 +9,7 @@ import pandas as pd
 
 from ffl_ray.report import search_plots, table_plots, tables
 from ffl_ray.report.blocks import Block, Missing
-from ffl_ray.report.confirmed_plot import against_baselines
+from ffl_ray.report.confirmed_plot import differences
 from ffl_ray.report.optuna_view import comparable_study
 from ffl_ray.report.page import page
 from ffl_ray.report.plotting import Drawn, Plots
@@ -26,7 +26,7 @@ def html(study: Study, made: str) -> str:
     Args:
         made: when, and by which version.
     """
-    return page(study.name, made, sections(study, Plots(drawn, against_baselines)))
+    return page(study.name, made, sections(study, Plots(drawn, differences)))
 
 
 def drawn(study: Study) -> Drawn:

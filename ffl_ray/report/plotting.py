@@ -26,9 +26,9 @@ class Plots(NamedTuple):
 
     Attributes:
         of_study: draws a study that chooses by a validation split.
-        of_confirmed: draws the rows of a confirmation's summary and comparisons; the text says
-            what they were measured on.
+        of_confirmed: draws the rows of a confirmation's comparisons; the text says what they were
+            measured on.
     """
 
     of_study: Callable[[Study], Drawn]
-    of_confirmed: Callable[[Rows, Rows, str], Block]
+    of_confirmed: Callable[[Rows, str], Block]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 
 from ffl_ray import cli
+from ffl_ray.config.overrides import flatten
 from ffl_ray.config.settings import SearchConfig
 from ffl_ray.console.data_text import data_text
 from ffl_ray.console.result_tables import where_text
@@ -23,6 +24,15 @@ from ffl_ray.results.description import (
     check_name,
     default_name,
     describe_study,
+)
+from ffl_ray.results.openings import (
+    Opening,
+    digest,
+    look_at,
+    named_test_split,
+    now,
+    nth,
+    record_opening,
 )
 from ffl_ray.results.storage.access import study_storage
 from ffl_ray.results.storage.storage import Storage
@@ -89,6 +99,11 @@ def _train(
         f"{name}: {len(runs)} trainings of {asked.name}, {plan.max_concurrent_trials} at once, "
         f"{facts.num_train:,} images to train on"
     )
+    place, split = Storage(storage.parent), named_test_split(flatten(runs[0].config), facts)
+    opening = Opening(name, KIND, digest([asked.settings(), len(runs)]), len(runs), now())
+    record_opening(place, split, opening)
+    number = look_at(place, split, opening) or 1
+    make_console().out(f"the {nth(number)} look at this test split from {place.location}")
     status = run_final_runs(
         tables, runs, search, plan, title=title, again=f"the same command with --name {name}"
     )

@@ -70,5 +70,6 @@ def reproduced_columns(one: Reproduced) -> dict[str, Any]:
         "figure": row.figure,
         "n": ours.n,
         "verdict": one.verdict,
+        "seeds": one.seeds,
         **fractions,
     }

@@ -1,20 +1,23 @@
 """Ours beside a published value: the difference, and whether it lies in the band.
 
 The band is the published mean with two of its standard deviations to each side, or, for an anchor,
-the plausible range. Ours is in the band when its mean is; it is out of it when its whole 95%
-interval (Student's t over seeds) is; between the two it is undecided. One run has no interval, a
+the plausible range. Ours is in the band when its mean is, and its 95% interval (Student's t over
+seeds) is no wider than the band; it is out of it when its whole interval is; else it is undecided,
+and it is said how many seeds such an interval would take. One run has no interval, a
 value printed without spread has no band, and a run that departs from what was published is not
 comparable: none of these gets a verdict.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Literal, NamedTuple
 
 from ffl_ray.reproduce.rows import Band, Figure, Row
-from ffl_ray.results.statistics import Summary, summary
+from ffl_ray.results.statistics import Summary, summary, t_quantile
 
+MOST_SEEDS = 1000
 Accuracies = Mapping[str, float]
 Verdict = Literal[
     "in band",
@@ -34,12 +37,15 @@ class Reproduced(NamedTuple):
         ours: over the seeds.
         difference: ours minus the published mean; None where there is no mean.
         verdict: as this module's docstring defines it.
+        seeds: of an undecided one, how many would give an interval no wider than the band, were
+            their spread what it is.
     """
 
     row: Row
     ours: Summary
     difference: Summary | None
     verdict: Verdict
+    seeds: int | None = None
 
 
 def reproduced(row: Row, runs: Mapping[int, Accuracies], *, comparable: bool) -> Reproduced:
@@ -52,7 +58,9 @@ def reproduced(row: Row, runs: Mapping[int, Accuracies], *, comparable: bool) ->
     values = [100 * figure_of(row.figure, runs[seed]) for seed in sorted(runs)]
     ours = summary(values)
     difference = None if row.mean is None else summary(value - row.mean for value in values)
-    return Reproduced(row, ours, difference, verdict_of(row.band, ours, comparable=comparable))
+    verdict = verdict_of(row.band, ours, comparable=comparable)
+    seeds = seeds_within(row.band, ours) if verdict == "undecided" else None
+    return Reproduced(row, ours, difference, verdict, seeds)
 
 
 def figure_of(figure: Figure, accuracies: Accuracies) -> float:
@@ -75,9 +83,22 @@ def verdict_of(band: Band | None, ours: Summary, *, comparable: bool) -> Verdict
         return "no band: no verdict"
     if ours.low is None or ours.high is None:
         return "one run: no verdict"
-    if _reaches(band, ours.mean, ours.mean):
+    if _reaches(band, ours.mean, ours.mean) and ours.high - ours.low <= _width(band):
         return "in band"
     return "undecided" if _reaches(band, ours.low, ours.high) else "out of band"
+
+
+def seeds_within(band: Band | None, ours: Summary) -> int | None:
+    """The fewest seeds of this spread whose interval is no wider than the band; at most 1,000."""
+    if band is None or ours.std is None:
+        return None
+    counts = range(2, MOST_SEEDS + 1)
+    width = _width(band) / (2 * ours.std) if ours.std else math.inf
+    return next((n for n in counts if t_quantile(n - 1) / math.sqrt(n) <= width), None)
+
+
+def _width(band: Band) -> float:
+    return math.inf if band.low is None or band.high is None else band.high - band.low
 
 
 def _reaches(band: Band, low: float, high: float) -> bool:

@@ -21,8 +21,8 @@ from ffl_ray.results.statistics import shown
 STYLES = {"in band": "green", "out of band": "red", "undecided": "yellow"}
 EXPLANATION = (
     "percent, test split after the last epoch. published: mean ± standard deviation, band two of "
-    "these around it; ours: mean ± 95% interval over n seeds. In band: our mean is; out of band: "
-    "our whole interval is; else undecided"
+    "these around it; ours: mean ± 95% interval over n seeds. In band: our mean is, and the "
+    "interval is no wider than the band; out of band: our whole interval is; else undecided"
 )
 
 
@@ -80,7 +80,7 @@ def reproduced_table(
             str(one.ours.n),
             _difference(one),
             _band(one.row.band),
-            Text(one.verdict, style=STYLES.get(one.verdict, "")),
+            Text(_verdict(one), style=STYLES.get(one.verdict, "")),
         )
     title = Text(f"{name}: {table.title}", style="bold")
     notes = [Text(note, style="yellow") for note in note_lines(found, departures)]
@@ -141,6 +141,11 @@ def _published(row: Row) -> str:
 def _difference(one: Reproduced) -> str:
     text = "-" if one.difference is None else shown(one.difference)
     return text if text.startswith("-") else f"+{text}"
+
+
+def _verdict(one: Reproduced) -> str:
+    """The verdict, and how many seeds would tell whether it is in the band."""
+    return one.verdict if one.seeds is None else f"{one.verdict}: {one.seeds} seeds would tell"
 
 
 def _band(band: Band | None) -> str:

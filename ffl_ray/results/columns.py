@@ -190,6 +190,23 @@ MEMBERS = [
     Column("latency_ms", _FLOAT, "ms", "of one image where it was trained; null: not measured"),
 ]
 TABLES = {"trials": TRIALS, "epochs": EPOCHS, "members": MEMBERS}
+PREDICTIONS = {
+    "predictions": [
+        *_IDS,
+        Column("member", _TEXT, "", "as in the members table"),
+        Column("epoch", _INT, "epochs", "of the checkpoint latest, the training's last one"),
+        Column("split", _TEXT, "", "test of a final run; val with --predictions"),
+        Column("split_hash", _TEXT, "", "names the train/val split"),
+        Column("images", _INT, "images", "how many there are"),
+        Column("right", pa.list_(_BOOL), "", "of each image: whether the likeliest class is its"),
+        Column(
+            "nll",
+            pa.list_(pa.float32()),
+            "nats",
+            "of each image: negative log-likelihood, rounded to a float16",
+        ),
+    ]
+}
 
 _ARM = [
     Column("arm", _TEXT, "", "name of a config that was trained with every seed"),
@@ -202,7 +219,7 @@ def _interval(name: str, unit: str, what: str) -> list[Column]:
     return [
         Column(f"{name}.mean", _FLOAT, unit, f"{what}, mean over the seeds"),
         Column(f"{name}.std", _FLOAT, unit, "standard deviation of the sample; null below two"),
-        Column(f"{name}.low", _FLOAT, unit, "lower end of the mean's 95% interval, Student's t"),
+        Column(f"{name}.low", _FLOAT, unit, "lower end of the mean's 95% interval"),
         Column(f"{name}.high", _FLOAT, unit, "its upper end"),
     ]
 
@@ -226,12 +243,14 @@ SUMMARY = [
     *_interval("nll", "nats", "negative log-likelihood on the test split"),
     Column("parameters", _INT, "", "of the member deployed alone"),
     Column("macs", _INT, "", "multiply-accumulates of one image"),
+    Column("over", _TEXT, "", "what the intervals are over: seeds, or seeds and images"),
     Column("accelerator_s", _FLOAT, "s", "of a whole training, mean over the seeds"),
 ]
 COMPARISONS = [
     *_ARM,
     Column("member", _TEXT, "", "of the config"),
-    Column("equal", _TEXT, "", "epochs: same length, same inference cost; seconds: same training"),
+    Column("equal", _TEXT, "", "of both sides: epochs, or accelerator-seconds of training"),
+    Column("kind", _TEXT, "", "of the baseline: alone, together, untaught or same_macs"),
     Column("baseline", _TEXT, "", "arm that it is compared with"),
     Column("baseline_member", _TEXT, "", "of the baseline"),
     Column("metric", _TEXT, "", "accuracy or nll, on the test split"),
@@ -239,7 +258,15 @@ COMPARISONS = [
     Column("mean", _FLOAT, "", "of the config, over these seeds"),
     Column("baseline_mean", _FLOAT, "", "of the baseline, likewise"),
     *_interval("difference", "", "config minus baseline, paired by seed"),
-    Column("verdict", _TEXT, "", "better, worse, within noise, or why there is none"),
+    Column("over", _TEXT, "", "what the interval is over: seeds, or seeds and images"),
+    Column("primary", _BOOL, "", "whether it is tested at 5% by itself, the others by Holm"),
+    Column("margin", _FLOAT, "fraction", "differences below it do not matter; of accuracy alone"),
+    Column("verdict", _TEXT, "", "better, worse, equal, undecided, or why there is none"),
+    Column("p", _FLOAT, "", "that there is no difference, corrected by Holm"),
+    Column("p_equal", _FLOAT, "", "that it is the margin or more (two one-sided tests), likewise"),
+    Column("detectable", _FLOAT, "", "least true difference that is seen at a power of 80%"),
+    Column("more_seeds", _INT, "seeds", "that would settle it; null: it is, or none would"),
+    Column("more_s", _FLOAT, "s", "accelerator-seconds that these take on both sides"),
     Column("macs", _INT, "", "multiply-accumulates of one image through the config's member"),
     Column("baseline_macs", _INT, "", "through the baseline's"),
     Column("epochs", _INT, "epochs", "of the config"),
@@ -269,6 +296,7 @@ _REPRODUCED = [
     Column("high", _FLOAT, "fraction", "its high end"),
     Column("difference", _FLOAT, "fraction", "mean of ours minus the published one"),
     Column("verdict", _TEXT, "", "in band, out of band, undecided, or why there is none"),
+    Column("seeds", _INT, "seeds", "that give an interval no wider than the band; if undecided"),
     Column("departures", _TEXT, "", "what makes ours incomparable; null: nothing"),
     Column("source", _TEXT, "", "where it is published"),
     Column("cautions", _TEXT, "", "what to know before believing a difference"),

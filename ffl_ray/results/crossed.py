@@ -12,14 +12,16 @@ from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Float
-from scipy.optimize import brentq
+from scipy.optimize import bisect
 from scipy.special import nctdtrinc, ndtri, stdtrit
 
+from ffl_ray.results.anytime import IMAGES_SHARE, anytime_quantile
 from ffl_ray.results.statistics import Summary
 
 ALPHA = 0.05
 POWER = 0.8
 MOST_SEEDS = 1000
+LEAST_P = 1e-12
 NORMAL_FROM = 1000.0  # degrees of freedom; scipy's noncentral t is slow and wrong far beyond
 
 
@@ -32,6 +34,7 @@ class Effect(NamedTuple):
         over_seeds: variance of the mean that comes of the seeds; n - 1 degrees of freedom.
         over_images: variance of the mean that comes of the images; of many degrees.
         least: what that of the seeds is at least; of many degrees.
+        anytime: it is looked at after every seed, and may end then: its intervals are wider.
     """
 
     n: int
@@ -39,6 +42,7 @@ class Effect(NamedTuple):
     over_seeds: float
     over_images: float
     least: float = 0.0
+    anytime: bool = False
 
     def half(self, alpha: float = ALPHA) -> float:
         """Half the two-sided interval of confidence 1 - alpha.
@@ -48,7 +52,12 @@ class Effect(NamedTuple):
         functions of means of k populations", Calcutta Statistical Association Bulletin 9, 197).
         For t^2 v there stands z^2 times the least variance where that is more.
         """
-        t, z = stdtrit(self.n - 1, 1 - alpha / 2), ndtri(1 - alpha / 2)
+        if self.anytime:
+            t, z = anytime_quantile(self.n, alpha), ndtri(1 - IMAGES_SHARE * alpha / 2)
+        else:
+            t, z = stdtrit(self.n - 1, 1 - alpha / 2), ndtri(1 - alpha / 2)
+        if math.isinf(t):
+            return math.inf
         of_seeds = max(t**2 * self.over_seeds, z**2 * self.least)
         return float(math.sqrt(of_seeds + z**2 * self.over_images))
 
@@ -57,12 +66,14 @@ class Effect(NamedTuple):
 
         It is the alpha at which the interval just reaches so far.
         """
-        distance = abs(distance)
-        if self.half(1 - 1e-12) >= distance:
+        distance, low, high = abs(distance), math.log(LEAST_P), math.log(1 - LEAST_P)
+        if self.half(1 - LEAST_P) >= distance:
             return 1.0
-        if self.half(1e-12) <= distance:
-            return 1e-12
-        return float(brentq(lambda alpha: self.half(alpha) - distance, 1e-12, 1 - 1e-12))
+        if self.half(LEAST_P) <= distance:
+            return LEAST_P
+        # An interval may be infinite, so only its side counts.
+        alpha = bisect(lambda log: self.half(math.exp(log)) > distance or -1, low, high, xtol=1e-9)
+        return math.exp(alpha)
 
     def p_different(self) -> float:
         """The p of the hypothesis that the true mean is 0."""
@@ -94,6 +105,8 @@ class Effect(NamedTuple):
         if variance == 0:
             return 0.0
         error, half = math.sqrt(variance), self.half(alpha)
+        if math.isinf(half):
+            return math.inf
         share = of_seeds / variance
         degrees = math.inf if share == 0 else (self.n - 1) / share**2
         if degrees > NORMAL_FROM:

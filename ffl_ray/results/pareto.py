@@ -7,6 +7,7 @@ metric of each objective, taken of the candidate itself.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -55,6 +56,29 @@ def non_dominated(scores: Sequence[Sequence[float]]) -> list[int]:
         if not any(dominates(scores[kept], scores[index]) for kept in found):
             found.append(index)
     return found
+
+
+def knee(points: Sequence[tuple[float, float]]) -> int:
+    """The place of the point at the knee of quality against cost.
+
+    Of a front, the point that lies highest above the line between its two ends, both axes scaled to
+    [0, 1] and costs in logarithms (Satopaa et al. 2011, "Finding a kneedle in a haystack", section
+    III); the best one where no point lies above it.
+
+    Args:
+        points: quality and cost of each of a front, the best first.
+    """
+    (best, dearest), (least, cheapest) = points[0], points[-1]
+    span, rise = math.log(dearest) - math.log(cheapest), best - least
+    if not span or not rise:
+        return 0
+
+    def above(place: int) -> float:
+        quality, cost = points[place]
+        along = (math.log(cost) - math.log(cheapest)) / span
+        return max(0.0, (quality - least) / rise - along)
+
+    return max(range(len(points)), key=above)
 
 
 def _point(member: Row, trial: Row, metrics: Sequence[str]) -> dict[str, Any]:

@@ -7,6 +7,7 @@ says what helps.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cached_property
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -18,6 +19,7 @@ from ffl_ray.errors import StudyError
 from ffl_ray.results.description import COPY, read_description
 from ffl_ray.results.guard import check_links
 from ffl_ray.results.parts import AGAIN, Parts
+from ffl_ray.results.predictions import TABLE as PREDICTIONS
 from ffl_ray.results.roles import with_roles
 from ffl_ray.results.storage.access import DEFAULT_STORAGE, open_for_reading
 from ffl_ray.results.storage.storage import Storage, stays_inside
@@ -29,12 +31,41 @@ ORDER = {
 }
 
 
-class Results(NamedTuple):
-    """The tables of a study; docs/schema.md explains every column."""
+class Tables(NamedTuple):
+    """The three tables that every study has."""
 
     trials: pd.DataFrame
     epochs: pd.DataFrame
     members: pd.DataFrame
+
+
+class Results(Tables):
+    """The tables of a study; docs/schema.md explains every column.
+
+    Args:
+        storage: the study's folder; predictions are read when they are asked for.
+    """
+
+    storage: Storage
+
+    @classmethod
+    def of(cls, tables: Tables, storage: Storage) -> Results:
+        """The results in a study's folder."""
+        found = cls(*tables)
+        found.storage = storage
+        return found
+
+    @cached_property
+    def predictions(self) -> pd.DataFrame:
+        """What each member makes of every image; empty where no training kept it.
+
+        Raises:
+            StudyError: the table is damaged.
+        """
+        parts = Parts(self.storage, PREDICTIONS)
+        table = pa.concat_tables([parts.schema.empty_table(), *parts.read_all()])
+        frame: pd.DataFrame = table.to_pandas(types_mapper=_nullable)
+        return frame.sort_values(["trial_id", "member"], ignore_index=True)
 
 
 def load(study: str, storage_path: str | None = None) -> Results:
@@ -59,8 +90,8 @@ def load_tables(storage: Storage) -> Results:
     Raises:
         StudyError: a table is missing or damaged.
     """
-    found = Results(*(_table(storage, name) for name in Results._fields))
-    return found._replace(members=with_roles(found.members, found.trials))
+    found = Tables(*(_table(storage, name) for name in Tables._fields))
+    return Results.of(found._replace(members=with_roles(found.members, found.trials)), storage)
 
 
 def find_study(study: str, storage_path: str | None = None) -> Storage:
@@ -78,7 +109,7 @@ def find_study(study: str, storage_path: str | None = None) -> Storage:
             check_links(storage)
             return storage
     for storage in places:
-        if any(storage.exists(name) for name in Results._fields):
+        if any(storage.exists(name) for name in Tables._fields):
             raise StudyError(
                 f"{storage.location} is half-written: it has tables and no study.json; {COPY}"
             )

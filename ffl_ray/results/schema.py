@@ -16,10 +16,10 @@ from ffl_ray.config.methods import mix_of
 from ffl_ray.config.older import of_today
 from ffl_ray.config.overrides import flatten, mix_name, settings, shown, with_overrides
 from ffl_ray.config.settings import Config
-from ffl_ray.results.columns import CONFIRMED, REPRODUCED, TABLES
+from ffl_ray.results.columns import CONFIRMED, PREDICTIONS, REPRODUCED, TABLES
 
 SCHEMA_VERSION = 4
-ALL_TABLES = TABLES | CONFIRMED | REPRODUCED
+ALL_TABLES = TABLES | PREDICTIONS | CONFIRMED | REPRODUCED
 
 
 def arrow_schema(table: str) -> pa.Schema:
@@ -87,6 +87,10 @@ def schema_page() -> str:
         "most; after a kill the epochs table knows better.",
         "epochs": "A row is a finished epoch of a trial.",
         "members": "A row is one deployable classifier of an ended trial, at one checkpoint.",
+        "predictions": "A row is a member after its training's last epoch, and what it makes of "
+        "each image, in the order of the split: of final runs, and of others with `--predictions`. "
+        "`ffl_ray.results.load(STUDY).predictions`; DuckDB's `unnest` and Polars' `explode` give a "
+        "row for each image.",
         "runs": "`confirm` writes this one and the next two. A row is a training.",
         "summary": "A row is a member of a confirmed config or of a baseline, over its seeds.",
         "comparisons": "A row is a member against its baseline: differences paired by seed.",

@@ -1,4 +1,4 @@
-"""Repeated measurements: mean, spread, 95% intervals, and what a paired difference allows to say.
+"""Repeated measurements: mean, spread, 95% intervals, and paired differences.
 
 Student's t throughout: the runs of one config differ by their seed alone and are few (Student
 1908, "The Probable Error of a Mean", Biometrika 6, 1).
@@ -16,7 +16,6 @@ from scipy.special import stdtrit
 CONFIDENCE = 0.95
 
 Direction = Literal["up", "down"]
-Verdict = Literal["better", "worse", "within noise", "one run: no verdict", "no pair: no verdict"]
 
 DIRECTIONS: dict[str, Direction] = {
     "accuracy": "up",
@@ -47,13 +46,6 @@ class Summary(NamedTuple):
     def half(self) -> float | None:
         """Half the interval's width: what stands behind the plus-minus."""
         return None if self.low is None or self.high is None else (self.high - self.low) / 2
-
-
-class Comparison(NamedTuple):
-    """Paired differences, ours minus theirs, and what they allow to say of ours."""
-
-    difference: Summary
-    verdict: Verdict
 
 
 def summary(values: Iterable[float | None], confidence: float = CONFIDENCE) -> Summary:
@@ -89,36 +81,6 @@ def paired_differences(
     """Ours minus theirs at every seed that both have, in the order of the seeds."""
     pairs = [(ours[seed], theirs[seed]) for seed in sorted(ours.keys() & theirs.keys())]
     return [a - b for a, b in pairs if a is not None and b is not None]
-
-
-def compare(
-    ours: Mapping[int, float | None],
-    theirs: Mapping[int, float | None],
-    direction: Direction = "up",
-    confidence: float = CONFIDENCE,
-) -> Comparison:
-    """The differences by seed with their interval, and the verdict on ours.
-
-    Args:
-        ours: a measurement of each seed.
-        theirs: the same of the other side.
-        direction: whether more is better, or less.
-    """
-    difference = summary(paired_differences(ours, theirs), confidence)
-    return Comparison(difference, verdict(difference, direction))
-
-
-def verdict(difference: Summary, direction: Direction = "up") -> Verdict:
-    """Better or worse when the interval of the difference lies on one side of 0."""
-    if difference.n == 0:
-        return "no pair: no verdict"
-    if difference.low is None or difference.high is None:
-        return "one run: no verdict"
-    if difference.low > 0:
-        return "better" if direction == "up" else "worse"
-    if difference.high < 0:
-        return "worse" if direction == "up" else "better"
-    return "within noise"
 
 
 def shown(values: Sequence[float | None] | Summary, scale: float = 1.0, digits: int = 2) -> str:

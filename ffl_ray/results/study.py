@@ -14,6 +14,7 @@ from ffl_ray.config.settings import Config
 from ffl_ray.errors import StudyError
 from ffl_ray.results.description import COPY, write_description
 from ffl_ray.results.guard import check_links, understood
+from ffl_ray.results.predictions import write_predictions
 from ffl_ray.results.schema import config_columns
 from ffl_ray.results.storage.storage import Storage
 from ffl_ray.results.writer import AppendedTable, KeyedTable, Row
@@ -118,18 +119,28 @@ class StudyTables:
             **columns,
         )
 
-    def epoch(self, trial_id: str, row: Row, members: list[Row], best: list[Row]) -> None:
+    def epoch(
+        self,
+        trial_id: str,
+        row: Row,
+        members: list[Row],
+        best: list[Row],
+        predictions: Sequence[Row] = (),
+    ) -> None:
         """A finished epoch; one that was reported before is passed over.
 
         Args:
             row: of the epochs table.
             members: of the members table, after this epoch; none in a final run but at its end.
             best: the same, after the best epoch so far; none in a final run.
+            predictions: of these members on each image, as a report holds them.
         """
         if row["epoch"] < self._epochs.latest_epoch(trial_id):
             return
         with understood(f"a report of trial {trial_id}"):
             self._take(trial_id, row, members, best)
+            if predictions:
+                write_predictions(self.storage, self.name, trial_id, members, predictions)
         self.settle()
 
     def _take(self, trial_id: str, row: Row, members: list[Row], best: list[Row]) -> None:

@@ -6,7 +6,7 @@ probability of 5% at most, and likewise of all that say equal.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Literal, NamedTuple
 
 from ffl_ray.results.crossed import ALPHA, Effect
@@ -25,11 +25,19 @@ class Difference(NamedTuple):
         effect: ours minus theirs, paired; none: no pair is complete.
         direction: whether more is better, or less.
         margin: differences below it do not matter; none: all do, and nothing is equal.
+        looks: the same effect at each earlier look, valid at any time; the least p counts.
     """
 
     effect: Effect | None
     direction: Direction
     margin: float | None = None
+    looks: Sequence[Effect] = ()
+
+    @property
+    def tested(self) -> list[Effect]:
+        """The effects of all looks that are of two seeds and more."""
+        last = [] if self.effect is None else [self.effect]
+        return [effect for effect in (*self.looks, *last) if effect.n > 1]
 
 
 class Judged(NamedTuple):
@@ -63,16 +71,20 @@ def holm(p: Sequence[float | None]) -> list[float | None]:
 
 def judged(family: Sequence[Difference]) -> list[Judged]:
     """The verdicts on a family of differences, corrected for how many they are."""
-    tested = [one.effect if one.effect and one.effect.n > 1 else None for one in family]
-    p = holm([None if effect is None else effect.p_different() for effect in tested])
-    equal = holm(
-        [
-            None if effect is None or one.margin is None else effect.p_equal(one.margin)
-            for effect, one in zip(tested, family, strict=True)
-        ]
-    )
-    alpha = ALPHA / max(1, sum(effect is not None for effect in tested))
+    p = holm([_least(one, Effect.p_different) for one in family])
+    equal = holm([_least_equal(one) for one in family])
+    alpha = ALPHA / max(1, sum(value is not None for value in p))
     return [_judged(one, a, b, alpha) for one, a, b in zip(family, p, equal, strict=True)]
+
+
+def _least(one: Difference, p_of: Callable[[Effect], float]) -> float | None:
+    """The least p of all looks; none: it has none."""
+    return min((p_of(effect) for effect in one.tested), default=None)
+
+
+def _least_equal(one: Difference) -> float | None:
+    margin = one.margin
+    return None if margin is None else _least(one, lambda effect: effect.p_equal(margin))
 
 
 def _judged(one: Difference, p: float | None, p_equal: float | None, alpha: float) -> Judged:
@@ -81,7 +93,8 @@ def _judged(one: Difference, p: float | None, p_equal: float | None, alpha: floa
         return Judged("no pair: no verdict")
     if p is None:
         return Judged("one run: no verdict")
-    verdict = _verdict(effect.mean, one.direction, p, p_equal)
+    clearest = min(one.tested, key=Effect.p_different)
+    verdict = _verdict(clearest.mean, one.direction, p, p_equal)
     seeds = effect.settled_by(one.margin, alpha) if verdict == "undecided" else None
     return Judged(verdict, p, p_equal, effect.detectable(alpha), seeds)
 

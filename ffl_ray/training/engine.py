@@ -250,9 +250,18 @@ def member_sums(
     network: nn.Module, precision: Precision, batch: Batch
 ) -> Float64[Tensor, "members sums"]:
     """Metric sums of every member over a batch."""
+    return metric_sums(member_logits(network, precision, batch), batch.labels)
+
+
+@torch.no_grad()
+def member_logits(
+    network: nn.Module, precision: Precision, batch: Batch
+) -> Float[Tensor, "members batch classes"]:
+    """Logits of every member on a batch, in float32."""
     with precision.context():
         output = network(batch.images)
-    return metric_sums(output.members.float(), batch.labels)
+    logits: Tensor = output.members.float()
+    return logits
 
 
 def evaluate(

@@ -11,10 +11,10 @@ from ffl_ray.data.loader import open_test
 from ffl_ray.data.streaming.stream import served
 from ffl_ray.errors import DataError, NoTestSplitError
 from ffl_ray.training.progress import Progress
-from ffl_ray.training.rows import member_rows
+from ffl_ray.training.rows import member_rows, prediction_rows
 from ffl_ray.training.session import Session
 from ffl_ray.training.setup import Training
-from ffl_ray.training.steps import measured
+from ffl_ray.training.steps import examined
 from ffl_ray.training.worker import run_epochs
 
 
@@ -51,10 +51,13 @@ def _with_test(training: Training, progress: Progress) -> Progress:
         )
     test = served(images, training.train.info, training.train.device, training.pool)
     try:
-        metrics = measured(training, test)
+        found = examined(training, test)
     except DataError as error:
         raise NoTestSplitError(f"the test split can't be opened: {error}") from error
     rows = member_rows(
-        training, metrics, progress.epochs_done, None, images=len(images), split="test"
+        training, found.metrics, progress.epochs_done, None, images=len(images), split="test"
     )
-    return progress._replace(report=progress.reports[-1]._replace(members=rows))
+    report = progress.reports[-1]._replace(
+        members=rows, predictions=prediction_rows(found.predictions, len(images))
+    )
+    return progress._replace(report=report)

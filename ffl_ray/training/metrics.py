@@ -48,6 +48,19 @@ def metric_sums(
     return torch.cat([torch.stack(sums, dim=1), *binned], dim=1)
 
 
+def outcomes(
+    logits: Float[Tensor, "members batch classes"], labels: Int64[Tensor, "batch"]
+) -> Float64[Tensor, "members batch 2"]:
+    """Of each image: 1 where the likeliest class is its own and else 0, and its NLL."""
+    members, batch, _ = logits.shape
+    expanded = labels.expand(members, batch)
+    log_probs = F.log_softmax(logits.double(), dim=2)
+    nll = F.nll_loss(log_probs.flatten(0, 1), expanded.flatten(), reduction="none")
+    # As topk in `metric_sums` breaks ties, so that both count the same images.
+    right = logits.topk(min(5, logits.shape[2]), dim=2).indices[:, :, 0] == expanded
+    return torch.stack([right.double(), nll.view(members, batch)], dim=2)
+
+
 def member_metrics(sums: Float64[Tensor, "members sums"]) -> list[MemberMetrics]:
     """Each member's metrics from its sums.
 

@@ -9,6 +9,7 @@ from ffl_ray.config.roles import roles_in
 from ffl_ray.distill.terms import TERM_COLUMNS
 from ffl_ray.models.network import AVERAGED
 from ffl_ray.training.metrics import MemberMetrics
+from ffl_ray.training.predictions import Predictions, to_texts
 from ffl_ray.training.session import Report, Row
 from ffl_ray.training.setup import Training
 
@@ -49,6 +50,17 @@ def metric_columns(metrics: dict[str, MemberMetrics], num_branches: int) -> Row:
         "val.ensemble.nll": metrics["ensemble"].nll,
         "val.branches.nll": [branch.nll for branch in branches],
     }
+
+
+def prediction_rows(predictions: dict[str, Predictions], images: int) -> list[Row]:
+    """What the members make of every image, as a report holds it.
+
+    Args:
+        images: how many there are.
+    """
+    return [
+        {"member": name, "images": images, **to_texts(found)} for name, found in predictions.items()
+    ]
 
 
 def _backbone(name: str, mix: Sequence[str]) -> str | None:

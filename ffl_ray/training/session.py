@@ -5,6 +5,7 @@ Without torch: a driver that only reads reports need not load it.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 if TYPE_CHECKING:
@@ -20,11 +21,14 @@ class Report(NamedTuple):
         row: of the epochs table.
         members: rows of the members table, after this epoch.
         best: the same after the best epoch so far.
+        predictions: of the members on each image, after a training's last epoch: their names, and
+            what `predictions.to_texts` gives; none where they are not kept.
     """
 
     row: Row
     members: list[Row]
     best: list[Row]
+    predictions: Sequence[Row] = ()
 
 
 class Session(Protocol):

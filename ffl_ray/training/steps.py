@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from functools import partial
+from typing import NamedTuple
 
+import numpy as np
 import torch
+import torch.distributed as dist
 from torch import Tensor
 
 from ffl_ray.config.methods import method_of
@@ -13,6 +16,7 @@ from ffl_ray.config.settings import ResolvedDistill
 from ffl_ray.data.batches import Batch, EpochRequest, augmentation_of
 from ffl_ray.data.class_balance import balance_of
 from ffl_ray.data.device_images import DeviceImages
+from ffl_ray.data.shards import eval_steps
 from ffl_ray.data.streaming.stream import StreamedImages
 from ffl_ray.distill.recipe import Terms
 from ffl_ray.distill.registry import LossTerms, loss_terms_of, recipe_of
@@ -23,11 +27,13 @@ from ffl_ray.training.engine import (
     TrainedEpoch,
     TrainingStep,
     evaluate,
+    member_logits,
     member_sums,
     train_epoch,
 )
-from ffl_ray.training.metrics import MemberMetrics, member_metrics
+from ffl_ray.training.metrics import MemberMetrics, member_metrics, metric_sums, outcomes
 from ffl_ray.training.parted_step import Parts, Phase, branch_parameters, trained_by
+from ffl_ray.training.predictions import Predictions
 from ffl_ray.training.setup import Training
 
 EVAL_BATCH = 500
@@ -131,6 +137,40 @@ def measured(training: Training, images: DeviceImages | StreamedImages) -> dict[
     sums_of = _evaluation(training)
     sums = evaluate(training.network, batches, sums_of, training.shard.world_size)
     return dict(zip(training.network.member_names, member_metrics(sums), strict=True))
+
+
+class Examined(NamedTuple):
+    """The members on some images: their metrics, and what each makes of every image."""
+
+    metrics: dict[str, MemberMetrics]
+    predictions: dict[str, Predictions]
+
+
+def examined(training: Training, images: DeviceImages | StreamedImages) -> Examined:
+    """The metrics of every member on some images, and its predictions, over all workers."""
+    network, shard, count = training.network, training.shard, len(images.images)
+    steps = eval_steps(count, EVAL_BATCH, shard)
+    found = torch.zeros(len(network.member_names), count, 2, dtype=torch.float64)
+
+    def sums_of(batch: Batch) -> Tensor:
+        logits = member_logits(network, training.precision, batch)
+        found[:, next(steps).taken] = outcomes(logits, batch.labels).cpu()
+        return metric_sums(logits, batch.labels)
+
+    batches = images.eval_batches(batch_size=EVAL_BATCH, shard=shard)
+    sums = evaluate(network, batches, sums_of, shard.world_size)
+    if shard.world_size > 1:
+        everywhere = found.to(sums.device)
+        dist.all_reduce(everywhere)
+        found = everywhere.cpu()
+    of_members = (
+        Predictions(one[:, 0].numpy() > 0, one[:, 1].numpy().astype(np.float32)) for one in found
+    )
+    names = network.member_names
+    return Examined(
+        dict(zip(names, member_metrics(sums), strict=True)),
+        dict(zip(names, of_members, strict=True)),
+    )
 
 
 def _evaluation(training: Training) -> Callable[[Batch], Tensor]:

@@ -22,15 +22,14 @@ from ffl_ray.training.checkpoint import dump_checkpoint
 from ffl_ray.training.engine import average_running_statistics
 from ffl_ray.training.epoch_checkpoint import EpochCheckpoints, restored_sums
 from ffl_ray.training.hooks import after_epoch, hooked
-from ffl_ray.training.metrics import MemberMetrics
 from ffl_ray.training.optimizer import learning_rate, set_learning_rate
 from ffl_ray.training.progress import Progress
 from ffl_ray.training.resume import resume
-from ffl_ray.training.rows import loss_columns, member_rows, metric_columns
+from ffl_ray.training.rows import loss_columns, member_rows, metric_columns, prediction_rows
 from ffl_ray.training.schedules import schedule_weights
 from ffl_ray.training.session import Report, Row, Session
 from ffl_ray.training.setup import Training, peak_memory_bytes, prepared
-from ffl_ray.training.steps import epoch_batches, measured, train_on
+from ffl_ray.training.steps import Examined, epoch_batches, examined, measured, train_on
 
 # Several workers do not wait for their rows to be stored. When the search is killed they may live
 # on for ten seconds: their checkpoint says what they reported meanwhile.
@@ -110,7 +109,7 @@ def run_epoch(training: Training, progress: Progress, write: Write) -> Progress:
     trained = _train(training, progress, started, write)
     average_running_statistics(training.network, workers)
     after_epoch(training, progress.epochs_done)
-    metrics = _validate(training, progress.epochs_done + 1)
+    metrics, predictions = _validate(training, progress.epochs_done + 1)
     epoch_s = time.perf_counter() - started
     before, epoch = progress.report, progress.epochs_done + 1
     members = member_rows(training, metrics, epoch, before, images=len(training.val.images))
@@ -130,7 +129,8 @@ def run_epoch(training: Training, progress: Progress, write: Write) -> Progress:
         "peak_memory_bytes": peak_memory_bytes(training.train.device),
     }
     best = members if before is None or progress.latest_is_best else before.best
-    return progress.with_report(Report(row, members, best), KEPT_REPORTS if workers > 1 else 0)
+    report = Report(row, members, best, prediction_rows(predictions, len(training.val.images)))
+    return progress.with_report(report, KEPT_REPORTS if workers > 1 else 0)
 
 
 def _train(training: Training, progress: Progress, started: float, write: Write) -> Row:
@@ -171,12 +171,16 @@ def _train(training: Training, progress: Progress, started: float, write: Write)
     }
 
 
-def _validate(training: Training, epoch: int) -> dict[str, MemberMetrics]:
-    """The metrics of every member on the validation split; epochs count from 1."""
-    metrics = measured(training, training.val)
-    for name, metric in metrics.items():
-        _check_finite(f"validation NLL of {name}", metric.nll, epoch, training.config)
-    return metrics
+def _validate(training: Training, epoch: int) -> Examined:
+    """The members on the validation split, epochs counted from 1; in the last one each image."""
+    config, last = training.config, epoch == training.config.optim.epochs
+    if config.compute.predictions and last and len(training.val.images):
+        found = examined(training, training.val)
+    else:
+        found = Examined(measured(training, training.val), {})
+    for name, metric in found.metrics.items():
+        _check_finite(f"validation NLL of {name}", metric.nll, epoch, config)
+    return found
 
 
 def _check_finite(what: str, value: float, epoch: int, config: ResolvedConfig) -> None:

@@ -3,43 +3,36 @@
 from __future__ import annotations
 
 import json
-from typing import Any
 
 import pytest
+import torch
 from support.helpers import small_config
+from support.reference import random_output
 
-from ffl_ray.config.methods import resolved, resolved_from
-from ffl_ray.config.objectives import parse_objectives
+from ffl_ray.config.methods import METHODS, resolved, resolved_from
 from ffl_ray.config.overrides import flatten
 from ffl_ray.config.settings import ResolvedConfig
 from ffl_ray.confirm.arms import (
-    Chosen,
     Plans,
-    best_configs,
-    confirmed_form,
-    independent,
     networks_to_time,
     new_seeds,
     plan_arms,
     plan_runs,
+    primary_of,
     stretched,
 )
+from ffl_ray.confirm.chosen import confirmed_form
+from ffl_ray.confirm.opponents import KINDS, Against, independent, opponents, untaught
+from ffl_ray.confirm.pairs import Chosen
+from ffl_ray.distill.registry import loss_terms_of
+from ffl_ray.errors import SettingError
 from ffl_ray.results.schema import config_columns, row_config
-
-ONE = parse_objectives(["fused.accuracy"])
 
 
 def config_of(**changes: object) -> ResolvedConfig:
     return confirmed_form(
         small_config(**{"model__mix": "2*resnet20", "optim__epochs": 30, **changes})
     )
-
-
-def row(
-    trial_id: str, value: float, status: str = "completed", **changes: object
-) -> dict[str, Any]:
-    ids = {"trial_id": trial_id, "status": status, "objective_values": [value]}
-    return ids | config_columns(small_config(**changes))
 
 
 def test_seeds_are_the_first_that_the_search_did_not_use_and_more_begin_with_fewer() -> None:
@@ -55,22 +48,6 @@ def test_a_row_gives_its_config_back_and_an_older_schema_the_defaults() -> None:
     assert resolved(row_config(stored)) == config
     del stored["distill.views"]
     assert resolved(row_config(stored | {"distill.weight": None})) == config
-
-
-def test_the_best_distinct_configs_of_completed_trials_are_chosen() -> None:
-    rows = [
-        row("00000", 0.7),
-        row("00001", 0.9, fusion__design="sum"),
-        row("00002", 0.9, fusion__design="sum", seed=3),
-        row("00003", 0.99, "pruned", fusion__design="gated"),
-        row("00004", 0.8, fusion__design="mean"),
-    ]
-
-    chosen = best_configs(rows, ONE, 2)
-
-    assert [one.trial_id for one in chosen] == ["00001", "00004"]
-    assert chosen[0].config.fusion.design == "sum"
-    assert chosen[0].config.distill.temperature == 3.0  # nothing is left to the method
 
 
 def test_a_baseline_differs_in_its_teaching_alone() -> None:
@@ -135,11 +112,10 @@ def test_branches_meet_their_backbone_alone_and_the_others_the_independent_ensem
         "independent 2*resnet20, 30 epochs": 30,
         "independent 2*resnet20, 45 epochs": 45,
     }
-    assert [tuple(pair)[1:] for pair in plans.pairs] == [
-        ("branch0", "epochs", "independent resnet20, 30 epochs", "branch0"),
-        ("branch0", "seconds", "independent resnet20, 90 epochs", "branch0"),
-        ("branch1", "epochs", "independent resnet20, 30 epochs", "branch0"),
-        ("branch1", "seconds", "independent resnet20, 90 epochs", "branch0"),
+    assert plans.pairs[0].members == ("branch0", "branch1")
+    assert [tuple(pair)[1:5] for pair in plans.pairs] == [
+        ("branches", "epochs", "independent resnet20, 30 epochs", "branch0"),
+        ("branches", "seconds", "independent resnet20, 90 epochs", "branch0"),
         ("ensemble", "epochs", "independent 2*resnet20, 30 epochs", "ensemble"),
         ("ensemble", "seconds", "independent 2*resnet20, 45 epochs", "ensemble"),
         ("fused", "epochs", "independent 2*resnet20, 30 epochs", "ensemble"),
@@ -173,7 +149,23 @@ def test_a_method_without_a_fused_classifier_has_no_such_pair() -> None:
     seconds = SECONDS | {"resnet20+resnet20 dml": 2.0}
     members = {pair.member for pair in plan([config], seconds).pairs}
 
-    assert members == {"branch0", "branch1", "ensemble"}
+    assert members == {"branches", "ensemble"}
+
+
+def test_the_primary_comparison_is_of_what_is_shipped_at_equal_seconds() -> None:
+    mixed = config_of(model__mix="2*resnet20+wrn16_2")
+    seconds = SECONDS | {"resnet20+resnet20+wrn16_2 ffl": 6.0}
+    seconds |= {"resnet20+resnet20+wrn16_2 independent": 5.0}
+
+    plans = plan([mixed], seconds)
+
+    first = primary_of(plans.pairs, plans.arms[0])
+    assert first is not None
+    assert (first.member, first.equal) == ("branches_resnet20", "seconds")
+    assert first.members == ("branch0", "branch1")
+    assert {pair.member for pair in plans.pairs} == {first.member, "branch2", "ensemble", "fused"}
+    fused = [pair for pair in plans.pairs if pair.member == "fused"]
+    assert primary_of(fused, plans.arms[0]) is None
 
 
 @pytest.mark.parametrize("mix", ["resnet20", "2*resnet20"])
@@ -216,3 +208,44 @@ def test_more_seeds_and_more_arms_come_behind_the_runs_that_are_there() -> None:
     assert more[:4] == first
     assert [run.run_id for run in more] == [f"{i:05d}" for i in range(9)]
     assert len({(run.arm, run.seed) for run in more}) == 9
+
+
+def test_every_kind_of_baseline_separates_one_cause() -> None:
+    config = config_of(model__mix="2*resnet20", distill__temperature=2.0)
+
+    found = opponents(config, Against(KINDS, {config: "resnet38"}))
+
+    by_kind = {kind: [one for one in found if one.kind == kind] for kind in KINDS}
+    assert [(o.member, o.baseline_member) for o in by_kind["untaught"]] == [
+        ("branches", "branches"), ("ensemble", "ensemble"), ("fused", "fused"),
+    ]  # fmt: skip
+    quiet = by_kind["untaught"][0].baseline
+    differing = {k for k, v in flatten(quiet).items() if v != flatten(config)[k]}
+    assert differing == {"distill.ensemble_to_fused", "distill.fused_to_branch"}
+    assert by_kind["untaught"][0].baseline_of == ("branch0", "branch1")
+    (one,) = by_kind["same_macs"]
+    assert (one.member, one.baseline.model.mix) == ("fused", ("resnet38",))
+    assert [o.member for o in by_kind["together"]] == ["ensemble", "fused"]
+
+
+@pytest.mark.parametrize("method", [name for name in METHODS if name != "independent"])
+def test_the_teaching_of_every_method_can_be_turned_off(method: str) -> None:
+    config = config_of(
+        model__mix="3*resnet20", distill__method=method, objective="ensemble.accuracy"
+    )
+    output, labels = random_output(3), torch.arange(6)
+
+    terms = loss_terms_of(untaught(config).distill)(output, labels)
+
+    weights = {name.partition(".")[0]: term.weight for name, term in terms.items()}
+    assert {name for name, weight in weights.items() if weight} <= {"ce_branches", "ce_fused"}
+    assert weights["ce_branches"] == 1
+    assert any("_to_" in name for name in loss_terms_of(config.distill)(output, labels))
+
+
+def test_a_method_of_ones_own_can_not_be_turned_off() -> None:
+    own = config_of()
+    own = own.model_copy(update={"distill": own.distill.model_copy(update={"method": "a:b"})})
+
+    with pytest.raises(SettingError, match="--arms untaught must be of a method of ffl_ray"):
+        untaught(own)

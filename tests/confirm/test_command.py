@@ -20,10 +20,10 @@ from ffl_ray.config.objectives import parse_objectives
 from ffl_ray.config.overrides import flatten, with_overrides
 from ffl_ray.config.settings import Config
 from ffl_ray.confirm.__main__ import main
-from ffl_ray.confirm.arms import Chosen, confirmed_form
+from ffl_ray.confirm.chosen import confirmed_form
 from ffl_ray.confirm.command import show_confirmed
 from ffl_ray.confirm.confirmation import Confirmation
-from ffl_ray.confirm.tables import Arm, Run
+from ffl_ray.confirm.pairs import Arm, Chosen, Run
 from ffl_ray.errors import StudyError
 from ffl_ray.results.description import describe_study
 from ffl_ray.results.storage.storage import Storage
@@ -128,14 +128,22 @@ def test_a_confirmation_survives_a_kill_and_never_runs_twice(tmp_path: Path) -> 
     assert list(summary[summary.role == "config"].trial_id.unique()) == ["00001", "00000"]
     assert set(summary.n) == {2}
     compared = pd.read_parquet(confirmed / "comparisons")
-    assert len(compared) == 2 * 4 * 2 * 2  # configs, members, equal epochs or seconds, metrics
+    assert len(compared) == 2 * 3 * 2 * 2  # configs, members, equal epochs or seconds, metrics
     branches = compared[(compared.equal == "epochs") & compared.member.str.startswith("branch")]
     assert (branches.macs == branches.baseline_macs).all()
-    assert set(compared.verdict) <= {"better", "worse", "within noise"}
+    assert set(compared.verdict) <= {"better", "worse", "equal", "undecided"}
     assert third.returncode == 0
     assert "trainings" not in third.stdout.splitlines()[0]  # nothing was planned or started
     assert third.stdout.splitlines()[-5:] == again.stdout.splitlines()[-5:]
     assert "the 359 images of the test split" in third.stdout
+    assert "The 1st look at this test split" in third.stdout
+    frame = ffl_ray.results.load("study/confirmed", str(tmp_path)).predictions
+    right = {(row.trial_id, row.member): row.right.mean() for _, row in frame.iterrows()}
+    assert right == {(row.trial_id, row.member): row.accuracy for _, row in members.iterrows()}
+    assert set(compared.over) == {"seeds and images"}
+    assert after["registered"] == before_plan["registered"]
+    more = run("confirm", *options(tmp_path, "--margin", "0.1"))
+    assert "margin was 0.5 and is 0.1" in more.stderr
 
 
 @pytest.mark.parametrize(

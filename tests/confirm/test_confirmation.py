@@ -11,11 +11,13 @@ from support.helpers import small_config
 import ffl_ray.confirm.confirmation
 from ffl_ray.config.methods import mix_of
 from ffl_ray.config.settings import Config, SearchConfig
-from ffl_ray.confirm.arms import Chosen, confirmed_form, new_seeds
+from ffl_ray.confirm.arms import new_seeds
+from ffl_ray.confirm.chosen import confirmed_form
 from ffl_ray.confirm.confirmation import following, new_configs, plan_confirmation
+from ffl_ray.confirm.pairs import Chosen
 from ffl_ray.confirm.request import Request
 from ffl_ray.data.facts import DataFacts
-from ffl_ray.errors import PlanError
+from ffl_ray.errors import PlanError, StudyError
 from ffl_ray.planning.layout import Plan
 from ffl_ray.results.storage.storage import Storage
 
@@ -50,7 +52,7 @@ def request(folder: Path, top: int, seeds: int, ranked: list[Chosen] = RANKED) -
         baselines="both",
         chosen=ranked,
         seeds=new_seeds({0}, seeds),
-        settings={"baselines": "both"},
+        settings={"baselines": "both", "margin": 0.5},
         search=SearchConfig(),
         ranked_by="fused.accuracy",
         searched={},
@@ -99,6 +101,33 @@ def test_a_chosen_trial_stays_chosen_when_the_search_goes_on_and_finds_better(
 
     assert [one.trial_id for one in new_configs(later, first)] == ["00001"]
     assert new_configs(following(request(tmp_path, 1, 1, RANKED[::-1]), first), first) == []
+
+
+def test_a_registered_plan_stays_once_its_test_split_was_opened(
+    timed: list[Config], tmp_path: Path
+) -> None:
+    first = plan_confirmation(request(tmp_path, 1, 2), None, PLAN, FACTS).as_registered()
+
+    before = following(request(tmp_path, 1, 3), first)  # nothing was opened yet
+    same = following(request(tmp_path, 1, 2, RANKED[::-1]), first, opened=True)
+
+    assert len(before.seeds) == 3
+    assert [one.trial_id for one in same.chosen] == first.chosen
+    for other in (request(tmp_path, 1, 3), request(tmp_path, 2, 2), request(tmp_path, 1, 1)):
+        with pytest.raises(StudyError, match="goes on only with the plan"):
+            following(other, first, opened=True)
+
+
+def test_a_confirmation_of_the_version_before_goes_on_with_the_default_margin(
+    timed: list[Config], tmp_path: Path
+) -> None:
+    old = plan_confirmation(request(tmp_path, 1, 1), None, PLAN, FACTS)
+    old = old._replace(settings={"baselines": "both"})
+
+    assert following(request(tmp_path, 1, 2), old, opened=True).settings == old.settings
+    narrow = request(tmp_path, 1, 1)._replace(settings={"baselines": "both", "margin": 0.1})
+    with pytest.raises(StudyError, match="margin was 0.5 and is 0.1"):
+        following(narrow, old)
 
 
 def test_without_a_machine_to_measure_on_nothing_is_planned(

@@ -5,21 +5,17 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import pytest
 
-from ffl_ray.confirm.tables import (
-    Arm,
-    Pair,
-    Run,
-    comparison_rows,
-    measured_arms,
-    read_confirmed,
-    run_rows,
-    summary_rows,
-    write_confirmed,
-)
+from ffl_ray.confirm.compared import comparison_rows
+from ffl_ray.confirm.measured import measured_arms
+from ffl_ray.confirm.pairs import Arm, Pair, Run
+from ffl_ray.confirm.tables import read_confirmed, run_rows, summary_rows, write_confirmed
+from ffl_ray.results.crossed import crossed
 from ffl_ray.results.storage.storage import Storage
+from ffl_ray.training.predictions import Predictions
 
 SETTINGS = {"model.mix": ["resnet20", "resnet20"], "distill.method": "ffl", "optim.epochs": 30}
 ALONE = SETTINGS | {"distill.method": "independent", "optim.epochs": 60}
@@ -73,13 +69,13 @@ def test_a_summary_counts_completed_runs_on_the_test_split_alone() -> None:
 
 
 def test_a_comparison_pairs_the_seeds_that_both_sides_have() -> None:
-    accuracy, nll = comparison_rows([PAIR], ARMS, MEASURED)
+    accuracy, nll = comparison_rows([PAIR], ARMS, MEASURED, 0.005)
 
     assert (accuracy["metric"], accuracy["n"]) == ("accuracy", 2)
     assert accuracy["difference.mean"] == pytest.approx((0.03 + 0.02) / 2)
     assert accuracy["mean"] == pytest.approx(0.935)
     assert accuracy["baseline_mean"] == pytest.approx(0.91)
-    assert accuracy["verdict"] == "within noise"
+    assert accuracy["verdict"] == "undecided"
     assert nll["difference.mean"] == pytest.approx(-0.025)
     assert (accuracy["macs"], accuracy["baseline_macs"]) == (25, 28)
     assert (accuracy["epochs"], accuracy["baseline_epochs"]) == (30, 60)
@@ -92,16 +88,46 @@ def test_fewer_nats_are_better() -> None:
     members = [member(f"{i:05d}", "fused" if i % 2 == 0 else "ensemble", 0.9 - 0.1 * (i % 2))
                for i in range(6)]  # fmt: skip
 
-    rows = comparison_rows([PAIR], ARMS, measured_arms(RUNS, trials, members))
+    rows = comparison_rows([PAIR], ARMS, measured_arms(RUNS, trials, members), 0.005)
 
     assert [row["verdict"] for row in rows] == ["better", "better"]
+
+
+def test_predictions_of_both_sides_give_intervals_over_seeds_and_images() -> None:
+    rng = np.random.default_rng(0)
+    runs, trials = RUNS, [trial(run.run_id, 1.0) for run in RUNS]
+    kept: dict[str, dict[str, Predictions]] = {}
+    members = []
+    for run in runs:
+        name, rate = ("fused", 0.9) if run.arm == "00003" else ("ensemble", 0.8)
+        found = Predictions(rng.random(359) < rate, rng.exponential(1 - rate, 359))
+        kept[run.run_id] = {name: found}
+        row = member(run.run_id, name, float(found.right.mean()))
+        members.append(row | {"nll": float(found.nll.mean())})
+
+    measured = measured_arms(runs, trials, members, lambda run_id: kept[run_id])
+    accuracy, nll = comparison_rows([PAIR], ARMS, measured, 0.005)
+
+    assert {row["over"] for row in (accuracy, nll)} == {"seeds and images"}
+    both = [
+        np.stack([kept[run.run_id][name].right for run in runs if run.arm == arm.name])
+        for arm, name in zip(ARMS, ("fused", "ensemble"), strict=True)
+    ]
+    expected = crossed(both[0].astype(float) - both[1], step=1)
+    assert accuracy["difference.mean"] == pytest.approx(expected.mean)
+    assert accuracy["difference.high"] == pytest.approx(expected.mean + expected.half())
+    assert accuracy["verdict"] == "better"
+    alone = comparison_rows([PAIR], ARMS, measured_arms(runs, trials, members), 0.005)[0]
+    assert alone["over"] == "seeds"
+    summary = summary_rows(ARMS, measured)[0]
+    assert summary["over"] == "seeds and images"
 
 
 def test_nothing_completed_says_so() -> None:
     measured = measured_arms(RUNS, [], [])
 
     assert summary_rows(ARMS, measured) == []
-    rows = comparison_rows([PAIR], ARMS, measured)
+    rows = comparison_rows([PAIR], ARMS, measured, 0.005)
     assert {row["verdict"] for row in rows} == {"no pair: no verdict"}
 
 
@@ -110,14 +136,14 @@ def test_the_tables_are_parquet_and_are_replaced_whole(tmp_path: Path) -> None:
     tables = {
         "runs": run_rows(RUNS, ARMS),
         "summary": summary_rows(ARMS, MEASURED),
-        "comparisons": comparison_rows([PAIR], ARMS, MEASURED),
+        "comparisons": comparison_rows([PAIR], ARMS, MEASURED, 0.005),
     }
 
     write_confirmed(storage, tables | {"comparisons": []})
     write_confirmed(storage, tables)
 
     frame = pd.read_parquet(tmp_path / "comparisons")
-    assert list(frame.verdict) == ["within noise", "within noise"]
+    assert list(frame.verdict) == ["undecided", "undecided"]
     found = read_confirmed(storage)
     assert found["runs"][1] == {
         "run_id": "00001",

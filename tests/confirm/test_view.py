@@ -20,6 +20,7 @@ DIFFERENCE: dict[str, Any] = {
     "metric": "accuracy", "n": 5, "difference.mean": 0.012, "difference.std": 0.002,
     "difference.low": 0.0095, "difference.high": 0.0145, "verdict": "better", "macs": 3352192,
     "baseline_macs": 5065984, "accelerator_s": 12.34, "baseline_accelerator_s": 12.5,
+    "p": 0.0004, "detectable": 0.004, "more_seeds": None, "more_s": None, "primary": True,
 }  # fmt: skip
 
 
@@ -41,23 +42,26 @@ def test_members_are_shown_in_percent_with_half_their_interval() -> None:
 
 
 def test_a_difference_is_shown_with_both_costs_and_its_verdict() -> None:
-    nll = DIFFERENCE | {"metric": "nll", "verdict": "within noise", "baseline_macs": None}
+    more = {"more_seeds": 4, "more_s": 120.0, "primary": False, "p": 0.21}
+    nll = DIFFERENCE | {"metric": "nll", "verdict": "undecided", "baseline_macs": None} | more
 
     lines = text(comparison_table([DIFFERENCE, nll])).splitlines()
 
     assert lines[0].startswith("against independent training, same accelerator-seconds")
-    for words in ("+1.20 ± 0.25", "3,352,192", "5,065,984", "12.3", "12.5", "better"):
+    for words in ("+1.20 ± 0.25", "<.001", " 0.40 ", "x0.66", "x0.99", "better *"):
         assert words in lines[2]
     assert "+0.012 ± 0.003" in lines[3]
-    assert "within noise" in lines[3]
+    assert ".210" in lines[3]
+    assert lines[3].rstrip().endswith("undecided: 4 seeds more, 2.0 accelerator-minutes")
+    assert "too few images" in text(comparison_table([nll | {"more_seeds": None}]))
 
 
 def test_how_it_was_measured_is_said_in_words() -> None:
-    said = how_measured([1000, 1001, 1002], 50_000, 10_000, 16, "fused.accuracy, fused.macs")
+    said = how_measured([1000, 1001, 1002], 50_000, 10_000, "Of 16.", "fused.accuracy, fused.macs")
 
     assert "of 3 trainings (seeds 1000 to 1002, none of the search's)" in said
     assert "50,000 images, measured once" in said
     assert "the 10,000 images of the test split" in said
     assert "ranked by fused.accuracy, fused.macs" in said
-    assert "Of 16 verdicts, about 0.8" in said
-    assert "1 training (seeds 1000, none" in how_measured([1000], 5, None, 0, "fused.accuracy")
+    assert said.endswith("Of 16.")
+    assert "1 training (seeds 1000, none" in how_measured([1000], 5, None, "", "fused.accuracy")

@@ -14,8 +14,9 @@ from support.confirmations import make_confirmation, planned, rows_of
 from support.exported import Exported
 from support.helpers import small_config
 
-from ffl_ray.confirm.arms import Chosen, confirmed_form
+from ffl_ray.confirm.chosen import confirmed_form
 from ffl_ray.confirm.confirmation import Confirmation
+from ffl_ray.confirm.pairs import Chosen
 from ffl_ray.confirm.tables import (
     ConfirmedAccuracy,
     accuracy_of_run,
@@ -74,6 +75,11 @@ def test_a_trial_has_the_confirmed_accuracy_of_its_config_and_member(root: Path)
     rows = read_confirmed(storage.child("confirmed"))["summary"]
     row = next(r for r in rows if (r["trial_id"], r["member"]) == ("00003", "branch1"))
     expected = ConfirmedAccuracy(row["accuracy.mean"], row["accuracy.low"], row["accuracy.high"], 2)
+    accuracy = confirmed_accuracy(storage, "00003", "branch1")
+    assert accuracy is not None
+    said = "the mean of the branches is better against independent resnet8, 4 epochs (branch0) at"
+    assert said in accuracy.verdicts
+    expected = expected._replace(verdicts=accuracy.verdicts)
     run = next(run for run in PLAN.runs if run.arm == "00003")
 
     assert confirmed_accuracy(storage, "00003", "branch1") == expected
@@ -99,6 +105,7 @@ def test_a_card_says_whose_the_confirmed_accuracy_is(exported: Exported, tmp_pat
     assert "not of these very weights, which were never measured on the test split" in text
     assert about["confirmed"] == found._asdict()
     assert about["test"] is None
+    assert "Verdicts: better against independent 2" in text
     assert about["validation"]["accuracy"] > 0
 
 

@@ -13,10 +13,11 @@ from support.confirmations import finish, make_confirmation, planned, rows_of
 from support.helpers import small_config
 from support.studies import COMPLETED, make_study
 
+from ffl_ray.confirm.look import record_look
 from ffl_ray.confirm.tables import read_confirmed
 from ffl_ray.report.__main__ import main
 from ffl_ray.report.blocks import Missing, Plot
-from ffl_ray.report.confirmed_plot import against_baselines
+from ffl_ray.report.confirmed_plot import differences
 from ffl_ray.results.description import describe_study
 from ffl_ray.results.storage.storage import Storage
 from ffl_ray.results.study import StudyTables
@@ -43,7 +44,8 @@ def words(page: str) -> str:
 def test_a_search_shows_what_was_confirmed_of_it(tmp_path: Path) -> None:
     make_study(tmp_path / "s", COMPLETED[:1])
     before = page_of(tmp_path / "s")
-    make_confirmation(tmp_path / "s")
+    plan = planned().as_registered()
+    record_look(plan, make_confirmation(tmp_path / "s", plan).storage)
 
     page = page_of(tmp_path / "s")
 
@@ -52,12 +54,15 @@ def test_a_search_shows_what_was_confirmed_of_it(tmp_path: Path) -> None:
     assert UNTOUCHED not in text
     for sentence in (
         "Apart from the confirmed results all of it is selection data",
-        "Confirmed accuracy of each member of each config, beside its baselines",
+        "Each member against its baseline: difference, 95% interval, verdict",
         "Test split, 359 images, measured once after the last epoch; 3 seeds, none of the search's",
         "trained on train + val, 1,438 images",
         "Against the same branches trained independently",
         "independent 2*resnet20, 3 epochs",
         "4,000,000",
+        "primary comparison 00004: branches against independent resnet20, 6 epochs: branch0",
+        f"Looks at this test split from {tmp_path}",
+        "s/confirmed confirm",
         "better",
     ):
         assert sentence in text, sentence
@@ -87,20 +92,23 @@ def test_the_tables_hold_means_intervals_costs_and_verdicts(tmp_path: Path) -> N
     assert set(compared["verdict"]) == {row["verdict"] for row in stored["comparisons"]}
 
 
-def test_the_picture_has_each_member_once_and_its_baselines_beside_it(tmp_path: Path) -> None:
+def test_the_picture_has_each_pair_once_in_its_verdicts_colour(tmp_path: Path) -> None:
     make_confirmation(tmp_path / "s")
-    found = read_confirmed(Storage(str(tmp_path / "s/confirmed")))
+    rows = read_confirmed(Storage(str(tmp_path / "s/confirmed")))["comparisons"]
+    rows[0]["verdict"] = "equal"
 
-    plot = against_baselines(found["summary"], found["comparisons"], "")
+    plot = differences(rows, "")
 
     assert isinstance(plot, Plot)
-    config, epochs, seconds = plot.figure.data
-    assert len(config.x) == len(epochs.x) == len(seconds.x) == 8
-    assert max(abs(a - b) for a, b in zip(config.y, epochs.y, strict=True)) < 0.5
-    row = found["summary"][0]
-    assert config.error_x.array[0] == pytest.approx(row["accuracy.high"] - row["accuracy.mean"])
-    only = [row for row in found["summary"] if row["role"] == "baseline"]
-    assert isinstance(against_baselines(only, found["comparisons"], ""), Missing)
+    drawn = {trace.name: trace for trace in plot.figure.data}
+    places = [place for trace in drawn.values() for place in trace.y]
+    assert sorted(places) == list(range(len(rows) // 2))
+    assert drawn["equal"].x[0] == pytest.approx(100 * rows[0]["difference.mean"])
+    assert len(drawn["better"].x) == sum(
+        row["verdict"] == "better" and row["metric"] == "accuracy" for row in rows
+    )
+    assert sum("<b>" in label for label in plot.figure.layout.yaxis.ticktext) == 1
+    assert isinstance(differences([], ""), Missing)
 
 
 @pytest.mark.parametrize("form", ["html", "md", "csv"])

@@ -1,4 +1,4 @@
-"""Intervals and verdicts, against values worked by hand and tables of Student's t."""
+"""Intervals, against values worked by hand and tables of Student's t."""
 
 import math
 
@@ -6,12 +6,10 @@ import pytest
 
 from ffl_ray.results.statistics import (
     Summary,
-    compare,
     paired_differences,
     shown,
     summary,
     t_quantile,
-    verdict,
     wilson_interval,
 )
 
@@ -49,38 +47,6 @@ def test_differences_pair_the_seeds_that_both_have() -> None:
     theirs = {1: 0.6, 2: 0.9, 4: 0.1, 5: 0.2}
 
     assert paired_differences(ours, theirs) == pytest.approx([0.1, 0.0])
-
-
-@pytest.mark.parametrize(
-    ("differences", "direction", "expected"),
-    [
-        ([0.010, 0.012, 0.011], "up", "better"),
-        ([0.010, 0.012, 0.011], "down", "worse"),
-        ([-0.010, -0.012, -0.011], "up", "worse"),
-        ([-0.010, -0.012, -0.011], "down", "better"),
-        ([-0.010, 0.012, 0.011], "up", "within noise"),
-        ([0.0, 0.0, 0.0], "up", "within noise"),
-        ([0.2, 0.2, 0.2], "up", "better"),
-        ([0.2], "up", "one run: no verdict"),
-        ([], "up", "no pair: no verdict"),
-    ],
-)
-def test_the_verdict_says_more_than_noise_only_when_the_interval_excludes_zero(
-    differences: list[float], direction: str, expected: str
-) -> None:
-    assert verdict(summary(differences), direction) == expected  # type: ignore[arg-type]
-
-
-def test_pairing_sees_what_the_spread_between_seeds_hides() -> None:
-    theirs = {1: 0.60, 2: 0.70, 3: 0.80}
-    ours = {seed: value + 0.01 + seed / 1e4 for seed, value in theirs.items()}
-
-    paired = compare(ours, theirs)
-
-    assert paired.verdict == "better"
-    assert paired.difference.mean == pytest.approx(0.0102)
-    assert compare(theirs, ours).verdict == "worse"
-    assert compare(ours, theirs, "down").verdict == "worse"
 
 
 def test_a_mean_is_shown_with_half_its_interval() -> None:

@@ -9,8 +9,10 @@ from typing import Any
 
 from ffl_ray.config.methods import mix_of
 from ffl_ray.config.settings import Config
-from ffl_ray.confirm.arms import Chosen, confirmed_form, networks_to_time, plan_arms, plan_runs
+from ffl_ray.confirm.arms import networks_to_time, plan_arms, plan_runs
+from ffl_ray.confirm.chosen import confirmed_form
 from ffl_ray.confirm.confirmation import KIND, Confirmation, write_tables
+from ffl_ray.confirm.pairs import Chosen
 from ffl_ray.results.description import describe_study
 from ffl_ray.results.storage.storage import Storage
 from ffl_ray.results.study import StudyTables

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +38,7 @@ class MemorySession:
         self.rows: list[Row] = []
         self.members: list[list[Row]] = []
         self.best: list[list[Row]] = []
+        self.predictions: list[Sequence[Row]] = []
         self.stop_after = stop_after
 
     def read(self, name: str) -> bytes | None:
@@ -49,6 +51,7 @@ class MemorySession:
         self.rows.append(report.row)
         self.members.append(report.members)
         self.best.append(report.best)
+        self.predictions.append(report.predictions)
         if report.row["epoch"] == self.stop_after:
             raise KeyboardInterrupt
 

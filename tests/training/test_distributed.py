@@ -24,6 +24,7 @@ from ffl_ray.training.engine import Precision, Step, average_running_statistics,
 from ffl_ray.training.hooks import hooked
 from ffl_ray.training.parted_step import Parts
 from ffl_ray.training.precision import format_of
+from ffl_ray.training.predictions import Predictions, from_texts
 from ffl_ray.training.setup import Training, prepare
 from ffl_ray.training.steps import epoch_batches, step_of, train_on
 from ffl_ray.training.worker import run_worker
@@ -138,12 +139,21 @@ def test_uneven_shares_give_the_whole_batchs_gradient_and_statistics_are_average
         assert statistics == [0.5, 0.5]
 
 
+def kept(session: MemorySession) -> dict[str, Predictions]:
+    """What each member made of every image after the last epoch."""
+    return {row["member"]: from_texts(row, row["images"]) for row in session.predictions[-1]}
+
+
 def digits_training(rank: int, count: int) -> tuple[list[float], list[float], list[int]]:
     """Six epochs; when shared, stopped after the fourth and resumed from rank 0's files alone."""
     # At three times this learning rate a rounding error moves the first loss by a hundredth, and
     # the batch norm of half a batch by up to nine.
     config = small_config(
-        data__fraction=1.0, optim__epochs=6, optim__lr=0.03, optim__lr_schedule="cosine"
+        data__fraction=1.0,
+        optim__epochs=6,
+        optim__lr=0.03,
+        optim__lr_schedule="cosine",
+        compute__predictions=True,
     )
     session = MemorySession(stop_after=4 if count > 1 else None)
     session.rank, session.world_size, session.num_threads = rank, count, 1
@@ -155,6 +165,8 @@ def digits_training(rank: int, count: int) -> tuple[list[float], list[float], li
         session.stop_after = None
         run_worker(config, session)
     members = [member["accuracy"] for member in session.members[-1]]
+    assert [found.right.mean() for found in kept(session).values()] == members
+    assert not any(session.predictions[:-1])
     losses = [row["loss.total"] for row in session.rows]
     return members, losses, [row["epoch"] for row in session.rows]
 

@@ -19,6 +19,7 @@ from ffl_ray.data.loader import load_final, load_train_val, open_test, read_test
 from ffl_ray.errors import NoTestSplitError
 from ffl_ray.results.schema import arrow_schema
 from ffl_ray.training.final import run_final
+from ffl_ray.training.predictions import from_texts
 
 
 def weights(session: MemorySession) -> dict[str, torch.Tensor]:
@@ -90,6 +91,10 @@ def test_the_numbers_are_those_of_the_test_split(opener: Opener) -> None:
     for member in session.members[-1]:
         assert member["accuracy"] * size == pytest.approx(round(member["accuracy"] * size))
         assert member["accuracy"] > 0.5
+        row = next(r for r in session.predictions[-1] if r["member"] == member["member"])
+        found = from_texts(row, size)
+        assert found.right.mean() == member["accuracy"]
+        assert found.nll.mean() == pytest.approx(member["nll"], rel=1e-3)
 
 
 @pytest.mark.parametrize("stop_after", [1, 2])
@@ -105,6 +110,7 @@ def test_a_resumed_final_run_equals_the_run_that_was_never_stopped(stop_after: i
     run_final(config, resumed)
 
     assert resumed.members[-1] == whole.members[-1]
+    assert resumed.predictions[-1] == whole.predictions[-1]
     assert [row["epoch"] for row in resumed.rows] == list(range(stop_after, 4))
     for name, value in weights(whole).items():
         assert torch.equal(value, weights(resumed)[name]), name
@@ -120,6 +126,7 @@ def test_a_finished_final_run_reports_again_and_opens_nothing(opener: Opener) ->
     assert opener.calls == 1
     assert again.rows == session.rows
     assert again.members == session.members
+    assert again.predictions == session.predictions
 
 
 def test_a_test_split_that_can_not_be_opened_costs_no_epoch(

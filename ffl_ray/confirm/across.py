@@ -1,0 +1,110 @@
+"""One verdict over the confirmations of several studies, each on a data set of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from rich.table import Table
+
+from ffl_ray.confirm.compared import MARGIN
+from ffl_ray.confirm.tables import FOLDER, Row, read_confirmed
+from ffl_ray.console.plain_text import printable_row
+from ffl_ray.console.terminal import make_console
+from ffl_ray.errors import SettingError, StudyError
+from ffl_ray.results.across import over_data_sets
+from ffl_ray.results.reader import find_study
+from ffl_ray.results.statistics import Summary, shown
+from ffl_ray.results.verdicts import Difference, Judged, judged
+
+INTERVAL = ("mean", "std", "low", "high")
+NORMAL = 1.959964  # half of a 95% interval in standard errors
+
+
+class Across(NamedTuple):
+    """The mean difference over data sets with its interval, and the verdict."""
+
+    summary: Summary
+    judged: Judged
+
+
+def across(studies: Sequence[str], storage_path: str | None, margin: float = MARGIN) -> int:
+    """Show the primary comparison of each study, and one verdict over all; the exit status.
+
+    Args:
+        margin: in points of accuracy.
+
+    Raises:
+        SettingError: fewer than two studies are named, or one twice.
+        StudyError: a study is not confirmed, or has no primary comparison with an interval.
+    """
+    if len(set(studies)) < 2 or len(set(studies)) < len(studies):
+        raise SettingError(
+            f"--across must name two studies or more, each once, not {' '.join(studies)}"
+        )
+    rows = {name: primary_row(name, storage_path) for name in studies}
+    found = verdict_over(list(rows.values()), margin / 100)
+    console = make_console()
+    table = Table(title="ours minus the baseline, accuracy %", title_justify="left", box=None)
+    for column in ("study", "member", "baseline", "difference", "n", "verdict"):
+        table.add_column(column)
+    for name, row in rows.items():
+        shown_row = printable_row(row)
+        difference = Summary(row["n"], *(row[f"difference.{key}"] for key in INTERVAL))
+        table.add_row(
+            name,
+            shown_row["member"],
+            f"{shown_row['baseline']}: {shown_row['baseline_member']}",
+            shown(difference, 100),
+            str(row["n"]),
+            shown_row["verdict"],
+        )
+    total = found.summary
+    table.add_row("all", "", "", shown(total, 100), str(total.n), found.judged.verdict)
+    console.print(table)
+    console.out(words(found, margin))
+    return 0
+
+
+def primary_row(study: str, storage_path: str | None) -> Row:
+    """The primary comparison of a study's confirmation.
+
+    Raises:
+        StudyError: it has none with an interval.
+    """
+    storage = find_study(study, storage_path)
+    place = storage if storage.name == FOLDER else storage.child(FOLDER)
+    rows = read_confirmed(place)["comparisons"] if place.exists("study.json") else []
+    found = next((row for row in rows if row["primary"]), None)
+    if found is None or found["difference.low"] is None:
+        raise StudyError(
+            f"{place.location} has no primary comparison of two seeds or more: confirm the study, "
+            f"or, where a version before did, give its command again"
+        )
+    return found
+
+
+def verdict_over(rows: Sequence[Row], margin: float) -> Across:
+    """The verdict on the mean over data sets.
+
+    Args:
+        rows: of the comparisons table, one of each data set.
+        margin: a fraction.
+    """
+    halves = [(row["difference.high"] - row["difference.low"]) / 2 for row in rows]
+    variances = [max((half / NORMAL) ** 2, 1e-12) for half in halves]
+    effect = over_data_sets([row["difference.mean"] for row in rows], variances)
+    return Across(effect.summary(None), judged([Difference(effect, "up", margin)])[0])
+
+
+def words(found: Across, margin: float) -> str:
+    """What the verdict means, in a sentence or two."""
+    verdict, p = found.judged.verdict, found.judged.p
+    least = found.judged.detectable
+    said = (
+        f"Over {found.summary.n} data sets: {verdict}, p = {p:.3f}, margin {margin:g} points. A "
+        f"new data set is one more draw: Hartung and Knapp's interval of a hierarchical model."
+    )
+    if verdict == "undecided" and least is not None:
+        said += f" Seen from {100 * least:.2f} points on."
+    return said

@@ -1,0 +1,184 @@
+"""The comparisons of a confirmation: each pair's difference, and the verdict on it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+from ffl_ray.confirm.measured import Estimated, Measured, Values, effect_of
+from ffl_ray.confirm.pairs import Arm, Pair
+from ffl_ray.confirm.tables import METRICS, Row, interval_columns
+from ffl_ray.results.crossed import Effect
+from ffl_ray.results.statistics import DIRECTIONS, Summary, summary
+from ffl_ray.results.verdicts import DECIDED, Difference, Judged, judged
+
+MARGIN = 0.5  # points of accuracy
+FIRST_LOOK = 4  # seeds; a test that is valid at any time decides nothing before
+
+
+class Compared(NamedTuple):
+    """One metric of a pair, with its difference.
+
+    Attributes:
+        mine: of the config, by the seeds that both sides have.
+        others: of the baseline.
+        seeds: the differences of the seeds' means.
+        found: the difference; none: no seed is complete.
+        looks: the same at each earlier look of a race.
+    """
+
+    pair: Pair
+    metric: str
+    mine: Summary
+    others: Summary
+    seeds: Summary
+    found: Estimated | None
+    looks: Sequence[Effect] = ()
+
+    @property
+    def effect(self) -> Effect | None:
+        """The difference, with what of it is chance."""
+        return None if self.found is None else self.found.effect
+
+
+def comparison_rows(
+    pairs: Sequence[Pair],
+    arms: Sequence[Arm],
+    measured: Mapping[str, Measured],
+    margin: float,
+    primary: Pair | None = None,
+    *,
+    race: bool = False,
+) -> list[Row]:
+    """Two rows of the comparisons table for each pair, one of each metric.
+
+    Args:
+        margin: differences of accuracy below it do not matter, a fraction.
+        primary: the pair whose accuracy is tested at 5%; all others together by Holm's method.
+        race: they were looked at after every seed from the fourth on, and might have ended then.
+    """
+    by_name = {arm.name: arm for arm in arms}
+    found = [
+        _compared(pair, metric, measured[pair.arm], measured[pair.baseline], race)
+        for pair in pairs
+        for metric in METRICS
+    ]
+    verdicts = _verdicts(found, margin, primary)
+    return [
+        _row(one, verdict, by_name, measured, margin, primary)
+        for one, verdict in zip(found, verdicts, strict=True)
+    ]
+
+
+def _compared(pair: Pair, metric: str, ours: Measured, theirs: Measured, race: bool) -> Compared:
+    mine = ours.means(pair.members, metric)
+    others = theirs.means(pair.baseline_members, metric)
+    both = sorted(mine.keys() & others.keys())
+    images, of_images = (
+        theirs.cost(pair.baseline_members[0], "images"),
+        _of_images(pair, metric, ours, theirs),
+    )
+
+    def after(seeds: Sequence[int]) -> Estimated:
+        means = summary(mine[seed] - others[seed] for seed in seeds)
+        kept = {seed: of_images[seed] for seed in seeds if seed in of_images}
+        found = effect_of(means, kept, metric, images)
+        return found._replace(effect=found.effect._replace(anytime=race))
+
+    counts = range(FIRST_LOOK, len(both)) if race else ()
+    return Compared(
+        pair,
+        metric,
+        summary(mine[seed] for seed in both),
+        summary(others[seed] for seed in both),
+        summary(mine[seed] - others[seed] for seed in both),
+        after(both) if both else None,
+        [after(both[:count]).effect for count in counts],
+    )
+
+
+def _of_images(pair: Pair, metric: str, ours: Measured, theirs: Measured) -> dict[int, Values]:
+    """The differences on each image, by the seeds of which both sides kept them."""
+    mine = ours.of_images(pair.members, metric)
+    others = theirs.of_images(pair.baseline_members, metric)
+    return {
+        seed: mine[seed] - others[seed]
+        for seed in mine.keys() & others.keys()
+        if len(mine[seed]) == len(others[seed])
+    }
+
+
+def _verdicts(found: Sequence[Compared], margin: float, primary: Pair | None) -> list[Judged]:
+    """The verdict on each: the primary one alone, and the rest as one family."""
+    differences = [
+        Difference(one.effect, DIRECTIONS[one.metric], margin if one.metric == "accuracy" else None)
+        for one in found
+    ]
+    first = [_is_primary(one, primary) for one in found]
+    alone = judged([one for one, it_is in zip(differences, first, strict=True) if it_is])
+    family = iter(judged([one for one, it_is in zip(differences, first, strict=True) if not it_is]))
+    return [alone[0] if it_is else next(family) for it_is in first]
+
+
+def _is_primary(one: Compared, primary: Pair | None) -> bool:
+    return one.pair == primary and one.metric == "accuracy"
+
+
+def _row(
+    one: Compared,
+    verdict: Judged,
+    arms: Mapping[str, Arm],
+    measured: Mapping[str, Measured],
+    margin: float,
+    primary: Pair | None,
+) -> Row:
+    pair, ours, theirs = one.pair, measured[one.pair.arm], measured[one.pair.baseline]
+    mine_s, others_s = (summary(side.accelerator_s.values()).mean for side in (ours, theirs))
+    difference = one.seeds if one.effect is None else one.effect.summary(one.seeds.std)
+    more = None if verdict.seeds is None else verdict.seeds - one.seeds.n
+    return {
+        "arm": pair.arm,
+        "member": pair.member,
+        "equal": pair.equal,
+        "kind": pair.kind or None,
+        "baseline": pair.baseline,
+        "baseline_member": pair.baseline_member,
+        "trial_id": arms[pair.arm].trial_id,
+        "metric": one.metric,
+        "primary": _is_primary(one, primary),
+        "n": one.seeds.n,
+        "mean": one.mine.mean,
+        "baseline_mean": one.others.mean,
+        **interval_columns("difference", difference),
+        "over": one.found and one.found.over,
+        "margin": margin if one.metric == "accuracy" else None,
+        **{name: getattr(verdict, name) for name in ("verdict", "p", "p_equal", "detectable")},
+        "more_seeds": more,
+        "more_s": None if more is None else more * ((mine_s or 0) + (others_s or 0)),
+        "macs": ours.cost(pair.members[0], "macs"),
+        "baseline_macs": theirs.cost(pair.baseline_members[0], "macs"),
+        "epochs": arms[pair.arm].settings["optim.epochs"],
+        "baseline_epochs": arms[pair.baseline].settings["optim.epochs"],
+        "accelerator_s": mine_s,
+        "baseline_accelerator_s": others_s,
+    }
+
+
+def verdict_counts(comparisons: Sequence[Row]) -> dict[str, int]:
+    """How many of these rows say better, worse, equal or undecided."""
+    said = [row["verdict"] for row in comparisons]
+    return {word: said.count(word) for word in (*DECIDED, "undecided")}
+
+
+def corrected(comparisons: Sequence[Row]) -> str:
+    """How the verdicts of these rows are corrected for how many they are, in words."""
+    count = sum(row["difference.low"] is not None for row in comparisons)
+    if not count:
+        return ""
+    first = any(row.get("primary") for row in comparisons)
+    family = f"{count} verdicts" if not first else f"{count - 1} others"
+    alone = "The primary comparison is tested at 5%; among the " if first else "Among the "
+    return (
+        f"{alone}{family} a difference where there is none is said with a probability of 5% at "
+        f"most for all together (Holm), and so is equal where the margin is passed."
+    )

@@ -1,0 +1,183 @@
+"""What the members of a config are held against, each to separate one cause from the others.
+
+- `alone`: each branch against its backbone trained by itself; equal inference MACs.
+- `together`: ensemble and fused classifier against the ensemble of the same branches that share
+  nothing and are not taught; the trunk is counted once in ours and once a branch in theirs.
+- `untaught`: every member against the same member of the same network whose teaching is off; equal
+  inference MACs, and nothing but the teaching differs.
+- `same_macs`: the fused classifier (or the ensemble) against one deeper or wider network of about
+  its inference MACs, of the family of one of its branches.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Literal, NamedTuple, get_args
+
+from ffl_ray.config.methods import method_of, resolved_from
+from ffl_ray.config.overrides import flatten, mix_name, with_overrides
+from ffl_ray.config.settings import Config, ResolvedConfig
+from ffl_ray.config.user_code import is_own
+from ffl_ray.errors import SettingError
+
+Kind = Literal["alone", "together", "untaught", "same_macs"]
+KINDS: tuple[Kind, ...] = get_args(Kind)
+PLURALS = {"branch": "branches", "mean_teacher": "mean_teachers"}
+IRRELEVANT = ("fusion.", "distill.", "model.trunk_stages", "optim.fusion_weight_decay", "objective")
+
+
+class Against(NamedTuple):
+    """The kinds of baselines.
+
+    Attributes:
+        kinds: which.
+        same_macs: of each config the backbone of about the MACs of its whole network.
+    """
+
+    kinds: Sequence[Kind] = ("alone", "together")
+    same_macs: Mapping[ResolvedConfig, str] = {}
+
+
+DEFAULT = Against()
+
+
+class Opponent(NamedTuple):
+    """A member of a config, and what it is held against.
+
+    Attributes:
+        kind: which cause the comparison separates.
+        name: of the baseline, without its length.
+        member: name of the config's member; of several members their mean.
+        of: those members.
+        baseline: another config.
+        baseline_member: its member, likewise.
+        baseline_of: those members.
+    """
+
+    kind: Kind
+    name: str
+    member: str
+    of: tuple[str, ...]
+    baseline: ResolvedConfig
+    baseline_member: str
+    baseline_of: tuple[str, ...] = ()
+
+
+class Group(NamedTuple):
+    """Members of one backbone, which count as one: which of them is shipped is open."""
+
+    name: str
+    of: tuple[str, ...]
+    backbone: str
+
+
+def opponents(config: ResolvedConfig, against: Against = DEFAULT) -> list[Opponent]:
+    """The members of a config, and what each is held against.
+
+    Raises:
+        SettingError: nothing is known that turns the teaching of the config's method off.
+    """
+    found: list[Opponent] = []
+    for kind in against.kinds:
+        if kind == "alone":
+            found += _alone(config)
+        elif kind == "together":
+            found += _together(config)
+        elif kind == "untaught":
+            found += _untaught(config)
+        elif config in against.same_macs:
+            found.append(_same_macs(config, against.same_macs[config]))
+    return found
+
+
+def groups(config: ResolvedConfig) -> list[Group]:
+    """The branches of a config, and their averages, by backbone."""
+    mix, found = config.model.mix, []
+    for stem in ("branch", *(["mean_teacher"] if method_of(config.distill).mean_teacher else [])):
+        for backbone in dict.fromkeys(mix):
+            of = tuple(f"{stem}{i}" for i, name in enumerate(mix) if name == backbone)
+            several = PLURALS[stem] if len(of) == len(mix) else f"{PLURALS[stem]}_{backbone}"
+            found.append(Group(of[0] if len(of) == 1 else several, of, backbone))
+    if method_of(config.distill).student_average:
+        found.append(Group("averaged", ("averaged",), mix[0]))
+    return found
+
+
+def whole_members(config: ResolvedConfig) -> list[str]:
+    """The members that are made of several branches."""
+    fused = ["fused"] if method_of(config.distill).head is not None else []
+    return ["ensemble", *fused] if len(config.model.mix) > 1 else []
+
+
+def _alone(config: ResolvedConfig) -> list[Opponent]:
+    return [
+        Opponent(
+            "alone",
+            f"independent {group.backbone}",
+            group.name,
+            group.of,
+            independent(config, (group.backbone,)),
+            "branch0",
+        )
+        for group in groups(config)
+    ]
+
+
+def _together(config: ResolvedConfig) -> list[Opponent]:
+    name = f"independent {mix_name(config.model.mix)}"
+    baseline = independent(config, config.model.mix)
+    return [
+        Opponent("together", name, member, (member,), baseline, "ensemble")
+        for member in whole_members(config)
+    ]
+
+
+def _untaught(config: ResolvedConfig) -> list[Opponent]:
+    if config.distill.method == "independent":
+        return []
+    members = [(group.name, group.of) for group in groups(config)]
+    members += [(member, (member,)) for member in whole_members(config)]
+    name, baseline = f"untaught {mix_name(config.model.mix)}", untaught(config)
+    return [Opponent("untaught", name, member, of, baseline, member, of) for member, of in members]
+
+
+def _same_macs(config: ResolvedConfig, backbone: str) -> Opponent:
+    member = [*groups(config)[0].of, *whole_members(config)][-1]
+    baseline = independent(config, (backbone,))
+    return Opponent("same_macs", f"same MACs {backbone}", member, (member,), baseline, "branch0")
+
+
+def independent(
+    config: ResolvedConfig, mix: tuple[str, ...], trunk_stages: int = 0
+) -> ResolvedConfig:
+    """The same training without any teaching, of this mix; equal wherever nothing differs."""
+    defaults = {
+        name: value for name, value in flatten(Config()).items() if name.startswith(IRRELEVANT)
+    }
+    kept = {"distill.label_smoothing": config.distill.label_smoothing}
+    changes = {
+        "model.mix": mix,
+        "model.trunk_stages": trunk_stages,
+        "distill.method": "independent",
+        "objective": "ensemble.accuracy",
+        "seed": 0,
+    }
+    return resolved_from(flatten(config) | defaults | kept | changes)
+
+
+def untaught(config: ResolvedConfig) -> ResolvedConfig:
+    """The same network and training with the teaching off: every loss is a cross-entropy.
+
+    Raises:
+        SettingError: the method is the user's own.
+    """
+    method = config.distill.method
+    if is_own(method):
+        raise SettingError(
+            f"--arms untaught must be of a method of ffl_ray, whose teaching can be turned off, "
+            f"not {method}"
+        )
+    off = {"distill.weight": 0.0}
+    if method == "ffl":
+        off = {"distill.ensemble_to_fused": False, "distill.fused_to_branch": False}
+    return with_overrides(config, off | {"seed": 0})

@@ -1,0 +1,60 @@
+"""A race: seeds are added where a verdict is still open.
+
+What is trained next follows from what has completed, seed by seed, and from nothing else: a race
+that was killed goes on to the same verdicts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from ffl_ray.confirm.compared import FIRST_LOOK
+from ffl_ray.confirm.confirmation import Confirmation, compared_rows, measured_runs
+from ffl_ray.confirm.tables import Row
+from ffl_ray.orchestration.final_run import FinalRun, waiting_runs
+from ffl_ray.results.study import StudyTables
+from ffl_ray.results.verdicts import DECIDED
+
+
+def rounds(confirmation: Confirmation, tables: StudyTables) -> Iterator[list[FinalRun]]:
+    """The trainings of each round; the one after it follows from what they measured.
+
+    The first has the first four seeds of all arms, each other one a seed of those arms that are
+    in a comparison whose verdict on accuracy is open. Without a race there is one round of all.
+    """
+    if not confirmation.race:
+        yield confirmation.final_runs
+        return
+    seeds = confirmation.seeds
+    arms = {arm.name for arm in confirmation.arms}
+    new = seeds[:FIRST_LOOK]
+    for count in range(FIRST_LOOK, len(seeds) + 1):
+        ids = {run.run_id for run in confirmation.runs if run.seed in new and run.arm in arms}
+        yield [run for run in confirmation.final_runs if run.run_id in ids]
+        arms = open_arms(_rows_after(confirmation, tables, seeds[:count]))
+        if not arms:
+            return
+        new = seeds[count : count + 1]
+
+
+def _rows_after(confirmation: Confirmation, tables: StudyTables, seeds: Sequence[int]) -> list[Row]:
+    """The comparisons of these seeds alone."""
+    runs = [run for run in confirmation.runs if run.seed in seeds]
+    return compared_rows(confirmation, measured_runs(tables, runs))
+
+
+def open_arms(comparisons: Sequence[Row]) -> set[str]:
+    """The arms on both sides of those comparisons whose verdict on accuracy is open."""
+    still = [
+        row for row in comparisons if row["metric"] == "accuracy" and row["verdict"] not in DECIDED
+    ]
+    return {row[side] for row in still for side in ("arm", "baseline")}
+
+
+def still_waiting(confirmation: Confirmation, tables: StudyTables) -> list[FinalRun]:
+    """The trainings of the round that is under way; none: there is no round left."""
+    for runs in rounds(confirmation, tables):
+        waiting = waiting_runs(tables, runs)
+        if waiting:
+            return waiting
+    return []

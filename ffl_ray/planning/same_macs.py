@@ -1,0 +1,89 @@
+"""One network of about the multiply-accumulates of a whole one: deeper, or wider."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Callable, Iterator
+
+from ffl_ray.config.image_shapes import image_shape
+from ffl_ray.config.methods import resolved_from
+from ffl_ray.config.overrides import flatten
+from ffl_ray.config.settings import ResolvedConfig
+from ffl_ray.errors import SettingError
+from ffl_ray.models.depths import Choices, Series
+from ffl_ray.models.registry import FAMILIES, Family
+from ffl_ray.planning.cost import network_distill, network_size
+
+MOST = 200  # blocks in a stage, and times the width
+
+
+def same_macs(config: ResolvedConfig, num_classes: int) -> str:
+    """The backbone whose MACs are nearest, by their ratio, to those of the config's whole network.
+
+    Candidates are the depths and the widths of the families of its branches.
+
+    Raises:
+        SettingError: no family of its branches has depths or widths.
+    """
+
+    def macs_of(mix: tuple[str, ...], alone: bool = True) -> int:
+        changes = {"model.mix": mix, "distill.method": "independent", "model.trunk_stages": 0}
+        one = resolved_from(flatten(config) | changes) if alone else config
+        shape = image_shape(config.data)
+        distill = network_distill(one)
+        return network_size(one.model, one.fusion, distill, shape, num_classes).macs
+
+    wanted = macs_of(config.model.mix, alone=False)
+    found = {
+        name: abs(math.log(macs_of((name,)) / wanted))
+        for backbone in dict.fromkeys(config.model.mix)
+        for name in _candidates(backbone, wanted, lambda name: macs_of((name,)))
+    }
+    if not found:
+        raise SettingError(
+            f"--arms same_macs must be of backbones whose family has depths or widths, not "
+            f"{', '.join(dict.fromkeys(config.model.mix))}"
+        )
+    return min(found, key=lambda name: found[name])
+
+
+def _candidates(backbone: str, wanted: int, macs_of: Callable[[str], int]) -> Iterator[str]:
+    """The names of a family on both sides of the wanted MACs, along each of its numbers."""
+    for family in FAMILIES:
+        row = family.row(backbone)
+        if row is None:
+            continue
+        numbers = {name: int(n) for name, n in row.arguments.items()}
+        for argument, number in numbers.items():
+            values = _values(family, argument, number)
+            names = [_named(family, numbers | {argument: value}) for value in values]
+            yield from _around(names, wanted, macs_of)
+
+
+def _values(family: Family, argument: str, number: int) -> list[int]:
+    """What a number of a backbone's name may be, rising."""
+    rule = family.depths
+    if argument != "depth":
+        return list(range(1, MOST))
+    if isinstance(rule, Choices):
+        return sorted(rule.depths)
+    if isinstance(rule, Series):
+        return [rule.step * blocks + rule.rest for blocks in range(1, MOST)]
+    return [number]
+
+
+def _around(names: list[str], wanted: int, macs_of: Callable[[str], int]) -> set[str]:
+    """The two neighbours, of backbones of rising MACs, whose MACs enclose what is wanted."""
+    low, step = 0, 1
+    while low + step < len(names) - 1 and macs_of(names[low + step]) < wanted:
+        low, step = low + step, 2 * step
+    high = min(len(names) - 1, low + step)
+    while high - low > 1:
+        middle = (low + high) // 2
+        low, high = (middle, high) if macs_of(names[middle]) < wanted else (low, middle)
+    return {names[low], names[high]}
+
+
+def _named(family: Family, numbers: dict[str, int]) -> str:
+    return re.sub(r"\{(\w+)\}", lambda match: str(numbers[match.group(1)]), family.pattern)

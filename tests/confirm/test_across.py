@@ -1,0 +1,61 @@
+"""One verdict over several confirmed studies."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from support.confirmations import make_confirmation
+
+from ffl_ray.confirm.__main__ import main
+from ffl_ray.confirm.across import verdict_over
+from ffl_ray.confirm.tables import read_confirmed
+from ffl_ray.results.description import describe_study
+from ffl_ray.results.storage.storage import Storage
+from ffl_ray.results.study import StudyTables
+
+
+def study(root: Path, name: str) -> None:
+    StudyTables.open(Storage(str(root / name)), name, describe_study("search", {}), ())
+    make_confirmation(root / name)
+
+
+def test_each_data_set_stands_beside_the_verdict_over_all(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    for name in ("one", "two", "three"):
+        study(tmp_path, name)
+
+    places = [str(tmp_path / "one"), str(tmp_path / "two"), str(tmp_path / "three" / "confirmed")]
+    assert main(["--across", *places]) == 0
+
+    said = capfd.readouterr().out
+    assert said.count("independent resnet20") == 3
+    assert "Over 3 data sets: better" in said
+    assert main(["--across", str(tmp_path / "one")]) == 2
+    assert "--across must name two studies or more" in capfd.readouterr().err
+
+
+def test_a_study_without_a_confirmation_is_one_line(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    study(tmp_path, "one")
+    bare = Storage(str(tmp_path / "bare"))
+    StudyTables.open(bare, "bare", describe_study("search", {}), ())
+
+    assert main(["--across", str(tmp_path / "one"), str(tmp_path / "bare")]) == 2
+
+    assert "has no primary comparison of two seeds or more" in capfd.readouterr().err
+
+
+def test_data_sets_that_disagree_are_undecided(tmp_path: Path) -> None:
+    study(tmp_path, "one")
+    rows = read_confirmed(Storage(str(tmp_path / "one/confirmed")))["comparisons"]
+    row = next(row for row in rows if row["primary"])
+    turned = row | {
+        "difference.mean": -row["difference.mean"],
+        "difference.low": -row["difference.high"],
+        "difference.high": -row["difference.low"],
+    }
+
+    assert verdict_over([row, turned], 0.005).judged.verdict == "undecided"

@@ -1,0 +1,92 @@
+"""A race's rounds: seeds where a verdict is open, and the same ones after a kill."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from support.confirmations import CHOSEN, finish, make_confirmation, planned, rows_of
+
+from ffl_ray.confirm.confirmation import Confirmation
+from ffl_ray.confirm.race import rounds, still_waiting
+from ffl_ray.results.study import StudyTables
+
+SEEDS = tuple(range(1000, 1008))
+
+
+def race() -> Confirmation:
+    plan = planned(CHOSEN[:1], SEEDS)
+    return plan._replace(looks=len(SEEDS) - 3)
+
+
+def members(run_id: str, plan: Confirmation, config: Any) -> list[dict[str, Any]]:
+    """Taught branches are clearly better; ensemble and fused differ by chance."""
+    rows = rows_of(config)
+    taught = config.distill.method != "independent"
+    for row in rows:
+        if row["member"] in ("ensemble", "fused"):
+            row["accuracy"] = 0.8 + (0.05 if taught and config.seed % 2 else 0.0)
+    return rows
+
+
+def train(tables: StudyTables, plan: Confirmation, most: int | None = None) -> list[set[str]]:
+    """The arms of each round, trained one after the other.
+
+    Args:
+        most: trainings after which it is killed.
+    """
+    found = []
+    for runs in rounds(plan, tables):
+        arms = {run.run_id: run.arm for run in plan.runs}
+        found.append({arms[run.run_id] for run in runs})
+        done = {row["trial_id"] for row in tables.trials.rows if row["status"] == "completed"}
+        for run in runs:
+            if run.run_id in done:
+                continue
+            if most == 0:
+                return found
+            most = None if most is None else most - 1
+            tables.start(run.run_id, run.config)
+            finish(tables, run.run_id, run.config, members(run.run_id, plan, run.config))
+    return found
+
+
+def test_seeds_go_where_a_verdict_is_open(tmp_path: Path) -> None:
+    plan = race()
+    tables = make_confirmation(tmp_path / "s", plan, completed=0)
+
+    arms = train(tables, plan)
+
+    assert arms[0] == {arm.name for arm in plan.arms}
+    assert len(arms) == plan.looks
+    assert "independent resnet20, 3 epochs" in arms[0]
+    assert "independent resnet20, 3 epochs" not in arms[-1]  # its branches are decided
+    assert "independent 2*resnet20, 3 epochs" in arms[-1]
+    assert still_waiting(plan, tables) == []
+    used = {run.run_id for run in plan.runs} - {row["trial_id"] for row in tables.trials.rows}
+    assert used  # not all that was planned was trained
+
+
+@pytest.mark.parametrize("most", [4, 17, 20])
+def test_a_race_that_was_killed_has_the_same_rounds(most: int, tmp_path: Path) -> None:
+    plan = race()
+    whole = make_confirmation(tmp_path / "whole", plan, completed=0)
+    killed = make_confirmation(tmp_path / "killed", plan, completed=0)
+
+    expected = train(whole, plan)
+    train(killed, plan, most)
+    assert still_waiting(plan, killed)
+    again = train(killed, plan)
+
+    assert again == expected
+    trained = [{row["trial_id"] for row in tables.trials.rows} for tables in (whole, killed)]
+    assert trained[0] == trained[1]
+
+
+def test_without_a_race_there_is_one_round(tmp_path: Path) -> None:
+    plan = planned()
+    tables = make_confirmation(tmp_path / "s", plan, completed=2)
+
+    assert list(rounds(plan, tables)) == [plan.final_runs]
+    assert len(still_waiting(plan, tables)) == len(plan.runs) - 2
