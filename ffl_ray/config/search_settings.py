@@ -141,7 +141,7 @@ class SearchConfig(Section):
     )
     keep_checkpoints: int = setting(
         3,
-        "ended trials that keep their best checkpoint; the others' are deleted",
+        "ended trials that keep their last checkpoint; the others' are deleted",
         unit="trials",
         ge=0,
         may_change=True,

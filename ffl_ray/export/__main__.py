@@ -13,7 +13,7 @@ DESCRIPTION = """Write one classifier of a study alone: a branch sheds the other
 The folder holds a torch.export program, an ONNX graph, safetensors weights, config.json, a model
 card and metadata.json. Each file is read back and compared with the trained network first.
 
-picks, over the members of completed trials whose best checkpoint is kept:
+picks, over the members of completed trials whose last checkpoint is kept:
   best    the study's objective is best, and the member that it names (with --member: that one)
   knee    the front of validation accuracy against log(MACs) bends most: the point highest above
           the line between its ends

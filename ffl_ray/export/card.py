@@ -172,9 +172,10 @@ def _results(source: Source) -> str:
             f"validated and no epoch chosen."
         )
         return f"{note}\n\n{table(('test', 'value'), rows, right=True)}{_seeds(source)}"
+    what = "the epoch and the trial" if row["checkpoint"] == "best" else "the trial"
     note = (
         f"On {source.num_val:,} validation images, after epoch {row['epoch']}. The same images "
-        f"chose the epoch and the trial (of {source.num_trials} completed), so expect somewhat "
+        f"chose {what} (of {source.num_trials} completed), so expect somewhat "
         f"less of new images."
     )
     return f"{note}\n\n{table(('validation', 'value'), rows, right=True)}\n\n{_test(source)}"

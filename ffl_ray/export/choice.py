@@ -37,7 +37,7 @@ def choose(
     description: Mapping[str, Any],
     trials: Mapping[str, Row],
     members: Sequence[Row],
-    kept: set[str],
+    kept: Mapping[str, str],
     place: str = "",
 ) -> Choice:
     """The member of a study that a rule chooses among those whose checkpoints were kept.
@@ -46,7 +46,7 @@ def choose(
         description: what study.json says.
         trials: rows of the trials table by trial_id.
         members: rows of the members table.
-        kept: the trials whose best checkpoint is there; of final runs those with the latest.
+        kept: which checkpoint of each trial is there, latest or best.
         place: of the search that final runs confirm, as a command takes it.
 
     Raises:
@@ -64,10 +64,10 @@ def _trial(
     description: Mapping[str, Any],
     trials: Mapping[str, Row],
     members: Sequence[Row],
-    kept: set[str],
+    kept: Mapping[str, str],
 ) -> Choice:
     objective = pick.study_objective(description)
-    found = rule.among(pick.candidates(trials.values(), members))
+    found = rule.among(pick.candidates(trials.values(), members, kept))
     first = rule.choose(found, objective)
     if first.trial_id in kept:
         return Choice(first, "")
@@ -92,11 +92,11 @@ def _final_run(
     description: Mapping[str, Any],
     trials: Mapping[str, Row],
     members: Sequence[Row],
-    kept: set[str],
+    kept: Mapping[str, str],
     place: str,
 ) -> Candidate:
     _check_keeps_weights(description)
-    found = [c for c in pick.candidates(trials.values(), members, final=True) if c.trial_id in kept]
+    found = [c for c in pick.candidates(trials.values(), members) if c.trial_id in kept]
     if not found:
         raise StudyError(
             f"{description['study']} has no weights yet: those of each config's first seed stay "

@@ -20,7 +20,7 @@ from ffl_ray.export.member import portable
 from ffl_ray.export.pick import Candidate
 from ffl_ray.export.rule import Rule, parse_macs
 from ffl_ray.export.speed import HEADINGS, Speed, rows_of, speeds
-from ffl_ray.export.trained import Trained, load_trained, retrain_command, with_checkpoints
+from ffl_ray.export.trained import Trained, kept_checkpoints, load_trained, retrain_command
 from ffl_ray.results.description import read_description
 from ffl_ray.results.reader import find_study, load_tables, records
 from ffl_ray.results.schema import row_config
@@ -56,7 +56,7 @@ def export(args: argparse.Namespace) -> int:
     limit = None if args.max_macs is None else parse_macs(args.max_macs)
     rule = Rule(args.pick, limit, args.member, args.trial)
     study = _open(args)
-    kept = with_checkpoints(study.storage, final=study.is_final)
+    kept = kept_checkpoints(study.storage)
     chosen, note = choose(
         rule,
         study.description,
@@ -96,7 +96,14 @@ def _write(
     """Write what was chosen, its costs measured beside the full network's if that is asked for."""
     with make_console().status("opening the data and the checkpoint") as status:
         trial, epoch = study.trials[chosen.trial_id], chosen.row["epoch"]
-        trained = load_trained(study.storage, trial, epoch, args.data_dir, final=study.is_final)
+        trained = load_trained(
+            study.storage,
+            trial,
+            epoch,
+            args.data_dir,
+            final=study.is_final,
+            which=chosen.row["checkpoint"],
+        )
         source = _source(study, chosen, trained, rule.sentence(final=study.is_final))
         measured = _speeds(trained, study, chosen.trial_id) if args.table else []
         formats = [name for name in FORMATS if name in (args.format or FORMATS)]

@@ -1,7 +1,7 @@
 """The picks of a classifier to export: pure functions over rows of a study's tables.
 
-A candidate is a member of a completed trial with the numbers of its best checkpoint, which is the
-one that stays: validation after the best epoch by the setting objective.
+A candidate is a member of a completed trial with the numbers of its last checkpoint, as report and
+confirm read them; in a study of the version before, which kept the best one, with those of that.
 
 - `best`: the trial whose value of the study's objective (its first validation metric) is best,
   and the member that the objective names; best_branch and mean_branch name the best branch, and
@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from ffl_ray.config.objectives import Objective, parse_objectives, quality
@@ -27,7 +28,7 @@ Row = Mapping[str, Any]
 
 
 class Candidate(NamedTuple):
-    """A member of a completed trial, at its best epoch; of a final run at its last one.
+    """A member of a completed trial, at its last epoch.
 
     Attributes:
         trial_id: of its trial.
@@ -60,24 +61,22 @@ def study_objective(description: Mapping[str, Any]) -> Objective:
 
 
 def candidates(
-    trials: Iterable[Row], members: Iterable[Row], *, final: bool = False
+    trials: Iterable[Row], members: Iterable[Row], kept: Mapping[str, str] = MappingProxyType({})
 ) -> list[Candidate]:
     """Every member of every completed trial.
 
     Args:
-        final: the trials are final runs: their latest checkpoint counts, as measured on the test
-            split.
+        kept: which checkpoint of a trial is there, latest or best; of others the latest counts.
 
     Raises:
         StudyError: no trial is completed.
     """
     completed = {row["trial_id"] for row in trials if row["status"] == "completed"}
-    checkpoint = "latest" if final else "best"
     found = [
         Candidate(row["trial_id"], row["member"], row["accuracy"], row["macs"], row)
         for row in members
         if row["trial_id"] in completed
-        and row["checkpoint"] == checkpoint
+        and row["checkpoint"] == kept.get(row["trial_id"], "latest")
         and row["accuracy"] is not None
     ]
     if not found:

@@ -24,7 +24,7 @@ Row = Mapping[str, Any]
 
 
 class Trained(NamedTuple):
-    """A trial's network after its best epoch; a final run's after its last.
+    """A trial's network after its last epoch; in a study of the version before after its best.
 
     Attributes:
         config: it was trained with; data.dir may be another, where the data lie here.
@@ -39,15 +39,19 @@ class Trained(NamedTuple):
     epoch: int
 
 
-def checkpoint_file(trial_id: str, *, final: bool = False) -> str:
-    """The file of a trial's best checkpoint in its study, or of a final run's latest."""
-    return f"checkpoints/{trial_id}/{'latest' if final else 'best'}.pt"
+def checkpoint_file(trial_id: str, which: str) -> str:
+    """The file of a trial's checkpoint in its study, latest or best."""
+    return f"checkpoints/{trial_id}/{which}.pt"
 
 
-def with_checkpoints(storage: Storage, *, final: bool = False) -> set[str]:
-    """The trials whose best checkpoint is there, or the final runs whose latest is."""
-    names = storage.names("checkpoints")
-    return {name for name in names if storage.exists(checkpoint_file(name, final=final))}
+def kept_checkpoints(storage: Storage) -> dict[str, str]:
+    """Of each trial that has one its latest checkpoint, or the best where a version kept that."""
+    return {
+        name: which
+        for name in storage.names("checkpoints")
+        for which in ("best", "latest")
+        if storage.exists(checkpoint_file(name, which))
+    }
 
 
 def retrain_command(config: Config, name: str) -> str:
@@ -71,14 +75,16 @@ def load_trained(
     data_dir: str | None = None,
     *,
     final: bool = False,
+    which: str = "latest",
 ) -> Trained:
-    """A trial's network with the weights of its best checkpoint; a final run's of its latest.
+    """A trial's network with the weights of a checkpoint.
 
     Args:
         trial: row of the trials table.
         epoch: of that checkpoint, by the members table.
         data_dir: where the data lie; none: where the training had them.
         final: it is a final run.
+        which: checkpoint, latest or best.
 
     Raises:
         StudyError: the checkpoint is damaged, or not of that epoch.
@@ -97,7 +103,7 @@ def load_trained(
             f"{data.split_hash}: give the same images with --data-dir"
         )
     network = empty_network(config, data.info, data.image_shape)
-    progress = _load(network, storage, checkpoint_file(trial["trial_id"], final=final), epoch)
+    progress = _load(network, storage, checkpoint_file(trial["trial_id"], which), epoch)
     check_data(progress, data.facts)
     return Trained(config, network.eval(), data, epoch)
 

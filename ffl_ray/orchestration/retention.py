@@ -25,11 +25,11 @@ Rule = Callable[[Sequence[Row]], Mapping[str, Collection[str]]]
 def best_of_search(
     objectives: Sequence[Objective], count: int, members_of: MembersOf = lambda trial_id: ()
 ) -> Rule:
-    """What stays of a search: both files of trials that go on, and the best one of the best.
+    """What stays of a search: both files of trials that go on, and the latest one of the best.
 
     Args:
         objectives: what the trials are ranked by.
-        count: ended trials that keep their best checkpoint; the one that is called best is first.
+        count: ended trials that keep their last checkpoint; the one that is called best is first.
         members_of: the member rows of a trial.
     """
 
@@ -37,7 +37,7 @@ def best_of_search(
         order = ranked(rows, objectives)
         called = called_best(order, objectives, members_of)
         order.sort(key=lambda row: called is None or row["trial_id"] != called.trial_id)
-        best = {row["trial_id"]: (BEST,) for row in order[:count]}
+        best = {row["trial_id"]: (LATEST,) for row in order[:count]}
         return best | _both(row for row in rows if row["status"] in GOES_ON)
 
     return kept
@@ -94,8 +94,9 @@ class CheckpointRetention:
             if not files:
                 self._storage.delete(f"{FOLDER}/{trial_id}")
                 self._stored.discard(trial_id)
-            elif LATEST not in files:
-                self._storage.delete(f"{FOLDER}/{trial_id}/{LATEST}")
+            elif BEST not in files and self._storage.exists(f"{FOLDER}/{trial_id}/{LATEST}"):
+                # Of a trial of the version before the best checkpoint alone is there.
+                self._storage.delete(f"{FOLDER}/{trial_id}/{BEST}")
 
 
 def ranked(rows: Iterable[Row], objectives: Sequence[Objective]) -> list[Row]:

@@ -22,7 +22,7 @@ TRIALS = {
     for name, config in CONFIGS.items()
 }
 MEMBERS: list[dict[str, Any]] = [
-    {"trial_id": name, "member": member, "checkpoint": "best", "accuracy": accuracy, "macs": macs}
+    {"trial_id": name, "member": member, "checkpoint": "latest", "accuracy": accuracy, "macs": macs}
     for name, top in (("00000", 0.7), ("00001", 0.9), ("00002", 0.8))
     for member, accuracy, macs in (("branch0", top - 0.3, 10), ("fused", top, 40))
 ]
@@ -30,7 +30,7 @@ ALL = set(TRIALS)
 
 
 def chosen(rule: Rule, kept: set[str]) -> tuple[str, str, str]:
-    candidate, note = choose(rule, DESCRIPTION, TRIALS, MEMBERS, kept)
+    candidate, note = choose(rule, DESCRIPTION, TRIALS, MEMBERS, dict.fromkeys(kept, "latest"))
     return candidate.trial_id, candidate.member, note
 
 

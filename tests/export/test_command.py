@@ -152,7 +152,7 @@ def test_a_lost_checkpoint_names_the_trial_and_how_to_train_it_again(
     study: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     shutil.copytree(study / "mixed", tmp_path / "mixed")
-    (tmp_path / "mixed/checkpoints/00000/best.pt").unlink()
+    shutil.rmtree(tmp_path / "mixed/checkpoints/00000")
 
     status = export.main(["mixed", "--storage-path", str(tmp_path), "--out", str(tmp_path / "o")])
 
@@ -163,16 +163,27 @@ def test_a_lost_checkpoint_names_the_trial_and_how_to_train_it_again(
     assert "python -m ffl_ray.train --name mixed-00000 --set data.fraction=0.5" in error
 
 
+def test_of_a_version_before_the_best_checkpoint_is_exported(study: Path, tmp_path: Path) -> None:
+    shutil.copytree(study / "mixed", tmp_path / "mixed")
+    (tmp_path / "mixed/checkpoints/00000/latest.pt").unlink()
+    options = ["--storage-path", str(tmp_path), "--format", "safetensors", "--out"]
+
+    assert export.main(["mixed", *options, str(tmp_path / "o")]) == 0
+
+    text = (tmp_path / "o/README.md").read_text()
+    assert "The same images chose the epoch and the trial (of 1 completed)" in text
+
+
 def test_a_damaged_checkpoint_is_refused(
     study: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     shutil.copytree(study / "mixed", tmp_path / "mixed")
-    (tmp_path / "mixed/checkpoints/00000/best.pt").write_bytes(b"cut")
+    (tmp_path / "mixed/checkpoints/00000/latest.pt").write_bytes(b"cut")
 
     status = export.main(["mixed", "--storage-path", str(tmp_path), "--out", str(tmp_path / "o")])
 
     assert status == 2
-    assert "00000/best.pt: a checkpoint can't be read" in capsys.readouterr().err
+    assert "00000/latest.pt: a checkpoint can't be read" in capsys.readouterr().err
     assert not (tmp_path / "o").exists()
 
 
@@ -180,7 +191,7 @@ def test_a_checkpoint_of_another_epoch_than_the_tables_is_refused(
     study: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     shutil.copytree(study / "mixed", tmp_path / "mixed")
-    place = tmp_path / "mixed/checkpoints/00000/best.pt"
+    place = tmp_path / "mixed/checkpoints/00000/latest.pt"
     state = torch.load(place, weights_only=True)
     state["progress"]["epochs_done"] += 1
     torch.save(state, place)
@@ -188,7 +199,7 @@ def test_a_checkpoint_of_another_epoch_than_the_tables_is_refused(
     status = export.main(["mixed", "--storage-path", str(tmp_path), "--out", str(tmp_path / "o")])
 
     assert status == 2
-    assert "best.pt must be of epoch" in capsys.readouterr().err
+    assert "latest.pt must be of epoch" in capsys.readouterr().err
     assert not (tmp_path / "o").exists()
 
 

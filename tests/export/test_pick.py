@@ -19,7 +19,7 @@ def row(trial: str, member: str, accuracy: float, macs: int, **more: Any) -> dic
     return {
         "trial_id": trial,
         "member": member,
-        "checkpoint": "best",
+        "checkpoint": "latest",
         "accuracy": accuracy,
         "nll": 1.0 - accuracy,
         "macs": macs,

@@ -57,7 +57,7 @@ def test_what_is_kept_is_what_was_promised(study: Storage) -> None:
     retention.apply(ROWS)
 
     both = ["best.pt", "latest.pt"]
-    assert files(study) == {"1": ["best.pt"], "4": both, "5": ["best.pt"], "6": both}
+    assert files(study) == {"1": ["latest.pt"], "4": both, "5": ["latest.pt"], "6": both}
 
 
 def test_a_better_trial_takes_the_place_of_the_least(study: Storage) -> None:
@@ -67,7 +67,15 @@ def test_a_better_trial_takes_the_place_of_the_least(study: Storage) -> None:
     retention.apply([*ROWS[:4], row("4", "completed", 0.85), *ROWS[5:]])
 
     assert set(files(study)) == {"1", "4", "6"}
-    assert files(study)["4"] == ["best.pt"]
+    assert files(study)["4"] == ["latest.pt"]
+
+
+def test_what_a_version_before_kept_stays(study: Storage) -> None:
+    study.delete("checkpoints/1/latest.pt")
+
+    best(study, 2).apply(ROWS)
+
+    assert files(study)["1"] == ["best.pt"]
 
 
 def test_nothing_is_kept_when_nothing_shall_be(study: Storage) -> None:

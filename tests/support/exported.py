@@ -47,13 +47,15 @@ def trained_of(study: Path) -> Trained:
     """The trained network of `mixed`."""
     results = load("mixed", str(study))
     trial = records(results.trials)[0]
-    rows = results.members[results.members.checkpoint == "best"]
+    rows = results.members[results.members.checkpoint == "latest"]
     return load_trained(find_study("mixed", str(study)), trial, int(rows.epoch.iloc[0]))
 
 
-ROW = {"backbone": None, "parameters": 1, "macs": 1, "epoch": 1, "split": "val"} | dict.fromkeys(
-    ("accuracy", "top5", "nll", "ece"), 0.5
-)
+ROW = {
+    **{"backbone": None, "parameters": 1, "macs": 1, "epoch": 1},
+    **{"split": "val", "checkpoint": "latest"},
+    **dict.fromkeys(("accuracy", "top5", "nll", "ece"), 0.5),
+}
 SOURCE = card.Source("s", "00000", "Chosen.", 1, "ab", 1, 1, ROW, None, "x", {}, {}, None)
 
 

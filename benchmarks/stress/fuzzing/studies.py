@@ -249,7 +249,7 @@ def _read(rng: random.Random, place: Path, kept: Kept) -> None:
             description,
             trials,
             records(found.members),
-            set(trials),
+            dict.fromkeys(trials, "latest"),
         )
 
 
