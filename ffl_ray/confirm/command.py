@@ -192,7 +192,7 @@ def show_confirmed(confirmation: Confirmation, tables: StudyTables) -> None:
             f"n says how many seeds a number has so far; a pair that has none is not shown."
         )
     words = how_measured(
-        confirmation.seeds,
+        confirmation.seeds[: max(row["n"] for row in summary)],
         num_train,
         images,
         corrected(compared),
