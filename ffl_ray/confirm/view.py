@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -82,7 +83,7 @@ def comparison_table(rows: Sequence[Row]) -> RenderableType:
     for equal, words in EQUAL.items():
         some = [row for row in rows if row["equal"] == equal]
         if some:
-            found += [_differences(some, f"against independent training, {words}"), Text("")]
+            found += [_differences(some, f"against training without teaching, {words}"), Text("")]
     return Group(*found[:-1])
 
 
@@ -142,7 +143,9 @@ def _p(value: float | None) -> str:
 
 
 def _least(value: float | None, percent: bool) -> str:
-    return "-" if value is None else f"{value * (100 if percent else 1):.{2 if percent else 3}f}"
+    if value is None or math.isinf(value):
+        return "-"
+    return f"{value * (100 if percent else 1):.{2 if percent else 3}f}"
 
 
 def _ratio(ours: float | None, theirs: float | None) -> str:

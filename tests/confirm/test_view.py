@@ -47,7 +47,7 @@ def test_a_difference_is_shown_with_both_costs_and_its_verdict() -> None:
 
     lines = text(comparison_table([DIFFERENCE, nll])).splitlines()
 
-    assert lines[0].startswith("against independent training, same accelerator-seconds")
+    assert lines[0].startswith("against training without teaching, same accelerator-seconds")
     for words in ("+1.20 ± 0.25", "<.001", " 0.40 ", "x0.66", "x0.99", "better *"):
         assert words in lines[2]
     assert "+0.012 ± 0.003" in lines[3]
