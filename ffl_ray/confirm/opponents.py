@@ -26,6 +26,13 @@ PLURALS = {"branch": "branches", "mean_teacher": "mean_teachers"}
 IRRELEVANT = ("fusion.", "distill.", "model.trunk_stages", "optim.fusion_weight_decay", "objective")
 
 
+NO_WEIGHT: dict[str, object] = {"distill.weight": 0.0}
+TURNED_OFF: dict[str, dict[str, object]] = {
+    "ffl": {"distill.ensemble_to_fused": False, "distill.fused_to_branch": False},
+    "okdph": NO_WEIGHT | {"distill.averaged_weight": 0.0, "distill.write_back": 0.0},
+}
+
+
 class Against(NamedTuple):
     """The kinds of baselines.
 
@@ -177,7 +184,4 @@ def untaught(config: ResolvedConfig) -> ResolvedConfig:
             f"--arms untaught must be of a method of ffl_ray, whose teaching can be turned off, "
             f"not {method}"
         )
-    off = {"distill.weight": 0.0}
-    if method == "ffl":
-        off = {"distill.ensemble_to_fused": False, "distill.fused_to_branch": False}
-    return with_overrides(config, off | {"seed": 0})
+    return with_overrides(config, TURNED_OFF.get(method, NO_WEIGHT) | {"seed": 0})
