@@ -175,8 +175,7 @@ def _results(source: Source) -> str:
     what = "the epoch and the trial" if row["checkpoint"] == "best" else "the trial"
     note = (
         f"On {source.num_val:,} validation images, after epoch {row['epoch']}. The same images "
-        f"chose {what} (of {source.num_trials} completed), so expect somewhat "
-        f"less of new images."
+        f"chose {what} (of {source.num_trials} completed), so expect somewhat less of new images."
     )
     return f"{note}\n\n{table(('validation', 'value'), rows, right=True)}\n\n{_test(source)}"
 

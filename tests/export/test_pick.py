@@ -43,17 +43,18 @@ TWO = found(
 )
 
 
-def test_only_the_best_checkpoints_of_completed_trials_count() -> None:
+def test_the_last_checkpoint_of_completed_trials_counts_or_the_best_where_that_was_kept() -> None:
     rows = [
         row("00000", "fused", 0.5, 1),
-        row("00000", "fused", 0.9, 1, checkpoint="latest"),
+        row("00000", "fused", 0.9, 1, checkpoint="best"),
         row("00001", "fused", 0.8, 1),
         row("00002", "fused", 0.7, 1),
     ]
 
-    chosen = pick.candidates(trials(t00000="completed", t00001="pruned", t00002="failed"), rows)
-
-    assert [(c.trial_id, c.accuracy) for c in chosen] == [("00000", 0.5)]
+    ended = trials(t00000="completed", t00001="pruned", t00002="failed")
+    for kept, accuracy in (({}, 0.5), ({"00000": "latest"}, 0.5), ({"00000": "best"}, 0.9)):
+        chosen = pick.candidates(ended, rows, kept)
+        assert [(c.trial_id, c.accuracy) for c in chosen] == [("00000", accuracy)]
 
 
 def test_a_study_without_a_completed_trial_has_nothing_to_export() -> None:
