@@ -29,6 +29,17 @@ def parser() -> argparse.ArgumentParser:
     """The command's options; building it loads neither torch nor ray."""
     made = cli.new_parser("confirm", DESCRIPTION)
     cli.add_study(made, "?")
+    _add_configs(made)
+    _add_seeds(made)
+    _add_comparisons(made)
+    made.add_argument(
+        "--dry-run", action="store_true", help="show what would be trained and how long, and stop"
+    )
+    cli.add_common_options(made)
+    return made
+
+
+def _add_configs(made: argparse.ArgumentParser) -> None:
     made.add_argument("--top", type=int, metavar="K", help="configs (default 3)")
     made.add_argument(
         "--pick",
@@ -40,6 +51,9 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument(
         "--trial", nargs="+", default=[], metavar="ID", help="these, whatever their rank"
     )
+
+
+def _add_seeds(made: argparse.ArgumentParser) -> None:
     made.add_argument("--seeds", type=int, metavar="N", help="of each (default 5)")
     made.add_argument(
         "--until-decided",
@@ -53,11 +67,14 @@ def parser() -> argparse.ArgumentParser:
         metavar="N",
         help="with --until-decided, the most of each (default 20)",
     )
+
+
+def _add_comparisons(made: argparse.ArgumentParser) -> None:
     made.add_argument(
         "--baselines",
         choices=BASELINES,
         default="both",
-        help="independent trainings of equal epochs, of equal seconds, both, or none",
+        help="trainings of equal epochs, of equal seconds, both, or none",
     )
     made.add_argument(
         "--arms",
@@ -84,11 +101,6 @@ def parser() -> argparse.ArgumentParser:
         metavar="STUDY",
         help="train nothing: one verdict over the primary comparisons of several confirmed studies",
     )
-    made.add_argument(
-        "--dry-run", action="store_true", help="show what would be trained and how long, and stop"
-    )
-    cli.add_common_options(made)
-    return made
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -9,12 +9,13 @@ from ffl_ray.config.methods import resolved_from
 from ffl_ray.config.overrides import flatten, with_overrides
 from ffl_ray.config.roles import roles_in
 from ffl_ray.config.settings import ResolvedConfig
-from ffl_ray.confirm.opponents import DEFAULT, Against, opponents
-from ffl_ray.confirm.pairs import Arm, Chosen, Pair, Run
+from ffl_ray.confirm.opponents import DEFAULT, Against, Opponent, opponents
+from ffl_ray.confirm.pairs import Arm, Chosen, Equal, Pair, Run
 
 Row = Mapping[str, Any]
 Baselines = Literal["both", "epochs", "seconds", "none"]
 FIRST_SEED = 1000
+EQUAL: tuple[Equal, ...] = ("epochs", "seconds")
 
 
 class Plans(NamedTuple):
@@ -76,7 +77,7 @@ def plan_arms(
     for one in chosen:
         for other in opponents(one.config, against):
             alone = other.baseline
-            for equal in ("epochs", "seconds"):
+            for equal in EQUAL:
                 if baselines not in ("both", equal):
                     continue
                 seconds = epoch_s.get(alone)
@@ -88,12 +89,13 @@ def plan_arms(
                 arm = _add(arms, config, None, name, seconds)
                 mine = arms[one.config].name
                 if arm.name != mine:
-                    pair = Pair(
-                        mine, other.member, equal, arm.name, other.baseline_member,
-                        other.of, other.baseline_of, other.kind,
-                    )  # fmt: skip
-                    pairs[pair] = None
+                    pairs[_pair(mine, other, equal, arm.name)] = None
     return Plans(list(arms.values()), list(pairs))
+
+
+def _pair(mine: str, other: Opponent, equal: Equal, baseline: str) -> Pair:
+    means = (other.of, other.baseline_of)
+    return Pair(mine, other.member, equal, baseline, other.baseline_member, *means, other.kind)
 
 
 def primary_of(pairs: Sequence[Pair], config: Arm) -> Pair | None:
