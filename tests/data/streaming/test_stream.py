@@ -17,6 +17,7 @@ from ffl_ray.data.dataset import Files, Images
 from ffl_ray.data.device_images import DeviceImages
 from ffl_ray.data.loader import load_final, load_train_val, open_test
 from ffl_ray.data.placement import streams
+from ffl_ray.data.policies import cut_out
 from ffl_ray.data.shards import Shard
 from ffl_ray.data.streaming.decode import random_square
 from ffl_ray.data.streaming.loader_process import Item, Recipe, decode
@@ -143,6 +144,19 @@ def test_trivial_augmentation_is_that_of_images_in_memory(folder: Path) -> None:
 
 
 @pytest.mark.skipif("FFL_RAY_TEST_SLOW" not in os.environ, reason="FFL_RAY_TEST_SLOW is not set")
+def test_a_view_of_a_policy_of_its_own_is_that_of_images_in_memory(folder: Path) -> None:
+    path, mean = str(folder / "train" / "ant" / "0.jpg"), (0.5, 0.25, 0.75)
+    plain = torch.from_numpy(random_square(path, SIZE, 5, flip=True).copy())
+
+    recipe = Recipe(SIZE, flip=True, mean=mean)
+    found = [decode(Item(path, 5, policy), recipe) for policy in ("standard", "cutout")]
+
+    cut = cut_out(plain[None], torch.tensor([5]), mean)[0]
+    assert torch.equal(torch.from_numpy(found[0].copy()), plain)
+    assert torch.equal(torch.from_numpy(found[1].copy()), cut)
+    assert not torch.equal(cut, plain)
+
+
 def test_loader_processes_augment_by_trivial_augment_too(folder: Path) -> None:
     trivial = LoaderPool(1, trivial=True)
     images = streamed(folder, trivial, augment="trivial")
