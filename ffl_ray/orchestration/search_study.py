@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 from rich.console import Console
 
+from ffl_ray.config.objectives import parse_objective
 from ffl_ray.config.overrides import changeable, flatten
 from ffl_ray.config.settings import SearchConfig, StudyConfig
 from ffl_ray.console.log import log_file
@@ -18,7 +19,10 @@ from ffl_ray.console.terminal import duration, make_console
 from ffl_ray.errors import FAILED, INTERRUPTED
 from ffl_ray.orchestration.retention import ranked
 from ffl_ray.results.best import called_best
+from ffl_ray.results.description import read_description
 from ffl_ray.results.pareto import front
+from ffl_ray.results.reader import load_tables
+from ffl_ray.results.search_answers.table import sentences, study_answers
 from ffl_ray.results.storage.storage import Storage
 from ffl_ray.results.study import StudyTables
 from ffl_ray.search.mirror import Mirror
@@ -91,6 +95,18 @@ def show_outcome(tables: StudyTables, search: SearchConfig, elapsed_s: float) ->
     return 0 if counts["completed"] or left > 0 else FAILED
 
 
+def _show_answers(tables: StudyTables, console: Console) -> None:
+    """What the search says of each dimension, from all its trials."""
+    trials, epochs, _ = load_tables(tables.storage)
+    objective = parse_objective(read_description(tables.storage)["settings"]["objective"])
+    answers = study_answers(trials, epochs, objective)
+    if answers:
+        console.out(f"answers, from {answers[0].n} trials, on {objective.name}")
+        for line in sentences(answers, objective):
+            console.out(f"  {printable_line(line)}")
+        console.print()
+
+
 def _show_trials(tables: StudyTables, console: Console) -> None:
     """The best trials, the front of several objectives, the first failure, and where all is."""
     rows, storage = tables.trials.rows, tables.storage
@@ -98,6 +114,7 @@ def _show_trials(tables: StudyTables, console: Console) -> None:
         best = called_best(ranked(rows, tables.objectives), tables.objectives, tables.members)
         console.print(best_table(rows, tables.objectives, best))
         console.print()
+    _show_answers(tables, console)
     if len(tables.objectives) > 1 and any(row["status"] == "completed" for row in rows):
         console.print(front_table(front(rows, tables.member_rows(), tables.objectives)))
         console.print()

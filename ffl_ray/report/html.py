@@ -8,6 +8,7 @@ import optuna
 import pandas as pd
 
 from ffl_ray.report import search_plots, table_plots, tables
+from ffl_ray.report.answers_plot import effects_plot, importance_plot
 from ffl_ray.report.blocks import Block, Missing
 from ffl_ray.report.confirmed_plot import differences
 from ffl_ray.report.optuna_view import comparable_study
@@ -40,10 +41,11 @@ def drawn(study: Study) -> Drawn:
         return Drawn(front=front, curves=curves or [table_plots.quality_curves(study)])
     search = comparable_study(study)
     return Drawn(
+        answers=effects_plot(study),
         best=[search_plots.history(study, search)],
         curves=[search_plots.learning_curves(study, search), *curves],
         front=[*front, *search_plots.objectives(study, search)],
-        importance=list(search_plots.importances(study, search)),
+        importance=importance_plot(study),
         slices=_slices(study, search),
     )
 

@@ -14,6 +14,7 @@ Rows = Sequence[Mapping[str, Any]]
 class Drawn(NamedTuple):
     """The plots of a study that chooses by a validation split, by the section that shows them."""
 
+    answers: Sequence[Block] = ()
     best: Sequence[Block] = ()
     curves: Sequence[Block] = ()
     front: Sequence[Block] = ()

@@ -5,31 +5,24 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import optuna
-from optuna.importance import FanovaImportanceEvaluator
-from optuna.trial import FrozenTrial, TrialState
+from optuna.trial import TrialState
 from optuna.visualization import (
     plot_intermediate_values,
     plot_optimization_history,
-    plot_param_importances,
     plot_pareto_front,
     plot_slice,
 )
 
-from ffl_ray.config.objectives import Objective
 from ffl_ray.report.blocks import Missing, Plot
 from ffl_ray.report.source import Study
-from ffl_ray.report.style import BLUE, GREY, ORANGE, styled
+from ffl_ray.report.style import GREY, ORANGE, styled
 from ffl_ray.report.table_plots import (
     MOST_CURVES,
     curves,
-    evenly,
     quality_curves,
     whole_step,
 )
 
-ROOM_FOR_VALUES = 1.2
-# fANOVA's forest over 3,300 trials takes minutes.
-MOST_COMPARED = 500
 NO_TRIAL = "no trial has completed yet"
 
 
@@ -64,59 +57,6 @@ def learning_curves(study: Study, search: optuna.Study) -> Plot | Missing:
     ):
         return quality_curves(study)
     return curves(study, plot_intermediate_values(search))
-
-
-def importances(study: Study, search: optuna.Study) -> Iterator[Plot | Missing]:
-    """The share of each quality's variance that every parameter explains, over completed trials."""
-    for position, objective in enumerate(study.objectives):
-        if not objective.is_cost:
-            yield _importance(study, search, position, objective)
-
-
-def _importance(
-    study: Study, search: optuna.Study, position: int, objective: Objective
-) -> Plot | Missing:
-    done = [t for t in search.get_trials(deepcopy=False) if t.state == TrialState.COMPLETE]
-    values = {trial.values[position] for trial in done}
-    if len(values) < 2:
-        return Missing(
-            f"No importance for {objective.name}: it needs at least 2 completed trials with "
-            f"different values; {_count(study)}{', all with one value' * (len(done) > 1)}."
-        )
-    varied = [n for n in _common(done) if len({trial.params[n] for trial in done}) > 1]
-    if len(varied) < 2:
-        return Missing(
-            f"No importance for {objective.name}: it compares parameters, and needs at least 2 "
-            f"that differ between completed trials; {len(varied)} did."
-        )
-    compared = evenly(done, MOST_COMPARED)
-    some = optuna.create_study(directions=search.directions)
-    some.add_trials(compared)
-    figure = plot_param_importances(
-        some,
-        evaluator=FanovaImportanceEvaluator(seed=0),
-        params=varied,
-        target=lambda trial: trial.values[position],
-        target_name=objective.name,
-    )
-    figure.update_traces(marker_color=BLUE)
-    most = max(max(trace.x) for trace in figure.data)
-    title = f"share of the variance of {objective.name}"
-    figure.update_xaxes(title=title, range=[0, ROOM_FOR_VALUES * most])
-    figure.update_yaxes(title=None)
-    few = " So few trials say little." if len(done) < 5 * len(varied) else ""
-    count = f"{len(compared)} of " if len(compared) < len(done) else ""
-    return Plot(
-        f"Share of the differences in {objective.name} that each parameter explains (fANOVA), "
-        f"over {count}{len(done):,} completed trials; pruned trials are not among them, and the "
-        f"count of the last backbone follows from the others.{few} {study.measured}",
-        styled(figure, 140 + 36 * len(varied)),
-    )
-
-
-def _common(trials: list[FrozenTrial]) -> list[str]:
-    """The parameters that all trials have."""
-    return [name for name in trials[0].params if all(name in trial.params for trial in trials)]
 
 
 def slices(study: Study, search: optuna.Study, name: str) -> Plot | Missing:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from ffl_ray.report import tables
+from ffl_ray.report.answers import answer_blocks
 from ffl_ray.report.blocks import Block, Code, Missing, Note, Section, Table
 from ffl_ray.report.confirmed import confirmed
 from ffl_ray.report.final import final_sections
@@ -31,6 +32,7 @@ def _chosen(study: Study, plots: Plots | None) -> list[Section | None]:
     """The sections of a study that chooses by a validation split."""
     drawn = Drawn() if plots is None else plots.of_study(study)
     return [
+        Section("Answers", [*drawn.answers, *answer_blocks(study)]),
         confirmed(study, plots),
         Section("Best trials", [*_best(study), *drawn.best]),
         Section("Learning curves", [*drawn.curves]),

@@ -1,13 +1,13 @@
-"""A study's tables: `load` gives them as DataFrames, `optuna_study` as an Optuna study."""
+"""A study's tables: `load` gives them as DataFrames, `answers` what they say of the search."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from ffl_ray.results.api import Results, front, load, optuna_study
+    from ffl_ray.results.api import Results, answers, front, load, optuna_study
 
-__all__ = ["Results", "front", "load", "optuna_study"]
+__all__ = ["Results", "answers", "front", "load", "optuna_study"]
 
 
 def __getattr__(name: str) -> Any:

@@ -1,0 +1,131 @@
+"""How often a search's answers are false, and how often they find what is there.
+
+Permuted studies: the outcomes of a real grid's trials, dealt to its configs anew. Planted effects:
+made outcomes with one design that is worse by so many standard deviations. Parts of the grid:
+what so many of its trials say, half of them stopped halfway, against what the whole grid says.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable
+
+import numpy as np
+import pandas as pd
+
+from ffl_ray.config.objectives import VALUE, Objective, parse_objective
+from ffl_ray.results import load
+from ffl_ray.results.search_answers.effects import Answer
+from ffl_ray.results.search_answers.table import study_answers
+from ffl_ray.results.statistics import wilson_interval
+
+GRID = "benchmarks/grids/digits"
+SIZES = (16, 40, 80)
+EFFECTS = (0.5, 1.0, 1.5, 2.0)
+OUTCOME = ["trial_id", "status", VALUE]
+PLANTED = "fusion.design"
+Made = tuple[pd.DataFrame, pd.DataFrame]
+
+
+class Grid:
+    """A grid of trials that were all trained to their end."""
+
+    def __init__(self, study: str) -> None:
+        self.trials, self.epochs, _ = load(study)
+        self.objective: Objective = parse_objective(str(self.trials["objective"].iloc[0]))
+        self.length = int(self.epochs["epoch"].max())
+
+    def part(self, size: int, generator: np.random.Generator) -> Made:
+        """Some of its trials, every second of them stopped halfway."""
+        ids = generator.choice(self.trials["trial_id"], size, replace=False)
+        stopped = set(ids[::2])
+        trials = self.trials[self.trials["trial_id"].isin(ids)].copy()
+        trials.loc[trials["trial_id"].isin(stopped), "status"] = "pruned"
+        epochs = self.epochs[self.epochs["trial_id"].isin(ids)]
+        late = epochs["trial_id"].isin(stopped) & (epochs["epoch"] > self.length // 2)
+        return trials, epochs[~late]
+
+    def permuted(self, size: int, generator: np.random.Generator) -> Made:
+        """The same with the outcomes dealt anew: no dimension does anything."""
+        trials, epochs = self.part(size, generator)
+        settings = trials.drop(columns=OUTCOME).sample(frac=1, random_state=generator)
+        outcome = trials[OUTCOME].reset_index(drop=True)
+        return pd.concat([outcome, settings.reset_index(drop=True)], axis=1), epochs
+
+    def planted(self, size: int, effect: float, generator: np.random.Generator) -> Made:
+        """Completed trials of made outcomes: one design is worse by so many deviations."""
+        ids = generator.choice(self.trials["trial_id"], size, replace=False)
+        trials = self.trials[self.trials["trial_id"].isin(ids)].copy()
+        logs = generator.normal(size=size) + effect * (trials[PLANTED] == "sum")
+        epochs = pd.DataFrame(
+            {"trial_id": trials["trial_id"], "epoch": trials["optim.epochs"], VALUE: np.exp(logs)}
+        )
+        return trials, epochs
+
+
+def told(answers: list[Answer]) -> set[str]:
+    """The dimensions that are told to do something."""
+    return {answer.dimension for answer in answers if answer.told}
+
+
+def shares(hits: int, count: int) -> str:
+    """A share with its 95% interval, in percent."""
+    low, high = wilson_interval(hits, count)
+    return f"{hits / count:.1%} ({low:.1%} to {high:.1%})"
+
+
+def found(
+    repeats: int, objective: Objective, made: Callable[..., Made], *of: float
+) -> list[set[str]]:
+    """The dimensions told by each of so many studies, made of these arguments."""
+    drawn = (made(*of, np.random.default_rng(repeat)) for repeat in range(repeats))
+    return [told(study_answers(*study, objective)) for study in drawn]
+
+
+def errors(grid: Grid, repeats: int) -> pd.DataFrame:
+    """How much is told of permuted studies, and of parts of the grid."""
+    every = study_answers(grid.trials, grid.epochs, grid.objective)
+    whole, rows = told(every), []
+    for size in SIZES:
+        dealt = found(repeats, grid.objective, grid.permuted, size)
+        parts = found(repeats, grid.objective, grid.part, size)
+        count = repeats * len(every)
+        rows.append(
+            {
+                "trials": size,
+                "permuted: dimensions told": shares(sum(map(len, dealt)), count),
+                "permuted: studies with any": shares(sum(map(bool, dealt)), repeats),
+                "parts: a true one told": shares(sum(bool(one & whole) for one in parts), repeats),
+                "parts: another told": shares(sum(bool(one - whole) for one in parts), repeats),
+            }
+        )
+    return pd.DataFrame(rows)
+
+
+def power(grid: Grid, repeats: int) -> pd.DataFrame:
+    """How often a planted effect of one design is told."""
+    rows = []
+    for size in SIZES:
+        row: dict[str, object] = {"trials": size}
+        for effect in EFFECTS:
+            studies = found(repeats, grid.objective, grid.planted, size, effect)
+            row[f"{effect:g} sd"] = shares(sum(PLANTED in one for one in studies), repeats)
+        rows.append(row)
+    return pd.DataFrame(rows)
+
+
+def main() -> None:
+    """Print the tables."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("study", nargs="?", default=GRID, help="a grid over fusion.design")
+    parser.add_argument("--repeats", type=int, default=200)
+    args = parser.parse_args()
+    grid = Grid(args.study)
+    whole = told(study_answers(grid.trials, grid.epochs, grid.objective))
+    print(f"the whole grid tells: {', '.join(sorted(whole))}\n")  # noqa: T201
+    for table in (errors(grid, args.repeats), power(grid, args.repeats)):
+        print(table.to_markdown(index=False), "\n")  # noqa: T201
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,120 @@
+"""Dimensions of a search: what was varied, as columns of a linear model and levels to compare."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+import pandas as pd
+from jaxtyping import Float
+
+from ffl_ray.config.values import parse_mix
+from ffl_ray.results.schema import params_of
+
+MIX, NUM_BRANCHES = "model.mix", "num_branches"
+MOST_LEVELS = 5  # a number with more values is compared at three quantiles
+QUANTILES = {"low": 0.1, "middle": 0.5, "high": 0.9}
+NOT_ASKED = ("seed",)
+LOG_RATIO = 10.0
+
+
+class Dimension(NamedTuple):
+    """One thing that a search varied.
+
+    Attributes:
+        name: of the setting, or of what stands for the mix.
+        columns: its part of a linear model, a row for each trial.
+        levels: each with its contrast: what its mean differs by from that of the other levels,
+            as a sum over the columns.
+        given: dimensions that are held fast when this one is looked at, whatever else is.
+    """
+
+    name: str
+    columns: Float[np.ndarray, "trials columns"]
+    levels: dict[str, Float[np.ndarray, "columns"]]
+    given: tuple[str, ...] = ()
+
+
+def dimensions_of(trials: pd.DataFrame) -> list[Dimension]:
+    """What varied among these trials, of what their search proposed.
+
+    A mix is its number of branches, and of each backbone how many branches it has in place of
+    others. Seeds are repeats, and no dimension.
+
+    Args:
+        trials: rows of the trials table.
+    """
+    names = dict.fromkeys(name for text in trials["params"] for name in params_of(text or "{}"))
+    of_mix = [name for name in names if name.startswith("mix.") or name in (MIX, NUM_BRANCHES)]
+    found = _of_mix(trials) if of_mix else []
+    for name in names:
+        if name in trials and name not in (*of_mix, *NOT_ASKED):
+            found.append(_of_setting(name, list(trials[name])))
+    return [one for one in found if one.columns.shape[1]]
+
+
+def _of_mix(trials: pd.DataFrame) -> list[Dimension]:
+    counts = [_backbones(mix) for mix in trials[MIX]]
+    backbones = sorted({name for count in counts for name in count})
+    branches = _of_setting("branches", [count.total() for count in counts])
+    found = [branches]
+    # Of two backbones the one stands for the other.
+    for name in backbones[:1] if len(backbones) == 2 else backbones:
+        column = np.array([[float(count[name])] for count in counts])
+        other = backbones[1] if len(backbones) == 2 else "another"
+        if len(backbones) > 1 and np.ptp(column):
+            level = {f"{name} in place of {other}": np.ones(1)}
+            found.append(Dimension(f"mix: {name}", column, level, (branches.name,)))
+    return found
+
+
+def _backbones(mix: object) -> Counter[str]:
+    names = parse_mix(mix)
+    return Counter(map(str, names)) if isinstance(names, tuple) else Counter()
+
+
+def _of_setting(name: str, values: Sequence[Any]) -> Dimension:
+    if all(isinstance(value, int | float) and not isinstance(value, bool) for value in values):
+        return _of_number(name, np.array(values, float))
+    return _of_choice(name, [str(value) for value in values])
+
+
+def _of_choice(name: str, values: Sequence[str]) -> Dimension:
+    """A column for each choice but the first."""
+    choices = sorted(set(values))
+    columns = np.array([[float(value == choice) for choice in choices[1:]] for value in values])
+    means = np.vstack([np.zeros(len(choices) - 1), np.eye(len(choices) - 1)])
+    return Dimension(name, columns.reshape(len(values), -1), _contrasts(choices, means))
+
+
+def _of_number(name: str, values: Float[np.ndarray, "trials"]) -> Dimension:
+    """A straight line, or a parabola from three values on; on a log scale where it spans tens."""
+    distinct = np.unique(values)
+    if len(distinct) < 2:
+        return Dimension(name, np.empty((len(values), 0)), {})
+    scaled = np.log if distinct[0] > 0 and distinct[-1] / distinct[0] >= LOG_RATIO else np.asarray
+    low, width = scaled(distinct[0]), np.ptp(scaled(distinct))
+
+    def basis(at: Float[np.ndarray, "n"]) -> Float[np.ndarray, "n columns"]:
+        unit = (scaled(at) - low) / width
+        return np.column_stack([unit, unit**2][: min(2, len(distinct) - 1)])
+
+    at = {f"{value:.4g}": value for value in distinct}
+    if len(distinct) > MOST_LEVELS:
+        ends = {word: float(np.quantile(values, q)) for word, q in QUANTILES.items()}
+        at = {f"{word} ({value:.3g})": value for word, value in ends.items()}
+    return Dimension(name, basis(values), _contrasts(list(at), basis(np.array([*at.values()]))))
+
+
+def _contrasts(
+    levels: Sequence[str], means: Float[np.ndarray, "levels columns"]
+) -> dict[str, Float[np.ndarray, "columns"]]:
+    """Each level against the mean of the others."""
+    total, count = means.sum(axis=0), len(levels)
+    return {
+        level: mean - (total - mean) / (count - 1)
+        for level, mean in zip(levels, means, strict=True)
+        if count > 1
+    }

@@ -1,0 +1,285 @@
+"""Effects of dimensions on outcomes: sizes with intervals, tests by permutation, power."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+from jaxtyping import Float, Int
+from scipy.optimize import brentq
+from scipy.special import ncfdtr, ndtri, stdtrit
+from scipy.stats import f as f_distribution
+from scipy.stats import rankdata
+
+from ffl_ray.results.search_answers.dimensions import Dimension
+from ffl_ray.results.verdicts import holm
+
+ALPHA = 0.05
+POWER = 0.8
+BATCHES, PER_BATCH = 20, 100  # of permutations
+TRIALS_PER_COLUMN = 3
+MOST_TIMES = 20
+RANK_TOLERANCE = 1e-9
+
+Column = Float[np.ndarray, "trials"]
+Columns = Float[np.ndarray, "trials columns"]
+
+
+class Level(NamedTuple):
+    """What one level of a dimension does.
+
+    Attributes:
+        name: of the level.
+        effect: by how much its mean differs from that of the other levels.
+        half: half the 95% interval of that.
+        detectable: the smallest true difference that these trials show in four of five cases.
+    """
+
+    name: str
+    effect: float
+    half: float
+    detectable: float
+
+
+class Answer(NamedTuple):
+    """What a search says of one dimension.
+
+    Attributes:
+        dimension: its name.
+        n: trials that it rests on.
+        p: that the dimension does nothing, by permutation, corrected for the other dimensions.
+        levels: each with what it does.
+        share: of the differences that is left by what is held fast, what the dimension explains;
+            of normal scores.
+        by_chance: the share that a dimension without effect stays below in 95 of 100 cases.
+        in_logs: the effects are of the objective's natural logarithm: factors of it.
+        more_trials: about how many more would tell, if what was seen is what there is; none where
+            it is told already, or nothing was seen that more could show.
+    """
+
+    dimension: str
+    n: int
+    p: float
+    levels: list[Level]
+    share: float
+    by_chance: float
+    in_logs: bool = False
+    more_trials: int | None = None
+
+    @property
+    def told(self) -> bool:
+        """Whether the dimension does something."""
+        return self.p <= ALPHA
+
+
+def answers_of(
+    dimensions: Sequence[Dimension],
+    values: Column,
+    weights: Column,
+    *,
+    in_logs: bool = False,
+    seed: int = 0,
+) -> list[Answer]:
+    """The answer of each dimension, the others held fast where there are trials enough.
+
+    A weighted linear model of main effects. Tests are on normal scores of the values, which no
+    outlier rules, by dealing the dimension's values anew (Draper and Stoneman 1966, Technometrics
+    8, 695), within what must be held fast, and corrected by Holm; sizes are
+    in the objective's unit, with intervals that hold for unequal variances (HC3: MacKinnon and
+    White 1985, Journal of Econometrics 29, 305).
+
+    Args:
+        values: the outcome of each trial.
+        weights: of each, at most 1.
+        in_logs: the values are logarithms.
+    """
+    root, scores = np.sqrt(weights), _scores(values)
+    fits = [_fit(one, dimensions, root) for one in dimensions]
+    tests = [
+        _permuted(fit, root * scores, np.random.default_rng((seed, place)))
+        for place, fit in enumerate(fits)
+    ]
+    corrected = holm([test.p for test in tests])
+    return [
+        Answer(
+            one.name,
+            len(values),
+            float(p or 0.0),
+            _levels(one, fit, root * values),
+            test.share,
+            test.by_chance,
+            in_logs,
+            None if p is not None and p <= ALPHA else _more(fit, test.share, len(dimensions)),
+        )
+        for one, fit, p, test in zip(dimensions, fits, corrected, tests, strict=True)
+    ]
+
+
+class _Fit(NamedTuple):
+    """A dimension's model, its rows scaled by the roots of the weights.
+
+    Attributes:
+        held: orthonormal columns of what is held fast.
+        own: of what the dimension adds.
+        all: the model's columns, those of the dimension last.
+        columns: the dimension's, not scaled.
+        root: of each trial's weight.
+        strata: a number for each kind of what must be held fast, from 0.
+    """
+
+    held: Columns
+    own: Columns
+    all: Columns
+    columns: Columns
+    root: Column
+    strata: Int[np.ndarray, "trials"]
+
+    @property
+    def free(self) -> int:
+        """Degrees of freedom that are left."""
+        return int(len(self.all) - self.held.shape[1] - self.own.shape[1])
+
+
+class _Test(NamedTuple):
+    """A dimension's test: its p, the share that it explains, and that which chance does."""
+
+    p: float
+    share: float
+    by_chance: float
+
+
+def left_out_r2(dimensions: Sequence[Dimension], values: Column, weights: Column) -> float:
+    """How much of the differences all dimensions together predict of a trial left out.
+
+    1 - PRESS / the same with the mean alone, of normal scores (Allen 1974, Technometrics 16, 125).
+    Below 0 where there are as many columns as trials.
+    """
+    root, scores = np.sqrt(weights), _scores(values)
+    columns = np.column_stack([np.ones(len(values)), *(one.columns for one in dimensions)])
+    errors = [
+        float(np.sum(_left_out(root[:, None] * model, root * scores) ** 2))
+        for model in (columns, columns[:, :1])
+    ]
+    return 1 - errors[0] / errors[1] if errors[1] else 0.0
+
+
+def _left_out(columns: Columns, values: Column) -> Column:
+    """What each row is missed by when it is left out."""
+    basis = _orthonormal(columns)
+    leverage = np.clip((basis**2).sum(axis=1), 0.0, 1 - 1e-6)
+    missed: Column = (values - basis @ (basis.T @ values)) / (1 - leverage)
+    return missed
+
+
+def _scores(values: Column) -> Column:
+    """The normal scores of values."""
+    scores: Column = ndtri((rankdata(values) - 0.5) / len(values))
+    return scores
+
+
+def _held(one: Dimension, dimensions: Sequence[Dimension], n: int) -> Columns:
+    """The columns of what is held fast: what must be, and all others if trials are enough."""
+    given = [d.columns for d in dimensions if d.name in one.given]
+    others = [
+        d.columns
+        for d in dimensions
+        if d.name != one.name and d.name not in one.given and not _same_mix(d, one)
+    ]
+    width = 1 + sum(c.shape[1] for c in (*given, *others, one.columns))
+    kept = [*given, *others] if n >= TRIALS_PER_COLUMN * width else given
+    return np.column_stack([np.ones(n), *kept])
+
+
+def _same_mix(one: Dimension, other: Dimension) -> bool:
+    """Whether both are of the mix: more of one backbone is less of another."""
+    return bool(one.given and other.given) or other.name in one.given or one.name in other.given
+
+
+def _fit(one: Dimension, dimensions: Sequence[Dimension], root: Column) -> _Fit:
+    held = _held(one, dimensions, len(root))
+    given = [d.columns for d in dimensions if d.name in one.given]
+    kinds = np.column_stack([np.ones(len(root)), *given])
+    strata = np.unique(kinds, axis=0, return_inverse=True)[1].reshape(-1)
+    scaled_held, scaled_own = root[:, None] * held, root[:, None] * one.columns
+    basis = _orthonormal(scaled_held)
+    added = _orthonormal(scaled_own - basis @ (basis.T @ scaled_own))
+    whole = np.column_stack([scaled_held, scaled_own])
+    return _Fit(basis, added, whole, one.columns, root, strata)
+
+
+def _orthonormal(columns: Columns) -> Columns:
+    left, singular, _ = np.linalg.svd(columns, full_matrices=False)
+    return np.asarray(left[:, singular > RANK_TOLERANCE * max(1.0, singular.max(initial=0.0))])
+
+
+def _permuted(fit: _Fit, scores: Column, generator: np.random.Generator) -> _Test:
+    """The test of no effect: the dimension's values, dealt anew among trials of one stratum."""
+    if fit.own.shape[1] == 0 or fit.free < 1:
+        return _Test(1.0, 0.0, 1.0)
+    left = scores - fit.held @ (fit.held.T @ scores)
+    n = len(scores)
+    share = float(_shares(fit, left, np.arange(n)[None])[0])
+    places, sorted_places = np.empty((PER_BATCH, n), int), np.argsort(fit.strata, kind="stable")
+    chance = np.empty((BATCHES, PER_BATCH))
+    for batch in chance:
+        keys = fit.strata + generator.random((PER_BATCH, n))
+        places[:, sorted_places] = np.argsort(keys, axis=1)
+        batch[:] = _shares(fit, left, places)
+    as_much = int((chance >= share * (1 - RANK_TOLERANCE)).sum())
+    p = (1 + as_much) / (1 + chance.size)
+    return _Test(p, share, float(np.quantile(chance, 1 - ALPHA)))
+
+
+def _shares(fit: _Fit, left: Column, places: Int[np.ndarray, "draws trials"]) -> Column:
+    """What each deal of the dimension explains of the variance that the rest leaves."""
+    dealt = fit.root[:, None] * fit.columns[places]
+    added = dealt - fit.held @ (fit.held.T @ dealt)
+    products = np.swapaxes(added, 1, 2)
+    towards = products @ left
+    inverse = np.linalg.pinv(products @ added, rcond=RANK_TOLERANCE, hermitian=True)
+    explained = np.einsum("dc,dce,de->d", towards, inverse, towards)
+    shares: Column = explained / max(float(left @ left), np.finfo(float).tiny)
+    return shares
+
+
+def _levels(one: Dimension, fit: _Fit, values: Column) -> list[Level]:
+    inverse = np.linalg.pinv(fit.all)
+    slopes = inverse @ values
+    leverage = np.clip(np.einsum("nc,cn->n", fit.all, inverse), 0.0, 1 - 1e-6)
+    residuals = (values - fit.all @ slopes) / (1 - leverage)
+    covariance = (inverse * residuals**2) @ inverse.T
+    free = max(1, fit.free)
+    found = []
+    for name, contrast in one.levels.items():
+        whole = np.concatenate([np.zeros(len(slopes) - len(contrast)), contrast])
+        error = float(np.sqrt(max(0.0, whole @ covariance @ whole)))
+        t = float(stdtrit(free, 1 - ALPHA / 2))
+        detectable = (t + float(ndtri(POWER))) * error
+        found.append(Level(name, float(whole @ slopes), t * error, detectable))
+    return found
+
+
+def _more(fit: _Fit, share: float, num_tests: int) -> int | None:
+    """How many more trials would tell the effect that was seen, if it is there."""
+    n, columns = len(fit.all), fit.own.shape[1]
+    if columns == 0 or fit.free < 1:
+        return None
+    unbiased = 1 - (1 - share) * (fit.free + columns) / fit.free
+    if unbiased <= 0:
+        return None
+    strength = unbiased / (1 - unbiased)
+    lost = n - fit.free
+
+    def lacking(total: float) -> float:
+        free = total - lost
+        bound = f_distribution.isf(ALPHA / num_tests, columns, free)
+        return POWER - (1 - float(ncfdtr(columns, free, strength * total, bound)))
+
+    if lacking(n) <= 0:
+        return 1
+    if lacking(MOST_TIMES * n) > 0:
+        return None
+    enough: float = brentq(lacking, n, MOST_TIMES * n)
+    return math.ceil(enough - n)

@@ -1,0 +1,122 @@
+"""The answers of a study: from its tables to a table, and to sentences."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+from jaxtyping import Float
+
+from ffl_ray.config.objectives import MINIMISED, VALUE, Objective
+from ffl_ray.results.search_answers.dimensions import Dimension, dimensions_of
+from ffl_ray.results.search_answers.effects import Answer, answers_of
+from ffl_ray.results.search_answers.outcomes import outcomes
+
+LEAST_TRIALS = 4
+
+
+class Compared(NamedTuple):
+    """What is compared of a study.
+
+    Attributes:
+        dimensions: what varied.
+        values: the outcome of each trial, or its logarithm.
+        weights: of each, at most 1.
+        in_logs: whether it is the logarithm.
+    """
+
+    dimensions: list[Dimension]
+    values: Float[np.ndarray, "trials"]
+    weights: Float[np.ndarray, "trials"]
+    in_logs: bool
+
+
+def study_answers(trials: pd.DataFrame, epochs: pd.DataFrame, objective: Objective) -> list[Answer]:
+    """What a search says of each dimension, from all trials that have an epoch.
+
+    An NLL or ECE is compared by its logarithm: some trials are many times worse.
+
+    Args:
+        trials: the trials table.
+        epochs: the epochs table, whose objective_value is of the objective.
+        objective: by which trials are judged: the setting of that name.
+    """
+    dimensions, values, weights, in_logs = compared(trials, epochs, objective)
+    if len(values) < LEAST_TRIALS:
+        return []
+    return answers_of(dimensions, values, weights, in_logs=in_logs)
+
+
+def compared(trials: pd.DataFrame, epochs: pd.DataFrame, objective: Objective) -> Compared:
+    """What is compared of a study: all trials that have an epoch and did not fail."""
+    known = epochs[VALUE].dropna()
+    in_logs = objective.metric in MINIMISED and bool((known > 0).all())
+    found = outcomes(trials, epochs, in_logs=in_logs)
+    rows = trials.set_index("trial_id").loc[found.index].reset_index()
+    values, weights = found["value"].to_numpy(float), found["weight"].to_numpy(float)
+    return Compared(dimensions_of(rows), values, weights, in_logs)
+
+
+def answers_frame(answers: Sequence[Answer]) -> pd.DataFrame:
+    """A row for each level of each dimension."""
+    rows = [
+        {
+            "dimension": answer.dimension,
+            "level": level.name,
+            "effect": level.effect,
+            "low": level.effect - level.half,
+            "high": level.effect + level.half,
+            "detectable": level.detectable,
+            "unit": "log" if answer.in_logs else "",
+            "p": answer.p,
+            "told": answer.told,
+            "n": answer.n,
+            "more_trials": answer.more_trials,
+        }
+        for answer in answers
+        for level in answer.levels
+    ]
+    frame = pd.DataFrame(rows, columns=COLUMNS)
+    return frame.astype({"more_trials": "Int64"})
+
+
+COLUMNS = [
+    "dimension", "level", "effect", "low", "high", "detectable", "unit", "p", "told", "n",
+    "more_trials",
+]  # fmt: skip
+
+
+def sentences(answers: Sequence[Answer], objective: Objective) -> list[str]:
+    """Each answer in a sentence, those that were told first."""
+    return [_sentence(one, objective) for one in sorted(answers, key=lambda one: one.p)]
+
+
+def _sentence(answer: Answer, objective: Objective) -> str:
+    if not answer.told:
+        least = max(level.detectable for level in answer.levels)
+        would = f"; about {answer.more_trials} more trials would" if answer.more_trials else ""
+        return (
+            f"{answer.dimension}: not told apart (p {answer.p:.2f}); "
+            f"{_size(least, answer, objective)} would have shown{would}"
+        )
+    clear = max(answer.levels, key=lambda one: (abs(one.effect) > one.half, abs(one.effect)))
+    how = "better" if objective.score(clear.effect) > 0 else "worse"
+    than = " than the others" if len(answer.levels) > 1 else ""
+    low, high = sorted((abs(clear.effect) - clear.half, abs(clear.effect) + clear.half))
+    span = f"{_plain(low, answer, objective)} to {_plain(high, answer, objective)}"
+    size = _size(abs(clear.effect), answer, objective)
+    return f"{answer.dimension}: {clear.name} is {how}{than} by {size} ({span}; p {answer.p:.3f})"
+
+
+def _size(effect: float, answer: Answer, objective: Objective) -> str:
+    unit = "" if answer.in_logs else " points" if objective.metric in ("accuracy", "top5") else ""
+    return f"{'a factor of ' if answer.in_logs else ''}{_plain(effect, answer, objective)}{unit}"
+
+
+def _plain(effect: float, answer: Answer, objective: Objective) -> str:
+    if answer.in_logs:
+        return f"{math.exp(effect):.2f}"
+    return f"{(100 if objective.metric in ('accuracy', 'top5') else 1) * effect:.2g}"

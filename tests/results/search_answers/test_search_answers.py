@@ -1,0 +1,155 @@
+"""The answers of a search: true on made studies, silent on permuted ones, those of a real grid."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from scipy.stats import norm, rankdata
+from support.helpers import ROOT
+
+import ffl_ray.results
+from ffl_ray.config.objectives import VALUE, parse_objective
+from ffl_ray.errors import StudyError
+from ffl_ray.results.search_answers.dimensions import dimensions_of
+from ffl_ray.results.search_answers.effects import Answer, answers_of, left_out_r2
+from ffl_ray.results.search_answers.outcomes import outcomes
+from ffl_ray.results.search_answers.table import answers_frame, sentences, study_answers
+
+GRID = str(ROOT / "benchmarks" / "grids" / "digits")
+ACCURACY, NLL = parse_objective("fused.accuracy"), parse_objective("fused.nll")
+DESIGNS = ("sum", "gated", "concat_depthwise")
+
+
+def made(n: int, seed: int = 0, *, design: float = 0.0, slope: float = 0.0) -> pd.DataFrame:
+    """Trials of which one design and the temperature add so much to noise of deviation 1."""
+    generator = np.random.default_rng(seed)
+    trials = pd.DataFrame(
+        {
+            "trial_id": [f"{number:05d}" for number in range(n)],
+            "status": "completed",
+            "optim.epochs": 1,
+            "params": '{"fusion.design": 0, "distill.temperature": 1.0, "seed": 3}',
+            "fusion.design": generator.choice(DESIGNS, n),
+            "distill.temperature": generator.uniform(1, 8, n),
+            "seed": generator.integers(0, 2, n),
+        }
+    )
+    effect = design * (trials["fusion.design"] == "sum") + slope * trials["distill.temperature"]
+    return trials.assign(value=generator.normal(size=n) + effect)
+
+
+def answered(trials: pd.DataFrame) -> dict[str, Answer]:
+    epochs = trials[["trial_id"]].assign(epoch=1, **{VALUE: trials["value"]})
+    return {one.dimension: one for one in study_answers(trials, epochs, ACCURACY)}
+
+
+def test_a_planted_effect_is_told_with_its_size_and_the_other_dimension_is_not() -> None:
+    found = answered(made(120, design=-2.0))
+
+    assert list(found) == ["fusion.design", "distill.temperature"]  # a seed is a repeat
+    assert found["fusion.design"].told
+    assert not found["distill.temperature"].told
+    levels = {level.name: level for level in found["fusion.design"].levels}
+    assert levels["sum"].effect == pytest.approx(-2.0, abs=levels["sum"].half)
+    assert levels["gated"].effect == pytest.approx(1.0, abs=levels["gated"].half)
+    said = sentences(list(found.values()), ACCURACY)
+    assert said[0].startswith("fusion.design: sum is worse than the others by ")
+    assert "distill.temperature: not told apart (p " in said[1]
+
+
+def test_the_sizes_are_those_of_least_squares() -> None:
+    trials = made(40, design=1.0, slope=0.3)
+    dimensions = dimensions_of(trials)
+
+    found = answers_of(dimensions, trials["value"].to_numpy(), np.ones(40))
+
+    columns = np.hstack([np.ones((40, 1)), *(one.columns for one in dimensions)])
+    slopes = np.linalg.lstsq(columns, trials["value"].to_numpy(), rcond=None)[0]
+    for answer, own in zip(found, (slopes[1:3], slopes[3:5]), strict=True):
+        dimension = next(one for one in dimensions if one.name == answer.dimension)
+        for level in answer.levels:
+            assert level.effect == pytest.approx(float(dimension.levels[level.name] @ own))
+
+
+def test_where_nothing_matters_little_is_told() -> None:
+    told = [one.told for seed in range(30) for one in answered(made(20, seed)).values()]
+
+    assert sum(told) <= 4  # of 60, at 2.5% each
+
+
+def test_what_is_not_told_says_how_many_more_trials_would_and_they_do() -> None:
+    few = [answered(made(16, seed, design=1.5))["fusion.design"] for seed in range(12)]
+    more = [one.more_trials for one in few if not one.told and one.more_trials]
+
+    assert len(more) >= 3
+    enough = 16 + int(np.median(more))
+    then = [answered(made(enough, seed, design=1.5))["fusion.design"].told for seed in range(12)]
+    assert sum(then) > sum(one.told for one in few)
+
+
+def test_a_stopped_trial_counts_by_what_completed_ones_did_from_there() -> None:
+    curves = {f"{n:05d}": [0.1 * n, 0.2 * n, 0.4 * n + 0.1] for n in range(1, 7)}
+    curves["00007"] = [0.65]
+    rows = [(t, e + 1, v) for t, values in curves.items() for e, v in enumerate(values)]
+    epochs = pd.DataFrame(rows, columns=["trial_id", "epoch", VALUE])
+    status = ["completed"] * 6 + ["pruned"]
+    trials = pd.DataFrame({"trial_id": [*curves], "status": status, "optim.epochs": 3})
+
+    found = outcomes(trials, epochs)
+
+    assert found.loc["00007", "value"] == pytest.approx(4 * 0.65 + 0.1)
+    assert found["weight"].tolist() == [1.0] * 7  # the order of then is that of the end
+    early = outcomes(trials.assign(status=["completed", *["pruned"] * 6]), epochs)
+    assert early["value"].to_dict()["00007"] == pytest.approx(0.65 + 0.4)  # as the one went on
+    assert early["weight"].to_dict()["00007"] < 1
+
+
+def test_a_real_grid_tells_that_a_sum_is_worse_and_its_parts_tell_nothing_else() -> None:
+    trials, epochs, _ = ffl_ray.results.load(GRID)
+    whole = study_answers(trials, epochs, NLL)
+    told = {one.dimension for one in whole if one.told}
+
+    assert told == {"branches", "mix: resnet20", "fusion.design"}
+    assert any("fusion.design: sum is worse" in line for line in sentences(whole, NLL))
+    wrong = hits = 0
+    for seed in range(12):
+        some = trials.sample(40, random_state=seed)
+        late = epochs["trial_id"].isin(some["trial_id"][::2]) & (epochs["epoch"] > 6)
+        status = ["pruned", "completed"] * 20
+        part = study_answers(some.assign(status=status), epochs[~late], NLL)
+        hits += bool(told & {one.dimension for one in part if one.told})
+        wrong += bool({one.dimension for one in part if one.told} - told)
+    assert hits >= 7
+    assert wrong <= 2
+
+
+def test_importance_is_held_against_chance_and_against_trials_left_out() -> None:
+    trials = made(40, design=3.0)
+    dimensions, values = dimensions_of(trials), trials["value"].to_numpy()
+
+    design, temperature = answers_of(dimensions, values, np.ones(40))
+
+    assert design.share > 0.5 > design.by_chance > 0.05
+    assert temperature.share < temperature.by_chance
+    columns = np.hstack([np.ones((40, 1)), *(one.columns for one in dimensions)])
+    scores = norm.ppf((rankdata(values) - 0.5) / 40)
+    missed = plain = 0.0
+    for place in range(40):
+        kept = np.arange(40) != place
+        slopes = np.linalg.lstsq(columns[kept], scores[kept], rcond=None)[0]
+        missed += float(scores[place] - columns[place] @ slopes) ** 2
+        plain += float(scores[place] - scores[kept].mean()) ** 2
+    assert left_out_r2(dimensions, values, np.ones(40)) == pytest.approx(1 - missed / plain)
+
+
+def test_the_frame_has_a_row_for_each_level_and_a_training_has_no_answers() -> None:
+    frame = ffl_ray.results.answers(GRID)
+
+    assert frame["dimension"].nunique() == 4
+    assert (frame["low"] <= frame["effect"]).all()
+    assert set(frame["unit"]) == {"log"}
+    assert frame["told"].dtype == bool
+    assert answers_frame([]).empty
+    trials, epochs, _ = ffl_ray.results.load(GRID)
+    assert not study_answers(trials.head(0), epochs.head(0), NLL)
+    with pytest.raises(StudyError, match="no study here"):
+        ffl_ray.results.answers("nothing")
