@@ -13,7 +13,7 @@ from ffl_ray.config.overrides import mix_name
 from ffl_ray.confirm.measured import Measured, effect_of
 from ffl_ray.confirm.opponents import PLURALS
 from ffl_ray.confirm.pairs import Arm, Run
-from ffl_ray.results.columns import CONFIRMED
+from ffl_ray.results.final_columns import CONFIRMED
 from ffl_ray.results.parts import Parts
 from ffl_ray.results.statistics import Summary, summary
 from ffl_ray.results.storage.storage import Storage

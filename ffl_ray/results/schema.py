@@ -16,7 +16,8 @@ from ffl_ray.config.methods import mix_of
 from ffl_ray.config.older import of_today
 from ffl_ray.config.overrides import flatten, mix_name, settings, shown, with_overrides
 from ffl_ray.config.settings import Config
-from ffl_ray.results.columns import CONFIRMED, PREDICTIONS, REPRODUCED, TABLES
+from ffl_ray.results.columns import PREDICTIONS, TABLES
+from ffl_ray.results.final_columns import CONFIRMED, REPRODUCED
 
 SCHEMA_VERSION = 4
 ALL_TABLES = TABLES | PREDICTIONS | CONFIRMED | REPRODUCED
