@@ -7,7 +7,7 @@ import sys
 
 from ffl_ray import cli
 
-DESCRIPTION = """Train what is published with the published settings, and hold ours against it.
+DESCRIPTION = """Train what is published as a named program or paper does, and hold ours against it.
 
 TABLE is pcl-cifar100, pcl-cifar10, cmff-cifar100 or anchors; without it they are listed with what
 they cost. Every row is trained on the whole training split with several seeds and measured on

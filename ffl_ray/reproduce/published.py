@@ -110,10 +110,18 @@ PCL_CIFAR10 = {
         (95.42, 0.04),
     ),
 }  # fmt: skip
-VGG_FFL = (
-    "FFL's worst case in this table: its fusion gets a 1x1 map, where a padded 3x3 depthwise "
-    "convolution is no more than a scale per channel"
+ONE_BLOCK = (
+    "OKDDip's DenseNet has one last block for all branches, under several names: only the last "
+    "batch norm and the classifier are a branch's own; ours has a last block for each"
 )
+PAIR_CAUTIONS: Mapping[tuple[str, Column], str] = {
+    ("VGG-16", FFL_S): (
+        "FFL's worst case in this table: its fusion gets a 1x1 map, where a padded 3x3 depthwise "
+        "convolution is no more than a scale per channel"
+    ),
+    ("DenseNet-40-12", CL): ONE_BLOCK,
+    ("DenseNet-40-12", OKDDIP): ONE_BLOCK,
+}
 PCL_SOURCE = (
     "the tables of PCL (Wu and Gong, AAAI 2021, arXiv:2006.04147), as the README of "
     "shaoeric/Peer-Collaborative-Learning-for-Online-Knowledge-Distillation prints them (6afb473)"
@@ -140,9 +148,11 @@ def _pcl_rows(values: Mapping[str, tuple[tuple[float, float], ...]]) -> tuple[Ro
             column.figure,
             mean,
             std,
-            cautions=column.cautions
-            + BACKBONE_CAUTIONS[backbone]
-            + ((VGG_FFL,) if (backbone, column) == ("VGG-16", FFL_S) else ()),
+            cautions=(
+                *column.cautions,
+                *BACKBONE_CAUTIONS[backbone],
+                *filter(None, [PAIR_CAUTIONS.get((backbone, column))]),
+            ),
         )
         for backbone, row in values.items()
         for column, (mean, std) in zip(COLUMNS, row, strict=True)

@@ -79,6 +79,14 @@ def test_a_sub_networks_figure_is_said_to_be_one() -> None:
                 assert any("not the fused classifier's" in caution for caution in row.cautions)
 
 
+def test_what_a_program_does_with_one_backbone_is_said_of_its_rows_alone() -> None:
+    rows = TABLES["pcl-cifar10"].rows
+
+    said = [row.name for row in rows if any("one last block" in note for note in row.notes)]
+
+    assert said == ["densenet-40-12/cl", "densenet-40-12/okddip"]
+
+
 @pytest.mark.parametrize("name", ["anchors", "cmff-cifar100"])
 def test_the_listed_cost_is_that_of_the_networks(name: str) -> None:
     table = TABLES[name]
