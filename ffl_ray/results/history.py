@@ -116,8 +116,9 @@ def distributions_of(text: str) -> dict[str, optuna.distributions.BaseDistributi
     kinds = json.loads(text)
     if "num_branches" in kinds:
         most = kinds["num_branches"]["attributes"]["high"]
-        for name in (name for name in kinds if name.startswith("mix.")):
-            kinds[name]["attributes"] |= {"low": 0, "high": most}
+        for name, kind in kinds.items():
+            if name.startswith("mix.") and kind["name"] == "IntDistribution":
+                kind["attributes"] |= {"low": 0, "high": most}
     for kind in kinds.values():
         of = kind["attributes"]
         if "choices" in of:

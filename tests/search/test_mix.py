@@ -1,5 +1,6 @@
 """Mixes as search parameters: every multiset is one point, in ranges that never move."""
 
+import json
 from collections import Counter
 from itertools import product
 from math import comb
@@ -8,9 +9,10 @@ from typing import Any
 import numpy as np
 import optuna
 import pytest
-from optuna.distributions import FloatDistribution, IntDistribution
+from optuna.distributions import FloatDistribution, IntDistribution, distribution_to_json
 
 from ffl_ray.config.settings import SearchConfig
+from ffl_ray.results.history import distributions_of
 from ffl_ray.search import suggest_mix
 from ffl_ray.search.distributions import gathered
 from ffl_ray.search.grid import every_point
@@ -162,6 +164,21 @@ def test_a_gaussian_process_judges_the_mix_that_a_proposal_becomes() -> None:
     assert whole["mix.a"].tolist() == [2, 1, 1]
     assert whole["mix.b"].tolist() == [0, 2, 1]
     assert whole["x"].tolist() == [0.1, 0.2, 0.3]
+
+
+def test_counts_of_the_version_before_have_the_ranges_of_today() -> None:
+    kinds = {
+        "num_branches": IntDistribution(2, 4),
+        "mix.a": IntDistribution(0, 3),
+        "mix.b": IntDistribution(2, 2),
+        "mixed": IntDistribution(1, 2),
+    }
+    text = json.dumps({name: json.loads(distribution_to_json(k)) for name, k in kinds.items()})
+
+    assert distributions_of(text) == kinds | {
+        "mix.a": IntDistribution(0, 4),
+        "mix.b": IntDistribution(0, 4),
+    }
 
 
 def test_the_returned_mix_is_the_one_in_the_parameters() -> None:
