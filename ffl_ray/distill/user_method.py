@@ -157,7 +157,10 @@ def _example(
         torch.tensor(0.5, dtype=torch.float64) if "share" in method.needs else None,
         averaged=drawn(BATCH, CLASSES) if method.student_average else None,
     )
-    return output, drawn(BATCH, CLASSES).softmax(1) if mixed else torch.arange(BATCH) % CLASSES
+    if mixed:
+        return output, drawn(BATCH, CLASSES).softmax(1)
+    places = torch.arange(BATCH)
+    return output, places // 2 if "positives" in method.needs else places % CLASSES
 
 
 def _kept(method: Method, num_branches: int, drawn: Callable[..., Tensor]) -> Kept:

@@ -1,7 +1,8 @@
-"""A method that asks for everything that a method can ask for, by the name `ASKING`."""
+"""Methods that ask: for everything of a network by the name `ASKING`, of a batch `CONTRASTING`."""
 
 from __future__ import annotations
 
+import torch
 import torch.nn.functional as F
 from torch import nn
 
@@ -13,6 +14,7 @@ from ffl_ray.models.helpers import Helper, HelperRule
 from ffl_ray.models.network import NetworkOutput
 
 ASKING = "support.own_methods:asking"
+CONTRASTING = "support.own_methods:contrasting"
 
 
 def predictors(example: NetworkOutput, settings: ResolvedDistill) -> dict[str, Helper]:
@@ -55,4 +57,22 @@ def asking(output: NetworkOutput, labels: Labels, settings: ResolvedDistill) -> 
         logits = helpers["exit"](maps[0].mean(dim=(2, 3)))
         value = distillation_kl(logits, output.branches[index], temperature=2, per_image=even)
         terms[f"early.{index}"] = Term(value, settings.weight, schedule="warm_up")
+    return terms
+
+
+@made_of(
+    Method(ramp_up=0, needs=frozenset({"hard_labels", "positives"}), terms=("contrast",)),
+)
+def contrasting(
+    output: NetworkOutput, labels: Labels, settings: ResolvedDistill
+) -> dict[str, Term]:
+    """Each branch draws images of one class together; without two of a class it has no value."""
+    itself = torch.eye(len(labels), dtype=torch.bool, device=labels.device)
+    alike = (labels[:, None] == labels) & ~itself
+    terms = cross_entropies(output, labels, settings)
+    for index, logits in enumerate(output.branches):
+        places = F.normalize(logits, dim=1)
+        shares = (places @ places.T / 0.1).masked_fill(itself, -torch.inf).log_softmax(1)
+        drawn = shares.masked_fill(~alike, 0).sum(1) / alike.sum(1)
+        terms[f"contrast.{index}"] = Term(-drawn.mean(), 0.1)
     return terms

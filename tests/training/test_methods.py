@@ -8,14 +8,18 @@ import math
 import pytest
 import torch
 from support.helpers import MemorySession, small_config
+from support.own_methods import CONTRASTING
 from torch import Tensor
 
 from ffl_ray.config.methods import METHODS, with_reachable_objective
+from ffl_ray.config.overrides import with_overrides
 from ffl_ray.config.settings import ResolvedConfig
 from ffl_ray.data.batches import EpochRequest
 from ffl_ray.data.dataset import Images
 from ffl_ray.data.device_images import DeviceImages
 from ffl_ray.data.loader import load_train_val
+from ffl_ray.distill.check import check_config
+from ffl_ray.errors import SettingError
 from ffl_ray.training.setup import prepare
 from ffl_ray.training.steps import epoch_batches
 from ffl_ray.training.worker import run_worker
@@ -111,6 +115,18 @@ def test_a_training_takes_batches_of_so_many_images_of_each_class() -> None:
         assert (groups == groups[:, :1]).all()
     rest = next(epoch_batches(training, 1, first_step=2))
     assert torch.equal(rest.images, batches[2].images)
+
+
+def test_a_method_that_needs_two_images_of_a_class_has_them_in_every_batch() -> None:
+    config = config_for(CONTRASTING, data__fraction=0.2, optim__epochs=1)
+    with pytest.raises(SettingError, match="images_per_class must be at least 2 .* not 1"):
+        check_config(config)
+    config = with_overrides(config, {"data.images_per_class": 2})
+
+    check_config(config)
+    session = train(config)
+
+    assert math.isfinite(session.rows[-1]["loss.total"])
 
 
 def test_branches_of_independent_see_the_same_batches_where_they_are_told_to() -> None:
