@@ -88,7 +88,8 @@ def test_a_stopped_training_goes_on_to_the_same_weights(method: str, gates: str 
 
 
 def test_a_branch_of_independent_is_its_backbone_trained_alone_bit_for_bit() -> None:
-    mix, small = "resnet8+2*wrn10_1", {"data__mixing": "mixup", "optim__epochs": 2}
+    mix = "resnet8+2*wrn10_1"
+    small = {"data__mixing": "mixup", "data__fraction": 0.2, "optim__epochs": 2}
     together = train(config_for("independent", model__mix=mix, **small))
 
     for index, backbone in enumerate(["resnet8", "wrn10_1", "wrn10_1"]):
@@ -118,7 +119,7 @@ def test_a_training_takes_batches_of_so_many_images_of_each_class() -> None:
 
 
 def test_a_method_that_needs_two_images_of_a_class_has_them_in_every_batch() -> None:
-    config = config_for(CONTRASTING, data__fraction=0.2, optim__epochs=1)
+    config = config_for(CONTRASTING, data__fraction=0.2, optim__epochs=1, optim__batch_size=20)
     with pytest.raises(SettingError, match="images_per_class must be at least 2 .* not 1"):
         check_config(config)
     config = with_overrides(config, {"data.images_per_class": 2})
