@@ -9,8 +9,8 @@ import plotly.graph_objects as go
 from ffl_ray.report.answers import answers_in, judged_by
 from ffl_ray.report.blocks import Block, Missing, Plot
 from ffl_ray.report.source import Study
-from ffl_ray.report.style import BLUE, GREY, ORANGE, broken, styled
-from ffl_ray.results.search_answers.effects import left_out_r2
+from ffl_ray.report.style import BLUE, GREY, LABEL_LENGTH, ORANGE, broken, styled
+from ffl_ray.results.search_answers.effects import Answer, Level, left_out_r2
 from ffl_ray.results.search_answers.table import LEAST_TRIALS, compared
 
 
@@ -22,12 +22,12 @@ def effects_plot(study: Study) -> list[Block]:
     objective, in_logs = judged_by(study), answers[0].in_logs
     scaled = math.exp if in_logs else float
     figure = go.Figure()
-    labels = [f"{broken(a.dimension)}: {broken(one.name)}" for a in answers for one in a.levels]
+    labels = [_label(a, one) for a in answers for one in a.levels]
     for told, colour, name in ((True, BLUE, "told"), (False, GREY, "not told apart")):
         rows = [(a, one) for a in answers if a.told == told for one in a.levels]
         figure.add_scatter(
             x=[scaled(one.effect) for _, one in rows],
-            y=[f"{broken(a.dimension)}: {broken(one.name)}" for a, one in rows],
+            y=[_label(a, one) for a, one in rows],
             error_x={
                 "type": "data", "symmetric": False, "thickness": 1.5, "width": 5,
                 "array": [scaled(one.effect + one.half) - scaled(one.effect) for _, one in rows],
@@ -51,6 +51,12 @@ def effects_plot(study: Study) -> list[Block]:
             styled(figure, 120 + 30 * len(labels)),
         )
     ]
+
+
+def _label(answer: Answer, level: Level) -> str:
+    if len(answer.levels) == 1:
+        return broken(level.name, 2 * LABEL_LENGTH)
+    return f"{broken(answer.dimension)}: {broken(level.name)}"
 
 
 def importance_plot(study: Study) -> list[Block]:

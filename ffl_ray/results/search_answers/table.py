@@ -108,7 +108,8 @@ def _sentence(answer: Answer, objective: Objective) -> str:
     low, high = sorted((abs(clear.effect) - clear.half, abs(clear.effect) + clear.half))
     span = f"{_plain(low, answer, objective)} to {_plain(high, answer, objective)}"
     size = _size(abs(clear.effect), answer, objective)
-    return f"{answer.dimension}: {clear.name} is {how}{than} by {size} ({span}; p {answer.p:.3f})"
+    what = f"{answer.dimension}: {clear.name}" if than else clear.name
+    return f"{what} is {how}{than} by {size} ({span}; p {answer.p:.3f})"
 
 
 def _size(effect: float, answer: Answer, objective: Objective) -> str:
