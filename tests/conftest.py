@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import shutil
 import tempfile
@@ -46,6 +47,16 @@ def pytest_configure(config: pytest.Config) -> None:
     if not hasattr(config, "workerinput"):
         os.environ[FOLDER] = folder = tempfile.mkdtemp(prefix="ffl_ray-", dir="/tmp")
         config.add_cleanup(lambda: shutil.rmtree(folder))
+
+
+def pytest_collection(session: pytest.Session) -> None:
+    """No search for garbage among what is loaded once and stays: a tenth of the time of this."""
+    gc.disable()
+
+
+def pytest_collection_finish(session: pytest.Session) -> None:
+    gc.freeze()
+    gc.enable()
 
 
 @pytest.hookimpl(optionalhook=True)

@@ -1,12 +1,13 @@
 """Random settings, spaces, studies, checkpoints and exports: a clear error or a right result.
 
-Each case runs in a child process, so that a crash of it is seen, and has ten seconds. What is
+Each case runs in a child process, so that a crash of it is seen, and has ten seconds of CPU. What is
 neither refused in words nor right is a finding; `--replay KIND NUMBER` runs its case again.
 """
 
 from __future__ import annotations
 
 import argparse
+import contextlib
 import importlib
 import json
 import selectors
@@ -111,19 +112,24 @@ def _lines(child: subprocess.Popen[str]) -> Iterator[str]:
 
 def run_batch(kind: str, seed: int, first: int, count: int) -> int:
     """The child: a line of JSON for each case."""
-    module, _, name = KINDS[kind].partition(":")
-    case = getattr(importlib.import_module(module), name)
     out = sys.stdout
-    sys.stdout = sys.stderr
-    with tempfile.TemporaryDirectory() as place:
-        folder = Path(place) / "case"
-        folder.mkdir()
-        getattr(importlib.import_module(module), "prepare", lambda place: None)(Path(place))
-        for number in range(first, first + count):
-            outcome = run_case(kind, case, seed, number, folder)
+    with contextlib.redirect_stdout(sys.stderr):
+        for outcome in outcomes(kind, seed, first, count):
             out.write(json.dumps(outcome._asdict()) + "\n")
             out.flush()
     return 0
+
+
+def outcomes(kind: str, seed: int, first: int, count: int) -> Iterator[Outcome]:
+    """The outcomes of cases that run in this process."""
+    name, _, case = KINDS[kind].partition(":")
+    module = importlib.import_module(name)
+    with tempfile.TemporaryDirectory() as place:
+        folder = Path(place) / "case"
+        folder.mkdir()
+        getattr(module, "prepare", lambda place: None)(Path(place))
+        for number in range(first, first + count):
+            yield run_case(kind, getattr(module, case), seed, number, folder)
 
 
 if __name__ == "__main__":

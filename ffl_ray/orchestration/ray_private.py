@@ -7,10 +7,13 @@ does not do. A newer Ray that drops one breaks here, and at import.
 from __future__ import annotations
 
 import os
+import sys
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from typing import Any
 
 import ray
-from ray._private import ray_constants, worker
+from ray._private import ray_constants, services, utils, worker
 from ray._private.node import Node
 from ray._raylet import (  # type: ignore[attr-defined]
     AuthenticationTokenLoader,
@@ -22,6 +25,8 @@ from ray.tune.execution.class_cache import ENV_VARS_TO_PROPAGATE
 from ray.tune.experiment import Trial
 from ray.tune.progress_reporter import TrialProgressCallback
 from ray.util.placement_group import PlacementGroup
+
+from ffl_ray.orchestration import ray_agent
 
 UPSTREAM = "https://github.com/ray-project/ray/blob/ray-2.60.0/python/ray"
 
@@ -56,15 +61,43 @@ def read_environment_again() -> None:
         ray_constants.ENABLE_RAY_CLUSTER = may
 
 
-def leave_out_helpers() -> None:
-    """Have a Ray that starts here run without what nobody asks it: an autoscaler, a dashboard's
-    server, a reader of the workers' logs; and have Tune load no tracker to count its users.
+@contextmanager
+def without_helpers() -> Iterator[None]:
+    """A block in which a Ray that starts here has nothing that nobody asks for.
 
-    A start takes 3 s of CPU less. `include_dashboard=False` starts the server all the same.
-    UPSTREAM/_private/node.py, `start_head_processes`; UPSTREAM/air/_internal/usage.py.
+    That is an autoscaler, a dashboard's server with all that it imports, its agent, a reader of
+    the workers' logs; a start takes 5 s of CPU less. `include_dashboard=False` starts the server
+    all the same. UPSTREAM/_private/node.py, `start_head_processes`; UPSTREAM/_private/services.py,
+    `start_raylet`.
     """
-    for name in ("start_monitor", "start_log_monitor", "start_api_server"):
-        setattr(Node, name, _nothing)
+    python_of = services._build_python_executable_command_memory_profileable
+
+    def start_of(component: str, *options: Any) -> list[str]:
+        if component == ray_constants.PROCESS_TYPE_DASHBOARD_AGENT:
+            return [sys.executable, "-IS", ray_agent.__file__]
+        return python_of(component, *options)
+
+    servers = ("start_monitor", "start_log_monitor", "start_api_server")
+    with ExitStack() as changes:
+        for name in servers:
+            changes.enter_context(_changed(Node, name, _nothing))
+        changes.enter_context(_changed(utils, "get_dashboard_dependency_error", _nothing))
+        changes.enter_context(_changed(services, python_of.__name__, start_of))
+        yield
+
+
+@contextmanager
+def _changed(owner: object, name: str, value: object) -> Iterator[None]:
+    kept = getattr(owner, name)
+    setattr(owner, name, value)
+    try:
+        yield
+    finally:
+        setattr(owner, name, kept)
+
+
+def count_no_callbacks() -> None:
+    """Have Tune load no tracker to count its users. UPSTREAM/air/_internal/usage.py."""
     usage.tag_callbacks = _nothing
 
 

@@ -21,10 +21,11 @@ from ffl_ray.errors import PlanError
 from ffl_ray.files import user_folder
 from ffl_ray.orchestration.mps import PIPES, stop_mps
 from ffl_ray.orchestration.ray_private import (
+    count_no_callbacks,
     is_head_gone,
-    leave_out_helpers,
     read_environment_again,
     session_folder,
+    without_helpers,
 )
 from ffl_ray.orchestration.sessions import take_session
 from ffl_ray.planning.layout import PASSIVE_WAITING, Machines, wait_passively
@@ -162,9 +163,10 @@ def start_ray(address: str | None) -> None:
 
 
 def _start_here(options: Mapping[str, Any]) -> None:
-    leave_out_helpers()
+    count_no_callbacks()
     try:
-        context: Any = ray.init(address="local", include_dashboard=False, **options)
+        with without_helpers():
+            context: Any = ray.init(address="local", include_dashboard=False, **options)
     except Exception as error:
         first = (str(error).strip() or type(error).__name__).splitlines()[0]
         raise PlanError(

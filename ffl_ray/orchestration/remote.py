@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -18,6 +17,7 @@ from ray.util.scheduling_strategies import (
 
 from ffl_ray.errors import FFLRayError
 from ffl_ray.orchestration.failures import first_cause, is_out_of_memory
+from ffl_ray.orchestration.gate import Gate, call_at_gate
 from ffl_ray.planning.layout import Plan
 from ffl_ray.planning.limits import Node
 from ffl_ray.planning.nodes import Cluster, ThisMachine, memory_facts
@@ -126,7 +126,7 @@ def call_together(
     with _bundle({"CPU": count, "GPU": round(count * gpus)}) as bundle:
         place = PlacementGroupSchedulingStrategy(bundle)
         gate: Any = ray.remote(num_cpus=0)(Gate).remote(count)
-        task = ray.remote(num_cpus=1, num_gpus=gpus)(_call_at_gate)
+        task = ray.remote(num_cpus=1, num_gpus=gpus)(call_at_gate)
         asked = [
             task.options(scheduling_strategy=place).remote(gate, function, args)
             for _ in range(count)
@@ -153,22 +153,3 @@ def _bundle(resources: dict[str, float]) -> Iterator[PlacementGroup]:
         yield bundle
     finally:
         remove_placement_group(bundle)
-
-
-class Gate:
-    """An actor that opens once enough have come."""
-
-    def __init__(self, count: int) -> None:
-        self._missing = count
-        self._open = asyncio.Event()
-
-    async def wait(self) -> None:
-        """Come, and wait for the others."""
-        self._missing -= 1
-        if self._missing <= 0:
-            self._open.set()
-        await self._open.wait()
-
-
-def _call_at_gate(gate: Any, function: Callable[..., float], args: tuple[Any, ...]) -> float:
-    return function(lambda: ray.get(gate.wait.remote()), *args)

@@ -45,12 +45,16 @@ def test_trials_of_two_workers_are_pruned_and_leave_their_cpus_to_the_next(tmp_p
     assert list(trials.num_workers) == [1, 2, 2]
 
 
-def reachable(mark: str) -> dict[str, str]:
-    """Where the marked processes listen for other machines, and which of them does."""
+def reachable(mark: str, before: set[int]) -> dict[str, str]:
+    """Where the marked processes listen for other machines, and which of them does.
+
+    Args:
+        before: ids of processes that were there before any of these.
+    """
     found = {}
     for process in psutil.process_iter():
         with contextlib.suppress(psutil.Error):
-            if mark not in process.environ().values():
+            if process.pid in before or mark not in process.environ().values():
                 continue
             for one in process.net_connections("inet"):
                 address = ipaddress.ip_address(one.laddr.ip)
@@ -67,13 +71,14 @@ def test_train_on_two_workers_listens_to_this_machine_and_fills_the_tables(tmp_p
     ]  # fmt: skip
 
     mark = f"mark-{random.random()}"
+    before = set(psutil.pids())
     process = start(
         "train", *options, "--num-workers", "2", "--name", "study", out=subprocess.PIPE,
         FFL_RAY_TEST_MARK=mark,
     )  # fmt: skip
     reached: dict[str, str] = {}
     while process.poll() is None:
-        reached |= reachable(mark)
+        reached |= reachable(mark, before)
         time.sleep(0.5)
     _, errors = process.communicate()
 

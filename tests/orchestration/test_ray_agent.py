@@ -1,0 +1,39 @@
+"""The stand-in for the agent of Ray's dashboard."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import psutil
+
+from ffl_ray.orchestration import ray_agent
+
+RAYLET = "import subprocess, sys; print(subprocess.Popen(sys.argv[1:]).pid, flush=True); input()"
+
+
+def test_it_says_that_it_listens_nowhere_and_goes_with_its_raylet(tmp_path: Path) -> None:
+    told = [f"--session-dir={tmp_path}", "--node-id=ab12", "--head", "--log-dir=/nowhere"]
+    agent = [sys.executable, "-IS", ray_agent.__file__, "agent.py", *told]
+    with subprocess.Popen(
+        [sys.executable, "-IS", "-c", RAYLET, *agent],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as raylet:
+        assert raylet.stdout is not None
+        process = psutil.Process(int(raylet.stdout.readline()))
+        while len(list(tmp_path.iterdir())) < 3 or list(tmp_path.glob(".*")):
+            assert process.is_running()
+            time.sleep(0.01)
+        living = process.status() != psutil.STATUS_ZOMBIE
+        raylet.kill()
+
+    assert living
+    assert {file.name: file.read_text() for file in tmp_path.iterdir()} == {
+        f"{port}_ab12": "-1" for port in ray_agent.PORTS
+    }
+    psutil.wait_procs([process], timeout=30)
+    assert not process.is_running()
