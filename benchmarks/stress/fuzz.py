@@ -1,7 +1,7 @@
 """Random settings, spaces, studies, checkpoints and exports: a clear error or a right result.
 
-Each case runs in a child process, so that a crash of it is seen, and has ten seconds of CPU. What is
-neither refused in words nor right is a finding; `--replay KIND NUMBER` runs its case again.
+Each case runs in a child process, so that a crash of it is seen, and has ten seconds of CPU. What
+is neither refused in words nor right is a finding; `--replay KIND NUMBER` runs its case again.
 """
 
 from __future__ import annotations

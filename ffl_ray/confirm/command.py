@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from contextlib import closing
 
 from ffl_ray.config.overrides import flatten
 from ffl_ray.confirm.arms import plan_runs
@@ -97,10 +98,10 @@ def _train(request: Request, before: Confirmation | None) -> int:
     console.out(plan_words(confirmation, _waiting(request, confirmation), plan))
     if request.dry_run:
         return 0
-    tables = _tables(request, confirmation, plan, facts)
-    record_look(confirmation, request.storage)
-    status = _run_all(request, confirmation, tables, plan)
-    show_confirmed(confirmation, tables)
+    with closing(_tables(request, confirmation, plan, facts)) as tables:
+        record_look(confirmation, request.storage)
+        status = _run_all(request, confirmation, tables, plan)
+        show_confirmed(confirmation, tables)
     return status
 
 

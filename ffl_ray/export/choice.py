@@ -25,6 +25,22 @@ Row = Mapping[str, Any]
 METRICS = ("accuracy", "top5", "nll", "ece")
 
 
+class Rows(NamedTuple):
+    """What a choice is made among.
+
+    Attributes:
+        description: what study.json says.
+        trials: rows of the trials table by trial_id.
+        members: rows of the members table.
+        kept: which checkpoint of each trial is there, latest or best.
+    """
+
+    description: Mapping[str, Any]
+    trials: Mapping[str, Row]
+    members: Sequence[Row]
+    kept: Mapping[str, str]
+
+
 class Choice(NamedTuple):
     """The member to export, and a note when another would be better and its weights are gone."""
 
@@ -32,40 +48,24 @@ class Choice(NamedTuple):
     note: str
 
 
-def choose(
-    rule: Rule,
-    description: Mapping[str, Any],
-    trials: Mapping[str, Row],
-    members: Sequence[Row],
-    kept: Mapping[str, str],
-    place: str = "",
-) -> Choice:
+def choose(rule: Rule, study: Rows, place: str = "") -> Choice:
     """The member of a study that a rule chooses among those whose checkpoints were kept.
 
     Args:
-        description: what study.json says.
-        trials: rows of the trials table by trial_id.
-        members: rows of the members table.
-        kept: which checkpoint of each trial is there, latest or best.
         place: of the search that final runs confirm, as a command takes it.
 
     Raises:
         StudyError: nothing fits, or no trial that fits has its checkpoint; or a config is to be
             chosen before all have completed.
     """
-    with understood(str(description["study"])):
-        if description.get("kind") in FINAL_KINDS:
-            return Choice(_final_run(rule, description, trials, members, kept, place), "")
-        return _trial(rule, description, trials, members, kept)
+    with understood(str(study.description["study"])):
+        if study.description.get("kind") in FINAL_KINDS:
+            return Choice(_final_run(rule, study, place), "")
+        return _trial(rule, study)
 
 
-def _trial(
-    rule: Rule,
-    description: Mapping[str, Any],
-    trials: Mapping[str, Row],
-    members: Sequence[Row],
-    kept: Mapping[str, str],
-) -> Choice:
+def _trial(rule: Rule, study: Rows) -> Choice:
+    description, trials, members, kept = study
     objective = pick.study_objective(description)
     found = rule.among(pick.candidates(trials.values(), members, kept))
     first = rule.choose(found, objective)
@@ -87,14 +87,8 @@ def _gone(first: Candidate, study: str, trial: Row) -> str:
     )
 
 
-def _final_run(
-    rule: Rule,
-    description: Mapping[str, Any],
-    trials: Mapping[str, Row],
-    members: Sequence[Row],
-    kept: Mapping[str, str],
-    place: str,
-) -> Candidate:
+def _final_run(rule: Rule, study: Rows, place: str) -> Candidate:
+    description, trials, members, kept = study
     _check_keeps_weights(description)
     found = [c for c in pick.candidates(trials.values(), members) if c.trial_id in kept]
     if not found:

@@ -14,7 +14,7 @@ from ffl_ray.confirm.tables import FINAL_KINDS, accuracy_of_run, confirmed_accur
 from ffl_ray.console.terminal import make_console
 from ffl_ray.export.about import FORMATS
 from ffl_ray.export.card import Source, Written
-from ffl_ray.export.choice import choose
+from ffl_ray.export.choice import Rows, choose
 from ffl_ray.export.folder import check_free, export_member, versions
 from ffl_ray.export.member import portable
 from ffl_ray.export.pick import Candidate
@@ -57,14 +57,8 @@ def export(args: argparse.Namespace) -> int:
     rule = Rule(args.pick, limit, args.member, args.trial)
     study = _open(args)
     kept = kept_checkpoints(study.storage)
-    chosen, note = choose(
-        rule,
-        study.description,
-        study.trials,
-        study.members,
-        kept,
-        as_argument(study.storage.parent),
-    )
+    rows = Rows(study.description, study.trials, study.members, kept)
+    chosen, note = choose(rule, rows, as_argument(study.storage.parent))
     name = study.description["study"].replace("/", "-")
     out = Path(args.out or f"{name}-{chosen.trial_id}-{chosen.member}")
     check_free(out)

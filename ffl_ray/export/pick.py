@@ -15,7 +15,7 @@ Equal accuracies are told apart by fewer multiply-accumulates, then by trial and
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
@@ -43,9 +43,6 @@ class Candidate(NamedTuple):
     accuracy: float
     macs: int
     row: Row
-
-
-Pick = Callable[[Sequence[Candidate]], Candidate]
 
 
 def study_objective(description: Mapping[str, Any]) -> Objective:

@@ -70,9 +70,9 @@ def without_helpers() -> Iterator[None]:
     all the same. UPSTREAM/_private/node.py, `start_head_processes`; UPSTREAM/_private/services.py,
     `start_raylet`.
     """
-    python_of = services._build_python_executable_command_memory_profileable
+    python_of: Any = services._build_python_executable_command_memory_profileable
 
-    def start_of(component: str, *options: Any) -> list[str]:
+    def start_of(component: str, *options: Any) -> Any:
         if component == ray_constants.PROCESS_TYPE_DASHBOARD_AGENT:
             return [sys.executable, "-IS", ray_agent.__file__]
         return python_of(component, *options)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from contextlib import closing
 from pathlib import Path
 from typing import NamedTuple
 
@@ -94,7 +95,8 @@ def _train(search: Search, preflight: Preflight, facts: DataFacts) -> int:
     trials = _open(search, preflight, facts)
     tables, tracking = trials.tables, trials.tracking
     started = time.monotonic()
-    with live_run(search.storage, again), trials.view, tracking, ray_state() as state:
+    live = live_run(search.storage, again)
+    with closing(tables), live, trials.view, tracking, ray_state() as state:
         recorder = run_rounds(
             lambda: _fit(trials, state, started),
             lambda: trials_left(tables, config),

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Callable, Mapping
+from contextlib import closing
 from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -103,14 +104,14 @@ def _run(training: Training) -> int:
     console = make_console()
     with console.status("opening the data"):
         plan, facts, train = _home(training)
-    tables = _open(training, plan, facts)
-    console.out(data_text(facts))
-    console.out(_title(training, plan))
-    view = TrainView(console, training.config.optim.epochs)
-    if TRIAL_ID not in tables.trials or tables.trials[TRIAL_ID]["status"] != "completed":
-        tables.start(TRIAL_ID, training.config, **plan.columns())
-        job = Job.planned(TRIAL_ID, training.config, training.storage.location, plan)
-        _attempt(partial(train, job), tables, view)
+    with closing(_open(training, plan, facts)) as tables:
+        console.out(data_text(facts))
+        console.out(_title(training, plan))
+        view = TrainView(console, training.config.optim.epochs)
+        if TRIAL_ID not in tables.trials or tables.trials[TRIAL_ID]["status"] != "completed":
+            tables.start(TRIAL_ID, training.config, **plan.columns())
+            job = Job.planned(TRIAL_ID, training.config, training.storage.location, plan)
+            _attempt(partial(train, job), tables, view)
     console.print()
     console.print(members_table(tables.members(TRIAL_ID)))
     console.print()

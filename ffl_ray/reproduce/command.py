@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from contextlib import closing
 
 from ffl_ray import cli
 from ffl_ray.config.overrides import flatten
@@ -93,21 +94,22 @@ def _train(
     with make_console().status("starting Ray and opening the data"):
         plan, facts = start(address, runs[0].config, search, storage, final=True)
     description = describe_study(KIND, asked.settings(), plan=plan._asdict(), data=facts._asdict())
-    tables = StudyTables.open(storage, name, description, (), may_change=MAY_CHANGE)
+    opened = StudyTables.open(storage, name, description, (), may_change=MAY_CHANGE)
     make_console().out(data_text(facts))
     title = (
         f"{name}: {len(runs)} trainings of {asked.name}, {plan.max_concurrent_trials} at once, "
         f"{facts.num_train:,} images to train on"
     )
-    place, split = Storage(storage.parent), named_test_split(flatten(runs[0].config), facts)
-    opening = Opening(name, KIND, digest([asked.settings(), len(runs)]), len(runs), now())
-    record_opening(place, split, opening)
-    number = look_at(place, split, opening) or 1
-    make_console().out(f"the {nth(number)} look at this test split from {place.location}")
-    status = run_final_runs(
-        tables, runs, search, plan, title=title, again=f"the same command with --name {name}"
-    )
-    _finish(tables, asked, runs)
+    with closing(opened) as tables:
+        place, split = Storage(storage.parent), named_test_split(flatten(runs[0].config), facts)
+        opening = Opening(name, KIND, digest([asked.settings(), len(runs)]), len(runs), now())
+        record_opening(place, split, opening)
+        number = look_at(place, split, opening) or 1
+        make_console().out(f"the {nth(number)} look at this test split from {place.location}")
+        status = run_final_runs(
+            tables, runs, search, plan, title=title, again=f"the same command with --name {name}"
+        )
+        _finish(tables, asked, runs)
     return status
 
 

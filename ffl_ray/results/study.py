@@ -103,6 +103,10 @@ class StudyTables:
         storage.make_folder()
         return cls(storage, name, objectives, lambda: write_description(storage, named, may_change))
 
+    def close(self) -> None:
+        """Let others have the study: an exception, or a frame, may keep these tables alive."""
+        self.storage.unlock()
+
     def start(self, trial_id: str, config: Config, **columns: Any) -> None:
         """A trial begins, or begins another attempt."""
         before = self.trials[trial_id] if trial_id in self.trials else {}

@@ -210,11 +210,6 @@ class Tracking:
                 thread.end(trial, status)
 
     @property
-    def problems(self) -> dict[str, str]:
-        """The first problem of each tracker; empty where there is none."""
-        return {thread.name: thread.problem for thread in self._threads}
-
-    @property
     def lines(self) -> list[str]:
         """Lines for a person: where each tracker shows the study, or its problem."""
         return [

@@ -15,6 +15,7 @@ from torchvision import datasets
 
 from ffl_ray.config.image_shapes import image_shape
 from ffl_ray.config.settings import DATA_SETS, DataConfig
+from ffl_ray.console.data_text import data_text
 from ffl_ray.data import cifar, loader
 from ffl_ray.data.cifar import LAYOUTS
 from ffl_ray.data.dataset import DATASETS, Files, Images
@@ -270,6 +271,7 @@ def test_files_that_can_not_be_read_are_named_at_once_or_skipped(
     facts = read_all(skipping, data)
     assert [name for name, _ in facts.skipped] == ["cat/3.png", "dog/5.png"]
     assert (facts.num_train, facts.num_val) == (len(data.train), len(data.val))
+    assert data_text(facts).startswith("2 classes (cat 7, dog 7): ")
     assert len(data.train) + len(data.val) == 14
     assert differences(facts._asdict(), whole) == (
         "cat/3.png was skipped and no longer is; dog/5.png was skipped and no longer is"

@@ -10,7 +10,7 @@ from ffl_ray.cli import overrides_of
 from ffl_ray.config.overrides import with_overrides
 from ffl_ray.config.settings import Config
 from ffl_ray.errors import SettingError, StudyError
-from ffl_ray.export.choice import choose
+from ffl_ray.export.choice import Rows, choose
 from ffl_ray.export.rule import Rule, parse_macs
 from ffl_ray.export.trained import retrain_command
 from ffl_ray.results.schema import config_columns
@@ -30,7 +30,9 @@ ALL = set(TRIALS)
 
 
 def chosen(rule: Rule, kept: set[str]) -> tuple[str, str, str]:
-    candidate, note = choose(rule, DESCRIPTION, TRIALS, MEMBERS, dict.fromkeys(kept, "latest"))
+    candidate, note = choose(
+        rule, Rows(DESCRIPTION, TRIALS, MEMBERS, dict.fromkeys(kept, "latest"))
+    )
     return candidate.trial_id, candidate.member, note
 
 

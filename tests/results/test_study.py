@@ -199,6 +199,8 @@ def test_a_study_has_one_writer(tmp_path: Path) -> None:
     with pytest.raises(StudyError, match="is in use by another process"):
         new_study(tmp_path)
     del held
+    closed = new_study(tmp_path)
+    closed.close()
     new_study(tmp_path)
 
 

@@ -60,7 +60,8 @@ def case(rng: random.Random, folder: Path) -> None:
     given = assignments(rng)
     seed = rng.choice((None, None, None, None, 0, 7, -1, 10**30))
     data_dir = rng.choice((None, None, None, text(rng)))
-    args = argparse.Namespace(**{"set": given, "data.dir": data_dir, "seed": seed})
+    named = {"config": None, "set": given, "data.dir": data_dir, "seed": seed}
+    args = argparse.Namespace(**named)
     overrides = cli.overrides_of(args)
     if rng.random() < 0.1:
         check_name(text(rng))

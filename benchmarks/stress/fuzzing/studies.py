@@ -23,7 +23,7 @@ from ffl_ray.config.objectives import parse_objectives
 from ffl_ray.config.overrides import flatten
 from ffl_ray.config.settings import Config, StudyConfig
 from ffl_ray.errors import FFLRayError, StudyError
-from ffl_ray.export.choice import choose
+from ffl_ray.export.choice import Rows, choose
 from ffl_ray.export.rule import Rule
 from ffl_ray.report import __main__ as report
 from ffl_ray.results.columns import TABLES
@@ -246,10 +246,7 @@ def _read(rng: random.Random, place: Path, kept: Kept) -> None:
         description = read_description(Storage(str(place)))
         choose(
             Rule(rng.choice(("best", "knee"))),
-            description,
-            trials,
-            records(found.members),
-            dict.fromkeys(trials, "latest"),
+            Rows(description, trials, records(found.members), dict.fromkeys(trials, "latest")),
         )
 
 

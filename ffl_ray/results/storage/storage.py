@@ -47,6 +47,7 @@ class Storage:
         self._limit_s = 0.0 if once else None
         self._retry = Retry(uri)
         self._lease: Lease | None = None
+        self._unlock: Callable[[], object] | None = None
         self._unflushed: set[Path] = set()
         self._flushed_at = float("-inf")
         self._fs, self._root = self._retried(lambda: open_uri(uri))
@@ -198,7 +199,7 @@ class Storage:
             return  # somebody else was faster
 
     def lock(self, owner: object) -> None:
-        """Hold the folder for this process as long as the owner lives; a kill frees it too.
+        """Hold the folder for this process until `unlock`, or the owner's end; a kill frees it too.
 
         On a file tree the system holds it; where that can't, and in an object store, a lease does.
 
@@ -208,14 +209,16 @@ class Storage:
         if self._system_lock(owner):
             return
         self._lease = Lease(self.once(), self.location)
-        weakref.finalize(owner, self._lease.release).atexit = False
+        release = weakref.finalize(owner, self._lease.release)
+        release.atexit = False
+        self._unlock = release
 
     def _system_lock(self, owner: object) -> bool:
         """Lock a file of the folder; False where there are no locks."""
         if not self.is_local:
             return False
         try:
-            weakref.finalize(owner, os.close, locked(self.path(".lock"), 0o666))
+            descriptor = locked(self.path(".lock"), 0o666)
         except BlockingIOError as error:
             raise StudyError(
                 f"{self.location} is in use by another process: wait for it, or choose another "
@@ -223,7 +226,13 @@ class Storage:
             ) from error
         except OSError:
             return False
+        self._unlock = weakref.finalize(owner, os.close, descriptor)
         return True
+
+    def unlock(self) -> None:
+        """Let others hold the folder; nothing where it is not held."""
+        if self._unlock is not None:
+            self._unlock()
 
     def _upload(self, path: str, data: bytes | memoryview) -> None:
         with self._fs.open_output_stream(path) as stream:
