@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import functools
+import importlib
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from support.exported import MEMBERS, SETTINGS, Exported, trained_of
-from torch.onnx._internal.exporter import _registration
 
 from ffl_ray import train
 from ffl_ray.config.overrides import with_overrides
@@ -20,7 +20,8 @@ from ffl_ray.export import __main__ as export
 def operators() -> Iterator[None]:
     """torch reads the source of its ONNX operators once, and not for each export: 0.4 s of CPU."""
     with pytest.MonkeyPatch.context() as patch:
-        apis = vars(_registration)["onnxscript_apis"]
+        exporter = importlib.import_module("torch.onnx._internal.exporter._registration")
+        apis = vars(exporter)["onnxscript_apis"]
         patch.setattr(apis, "get_torchlib_ops", functools.cache(apis.get_torchlib_ops))
         yield
 
