@@ -19,7 +19,7 @@ from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
-from benchmarks.stress.fuzzing.outcome import LIMIT_S, Outcome, run_case
+from benchmarks.stress.fuzzing.outcome import LIMIT_S, WAITING, Outcome, run_case
 
 KINDS = {
     "settings": "benchmarks.stress.fuzzing.settings:case",
@@ -31,7 +31,7 @@ KINDS = {
     "commands": "benchmarks.stress.fuzzing.settings:command_case",
 }
 BATCH = 250
-SILENT_S = 4 * LIMIT_S + 80
+SILENT_S = WAITING * LIMIT_S + 60
 COMMANDS = 24
 
 

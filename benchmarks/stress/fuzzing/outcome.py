@@ -16,7 +16,7 @@ from typing import NamedTuple
 from ffl_ray.errors import FFLRayError
 
 LIMIT_S = 10.0  # of CPU, since a case waits for its turn on a busy machine
-WAITING = 6  # times as long by the clock, for what waits and computes nothing
+WAITING = 30  # times as long by the clock, for what waits and computes nothing
 COMMAND_S = 60.0  # by the clock: it loads torch, and may build the networks of a thousand points
 LONGEST = 100_000
 
