@@ -69,8 +69,9 @@ def epochs_table(rows: Rows, seed: int = 0) -> pa.Table:
     accuracy = 0.72 * (1 - np.exp(-rows.epoch / 60)) + generator.normal(0, 0.01, len(rows.epoch))
     accuracy = _counted(accuracy)
     made = _numbers(rows, accuracy, generator) | _losses(rows, accuracy, generator)
-    schema = arrow_schema("epochs")
-    return pa.table([made[field.name].cast(field.type) for field in schema], schema=schema)
+    schema, nothing = arrow_schema("epochs"), pa.nulls(len(rows.epoch))  # terms of other methods
+    found = [made.get(field.name, nothing).cast(field.type) for field in schema]
+    return pa.table(found, schema=schema)
 
 
 def _numbers(rows: Rows, accuracy: Array, generator: np.random.Generator) -> dict[str, pa.Array]:
@@ -123,11 +124,6 @@ def _losses(rows: Rows, accuracy: Array, generator: np.random.Generator) -> dict
         "loss.ensemble_to_fused": pa.array(loss / 2 + scatter(), mask=fused),
         "loss.fused_to_branches": _lists(rows, abs, loss / 2, generator, fused),
         "loss.peers_to_branches": _lists(rows, abs, loss / 2, generator, taught_by_peers),
-        "loss.mean_teachers_to_branches": pa.nulls(len(loss), pa.list_(pa.float64())),
-        "loss.own": pa.nulls(len(loss), pa.list_(pa.float64())),
-        "loss.own_names": pa.nulls(len(loss), pa.string()),
-        "loss.branches_to_fused": pa.nulls(len(loss), pa.float64()),
-        "loss.ensemble_to_branches": pa.nulls(len(loss), pa.list_(pa.float64())),
     }
 
 
