@@ -89,10 +89,10 @@ def test_a_stopped_training_goes_on_to_the_same_weights(method: str, gates: str 
 
 def test_a_branch_of_independent_is_its_backbone_trained_alone_bit_for_bit() -> None:
     mix = "resnet8+2*wrn10_1"
-    small = {"data__mixing": "mixup", "data__fraction": 0.2, "optim__epochs": 2}
+    small = {"data__mixing": "mixup", "data__fraction": 0.2, "optim__epochs": 1}
     together = train(config_for("independent", model__mix=mix, **small))
 
-    for index, backbone in enumerate(["resnet8", "wrn10_1", "wrn10_1"]):
+    for index, backbone in ((0, "resnet8"), (2, "wrn10_1")):
         seed = 1_000_000 * index
         session = train(config_for("independent", model__mix=backbone, seed=seed, **small))
         alone = weights(session)
