@@ -130,6 +130,13 @@ class SearchConfig(Section):
     reduction_factor: float = setting(
         3.0, "ASHA and hyperband keep one trial in this many at each rung", ge=1.5, le=16
     )
+    audit_trials: int = setting(
+        2,
+        "trials that the scheduler would stop and that are finished all the same, drawn at random, "
+        "at most one in eight of a search: what they reach says what stopping costs",
+        unit="trials",
+        ge=0,
+    )
     max_failures: int = setting(
         2,
         "how often a trial starts again, without a finished epoch in between, after an error that "

@@ -18,6 +18,7 @@ from ffl_ray.orchestration.failures import FAILURE, first_cause
 from ffl_ray.orchestration.placement_groups import free_workers
 from ffl_ray.orchestration.ray_private import allow_failures, error_file, has_retry_left
 from ffl_ray.orchestration.scheduler import StudyScheduler
+from ffl_ray.results.columns import AUDITED
 from ffl_ray.results.storage.retry import may_pass, storage_is_full
 from ffl_ray.results.study import StudyTables
 from ffl_ray.training.session import Report
@@ -150,9 +151,16 @@ class Recorder(Callback):
             allow_failures(trial, self._max_failures)
         with self.obstacle.noticed():
             self._tables.epoch(trial_id, *report)
+            self._note_audit(trial_id)
         self._view.epoch_finished(trial_id, report.row)
         # Tune keeps and writes what stays in it; the searcher reads the members at the end.
         result["report"] = report._replace(row={}, best=[], predictions=())
+
+    def _note_audit(self, trial_id: str) -> None:
+        """Write down, once, that the scheduler let pass what its rule would have stopped."""
+        columns = self._scheduler.audited(trial_id)
+        if columns and self._tables.trials[trial_id].get(AUDITED) is None:
+            self._tables.trials.update(trial_id, **columns)
 
     def on_step_end(self, iteration: int, trials: list[Trial], **info: Any) -> None:
         """Tune's loop came round; it does so many times a second."""

@@ -15,7 +15,9 @@ from ray.tune.schedulers import FIFOScheduler, TrialScheduler
 
 from ffl_ray.config.objectives import VALUE, Objective
 from ffl_ray.config.settings import SearchConfig
-from ffl_ray.orchestration.stopping_rules import Judge, StoppingRule, stopping_rule
+from ffl_ray.orchestration.judge import NO_AUDITS, Audits, Judge
+from ffl_ray.orchestration.stopping_rules import StoppingRule, stopping_rule
+from ffl_ray.results.columns import AUDITED
 from ffl_ray.results.history import PastTrial
 
 CONTINUE, STOP = str(TrialScheduler.CONTINUE), str(TrialScheduler.STOP)
@@ -36,7 +38,8 @@ def make_scheduler(
         past: trials of an earlier run; their epochs count.
         objectives: of the search; with the costs among them trials are judged by domination.
     """
-    return StudyScheduler(stopping_rule(search, objective, epochs), epochs, past, objectives)
+    rule = stopping_rule(search, objective, epochs)
+    return StudyScheduler(rule, epochs, past, objectives, Audits.of(search))
 
 
 class StudyScheduler(FIFOScheduler):
@@ -47,6 +50,7 @@ class StudyScheduler(FIFOScheduler):
         epochs: planned length of every trial.
         past: trials of an earlier run.
         objectives: of the search; the costs among them are judged too.
+        audits: which trials are finished though the rule would stop them.
 
     Attributes:
         stopped: Tune's ids of the trials that the rule stopped.
@@ -58,10 +62,12 @@ class StudyScheduler(FIFOScheduler):
         epochs: int = 0,
         past: Sequence[PastTrial] = (),
         objectives: Sequence[Objective] = (),
+        audits: Audits = NO_AUDITS,
     ) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         self.stopped: set[str] = set()
-        self._judge = Judge(rule, epochs)
+        self._judge = Judge(rule, epochs, audits)
+        self._judge.know_audited({t.trial_id: t.audited for t in past if t.audited is not None})
         self._interrupted = {trial.trial_id: trial for trial in past if trial.goes_on}
         self._costs = [(i, one) for i, one in enumerate(objectives) if one.is_cost]
         for trial in past:
@@ -69,6 +75,11 @@ class StudyScheduler(FIFOScheduler):
                 self._judge.know(trial.trial_id, tuple(trial.values[i] for i, _ in self._costs))
             if not trial.goes_on:
                 self._remember(trial.trial_id, trial.epochs)
+
+    def audited(self, trial_id: str) -> dict[str, int]:
+        """The column of a trial that the rule would have stopped; none of another one."""
+        found = self._judge.audited.get(trial_id)
+        return {} if found is None else {AUDITED: found}
 
     def on_trial_add(self, tune_controller: Any, trial: Trial) -> None:
         """A trial begins; of one that goes on, all epochs but the latest have been judged.

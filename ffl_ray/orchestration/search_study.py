@@ -21,6 +21,7 @@ from ffl_ray.orchestration.retention import ranked
 from ffl_ray.results.best import called_best
 from ffl_ray.results.description import read_description
 from ffl_ray.results.pareto import front
+from ffl_ray.results.pruning import pruning_cost
 from ffl_ray.results.reader import load_tables
 from ffl_ray.results.search_answers.table import sentences, study_answers
 from ffl_ray.results.storage.storage import Storage
@@ -118,6 +119,9 @@ def _show_trials(tables: StudyTables, console: Console) -> None:
     if len(tables.objectives) > 1 and any(row["status"] == "completed" for row in rows):
         console.print(front_table(front(rows, tables.member_rows(), tables.objectives)))
         console.print()
+    cost = pruning_cost(rows, tables.objectives)
+    if cost:
+        console.out(f"{cost}\n")
     failed = next((row for row in rows if row["status"] == "failed"), None)
     if failed is not None:
         error = printable_line(f"{failed['error_type']}: {failed['error']}")

@@ -58,40 +58,6 @@ def stopping_rule(search: SearchConfig, objective: Objective, epochs: int) -> St
     )
 
 
-class Judge:
-    """A stopping rule over trainings of a known length; without one nobody is stopped.
-
-    Args:
-        rule: judges every epoch but a trial's last, with which it ends by itself.
-        epochs: planned length of every trial.
-    """
-
-    def __init__(self, rule: StoppingRule | None, epochs: int) -> None:
-        self._rule = rule
-        self._epochs = epochs
-
-    @classmethod
-    def of(cls, search: SearchConfig, objective: Objective, epochs: int) -> Judge:
-        """The judge of a search."""
-        return cls(stopping_rule(search, objective, epochs), epochs)
-
-    def lets_pass(self, trial_id: str, epoch: int, value: float) -> bool:
-        """Whether a trial goes on after this epoch."""
-        if self._rule is None or epoch >= self._epochs:
-            return True
-        return self._rule.lets_pass(trial_id, epoch, value)
-
-    def know(self, trial_id: str, costs: Costs) -> None:
-        """What a trial costs, if that is searched for too."""
-        if self._rule is not None:
-            self._rule.know(trial_id, costs)
-
-    def remember(self, trial_id: str, epoch: int, value: float) -> None:
-        """An epoch that was judged before, or is the last."""
-        if self._rule is not None:
-            self._rule.remember(trial_id, epoch, value)
-
-
 class Rung(NamedTuple):
     """A milestone, in epochs, and the scores with which trials came there."""
 

@@ -17,7 +17,7 @@ import numpy as np
 
 from ffl_ray.config.objectives import ROLES, VALUE
 from ffl_ray.config.settings import ResolvedConfig, SearchConfig
-from ffl_ray.orchestration.stopping_rules import Judge
+from ffl_ray.orchestration.judge import Judge
 from ffl_ray.replay.grid import Grid, Run
 from ffl_ray.search.product import Point
 from ffl_ray.search.rungs import with_own_grace

@@ -10,6 +10,8 @@ import pandas as pd
 from ffl_ray.console.terminal import duration
 from ffl_ray.report.blocks import Block, Note
 from ffl_ray.report.source import MIX, Study
+from ffl_ray.results.pruning import pruning_cost
+from ffl_ray.results.reader import records
 from ffl_ray.results.statistics import wilson_interval
 
 FINAL = (
@@ -23,7 +25,14 @@ def overview(study: Study) -> list[Block]:
     if study.is_final:
         lines = [_final_counts(study), FINAL, _running(study)]
     else:
-        lines = [_counts(study), _best(study), _at_chance(study), _trust(study), _running(study)]
+        lines = [
+            _counts(study),
+            _best(study),
+            _at_chance(study),
+            _stopping(study),
+            _trust(study),
+            _running(study),
+        ]
     return [Note(line) for line in lines if line]
 
 
@@ -96,6 +105,12 @@ def _at_chance(study: Study) -> str:
         f"{chance:.3f}, the first after {epochs} epoch{'s' * (epochs > 1)}. They say nothing of "
         f"their settings: a higher search.grace, or more steps an epoch, lets them learn first."
     )
+
+
+def _stopping(study: Study) -> str:
+    """What stopping cost, if some trials were finished to see it."""
+    cost = pruning_cost(records(study.trials), study.objectives) if study.is_search else ""
+    return f"{cost[:1].upper()}{cost[1:]}." if cost else ""
 
 
 def _interval(study: Study, value: float) -> str:

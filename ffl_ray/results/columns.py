@@ -13,6 +13,8 @@ from ffl_ray.config.settings import Config
 
 STATUSES = ("running", "completed", "pruned", "failed", "interrupted")
 
+AUDITED = "audited_epoch"
+
 TEXT, INT, FLOAT, BOOL = pa.string(), pa.int64(), pa.float64(), pa.bool_()
 FLOATS = pa.list_(pa.float64())
 _TIME = pa.timestamp("us", tz="UTC")
@@ -93,6 +95,12 @@ TRIALS = [
     Column("cpus_per_trial", FLOAT, "CPUs", "CPUs of all its workers"),
     Column("gpus_per_trial", FLOAT, "GPUs", "GPUs of all its workers"),
     Column("split_hash", TEXT, "", "names the train/val split; equal hashes, equal splits"),
+    Column(
+        AUDITED,
+        INT,
+        "epochs",
+        "when the scheduler would have stopped it; it was finished to see what stopping costs",
+    ),
     Column("accelerator_s", FLOAT, "s", "seconds of training and validation, times workers"),
     Column("peak_memory_bytes", INT, "bytes", "GPU: allocated at most; CPU: of the process so far"),
 ]

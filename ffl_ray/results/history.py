@@ -16,6 +16,7 @@ from optuna.trial import TrialState
 from ffl_ray.config.objectives import Objective, parse_objectives
 from ffl_ray.config.settings import Config
 from ffl_ray.errors import StudyError
+from ffl_ray.results.columns import AUDITED
 from ffl_ray.results.description import read_description
 from ffl_ray.results.guard import check_numbers, understood
 from ffl_ray.results.reader import find_study, objective_by_epoch, read_rows
@@ -45,6 +46,7 @@ class PastTrial(NamedTuple):
         params: Optuna's parameters.
         distributions: Optuna's distributions of them.
         sampler_state: what Optuna's sampler noted of it, and of the study in its time.
+        audited: the epoch after which the scheduler would have stopped it; it was let pass.
     """
 
     trial_id: str
@@ -55,6 +57,7 @@ class PastTrial(NamedTuple):
     params: dict[str, Any]
     distributions: dict[str, optuna.distributions.BaseDistribution]
     sampler_state: dict[str, Any]
+    audited: int | None = None
 
     @property
     def goes_on(self) -> bool:
@@ -104,6 +107,7 @@ def _past_trial(row: Row, values: Mapping[str, dict[int, float]]) -> PastTrial:
         params=params_of(row["params"]),
         distributions=distributions_of(row["distributions"]),
         sampler_state=plain_state(json.loads(row["sampler_state"] or "{}")),
+        audited=row.get(AUDITED),
     )
 
 

@@ -27,7 +27,7 @@ def test_trials_of_two_workers_are_pruned_and_leave_their_cpus_to_the_next(tmp_p
     space.write_text(
         "BASE = {'data.fraction': 0.5, 'data.val_fraction': 0.2, 'optim.epochs': 3,\n"
         "        'optim.batch_size': 64, 'model.mix': '2*resnet20',\n"
-        "        'search.grace': 0.67, 'search.reduction_factor': 2}\n"
+        "        'search.grace': 0.34, 'search.reduction_factor': 2}\n"
         "def search_space(trial):\n"
         "    trial.suggest_float('distill.temperature', 1, 4)\n"
         "    return {'optim.lr': 0.1 if trial.number == 0 else 1e-6}\n"

@@ -1,0 +1,88 @@
+"""A few trials that a rule would stop are finished, the same ones after an interruption."""
+
+from __future__ import annotations
+
+from typing import Any, cast
+
+from optuna.trial import TrialState
+from ray.tune.schedulers import TrialScheduler
+
+from ffl_ray.config.objectives import VALUE, parse_objective
+from ffl_ray.config.settings import Config, SearchConfig
+from ffl_ray.orchestration.judge import Audits, Judge
+from ffl_ray.orchestration.scheduler import StudyScheduler
+from ffl_ray.orchestration.stopping_rules import stopping_rule
+from ffl_ray.results.history import PastTrial
+
+EPOCHS = 4
+ACCURACY = parse_objective("fused.accuracy")
+
+
+def search(**changes: Any) -> SearchConfig:
+    return SearchConfig(grace=0.25, reduction_factor=2, num_samples=80, **changes)
+
+
+def stopped(judge: Judge) -> list[int]:
+    """The trials of 80 that do not come to their end; later ones are worse."""
+    return [
+        number
+        for number in range(80)
+        if not all(judge.lets_pass(f"{number:05d}", e, -number) for e in range(1, EPOCHS + 1))
+    ]
+
+
+def test_as_many_as_are_asked_for_are_finished_and_not_the_first_ones() -> None:
+    judge = Judge.of(search(audit_trials=4), ACCURACY, EPOCHS)
+
+    ended = stopped(judge)
+
+    assert len(judge.audited) == 4
+    assert set(judge.audited.values()) == {1}
+    assert set(ended) | {int(name) for name in judge.audited} | {0} == set(range(80))
+    assert [int(name) for name in judge.audited] != [1, 2, 3, 4]
+
+
+def test_over_seeds_every_stopped_trial_is_as_likely_to_be_audited_until_there_are_enough() -> None:
+    found = [Judge.of(search(audit_trials=4, seed=seed), ACCURACY, EPOCHS) for seed in range(60)]
+    for judge in found:
+        stopped(judge)
+
+    audited = [int(name) for judge in found for name in judge.audited]
+
+    assert sum(number >= 20 for number in audited) > len(audited) / 3
+
+
+def test_none_is_audited_without_being_asked_for_nor_in_a_search_of_a_few_trials() -> None:
+    few = SearchConfig(grace=0.25, num_samples=7)
+
+    assert stopped(Judge.of(search(audit_trials=0), ACCURACY, EPOCHS)) == list(range(1, 80))
+    assert Audits.of(few).most == 0
+
+
+def test_an_audited_trial_that_was_interrupted_is_let_pass_again_and_counts() -> None:
+    settings = search(audit_trials=1)
+    weak = PastTrial("00003", Config(), TrialState.RUNNING, {1: 0.0}, [], {}, {}, {}, audited=1)
+    strong = [
+        PastTrial(
+            f"{n:05d}", None, TrialState.COMPLETE, dict.fromkeys(range(1, 5), 0.9), [], {}, {}, {}
+        )
+        for n in range(3)
+    ]
+    scheduler = StudyScheduler(
+        stopping_rule(settings, ACCURACY, EPOCHS),
+        EPOCHS,
+        [*strong, weak],
+        audits=Audits.of(settings),
+    )
+
+    def decision(number: int, epoch: int) -> str:
+        trial = cast(
+            Any, type("T", (), {"trial_id": number, "config": {"trial_id": f"{number:05d}"}})
+        )
+        result = {"epoch": epoch, VALUE: 0.0}
+        return scheduler.on_trial_result(cast(Any, None), trial, result)
+
+    assert decision(3, 2) == TrialScheduler.CONTINUE
+    assert {decision(number, 1) for number in range(4, 40)} == {TrialScheduler.STOP}
+    assert scheduler.audited("00003") == {"audited_epoch": 1}
+    assert scheduler.audited("00004") == {}
