@@ -11,6 +11,7 @@ from ffl_ray.search import suggest_gates
 BASE = {
     "data.name": "cifar100",
     "distill.method": "ktg",
+    "optim.lr_schedule": "cosine",
     "model.mix": "3*resnet32",
     "objective": "deployed.accuracy",
     "search.num_samples": 200,

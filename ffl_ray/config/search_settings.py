@@ -121,8 +121,8 @@ class SearchConfig(Section):
     grace: Annotated[float | None, Optional] = setting(
         None,
         "share of optim.epochs, in whole epochs and at least one, before which no trial is "
-        "stopped; none: until the ramp-up has ended and the learning rate has fallen to two thirds "
-        "of its peak. Nobody is stopped behind half of the training either",
+        "stopped; none: until the ramp-up has ended and the learning rate has fallen to half of "
+        "its peak. Nobody is stopped behind half of the training either",
         source="docs/replay.md",
         ge=0,
         le=1,

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from ffl_ray.config.objectives import VALUE, Objective
+from ffl_ray.config.older import of_today
 from ffl_ray.config.settings import ResolvedConfig
 from ffl_ray.errors import StudyError
 from ffl_ray.results.description import read_description
@@ -100,7 +101,7 @@ def open_grid(study: str, storage_path: str | None = None) -> Grid:
             )
         rows, epochs = read_rows(storage, "trials"), read_rows(storage, "epochs")
         _check_trained(rows, storage.location)
-        product = product_of(rows, storage.location)
+        product = product_of(rows, storage.location, of_today(description["settings"]))
         runs: dict[Point, list[Run]] = {}
         curves = _curves(epochs)
         for row in rows:

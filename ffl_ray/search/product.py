@@ -7,7 +7,7 @@ backbones is suggested by `suggest_mix`, anything else from the distribution tha
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import optuna
@@ -18,7 +18,7 @@ from optuna.distributions import (
     IntDistribution,
 )
 
-from ffl_ray.config.overrides import brief, flatten, shown
+from ffl_ray.config.overrides import brief, flatten, shown, with_overrides
 from ffl_ray.config.settings import Config, ResolvedConfig
 from ffl_ray.errors import StudyError
 from ffl_ray.results.history import distributions_of
@@ -54,11 +54,14 @@ def point_of(config: Config | ResolvedConfig, names: Sequence[str]) -> Point:
     return tuple(shown(values[name]) for name in names)
 
 
-def product_of(rows: Sequence[Mapping[str, Any]], place: str) -> Product:
+def product_of(
+    rows: Sequence[Mapping[str, Any]], place: str, settings: Mapping[str, Any]
+) -> Product:
     """The grid that rows of a trials table are the points of.
 
     Args:
         place: where they come from, for messages.
+        settings: of the study, by dotted name: what a searched one was without being searched.
 
     Raises:
         StudyError: they are no full grid: a parameter has no steps, a setting varies that is no
@@ -82,6 +85,14 @@ def product_of(rows: Sequence[Mapping[str, Any]], place: str) -> Product:
         )
     mixes = sorted({tuple(sorted(one[MIX] or ())) for one in values}) if MIX in names else []
     _check_full({point_of(config, names) for config in configs}, place)
+    base = with_overrides(configs[0], {name: settings.get(name) for name in names})
+    return Product(SearchSpace(place, {}, _function(mixes, kinds)), names, base)
+
+
+def _function(
+    mixes: Sequence[tuple[str, ...]], kinds: Mapping[str, BaseDistribution]
+) -> Callable[[optuna.Trial], dict[str, object]]:
+    """The space of these mixes, if there are any, and these other parameters."""
 
     def search_space(trial: optuna.Trial) -> dict[str, object]:
         if mixes:
@@ -92,7 +103,7 @@ def product_of(rows: Sequence[Mapping[str, Any]], place: str) -> Product:
             _suggest(trial, name, kind)
         return {}
 
-    return Product(SearchSpace(place, {}, search_space), names, configs[0])
+    return search_space
 
 
 def _suggest(trial: optuna.Trial, name: str, kind: BaseDistribution) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
 from typing import Any, cast
 
 from optuna.trial import TrialState
@@ -76,11 +77,9 @@ def test_an_audited_trial_that_was_interrupted_is_let_pass_again_and_counts() ->
     )
 
     def decision(number: int, epoch: int) -> str:
-        trial = cast(
-            Any, type("T", (), {"trial_id": number, "config": {"trial_id": f"{number:05d}"}})
-        )
-        result = {"epoch": epoch, VALUE: 0.0}
-        return scheduler.on_trial_result(cast(Any, None), trial, result)
+        trial = SimpleNamespace(trial_id=number, config={"trial_id": f"{number:05d}"})
+        result = {"epoch": epoch, VALUE: -float(number)}
+        return scheduler.on_trial_result(None, cast(Any, trial), result)
 
     assert decision(3, 2) == TrialScheduler.CONTINUE
     assert {decision(number, 1) for number in range(4, 40)} == {TrialScheduler.STOP}

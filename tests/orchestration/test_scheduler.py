@@ -54,7 +54,7 @@ def past(number: int, epochs: dict[int, float], state: TrialState) -> PastTrial:
 
 
 def scheduler_of(name: str, earlier: Sequence[PastTrial] = ()) -> StudyScheduler:
-    settings = {"scheduler": name, "grace": 1 / EPOCHS, "reduction_factor": 2}
+    settings = {"scheduler": name, "grace": 1 / EPOCHS, "reduction_factor": 2, "audit_trials": 0}
     return make_scheduler(with_overrides(SearchConfig(), settings), ACCURACY, EPOCHS, earlier)
 
 

@@ -10,6 +10,7 @@ import pandas as pd
 import pytest
 from support.grids import EPOCHS, final_nll, make_grid
 
+from ffl_ray.config.overrides import with_overrides
 from ffl_ray.config.settings import SearchConfig
 from ffl_ray.errors import StudyError
 from ffl_ray.orchestration.stopping_rules import SuccessiveHalving
@@ -21,7 +22,8 @@ from ffl_ray.replay.regret import first_at_most, regret_curve, seconds_ratio
 from ffl_ray.search.product import Point
 
 NONE = SearchConfig(sampler="random", scheduler="none")
-ASHA = SearchConfig(sampler="random", scheduler="asha", grace=0.5, reduction_factor=2)
+HALVING = {"scheduler": "asha", "grace": 0.5, "reduction_factor": 2, "audit_trials": 0}
+ASHA = with_overrides(SearchConfig(), {"sampler": "random", **HALVING})
 
 
 @pytest.fixture(scope="module")

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+import json
 import math
 from pathlib import Path
+from typing import Any
 
 import optuna
+from optuna.distributions import distribution_to_json
 
 from ffl_ray.config.overrides import flatten, with_overrides
 from ffl_ray.config.settings import StudyConfig
 from ffl_ray.results.description import describe_study
 from ffl_ray.results.storage.storage import Storage
 from ffl_ray.results.study import StudyTables
-from ffl_ray.search.samplers import new_sampler
-from ffl_ray.search.searcher import drawn_columns
-from ffl_ray.search.space import SearchSpace, trial_config
+from ffl_ray.search.grid import every_point
+from ffl_ray.search.space import SearchSpace, proposed_config
 
 EPOCHS, SEEDS = 4, 2
 DESIGNS = ("gated", "sum")
@@ -26,7 +28,7 @@ SETTINGS = {
 }
 
 
-def search_space(trial: optuna.Trial) -> dict[str, object]:
+def search_space(trial: Any) -> dict[str, object]:
     trial.suggest_categorical("fusion.design", list(DESIGNS))
     trial.suggest_float("distill.temperature", 1.0, 5.0, step=2.0)
     trial.suggest_int("seed", 0, SEEDS - 1)
@@ -49,15 +51,16 @@ def make_grid(folder: Path, left_out: int = 0, status: str = "completed") -> Stu
     more = {"plan": {"max_concurrent_trials": 2, "num_workers": 1}}
     description = describe_study("search", flatten(settings), **more)
     tables = StudyTables.open(Storage(str(folder)), "grid", description, settings.objectives)
-    study = optuna.create_study()
-    count = len(DESIGNS) * 3 * SEEDS - left_out
-    for number in range(count):
-        study.sampler = new_sampler(settings.search, number)
-        trial = study.ask()
-        config = trial_config(space, settings.training, trial)
-        study.tell(trial, 0.0)
+    points = [*every_point(space.suggest)]
+    points = points[: len(points) - left_out]
+    for number, point in enumerate(points):
+        trial = optuna.trial.FixedTrial(point)
+        search_space(trial)
+        kinds = {n: json.loads(distribution_to_json(d)) for n, d in trial.distributions.items()}
+        config = proposed_config(settings.training, point)
         trial_id = f"{number:05d}"
-        tables.start(trial_id, config, **drawn_columns(study.trials[number]))
+        columns = {"params": json.dumps(point), "distributions": json.dumps(kinds)}
+        tables.start(trial_id, config, **columns)
         slow = 1 + (config.fusion.design == "sum")
         for epoch in range(1, EPOCHS + 1):
             value = final_nll(config.fusion.design, config.distill.temperature, config.seed)
@@ -66,7 +69,7 @@ def make_grid(folder: Path, left_out: int = 0, status: str = "completed") -> Stu
             member = {"member": "fused", "split_hash": "ab", "epoch": epoch, "nll": value}
             row["accelerator_s"] = float(epoch * slow)
             tables.epoch(trial_id, row, [member], [member])
-        tables.end(trial_id, status if number == count - 1 else "completed", None)
+        tables.end(trial_id, status if point is points[-1] else "completed", None)
     return tables
 
 
