@@ -7,11 +7,10 @@ from typing import Any
 
 import optuna
 from optuna.samplers import BaseSampler
-from optuna.storages import InMemoryStorage
 from optuna.trial import TrialState
 
 from ffl_ray.config.settings import SearchConfig
-from ffl_ray.search.optuna_private import fixed_trial
+from ffl_ray.search.optuna_private import copied, fixed_trial
 from ffl_ray.search.samplers import new_sampler
 
 MOST_DRAFTS = 200
@@ -42,7 +41,7 @@ def draft(
     Returns:
         The point, and by how much it breaks one; 0 or less: it keeps all.
     """
-    copy = _copied(study)
+    copy = copied(study)
     found: tuple[Params, float] = {}, float("inf")
     own = OWN_DRAFTS.get(search.sampler, MOST_OWN_DRAFTS)
     at_random = search.model_copy(update={"sampler": "random"})
@@ -57,14 +56,3 @@ def draft(
             break
         copy.tell(trial, state=TrialState.FAIL)
     return found
-
-
-def _copied(study: optuna.Study) -> optuna.Study:
-    """A study with the same trials and notes, in a storage of its own."""
-    storage = InMemoryStorage()
-    copy = optuna.create_study(storage=storage, directions=study.directions)
-    notes = study._storage.get_study_system_attrs(study._study_id)
-    for key, value in notes.items():
-        storage.set_study_system_attr(copy._study_id, key, value)
-    copy.add_trials(study.get_trials(deepcopy=False))
-    return copy

@@ -20,6 +20,7 @@ from optuna.distributions import BaseDistribution
 from optuna.samplers._tpe.sampler import _split_trials
 
 # https://github.com/optuna/optuna/blob/v5.0.0/optuna/samplers/_tpe/sampler.py
+from optuna.storages import InMemoryStorage
 from optuna.trial import FrozenTrial
 
 from ffl_ray.search.mix import NUM_BRANCHES, PREFIX, nearest_multisets
@@ -168,3 +169,14 @@ def best_and_others(
         count: of the best.
     """
     return _split_trials(study, ended, count)
+
+
+def copied(study: optuna.Study) -> optuna.Study:
+    """A study with the same trials and notes, in a storage of its own."""
+    storage = InMemoryStorage()
+    copy = optuna.create_study(storage=storage, directions=study.directions)
+    notes = study._storage.get_study_system_attrs(study._study_id)
+    for key, value in notes.items():
+        storage.set_study_system_attr(copy._study_id, key, value)
+    copy.add_trials(study.get_trials(deepcopy=False))
+    return copy

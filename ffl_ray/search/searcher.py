@@ -91,12 +91,12 @@ class StudySearcher:
         self._make_job = make_job
         self._grid = Grid(space.suggest, search.seed) if search.sampler == "grid" else None
         self._excerpt = Excerpt(self.study, search)
-        self._had = {key_of(trial.params) for trial in self._trials()}
+        had: list[Params] = [trial.params for trial in self._trials()]
+        self._had = {key_of(params) for params in had}
         points = read_points(space.suggest, search.enqueue)
-        self._first = self._untried([default_point(space.suggest, base), *points])
-        best = self._untried(warm_start.best_points() if warm_start else [])
-        first = [point.items() for point in self._first]
-        self._best = [point for point in best if not any(point.items() <= one for one in first)]
+        self._first = _untried([default_point(space.suggest, base), *points], had)
+        best = warm_start.best_points() if warm_start else []
+        self._best = _untried(best, [*had, *self._first])
         self._asked: dict[str, optuna.Trial] = {}
         self._planned: dict[str, int] = {}
         self._reported: dict[str, int] = {}
@@ -135,11 +135,6 @@ class StudySearcher:
         base = flatten(self._base)
         now = {name: base[name] for name in MOVES if name not in past.params}
         return with_overrides(past.config, now)
-
-    def _untried(self, points: Iterable[Params]) -> list[Params]:
-        """The points that no trial has had yet."""
-        had = [trial.params.items() for trial in self._trials()]
-        return [point for point in points if not any(point.items() <= other for other in had)]
 
     def _ask(self, number: int | None) -> optuna.Trial:
         """A new trial, or the one of a number that never started."""
@@ -274,6 +269,11 @@ class StudySearcher:
         study_id = self._storage.get_study_id_from_name(self.study.study_name)
         attributes = self._storage.get_study_system_attrs(study_id)
         return dict(list(attributes.items())[-1:])
+
+
+def _untried(points: Iterable[Params], had: Sequence[Params]) -> list[Params]:
+    """The points that no trial has had yet."""
+    return [point for point in points if not any(point.items() <= one.items() for one in had)]
 
 
 def drawn_columns(trial: FrozenTrial) -> dict[str, str]:
