@@ -95,8 +95,7 @@ class StudySearcher:
         self._had = {key_of(params) for params in had}
         points = read_points(space.suggest, search.enqueue)
         self._first = _untried([default_point(space.suggest, base), *points], had)
-        best = warm_start.best_points() if warm_start else []
-        self._best = _untried(best, [*had, *self._first])
+        self._best = _untried(warm_start.best_points() if warm_start else [], [*had, *self._first])
         self._asked: dict[str, optuna.Trial] = {}
         self._planned: dict[str, int] = {}
         self._reported: dict[str, int] = {}
