@@ -189,7 +189,7 @@ def test_a_method_says_what_it_is_made_of_and_one_that_does_not_is_built_like_ff
         ("distill.method", "parts:whole_batch", "own.0 must be one finite number"),
         ("distill.method", "parts:first_branch_alone", "every branch's logits must get a gradient"),
         ("distill.method", "parts:no_fused", "the fused logits must get a gradient"),
-        ("distill.method", "parts:plain_needing", "may need stage_maps, .*, share, not maps"),
+        ("distill.method", "parts:plain_needing", "may need stage_maps, .*, not maps"),
         ("distill.method", "parts:bringing", "may bring helpers, .*, not optimizers"),
         ("distill.method", "parts:idle_helper", "these get none: gate.weight, gate.bias"),
         ("distill.method", "parts:bare_helper", "helper gate must be a Helper of a torch.nn.Mod"),
