@@ -68,11 +68,12 @@ def measure_correlations(moment: Moment) -> None:
     """
     if moment.settings.kdcl_teacher != "general":
         return
-    products = [_error_products(output.branches, labels) for output, labels in moment.held_out()]
-    total = moment.summed(torch.stack(products).sum(dim=0))
     teacher = moment.network.helpers[TEACHER]
     assert isinstance(teacher, HeldOutShares)
-    teacher.shares.copy_(least_varying(total))
+    total = torch.diag(torch.zeros_like(teacher.shares, dtype=torch.float64))
+    for output, labels in moment.held_out():
+        total += _error_products(output.branches, labels)
+    teacher.shares.copy_(least_varying(moment.summed(total)))
 
 
 def _teacher(output: NetworkOutput, labels: Labels, name: str) -> Logits:
