@@ -113,6 +113,16 @@ class _Walk(optuna.samplers.BaseSampler):
         return values[place]
 
 
+def check_steps(kinds: Mapping[str, BaseDistribution]) -> None:
+    """Check that a grid can take these parameters.
+
+    Raises:
+        SettingError: one is continuous, or has too many values.
+    """
+    for name, kind in kinds.items():
+        _values(name, kind)
+
+
 def _values(name: str, kind: Any) -> Sequence[Any]:
     """Every value of a parameter.
 

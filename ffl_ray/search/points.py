@@ -15,7 +15,7 @@ from ffl_ray.config.settings import Config, ResolvedConfig, SearchConfig
 from ffl_ray.errors import SettingError, SpaceError
 from ffl_ray.search.distributions import gathered
 from ffl_ray.search.first_points import read_points
-from ffl_ray.search.grid import every_point
+from ffl_ray.search.grid import check_steps, every_point
 from ffl_ray.search.priors import check_priors
 from ffl_ray.search.space import SearchSpace, named_point, proposed_config
 
@@ -101,6 +101,8 @@ def check_space(
 
 def _check_searchable(space: SearchSpace, point: Point, search: SearchConfig) -> None:
     try:
+        if search.sampler == "grid":
+            check_steps(point.distributions)
         bounded = [parse_constraint(text).of.name for text in search.constraints]
         for name in (*search.objectives, *bounded):
             check_objective(point.config, name)
