@@ -135,6 +135,9 @@ def _check_module(words: Words) -> None:
     """A module that is there; a benchmark makes its parser in main: its file has its options."""
     found = importlib.util.find_spec(words[2])
     assert found is not None, f"there is no {words[2]}"
+    if found.submodule_search_locations:
+        found = importlib.util.find_spec(f"{words[2]}.__main__")
+        assert found is not None, f"{words[2]} is no command"
     if words[2] == "benchmarks.compare" and words[3:]:
         _parsed(importlib.import_module("benchmarks.compare.__main__").parser(), words[3:])
     elif words[2].startswith("benchmarks."):
