@@ -103,18 +103,20 @@ def answers_of(
     ]
     corrected = holm([test.p for test in tests])
     return [
-        Answer(
-            one.name,
-            len(values),
-            float(p or 0.0),
-            _levels(one, fit, root * values),
-            test.share,
-            test.by_chance,
-            in_logs,
-            None if p is not None and p <= ALPHA else _more(fit, test.share, len(dimensions)),
+        _answer(one, fit, test, float(p or 0.0), root * values, len(dimensions))._replace(
+            in_logs=in_logs
         )
         for one, fit, p, test in zip(dimensions, fits, corrected, tests, strict=True)
     ]
+
+
+def _answer(
+    one: Dimension, fit: _Fit, test: _Test, p: float, values: Column, num_tests: int
+) -> Answer:
+    """The answer of one dimension; the values are scaled by the roots of the weights."""
+    more = None if p <= ALPHA else _more(fit, test.share, num_tests)
+    levels = _levels(one, fit, values)
+    return Answer(one.name, len(values), p, levels, test.share, test.by_chance, more_trials=more)
 
 
 class _Fit(NamedTuple):
