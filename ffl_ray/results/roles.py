@@ -18,7 +18,7 @@ def with_roles(members: pd.DataFrame, trials: pd.DataFrame) -> pd.DataFrame:
     by_trial = trials.loc[trials["distill.method"].isin(METHODS) & trials["model.leader"].isna()]
     method_of = by_trial.drop_duplicates("trial_id").set_index("trial_id")["distill.method"]
     methods = members["trial_id"].map(method_of)
-    older = methods.notna() & ~members["trial_id"].isin(told)
+    older = methods.notna() & members["member"].notna() & ~members["trial_id"].isin(told)
     roles = [
         role_of(member, METHODS[method], 0) if is_older else role
         for member, method, role, is_older in zip(
