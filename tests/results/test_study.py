@@ -163,7 +163,7 @@ def of_before(settings: dict[str, object], epochs: int, length: float | None) ->
 def test_a_study_of_the_version_before_goes_on_where_its_epochs_have_the_same_weights(
     tmp_path: Path, epochs: int, length: float | None, was: str | None
 ) -> None:
-    shared = {"optim.epochs": epochs, "model.trunk_stages": 2}
+    shared = {"optim.epochs": epochs, "model.trunk_stages": 2, "search.grace": 1 / 9}
     settings = flatten(with_overrides(StudyConfig(), shared))
     storage = Storage(str(tmp_path))
     old = describe_study("search", of_before(settings, epochs, length))
