@@ -1,12 +1,13 @@
 """The trial that is called best: the cheapest within one standard error."""
 
+import io
 from typing import Any
 
 import pytest
+from rich.console import Console
 
 from ffl_ray.config.objectives import parse_objectives
 from ffl_ray.console.result_tables import best_table
-from ffl_ray.console.terminal import make_console
 from ffl_ray.orchestration.retention import ranked
 from ffl_ray.results.best import called_best
 
@@ -70,10 +71,13 @@ def test_of_a_metric_without_a_known_error_the_best_value_wins_and_of_several_th
     assert called_best([], ONE, members) is None
 
 
-def test_the_table_says_which_is_called_best_and_why(capsys: pytest.CaptureFixture[str]) -> None:
-    make_console().print(best_table(ROWS, ONE, called_best(ranked(ROWS, ONE), ONE, members)))
+def test_the_table_says_which_is_called_best_and_why() -> None:
+    out = io.StringIO()
+    best = called_best(ranked(ROWS, ONE), ONE, members)
 
-    lines = capsys.readouterr().out.splitlines()
+    Console(file=out, width=160).print(best_table(ROWS, ONE, best))
+
+    lines = out.getvalue().splitlines()
     assert [line.split()[0] for line in lines[2:6]] == ["1", "0", "3", "2"]
     said = " ".join(" ".join(lines[6:]).split())
     assert said.startswith("1 is called best: within one standard error (0.0200) of 0, at 300 MACs")
