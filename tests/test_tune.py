@@ -104,7 +104,7 @@ def test_a_search_completes_prunes_and_fails_trials_without_opening_the_test_spl
     assert description["data"]["split_hash"] == trials.split_hash[0]
     assert "suggest_mix" in description["space"]
     kept = sorted(path.name for path in (tmp_path / "study" / "checkpoints").glob("*/*"))
-    assert kept == ["best.pt"] * min(3, int((trials.status == "completed").sum()))
+    assert kept == ["latest.pt"] * min(3, int((trials.status == "completed").sum()))
     assert not (tmp_path / "study" / "ray").exists()  # Tune's own files, which nobody reads
     told = ffl_ray.results.optuna_study("study", str(tmp_path))
     states = {"completed": "COMPLETE", "pruned": "PRUNED", "failed": "FAIL"}

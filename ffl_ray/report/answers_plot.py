@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import math
-
 import plotly.graph_objects as go
 
 from ffl_ray.report.answers import answers_in, judged_by
@@ -11,7 +9,7 @@ from ffl_ray.report.blocks import Block, Missing, Plot
 from ffl_ray.report.source import Study
 from ffl_ray.report.style import BLUE, GREY, LABEL_LENGTH, ORANGE, broken, styled
 from ffl_ray.results.search_answers.effects import Answer, Level, left_out_r2
-from ffl_ray.results.search_answers.table import LEAST_TRIALS, compared
+from ffl_ray.results.search_answers.table import LEAST_TRIALS, compared, factor
 
 
 def effects_plot(study: Study) -> list[Block]:
@@ -20,7 +18,7 @@ def effects_plot(study: Study) -> list[Block]:
     if not answers:
         return []
     objective, in_logs = judged_by(study), answers[0].in_logs
-    scaled = math.exp if in_logs else float
+    scaled = factor if in_logs else float
     figure = go.Figure()
     labels = [_label(a, one) for a in answers for one in a.levels]
     for told, colour, name in ((True, BLUE, "told"), (False, GREY, "not told apart")):

@@ -63,7 +63,7 @@ def test_classes_counts_and_skipped_files_are_in_both_views() -> None:
 
     for view in (plan_table(known), plan_lines(known, trials=4)):
         text = shown(view)
-        assert "3 classes (ant 12, bee 13, cat 12): 27 images to train, 9 to validate" in text
+        assert "3 classes (ant 12, bee 13, cat 11): 27 images to train, 9 to validate" in text
         assert "skipped cat/3.jpg: no image" in text
 
 

@@ -74,6 +74,7 @@ class Answer(NamedTuple):
         return self.p <= ALPHA
 
 
+@np.errstate(all="ignore")  # an outcome may be of any size
 def answers_of(
     dimensions: Sequence[Dimension],
     values: Column,
@@ -152,6 +153,7 @@ class _Test(NamedTuple):
     by_chance: float
 
 
+@np.errstate(all="ignore")
 def left_out_r2(dimensions: Sequence[Dimension], values: Column, weights: Column) -> float:
     """How much of the differences all dimensions together predict of a trial left out.
 
@@ -277,7 +279,8 @@ def _more(fit: _Fit, share: float, num_tests: int) -> int | None:
     def lacking(total: float) -> float:
         free = total - lost
         bound = f_distribution.isf(ALPHA / num_tests, columns, free)
-        return POWER - (1 - float(ncfdtr(columns, free, strength * total, bound)))
+        missed = float(ncfdtr(columns, free, strength * total, bound))
+        return POWER - 1 if math.isnan(missed) else POWER - (1 - missed)  # not a number: far off
 
     if lacking(n) <= 0:
         return 1

@@ -16,6 +16,7 @@ from ffl_ray.results.search_answers.effects import Answer, answers_of
 from ffl_ray.results.search_answers.outcomes import outcomes
 
 LEAST_TRIALS = 4
+MOST_LOG = 700.0  # of a float
 
 
 class Compared(NamedTuple):
@@ -112,6 +113,11 @@ def _sentence(answer: Answer, objective: Objective) -> str:
     return f"{what} is {how}{than} by {size} ({span}; p {answer.p:.3f})"
 
 
+def factor(effect: float) -> float:
+    """The factor that an effect on a logarithm is."""
+    return math.exp(min(effect, MOST_LOG))
+
+
 def _size(effect: float, answer: Answer, objective: Objective) -> str:
     unit = "" if answer.in_logs else " points" if objective.metric in ("accuracy", "top5") else ""
     return f"{'a factor of ' if answer.in_logs else ''}{_plain(effect, answer, objective)}{unit}"
@@ -119,5 +125,5 @@ def _size(effect: float, answer: Answer, objective: Objective) -> str:
 
 def _plain(effect: float, answer: Answer, objective: Objective) -> str:
     if answer.in_logs:
-        return f"{math.exp(effect):.2f}"
+        return f"{factor(effect):.2f}"
     return f"{(100 if objective.metric in ('accuracy', 'top5') else 1) * effect:.2g}"
