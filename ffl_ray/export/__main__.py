@@ -16,7 +16,7 @@ card and metadata.json. Each file is read back and compared with the trained net
 picks, over the members of completed trials whose last checkpoint is kept:
   best    the study's objective is best, and the member that it names (with --member: that one)
   knee    the front of validation accuracy against log(MACs) bends most: the point highest above
-          the line between its ends
+          the line between its ends, or the cheap end where none lies above it
 
 STUDY/confirmed gives a network that was trained on train and val together: each config's first
 seed. There the picks go by the test split, best and knee by the means over all seeds; --trial

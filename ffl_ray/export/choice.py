@@ -70,7 +70,7 @@ def _trial(rule: Rule, study: Rows) -> Choice:
     found = rule.among(pick.candidates(trials.values(), members, kept))
     first = rule.choose(found, objective)
     if first.trial_id in kept:
-        return Choice(first, "")
+        return Choice(first, rule.note(found))
     gone = _gone(first, description["study"], trials[first.trial_id])
     left = [candidate for candidate in found if candidate.trial_id in kept]
     if not any(rule.max_macs is None or c.macs <= rule.max_macs for c in left):

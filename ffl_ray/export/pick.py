@@ -6,7 +6,8 @@ confirm read them; in a study of the version before, which kept the best one, wi
 - `best`: the trial whose value of the study's objective (its first validation metric) is best,
   and the member that the objective names; best_branch and mean_branch name the best branch, and
   deployed the best of those that may be shipped.
-- `knee`: at the knee of the front of accuracy against multiply-accumulates (`pareto.knee`).
+- `knee`: at the knee of the front of accuracy against multiply-accumulates (`pareto.knee`), or
+  its cheap end where it has none.
 - a limit of multiply-accumulates: the most accurate within it.
 
 Equal accuracies are told apart by fewer multiply-accumulates, then by trial and member.
@@ -132,8 +133,22 @@ def best(found: Sequence[Candidate], objective: Objective, *, any_member: bool) 
 
 def knee(found: Sequence[Candidate]) -> Candidate:
     """The candidate at the knee of accuracy against multiply-accumulates."""
-    front = accuracy_front(found)
-    return front[pareto.knee([(point.accuracy, float(point.macs)) for point in front])]
+    return accuracy_front(found)[pareto.knee(_points(found))]
+
+
+def knee_note(found: Sequence[Candidate]) -> str:
+    """What there is to say of a front without a knee, whose cheap end is taken; else nothing."""
+    price = pareto.point_price(_points(found))
+    if price is None:
+        return ""
+    return (
+        f"note: the front has no knee, so its cheap end is taken: a point of accuracy more costs "
+        f"{price:.3g} times the MACs (--pick best takes the other end)"
+    )
+
+
+def _points(found: Sequence[Candidate]) -> list[tuple[float, float]]:
+    return [(point.accuracy, float(point.macs)) for point in accuracy_front(found)]
 
 
 def within(found: Sequence[Candidate], max_macs: int) -> Candidate:

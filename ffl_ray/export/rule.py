@@ -50,6 +50,11 @@ class Rule(NamedTuple):
             return pick.knee(found)
         return pick.best(found, objective, any_member=self.member is None)
 
+    def note(self, found: Sequence[Candidate]) -> str:
+        """What is to be said of the pick of these candidates, if anything."""
+        is_knee = self.pick == "knee" and self.max_macs is None
+        return pick.knee_note(found) if is_knee else ""
+
     def sentence(self, *, final: bool = False) -> str:
         """The rule, for a card.
 

@@ -63,22 +63,41 @@ def knee(points: Sequence[tuple[float, float]]) -> int:
 
     Of a front, the point that lies highest above the line between its two ends, both axes scaled to
     [0, 1] and costs in logarithms (Satopaa et al. 2011, "Finding a kneedle in a haystack", section
-    III); the best one where no point lies above it.
+    III); the cheapest one where no point lies above it.
 
     Args:
         points: quality and cost of each of a front, the best first.
     """
+    heights = _heights(points)
+    highest = max(heights)
+    return heights.index(highest) if highest > 0 else len(points) - 1
+
+
+def point_price(points: Sequence[tuple[float, float]]) -> float | None:
+    """What a point of quality costs on a front without a knee: a factor of the cost.
+
+    None where there is a knee, or no front to speak of.
+
+    Args:
+        points: as `knee` takes them; a point is 0.01.
+    """
+    (best, dearest), (least, cheapest) = points[0], points[-1]
+    if best == least or max(_heights(points)) > 0:
+        return None
+    return float((dearest / cheapest) ** (0.01 / (best - least)))
+
+
+def _heights(points: Sequence[tuple[float, float]]) -> list[float]:
+    """How high each point of a front lies above the line between its ends."""
     (best, dearest), (least, cheapest) = points[0], points[-1]
     span, rise = math.log(dearest) - math.log(cheapest), best - least
     if not span or not rise:
-        return 0
-
-    def above(place: int) -> float:
-        quality, cost = points[place]
-        along = (math.log(cost) - math.log(cheapest)) / span
-        return max(0.0, (quality - least) / rise - along)
-
-    return max(range(len(points)), key=above)
+        return [0.0] * len(points)
+    inner = [
+        (quality - least) / rise - (math.log(cost) - math.log(cheapest)) / span
+        for quality, cost in points[1:-1]
+    ]
+    return [0.0, *inner, 0.0][: len(points)]
 
 
 def _point(member: Row, trial: Row, metrics: Sequence[str]) -> dict[str, Any]:

@@ -43,13 +43,16 @@ def chosen(rule: Rule, kept: set[str]) -> tuple[str, str, str]:
         (Rule(member="branch0"), ("00001", "branch0")),
         (Rule(trial="0"), ("00000", "fused")),
         (Rule(trial="0", member="branch0"), ("00000", "branch0")),
-        (Rule("knee"), ("00001", "fused")),
+        (Rule("knee"), ("00001", "branch0")),
         (Rule(max_macs=39), ("00001", "branch0")),
         (Rule(max_macs=40, trial="2"), ("00002", "fused")),
     ],
 )
 def test_a_rule_chooses_among_all_that_it_leaves(rule: Rule, expected: tuple[str, str]) -> None:
-    assert chosen(rule, ALL) == (*expected, "")
+    trial, member, note = chosen(rule, ALL)
+
+    assert (trial, member) == expected
+    assert ("the front has no knee" in note) == (rule.pick == "knee")
 
 
 def test_where_the_best_was_not_kept_the_best_of_the_rest_comes_with_a_note() -> None:

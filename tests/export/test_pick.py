@@ -126,22 +126,29 @@ def test_the_knee_lies_highest_above_the_line_between_the_ends() -> None:
     )
 
     assert pick.knee(rows).member == "c"
+    assert pick.knee_note(rows) == ""
 
 
 @pytest.mark.parametrize(
     "rows",
     [
         [row("00000", "only", 0.5, 10)],
-        [row("00000", "small", 0.4, 10), row("00000", "only", 0.5, 20)],
+        [row("00000", "only", 0.4, 10), row("00000", "dear", 0.42, 40)],
         [
-            row("00000", "small", 0.40, 10),
-            row("00000", "below the line", 0.41, 100),
-            row("00000", "only", 0.60, 1000),
+            row("00000", "only", 0.40, 10),
+            row("00000", "below the line", 0.405, 30),
+            row("00000", "dear", 0.42, 40),
         ],
     ],
 )
-def test_without_a_bend_the_knee_is_the_most_accurate(rows: list[dict[str, Any]]) -> None:
+def test_without_a_bend_the_knee_is_the_cheap_end_and_a_point_has_its_price(
+    rows: list[dict[str, Any]],
+) -> None:
     assert pick.knee(found(*rows)).member == "only"
+    note = pick.knee_note(found(*rows))
+    assert (note == "") == (len(rows) == 1)
+    if note:  # four times the MACs for two points
+        assert "a point of accuracy more costs 2 times the MACs" in note
 
 
 def test_within_a_limit_the_most_accurate_wins_and_then_the_cheaper() -> None:
