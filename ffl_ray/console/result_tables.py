@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from typing import NamedTuple
 
-from rich.console import RenderableType
+from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
@@ -30,16 +31,17 @@ def best_table(
         "best branch": "val.best_branch.accuracy",
     }
     others = [o for o in objectives if f"val.{o.name}" not in accuracies.values()]
-    table = Table(title="best trials, validation", title_justify="left", box=None)
+    shown = [printable_row(row) for row in _by_rank(rows, objectives[0], best)[:count]]
+    how = _how(shown)
+    table = Table(box=None)
     for name in ("trial", "status", "epochs"):
         table.add_column(name, justify="right" if name == "epochs" else "left")
     for name in (*(objective.name for objective in others), *accuracies):
         table.add_column(name, justify="right")
-    for name in ("mix", "method", "fusion", "temperature"):
-        table.add_column(name)
+    how.add_columns(table)
     if best is not None and best.is_cheaper:
         table.caption, table.caption_justify = _why_best(best), "left"
-    for row in map(printable_row, _by_rank(rows, objectives[0], best)[:count]):
+    for row, cells in zip(shown, how.cells, strict=True):
         values = dict(zip(objectives, row["objective_values"], strict=True))
         table.add_row(
             row["trial_id"],
@@ -47,10 +49,9 @@ def best_table(
             str(row["epochs_done"]),
             *(_number(values[objective]) for objective in others),
             *(_number(row[column]) for column in accuracies.values()),
-            Text(row["model.mix"]),
-            *_how(row),
+            *cells,
         )
-    return table
+    return _titled(f"best trials, validation{how.alike}", table)
 
 
 def _by_rank(rows: list[Row], objective: Objective, best: Best | None) -> list[Row]:
@@ -78,8 +79,9 @@ def _why_best(best: Best) -> str:
 def front_table(points: list[Row], count: int = 15) -> RenderableType:
     """The front over the members of all completed trials."""
     more = f", the first {count} of {len(points)}" if len(points) > count else ""
-    title = f"front over all members of completed trials, validation{more}"
-    table = Table(title=title, title_justify="left", box=None)
+    shown = [printable_row(point) for point in points[:count]]
+    how = _how(shown)
+    table = Table(box=None)
     hidden = (
         *("trial_id", "member", "backbone"),
         *("model.mix", "distill.method", "fusion.design", "distill.temperature"),
@@ -89,25 +91,63 @@ def front_table(points: list[Row], count: int = 15) -> RenderableType:
         table.add_column(name)
     for name in metrics:
         table.add_column(name, justify="right")
-    for name in ("backbone", "mix", "method", "fusion", "temperature"):
-        table.add_column(name)
-    for point in map(printable_row, points[:count]):
+    table.add_column("backbone", overflow="fold")
+    how.add_columns(table)
+    for point, cells in zip(shown, how.cells, strict=True):
         table.add_row(
             point["trial_id"],
             point["member"],
             *(_number(point[name]) for name in metrics),
             Text(point["backbone"] or ""),
-            Text(point["model.mix"]),
-            *_how(point),
+            *cells,
         )
-    return table
+    return _titled(
+        f"front over all members of completed trials, validation{more}{how.alike}", table
+    )
 
 
-def _how(row: Row) -> list[Text]:
-    """Method, fusion design and temperature of a trial, as cells."""
+def _titled(title: str, table: Table) -> RenderableType:
+    """A table under a title that may be wider than it."""
+    return Group(Text(title, style="italic", overflow="fold"), table)
+
+
+class _How(NamedTuple):
+    """How some trials were trained, as columns of a table.
+
+    Attributes:
+        names: of the columns, those in which the trials differ.
+        cells: of each trial.
+        alike: what they have in common, as the tail of a title.
+    """
+
+    names: list[str]
+    cells: list[list[Text]]
+    alike: str
+
+    def add_columns(self, table: Table) -> None:
+        """Add the columns; no name in them is cut."""
+        for name in self.names:
+            table.add_column(name, overflow="fold")
+
+
+def _how(rows: Sequence[Row]) -> _How:
+    """Mix, method, fusion design and temperature of some trials; what does not vary stands once."""
+    words = [
+        dict(zip(("mix", "method", "fusion", "temperature"), _how_words(row), strict=True))
+        for row in rows
+    ]
+    first = words[0] if words else {}
+    same = [name for name in first if len(words) > 1 and len({w[name] for w in words}) == 1]
+    names = [name for name in first if name not in same]
+    alike = ", ".join(f"{name} {first[name]}" for name in same if first[name] != "-")
+    cells = [[Text(word[name]) for name in names] for word in words]
+    return _How(names, cells, f"; all with {alike}" if alike else "")
+
+
+def _how_words(row: Row) -> tuple[str, str, str, str]:
     taught = row["distill.method"] != "independent" and row["distill.temperature"] is not None
     temperature = f"{row['distill.temperature']:.2f}" if taught else "-"
-    return [Text(word) for word in (row["distill.method"], how_fused(row), temperature)]
+    return row["model.mix"], row["distill.method"], how_fused(row), temperature
 
 
 def _number(value: float | None) -> str:
@@ -143,6 +183,19 @@ def members_table(rows: list[Row]) -> RenderableType:
                 *([_number(row["latency_ms"])] if timed else []),
             )
     return table
+
+
+def next_text(study: str) -> str:
+    """What to do next with a search, as commands.
+
+    Args:
+        study: as a command takes it, quoted.
+    """
+    return (
+        f"next     python -m ffl_ray.report {study}\n"
+        f"         python -m ffl_ray.confirm {study} --top 3 --seeds 5\n"
+        f"         python -m ffl_ray.export {study} --pick knee"
+    )
 
 
 def where_text(location: str, table: str, name: str = "trials") -> str:

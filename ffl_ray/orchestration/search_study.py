@@ -14,7 +14,7 @@ from ffl_ray.config.overrides import changeable, flatten
 from ffl_ray.config.settings import SearchConfig, StudyConfig
 from ffl_ray.console.log import log_file
 from ffl_ray.console.plain_text import printable_line
-from ffl_ray.console.result_tables import best_table, front_table, where_text
+from ffl_ray.console.result_tables import best_table, front_table, next_text, where_text
 from ffl_ray.console.terminal import duration, make_console
 from ffl_ray.errors import FAILED, INTERRUPTED
 from ffl_ray.orchestration.retention import ranked
@@ -24,6 +24,7 @@ from ffl_ray.results.pareto import front
 from ffl_ray.results.pruning import pruning_cost
 from ffl_ray.results.reader import load_tables
 from ffl_ray.results.search_answers.table import sentences, study_answers
+from ffl_ray.results.storage.access import as_argument
 from ffl_ray.results.storage.storage import Storage
 from ffl_ray.results.study import StudyTables
 from ffl_ray.search.mirror import Mirror
@@ -90,6 +91,8 @@ def show_outcome(tables: StudyTables, search: SearchConfig, elapsed_s: float) ->
     left = trials_left(tables, search)
     if left > 0:
         console.out(f"\nto go on: the same command with --name {tables.name}")
+    elif counts["completed"]:
+        console.out(next_text(as_argument(tables.storage.location)))
     in_time = search.time_budget_s is None or elapsed_s < search.time_budget_s
     if left > 0 and in_time:
         return INTERRUPTED

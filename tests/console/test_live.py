@@ -79,6 +79,28 @@ def test_the_best_trials_are_the_completed_ones_by_their_latest_accuracy() -> No
     assert order == ["00003", "00002", "00001"]
 
 
+def test_what_does_not_vary_stands_once_and_no_name_is_cut() -> None:
+    mix = "+".join(f"my_own_package.backbones:a_long_name_{i}" for i in range(3))
+    rows = [
+        ROW | {"trial_id": f"{i:05d}", "fusion.design": d} for i, d in enumerate(("sum", "gated"))
+    ]
+    rows = [row | {"model.mix": mix, "objective_values": [0.5]} for row in rows]
+    out = io.StringIO()
+
+    for width in (80, 200):
+        Console(file=out, width=width).print(best_table(rows, [FUSED]))
+
+    narrow, wide = out.getvalue().split("best trials, validation")[1:]
+    assert "…" not in narrow + wide
+    assert "gated" in wide
+    assert wide.startswith(f"; all with mix {mix}, method ffl, temperature 2.00")
+    assert "method" not in wide.splitlines()[1]
+    varying = [ROW | {"model.mix": m, "objective_values": [0.5]} for m in (mix, "resnet20")]
+    Console(file=out, width=60).print(best_table(varying, [FUSED]))
+    assert "".join(out.getvalue().split()).count("a_long_name_2") >= 3
+    assert "…" not in out.getvalue()
+
+
 def test_a_config_in_words_counts_equal_branches() -> None:
     assert trial_words(resolved(Config())) == "2*resnet32 concat_depthwise T=3.00"
 
