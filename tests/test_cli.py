@@ -10,6 +10,8 @@ import pytest
 from support.helpers import ROOT, run
 
 from ffl_ray.cli import COMMANDS, completion, main
+from ffl_ray.config.overrides import settings
+from ffl_ray.config.settings import StudyConfig
 
 HEAVY = {"torch", "ray", "optuna", "pandas", "plotly", "onnxruntime"}
 TRAINING = ("tune", "train")
@@ -59,6 +61,9 @@ def test_settings_lists_every_setting(name: str) -> None:
         "optim.lr_milestones",
     ):
         assert setting in done.stdout
+    lines = done.stdout.splitlines()
+    assert len(lines) == 1 + len(list(settings(StudyConfig)))  # a line each, whole
+    assert "…" not in done.stdout
 
 
 @pytest.mark.parametrize(
