@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
 from rich.table import Table
 
-from ffl_ray.confirm.compared import MARGIN
+from ffl_ray.confirm.compared import MARGIN, check_margin
 from ffl_ray.confirm.tables import FOLDER, Row, read_confirmed
 from ffl_ray.console.plain_text import printable_row
 from ffl_ray.console.terminal import make_console
@@ -35,13 +36,14 @@ def across(studies: Sequence[str], storage_path: str | None, margin: float = MAR
         margin: in points of accuracy.
 
     Raises:
-        SettingError: fewer than two studies are named, or one twice.
+        SettingError: fewer than two studies are named, or one twice; or the margin is none.
         StudyError: a study is not confirmed, or has no primary comparison with an interval.
     """
     if len(set(studies)) < 2 or len(set(studies)) < len(studies):
         raise SettingError(
             f"--across must name two studies or more, each once, not {' '.join(studies)}"
         )
+    check_margin(margin)
     rows = {name: primary_row(name, storage_path) for name in studies}
     found = verdict_over(list(rows.values()), margin / 100)
     console = make_console()
@@ -76,7 +78,8 @@ def primary_row(study: str, storage_path: str | None) -> Row:
     place = storage if storage.name == FOLDER else storage.child(FOLDER)
     rows = read_confirmed(place)["comparisons"] if place.exists("study.json") else []
     found = next((row for row in rows if row["primary"]), None)
-    if found is None or found["difference.low"] is None:
+    low = None if found is None else found["difference.low"]
+    if found is None or low is None or math.isinf(low):  # so of a race before its first look
         raise StudyError(
             f"{place.location} has no primary comparison of two seeds or more: confirm the study, "
             f"or, where a version before did, give its command again"

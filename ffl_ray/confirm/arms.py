@@ -116,6 +116,12 @@ def primary_of(pairs: Sequence[Pair], config: Arm) -> Pair | None:
     return next((pair for pair in found if pair.equal == "seconds"), found[0] if found else None)
 
 
+def chosen_in(arms: Sequence[Arm], trial_ids: Sequence[str]) -> list[Chosen]:
+    """The configs of these trials as a plan has them, whatever the search says of them now."""
+    of_trial = {arm.trial_id: arm for arm in arms}
+    return [Chosen(one, _config_of(of_trial[one])) for one in trial_ids if one in of_trial]
+
+
 def _config_of(arm: Arm) -> ResolvedConfig:
     return resolved_from(arm.settings)
 

@@ -8,12 +8,25 @@ from typing import NamedTuple
 from ffl_ray.confirm.measured import Estimated, Measured, Values, effect_of
 from ffl_ray.confirm.pairs import Arm, Pair
 from ffl_ray.confirm.tables import METRICS, Row, interval_columns
+from ffl_ray.errors import SettingError
 from ffl_ray.results.crossed import Effect
 from ffl_ray.results.statistics import DIRECTIONS, Summary, summary
 from ffl_ray.results.verdicts import DECIDED, Difference, Judged, judged
 
 MARGIN = 0.5  # points of accuracy
 FIRST_LOOK = 4  # seeds; a test that is valid at any time decides nothing before
+
+
+def check_margin(margin: float) -> None:
+    """Check a margin, in points of accuracy.
+
+    Raises:
+        SettingError: it is none.
+    """
+    if not 0 < margin <= 100:
+        raise SettingError(
+            f"--margin must be above 0 and at most 100 points of accuracy, not {margin}"
+        )
 
 
 class Compared(NamedTuple):
@@ -110,9 +123,10 @@ def _of_images(pair: Pair, metric: str, ours: Measured, theirs: Measured) -> dic
 
 def _verdicts(found: Sequence[Compared], margin: float, primary: Pair | None) -> list[Judged]:
     """The verdict on each: the primary one alone, and the rest as one family."""
+    margins = [margin if one.metric == "accuracy" else None for one in found]
     differences = [
-        Difference(one.effect, DIRECTIONS[one.metric], margin if one.metric == "accuracy" else None)
-        for one in found
+        Difference(one.effect, DIRECTIONS[one.metric], its, one.looks)
+        for one, its in zip(found, margins, strict=True)
     ]
     first = [_is_primary(one, primary) for one in found]
     alone = judged([one for one, it_is in zip(differences, first, strict=True) if it_is])

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 from ffl_ray.config.methods import resolved_from
 from ffl_ray.config.older import of_today
 from ffl_ray.config.settings import ResolvedConfig
-from ffl_ray.confirm.arms import networks_to_time, plan_arms, plan_runs, primary_of
+from ffl_ray.confirm.arms import chosen_in, networks_to_time, plan_arms, plan_runs, primary_of
 from ffl_ray.confirm.compared import MARGIN, comparison_rows
 from ffl_ray.confirm.measured import Measured, measured_arms
 from ffl_ray.confirm.opponents import Against, Kind
@@ -188,22 +188,29 @@ def following(request: Request, before: Confirmation, *, opened: bool = False) -
     if "margin" not in before.settings:
         kept = {name: value for name, value in request.settings.items() if name != "margin"}
         request = request._replace(settings=kept)
+    ids = [one.trial_id for one in request.chosen] if request.named else before.chosen
     if opened and before.registered is not None:
-        was_asked = {"--top": before.top, "--seeds": len(before.seeds)}
-        asked = {"--top": request.top, "--seeds": len(request.seeds)}
-        check_unchanged(place, was_asked, asked, before.registered.hash)
-        known_ids = set(before.chosen)
-        chosen = [one for one in request.chosen if one.trial_id in known_ids]
+        was = {"--trial": sorted(before.chosen), "--top": before.top, "--seeds": len(before.seeds)}
+        now = {"--trial": sorted(ids), "--top": request.top, "--seeds": len(request.seeds)}
+        check_unchanged(place, was, now, before.registered.hash)
+        chosen = chosen_in(_moved(before.arms, request), before.chosen)
         return request._replace(seeds=before.seeds, chosen=chosen)
-    was, now = len(before.chosen), min(request.top, len(request.chosen))
-    if now < was:
-        raise StudyError(f"{place} has --top {was} and can't shrink to {now}: {again}")
+    left = min(request.top, len(request.chosen), len({*before.chosen} & {*ids}))
+    if left < len(before.chosen):
+        had = f"{len(before.chosen)} and can't shrink to {left}: {', '.join(before.chosen)} stay"
+        raise StudyError(f"{place} has --top {had}; {again}")
     count = len(request.seeds)
     known = list(dict.fromkeys(before.seeds + [run.seed for run in before.runs]))
     seeds = known + [seed for seed in request.seeds if seed not in known]
     first = [one for one in request.chosen if one.trial_id in before.chosen]
     others = [one for one in request.chosen if one.trial_id not in before.chosen]
     return request._replace(seeds=seeds[:count], chosen=first + others)
+
+
+def _moved(arms: Sequence[Arm], request: Request) -> list[Arm]:
+    """The arms with their data where the request has them."""
+    now = {name: request.settings[name] for name in MOVES & request.settings.keys()}
+    return [arm._replace(settings={**arm.settings, **now}) for arm in arms]
 
 
 def new_configs(request: Request, before: Confirmation | None) -> list[Chosen]:
@@ -224,8 +231,7 @@ def plan_confirmation(
     new = new_configs(request, before)
     chosen = [] if before is None else before.chosen
     arms, pairs, runs = ([], [], []) if before is None else (before.arms, before.pairs, before.runs)
-    moved = {name: request.settings[name] for name in MOVES & request.settings.keys()}
-    arms = [arm._replace(settings={**arm.settings, **moved}) for arm in arms]
+    arms = _moved(arms, request)
     if new:
         against = _against(new, request.kinds, facts)
         timed = networks_to_time(new, request.baselines, against)

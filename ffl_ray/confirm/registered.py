@@ -61,7 +61,7 @@ def loaded(description: Mapping[str, Any], location: str) -> Registered | None:
     found = Registered(**description["registered"])
     live = _plan(description)
     names = [[arm["name"] for arm in plan["arms"]] for plan in (found.plan, live)]
-    same = all(found.plan[name] == live[name] for name in PLANNED)
+    same = all(found.plan[name] == live[name] for name in (*PLANNED, "settings"))
     if digest(found.plan) != found.hash or names[0] != names[1] or not same:
         raise StudyError(
             f"{location}/study.json: the plan is not the one that was registered, {found.hash}, "
@@ -71,7 +71,7 @@ def loaded(description: Mapping[str, Any], location: str) -> Registered | None:
 
 
 def check_unchanged(
-    place: str, was: Mapping[str, int], asked: Mapping[str, int], plan: str
+    place: str, was: Mapping[str, object], asked: Mapping[str, object], plan: str
 ) -> None:
     """Check that a plan whose test split was opened is the one that is asked for.
 

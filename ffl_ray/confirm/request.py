@@ -14,7 +14,7 @@ from ffl_ray.config.overrides import with_overrides
 from ffl_ray.config.settings import Config, SearchConfig
 from ffl_ray.confirm.arms import Baselines, new_seeds
 from ffl_ray.confirm.chosen import distinct_configs, named, picked
-from ffl_ray.confirm.compared import FIRST_LOOK
+from ffl_ray.confirm.compared import FIRST_LOOK, check_margin
 from ffl_ray.confirm.opponents import DEFAULT, Kind
 from ffl_ray.confirm.pairs import Chosen
 from ffl_ray.confirm.tables import FOLDER
@@ -48,6 +48,7 @@ class Request(NamedTuple):
         dry_run: the plan is to be shown only.
         looks: how often verdicts are looked at: once, or in a race after each seed.
         kinds: of baselines.
+        named: the configs are those of trials that were named, and no others.
     """
 
     storage: Storage
@@ -64,6 +65,7 @@ class Request(NamedTuple):
     dry_run: bool
     looks: int = 1
     kinds: Sequence[Kind] = DEFAULT.kinds
+    named: bool = False
 
 
 def request_of(args: argparse.Namespace) -> Request:
@@ -103,6 +105,7 @@ def request_of(args: argparse.Namespace) -> Request:
         address=args.address,
         dry_run=args.dry_run,
         kinds=tuple(args.arms),
+        named=bool(args.trial),
         looks=seeds - FIRST_LOOK + 1 if args.until_decided else 1,
     )
 
@@ -144,10 +147,7 @@ def _check_options(args: argparse.Namespace) -> None:
         _check_race(args)
     if args.trial and (args.top is not None or args.pick != "best"):
         raise SettingError("--trial names the configs, and goes without --top and --pick")
-    if not 0 < args.margin <= 100:
-        raise SettingError(
-            f"--margin must be above 0 and at most 100 points of accuracy, not {args.margin}"
-        )
+    check_margin(args.margin)
     for option in ("seed", "name"):
         if getattr(args, option) is not None:
             raise SettingError(

@@ -1,7 +1,8 @@
 """The member that a rule chooses, and what to say when its weights are gone.
 
 Of a confirmation the weights of each config's and baseline's first seed stay. Which config, if none
-is named, is chosen by the means over all seeds: one seed's luck does not count.
+is named, is chosen by the means over all seeds (of a race over those that all configs have): one
+seed's luck does not count.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from statistics import fmean
 from typing import Any, NamedTuple
 
+from ffl_ray.confirm.compared import FIRST_LOOK
 from ffl_ray.confirm.measured import measured_arms
 from ffl_ray.confirm.pairs import Run
 from ffl_ray.confirm.tables import FINAL_KINDS
@@ -111,6 +113,8 @@ def _final_run(rule: Rule, study: Rows, place: str) -> Candidate:
         return rule.choose(rule.among(found), objective)
     configs = {arm["name"] for arm in description["arms"] if arm["trial_id"] is not None}
     runs = [run for run in runs if run.arm in configs]
+    if description.get("looks", 1) > 1:
+        runs = _of_race(runs, trials)
     _check_completed(description, runs, trials, known, place)
     found = [candidate for candidate in found if arms.get(candidate.trial_id) in configs]
     means = _with_means(found, runs, trials.values(), members)
@@ -124,6 +128,20 @@ def _check_keeps_weights(description: Mapping[str, Any]) -> None:
             f"{description['study']} is a reproduction, which keeps no weights: train a config to "
             f"export with python -m ffl_ray.train"
         )
+
+
+def _of_race(runs: Sequence[Run], trials: Mapping[str, Row]) -> list[Run]:
+    """Of a race the runs of its first look, and those of each other seed that all configs have.
+
+    How many seeds a config gets hangs on how it does, so that only equal ones are compared.
+    """
+    arms = {run.arm for run in runs}
+    done: dict[int, set[str]] = {}
+    for run in runs:
+        if trials.get(run.run_id, {}).get("status") == "completed":
+            done.setdefault(run.seed, set()).add(run.arm)
+    first = list(dict.fromkeys(run.seed for run in runs))[:FIRST_LOOK]
+    return [run for run in runs if run.seed in first or done.get(run.seed) == arms]
 
 
 def _check_completed(

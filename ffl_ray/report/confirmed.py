@@ -19,6 +19,7 @@ from ffl_ray.results.openings import openings_of, split_of_study
 from ffl_ray.results.reader import read_rows
 from ffl_ray.results.storage.access import as_argument
 from ffl_ray.results.storage.storage import Storage
+from ffl_ray.results.verdicts import DECIDED
 
 Row = dict[str, Any]
 TITLE = "Confirmed results"
@@ -62,7 +63,7 @@ def confirmed_blocks(storage: Storage, plots: Plots | None) -> list[Block]:
     description = read_description(storage)
     found = read_confirmed(storage)
     summary, compared = distinct_members(found["summary"]), found["comparisons"]
-    progress = _progress(storage, description, summary)
+    progress = _progress(storage, description, found)
     if not summary:
         return [Missing(f"No confirmed results yet: {progress}")]
     measured = measured_sentence(description, summary)
@@ -138,12 +139,16 @@ def _seeds(summary: Sequence[Row]) -> str:
     return f"{count} seed{'s' * (most > 1)}"
 
 
-def _progress(storage: Storage, description: Mapping[str, Any], summary: Sequence[Row]) -> str:
+def _progress(
+    storage: Storage, description: Mapping[str, Any], tables: Mapping[str, Sequence[Row]]
+) -> str:
     """The numbers of trainings that have completed, and that the tables know."""
     rows = read_rows(storage, "trials") if storage.exists("trials") else []
     done = sum(row["status"] == "completed" for row in rows)
     planned = len(description.get("runs", rows))
-    behind = sum({row["arm"]: row["n"] for row in summary}.values())
+    behind = sum({row["arm"]: row["n"] for row in tables["summary"]}.values())
+    if done == behind and _race_ended(description, tables["comparisons"]):
+        return f"the race has ended: {done} of at most {planned} trainings have completed."
     if done == behind == planned:
         return f"all {planned} trainings of the confirmation have completed."
     search = as_argument(storage.parent)
@@ -151,6 +156,17 @@ def _progress(storage: Storage, description: Mapping[str, Any], summary: Sequenc
     return (
         f"{done} of {planned} trainings of the confirmation have completed{known}; "
         f"python -m ffl_ray.confirm {search} goes on with it."
+    )
+
+
+def _race_ended(description: Mapping[str, Any], compared: Sequence[Row]) -> bool:
+    """Whether no verdict on accuracy is open that a seed more could decide."""
+    most = len(description.get("seeds", ()))
+    race = description.get("looks", 1) > 1 and bool(compared)
+    return race and all(
+        row["verdict"] in DECIDED or row["n"] >= most
+        for row in compared
+        if row["metric"] == "accuracy"
     )
 
 

@@ -3,7 +3,7 @@
 The band is the published mean with two of its standard deviations to each side, or, for an anchor,
 the plausible range. Ours is in the band when its mean is, and its 95% interval (Student's t over
 seeds) is no wider than the band; it is out of it when its whole interval is; else it is undecided,
-and it is said how many seeds such an interval would take. One run has no interval, a
+and it is said how many seeds would tell. One run has no interval, a
 value printed without spread has no band, and a run that departs from what was published is not
 comparable: none of these gets a verdict.
 """
@@ -37,8 +37,7 @@ class Reproduced(NamedTuple):
         ours: over the seeds.
         difference: ours minus the published mean; None where there is no mean.
         verdict: as this module's docstring defines it.
-        seeds: of an undecided one, how many would give an interval no wider than the band, were
-            their spread what it is.
+        seeds: of an undecided one, how many would tell, were mean and spread what they are.
     """
 
     row: Row
@@ -59,7 +58,9 @@ def reproduced(row: Row, runs: Mapping[int, Accuracies], *, comparable: bool) ->
     ours = summary(values)
     difference = None if row.mean is None else summary(value - row.mean for value in values)
     verdict = verdict_of(row.band, ours, comparable=comparable)
-    seeds = seeds_within(row.band, ours) if verdict == "undecided" else None
+    seeds = None
+    if verdict == "undecided" and row.band is not None:
+        seeds = seeds_to_tell(row.band, ours)
     return Reproduced(row, ours, difference, verdict, seeds)
 
 
@@ -88,13 +89,20 @@ def verdict_of(band: Band | None, ours: Summary, *, comparable: bool) -> Verdict
     return "undecided" if _reaches(band, ours.low, ours.high) else "out of band"
 
 
-def seeds_within(band: Band | None, ours: Summary) -> int | None:
-    """The fewest seeds of this spread whose interval is no wider than the band; at most 1,000."""
-    if band is None or ours.std is None:
+def seeds_to_tell(band: Band, ours: Summary) -> int | None:
+    """The fewest seeds of this mean and spread that have a verdict; none: above 1,000.
+
+    Inside the band their interval is to be no wider than it, outside to end before it.
+    """
+    if ours.mean is None or not ours.std:
         return None
+    outside = max(
+        0.0 if band.low is None else band.low - ours.mean,
+        0.0 if band.high is None else ours.mean - band.high,
+    )
+    reach = (outside if outside > 0 else _width(band) / 2) / ours.std
     counts = range(2, MOST_SEEDS + 1)
-    width = _width(band) / (2 * ours.std) if ours.std else math.inf
-    return next((n for n in counts if t_quantile(n - 1) / math.sqrt(n) <= width), None)
+    return next((n for n in counts if t_quantile(n - 1) / math.sqrt(n) <= reach), None)
 
 
 def _width(band: Band) -> float:

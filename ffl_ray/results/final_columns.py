@@ -92,7 +92,7 @@ _REPRODUCED = [
     Column("high", FLOAT, "fraction", "its high end"),
     Column("difference", FLOAT, "fraction", "mean of ours minus the published one"),
     Column("verdict", TEXT, "", "in band, out of band, undecided, or why there is none"),
-    Column("seeds", INT, "seeds", "that give an interval no wider than the band; if undecided"),
+    Column("seeds", INT, "seeds", "that would tell, of the same mean and spread; if undecided"),
     Column("departures", TEXT, "", "what makes ours incomparable; null: nothing"),
     Column("source", TEXT, "", "where it is published"),
     Column("cautions", TEXT, "", "what to know before believing a difference"),

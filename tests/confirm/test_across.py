@@ -34,6 +34,8 @@ def test_each_data_set_stands_beside_the_verdict_over_all(
     assert "Over 3 data sets: better" in said
     assert main(["--across", str(tmp_path / "one")]) == 2
     assert "--across must name two studies or more" in capfd.readouterr().err
+    assert main(["--across", *places, "--margin", "nan"]) == 2
+    assert "--margin must be above 0" in capfd.readouterr().err
 
 
 def test_a_study_without_a_confirmation_is_one_line(

@@ -110,12 +110,16 @@ def test_a_registered_plan_stays_once_its_test_split_was_opened(
 
     before = following(request(tmp_path, 1, 3), first)  # nothing was opened yet
     same = following(request(tmp_path, 1, 2, RANKED[::-1]), first, opened=True)
+    another = following(request(tmp_path, 1, 2, RANKED[1:2]), first, opened=True)
 
     assert len(before.seeds) == 3
-    assert [one.trial_id for one in same.chosen] == first.chosen
-    for other in (request(tmp_path, 1, 3), request(tmp_path, 2, 2), request(tmp_path, 1, 1)):
+    assert same.chosen == another.chosen == RANKED[:1]  # whatever the search finds best by now
+    named = request(tmp_path, 1, 2, RANKED[1:2])._replace(named=True)
+    for other in (request(tmp_path, 1, 3), request(tmp_path, 2, 2), request(tmp_path, 1, 1), named):
         with pytest.raises(StudyError, match="goes on only with the plan"):
             following(other, first, opened=True)
+    with pytest.raises(StudyError, match="can't shrink to 0: 00004 stay"):
+        following(named, first)
 
 
 def test_a_confirmation_of_the_version_before_goes_on_with_the_default_margin(

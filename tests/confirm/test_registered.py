@@ -45,11 +45,15 @@ def test_data_that_moved_change_no_plan() -> None:
     assert len(hashes) == 1
 
 
-@pytest.mark.parametrize("name", ["seeds", "chosen", "pairs", "arms", "looks", "registered"])
+@pytest.mark.parametrize(
+    "name", ["seeds", "chosen", "pairs", "arms", "looks", "settings", "registered"]
+)
 def test_a_plan_that_was_changed_by_hand_is_refused(name: str) -> None:
     stored = described(planned().as_registered())
     if name == "looks":
         stored[name] = 5
+    elif name == "settings":
+        stored[name]["margin"] = 3.0
     elif name == "registered":
         stored[name]["plan"]["settings"]["margin"] = 3.0
     else:

@@ -154,3 +154,24 @@ def test_the_tables_are_parquet_and_are_replaced_whole(tmp_path: Path) -> None:
     assert {name: len(rows) for name, rows in found.items()} == {
         n: len(r) for n, r in tables.items()
     }
+
+
+def test_what_a_race_decided_stays_decided_when_its_arms_go_on_for_others() -> None:
+    seeds = range(1000, 1008)
+    runs = [Run(f"{2 * s + b}", arm.name, s) for s in seeds for b, arm in enumerate(ARMS)]
+    ours = [0.85, 0.851, 0.849, 0.85, 0.85, 0.6, 0.6, 0.6]
+    members = [
+        member(run.run_id, "fused", ours[run.seed - 1000])
+        if run.arm == PAIR.arm
+        else member(run.run_id, "ensemble", 0.8)
+        for run in runs
+    ]
+    measured = measured_arms(runs, [trial(run.run_id, 1.0) for run in runs], members)
+
+    once, raced = (
+        comparison_rows([PAIR], ARMS, measured, 0.005, PAIR, race=race)[0] for race in (False, True)
+    )
+
+    assert (once["verdict"], raced["verdict"]) == ("undecided", "better")
+    assert raced["p"] < 0.05 < once["p"]
+    assert raced["difference.low"] < once["difference.low"]

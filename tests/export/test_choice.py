@@ -76,6 +76,42 @@ def test_a_choice_whose_weights_are_gone_names_the_trial_and_the_ways_out(
     assert len(str(caught.value).splitlines()) == 1
 
 
+def raced(*done: int) -> Rows:
+    """A race of two configs that may have six seeds, of which they have had so many.
+
+    The second is better with the first four; the first had luck after that.
+    """
+    arms = [{"name": f"0000{i}", "trial_id": f"0000{i}"} for i in range(2)]
+    runs = [
+        {"run_id": f"{2 * s + i:05d}", "arm": arms[i]["name"], "seed": s}
+        for s in range(6)
+        for i in range(2)
+    ]
+    had = [run for run in runs if run["seed"] < done[int(run["arm"])]]
+    members = [
+        {"trial_id": run["run_id"], "member": "fused", "checkpoint": "latest", "split": "test",
+         "accuracy": 0.9 if run["arm"] == "00001" else 0.89 + 0.1 * (run["seed"] > 3),
+         "top5": None, "nll": 0.1, "ece": None, "macs": 40}
+        for run in had
+    ]  # fmt: skip
+    trials = {
+        run["run_id"]: {"trial_id": run["run_id"], "status": "completed", "accelerator_s": 1.0}
+        for run in had
+    }
+    description = {
+        "study": "s/confirmed", "kind": "confirm", "ranked_by": "fused.accuracy", "looks": 3,
+        "seeds": list(range(6)), "arms": arms, "runs": runs,
+    }  # fmt: skip
+    return Rows(description, trials, members, {"00000": "latest", "00001": "latest"})
+
+
+def test_of_a_race_the_seeds_that_all_configs_have_choose() -> None:
+    assert choose(Rule(), raced(6, 4)).candidate.trial_id == "00001"
+    assert choose(Rule(), raced(4, 4)).candidate.trial_id == "00001"
+    with pytest.raises(StudyError, match="1 of their trainings have not"):
+        choose(Rule(), raced(4, 3))
+
+
 def test_the_command_that_trains_again_gives_the_same_config(other_config: Config) -> None:
     words = shlex.split(retrain_command(other_config, "again"))
 

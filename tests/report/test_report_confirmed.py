@@ -9,12 +9,15 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from support.confirmations import finish, make_confirmation, planned, rows_of
+from support.confirmations import CHOSEN, finish, make_confirmation, planned, rows_of
 from support.helpers import small_config
 from support.studies import COMPLETED, make_study
 
+from ffl_ray.confirm.confirmation import write_tables
 from ffl_ray.confirm.look import record_look
+from ffl_ray.confirm.race import rounds
 from ffl_ray.confirm.tables import read_confirmed
+from ffl_ray.orchestration.final_run import waiting_runs
 from ffl_ray.report.__main__ import main
 from ffl_ray.report.blocks import Missing, Plot
 from ffl_ray.report.confirmed_plot import differences
@@ -127,6 +130,24 @@ def test_a_half_finished_confirmation_says_how_far_it_is(
         assert f"No confirmed results yet: 2 of {count} trainings of the confirmation" in text
         assert f"python -m ffl_ray.confirm '{moved}' goes on with it." in text
         assert UNTOUCHED not in text
+
+
+def test_a_race_that_has_ended_goes_on_with_nothing(tmp_path: Path) -> None:
+    make_study(tmp_path / "s")
+    plan = planned(CHOSEN[:1], range(1000, 1008))._replace(looks=5)
+    tables = make_confirmation(tmp_path / "s", plan, completed=0)
+    for runs in rounds(plan, tables):
+        for run in waiting_runs(tables, runs):
+            tables.start(run.run_id, run.config)
+            finish(tables, run.run_id, run.config, rows_of(run.config))
+    write_tables(plan, tables)
+
+    text = words(page_of(tmp_path / "s"))
+
+    done = len(tables.trials.rows)
+    assert done < len(plan.runs)
+    assert f"The race has ended: {done} of at most {len(plan.runs)} trainings" in text
+    assert "goes on with it" not in text
 
 
 def test_tables_that_are_behind_say_so(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

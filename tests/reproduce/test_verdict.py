@@ -3,7 +3,7 @@
 import pytest
 
 from ffl_ray.reproduce.rows import Band, Figure, Row
-from ffl_ray.reproduce.verdict import Verdict, figure_of, reproduced, verdict_of
+from ffl_ray.reproduce.verdict import Verdict, figure_of, reproduced, seeds_to_tell, verdict_of
 from ffl_ray.results.statistics import Summary
 
 MEMBERS = {"branch0": 0.70, "branch1": 0.74, "ensemble": 0.75, "fused": 0.73}
@@ -84,6 +84,15 @@ def test_an_undecided_row_says_how_many_seeds_would_tell() -> None:
 
     # t(0.975, n - 1) * 0.707 / sqrt(n) is 1.13 with 4 seeds and 0.88 with 5; the half band is 1.
     assert (found.verdict, found.seeds) == ("undecided", 5)
+
+
+def test_outside_the_band_the_seeds_that_would_tell_end_the_interval_before_it() -> None:
+    band, ours = Band(71.0, 73.0), Summary(5, 73.3, 0.5, 72.68, 73.92)
+
+    assert verdict_of(band, ours, comparable=True) == "undecided"
+    # t(0.975, n - 1) * 0.5 / sqrt(n) is 0.302 with 13 seeds and 0.289 with 14.
+    assert seeds_to_tell(band, ours) == 14
+    assert seeds_to_tell(Band(None, 73.0), ours) == 14
 
 
 def test_a_range_has_no_difference() -> None:
