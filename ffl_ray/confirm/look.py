@@ -44,7 +44,8 @@ def look_of(confirmation: Confirmation, storage: Storage) -> Look:
     plan = confirmation.registered
     # The version before registered nothing: what it trains with more seeds is another look.
     name = digest([confirmation.chosen, confirmation.seeds]) if plan is None else plan.hash
-    opening = Opening(f"{study.name}/{storage.name}", KIND, name, len(confirmation.asked), now())
+    whose, begun = f"{study.name}/{storage.name}", str(description.get("created", ""))
+    opening = Opening(whose, KIND, name, len(confirmation.asked), now(), begun)
     return Look(Storage(study.parent), split, opening)
 
 

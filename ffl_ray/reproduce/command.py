@@ -25,6 +25,7 @@ from ffl_ray.results.description import (
     check_name,
     default_name,
     describe_study,
+    read_description,
 )
 from ffl_ray.results.openings import (
     Opening,
@@ -102,7 +103,11 @@ def _train(
     )
     with closing(opened) as tables:
         place, split = Storage(storage.parent), named_test_split(flatten(runs[0].config), facts)
-        opening = Opening(name, KIND, digest([asked.settings(), len(runs)]), len(runs), now())
+        registered, begun = (
+            digest([asked.settings(), len(runs)]),
+            read_description(storage)["created"],
+        )
+        opening = Opening(name, KIND, registered, len(runs), now(), begun)
         record_opening(place, split, opening)
         number = look_at(place, split, opening) or 1
         make_console().out(f"the {nth(number)} look at this test split from {place.location}")

@@ -28,6 +28,7 @@ class Opening(NamedTuple):
         plan: hash of what was registered before.
         trainings: how many the plan has.
         time: when it was written, before any of them began; UTC.
+        begun: when its study was; the same plan in a folder that was moved away is another look.
     """
 
     study: str
@@ -35,6 +36,12 @@ class Opening(NamedTuple):
     plan: str
     trainings: int
     time: str
+    begun: str = ""
+
+    @property
+    def identity(self) -> tuple[str, ...]:
+        """What no two looks share."""
+        return self.study, self.kind, self.plan, self.begun
 
 
 def digest(values: object) -> str:
@@ -76,7 +83,7 @@ def record_opening(place: Storage, split: str, opening: Opening) -> None:
         place: the storage path, in which the studies are.
         split: names the test split.
     """
-    name = digest([opening.study, opening.kind, opening.plan])
+    name = digest(opening.identity)
     file = f"{FOLDER}/{split}/{name}.json"
     if place.read(file) is None:
         place.make_folder(f"{FOLDER}/{split}")
@@ -86,7 +93,7 @@ def record_opening(place: Storage, split: str, opening: Opening) -> None:
 def look_at(place: Storage, split: str, opening: Opening) -> int | None:
     """Which look at a test split one is, from 1; none: it is not written down."""
     looks = enumerate(openings_of(place, split), start=1)
-    return next((number for number, one in looks if one[:3] == opening[:3]), None)
+    return next((number for number, one in looks if one.identity == opening.identity), None)
 
 
 def openings_of(place: Storage, split: str) -> list[Opening]:
@@ -100,7 +107,8 @@ def _opening(data: bytes | None) -> Opening:
     try:
         values = json.loads(data or b"")
         study, kind, plan = (str(values[name]) for name in Opening._fields[:3])
-        return Opening(study, kind, plan, int(values["trainings"]), str(values["time"]))
+        time, begun = str(values["time"]), str(values.get("begun", ""))
+        return Opening(study, kind, plan, int(values["trainings"]), time, begun)
     except (ValueError, LookupError, TypeError):
         return Opening("unreadable", "", "", 0, "")
 

@@ -28,8 +28,10 @@ def test_a_look_is_written_once_and_counted_in_order(tmp_path: Path) -> None:
     for opening in (FIRST, SECOND, FIRST._replace(time="2026-02-01", trainings=99)):
         record_opening(place, "split", opening)
     record_opening(place, "another", SECOND)
+    moved = FIRST._replace(time="2026-01-03", begun="2026-01-03")  # the folder, and planned again
+    record_opening(place, "split", moved)
 
-    assert openings_of(place, "split") == [FIRST, SECOND]
+    assert openings_of(place, "split") == [FIRST, SECOND, moved]
     assert look_at(place, "split", SECOND) == 2
     assert look_at(place, "another", SECOND) == 1
 

@@ -34,7 +34,8 @@ class Level(NamedTuple):
         name: of the level.
         effect: by how much its mean differs from that of the other levels.
         half: half the 95% interval of that.
-        detectable: the smallest true difference that these trials show in four of five cases.
+        detectable: the smallest true difference that these trials show in four of five cases, tested
+            beside the other dimensions.
     """
 
     name: str
@@ -116,7 +117,7 @@ def _answer(
 ) -> Answer:
     """The answer of one dimension; the values are scaled by the roots of the weights."""
     more = None if p <= ALPHA else _more(fit, test.share, num_tests)
-    levels = _levels(one, fit, values)
+    levels = _levels(one, fit, values, num_tests)
     return Answer(one.name, len(values), p, levels, test.share, test.by_chance, more_trials=more)
 
 
@@ -248,7 +249,7 @@ def _shares(fit: _Fit, left: Column, places: Int[np.ndarray, "draws trials"]) ->
     return shares
 
 
-def _levels(one: Dimension, fit: _Fit, values: Column) -> list[Level]:
+def _levels(one: Dimension, fit: _Fit, values: Column, num_tests: int) -> list[Level]:
     inverse = np.linalg.pinv(fit.all)
     slopes = inverse @ values
     leverage = np.clip(np.einsum("nc,cn->n", fit.all, inverse), 0.0, 1 - 1e-6)
@@ -260,7 +261,8 @@ def _levels(one: Dimension, fit: _Fit, values: Column) -> list[Level]:
         whole = np.concatenate([np.zeros(len(slopes) - len(contrast)), contrast])
         error = float(np.sqrt(max(0.0, whole @ covariance @ whole)))
         t = float(stdtrit(free, 1 - ALPHA / 2))
-        detectable = (t + float(ndtri(POWER))) * error
+        bound = float(stdtrit(free, 1 - ALPHA / num_tests / 2))
+        detectable = (bound + float(ndtri(POWER))) * error
         found.append(Level(name, float(whole @ slopes), t * error, detectable))
     return found
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pandas as pd
 import pytest
-from scipy.stats import norm, rankdata
+from scipy.stats import norm, rankdata, t
 from support.helpers import ROOT
 
 import ffl_ray.results
@@ -68,6 +68,9 @@ def test_the_sizes_are_those_of_least_squares() -> None:
         dimension = next(one for one in dimensions if one.name == answer.dimension)
         for level in answer.levels:
             assert level.effect == pytest.approx(float(dimension.levels[level.name] @ own))
+            # 35 are free; at 2.5%, as the one of two tests is that counts more, and four in five
+            least = (t.isf(0.05 / 2 / 2, 35) + norm.isf(0.2)) * level.half / t.isf(0.05 / 2, 35)
+            assert level.detectable == pytest.approx(least)
 
 
 def test_where_nothing_matters_little_is_told() -> None:
