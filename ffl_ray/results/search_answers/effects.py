@@ -34,8 +34,8 @@ class Level(NamedTuple):
         name: of the level.
         effect: by how much its mean differs from that of the other levels.
         half: half the 95% interval of that.
-        detectable: the smallest true difference that these trials show in four of five cases, tested
-            beside the other dimensions.
+        detectable: the smallest true difference that these trials show in four of five cases,
+            corrected for the other dimensions.
     """
 
     name: str
