@@ -103,10 +103,7 @@ def _train(
     )
     with closing(opened) as tables:
         place, split = Storage(storage.parent), named_test_split(flatten(runs[0].config), facts)
-        registered, begun = (
-            digest([asked.settings(), len(runs)]),
-            read_description(storage)["created"],
-        )
+        registered, begun = _registered(asked, runs), read_description(storage)["created"]
         opening = Opening(name, KIND, registered, len(runs), now(), begun)
         record_opening(place, split, opening)
         number = look_at(place, split, opening) or 1
@@ -116,6 +113,12 @@ def _train(
         )
         _finish(tables, asked, runs)
     return status
+
+
+def _registered(asked: Reproduction, runs: list[FinalRun]) -> str:
+    """A hash of what is to be trained, wherever its data are."""
+    fixed = {name: value for name, value in asked.settings().items() if name not in MOVES}
+    return digest([fixed, len(runs)])
 
 
 def _finish(tables: StudyTables, asked: Reproduction, runs: list[FinalRun]) -> None:
