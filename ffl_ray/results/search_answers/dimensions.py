@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Sequence
 from typing import Any, NamedTuple
@@ -76,9 +77,23 @@ def _backbones(mix: object) -> Counter[str]:
 
 
 def _of_setting(name: str, values: Sequence[Any]) -> Dimension:
-    if all(isinstance(value, int | float) and not isinstance(value, bool) for value in values):
+    """A number where all trials have one; a setting that some leave unset is a choice."""
+    numbers = [isinstance(value, int | float) and not isinstance(value, bool) for value in values]
+    unset = [_is_unset(value) for value in values]
+    if all(numbers) and not any(unset):
         return _of_number(name, np.array(values, float))
-    return _of_choice(name, [str(value) for value in values])
+    pairs = zip(values, numbers, unset, strict=True)
+    return _of_choice(
+        name,
+        [
+            "unset" if no else f"{value:.4g}" if number else str(value)
+            for value, number, no in pairs
+        ],
+    )
+
+
+def _is_unset(value: object) -> bool:
+    return value is None or value is pd.NA or (isinstance(value, float) and math.isnan(value))
 
 
 def _of_choice(name: str, values: Sequence[str]) -> Dimension:

@@ -73,6 +73,17 @@ def test_the_sizes_are_those_of_least_squares() -> None:
             assert level.detectable == pytest.approx(least)
 
 
+def test_a_number_that_some_trials_leave_unset_is_a_choice() -> None:
+    trials = made(60)
+    trials["distill.temperature"] = [float("nan"), 2.0, 4.0] * 20
+    trials.loc[::3, "value"] += 3.0
+
+    found = answered(trials)["distill.temperature"]
+
+    assert [level.name for level in found.levels] == ["2", "4", "unset"]
+    assert found.told
+
+
 def test_where_nothing_matters_little_is_told() -> None:
     told = [one.told for seed in range(30) for one in answered(made(20, seed)).values()]
 
