@@ -82,7 +82,7 @@ def raced(*done: int) -> Rows:
     The second is better with the first four; the first had luck after that.
     """
     arms = [{"name": f"0000{i}", "trial_id": f"0000{i}"} for i in range(2)]
-    runs = [
+    runs: list[dict[str, Any]] = [
         {"run_id": f"{2 * s + i:05d}", "arm": arms[i]["name"], "seed": s}
         for s in range(6)
         for i in range(2)
