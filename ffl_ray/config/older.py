@@ -44,8 +44,10 @@ def of_today(settings: Mapping[str, Any]) -> dict[str, Any]:
     found = {name: value for name, value in settings.items() if name not in SHARES}
     if found.get(TEACHER) == "general" and "distill.ramp_up_epochs" in settings:
         found[TEACHER] = "general_batch"
-    if str(found.get("distill.views")) in ("True", "False"):  # of a training; a search leaves it
+    views = found.get("distill.views")
+    if str(views) in ("True", "False"):  # of a training; a search leaves it
         found.setdefault("distill.own_batches", False)
+        found.setdefault("distill.view_policies", "()" if isinstance(views, str) else [])
     if WARM_START in found and not isinstance(found[WARM_START], list):
         found[WARM_START] = [found[WARM_START]] if found[WARM_START] else []
     epochs = _number(settings.get(EPOCHS))

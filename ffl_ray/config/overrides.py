@@ -13,6 +13,7 @@ from typing import Any, NamedTuple, TypeVar, cast
 from pydantic import BaseModel, ValidationError
 from pydantic.fields import FieldInfo
 
+from ffl_ray.config.network_settings import POLICIES
 from ffl_ray.config.older import renamed
 from ffl_ray.config.values import Marks
 from ffl_ray.errors import SettingError
@@ -86,8 +87,8 @@ def shown(value: object) -> str:
     if isinstance(value, tuple):
         if not value:
             return "none"
-        names = isinstance(value[0], str)
-        return mix_name(value) if names else ",".join(str(item) for item in value)
+        is_mix = isinstance(value[0], str) and value[0] not in POLICIES  # these keep their order
+        return mix_name(value) if is_mix else ",".join(str(item) for item in value)
     return str(value)
 
 

@@ -31,7 +31,7 @@ def okdph_terms(
     terms["ce_averaged"] = Term(value, settings.averaged_weight)
     for index, student in enumerate(output.branches):
         value = distillation_kl(student, teacher, temperature=settings.temperature)
-        terms[f"peers_to_branches.{index}"] = Term(value, settings.weight)
+        terms[f"peers_to_branches.{index}"] = Term(value, settings.weight, schedule="ramp")
     return terms
 
 

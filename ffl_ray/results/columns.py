@@ -16,7 +16,7 @@ STATUSES = ("running", "completed", "pruned", "failed", "interrupted")
 AUDITED = "audited_epoch"
 
 TEXT, INT, FLOAT, BOOL = pa.string(), pa.int64(), pa.float64(), pa.bool_()
-FLOATS = pa.list_(pa.float64())
+FLOATS, TEXTS = pa.list_(pa.float64()), pa.list_(pa.string())
 _TIME = pa.timestamp("us", tz="UTC")
 
 
@@ -43,7 +43,8 @@ def _arrow_type(kind: Any) -> pa.DataType:
     if origin is typing.Literal:
         return TEXT
     if origin is tuple:
-        return TEXT if typing.get_args(kind)[0] is str else FLOATS
+        of, _ = typing.get_args(kind)
+        return TEXT if of is str else TEXTS if typing.get_origin(of) is typing.Literal else FLOATS
     return {str: TEXT, int: INT, float: FLOAT, bool: BOOL}[kind]
 
 

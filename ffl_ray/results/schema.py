@@ -34,10 +34,9 @@ def arrow_schema(table: str) -> pa.Schema:
 
 def config_columns(config: Config) -> dict[str, Any]:
     """A config as columns of the trials table."""
-    columns = flatten(config) | {"num_branches": len(mix_of(config))}
-    columns["model.mix"] = mix_name(mix_of(config))
-    columns["optim.lr_milestones"] = list(config.optim.lr_milestones)
-    return columns
+    columns = {n: list(v) if isinstance(v, tuple) else v for n, v in flatten(config).items()}
+    mix = mix_of(config)
+    return columns | {"num_branches": len(mix), "model.mix": mix_name(mix)}
 
 
 def row_config(row: Mapping[str, Any]) -> Config:
@@ -46,9 +45,9 @@ def row_config(row: Mapping[str, Any]) -> Config:
     The inverse of `config_columns`, of rows and of pandas' alike, which hold arrays for lists; but
     a table, which may be somebody else's, has nothing downloaded.
     """
-    values = of_today({s.name: row.get(s.name) for s in settings(Config)})
+    values = {s.name: row.get(s.name) for s in settings(Config)}
     plain = {n: v.tolist() if hasattr(v, "tolist") else v for n, v in values.items()}
-    given = {n: v for n, v in plain.items() if v is not None}
+    given = of_today({n: v for n, v in plain.items() if v is not None})
     return with_overrides(Config(), given | {"data.download": False})
 
 

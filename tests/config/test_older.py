@@ -1,5 +1,7 @@
 """Settings of a version that did not know one: what they are today."""
 
+import json
+
 import pytest
 
 from ffl_ray.config.methods import METHODS, resolved_from
@@ -7,20 +9,22 @@ from ffl_ray.config.older import of_today, to_go_on_with
 from ffl_ray.config.overrides import flatten
 from ffl_ray.config.settings import Config
 
-OWN_BATCHES = "distill.own_batches"
+NEW = OWN_BATCHES, POLICIES = "distill.own_batches", "distill.view_policies"
+OTHERWISE = {"independent": {OWN_BATCHES}, "okdph": {POLICIES}}
 
 
 @pytest.mark.parametrize("name", METHODS)
 def test_a_training_goes_on_unless_its_branches_would_see_other_batches(name: str) -> None:
-    today = flatten(resolved_from({"distill.method": name}))
-    before = {key: value for key, value in today.items() if key != OWN_BATCHES}
+    today = json.loads(json.dumps(flatten(resolved_from({"distill.method": name}))))
+    before = {key: value for key, value in today.items() if key not in NEW}
 
     found = to_go_on_with(before)
 
     differing = {key for key in today if found[key] != today[key]}
-    assert differing == ({OWN_BATCHES} if name == "independent" else set())
+    assert differing == OTHERWISE.get(name, set())
     in_a_checkpoint = {key: str(value) for key, value in before.items()}
     assert of_today(in_a_checkpoint)[OWN_BATCHES] is False
+    assert of_today(in_a_checkpoint)[POLICIES] == "()"
 
 
 def test_a_search_leaves_it_to_each_method_as_it_did() -> None:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from ffl_ray.config.methods import resolved
+from ffl_ray.config.methods import resolved, resolved_from
 from ffl_ray.config.overrides import flatten, parse_assignments, settings, shown, with_overrides
 from ffl_ray.config.settings import Config, SearchConfig, StudyConfig
 from ffl_ray.errors import SettingError
@@ -25,12 +25,13 @@ def test_flatten_and_with_overrides_are_inverse() -> None:
     assert with_overrides(Config(), flatten(config)) == config
 
 
-def test_a_setting_shown_as_text_is_read_back_the_same() -> None:
-    config = Config()
+@pytest.mark.parametrize("method", ["ffl", "okdph"])
+def test_a_setting_shown_as_text_is_read_back_the_same(method: str) -> None:
+    config = resolved_from({"distill.method": method})
 
     texts = {name: shown(value) for name, value in flatten(config).items()}
 
-    assert with_overrides(Config(), texts) == config
+    assert resolved(with_overrides(Config(), texts)) == config
 
 
 @pytest.mark.parametrize(

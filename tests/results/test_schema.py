@@ -9,11 +9,14 @@ from support.helpers import ROOT
 from support.tables import new_study
 
 import ffl_ray.results
+from ffl_ray.config.methods import METHODS, resolved, resolved_from
 from ffl_ray.config.overrides import with_overrides
 from ffl_ray.config.settings import Config
+from ffl_ray.results.reader import records
 from ffl_ray.results.schema import (
     SCHEMA_VERSION,
     config_columns,
+    row_config,
     schema_page,
 )
 from ffl_ray.results.storage.storage import Storage
@@ -42,6 +45,18 @@ def test_every_setting_is_a_column_and_keeps_its_value(tmp_path: Path) -> None:
             assert pd.isna(row[name]), name
         else:
             assert (row[name] == value) if not isinstance(value, list) else list(row[name]) == value
+
+
+def test_the_config_of_every_method_comes_back_from_its_row(tmp_path: Path) -> None:
+    mix = {"model.mix": "4*resnet8"}
+    configs = [resolved_from({"distill.method": name} | mix) for name in METHODS]
+    study = new_study(tmp_path)
+    for number, config in enumerate(configs):
+        study.start(f"{number:05}", config)
+
+    rows = records(ffl_ray.results.load(str(tmp_path)).trials)
+
+    assert [resolved(row_config(row)) for row in rows] == configs
 
 
 def test_units_and_meanings_are_in_the_files(tmp_path: Path) -> None:
