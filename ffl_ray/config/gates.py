@@ -9,6 +9,7 @@ ordered pair of branches.
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from typing import NamedTuple
 
 from ffl_ray.errors import SettingError
@@ -35,8 +36,14 @@ def parse_gates(value: object) -> object:
     """Canonical text of gates: sorted, without what goes without saying."""
     if not isinstance(value, str) or value in GATES or value.strip().lower() in ("", "none"):
         return value
-    kept = {edge: gate for edge, gate in _edges(value).items() if gate != _unnamed(edge)}
-    return ",".join(f"{s}>{t}={gate}" for (s, t), gate in sorted(kept.items())) or "cutoff"
+    return _text({edge: gate for edge, gate in _edges(value).items() if gate != _unnamed(edge)})
+
+
+def with_labels(gates: str | None) -> str | None:
+    """The same gates, but that every branch learns from the labels all the time."""
+    if gates is None or gates in GATES:
+        return gates
+    return _text({edge: gate for edge, gate in _edges(gates).items() if not edge.is_own})
 
 
 def graph_of(gates: str | None, num_branches: int) -> dict[Edge, str]:
@@ -98,6 +105,10 @@ def check_gates(gates: str | None, num_branches: int, *, mixed: bool) -> None:
 def _unnamed(edge: Edge) -> str:
     """The gate of an edge that is not named."""
     return "through" if edge.is_own else "cutoff"
+
+
+def _text(edges: Mapping[Edge, str]) -> str:
+    return ",".join(f"{s}>{t}={gate}" for (s, t), gate in sorted(edges.items())) or "cutoff"
 
 
 def _edges(text: str) -> dict[Edge, str]:

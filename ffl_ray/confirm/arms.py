@@ -70,7 +70,7 @@ def plan_arms(
         known: arms of an earlier plan; they keep their names.
         against: what the configs are held against.
     """
-    arms: dict[ResolvedConfig, Arm] = {_config_of(arm): arm for arm in known}
+    arms: dict[ResolvedConfig, Arm] = {config_of(arm): arm for arm in known}
     for one in chosen:
         _add(arms, one.config, one.trial_id, one.trial_id, epoch_s.get(one.config))
     pairs: dict[Pair, None] = {}
@@ -107,7 +107,7 @@ def primary_of(pairs: Sequence[Pair], config: Arm) -> Pair | None:
         config: the arm of the first config.
     """
     members = {member for pair in pairs if pair.arm == config.name for member in pair.members}
-    roles = roles_in(_config_of(config), members)
+    roles = roles_in(config_of(config), members)
     found = [
         pair
         for pair in pairs
@@ -119,10 +119,11 @@ def primary_of(pairs: Sequence[Pair], config: Arm) -> Pair | None:
 def chosen_in(arms: Sequence[Arm], trial_ids: Sequence[str]) -> list[Chosen]:
     """The configs of these trials as a plan has them, whatever the search says of them now."""
     of_trial = {arm.trial_id: arm for arm in arms}
-    return [Chosen(one, _config_of(of_trial[one])) for one in trial_ids if one in of_trial]
+    return [Chosen(one, config_of(of_trial[one])) for one in trial_ids if one in of_trial]
 
 
-def _config_of(arm: Arm) -> ResolvedConfig:
+def config_of(arm: Arm) -> ResolvedConfig:
+    """The config that an arm trains."""
     return resolved_from(arm.settings)
 
 

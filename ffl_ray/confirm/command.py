@@ -5,8 +5,9 @@ from __future__ import annotations
 import json
 from contextlib import closing
 
+from ffl_ray.config.methods import needs_held_out
 from ffl_ray.config.overrides import flatten
-from ffl_ray.confirm.arms import plan_runs
+from ffl_ray.confirm.arms import config_of, plan_runs
 from ffl_ray.confirm.compared import corrected
 from ffl_ray.confirm.confirmation import (
     KIND,
@@ -199,6 +200,7 @@ def show_confirmed(confirmation: Confirmation, tables: StudyTables) -> None:
         corrected(compared),
         confirmation.ranked_by,
         summary[0]["over"],
+        [arm.name for arm in confirmation.arms if needs_held_out(config_of(arm).distill)],
     )
     console.out(words)
     console.out(look_words(confirmation, tables.storage))

@@ -14,8 +14,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Literal, NamedTuple, get_args
 
+from ffl_ray.config.gates import with_labels
 from ffl_ray.config.methods import method_of, resolved_from
 from ffl_ray.config.overrides import flatten, mix_name, with_overrides
+from ffl_ray.config.roles import roles_in
 from ffl_ray.config.settings import Config, ResolvedConfig
 from ffl_ray.config.user_code import is_own
 from ffl_ray.errors import SettingError
@@ -23,7 +25,14 @@ from ffl_ray.errors import SettingError
 Kind = Literal["alone", "together", "untaught", "same_macs"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
 PLURALS = {"branch": "branches", "mean_teacher": "mean_teachers"}
-IRRELEVANT = ("fusion.", "distill.", "model.trunk_stages", "optim.fusion_weight_decay", "objective")
+IRRELEVANT = (
+    "fusion.",
+    "distill.",
+    "model.trunk_stages",
+    "model.leader",
+    "optim.fusion_weight_decay",
+    "objective",
+)
 
 
 NO_WEIGHT: dict[str, object] = {"distill.weight": 0.0}
@@ -71,7 +80,7 @@ class Opponent(NamedTuple):
 
 
 class Group(NamedTuple):
-    """Members of one backbone, which count as one: which of them is shipped is open."""
+    """Members of one backbone and role, which count as one: which of them is shipped is open."""
 
     name: str
     of: tuple[str, ...]
@@ -98,13 +107,15 @@ def opponents(config: ResolvedConfig, against: Against = DEFAULT) -> list[Oppone
 
 
 def groups(config: ResolvedConfig) -> list[Group]:
-    """The branches of a config, and their averages, by backbone."""
+    """The branches of a config, and their averages, by backbone; a leader stands alone."""
     mix, found = config.model.mix, []
     for stem in ("branch", *(["mean_teacher"] if method_of(config.distill).mean_teacher else [])):
-        for backbone in dict.fromkeys(mix):
-            of = tuple(f"{stem}{i}" for i, name in enumerate(mix) if name == backbone)
-            several = PLURALS[stem] if len(of) == len(mix) else f"{PLURALS[stem]}_{backbone}"
-            found.append(Group(of[0] if len(of) == 1 else several, of, backbone))
+        roles = roles_in(config, (f"{stem}{i}" for i in range(len(mix))))
+        kinds = list(zip(mix, roles.values(), strict=True))
+        for kind in dict.fromkeys(kinds):
+            of = tuple(f"{stem}{i}" for i, other in enumerate(kinds) if other == kind)
+            several = PLURALS[stem] if len(of) == len(mix) else f"{PLURALS[stem]}_{kind[0]}"
+            found.append(Group(of[0] if len(of) == 1 else several, of, kind[0]))
     if method_of(config.distill).student_average:
         found.append(Group("averaged", ("averaged",), mix[0]))
     return found
@@ -184,4 +195,5 @@ def untaught(config: ResolvedConfig) -> ResolvedConfig:
             f"--arms untaught must be of a method of ffl_ray, whose teaching can be turned off, "
             f"not {method}"
         )
-    return with_overrides(config, TURNED_OFF.get(method, NO_WEIGHT) | {"seed": 0})
+    off = TURNED_OFF.get(method, NO_WEIGHT) | {"distill.gates": with_labels(config.distill.gates)}
+    return with_overrides(config, off | {"seed": 0})

@@ -159,12 +159,14 @@ def how_measured(
     corrected: str,
     ranked_by: str,
     over: str = "seeds",
+    without_val: Sequence[str] = (),
 ) -> str:
     """In a few sentences: what was trained on, measured on, and what an interval means.
 
     Args:
         corrected: how verdicts are corrected for how many they are.
         over: what the intervals are over: seeds, or seeds and images.
+        without_val: configs whose method measures on the validation images.
     """
     tested = "the test split" if images is None else f"the {images:,} images of the test split"
     words = [
@@ -175,6 +177,11 @@ def how_measured(
         f"{intervals(over)} Differences are paired by seed. MACs and seconds: ours over the "
         f"baseline's. Seen from: the least true difference that is seen in four of five trials.",
     ]
+    if without_val:
+        words.append(
+            f"But {', '.join(without_val)}: trained on train alone, since the method measures on "
+            f"the validation images."
+        )
     if corrected:
         words.append(corrected)
     return " ".join(words)

@@ -9,6 +9,7 @@ import torch
 from support.helpers import small_config
 from support.reference import random_output
 
+from ffl_ray.config.method_checks import check_method
 from ffl_ray.config.methods import METHODS, resolved, resolved_from
 from ffl_ray.config.overrides import flatten
 from ffl_ray.config.settings import ResolvedConfig
@@ -241,6 +242,40 @@ def test_the_teaching_of_every_method_can_be_turned_off(method: str) -> None:
     assert {name for name, weight in weights.items() if weight} <= {"ce_branches", "ce_fused"}
     assert weights["ce_branches"] == 1
     assert any("_to_" in name for name in loss_terms_of(config.distill)(output, labels))
+
+
+def test_a_branch_that_only_others_teach_learns_from_labels_where_teaching_is_off() -> None:
+    config = config_of(
+        distill__method="ktg",
+        distill__gates="0>0=cutoff,1>1=linear,1>0=correct,fused>1=through",
+        objective="ensemble.accuracy",
+    )
+
+    quiet = untaught(config)
+
+    assert quiet.distill.gates == "1>0=correct,fused>1=through"
+    assert quiet.distill.weight == 0
+
+
+@pytest.mark.parametrize(("method", "leader"), [("okddip", "2"), ("ktg", None)])
+def test_the_branch_that_is_shipped_is_compared_by_itself(method: str, leader: str | None) -> None:
+    config = config_of(
+        model__mix="3*resnet20",
+        model__leader=leader,
+        distill__method=method,
+        objective="ensemble.accuracy",
+    )
+
+    plans = plan_arms([Chosen("00000", config)], "epochs", {})
+
+    first = primary_of(plans.pairs, plans.arms[0])
+    assert first is not None
+    assert first.member == f"branch{leader or 0}"
+    assert {pair.member for pair in plans.pairs} == {
+        first.member, "branches_resnet20", "ensemble",
+    }  # fmt: skip
+    for arm in plans.arms:
+        check_method(resolved_from(arm.settings))
 
 
 def test_a_method_of_ones_own_can_not_be_turned_off() -> None:

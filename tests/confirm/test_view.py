@@ -64,4 +64,7 @@ def test_how_it_was_measured_is_said_in_words() -> None:
     assert "the 10,000 images of the test split" in said
     assert "ranked by fused.accuracy, fused.macs" in said
     assert said.endswith("Of 16.")
+    assert "train alone" not in said
+    held = how_measured([1], 5, None, "", "fused.accuracy", without_val=["00003", "00004"])
+    assert "But 00003, 00004: trained on train alone" in held
     assert "1 training (seeds 1000, none" in how_measured([1000], 5, None, "", "fused.accuracy")
