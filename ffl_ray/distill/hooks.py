@@ -25,7 +25,7 @@ class Moment(NamedTuple):
     by the numbers here, and writes in place.
 
     Attributes:
-        epoch: epochs finished so far.
+        epoch: epochs finished before the one that is trained, or after an epoch was.
         step: of the epoch: the one that comes or was just taken, from 0; after an epoch how many
             there were.
         held_out: gives the network's outputs and the labels of the worker's share of the images

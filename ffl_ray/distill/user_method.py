@@ -42,7 +42,7 @@ from ffl_ray.distill.recipe import Recipe
 from ffl_ray.distill.terms import TERM_COLUMNS, Term, total_loss
 from ffl_ray.models.branch_modules import Kept
 from ffl_ray.models.contract import isolated, without_gradient
-from ffl_ray.models.helpers import Helper
+from ffl_ray.models.helpers import Helper, HelperRule
 from ffl_ray.models.network import NetworkOutput
 
 BATCH, CLASSES, WIDTHS, SIDE = 4, 3, (4, 6), 4
@@ -115,6 +115,10 @@ def _helpers(
             raise code.broken(f"a helper's name must be letters, digits and _, not {name!r}")
         if not isinstance(helper, Helper) or not isinstance(helper.module, nn.Module):
             raise code.broken(f"helper {name} must be a Helper of a torch.nn.Module")
+        if not isinstance(helper.rule, HelperRule):
+            raise code.broken(
+                f"the rule of helper {name} must be a HelperRule, not {kind_of(helper.rule)}"
+            )
         if helper.rule.optimizer not in (None, "sgd", "adamw"):
             raise code.broken(
                 f"the optimizer of helper {name} must be sgd, adamw or none, not "

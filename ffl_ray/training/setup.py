@@ -22,7 +22,7 @@ from ffl_ray.data.dataset import Files, Images
 from ffl_ray.data.device_images import DeviceImages
 from ffl_ray.data.facts import DataFacts
 from ffl_ray.data.loader import TrainVal, load_final, load_train_val
-from ffl_ray.data.shards import Shard
+from ffl_ray.data.shards import Shard, num_train_steps
 from ffl_ray.data.streaming.pool import LoaderPool
 from ffl_ray.data.streaming.stream import StreamedImages, served
 from ffl_ray.distill.networks import build_trained
@@ -73,7 +73,7 @@ class Training(NamedTuple):
     def num_steps(self) -> int:
         """The number of steps of an epoch."""
         images = epoch_size(len(self.train.images), self.config)
-        return math.ceil(images / self.config.optim.batch_size)
+        return num_train_steps(images, self.config.optim.batch_size, self.shard.world_size)
 
 
 @contextmanager

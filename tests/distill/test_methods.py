@@ -289,3 +289,15 @@ def test_averages_reach_back_over_the_same_share_of_a_training_of_any_length(
     assert network.mean_teachers is not None
 
     assert network.mean_teachers.decay == pytest.approx(decay, abs=1e-3 if steps < 1000 else 1e-12)
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_every_divergence_follows_the_ramp_up_and_no_cross_entropy_does(method: str) -> None:
+    output = without_fused(random_output(3), method)
+    settings = resolved_distill(DistillConfig(method=method))
+
+    terms = loss_terms_of(settings)(output, torch.arange(6))
+
+    assert {name: term.schedule for name, term in terms.items()} == {
+        name: "ramp" if "_to_" in name else "none" for name in terms
+    }

@@ -121,6 +121,11 @@ def bare_helper(output, labels, settings):
 def other_optimizer(output, labels, settings):
     return cross_entropies(output, labels, settings)
 
+@made_of(Method(head="fusion"), helpers=lambda example, settings: {
+    "gate": Helper(nn.Linear(2, 2), {"lr_factor": 0.1})})
+def ruled_by_dict(output, labels, settings):
+    return cross_entropies(output, labels, settings)
+
 @made_of(Method(head="fusion"), after_epoch=3)
 def no_hook(output, labels, settings):
     return cross_entropies(output, labels, settings)
