@@ -125,6 +125,9 @@ def confirmed_form(config: ResolvedConfig) -> ResolvedConfig:
     """The config as it is trained, its seed aside; of `independent` only what has an effect."""
     if config.distill.method == "independent":
         form = independent(config, config.model.mix, config.model.trunk_stages)
-        kept = {name: getattr(config.distill, name) for name in ("views", "own_batches")}
+        kept = {
+            name: getattr(config.distill, name)
+            for name in ("views", "view_policies", "own_batches")
+        }
         return with_overrides(form, {f"distill.{name}": value for name, value in kept.items()})
     return with_overrides(config, {"seed": 0})

@@ -6,14 +6,18 @@ import math
 import re
 from collections.abc import Callable, Iterator
 
+import torch
+
 from ffl_ray.config.image_shapes import image_shape
-from ffl_ray.config.methods import resolved_from
-from ffl_ray.config.overrides import flatten
+from ffl_ray.config.methods import method_of, resolved_from
 from ffl_ray.config.settings import ResolvedConfig
 from ffl_ray.errors import SettingError
+from ffl_ray.models.builder import build_network
+from ffl_ray.models.cost import count_macs
 from ffl_ray.models.depths import Choices, Series
+from ffl_ray.models.outline import outlined
 from ffl_ray.models.registry import FAMILIES, Family
-from ffl_ray.planning.cost import network_distill, network_size
+from ffl_ray.planning.cost import network_size
 
 MOST = 200  # blocks in a stage, and times the width
 
@@ -27,18 +31,16 @@ def same_macs(config: ResolvedConfig, num_classes: int) -> str:
         SettingError: no family of its branches has depths or widths.
     """
 
-    def macs_of(mix: tuple[str, ...], alone: bool = True) -> int:
-        changes = {"model.mix": mix, "distill.method": "independent", "model.trunk_stages": 0}
-        one = resolved_from(flatten(config) | changes) if alone else config
+    def macs_of(name: str) -> int:
+        one = resolved_from({"model.mix": (name,), "distill.method": "independent"})
         shape = image_shape(config.data)
-        distill = network_distill(one)
-        return network_size(one.model, one.fusion, distill, shape, num_classes).macs
+        return network_size(one.model, one.fusion, one.distill, shape, num_classes).macs
 
-    wanted = macs_of(config.model.mix, alone=False)
+    wanted = _macs_of_whole(config, num_classes)
     found = {
-        name: abs(math.log(macs_of((name,)) / wanted))
+        name: abs(math.log(macs_of(name) / wanted))
         for backbone in dict.fromkeys(config.model.mix)
-        for name in _candidates(backbone, wanted, lambda name: macs_of((name,)))
+        for name in _candidates(backbone, wanted, macs_of)
     }
     if not found:
         raise SettingError(
@@ -46,6 +48,28 @@ def same_macs(config: ResolvedConfig, num_classes: int) -> str:
             f"{', '.join(dict.fromkeys(config.model.mix))}"
         )
     return min(found, key=lambda name: found[name])
+
+
+def _macs_of_whole(config: ResolvedConfig, num_classes: int) -> int:
+    """MACs of one image through the fused classifier or, where there is none, the ensemble.
+
+    Averaged weights and a leader, which are in neither, do not count.
+    """
+    image = image_shape(config.data)
+    model = config.model.model_copy(update={"pretrained": False})  # of equal size, not downloaded
+    member = "ensemble" if method_of(config.distill).head is None else "fused"
+    with outlined() as outline:
+        network = build_network(
+            model,
+            config.fusion,
+            config.distill,
+            image_shape=image,
+            num_classes=num_classes,
+            seed=0,
+        ).eval()
+        outline.macs = 0
+        macs, _ = count_macs(lambda: network.member(member, torch.empty(1, *image)))
+    return outline.macs + macs
 
 
 def _candidates(backbone: str, wanted: int, macs_of: Callable[[str], int]) -> Iterator[str]:

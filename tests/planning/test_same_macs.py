@@ -41,6 +41,24 @@ def test_no_neighbour_is_nearer(mix: str) -> None:
     )
 
 
+@pytest.mark.parametrize(
+    ("method", "settings"),
+    [
+        ("dml", {"distill__dml_teacher": "mean"}),
+        ("kdcl", {}),
+        ("pcl", {}),
+        ("okdph", {}),
+        ("ktg", {"distill__gates": "1>0=through"}),
+        ("okddip", {"model__mix": "3*resnet14", "model__leader": "0"}),
+    ],
+)
+def test_what_is_not_in_the_whole_does_not_count(method: str, settings: dict[str, object]) -> None:
+    mix = {"model__mix": "2*resnet14", "objective": "ensemble.accuracy"}
+    config = small_config(**mix | {"distill__method": method, "model__trunk_stages": 0} | settings)
+
+    assert same_macs(config, 10) == same_macs(small_config(**mix, distill__method="dml"), 10)
+
+
 def test_a_family_of_one_network_has_no_deeper_one() -> None:
     config = small_config(model__mix="2*shufflenet_v2", data__name="cifar10")
 
