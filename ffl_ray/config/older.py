@@ -42,10 +42,12 @@ def of_today(settings: Mapping[str, Any]) -> dict[str, Any]:
         settings: all of them, by dotted name; numbers may be text.
     """
     found = {name: value for name, value in settings.items() if name not in SHARES}
-    if found.get(TEACHER) == "general" and "distill.ramp_up_epochs" in settings:
-        found[TEACHER] = "general_batch"
     views = found.get("distill.views")
-    if str(views) in ("True", "False"):  # of a training; a search leaves it
+    of_a_training = str(views) in ("True", "False")  # a search leaves it
+    before = of_a_training and "distill.own_batches" not in settings
+    if found.get(TEACHER) == "general" and (before or "distill.ramp_up_epochs" in settings):
+        found[TEACHER] = "general_batch"
+    if of_a_training:
         found.setdefault("distill.own_batches", False)
         found.setdefault("distill.view_policies", "()" if isinstance(views, str) else [])
     if WARM_START in found and not isinstance(found[WARM_START], list):

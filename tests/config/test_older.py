@@ -4,10 +4,11 @@ import json
 
 import pytest
 
-from ffl_ray.config.methods import METHODS, resolved_from
+from ffl_ray.config.methods import METHODS, resolved, resolved_from
 from ffl_ray.config.older import of_today, to_go_on_with
 from ffl_ray.config.overrides import flatten
 from ffl_ray.config.settings import Config
+from ffl_ray.results.schema import row_config
 
 NEW = OWN_BATCHES, POLICIES = "distill.own_batches", "distill.view_policies"
 OTHERWISE = {"independent": {OWN_BATCHES}, "okdph": {POLICIES}}
@@ -25,6 +26,16 @@ def test_a_training_goes_on_unless_its_branches_would_see_other_batches(name: st
     in_a_checkpoint = {key: str(value) for key, value in before.items()}
     assert of_today(in_a_checkpoint)[OWN_BATCHES] is False
     assert of_today(in_a_checkpoint)[POLICIES] == "()"
+
+
+def test_a_row_of_a_table_of_before_is_the_training_that_it_was() -> None:
+    row = {"distill.method": "kdcl", "distill.kdcl_teacher": "general", "distill.views": True}
+    alone = {"distill.method": "independent", "model.trunk_stages": 0, "distill.views": False}
+
+    assert row_config(row).distill.kdcl_teacher == "general_batch"
+    assert resolved(row_config(alone)).branch_seeds == ()
+    today = row | {"distill.own_batches": False, "distill.view_policies": []}
+    assert row_config(today).distill.kdcl_teacher == "general"
 
 
 def test_a_search_leaves_it_to_each_method_as_it_did() -> None:
