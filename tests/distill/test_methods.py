@@ -100,9 +100,8 @@ def test_every_term_equals_a_loop_in_float64(method: str, num_branches: int, lea
     assert {n: t.value.item() for n, t in terms.items()} == pytest.approx(expected, abs=1e-12)
     share = METHODS[method].weight
     ce = {"cl_ilr": 1 - share, "okdph": 0.8}.get(method, 1.0)
-    ramped = 1.0 if method == "okdph" else 0.25
     weighted = [
-        v * (0.2 if n == "ce_averaged" else ce if n.startswith("ce_") else ramped * share)
+        v * (0.2 if n == "ce_averaged" else ce if n.startswith("ce_") else 0.25 * share)
         for n, v in expected.items()
     ]
     assert total.item() == pytest.approx(sum(weighted), abs=1e-12)
