@@ -45,7 +45,7 @@ def row_config(row: Mapping[str, Any]) -> Config:
     The inverse of `config_columns`, of rows and of pandas' alike, which hold arrays for lists; but
     a table, which may be somebody else's, has nothing downloaded.
     """
-    values = {s.name: row.get(s.name) for s in settings(Config)}
+    values: dict[str, Any] = {s.name: row.get(s.name) for s in settings(Config)}
     plain = {n: v.tolist() if hasattr(v, "tolist") else v for n, v in values.items()}
     given = of_today({n: v for n, v in plain.items() if v is not None})
     return with_overrides(Config(), given | {"data.download": False})
