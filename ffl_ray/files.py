@@ -17,11 +17,25 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
-from ffl_ray.errors import StudyError
+from ffl_ray.errors import SettingError, StudyError
 
 NEW = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 # A pipe is opened without waiting for its other end, seen to be one, and closed.
 KNOWN = os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
+
+
+def expanded(path: str) -> Path:
+    """A path whose `~` is a home folder.
+
+    Raises:
+        SettingError: it is that of a user whom this machine does not know.
+    """
+    try:
+        return Path(path).expanduser()
+    except RuntimeError as error:
+        raise SettingError(
+            f"{path!r} begins with a user whom this machine does not know"
+        ) from error
 
 
 def beside(path: Path) -> Path:

@@ -17,6 +17,7 @@ from ffl_ray.bench.photos import write_photos
 from ffl_ray.config.methods import resolved_from
 from ffl_ray.config.settings import ResolvedConfig
 from ffl_ray.errors import SettingError
+from ffl_ray.files import expanded
 from ffl_ray.planning.layout import available_cpus
 
 MOST_PROCESSES = 16
@@ -37,7 +38,7 @@ def measured(
     if args.num_images < 2:
         raise SettingError(f"--num-images must be at least 2, not {args.num_images}")
     with tempfile.TemporaryDirectory() as made:
-        folder = Path(args.data_dir or made).expanduser()
+        folder = expanded(str(args.data_dir or made))
         if args.data_dir is None:
             write_photos(folder, args.num_images)
         counts = args.processes or default_counts(available_cpus())

@@ -17,6 +17,7 @@ from ffl_ray.bench.figures import Found
 from ffl_ray.bench.machine import machine_facts
 from ffl_ray.console.terminal import make_console
 from ffl_ray.errors import SettingError
+from ffl_ray.files import expanded
 
 Measure = Callable[[argparse.Namespace], Found]
 MEASURES: Mapping[str, Measure] = {
@@ -36,7 +37,7 @@ def measure(args: argparse.Namespace, measures: Mapping[str, Measure]) -> int:
         raise SettingError(f"--rounds must be at least 1, not {args.rounds}")
     found = measures[args.subject](args)
     show(found)
-    place = store(found, Path(args.out).expanduser())
+    place = store(found, expanded(args.out))
     sys.stdout.write(f"\none row more in {place}\n")
     return 0
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import tomllib
 from collections.abc import Callable, Mapping
-from pathlib import Path
 from typing import Any
 
 import yaml
@@ -12,6 +11,7 @@ import yaml
 from ffl_ray.config.overrides import brief, mix_name, settings
 from ffl_ray.config.settings import StudyConfig
 from ffl_ray.errors import SettingError
+from ffl_ray.files import expanded
 
 NAME = "config.yaml"  # in a study's folder
 READERS: dict[str, Callable[[str], object]] = {
@@ -28,7 +28,7 @@ def read_settings(file: str) -> dict[str, object]:
     Raises:
         SettingError: it can't be read, or holds anything else.
     """
-    path = Path(file).expanduser()
+    path = expanded(file)
     if path.suffix not in READERS:
         raise SettingError(f"--config must be a file {', '.join(READERS)}, not {brief(repr(file))}")
     try:
@@ -42,7 +42,10 @@ def read_settings(file: str) -> dict[str, object]:
         raise SettingError(
             f"--config {brief(file)} must hold settings by their names, not {brief(repr(found))}"
         )
-    return _dotted(found)
+    try:
+        return _dotted(found)
+    except RecursionError as error:
+        raise SettingError(f"--config {brief(file)} has a section that holds itself") from error
 
 
 def settings_text(values: Mapping[str, Any]) -> str:
@@ -60,8 +63,13 @@ def settings_text(values: Mapping[str, Any]) -> str:
 def _dotted(found: Mapping[object, object], prefix: str = "") -> dict[str, object]:
     flat: dict[str, object] = {}
     for name, value in found.items():
-        if isinstance(value, Mapping):
-            flat |= _dotted(value, f"{prefix}{name}.")
-        else:
-            flat[f"{prefix}{name}"] = value
+        part = (
+            _dotted(value, f"{prefix}{name}.")
+            if isinstance(value, Mapping)
+            else {f"{prefix}{name}": value}
+        )
+        twice = flat.keys() & part.keys()
+        if twice:
+            raise SettingError(f"--config must set {brief(min(twice))} once, not twice")
+        flat |= part
     return flat

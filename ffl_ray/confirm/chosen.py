@@ -17,7 +17,7 @@ from ffl_ray.config.settings import ResolvedConfig
 from ffl_ray.confirm.opponents import independent
 from ffl_ray.confirm.pairs import Chosen
 from ffl_ray.errors import StudyError
-from ffl_ray.orchestration.retention import ranked
+from ffl_ray.results.best import ranked
 from ffl_ray.results.pareto import front, knee
 from ffl_ray.results.schema import row_config
 

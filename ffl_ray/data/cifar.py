@@ -23,6 +23,7 @@ from ffl_ray.config.image_shapes import SIDES, image_side
 from ffl_ray.config.settings import DataConfig
 from ffl_ray.data.dataset import DatasetInfo, Images, Opened
 from ffl_ray.errors import DataError
+from ffl_ray.files import expanded
 
 
 class Layout(NamedTuple):
@@ -137,7 +138,7 @@ def _folder(settings: DataConfig, layout: Layout) -> Path:
             f"data.dir must name the folder that holds {layout.folder} when data.name is "
             f"{settings.name}, not none (--data-dir FOLDER)"
         )
-    return Path(settings.dir).expanduser() / layout.folder
+    return expanded(settings.dir) / layout.folder
 
 
 def _download(settings: DataConfig, root: Path) -> None:

@@ -19,6 +19,7 @@ from ffl_ray.data.dataset import DatasetInfo, Files, Opened
 from ffl_ray.data.splits import Split, stratified_split
 from ffl_ray.data.streaming.image_file import ENDINGS, image_names, is_hidden
 from ffl_ray.errors import DataError
+from ffl_ray.files import expanded
 
 TEST_FRACTION = 0.2
 TEST_SEED = 1904_09058
@@ -78,7 +79,7 @@ def _test_folder(root: Path) -> Path:
 def _root(settings: DataConfig) -> Path:
     if settings.dir is None:
         raise DataError("data.dir must name a folder when data.name is folder, not none")
-    root = Path(settings.dir).expanduser()
+    root = expanded(settings.dir)
     if not root.is_dir():
         raise DataError(f"data.dir must be an existing folder, not {str(root)!r}")
     return root

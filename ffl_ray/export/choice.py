@@ -20,7 +20,9 @@ from ffl_ray.export import pick
 from ffl_ray.export.pick import Candidate
 from ffl_ray.export.rule import Rule
 from ffl_ray.export.trained import retrain_command
+from ffl_ray.results.best import called_best, ranked
 from ffl_ray.results.guard import understood
+from ffl_ray.results.sampler_state import keeps_constraints
 from ffl_ray.results.schema import row_config
 
 Row = Mapping[str, Any]
@@ -70,14 +72,34 @@ def _trial(rule: Rule, study: Rows) -> Choice:
     description, trials, members, kept = study
     objective = pick.study_objective(description)
     found = rule.among(pick.candidates(trials.values(), members, kept))
-    first = rule.choose(found, objective)
+    first = rule.choose(_called(rule, found, study), objective)
     if first.trial_id in kept:
         return Choice(first, rule.note(found))
     gone = _gone(first, description["study"], trials[first.trial_id])
     left = [candidate for candidate in found if candidate.trial_id in kept]
     if not any(rule.max_macs is None or c.macs <= rule.max_macs for c in left):
         raise StudyError(gone)
-    return Choice(rule.choose(left, objective), f"note: another would be picked, but {gone}")
+    other = rule.choose(_called(rule, left, study), objective)
+    return Choice(other, f"note: another would be picked, but {gone}")
+
+
+def _called(rule: Rule, found: Sequence[Candidate], study: Rows) -> Sequence[Candidate]:
+    """The candidates of the trial that a search calls best, where the rule leaves the trial open.
+
+    Of several objectives nothing is called best: those that keep the constraints, if any does.
+    """
+    if rule.pick != "best" or rule.max_macs is not None or rule.trial is not None:
+        return found
+    keeping = [c for c in found if keeps_constraints(study.trials[c.trial_id])] or found
+    if rule.member is not None:
+        return keeping
+    members: dict[str, list[Row]] = {}
+    for row in study.members:
+        members.setdefault(row["trial_id"], []).append(row)
+    objectives = pick.study_objectives(study.description)
+    rows = [study.trials[name] for name in dict.fromkeys(c.trial_id for c in keeping)]
+    called = called_best(ranked(rows, objectives), objectives, lambda name: members[name])
+    return [c for c in keeping if called is None or c.trial_id == called.trial_id]
 
 
 def _gone(first: Candidate, study: str, trial: Row) -> str:

@@ -3,9 +3,10 @@
 A candidate is a member of a completed trial with the numbers of its last checkpoint, as report and
 confirm read them; in a study of the version before, which kept the best one, with those of that.
 
-- `best`: the trial whose value of the study's objective (its first validation metric) is best,
-  and the member that the objective names; best_branch and mean_branch name the best branch, and
-  deployed the best of those that may be shipped.
+- `best`: the trial that its search calls best (of several objectives: the best by the first
+  validation metric), of those that keep its constraints, and the member that the objective
+  names; best_branch and mean_branch name the best branch, and deployed the best of those that may
+  be shipped.
 - `knee`: at the knee of the front of accuracy against multiply-accumulates (`pareto.knee`), or
   its cheap end where it has none.
 - a limit of multiply-accumulates: the most accurate within it.
@@ -46,16 +47,21 @@ class Candidate(NamedTuple):
     row: Row
 
 
-def study_objective(description: Mapping[str, Any]) -> Objective:
-    """The validation metric that a study, or the search that it confirms, is judged by.
+def study_objectives(description: Mapping[str, Any]) -> tuple[Objective, ...]:
+    """What a study, or the search that it confirms, is judged by.
 
     Args:
         description: what its study.json says.
     """
     if "ranked_by" in description:
-        return quality(parse_objectives(description["ranked_by"].split(", ")))
+        return parse_objectives(description["ranked_by"].split(", "))
     settings = description["settings"]
-    return quality(parse_objectives(settings.get("search.objectives") or [settings["objective"]]))
+    return parse_objectives(settings.get("search.objectives") or [settings["objective"]])
+
+
+def study_objective(description: Mapping[str, Any]) -> Objective:
+    """The first of these that is a validation metric."""
+    return quality(study_objectives(description))
 
 
 def candidates(

@@ -23,7 +23,8 @@ def main(options: list[str]) -> None:
     Args:
         options: `--session-dir=` and `--node-id=` among them.
     """
-    raylet = os.getppid()
+    # Ray tells it: a raylet that has gone by now is no parent any more.
+    raylet = int(os.environ.get("RAY_RAYLET_PID", os.getppid()))
     told = dict(option.split("=", 1) for option in options if "=" in option)
     for port in PORTS:
         file = Path(told["--session-dir"], f"{port}_{told['--node-id']}")

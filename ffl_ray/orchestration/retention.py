@@ -9,9 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Any
 
-from ffl_ray.config.objectives import Objective, dominates
-from ffl_ray.results.best import MembersOf, called_best
-from ffl_ray.results.sampler_state import keeps_constraints
+from ffl_ray.config.objectives import Objective
+from ffl_ray.results.best import MembersOf, called_best, ranked
 from ffl_ray.results.storage.storage import Storage
 
 Row = dict[str, Any]
@@ -97,22 +96,3 @@ class CheckpointRetention:
             elif BEST not in files and self._storage.exists(f"{FOLDER}/{trial_id}/{LATEST}"):
                 # Of a trial of the version before the best checkpoint alone is there.
                 self._storage.delete(f"{FOLDER}/{trial_id}/{BEST}")
-
-
-def ranked(rows: Iterable[Row], objectives: Sequence[Objective]) -> list[Row]:
-    """The completed trials, best first; behind them those that break a constraint.
-
-    Of several objectives: first those that fewest others dominate (the front: none), then by the
-    first objective.
-    """
-    completed = [row for row in rows if row["status"] == "completed" and row["objective_values"]]
-    scores = [
-        [o.score(v) for o, v in zip(objectives, row["objective_values"], strict=True)]
-        for row in completed
-    ]
-    beaten = [sum(dominates(other, mine) for other in scores) for mine in scores]
-    breaks = [not keeps_constraints(row) for row in completed]
-    order = sorted(
-        range(len(completed)), key=lambda i: (breaks[i], beaten[i], [-s for s in scores[i]])
-    )
-    return [completed[i] for i in order]

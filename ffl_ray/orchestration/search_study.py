@@ -17,8 +17,7 @@ from ffl_ray.console.plain_text import printable_line
 from ffl_ray.console.result_tables import best_table, front_table, next_text, where_text
 from ffl_ray.console.terminal import duration, make_console
 from ffl_ray.errors import FAILED, INTERRUPTED
-from ffl_ray.orchestration.retention import ranked
-from ffl_ray.results.best import called_best
+from ffl_ray.results.best import called_best, ranked
 from ffl_ray.results.description import read_description
 from ffl_ray.results.pareto import front
 from ffl_ray.results.pruning import pruning_cost

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 from ffl_ray.config.settings import Config
 from ffl_ray.errors import DataError
+from ffl_ray.files import expanded
 
 
 def absolute_data_dir(config: Config) -> dict[str, object]:
@@ -16,7 +15,7 @@ def absolute_data_dir(config: Config) -> dict[str, object]:
     """
     if config.data.dir is None:
         return {}
-    folder = Path(config.data.dir).expanduser().resolve()
+    folder = expanded(config.data.dir).resolve()
     if not folder.is_dir() and not config.data.download:
         raise DataError(f"data.dir must be an existing folder, not {config.data.dir!r}")
     return {"data.dir": str(folder)}

@@ -48,14 +48,17 @@ def _no_rung(search: SearchConfig, config: ResolvedConfig) -> list[str]:
 
 
 def _too_early(search: SearchConfig, config: ResolvedConfig) -> list[str]:
-    """A grace that was set judges before what is searched has acted."""
-    first, least = grace_epochs(search, config.optim.epochs), fair(config).epochs
+    """A grace, set or the base's own, judges before what a trial searches has acted."""
+    epochs = config.optim.epochs
+    first, least = grace_epochs(search, epochs), fair(config).epochs
     if first >= least:
         return []
+    fix = "--scheduler none judges nobody"
+    if least <= latest_epoch(epochs):
+        fix = f"--set search.grace={math.ceil(100 * least / epochs) / 100:.2g} does not"
     return [
-        f"search.grace={search.grace:.3g} judges trials after epoch {first} of "
-        f"{config.optim.epochs}, too early: {_acts(config)}; leave it out, and the first rung is "
-        f"epoch {least}"
+        f"search.grace={search.grace:.3g} judges trials after epoch {first} of {epochs}, too "
+        f"early: {_acts(config)}; {fix}"
     ]
 
 

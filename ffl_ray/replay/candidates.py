@@ -14,6 +14,11 @@ from ffl_ray.errors import SettingError
 from ffl_ray.replay.event_loop import Draws, Ended, replayed
 from ffl_ray.replay.grid import Grid
 
+# The settings of a search that act in a replay.
+ACT = (
+    *("sampler", "startup_trials", "scheduler", "grace", "reduction_factor"),
+    *("audit_trials", "num_samples"),
+)
 ONE_EPOCH = "one epoch, then the best"
 
 
@@ -78,6 +83,11 @@ def _candidate(text: str) -> Candidate:
         )
     made = Candidate(text, {name.removeprefix("search."): value for name, _, value in pairs})
     made.search()
+    idle = [name for name in made.settings or {} if name not in ACT]
+    if idle:
+        raise SettingError(
+            f"--candidate takes {', '.join(ACT)}, not {idle[0]}: it does not act here"
+        )
     return made
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import io
+import math
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
@@ -55,8 +56,9 @@ def replay(args: argparse.Namespace) -> int:
     """The exit status of a replay with these options."""
     for name, least in (("repeats", 2), ("budget", 1), ("workers", 1), ("jobs", 1)):
         given = getattr(args, name)
-        if given is not None and not given >= least:
-            raise SettingError(f"--{name} must be at least {least}, not {given:g}")
+        if given is not None and not least <= given < math.inf:
+            rule = "finite" if given == math.inf else f"at least {least}"
+            raise SettingError(f"--{name} must be {rule}, not {given:g}")
     chosen, place = candidates(args.candidate), Place(args.study, args.storage_path, args.workers)
     grid = place.open()
     times = np.linspace(0.0, args.budget * grid.training_s, STEPS + 1)

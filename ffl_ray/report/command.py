@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import argparse
 import sys
-from pathlib import Path
 
 import ffl_ray
 from ffl_ray.console.plain_text import printable
 from ffl_ray.errors import StudyError
+from ffl_ray.files import expanded
 from ffl_ray.report.blocks import Table
 from ffl_ray.report.sections import every_trial, sections
 from ffl_ray.report.source import Study, open_study
@@ -74,7 +74,7 @@ def _write(study: Study, name: str, text: str, out: str | None) -> str:
                 f"{storage.location} can't be written ({error}): use --out PATH"
             ) from error
         return storage.child(leaf).location
-    path = Path(out).expanduser()
+    path = expanded(out)
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(text, encoding="utf-8")
     return str(path.resolve())

@@ -12,8 +12,10 @@ from ffl_ray.config.objectives import Objective, parse_objectives, quality
 from ffl_ray.config.older import EPOCHS, SHARES, as_then
 from ffl_ray.confirm.tables import FINAL_KINDS, FOLDER
 from ffl_ray.errors import StudyError
+from ffl_ray.results.best import Best, called_best, ranked
 from ffl_ray.results.description import read_description
-from ffl_ray.results.reader import check_has_trials, load_tables
+from ffl_ray.results.reader import check_has_trials, load_tables, records
+from ffl_ray.results.sampler_state import keeps_constraints
 from ffl_ray.results.storage.storage import Storage
 from ffl_ray.search.mix import NUM_BRANCHES, settings_from_params
 
@@ -82,9 +84,27 @@ class Study(NamedTuple):
 
     @property
     def completed(self) -> pd.DataFrame:
-        """The trials that were trained to their end, best first by quality."""
-        found = self.trials[self.trials["status"] == "completed"]
-        return best_first(found, self.quality)
+        """The trials that were trained to their end, best first by quality.
+
+        Behind them stand those that break a constraint.
+        """
+        found = best_first(self.trials[self.trials["status"] == "completed"], self.quality)
+        keeps = [keeps_constraints(row) for row in records(found[["sampler_state"]])]
+        order = sorted(range(len(found)), key=lambda place: not keeps[place])
+        return found.iloc[order].reset_index(drop=True)
+
+    @property
+    def called_best(self) -> Best | None:
+        """The trial that the end of the search called best."""
+        if len(self.objectives) > 1:
+            return None
+        members: dict[str, list[Mapping[str, Any]]] = {}
+        for row in records(self.members):
+            members.setdefault(row["trial_id"], []).append(row)
+        rows = records(self.trials[["trial_id", "status", "objective_values", "sampler_state"]])
+        return called_best(
+            ranked(rows, self.objectives), self.objectives, lambda name: members.get(name, [])
+        )
 
     @property
     def searched(self) -> list[str]:

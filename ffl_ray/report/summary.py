@@ -77,12 +77,20 @@ def _best(study: Study) -> str:
     done = study.completed.dropna(subset=[study.quality.name])
     if done.empty:
         return "No trial has completed yet, so there is no best one."
-    best = done.iloc[0]
+    best, called = done.iloc[0], study.called_best
+    if called is not None:
+        best = done[done["trial_id"] == called.trial_id].iloc[0]
     value = float(best[study.quality.name])
+    why = ""
+    if called is not None and called.is_cheaper:
+        why = (
+            f", the cheapest within one standard error ({called.error:.4f}) of trial "
+            f"{called.top_id}"
+        )
     return (
         f"Best by {study.quality.name}: trial {best['trial_id']} with {value:.4f}"
         f"{_interval(study, value)}, {best[MIX]}, {best['fusion.design']}, temperature "
-        f"{best['distill.temperature']:.2f}."
+        f"{best['distill.temperature']:.2f}{why}."
     )
 
 

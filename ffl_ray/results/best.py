@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, NamedTuple, TypeVar
 
-from ffl_ray.config.objectives import MAXIMISED, Objective
+from ffl_ray.config.objectives import MAXIMISED, Objective, dominates
 from ffl_ray.results.sampler_state import keeps_constraints
 
 Row = Mapping[str, Any]
+AnyRow = TypeVar("AnyRow", bound=Mapping[str, Any])
 MembersOf = Callable[[str], Sequence[Row]]
 
 
@@ -34,6 +35,26 @@ class Best(NamedTuple):
     def is_cheaper(self) -> bool:
         """Whether another trial has a better value."""
         return self.trial_id != self.top_id
+
+
+def ranked(rows: Iterable[AnyRow], objectives: Sequence[Objective]) -> list[AnyRow]:
+    """The completed trials, best first; behind them those that break a constraint.
+
+    Of several objectives: first those that fewest others dominate (the front: none), then by the
+    first objective.
+    """
+    completed = [row for row in rows if row["status"] == "completed" and row["objective_values"]]
+    scores = [
+        [o.score(v) for o, v in zip(objectives, row["objective_values"], strict=True)]
+        for row in completed
+    ]
+    several = len(objectives) > 1  # by a single one the order is that of its values
+    beaten = [several and sum(dominates(other, mine) for other in scores) for mine in scores]
+    breaks = [not keeps_constraints(row) for row in completed]
+    order = sorted(
+        range(len(completed)), key=lambda i: (breaks[i], beaten[i], [-s for s in scores[i]])
+    )
+    return [completed[i] for i in order]
 
 
 def called_best(

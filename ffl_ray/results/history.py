@@ -118,11 +118,10 @@ def distributions_of(text: str) -> dict[str, optuna.distributions.BaseDistributi
     A count of a mix was bounded by the branches that were left; its range is fixed now.
     """
     kinds = json.loads(text)
-    if "num_branches" in kinds:
-        most = kinds["num_branches"]["attributes"]["high"]
-        for name, kind in kinds.items():
-            if name.startswith("mix.") and kind["name"] == "IntDistribution":
-                kind["attributes"] |= {"low": 0, "high": most}
+    sizes = kinds.get("num_branches", {"attributes": {}})["attributes"]
+    for name, kind in kinds.items():
+        if "high" in sizes and name.startswith("mix.") and kind["name"] == "IntDistribution":
+            kind["attributes"] |= {"low": 0, "high": sizes["high"]}
     for kind in kinds.values():
         of = kind["attributes"]
         if "choices" in of:

@@ -62,7 +62,7 @@ def holds(kind: BaseDistribution, value: Any) -> bool:
     """Whether Optuna takes a trial with this value under this distribution."""
     try:
         optuna.trial.create_trial(value=0.0, params={"x": value}, distributions={"x": kind})
-    except ValueError:
+    except (ValueError, OverflowError):
         return False
     return True
 

@@ -112,10 +112,16 @@ def _read_point(found: Mapping[str, list[BaseDistribution]], text: str) -> Param
     for name, value in assigned.items():
         try:
             read = _read_mix if name == MIX and MIX not in found else _read
-            point |= read(found, name, str(value))
+            point = _with(point, read(found, name, str(value)))
         except ValueError as error:
             raise SettingError(f"search.enqueue {text!r}: {name} {error}, not {value}") from error
     return point
+
+
+def _with(point: Params, read: Params) -> dict[str, Any]:
+    if any(point.get(name, value) != value for name, value in read.items()):
+        raise ValueError("must agree with what stands before it")
+    return {**point, **read}
 
 
 def _read(found: Mapping[str, list[BaseDistribution]], name: str, text: str) -> Params:
@@ -127,13 +133,15 @@ def _read(found: Mapping[str, list[BaseDistribution]], name: str, text: str) -> 
 
 def _read_mix(found: Mapping[str, list[BaseDistribution]], name: str, text: str) -> Params:
     names = [name for name in found if name.startswith(PREFIX)]
+    if not names:
+        return _read(found, name, text)
     mix: Any = parse_mix(text) or ()
     counts = Counter(mix)
     sizes: Any = found.get(NUM_BRANCHES, [])
     known = {name.removeprefix(PREFIX) for name in names}
-    if not names or counts.keys() - known or not any(s.low <= len(mix) <= s.high for s in sizes):
+    if counts.keys() - known or not any(s.low <= len(mix) <= s.high for s in sizes):
         bounds = " or ".join(f"{size.low} to {size.high}" for size in sizes)
-        raise ValueError(f"must be {bounds or 'no'} branches of {', '.join(sorted(known))}")
+        raise ValueError(f"must be {bounds} branches of {', '.join(sorted(known))}")
     of_each = {name: counts[name.removeprefix(PREFIX)] for name in names}
     return {NUM_BRANCHES: len(mix), **of_each}
 

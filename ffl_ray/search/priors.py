@@ -26,6 +26,7 @@ Priors = Mapping[str, Any]
 BELIEVED = 0.5
 # Standard deviation of a number around the believed one, as a share of the range.
 SPREAD = 0.25
+MOST_WEIGHT = 1e300
 
 
 class WithPriors(BaseSampler):
@@ -141,7 +142,9 @@ def _is_prior(prior: Any, kind: BaseDistribution) -> bool:
     if not isinstance(prior, Mapping) or not prior.keys() <= set(kind.choices):
         return False
     weights = list(prior.values())
-    return all(isinstance(w, (int, float)) and 0 <= w < math.inf for w in weights) and any(weights)
+    return any(weights) and all(
+        isinstance(weight, (int, float)) and 0 <= weight <= MOST_WEIGHT for weight in weights
+    )
 
 
 def _wanted(kind: BaseDistribution) -> str:

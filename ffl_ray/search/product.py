@@ -23,7 +23,7 @@ from ffl_ray.config.settings import Config, ResolvedConfig
 from ffl_ray.errors import StudyError
 from ffl_ray.results.history import distributions_of
 from ffl_ray.results.schema import row_config
-from ffl_ray.search.mix import suggest_mix
+from ffl_ray.search.mix import num_multisets, suggest_mix
 from ffl_ray.search.space import SearchSpace
 
 MIX, SEED = "model.mix", "seed"
@@ -83,7 +83,9 @@ def product_of(
             f"a replay takes a space whose settings are all suggested, and {other[0]} of {place} "
             f"varies with what its space returned"
         )
-    mixes = sorted({tuple(sorted(one[MIX] or ())) for one in values}) if MIX in names else []
+    drawn = MIX in names and MIX not in kinds
+    mixes = sorted({tuple(sorted(one[MIX] or ())) for one in values}) if drawn else []
+    _check_mixes(mixes, place)
     _check_full({point_of(config, names) for config in configs}, place)
     base = with_overrides(configs[0], {name: settings.get(name) for name in names})
     return Product(SearchSpace(place, {}, _function(mixes, kinds)), names, base)
@@ -122,6 +124,18 @@ def _check_steps(kinds: Mapping[str, BaseDistribution], place: str) -> None:
                 f"a replay takes a grid, whose floats have a step, and {name} of {place} has none: "
                 f"see --sampler grid"
             )
+
+
+def _check_mixes(mixes: Sequence[tuple[str, ...]], place: str) -> None:
+    """Check that every multiset of these backbones is there, of the sizes from least to most."""
+    sizes = range(min(map(len, mixes)), max(map(len, mixes)) + 1) if mixes else ()
+    kinds = len({name for mix in mixes for name in mix})
+    full = sum(num_multisets(size, kinds) for size in sizes)
+    if len(mixes) < full:
+        raise StudyError(
+            f"a replay takes a full grid, and {place} holds {len(mixes)} of the {full} mixes of "
+            f"its backbones, as with a constraint: search without it"
+        )
 
 
 def _check_full(points: set[Point], place: str) -> None:

@@ -52,11 +52,11 @@ def _fallen(optim: OptimConfig) -> int:
     .74 and .80 from the third to the seventh; with its rung after the sixth a search is better than
     with one after the fifth, the fourth or the first (docs/performance.md).
     """
-    warmup = math.floor(round(optim.warmup * optim.epochs, 9))
-    if optim.lr_schedule == "constant":
-        return warmup
-    if optim.lr_schedule == "step":
+    warmup = round(optim.warmup * optim.epochs)
+    if optim.lr_schedule == "step" and optim.lr_milestones:
         return warmup + round(min(optim.lr_milestones) * (optim.epochs - warmup)) + 1
+    if optim.lr_schedule in ("constant", "step"):
+        return warmup
     return max(warmup, optim.epochs // 2)
 
 

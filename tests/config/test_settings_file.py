@@ -89,6 +89,8 @@ def test_a_mistyped_option_is_named_with_the_nearest(
         ("a.toml", "a = ", r"can't be read: Invalid value"),
         ("a.yaml", "[1, 2]", r"must hold settings by their names, not \[1, 2\]"),
         ("a.yaml", "optim.epoch: 3", r"unknown setting 'optim.epoch'; the nearest known is"),
+        ("a.yaml", "optim: &a {b: *a}", r"a.yaml has a section that holds itself"),
+        ("a.yaml", "optim: {epochs: 3}\noptim.epochs: 4", r"must set optim.epochs once, not twice"),
         ("a.yaml", "optim.epochs: 2020-01-01", r"optim.epochs must be a valid integer"),
     ],
 )
@@ -102,3 +104,8 @@ def test_a_file_that_is_none_of_settings_is_refused_in_one_line(
         with_overrides(StudyConfig(), read_settings(str(tmp_path / name)))
 
     assert "\n" not in str(raised.value)
+
+
+def test_a_home_of_nobody_is_refused_in_one_line() -> None:
+    with pytest.raises(SettingError, match="begins with a user whom this machine does not know"):
+        read_settings("~nobody_of_this_name/a.yaml")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 import time
@@ -37,3 +38,12 @@ def test_it_says_that_it_listens_nowhere_and_goes_with_its_raylet(tmp_path: Path
     }
     psutil.wait_procs([process], timeout=30)
     assert not process.is_running()
+
+
+def test_it_does_not_outlive_a_raylet_that_has_gone_before(tmp_path: Path) -> None:
+    told = [f"--session-dir={tmp_path}", "--node-id=ab12"]
+    gone = os.environ | {"RAY_RAYLET_PID": "1"}
+
+    agent = [sys.executable, "-IS", ray_agent.__file__, "agent.py", *told]
+
+    subprocess.run(agent, env=gone, timeout=30, check=True)

@@ -6,12 +6,8 @@ import pytest
 
 from ffl_ray.config.objectives import parse_objectives
 from ffl_ray.orchestration.local import write_unless_ended
-from ffl_ray.orchestration.retention import (
-    CheckpointRetention,
-    best_of_search,
-    latest_of_runs,
-    ranked,
-)
+from ffl_ray.orchestration.retention import CheckpointRetention, best_of_search, latest_of_runs
+from ffl_ray.results.best import ranked
 from ffl_ray.results.storage.storage import Storage
 
 ONE = parse_objectives(["fused.accuracy"])

@@ -34,7 +34,9 @@ def test_a_grace_before_the_ramp_up_ends_or_the_rate_has_fallen_is_told_what_wou
 
     assert "search.grace=0.1 judges trials after epoch 30 of 300, too early" in said
     assert "ramp-up lasts until epoch 80" in said
-    assert "has fallen after epoch 150" in said
+    assert said.endswith("has fallen after epoch 150; --set search.grace=0.5 does not")
+    late = advice(50_000, optim__epochs=300, distill__ramp_up=0.9, search__grace=0.5)
+    assert late.endswith("; --scheduler none judges nobody")
 
 
 def test_a_schedule_that_hides_the_order_until_half_of_the_training_prunes_nobody() -> None:

@@ -12,7 +12,7 @@ from support.grids import EPOCHS, final_nll, make_grid
 
 from ffl_ray.config.overrides import with_overrides
 from ffl_ray.config.settings import SearchConfig
-from ffl_ray.errors import StudyError
+from ffl_ray.errors import SettingError, StudyError
 from ffl_ray.orchestration.stopping_rules import SuccessiveHalving
 from ffl_ray.replay.__main__ import main
 from ffl_ray.replay.candidates import ONE_EPOCH, REFERENCE, Candidate, candidates
@@ -171,6 +171,7 @@ def test_the_command_writes_a_page_and_tables(
     ("options", "message"),
     [
         (["--repeats", "1"], "--repeats must be at least 2, not 1"),
+        (["--budget", "inf"], "--budget must be finite, not inf"),
         (["--candidate", "tpe"], "--candidate takes settings of a search"),
         (["--candidate", "sampler=best"], "sampler must be"),
     ],
@@ -180,3 +181,9 @@ def test_a_wrong_option_is_one_line(
 ) -> None:
     assert main([str(folder), *options]) == 2
     assert message in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("idle", ["warm_start=all", "search.constraints=macs<=5", "seed=3"])
+def test_a_setting_that_does_not_act_in_a_replay_is_refused(idle: str) -> None:
+    with pytest.raises(SettingError, match=r"--candidate takes sampler, .* does not act here"):
+        candidates([f"sampler=tpe {idle}"])

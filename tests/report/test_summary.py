@@ -34,3 +34,19 @@ def test_trials_that_were_pruned_while_they_guessed_are_counted(tmp_path: Path) 
         assert ("0.724 at most, where guessing among 2 classes gives 0.500" in said) == (
             num_val == 20
         )
+
+
+def test_the_best_is_the_trial_that_the_search_called_best(tmp_path: Path) -> None:
+    tables = make_study(tmp_path)
+    study = open_study(Storage(str(tmp_path)))
+    few = study._replace(members=study.members.assign(images=25))
+
+    said = [" ".join(b.text for b in overview(one) if isinstance(b, Note)) for one in (study, few)]
+
+    assert "Best by fused.accuracy: trial 00004 with" in said[0]
+    assert "Best by fused.accuracy: trial 00001 with" in said[1]
+    assert "the cheapest within one standard error (0.0" in said[1]
+    assert "of trial 00004" in said[1]
+    tables.trials.update("00004", sampler_state='{"trial": {"constraints:macs<=9": 0.5}}')
+    tables.trials.store()
+    assert "Best by fused.accuracy: trial 00003 with" in text_of(tmp_path)

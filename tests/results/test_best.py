@@ -8,8 +8,7 @@ from rich.console import Console
 
 from ffl_ray.config.objectives import parse_objectives
 from ffl_ray.console.result_tables import best_table
-from ffl_ray.orchestration.retention import ranked
-from ffl_ray.results.best import called_best
+from ffl_ray.results.best import called_best, ranked
 
 ONE = parse_objectives(["ensemble.accuracy"])
 # Of 400 images at .80 one standard error is .02.

@@ -61,7 +61,9 @@ def test_it_loads_as_tables_and_as_a_study_of_optuna(study: Path) -> None:
 def test_it_reports(study: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert report.main([str(study), "--format", "md"]) == 0
 
-    assert f"Best by fused.accuracy: trial {BEST} with 0.9930" in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert "Best by fused.accuracy: trial " in said
+    assert f"of trial {BEST}." in said
 
 
 def test_a_length_that_it_searched_is_reported_by_its_name_then(

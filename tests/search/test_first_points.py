@@ -70,6 +70,8 @@ def test_points_are_read_from_text() -> None:
         ("model.mix=2*resnet56", "must be 2 to 3 branches of resnet20, resnet32, wrn16_2, not 2"),
         ("model.mix=4*resnet20", "must be 2 to 3 branches"),
         ("mix.resnet20=2", "mix.resnet20 must be one of"),
+        ("model.mix=2*resnet20 num_branches=3", "num_branches must agree with what stands before"),
+        (f"num_branches=1{'0' * 400}", "num_branches must be 2 to 3"),
         (
             "fusion.design=concat_depthwise distill.temperature=2",
             "distill.temperature is not asked for at this point",
@@ -86,3 +88,11 @@ def test_a_mix_that_is_a_choice_is_read_as_one() -> None:
         trial.suggest_categorical("model.mix", ["2*resnet20", "2*wrn16_2"])
 
     assert read_points(choices, ["model.mix=2*wrn16_2"]) == [{"model.mix": "2*wrn16_2"}]
+
+
+def test_a_mix_that_a_space_makes_itself_is_no_parameter() -> None:
+    def returned(trial: Any) -> None:
+        trial.suggest_categorical("num_branches", [2, 4])
+
+    with pytest.raises(SettingError, match="model.mix must be one of num_branches, not 2"):
+        read_points(returned, ["model.mix=2*wrn16_2"])

@@ -9,7 +9,12 @@ from typing import Any
 import numpy as np
 import optuna
 import pytest
-from optuna.distributions import FloatDistribution, IntDistribution, distribution_to_json
+from optuna.distributions import (
+    CategoricalDistribution,
+    FloatDistribution,
+    IntDistribution,
+    distribution_to_json,
+)
 
 from ffl_ray.config.settings import SearchConfig
 from ffl_ray.results.history import distributions_of
@@ -179,6 +184,13 @@ def test_counts_of_the_version_before_have_the_ranges_of_today() -> None:
         "mix.a": IntDistribution(0, 4),
         "mix.b": IntDistribution(0, 4),
     }
+
+
+def test_a_number_of_branches_that_is_a_choice_bounds_nothing() -> None:
+    kinds = {"num_branches": CategoricalDistribution((2, 4)), "mix.a": IntDistribution(1, 3)}
+    text = json.dumps({name: json.loads(distribution_to_json(k)) for name, k in kinds.items()})
+
+    assert distributions_of(text) == kinds
 
 
 def test_the_returned_mix_is_the_one_in_the_parameters() -> None:

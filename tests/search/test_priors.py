@@ -76,6 +76,8 @@ def test_what_a_sampler_models_follows_the_results(tmp_path: Path) -> None:
         ({"fusion.design": "sum"}, "must be choices with their weights"),
         ({"fusion.design": {"mean": 1}}, "must be choices with their weights"),
         ({"fusion.design": {"sum": 0}}, "must be choices with their weights"),
+        ({"fusion.design": {"sum": 1e308, "gated": 1e308}}, "must be choices with their weights"),
+        ({"fusion.design": {"sum": 10**400}}, "must be choices with their weights"),
         ({"fusion.design": {"sum": -1, "gated": 2}}, "must be choices with their weights"),
     ],
 )

@@ -8,6 +8,7 @@ from ffl_ray.config.overrides import with_overrides
 from ffl_ray.config.settings import Config, SearchConfig
 from ffl_ray.search.rungs import Fair, fair, grace_epochs, rung_epochs, with_own_grace
 from ffl_ray.search.space import bundled_folder, load_space, settle
+from ffl_ray.training.optimizer import learning_rate
 from ffl_ray.training.schedules import cosine_lr
 
 
@@ -19,6 +20,7 @@ from ffl_ray.training.schedules import cosine_lr
         ({"optim.lr_schedule": "linear"}, Fair(80, 150)),
         ({"optim.lr_schedule": "constant"}, Fair(80, 0)),
         ({"optim.lr_schedule": "constant", "optim.warmup": 0.1}, Fair(80, 30)),
+        ({"optim.lr_schedule": "step", "optim.lr_milestones": ()}, Fair(80, 0)),
         ({"optim.lr_schedule": "cosine", "optim.epochs": 7}, Fair(2, 3)),
         ({"optim.lr_schedule": "cosine", "distill.ramp_up": 0.45}, Fair(135, 150)),
         ({"optim.lr_schedule": "cosine", "distill.method": "dml"}, Fair(0, 150)),
@@ -35,6 +37,14 @@ def test_a_cosine_has_fallen_to_half_just_then() -> None:
     first = fair(with_overrides(Config(), {"optim.lr_schedule": "cosine"})).lr
 
     assert cosine_lr(first, epochs=300, lr=1.0) <= 1 / 2 < cosine_lr(first - 1, epochs=300, lr=1.0)
+
+
+@pytest.mark.parametrize("warmup", [0.0, 0.05, 0.1])
+def test_after_the_first_milestone_one_epoch_of_the_lower_rate_is_finished(warmup: float) -> None:
+    config = with_overrides(Config(), {"optim.epochs": 30, "optim.warmup": warmup})
+    last = fair(config).lr - 1
+
+    assert learning_rate(config, last) < learning_rate(config, last - 1) == config.optim.lr
 
 
 @pytest.mark.parametrize(

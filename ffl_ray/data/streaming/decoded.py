@@ -28,7 +28,7 @@ from torch import Tensor
 from ffl_ray.data.dataset import Files, Images
 from ffl_ray.data.streaming.decode import middle_square
 from ffl_ray.data.streaming.scan import Scan, check_readable, look_at, refuse_bad
-from ffl_ray.files import is_private, locked, read_own, replaced
+from ffl_ray.files import expanded, is_private, locked, read_own, replaced
 
 DECODER = 2  # counts the changes of what `middle_square` gives
 FEWEST_IMAGES = 500  # a second's work
@@ -136,7 +136,7 @@ def cache_folder() -> Path | None:
     """Where decoded images are kept; none when the environment says so."""
     chosen = os.environ.get("FFL_RAY_CACHE")
     if chosen is not None:
-        return Path(chosen).expanduser() if chosen else None
+        return expanded(chosen) if chosen else None
     base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
     return Path(base) / "ffl_ray"
 

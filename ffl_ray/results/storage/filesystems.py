@@ -8,13 +8,13 @@ they fail within seconds, and `retry` decides how long to go on.
 from __future__ import annotations
 
 from functools import cache
-from pathlib import Path
 from urllib.parse import parse_qsl
 
 from pyarrow import fs
 
 from ffl_ray.config.redaction import holds_credentials
 from ffl_ray.errors import StudyError
+from ffl_ray.files import expanded
 
 INSTEAD = {
     "s3": "AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, ~/.aws/credentials or the machine's "
@@ -39,7 +39,7 @@ def open_uri(uri: str) -> tuple[fs.FileSystem, str]:
     refuse_secrets(uri)
     scheme, separator, rest = uri.partition("://")
     if not separator:
-        return fs.LocalFileSystem(), str(Path(uri).expanduser().resolve())
+        return fs.LocalFileSystem(), str(expanded(uri).resolve())
     address, _, query = rest.partition("?")
     try:
         if scheme == "s3":

@@ -1,0 +1,47 @@
+"""A space made again from a grid's table."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import optuna
+import pytest
+from optuna.distributions import CategoricalDistribution, distribution_to_json
+
+from ffl_ray.config.methods import resolved
+from ffl_ray.config.overrides import with_overrides
+from ffl_ray.config.settings import Config
+from ffl_ray.errors import StudyError
+from ffl_ray.results.schema import config_columns
+from ffl_ray.search.product import product_of
+
+MIXES = ["2*resnet20", "resnet20+wrn16_2", "2*wrn16_2"]
+
+
+def rows(mixes: list[str], parameter: str) -> list[dict[str, Any]]:
+    kind = json.loads(distribution_to_json(CategoricalDistribution(mixes)))
+    distributions = json.dumps({parameter: kind})
+    return [
+        config_columns(resolved(with_overrides(Config(), {"model.mix": mix})))
+        | {"distributions": distributions}
+        for mix in mixes
+    ]
+
+
+def test_a_grid_without_all_multisets_is_refused() -> None:
+    product_of(rows(MIXES, "mix"), "grid", {})
+
+    with pytest.raises(StudyError, match="grid holds 2 of the 3 mixes of its backbones"):
+        product_of(rows(MIXES[:2], "mix"), "grid", {})
+
+
+def test_a_mix_that_was_a_choice_is_suggested_as_one() -> None:
+    space = product_of(rows(MIXES[:2], "model.mix"), "grid", {}).space
+    study = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=0))
+    trials = [study.ask() for _ in range(8)]
+
+    proposed = [space.suggest(trial) for trial in trials]
+
+    assert {one["model.mix"] for one in proposed} == set(MIXES[:2])
+    assert {*trials[0].params} == {"model.mix"}
