@@ -110,6 +110,8 @@ def _sentence(answer: Answer, objective: Objective) -> str:
     span = f"{_plain(low, answer, objective)} to {_plain(high, answer, objective)}"
     size = _size(abs(clear.effect), answer, objective)
     what = f"{answer.dimension}: {clear.name}" if than else clear.name
+    if low < 0:
+        return f"{what} is {how}{than} by rank (p {answer.p:.3f}); by {size}, uncertain ({span})"
     return f"{what} is {how}{than} by {size} ({span}; p {answer.p:.3f})"
 
 
@@ -126,4 +128,4 @@ def _size(effect: float, answer: Answer, objective: Objective) -> str:
 def _plain(effect: float, answer: Answer, objective: Objective) -> str:
     if answer.in_logs:
         return f"{factor(effect):.2f}"
-    return f"{(100 if objective.metric in ('accuracy', 'top5') else 1) * effect:.2g}"
+    return f"{(100 if objective.metric in ('accuracy', 'top5') else 1) * effect:.3g}"

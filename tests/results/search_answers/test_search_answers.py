@@ -10,7 +10,7 @@ import ffl_ray.results
 from ffl_ray.config.objectives import VALUE, parse_objective
 from ffl_ray.errors import StudyError
 from ffl_ray.results.search_answers.dimensions import dimensions_of
-from ffl_ray.results.search_answers.effects import Answer, answers_of, left_out_r2
+from ffl_ray.results.search_answers.effects import Answer, Level, answers_of, left_out_r2
 from ffl_ray.results.search_answers.outcomes import outcomes
 from ffl_ray.results.search_answers.table import answers_frame, sentences, study_answers
 
@@ -54,6 +54,18 @@ def test_a_planted_effect_is_told_with_its_size_and_the_other_dimension_is_not()
     said = sentences(list(found.values()), ACCURACY)
     assert said[0].startswith("fusion.design: sum is worse than the others by ")
     assert "distill.temperature: not told apart (p " in said[1]
+
+
+def test_a_size_that_one_outlier_rules_is_said_to_be_uncertain() -> None:
+    levels = [Level("sum", -0.074, 0.18, 0.3), Level("gated", 0.074, 0.18, 1.7)]
+    answer = Answer("fusion.design", 16, 0.046, levels, 0.4, 0.3)
+
+    assert sentences([answer], ACCURACY) == [
+        "fusion.design: sum is worse than the others by rank (p 0.046); by 7.4 points, uncertain "
+        "(-10.6 to 25.4)"
+    ]
+    [unclear] = sentences([answer._replace(p=0.2, more_trials=30)], ACCURACY)
+    assert "170 points would have shown; about 30 more trials would" in unclear
 
 
 def test_the_sizes_are_those_of_least_squares() -> None:
