@@ -20,21 +20,31 @@ from rich.console import Console
 
 import ffl_ray.results
 from ffl_ray.console.result_tables import best_table
+from ffl_ray.results.best import called_best, ranked
 from ffl_ray.results.history import study_objectives
 from ffl_ray.results.reader import find_study, records
+from ffl_ray.results.search_answers.table import sentences, study_answers
 
 COLOURS = ("#7d8b8c", "#2471a3", "#c0392b", "#e59866")
 KINDS = {"fused": "#c0392b", "ensemble": "#2471a3", "branch": "#7d8b8c"}
 
 
 def best(study: str, out: str) -> None:
-    """The best trials, as the console shows them."""
-    trials = ffl_ray.results.load(study).trials
+    """The best trials and the answers, as the console shows them."""
+    trials, epochs, members = ffl_ray.results.load(study)[:3]
     console = Console(record=True, width=128, file=io.StringIO(), force_terminal=True)
     counts = trials.status.value_counts()
     console.print(f"{len(trials)} trials: {', '.join(f'{n} {s}' for s, n in counts.items())}\n")
     objectives = study_objectives(find_study(study))
-    console.print(best_table(records(trials), objectives, count=8))
+    rows, of_trial = records(trials), members.groupby("trial_id")
+    found = called_best(
+        ranked(rows, objectives), objectives, lambda name: records(of_trial.get_group(name))
+    )
+    console.print(best_table(rows, objectives, found))
+    answers = study_answers(trials, epochs, objectives[0])
+    console.print(f"\nanswers, from {answers[0].n} trials, on {objectives[0].name}")
+    for line in sentences(answers, objectives[0]):
+        console.print(f"  {line}", highlight=False)
     drawn = console.export_svg(title=f"python -m ffl_ray.tune {study.rpartition('/')[2]}")
     # The fonts that Rich would load from elsewhere: any monospaced one of the reader's does.
     Path(out).write_text(re.sub(r"@font-face \{.*?\}\s*", "", drawn, flags=re.DOTALL))

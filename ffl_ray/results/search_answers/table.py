@@ -16,6 +16,7 @@ from ffl_ray.results.search_answers.effects import Answer, answers_of
 from ffl_ray.results.search_answers.outcomes import outcomes
 
 LEAST_TRIALS = 4
+SHARES = ("accuracy", "top5")
 MOST_LOG = 700.0  # of a float
 
 
@@ -99,10 +100,10 @@ def _sentence(answer: Answer, objective: Objective) -> str:
     if not answer.told:
         least = max(level.detectable for level in answer.levels)
         would = f"; about {answer.more_trials} more trials would" if answer.more_trials else ""
-        return (
-            f"{answer.dimension}: not told apart (p {answer.p:.2f}); "
-            f"{_size(least, answer, objective)} would have shown{would}"
-        )
+        too_few = not answer.in_logs and objective.metric in SHARES and least >= 1
+        shown = "no difference" if too_few else _size(least, answer, objective)
+        apart = f"{answer.dimension}: not told apart (p {answer.p:.2f})"
+        return f"{apart}; {shown} would have shown{would}"
     clear = max(answer.levels, key=lambda one: (abs(one.effect) > one.half, abs(one.effect)))
     how = "better" if objective.score(clear.effect) > 0 else "worse"
     than = " than the others" if len(answer.levels) > 1 else ""
@@ -121,11 +122,11 @@ def factor(effect: float) -> float:
 
 
 def _size(effect: float, answer: Answer, objective: Objective) -> str:
-    unit = "" if answer.in_logs else " points" if objective.metric in ("accuracy", "top5") else ""
+    unit = "" if answer.in_logs else " points" if objective.metric in SHARES else ""
     return f"{'a factor of ' if answer.in_logs else ''}{_plain(effect, answer, objective)}{unit}"
 
 
 def _plain(effect: float, answer: Answer, objective: Objective) -> str:
     if answer.in_logs:
         return f"{factor(effect):.2f}"
-    return f"{(100 if objective.metric in ('accuracy', 'top5') else 1) * effect:.3g}"
+    return f"{(100 if objective.metric in SHARES else 1) * effect:.3g}"

@@ -65,7 +65,9 @@ def test_a_size_that_one_outlier_rules_is_said_to_be_uncertain() -> None:
         "(-10.6 to 25.4)"
     ]
     [unclear] = sentences([answer._replace(p=0.2, more_trials=30)], ACCURACY)
-    assert "170 points would have shown; about 30 more trials would" in unclear
+    assert "no difference would have shown; about 30 more trials would" in unclear
+    small = answer._replace(p=0.2, levels=levels[:1])
+    assert "; 30 points would have shown" in sentences([small], ACCURACY)[0]
 
 
 def test_the_sizes_are_those_of_least_squares() -> None:
