@@ -17,6 +17,7 @@ from ffl_ray.config.settings import Config
 from ffl_ray.config.values import parse_mix
 from ffl_ray.errors import SettingError
 from ffl_ray.results.schema import kept_choice
+from ffl_ray.search.alone_sampler import AloneSampler
 from ffl_ray.search.distributions import (
     Suggest,
     found_distributions,
@@ -54,17 +55,12 @@ def _settings(base: Config) -> dict[str, Any]:
         return flatten(base)
 
 
-class _Defaults(optuna.samplers.BaseSampler):
+class _Defaults(AloneSampler):
     """Draws the values of given settings, or the nearest to them."""
 
     def __init__(self, settings: Mapping[str, Any]) -> None:
         self._settings = settings
         self._mix = Counter(settings[MIX] or ())
-
-    def infer_relative_search_space(
-        self, study: optuna.Study, trial: FrozenTrial
-    ) -> dict[str, BaseDistribution]:
-        return {}
 
     def sample_relative(
         self, study: optuna.Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]

@@ -11,6 +11,7 @@ from optuna.distributions import BaseDistribution, CategoricalDistribution
 from optuna.trial import FrozenTrial
 
 from ffl_ray.errors import SettingError
+from ffl_ray.search.alone_sampler import AloneSampler
 from ffl_ray.search.space_trial import as_space_trial
 
 Params = Mapping[str, Any]
@@ -69,7 +70,7 @@ def every_point(suggest: Suggest) -> Iterator[dict[str, Any]]:
     )
 
 
-class _Walk(optuna.samplers.BaseSampler):
+class _Walk(AloneSampler):
     """Draws along a path of choices, and takes the first where the path ends."""
 
     def __init__(self) -> None:
@@ -87,16 +88,6 @@ class _Walk(optuna.samplers.BaseSampler):
         place, count = self._path[-1]
         self._path[-1] = place + 1, count
         return True
-
-    def infer_relative_search_space(
-        self, study: optuna.Study, trial: FrozenTrial
-    ) -> dict[str, BaseDistribution]:
-        return {}
-
-    def sample_relative(
-        self, study: optuna.Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]
-    ) -> dict[str, Any]:
-        return {}
 
     def sample_independent(
         self,

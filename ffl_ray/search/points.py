@@ -13,6 +13,7 @@ from ffl_ray.config.constraints import parse_constraint
 from ffl_ray.config.method_checks import check_objective
 from ffl_ray.config.settings import Config, ResolvedConfig, SearchConfig
 from ffl_ray.errors import SettingError, SpaceError
+from ffl_ray.search.alone_sampler import AloneSampler
 from ffl_ray.search.distributions import gathered
 from ffl_ray.search.first_points import read_points
 from ffl_ray.search.grid import check_steps, every_point
@@ -160,18 +161,8 @@ def _study(sampler: optuna.samplers.BaseSampler) -> optuna.Study:
     return optuna.create_study(sampler=sampler)
 
 
-class _EndSampler(optuna.samplers.BaseSampler):
+class _EndSampler(AloneSampler):
     """Low ends, then high ends, once for every choice of the categorical parameters."""
-
-    def infer_relative_search_space(
-        self, study: optuna.Study, trial: FrozenTrial
-    ) -> dict[str, BaseDistribution]:
-        return {}
-
-    def sample_relative(
-        self, study: optuna.Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]
-    ) -> dict[str, Any]:
-        return {}
 
     def sample_independent(
         self,
