@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from ffl_ray.config.objectives import Objective, parse_objective
 from ffl_ray.report.blocks import Block, Note, Table
 from ffl_ray.report.source import Study
@@ -21,9 +23,8 @@ def judged_by(study: Study) -> Objective:
     return parse_objective(str(study.description["settings"]["objective"]))
 
 
-def answer_blocks(study: Study) -> list[Block]:
+def answer_blocks(study: Study, answers: Sequence[Answer]) -> list[Block]:
     """A sentence for each dimension, and all levels in a table on demand."""
-    answers = answers_in(study)
     if not answers:
         return []
     objective = judged_by(study)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import plotly.graph_objects as go
 
-from ffl_ray.report.answers import answers_in, judged_by
+from ffl_ray.report.answers import judged_by
 from ffl_ray.report.blocks import Block, Missing, Plot
 from ffl_ray.report.source import Study
 from ffl_ray.report.style import BLUE, GREY, LABEL_LENGTH, ORANGE, broken, styled
@@ -12,9 +14,8 @@ from ffl_ray.results.search_answers.effects import Answer, Level, left_out_r2
 from ffl_ray.results.search_answers.table import LEAST_TRIALS, compared, factor
 
 
-def effects_plot(study: Study) -> list[Block]:
+def effects_plot(study: Study, answers: Sequence[Answer]) -> list[Block]:
     """Every level's effect with its interval, those of dimensions that were told in colour."""
-    answers = answers_in(study)
     if not answers:
         return []
     objective, in_logs = judged_by(study), answers[0].in_logs
@@ -57,9 +58,9 @@ def _label(answer: Answer, level: Level) -> str:
     return f"{broken(answer.dimension)}: {broken(level.name)}"
 
 
-def importance_plot(study: Study) -> list[Block]:
+def importance_plot(study: Study, answers: Sequence[Answer]) -> list[Block]:
     """The dimensions that explain more than chance would have them."""
-    answers, objective = answers_in(study), judged_by(study)
+    objective = judged_by(study)
     if not answers:
         return [
             Missing(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 
 import optuna
 import pandas as pd
@@ -16,6 +17,7 @@ from ffl_ray.report.page import page
 from ffl_ray.report.plotting import Drawn, Plots
 from ffl_ray.report.sections import sections
 from ffl_ray.report.source import MIX, Study
+from ffl_ray.results.search_answers.effects import Answer
 from ffl_ray.search.mix import NUM_BRANCHES
 
 QUESTIONS = (NUM_BRANCHES, MIX, "fusion.design", "distill.temperature")
@@ -30,7 +32,7 @@ def html(study: Study, made: str) -> str:
     return page(study.name, made, sections(study, Plots(drawn, differences)))
 
 
-def drawn(study: Study) -> Drawn:
+def drawn(study: Study, answers: Sequence[Answer]) -> Drawn:
     """The plots of a study that chooses by a validation split."""
     best = tables.best_trials(study)
     front: list[Block] = [table_plots.accuracy_against_cost(study)]
@@ -41,11 +43,11 @@ def drawn(study: Study) -> Drawn:
         return Drawn(front=front, curves=curves or [table_plots.quality_curves(study)])
     search = comparable_study(study)
     return Drawn(
-        answers=effects_plot(study),
+        answers=effects_plot(study, answers),
         best=[search_plots.history(study, search)],
         curves=[search_plots.learning_curves(study, search), *curves],
         front=[*front, *search_plots.objectives(study, search)],
-        importance=importance_plot(study),
+        importance=importance_plot(study, answers),
         slices=_slices(study, search),
     )
 

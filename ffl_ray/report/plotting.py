@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 from ffl_ray.report.blocks import Block
 from ffl_ray.report.source import Study
+from ffl_ray.results.search_answers.effects import Answer
 
 Rows = Sequence[Mapping[str, Any]]
 
@@ -26,10 +27,10 @@ class Plots(NamedTuple):
     """The functions that draw; they load Optuna and plotly, which tables alone need not.
 
     Attributes:
-        of_study: draws a study that chooses by a validation split.
+        of_study: draws a study that chooses by a validation split, and its answers.
         of_confirmed: draws the rows of a confirmation's comparisons; the text says what they were
             measured on.
     """
 
-    of_study: Callable[[Study], Drawn]
+    of_study: Callable[[Study, Sequence[Answer]], Drawn]
     of_confirmed: Callable[[Rows, str], Block]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ffl_ray.report import tables
-from ffl_ray.report.answers import answer_blocks
+from ffl_ray.report.answers import answer_blocks, answers_in
 from ffl_ray.report.blocks import Block, Code, Missing, Note, Section, Table
 from ffl_ray.report.confirmed import confirmed
 from ffl_ray.report.final import final_sections
@@ -30,9 +30,10 @@ def sections(study: Study, plots: Plots | None = None) -> list[Section]:
 
 def _chosen(study: Study, plots: Plots | None) -> list[Section | None]:
     """The sections of a study that chooses by a validation split."""
-    drawn = Drawn() if plots is None else plots.of_study(study)
+    answers = answers_in(study)
+    drawn = Drawn() if plots is None else plots.of_study(study, answers)
     return [
-        Section("Answers", [*drawn.answers, *answer_blocks(study)]),
+        Section("Answers", [*drawn.answers, *answer_blocks(study, answers)]),
         confirmed(study, plots),
         Section("Best trials", [*_best(study), *drawn.best]),
         Section("Learning curves", [*drawn.curves]),
