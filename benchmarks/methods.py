@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import argparse
-from statistics import fmean, variance
+from statistics import fmean
 from typing import NamedTuple
 
 import pandas as pd
@@ -13,7 +13,7 @@ from ffl_ray.config.methods import METHODS, resolved
 from ffl_ray.config.objectives import rows_of_role
 from ffl_ray.planning.cost import DataSize, training_cost
 from ffl_ray.results import load
-from ffl_ray.results.crossed import Effect
+from ffl_ray.results.crossed import over_seeds
 from ffl_ray.results.reader import records
 from ffl_ray.results.schema import row_config
 from ffl_ray.results.statistics import paired_differences, shown, summary
@@ -89,8 +89,7 @@ def difference(ours: pd.DataFrame, theirs: pd.DataFrame, column: str) -> Differe
     values = paired_differences(by_seed(ours, column), by_seed(theirs, column))
     if not values:
         return Difference(None, "up", MARGIN)
-    over_seeds = variance(values) / len(values) if len(values) > 1 else 0.0
-    return Difference(Effect(len(values), fmean(values), over_seeds, 0.0), "up", MARGIN)
+    return Difference(over_seeds(summary(values)), "up", MARGIN)
 
 
 def table(trials: pd.DataFrame) -> pd.DataFrame:

@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 
 import pandas as pd
 
+from ffl_ray.config.objectives import MAXIMISED
 from ffl_ray.console.terminal import duration
 from ffl_ray.report.blocks import Block, Note
 from ffl_ray.report.source import MIX, Study
@@ -123,7 +124,7 @@ def _stopping(study: Study) -> str:
 
 def _interval(study: Study, value: float) -> str:
     """Wilson's interval of an accuracy over the validation images."""
-    if study.num_val is None or study.quality.metric not in ("accuracy", "top5"):
+    if study.num_val is None or study.quality.metric not in MAXIMISED:
         return ""
     low, high = wilson_interval(round(value * study.num_val), study.num_val)
     return f" (95% interval over {study.num_val} images: {low:.3f} to {high:.3f})"
@@ -135,7 +136,7 @@ def _trust(study: Study) -> str:
         return ""
     within = ""
     done = study.completed.dropna(subset=[study.quality.name])
-    if study.num_val and study.quality.metric in ("accuracy", "top5") and len(done) > 1:
+    if study.num_val and study.quality.metric in MAXIMISED and len(done) > 1:
         best = float(done[study.quality.name].iloc[0])
         reach = 2 * (max(best * (1 - best), 1 / study.num_val) / study.num_val) ** 0.5
         close = int((done[study.quality.name] >= best - reach).sum())

@@ -186,7 +186,7 @@ def _scores(values: Column) -> Column:
 
 def _held(one: Dimension, dimensions: Sequence[Dimension], n: int) -> Columns:
     """The columns of what is held fast: what must be, and all others if trials are enough."""
-    given = [d.columns for d in dimensions if d.name in one.given]
+    given = _given(one, dimensions)
     others = [
         d.columns
         for d in dimensions
@@ -197,6 +197,11 @@ def _held(one: Dimension, dimensions: Sequence[Dimension], n: int) -> Columns:
     return np.column_stack([np.ones(n), *kept])
 
 
+def _given(one: Dimension, dimensions: Sequence[Dimension]) -> list[Columns]:
+    """The columns of what must be held fast."""
+    return [d.columns for d in dimensions if d.name in one.given]
+
+
 def _same_mix(one: Dimension, other: Dimension) -> bool:
     """Whether both are of the mix: more of one backbone is less of another."""
     return bool(one.given and other.given) or other.name in one.given or one.name in other.given
@@ -204,8 +209,7 @@ def _same_mix(one: Dimension, other: Dimension) -> bool:
 
 def _fit(one: Dimension, dimensions: Sequence[Dimension], root: Column) -> _Fit:
     held = _held(one, dimensions, len(root))
-    given = [d.columns for d in dimensions if d.name in one.given]
-    kinds = np.column_stack([np.ones(len(root)), *given])
+    kinds = np.column_stack([np.ones(len(root)), *_given(one, dimensions)])
     strata = np.unique(kinds, axis=0, return_inverse=True)[1].reshape(-1)
     scaled_held, scaled_own = root[:, None] * held, root[:, None] * one.columns
     basis = _orthonormal(scaled_held)

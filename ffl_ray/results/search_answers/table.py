@@ -10,13 +10,12 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Float
 
-from ffl_ray.config.objectives import MINIMISED, VALUE, Objective
+from ffl_ray.config.objectives import MAXIMISED, MINIMISED, VALUE, Objective
 from ffl_ray.results.search_answers.dimensions import Dimension, dimensions_of
 from ffl_ray.results.search_answers.effects import Answer, answers_of
 from ffl_ray.results.search_answers.outcomes import outcomes
 
 LEAST_TRIALS = 4
-SHARES = ("accuracy", "top5")
 MOST_LOG = 700.0  # of a float
 
 
@@ -100,7 +99,7 @@ def _sentence(answer: Answer, objective: Objective) -> str:
     if not answer.told:
         least = max(level.detectable for level in answer.levels)
         would = f"; about {answer.more_trials} more trials would" if answer.more_trials else ""
-        too_few = not answer.in_logs and objective.metric in SHARES and least >= 1
+        too_few = not answer.in_logs and objective.metric in MAXIMISED and least >= 1
         shown = "no difference" if too_few else _size(least, answer, objective)
         apart = f"{answer.dimension}: not told apart (p {answer.p:.2f})"
         return f"{apart}; {shown} would have shown{would}"
@@ -122,11 +121,11 @@ def factor(effect: float) -> float:
 
 
 def _size(effect: float, answer: Answer, objective: Objective) -> str:
-    unit = "" if answer.in_logs else " points" if objective.metric in SHARES else ""
+    unit = "" if answer.in_logs else " points" if objective.metric in MAXIMISED else ""
     return f"{'a factor of ' if answer.in_logs else ''}{_plain(effect, answer, objective)}{unit}"
 
 
 def _plain(effect: float, answer: Answer, objective: Objective) -> str:
     if answer.in_logs:
         return f"{factor(effect):.2f}"
-    return f"{(100 if objective.metric in SHARES else 1) * effect:.3g}"
+    return f"{(100 if objective.metric in MAXIMISED else 1) * effect:.3g}"
