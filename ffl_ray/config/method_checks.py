@@ -8,6 +8,7 @@ from ffl_ray.config.objectives import parse_objective
 from ffl_ray.config.settings import Config, ResolvedConfig
 from ffl_ray.config.variants import (
     check_alike,
+    check_apart,
     check_own_batches,
     check_variants,
     check_view_policies,
@@ -20,8 +21,9 @@ def check_method(config: ResolvedConfig) -> None:
 
     Raises:
         SettingError: too few branches, a leader that there is not, a ramp-up longer than the
-            training, views where maps are fused, a variant that the method has not, or an objective
-            of a member that there is not; or as `check_gates` does.
+            training, views where maps are fused, shared stages where none may be, a variant that
+            the method has not, or an objective of a member that there is not; or as `check_gates`
+            does.
     """
     name, method = config.distill.method, method_of(config.distill)
     count = len(config.model.mix)
@@ -47,6 +49,8 @@ def check_method(config: ResolvedConfig) -> None:
     check_view_policies(config, count + method.student_average)
     if method.student_average:
         check_alike(config)
+    if not method.may_share:
+        check_apart(config)
     if name == "ktg":
         check_gates(config.distill.gates, count, mixed=config.data.mixing != "none")
     check_objective(config, config.objective)

@@ -1,18 +1,20 @@
-"""The table of methods, without torch: the parts of each, and its authors' defaults.
+"""What the settings make of a method, without torch: its row, and its own values where none is set.
 
 A setting of `none` (model.mix, distill.temperature, distill.ramp_up, distill.weight, distill.views,
-model.trunk_stages) means the method's own value in this table; `resolved` puts it in. The losses
-are in `ffl_ray.distill`, a file for each method.
+model.trunk_stages) means the method's own value in its row of `method_rows`; `resolved` puts it
+in.
 """
 
 from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Mapping
-from typing import Any, Literal, NamedTuple, TypeVar, get_args
+from typing import Any, TypeVar
 
+from ffl_ray.config.distill_settings import Policy
 from ffl_ray.config.gates import reads_fused
-from ffl_ray.config.network_settings import Policy
+from ffl_ray.config.method import NEEDS, Method, Need
+from ffl_ray.config.method_rows import METHODS
 from ffl_ray.config.objectives import parse_objective
 from ffl_ray.config.overrides import mix_name, with_overrides
 from ffl_ray.config.settings import (
@@ -25,136 +27,28 @@ from ffl_ray.config.settings import (
 from ffl_ray.config.user_code import OwnCode, is_own, kind_of
 from ffl_ray.errors import SettingError
 
-OWN = ("temperature", "ramp_up", "weight", "views")
-Need = Literal[
-    "stage_maps", "pooled", "fused_map", "image_indices", "share", "hard_labels", "positives"
+__all__ = [
+    "METHODS",
+    "NEEDS",
+    "Method",
+    "Need",
+    "leader_of",
+    "made_of",
+    "method_of",
+    "mix_of",
+    "needs_held_out",
+    "resolved",
+    "resolved_distill",
+    "resolved_from",
+    "resolved_model",
+    "with_reachable_objective",
 ]
-NEEDS: tuple[Need, ...] = get_args(Need)
+
+OWN = ("temperature", "ramp_up", "weight", "views")
 FunctionT = TypeVar("FunctionT", bound=Callable[..., Any])
 ConfigT = TypeVar("ConfigT", bound=Config)
 DEFAULT_BACKBONE = "resnet32"
 WITHOUT_FUSED = "ensemble.accuracy"
-
-
-class Method(NamedTuple):
-    """One method's parts and defaults.
-
-    Attributes:
-        head: what makes the member `fused`: the fusion design that the settings name, ONE's gate
-            over logits, PCL's linear layer over pooled maps; none: there is no such member.
-        least_branches: fewer give it nothing to do.
-        num_branches: how many of the default backbone it trains where no mix is named.
-        trunk_stages: leading stages that branches of one backbone share; -1: all but the last.
-        temperature: softening of its KL terms.
-        ramp_up: length of the distill weight's rise, as a share of the training; 0: there is none.
-        weight: factor of its KL terms.
-        views: every branch is given an augmentation of its own.
-        view_policies: policies of these views, taken in turn; none: data.augment's.
-        divided_gradient: a trunk's gradient is divided by the number of branches on it.
-        peer_attention: attention between branches weighs their logits (OKDDip).
-        leader: one branch learns from the others and is deployed, and the ensemble is theirs
-            (OKDDip); the setting model.leader names it.
-        mean_teacher: averages of the weights over time teach as well (PCL).
-        student_average: the mean of the branches' weights is a member and learns as well (OKDPH);
-            they are of one backbone, share nothing and start alike.
-        held_out: its hook after an epoch measures on images that are not trained on.
-        deployed: the member that its authors ship: any of the kind branch or mean_teacher, the
-            leader, or one by its name, such as fused or branch0.
-        whole: the member that is made of all others; none named: the fused classifier, or the
-            ensemble where there is none.
-        needs: what its loss reads beside logits; nothing else is kept or computed. stage_maps,
-            pooled and fused_map: as `ffl_ray.models.branch_modules.Kept` has them; image_indices:
-            which images they are; share: how much of the training is done; hard_labels: one class
-            an image; positives: two images of each class in a batch.
-        terms: names of its loss terms that no other method has; those of its branches are
-            NAME.0, NAME.1, ...
-        source: where it was published.
-    """
-
-    head: Literal["fusion", "logit_gate", "pooled_linear"] | None = None
-    least_branches: int = 2
-    num_branches: int = 2
-    trunk_stages: int = -1
-    temperature: float = 3.0
-    ramp_up: float = 80 / 300
-    weight: float = 1.0
-    views: bool = False
-    view_policies: tuple[Policy, ...] = ()
-    divided_gradient: bool = False
-    peer_attention: bool = False
-    leader: bool = False
-    mean_teacher: bool = False
-    student_average: bool = False
-    held_out: bool = False
-    deployed: str = "branch"
-    whole: Literal["fused", "ensemble"] | None = None
-    needs: frozenset[Need] = frozenset()
-    terms: tuple[str, ...] = ()
-    source: str = ""
-
-    @property
-    def may_share(self) -> bool:
-        """Whether its branches may share stages."""
-        return not self.student_average
-
-
-METHODS: dict[str, Method] = {
-    "ffl": Method(head="fusion", source="Kim et al. 2020, arXiv:1904.09058"),
-    "independent": Method(
-        least_branches=1, trunk_stages=0, ramp_up=0, source="no teaching: the baseline"
-    ),
-    "dml": Method(
-        trunk_stages=0,
-        temperature=1.0,
-        ramp_up=0,
-        source="Zhang et al. 2018, arXiv:1706.00384",
-    ),
-    "cl_ilr": Method(
-        temperature=2.0,
-        ramp_up=0,
-        weight=0.5,
-        divided_gradient=True,
-        source="Song and Chai 2018, arXiv:1805.11761",
-    ),
-    "one": Method(head="logit_gate", source="Lan et al. 2018, arXiv:1806.04606"),
-    "kdcl": Method(
-        trunk_stages=0, temperature=2.0, ramp_up=0, views=True, source="Guo et al. 2020, CVPR, KDCL"
-    ),
-    "okddip": Method(
-        least_branches=3,
-        num_branches=4,
-        peer_attention=True,
-        leader=True,
-        deployed="leader",
-        source="Chen et al. 2020, arXiv:1912.00350",
-    ),
-    "pcl": Method(
-        head="pooled_linear",
-        views=True,
-        mean_teacher=True,
-        deployed="mean_teacher",
-        source="Wu and Gong 2021, arXiv:2006.04147",
-    ),
-    "okdph": Method(
-        trunk_stages=0,
-        temperature=4.0,
-        ramp_up=0,
-        weight=0.8,
-        views=True,
-        view_policies=("rotation", "cutout", "randaugment", "autoaugment", "standard"),
-        student_average=True,
-        deployed="averaged",
-        source="Zhang et al. 2023, arXiv:2303.14666",
-    ),
-    "ktg": Method(
-        trunk_stages=0,
-        temperature=1.0,
-        ramp_up=0,
-        needs=frozenset({"share"}),
-        deployed="branch0",
-        source="Minami et al. 2020, ACCV, arXiv:1909.04286",
-    ),
-}
 OWN_PARTS = Method(head="fusion", source="your own")
 
 

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple, TypeVar, cast
 from pydantic import BaseModel, ValidationError
 from pydantic.fields import FieldInfo
 
-from ffl_ray.config.network_settings import POLICIES
+from ffl_ray.config.distill_settings import POLICIES
 from ffl_ray.config.older import renamed
 from ffl_ray.config.values import Marks
 from ffl_ray.errors import SettingError

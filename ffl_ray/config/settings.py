@@ -11,15 +11,8 @@ from typing import Annotated
 from pydantic import BeforeValidator
 
 from ffl_ray.config.constraints import Constraint, parse_constraint
-from ffl_ray.config.network_settings import (
-    DESIGNS,
-    METHOD_NAMES,
-    DistillConfig,
-    FusionConfig,
-    ModelConfig,
-    ResolvedDistill,
-    ResolvedModel,
-)
+from ffl_ray.config.distill_settings import METHOD_NAMES, DistillConfig, ResolvedDistill
+from ffl_ray.config.network_settings import DESIGNS, FusionConfig, ModelConfig, ResolvedModel
 from ffl_ray.config.objectives import Objective, parse_objective, parse_objectives
 from ffl_ray.config.search_settings import SearchConfig
 from ffl_ray.config.training_settings import (

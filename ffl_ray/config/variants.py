@@ -74,7 +74,7 @@ def check_alike(config: ResolvedConfig) -> None:
     """Check that the branches' weights have a mean.
 
     Raises:
-        SettingError: they are of several backbones, or share stages.
+        SettingError: they are of several backbones.
     """
     name, model = config.distill.method, config.model
     if len(set(model.mix)) > 1:
@@ -82,10 +82,18 @@ def check_alike(config: ResolvedConfig) -> None:
             f"model.mix must hold one backbone for distill.method {name}, which averages the "
             f"weights of its branches, not {mix_name(model.mix)}"
         )
-    if model.trunk_stages:
+
+
+def check_apart(config: ResolvedConfig) -> None:
+    """Check that the branches share no stages.
+
+    Raises:
+        SettingError: they do.
+    """
+    if config.model.trunk_stages:
         raise SettingError(
-            f"model.trunk_stages must be 0 for distill.method {name}, which averages the weights "
-            f"of whole networks, not {model.trunk_stages}"
+            f"model.trunk_stages must be 0 for distill.method {config.distill.method}, whose "
+            f"branches are whole networks, not {config.model.trunk_stages}"
         )
 
 

@@ -119,9 +119,9 @@ def _helpers(
             raise code.broken(
                 f"the rule of helper {name} must be a HelperRule, not {kind_of(helper.rule)}"
             )
-        if helper.rule.optimizer not in (None, "sgd", "adamw"):
+        if helper.rule.optimizer not in (None, "sgd", "adam", "adamw"):
             raise code.broken(
-                f"the optimizer of helper {name} must be sgd, adamw or none, not "
+                f"the optimizer of helper {name} must be sgd, adam, adamw or none, not "
                 f"{helper.rule.optimizer!r}"
             )
     return nn.ModuleDict({name: helper.module for name, helper in made.items()})

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import importlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import Literal, NamedTuple
 
@@ -49,15 +49,17 @@ def build_network(
     """
     method, leader = method_of(distill), leader_of(model, distill)
     built = _branches(model, image_shape, num_classes, _branch_seeds(model, method, distill, seed))
+    keys, peers = tuple(map(trunk_key, model.mix)), without(leader, built.maps)
     with seeded(seed, -1):
-        head = _head(method, fusion.design, built.maps, built.trunk_width(image_shape), num_classes)
-        attention = PeerAttention(without(leader, built.widths)) if method.peer_attention else None
+        width = built.trunk_width(image_shape, without(leader, keys), peers)
+        head = _head(method, fusion.design, peers, width, num_classes)
+        attention = PeerAttention([x.channels for x in peers]) if method.peer_attention else None
     return FusionNetwork(
         built.trunks,
-        tuple(map(trunk_key, model.mix)),
+        keys,
         *built[1:3],
         head,
-        detach_fusion=fusion.detach,
+        detach_fusion=fusion.detach or method.detached,
         fusion_decays_apart=method.head == "fusion",
         attention=attention,
         leader=leader,
@@ -108,16 +110,14 @@ class _Branches(NamedTuple):
     classifiers: list[nn.Module]
     maps: list[MapShape]
 
-    @property
-    def widths(self) -> list[int]:
-        """Channels of each branch's map."""
-        return [shape.channels for shape in self.maps]
-
-    def trunk_width(self, image_shape: ImageShape) -> int:
-        """Channels of all trunks' outputs; of the branches' maps where nothing is shared."""
+    def trunk_width(
+        self, image_shape: ImageShape, keys: Iterable[str], maps: Iterable[MapShape]
+    ) -> int:
+        """Channels of these trunks' outputs; of the branches' maps where nothing is shared."""
         if not any(len(list(trunk.children())) for trunk in self.trunks.values()):
-            return sum(self.widths)
-        return sum(_map_shape(trunk, image_shape).channels for trunk in self.trunks.values())
+            return sum(shape.channels for shape in maps)
+        trunks = [self.trunks[key] for key in dict.fromkeys(keys)]
+        return sum(_map_shape(trunk, image_shape).channels for trunk in trunks)
 
 
 def _branch_seeds(

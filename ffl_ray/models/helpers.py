@@ -14,12 +14,13 @@ class HelperRule(NamedTuple):
     Attributes:
         weight_decay: none: `optim.weight_decay`.
         lr_factor: of the epoch's learning rate.
-        optimizer: sgd or adamw; none: `optim.optimizer`.
+        optimizer: sgd, adam (whose weight decay is a part of the gradient) or adamw; none:
+            `optim.optimizer`.
     """
 
     weight_decay: float | None = None
     lr_factor: float = 1.0
-    optimizer: Literal["sgd", "adamw"] | None = None
+    optimizer: Literal["sgd", "adam", "adamw"] | None = None
 
     @property
     def options(self) -> dict[str, object]:

@@ -93,6 +93,11 @@ class FusionNetwork(nn.Module):
         return len(self.branches)
 
     @property
+    def peers(self) -> list[int]:
+        """The branches that ensemble and fused classifier are made of: all but the leader."""
+        return without(self.leader, range(self.num_branches))
+
+    @property
     def branch_modules(self) -> BranchModules:
         """Modules of all branches; what else there is serves a method."""
         return BranchModules(self.trunks, self.branches, self.classifiers)
@@ -131,7 +136,9 @@ class FusionNetwork(nn.Module):
         branches = modules.classify(ran.maps)
         fused = fused_map = attention = None
         if self.fusion is not None:
-            fused, fused_map = self._fuse(ran, branches, keeps_map="fused_map" in needs)
+            of_peers = without(self.leader, branches)
+            logits = branches if self.leader is None else torch.stack(of_peers)
+            fused, fused_map = self._fuse(self._of_peers(ran), logits, "fused_map" in needs)
         if self.attention is not None and self.training:
             with full_precision(images):
                 attention = self.attention([pooled(x) for x in without(self.leader, ran.maps)])
@@ -157,19 +164,18 @@ class FusionNetwork(nn.Module):
             classified: Tensor = classifier(pooled(branch(trunk(images))))
             return classified
         modules = self.branch_modules
-        if name == "ensemble":
-            kept = nn.ModuleList(without(self.leader, self.classifiers))
-            maps = self._maps(modules, images, skip=self.leader).maps
-            return modules._replace(classifiers=kept).classify(maps).mean(dim=0)
-        ran = self._maps(modules, images)
-        logits = modules.classify(ran.maps) if self._head().reads_logits else None
-        return self._fuse(ran, logits)[0]
+        ran = self._maps(modules, images, skip=self.leader)
+        if name == "fused" and not self._head().reads_logits:
+            return self._fuse(ran, None)[0]
+        kept = nn.ModuleList(without(self.leader, self.classifiers))
+        logits = modules._replace(classifiers=kept).classify(ran.maps)
+        return logits.mean(dim=0) if name == "ensemble" else self._fuse(ran, logits)[0]
 
     def fusion_inputs(
         self, images: Float[Tensor, "batch channels height width"]
     ) -> tuple[list[Map], Features]:
         """Maps of the branches and pooled features of the trunks, which the fusion takes."""
-        ran = self._maps(self.branch_modules, images)
+        ran = self._maps(self.branch_modules, images, skip=self.leader)
         return ran.maps, self._trunk_features(ran)
 
     def member_modules(self, name: str) -> list[nn.Module]:
@@ -180,12 +186,12 @@ class FusionNetwork(nn.Module):
             return list(self._parts_of(self.averages))
         if name.startswith(MEAN_TEACHER):
             return self._averages().of(int(name.removeprefix(MEAN_TEACHER)), self.trunk_of)
+        of_peers = [self.member_modules(f"branch{index}") for index in self.peers]
         if name == "ensemble":
-            peers = without(self.leader, range(self.num_branches))
-            return [module for index in peers for module in self.member_modules(f"branch{index}")]
+            return [module for modules in of_peers for module in modules]
         head = self._head()
-        classifiers = [self.classifiers] if head.reads_logits else []
-        return [self.trunks, self.branches, *classifiers, head]
+        read = 3 if head.reads_logits else 2  # classifiers come last
+        return [*(module for modules in of_peers for module in modules[:read]), head]
 
     def parameter_groups(
         self, *, weight_decay: float, fusion_weight_decay: float
@@ -226,6 +232,13 @@ class FusionNetwork(nn.Module):
         led = [(index, key) for index, key in enumerate(self.trunk_of) if index != skip]
         return modules.maps(images, led, self._base, self.branch_streams, keeps_stages=keeps_stages)
 
+    def _of_peers(self, ran: BranchMaps) -> BranchMaps:
+        """What the fusion takes of a pass through all branches."""
+        if self.leader is None:
+            return ran
+        keys = dict.fromkeys(without(self.leader, self.trunk_of))
+        return BranchMaps({key: ran.bases[key] for key in keys}, without(self.leader, ran.maps))
+
     def _base(self, name: str, base: Tensor) -> Tensor:
         count = self.trunk_of.count(name)
         return divided_gradient(base, count) if self.divides_gradient and count > 1 else base
@@ -240,7 +253,7 @@ class FusionNetwork(nn.Module):
         return self.fusion
 
     def _fuse(
-        self, ran: BranchMaps, logits: Tensor | None, *, keeps_map: bool = False
+        self, ran: BranchMaps, logits: Tensor | None, keeps_map: bool = False
     ) -> tuple[Tensor, Map | None]:
         """The fused logits and, where it is kept, the map that they are pooled from."""
         maps, features = ran.maps, self._trunk_features(ran)

@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 
 import torch
 from torch import Tensor
-from torch.optim import SGD, AdamW, Optimizer
+from torch.optim import SGD, Adam, AdamW, Optimizer
 
 from ffl_ray.config.settings import Config, OptimConfig
 from ffl_ray.models.network import FusionNetwork
@@ -33,6 +33,11 @@ def _plain(kind: type[OptimizerT]) -> type[OptimizerT]:
 @_plain
 class PlainSGD(SGD):
     """torch.optim.SGD, free of the compiler."""
+
+
+@_plain
+class PlainAdam(Adam):
+    """torch.optim.Adam, free of the compiler."""
 
 
 @_plain
@@ -72,9 +77,10 @@ def new_optimizer(config: Config, network: FusionNetwork) -> Optimizer:
 
 
 def _of_kind(kind: str, optim: OptimConfig, groups: list[dict[str, object]]) -> Optimizer:
-    if kind == "adamw":
+    if kind in ("adam", "adamw"):
+        adam = PlainAdam if kind == "adam" else PlainAdamW
         betas = (optim.beta1, optim.beta2)
-        return PlainAdamW(groups, lr=optim.lr, betas=betas, eps=optim.epsilon, fused=True)
+        return adam(groups, lr=optim.lr, betas=betas, eps=optim.epsilon, fused=True)
     nesterov = optim.nesterov and optim.momentum > 0
     return PlainSGD(groups, lr=optim.lr, momentum=optim.momentum, nesterov=nesterov, fused=True)
 

@@ -193,7 +193,7 @@ def test_a_method_says_what_it_is_made_of_and_one_that_does_not_is_built_like_ff
         ("distill.method", "parts:bringing", "may bring helpers, .*, not optimizers"),
         ("distill.method", "parts:idle_helper", "these get none: gate.weight, gate.bias"),
         ("distill.method", "parts:bare_helper", "helper gate must be a Helper of a torch.nn.Mod"),
-        ("distill.method", "parts:other_optimizer", "helper gate must be sgd, .*, not 'adam'"),
+        ("distill.method", "parts:other_optimizer", "helper gate must be sgd, .*, not 'lion'"),
         ("distill.method", "parts:ruled_by_dict", "of helper gate must be a HelperRule, not dict"),
         ("distill.method", "parts:no_hook", "after_epoch must be a function, not int"),
         ("distill.method", "parts:unknown_part", "a phase may train members, not judge"),

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 from torchvision.transforms import v2
 
-from ffl_ray.config.network_settings import POLICIES
+from ffl_ray.config.distill_settings import POLICIES
 from ffl_ray.data.batches import Augmentation, EpochRequest
 from ffl_ray.data.dataset import DatasetInfo, Images
 from ffl_ray.data.device_images import DeviceImages

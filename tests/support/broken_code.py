@@ -117,7 +117,7 @@ def bare_helper(output, labels, settings):
     return cross_entropies(output, labels, settings)
 
 @made_of(Method(head="fusion"), helpers=lambda example, settings: {
-    "gate": Helper(nn.Linear(2, 2), HelperRule(optimizer="adam"))})
+    "gate": Helper(nn.Linear(2, 2), HelperRule(optimizer="lion"))})
 def other_optimizer(output, labels, settings):
     return cross_entropies(output, labels, settings)
 

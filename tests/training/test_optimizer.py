@@ -7,11 +7,11 @@ from typing import Any
 import pytest
 import torch
 from support.helpers import ROOT, small_config
-from torch.optim import SGD, AdamW, Optimizer
+from torch.optim import SGD, Adam, AdamW, Optimizer
 
 from ffl_ray.config.overrides import with_overrides
 from ffl_ray.models.builder import build_network
-from ffl_ray.training.optimizer import PlainAdamW, PlainSGD, learning_rate, new_optimizer
+from ffl_ray.training.optimizer import PlainAdam, PlainAdamW, PlainSGD, learning_rate, new_optimizer
 
 SGD_SETTINGS = {"lr": 0.1, "momentum": 0.9, "nesterov": True, "weight_decay": 1e-2, "fused": True}
 ADAMW_SETTINGS = {"lr": 0.1, "betas": (0.8, 0.99), "eps": 1e-6, "weight_decay": 0.1, "fused": True}
@@ -37,7 +37,11 @@ def trained(kind: type[Optimizer], settings: dict[str, Any]) -> torch.Tensor:
 
 @pytest.mark.parametrize(
     ("plain", "torchs", "settings"),
-    [(PlainSGD, SGD, SGD_SETTINGS), (PlainAdamW, AdamW, ADAMW_SETTINGS)],
+    [
+        (PlainSGD, SGD, SGD_SETTINGS),
+        (PlainAdam, Adam, ADAMW_SETTINGS),
+        (PlainAdamW, AdamW, ADAMW_SETTINGS),
+    ],
 )
 def test_a_plain_optimizer_is_torchs_to_the_bit(
     plain: type[Optimizer], torchs: type[Optimizer], settings: dict[str, Any]
