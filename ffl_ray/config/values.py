@@ -12,6 +12,8 @@ from ffl_ray.config.constraints import parse_constraint
 from ffl_ray.config.objectives import parse_objective, parse_objectives
 
 MOST_DIGITS = 3
+BRANCHES = re.compile(r"\+(?!\s*[1-9][0-9]*\s*(?:[+]|$))")  # between them: not before a number
+DEEPER = re.compile(r"(.+)\+([1-9][0-9]{0,2})")
 OWN_CODE = re.compile(r"[\w./-]*:[\w./:-]*")  # or nearly; what is wrong with it is said later
 
 
@@ -93,7 +95,8 @@ def parse_mix(value: object) -> object:
     """Canonical form of a mix: its backbones sorted, so that two orders are one mix.
 
     Args:
-        value: `"resnet20+wrn16_2"`, `"2*resnet20+wrn16_2"`, or a list of backbone names.
+        value: `"resnet20+wrn16_2"`, `"2*resnet20+wrn16_2"`, or a list of backbone names. A number
+            after a name makes it deeper: `"resnet32+resnet32+4"` is two branches.
     """
     if isinstance(value, str):
         if value.strip().lower() == "none":
@@ -105,13 +108,22 @@ def parse_mix(value: object) -> object:
         return value
     if not names or not all(names):
         raise ValueError("must hold at least one branch, and a name for each")
-    return tuple(sorted(names))
+    return tuple(sorted(names, key=lambda name: split_deeper(str(name))))
+
+
+def split_deeper(name: str) -> tuple[str, int]:
+    """The backbone that a name is made of, and how many blocks more its last stage has.
+
+    `resnet32+4` is `resnet32` with 4.
+    """
+    found = DEEPER.fullmatch(name)
+    return (found[1], int(found[2])) if found else (name, 0)
 
 
 def _mix_names(text: str) -> list[str]:
     names: list[str] = []
-    for part in text.replace(",", "+").split("+"):
-        count, star, name = (word.strip() for word in part.partition("*"))
+    for part in BRANCHES.split(text.replace(",", "+")):
+        count, star, name = ("".join(word.split()) for word in part.partition("*"))
         if star and not count.isdecimal():
             raise ValueError(f"must read like 2*resnet20+wrn16_2 (at {part.strip()[:100]!r})")
         if star and len(count) > MOST_DIGITS:

@@ -6,7 +6,7 @@ import torch
 
 from ffl_ray.config.settings import ResolvedConfig
 from ffl_ray.distill.registry import recipe_of
-from ffl_ray.models.builder import ImageShape, build_network, seeded
+from ffl_ray.models.builder import ImageShape, build_network, later_stages, seeded
 from ffl_ray.models.network import FusionNetwork
 
 PLACE = -2  # of the helpers' random numbers: branches count from 0, and -1 is the fusion's
@@ -38,6 +38,9 @@ def build_trained(
     if make is not None:
         with torch.no_grad():
             example = network.eval().output(torch.zeros(1, *image_shape), network.needs)
+        if "later_stages" in network.needs:
+            made = later_stages(config.model, image_shape[0])
+            example = example._replace(later_stages=made)
         with seeded(config.seed, PLACE):
             network.add_helpers(make(example, config.distill))
     return network.train()

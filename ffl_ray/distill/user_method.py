@@ -160,11 +160,17 @@ def _example(
         torch.arange(BATCH) if "image_indices" in method.needs else None,
         torch.tensor(0.5, dtype=torch.float64) if "share" in method.needs else None,
         averaged=drawn(BATCH, CLASSES) if method.student_average else None,
+        later_stages=_later_stages if "later_stages" in method.needs else None,
     )
     if mixed:
         return output, drawn(BATCH, CLASSES).softmax(1)
     places = torch.arange(BATCH)
     return output, places // 2 if "positives" in method.needs else places % CLASSES
+
+
+def _later_stages(branch: int, stage: int) -> nn.Module:
+    """What stands for the stages of an example's branch after so many."""
+    return nn.Conv2d(WIDTHS[stage - 1], WIDTHS[-1], 1)
 
 
 def _kept(method: Method, num_branches: int, drawn: Callable[..., Tensor]) -> Kept:

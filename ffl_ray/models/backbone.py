@@ -38,6 +38,7 @@ def residual_stages(
     in_channels: int,
     widths: Sequence[int],
     blocks: int,
+    deeper: int = 0,
 ) -> list[nn.Sequential]:
     """Stages of equal length, each but the first at half the resolution of the one before.
 
@@ -45,12 +46,14 @@ def residual_stages(
         block: makes a block from its input width, output width and stride.
         widths: output channels of each stage.
         blocks: how many each stage has.
+        deeper: how many more the last one has.
     """
     stages = []
     previous = in_channels
     for index, width in enumerate(widths):
         stage = nn.Sequential(block(previous, width, 2 if index else 1))
-        stage.extend(block(width, width, 1) for _ in range(blocks - 1))
+        count = blocks + (deeper if index == len(widths) - 1 else 0)
+        stage.extend(block(width, width, 1) for _ in range(count - 1))
         stages.append(stage)
         previous = width
     return stages

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from ffl_ray.config.methods import Method, leader_of, method_of
 from ffl_ray.config.settings import DistillConfig, FusionConfig, ResolvedModel, branch_seed
 from ffl_ray.config.user_code import is_own
+from ffl_ray.config.values import split_deeper
 from ffl_ray.errors import SettingError
 from ffl_ray.models.backbone import Backbone
 from ffl_ray.models.branch_modules import without
@@ -20,6 +21,7 @@ from ffl_ray.models.fusion import Fusion, MapShape, MergesMaps, build_fusion
 from ffl_ray.models.init import init_weights
 from ffl_ray.models.method_modules import LogitGate, PeerAttention
 from ffl_ray.models.network import FusionNetwork
+from ffl_ray.models.output import LaterStages
 from ffl_ray.models.registry import backbone_row, check_images, is_bundled
 
 ImageShape = tuple[int, int, int]
@@ -89,9 +91,24 @@ def build_backbone(name: str, in_channels: int, *, pretrained: bool = False) -> 
     return backbone
 
 
+def later_stages(model: ResolvedModel, in_channels: int) -> LaterStages:
+    """What makes the stages of a branch after so many anew, as `NetworkOutput` has it.
+
+    Initial weights are those of a backbone that is trained from the start, not published ones.
+    """
+
+    def made(branch: int, stage: int) -> nn.Sequential:
+        return nn.Sequential(*build_backbone(model.mix[branch], in_channels).stages[stage:])
+
+    return made
+
+
 def trunk_key(name: str) -> str:
-    """A backbone's name as the key of a module: no dot may stand in one, and no name has a /."""
-    return name.replace(".", "/")
+    """The key of the trunk that a backbone leads with, also where its last stage is deeper.
+
+    No dot may stand in one, and no name has a /.
+    """
+    return split_deeper(name)[0].replace(".", "/")
 
 
 @contextmanager

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import torch
@@ -11,6 +12,13 @@ from torch import Tensor, nn
 from ffl_ray.models.branch_modules import Kept, without
 
 MEAN_TEACHER, AVERAGED = "mean_teacher", "averaged"
+LaterStages = Callable[[int, int], nn.Module]
+Gather = Callable[[Tensor], Tensor]
+
+
+def one_worker(values: Tensor) -> Tensor:
+    """The values of all workers' images where there is one: its own."""
+    return values
 
 
 class NetworkOutput(NamedTuple):
@@ -27,6 +35,10 @@ class NetworkOutput(NamedTuple):
         share: of the training that is done, where the method needs it.
         averaged: logits of the branches' mean weights (OKDPH).
         helpers: modules that the method trains beside the members, for its loss to call.
+        later_stages: makes helpers, where the method needs it: a branch's stages after so many,
+            freshly initialised, from its map there to one of its last map's shape.
+        gather: from values of this worker's images, in the first dimension, those of all workers'
+            of this step, its own first; gradients find their way back.
     """
 
     branches: Float[Tensor, "branches batch classes"]
@@ -39,6 +51,8 @@ class NetworkOutput(NamedTuple):
     share: Float64[Tensor, ""] | None = None
     averaged: Float[Tensor, "batch classes"] | None = None
     helpers: nn.ModuleDict | None = None
+    later_stages: LaterStages | None = None
+    gather: Gather = one_worker
 
     @property
     def peers(self) -> Float[Tensor, "peers batch classes"]:

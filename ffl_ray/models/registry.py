@@ -2,7 +2,8 @@
 
 Two more kinds of name have a module each, which is imported when one of them is used:
 `torchvision:NAME` is a classification network of torchvision, any other `module:function` the
-user's own.
+user's own. A bundled name and a number, `resnet32+4`, is a backbone whose last stage has so many
+blocks more.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from ffl_ray.config.methods import method_of
 from ffl_ray.config.overrides import nearest
 from ffl_ray.config.settings import Config, ResolvedConfig
 from ffl_ray.config.user_code import is_own
+from ffl_ray.config.values import split_deeper
 from ffl_ray.errors import SettingError
 from ffl_ray.models import depths
 
@@ -25,7 +27,10 @@ TORCHVISION = "torchvision:"
 
 
 class BackboneRow(NamedTuple):
-    """Row of a backbone: built by `function(in_channels, **arguments)` of a family's module."""
+    """Row of a backbone: built by `function(in_channels, **arguments)` of a family's module.
+
+    The arguments are the numbers of its name, and `deeper`: blocks that its last stage has more.
+    """
 
     function: str
     arguments: dict[str, int | str]
@@ -192,17 +197,23 @@ def backbone_row(name: str) -> BackboneRow:
         SettingError: no backbone has this name (the nearest one is named), its family lacks the
             depth, or the user's own can't be used.
     """
+    base, deeper = split_deeper(name)
     if not is_bundled(name):
+        if deeper:
+            raise SettingError(
+                f"model.mix must add blocks to bundled backbones alone, whose stages are made of "
+                f"them, not to {base} as {name} does"
+            )
         module = _module_of(name)
         return BackboneRow(f"{module.__name__}:build", {"name": name}, module.num_stages(name))
-    rows = (family.row(name) for family in FAMILIES)
+    rows = (family.row(base) for family in FAMILIES)
     row = next((row for row in rows if row is not None), None)
     if row is None:
         raise SettingError(
             f"model.mix must name known backbones ({', '.join(BACKBONES)}, torchvision:NAME or "
             f"your MODULE:FUNCTION), not {name!r}{nearest(name, list(BACKBONES))}"
         )
-    return row
+    return row._replace(arguments=row.arguments | {"deeper": deeper}) if deeper else row
 
 
 def _module_of(name: str) -> BackboneModule:

@@ -11,6 +11,7 @@ import torch
 from ffl_ray.config.image_shapes import image_shape
 from ffl_ray.config.methods import method_of, resolved_from
 from ffl_ray.config.settings import ResolvedConfig
+from ffl_ray.config.values import split_deeper
 from ffl_ray.errors import SettingError
 from ffl_ray.models.builder import build_network
 from ffl_ray.models.cost import count_macs
@@ -75,7 +76,7 @@ def _macs_of_whole(config: ResolvedConfig, num_classes: int) -> int:
 def _candidates(backbone: str, wanted: int, macs_of: Callable[[str], int]) -> Iterator[str]:
     """The names of a family on both sides of the wanted MACs, along each of its numbers."""
     for family in FAMILIES:
-        row = family.row(backbone)
+        row = family.row(split_deeper(backbone)[0])
         if row is None:
             continue
         numbers = {name: int(n) for name, n in row.arguments.items()}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Sequence
+from functools import partial
 from typing import NamedTuple, Protocol
 
 import torch
@@ -15,7 +16,7 @@ from ffl_ray.distill.registry import LossTerms
 from ffl_ray.distill.terms import total_loss
 from ffl_ray.models.network import NetworkOutput
 from ffl_ray.training.clock import Clock
-from ffl_ray.training.gradients import average_gradients, drop_gradients
+from ffl_ray.training.gradients import average_gradients, drop_gradients, gathered
 from ffl_ray.training.metrics import metric_sums
 from ffl_ray.training.parted_step import Parts, step_where
 
@@ -144,7 +145,9 @@ class Step(NamedTuple):
         with self.precision.context():
             output: NetworkOutput = self.network(batch.images)
         output = output.at_least_float32()._replace(
-            image_indices=batch.indices, share=self.clock.share if self.clock else None
+            image_indices=batch.indices,
+            share=self.clock.share if self.clock else None,
+            gather=partial(gathered, world_size=self.world_size),
         )
         terms = (loss_terms or self.loss_terms)(output, batch.labels)
         total = total_loss(terms, self.distill_weight)

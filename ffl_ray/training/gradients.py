@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Collection
+from typing import Any
 
 import torch
 import torch.distributed as dist
-from torch import nn
+from torch import Tensor, nn
 
 
 @torch.no_grad()
@@ -23,6 +24,39 @@ def average_gradients(network: nn.Module, world_size: int) -> None:
     means = torch.split(flat, [gradient.numel() for gradient in gradients])
     for gradient, mean in zip(gradients, means, strict=True):
         gradient.copy_(mean.view(gradient.shape))
+
+
+class _Gathered(torch.autograd.Function):
+    """Every worker's values, in the order of their ranks; backward sums what all have of them."""
+
+    @staticmethod
+    def forward(ctx: Any, values: Tensor, rank: int, world_size: int) -> Tensor:
+        ctx.place = slice(rank * len(values), (rank + 1) * len(values))
+        parts = [torch.empty_like(values) for _ in range(world_size)]
+        dist.all_gather(parts, values.contiguous())
+        return torch.cat(parts)
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None, None]:
+        gradient = gradient.contiguous().clone()
+        dist.all_reduce(gradient)
+        return gradient[ctx.place], None, None
+
+
+def gathered(values: Tensor, world_size: int) -> Tensor:
+    """The values of all workers' images, as `NetworkOutput.gather` has it.
+
+    Where every worker's loss is a mean over its own images against all, the mean of their gradients
+    is that of one worker with the whole batch.
+
+    Args:
+        values: in the first dimension those of this worker's images, as many as every other's.
+    """
+    if world_size == 1:
+        return values
+    rank = dist.get_rank()
+    whole: Tensor = _Gathered.apply(values, rank, world_size)
+    return whole.roll(-rank * len(values), dims=0)
 
 
 def drop_gradients(network: nn.Module, kept: Collection[nn.Parameter]) -> None:

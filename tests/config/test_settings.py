@@ -35,6 +35,17 @@ def test_a_setting_shown_as_text_is_read_back_the_same(method: str) -> None:
 
 
 @pytest.mark.parametrize(
+    "text", ["resnet20+4+resnet20+2*resnet20+10", " resnet20 + 10, resnet20+10, resnet20+4+resnet20"]
+)
+def test_a_number_after_a_name_makes_a_branch_deeper_and_deeper_ones_come_later(text: str) -> None:
+    config = with_overrides(Config(), {"model.mix": text})
+
+    assert config.model.mix == ("resnet20", "resnet20+4", "resnet20+10", "resnet20+10")
+    again = with_overrides(Config(), {"model.mix": shown(config.model.mix)})
+    assert again == config
+
+
+@pytest.mark.parametrize(
     "text", ["resnet20+wrn16_2+resnet20", "2*resnet20+wrn16_2", "wrn16_2, resnet20, resnet20"]
 )
 def test_every_order_and_spelling_of_a_mix_is_one_mix(text: str) -> None:

@@ -137,6 +137,14 @@ def test_branches_of_one_backbone_share_a_trunk_and_others_keep_their_own() -> N
     assert network.trunk_of == ("resnet20", "resnet20", "wrn16_2")
 
 
+def test_a_deeper_branch_of_the_same_backbone_shares_its_trunk() -> None:
+    network = network_of("resnet8+resnet8+2")
+
+    assert network.trunk_of == ("resnet8", "resnet8")
+    depths = [len([*branch[-1].children()]) for branch in network.branches]
+    assert depths == [1, 3]
+
+
 @pytest.mark.parametrize(("trunk_stages", "shared"), [(0, 0), (1, 14_480), (2, 66_128)])
 def test_the_trunk_has_the_chosen_depth(trunk_stages: int, shared: int) -> None:
     network = network_of("2*resnet20", model__trunk_stages=trunk_stages)

@@ -48,7 +48,7 @@ class Bottleneck(nn.Module):
         return joined
 
 
-def bottleneck_resnet(in_channels: int, *, depth: int) -> Backbone:
+def bottleneck_resnet(in_channels: int, *, depth: int, deeper: int = 0) -> Backbone:
     """A CIFAR ResNet of bottleneck blocks.
 
     Raises:
@@ -60,4 +60,4 @@ def bottleneck_resnet(in_channels: int, *, depth: int) -> Backbone:
         nn.BatchNorm2d(16),
         nn.ReLU(inplace=True),
     )
-    return Backbone(stem, tuple(residual_stages(Bottleneck, 16, WIDTHS, blocks)))
+    return Backbone(stem, tuple(residual_stages(Bottleneck, 16, WIDTHS, blocks, deeper)))

@@ -38,28 +38,28 @@ class DenseLayer(nn.Module):
         return torch.cat([x, self.new(x)], dim=1)
 
 
-def densenet(in_channels: int, *, depth: int, growth: int) -> Backbone:
+def densenet(in_channels: int, *, depth: int, growth: int, deeper: int = 0) -> Backbone:
     """The plain DenseNet.
 
     Raises:
         SettingError: the depth is not 3n + 4.
     """
     layers = DENSENET.blocks(depth)
-    return _dense_blocks(in_channels, 16, layers, growth, compressed=False)
+    return _dense_blocks(in_channels, 16, layers, growth, deeper, compressed=False)
 
 
-def densenet_bc(in_channels: int, *, depth: int, growth: int) -> Backbone:
+def densenet_bc(in_channels: int, *, depth: int, growth: int, deeper: int = 0) -> Backbone:
     """DenseNet-BC: layers with bottlenecks, transitions that halve the channels.
 
     Raises:
         SettingError: the depth is not 6n + 4.
     """
     layers = DENSENET_BC.blocks(depth)
-    return _dense_blocks(in_channels, 2 * growth, layers, growth, compressed=True)
+    return _dense_blocks(in_channels, 2 * growth, layers, growth, deeper, compressed=True)
 
 
 def _dense_blocks(
-    in_channels: int, width: int, layers: int, growth: int, *, compressed: bool
+    in_channels: int, width: int, layers: int, growth: int, deeper: int, *, compressed: bool
 ) -> Backbone:
     stem = nn.Conv2d(in_channels, width, 3, padding=1, bias=False)
     stages = []
@@ -69,7 +69,7 @@ def _dense_blocks(
             kept = width // 2 if compressed else width
             stage.extend([*_convolution(width, kept, 1), nn.AvgPool2d(2)])
             width = kept
-        for _ in range(layers):
+        for _ in range(layers + (deeper if block == 2 else 0)):
             stage.append(DenseLayer(width, growth, bottleneck=compressed))
             width += growth
         stages.append(stage)

@@ -18,6 +18,7 @@ STAGES = (
 )
 STEM_WIDTH = 32
 LAST_WIDTH = 1280
+DEEPENED = 160  # channels of the blocks of the last stage that keep their shape
 
 
 class InvertedResidual(nn.Module):
@@ -41,14 +42,15 @@ class InvertedResidual(nn.Module):
         return x + out if self.keeps_shape else out
 
 
-def mobilenet_v2(in_channels: int) -> Backbone:
+def mobilenet_v2(in_channels: int, *, deeper: int = 0) -> Backbone:
     """MobileNetV2 of width 1."""
     stages = []
     width = STEM_WIDTH
     for rows in STAGES:
         stage = nn.Sequential()
         for expansion, channels, blocks, stride in rows:
-            for index in range(blocks):
+            more = deeper if channels == DEEPENED else 0
+            for index in range(blocks + more):
                 step = 1 if index else stride
                 stage.append(InvertedResidual(width, channels, step, expansion))
                 width = channels

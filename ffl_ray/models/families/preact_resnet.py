@@ -42,7 +42,7 @@ class PreActivationBottleneck(nn.Module):
         return joined
 
 
-def preact_resnet(in_channels: int, *, depth: int) -> Backbone:
+def preact_resnet(in_channels: int, *, depth: int, deeper: int = 0) -> Backbone:
     """A pre-activation CIFAR ResNet of basic blocks.
 
     Raises:
@@ -50,11 +50,11 @@ def preact_resnet(in_channels: int, *, depth: int) -> Backbone:
     """
     blocks = PREACT_RESNET.blocks(depth)
     return _activated(
-        in_channels, residual_stages(PreActivationBlock, 16, (16, 32, 64), blocks), 64
+        in_channels, residual_stages(PreActivationBlock, 16, (16, 32, 64), blocks, deeper), 64
     )
 
 
-def preact_bottleneck_resnet(in_channels: int, *, depth: int) -> Backbone:
+def preact_bottleneck_resnet(in_channels: int, *, depth: int, deeper: int = 0) -> Backbone:
     """A pre-activation CIFAR ResNet of bottleneck blocks.
 
     Raises:
@@ -63,7 +63,7 @@ def preact_bottleneck_resnet(in_channels: int, *, depth: int) -> Backbone:
     blocks = PREACT_BOTTLENECK_RESNET.blocks(depth)
     widths = (64, 128, 256)
     return _activated(
-        in_channels, residual_stages(PreActivationBottleneck, 16, widths, blocks), widths[-1]
+        in_channels, residual_stages(PreActivationBottleneck, 16, widths, blocks, deeper), widths[-1]
     )
 
 

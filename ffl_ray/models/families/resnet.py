@@ -38,7 +38,7 @@ class BasicBlock(nn.Module):
         return joined
 
 
-def cifar_resnet(in_channels: int, *, depth: int) -> Backbone:
+def cifar_resnet(in_channels: int, *, depth: int, deeper: int = 0) -> Backbone:
     """A CIFAR ResNet of basic blocks.
 
     Raises:
@@ -50,4 +50,4 @@ def cifar_resnet(in_channels: int, *, depth: int) -> Backbone:
         nn.BatchNorm2d(WIDTHS[0]),
         nn.ReLU(inplace=True),
     )
-    return Backbone(stem, tuple(residual_stages(BasicBlock, WIDTHS[0], WIDTHS, blocks)))
+    return Backbone(stem, tuple(residual_stages(BasicBlock, WIDTHS[0], WIDTHS, blocks, deeper)))

@@ -50,7 +50,7 @@ class DownUnit(nn.Module):
         return _interleaved(self.short(x), self.convolved(x))
 
 
-def shufflenet_v2(in_channels: int) -> Backbone:
+def shufflenet_v2(in_channels: int, *, deeper: int = 0) -> Backbone:
     """ShuffleNetV2 of width 1x."""
     stem = nn.Sequential(
         nn.Conv2d(in_channels, STEM_WIDTH, 3, padding=1, bias=False),
@@ -59,7 +59,8 @@ def shufflenet_v2(in_channels: int) -> Backbone:
     )
     stages = []
     previous = STEM_WIDTH
-    for width, units in zip(WIDTHS, UNITS, strict=True):
+    *units_before, last = UNITS
+    for width, units in zip(WIDTHS, (*units_before, last + deeper), strict=True):
         shuffles = (ShuffleUnit(width) for _ in range(units - 1))
         stages.append(nn.Sequential(DownUnit(previous, width), *shuffles))
         previous = width

@@ -22,14 +22,15 @@ CONVOLUTIONS = {
 }
 
 
-def vgg(in_channels: int, *, depth: int) -> Backbone:
+def vgg(in_channels: int, *, depth: int, deeper: int = 0) -> Backbone:
     """VGG of a depth, with batch norm.
 
     Raises:
         SettingError: the depth is not 11, 13, 16 or 19.
     """
     VGG.check(depth)
-    steps = zip(CONVOLUTIONS[depth], pairwise((in_channels, *WIDTHS)), strict=True)
+    *counts, last = CONVOLUTIONS[depth]
+    steps = zip((*counts, last + deeper), pairwise((in_channels, *WIDTHS)), strict=True)
     return Backbone(nn.Sequential(), tuple(_stage(count, *widths) for count, widths in steps))
 
 

@@ -14,7 +14,7 @@ from ffl_ray.models.depths import WIDE_BOTTLENECK_RESNET
 from ffl_ray.models.families.bottleneck_resnet import WIDTHS, Bottleneck
 
 
-def wide_bottleneck_resnet(in_channels: int, *, depth: int, widen: int) -> Backbone:
+def wide_bottleneck_resnet(in_channels: int, *, depth: int, widen: int, deeper: int = 0) -> Backbone:
     """A CIFAR ResNet of bottleneck blocks, the inner width times `widen`.
 
     Raises:
@@ -27,4 +27,4 @@ def wide_bottleneck_resnet(in_channels: int, *, depth: int, widen: int) -> Backb
         nn.ReLU(inplace=True),
     )
     block = partial(Bottleneck, widen=widen)
-    return Backbone(stem, tuple(residual_stages(block, 16, WIDTHS, blocks)))
+    return Backbone(stem, tuple(residual_stages(block, 16, WIDTHS, blocks, deeper)))

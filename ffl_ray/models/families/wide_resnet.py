@@ -30,7 +30,7 @@ class PreActivationBlock(nn.Module):
         return out + kept
 
 
-def wide_resnet(in_channels: int, *, depth: int, widen: int) -> Backbone:
+def wide_resnet(in_channels: int, *, depth: int, widen: int, deeper: int = 0) -> Backbone:
     """WRN-depth-widen: three stages of 16, 32 and 64 channels, each times `widen`.
 
     Raises:
@@ -38,7 +38,7 @@ def wide_resnet(in_channels: int, *, depth: int, widen: int) -> Backbone:
     """
     blocks = WIDE_RESNET.blocks(depth)
     widths = [base * widen for base in (16, 32, 64)]
-    stages = residual_stages(PreActivationBlock, 16, widths, blocks)
+    stages = residual_stages(PreActivationBlock, 16, widths, blocks, deeper)
     stages[-1].append(nn.BatchNorm2d(widths[-1]))
     stages[-1].append(nn.ReLU(inplace=True))
     return Backbone(nn.Conv2d(in_channels, 16, 3, padding=1, bias=False), tuple(stages))

@@ -153,6 +153,21 @@ def test_the_smallest_of_each_family_trains_every_parameter(name: str, channels:
         assert parameter.grad.isfinite().all(), path
 
 
+@pytest.mark.parametrize("name", SMALLEST)
+def test_a_deeper_last_stage_has_so_many_blocks_more_and_nothing_else_changes(name: str) -> None:
+    plain, one, two = (on_meta(f"{name}{more}") for more in ("", "+1", "+2"))
+    images = torch.zeros(2, 3, 32, 32, device="meta")
+
+    layers = [sum(1 for _ in b.stages[-1].modules()) for b in (plain, one, two)]
+
+    assert layers[1] - layers[0] == layers[2] - layers[1] > 1
+    for stages in (one.stages[:-1], two.stages[:-1]):
+        assert [str(stage) for stage in stages] == [str(stage) for stage in plain.stages[:-1]]
+    assert whole(two)(images).shape[2:] == whole(plain)(images).shape[2:]
+    if not name.startswith("densenet"):
+        assert whole(two)(images).shape == whole(plain)(images).shape
+
+
 @pytest.mark.parametrize("name", BACKBONES)
 def test_a_row_has_the_numbers_of_its_name(name: str) -> None:
     numbers = re.findall("[0-9]+", name.replace("_v2", ""))
@@ -177,6 +192,8 @@ def test_a_row_has_the_numbers_of_its_name(name: str) -> None:
         ("wrn16_0", "must name known backbones.*not 'wrn16_0'; the nearest known is 'wrn16_"),
         ("mobilenetv2", "must name known backbones.*the nearest known is 'mobilenet_v2'"),
         ("resnet020", "must name known backbones"),
+        ("resnet20+1000", "must name known backbones"),
+        ("torchvision:resnet18+2", r"add blocks to bundled backbones alone.*not to torchvision:res"),
     ],
 )
 def test_a_name_that_no_family_has_is_refused_with_the_rule(name: str, message: str) -> None:
