@@ -193,7 +193,7 @@ def test_a_row_has_the_numbers_of_its_name(name: str) -> None:
         ("mobilenetv2", "must name known backbones.*the nearest known is 'mobilenet_v2'"),
         ("resnet020", "must name known backbones"),
         ("resnet20+1000", "must name known backbones"),
-        ("torchvision:resnet18+2", r"add blocks to bundled backbones alone.*not to torchvision:res"),
+        ("torchvision:resnet18+2", r"add blocks to bundled backbones alone.*not to torchvision"),
     ],
 )
 def test_a_name_that_no_family_has_is_refused_with_the_rule(name: str, message: str) -> None:
