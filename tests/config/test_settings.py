@@ -35,7 +35,8 @@ def test_a_setting_shown_as_text_is_read_back_the_same(method: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["resnet20+4+resnet20+2*resnet20+10", " resnet20 + 10, resnet20+10, resnet20+4+resnet20"]
+    "text",
+    ["resnet20+4+resnet20+2*resnet20+10", " resnet20 + 10, resnet20+10+resnet20+4, resnet20"],
 )
 def test_a_number_after_a_name_makes_a_branch_deeper_and_deeper_ones_come_later(text: str) -> None:
     config = with_overrides(Config(), {"model.mix": text})

@@ -63,7 +63,9 @@ def preact_bottleneck_resnet(in_channels: int, *, depth: int, deeper: int = 0) -
     blocks = PREACT_BOTTLENECK_RESNET.blocks(depth)
     widths = (64, 128, 256)
     return _activated(
-        in_channels, residual_stages(PreActivationBottleneck, 16, widths, blocks, deeper), widths[-1]
+        in_channels,
+        residual_stages(PreActivationBottleneck, 16, widths, blocks, deeper),
+        widths[-1],
     )
 
 

@@ -14,7 +14,9 @@ from ffl_ray.models.depths import WIDE_BOTTLENECK_RESNET
 from ffl_ray.models.families.bottleneck_resnet import WIDTHS, Bottleneck
 
 
-def wide_bottleneck_resnet(in_channels: int, *, depth: int, widen: int, deeper: int = 0) -> Backbone:
+def wide_bottleneck_resnet(
+    in_channels: int, *, depth: int, widen: int, deeper: int = 0
+) -> Backbone:
     """A CIFAR ResNet of bottleneck blocks, the inner width times `widen`.
 
     Raises:
