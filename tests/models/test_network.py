@@ -141,7 +141,7 @@ def test_a_deeper_branch_of_the_same_backbone_shares_its_trunk() -> None:
     network = network_of("resnet8+resnet8+2")
 
     assert network.trunk_of == ("resnet8", "resnet8")
-    depths = [len([*branch[-1].children()]) for branch in network.branches]
+    depths = [len([*[*branch.children()][-1].children()]) for branch in network.branches]
     assert depths == [1, 3]
 
 
