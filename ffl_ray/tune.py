@@ -11,7 +11,7 @@ from ffl_ray.config.flags import add_flags, flag_values
 DESCRIPTION = """Search for the best way to fuse and distil branches on your data.
 
 SPACE is a Python file with BASE and search_space(trial), or the name of a bundled space
-(digits, cifar10, cifar100, cifar100_short, tiny, imagenet; branch_count, mix, fusion and
+(digits, folder, cifar10, cifar100, cifar100_short, tiny, imagenet; branch_count, mix, fusion and
 temperature ask one question each; methods, methods_short and ablations try every point with
 three seeds). The default, digits, needs no download.
 A search space is Python code and runs as such: open only those that you trust.

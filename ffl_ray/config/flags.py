@@ -8,6 +8,7 @@ from typing import Any, Literal, get_args, get_origin
 
 from ffl_ray.config.overrides import Setting, settings
 from ffl_ray.config.settings import StudyConfig
+from ffl_ray.config.values import seconds
 
 Options = argparse.ArgumentParser | argparse._ArgumentGroup
 
@@ -30,7 +31,8 @@ def add_flags(group: Options, wanted: Callable[[Setting], bool]) -> list[argpars
                 options |= {"action": "store_const", "const": True}
             else:
                 action = "append" if get_origin(kind) is tuple else "store"
-                options |= {"metavar": placeholder[0], "type": _number(kind), "action": action}
+                of = str if _reads_time(first) else _number(kind)
+                options |= {"metavar": placeholder[0], "type": of, "action": action}
             added.append(group.add_argument(option, **options))
     return added
 
@@ -53,6 +55,11 @@ def _settings_of_flags() -> dict[str, list[Setting]]:
         if setting.marks.flag:
             found.setdefault(setting.marks.flag, []).append(setting)
     return found
+
+
+def _reads_time(setting: Setting) -> bool:
+    """Whether it is a time that may be given with its unit."""
+    return any(getattr(one, "func", None) is seconds for one in setting.field.metadata)
 
 
 def _number(kind: Any) -> type[int | float | str]:

@@ -12,6 +12,7 @@ from ffl_ray.config.values import (
     constraint_names,
     listed,
     objective_names,
+    seconds,
     setting,
     words,
 )
@@ -77,13 +78,28 @@ class SearchConfig(Section):
         source="docs.nvidia.com/deploy/mps",
         resource=True,
     )
-    time_budget_s: Annotated[float | None, Optional] = setting(
+    time_budget_s: Annotated[float | None, BeforeValidator(seconds)] = setting(
         None,
-        "stop the study after this long; unfinished trials stay interrupted",
+        "stop the study after this long, such as 40m; unfinished trials stay interrupted",
         unit="s",
         gt=0,
-        flag="--time-budget-s S",
+        flag="--time-budget-s TIME",
         may_change=True,
+    )
+    budget_s: Annotated[float | None, BeforeValidator(seconds)] = setting(
+        None,
+        "time of the whole search, such as 40m or 2h, what it took before an interruption "
+        "included: number of trials, epochs, image size, share of the data and backbones are "
+        "chosen to fit it by measured speed, as far as the command line leaves them open",
+        unit="s",
+        gt=0,
+        flag="--budget TIME",
+        may_change=True,
+    )
+    backbones: Annotated[tuple[str, ...], BeforeValidator(words)] = setting(
+        (),
+        "backbones that a search's mixes are drawn from, instead of those of its space, such as "
+        "resnet8,resnet14; none: the space's own",
     )
     seed: int = setting(0, "seed of the sampler", ge=0, lt=2**31, flag="--seed N")
     sampler: Literal["tpe", "random", "gp", "nsga2", "cmaes", "grid"] = setting(

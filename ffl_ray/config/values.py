@@ -14,6 +14,8 @@ from ffl_ray.config.objectives import parse_objective, parse_objectives
 MOST_DIGITS = 3
 BRANCHES = re.compile(r"\+(?!\s*[1-9][0-9]*\s*(?:[+]|$))")  # between them: not before a number
 DEEPER = re.compile(r"(.+)\+([1-9][0-9]{0,2})")
+UNITS_S = {"s": 1.0, "m": 60.0, "min": 60.0, "h": 3600.0, "d": 86400.0}
+TIME = re.compile(r"(\d+(?:\.\d+)?)\s*([a-z]*)\s*")
 OWN_CODE = re.compile(r"[\w./-]*:[\w./:-]*")  # or nearly; what is wrong with it is said later
 
 
@@ -84,6 +86,28 @@ def split_numbers(value: object) -> object:
 def none_word(value: object) -> object:
     """None for the words that mean it; anything else as it is."""
     return None if isinstance(value, str) and value.strip().lower() in ("", "none") else value
+
+
+def seconds(value: object) -> object:
+    """A time such as 90, 40m, 1.5h or 1h30m in seconds; anything else as it is."""
+    value = none_word(value)
+    if not isinstance(value, str):
+        return value
+    text = value.strip().lower()
+    parts = TIME.findall(text)
+    units = [unit or "s" for _, unit in parts] if len(parts) == 1 else [unit for _, unit in parts]
+    if not parts or TIME.sub("", text) or not all(unit in UNITS_S for unit in units):
+        raise ValueError("must read like 90s, 40m, 1.5h or 1h30m")
+    return sum(
+        float(number) * UNITS_S[unit] for (number, _), unit in zip(parts, units, strict=True)
+    )
+
+
+def as_time(seconds: float) -> str:
+    """Seconds as hours, minutes and seconds, such as 1h30m: what `seconds` reads, rounded."""
+    minutes, rest = divmod(round(seconds), 60)
+    parts = zip((*divmod(minutes, 60), rest), "hms", strict=True)
+    return "".join(f"{number}{unit}" for number, unit in parts if number) or "0s"
 
 
 def as_text(value: object) -> object:

@@ -13,7 +13,7 @@ from rich.text import Text
 from ffl_ray.confirm.confirmation import Confirmation
 from ffl_ray.confirm.tables import distinct_members
 from ffl_ray.console.plain_text import printable_row
-from ffl_ray.console.plan_view import hours
+from ffl_ray.console.terminal import hours
 from ffl_ray.orchestration.final_run import FinalRun
 from ffl_ray.planning.layout import Plan
 from ffl_ray.results.statistics import Summary, shown

@@ -13,7 +13,7 @@ MOST_FILES = 10
 
 
 def data_text(facts: DataFacts) -> str:
-    """Classes and images, in a line; the files that are skipped, with the reason, in others."""
+    """Classes and images, in a line; test split and skipped files, with the reason, in others."""
     left_out = Counter(PurePath(name).parent.name for name, _ in facts.skipped)
     pairs = zip(facts.classes, facts.counts, strict=False)
     counts = {name: count - left_out[name] for name, count in pairs}
@@ -29,4 +29,4 @@ def data_text(facts: DataFacts) -> str:
     skipped = [printable_line(f"skipped {name}: {why}") for name, why in files[:MOST_FILES]]
     if len(files) > MOST_FILES:
         skipped.append(f"skipped {len(files) - MOST_FILES} more: study.json names all")
-    return "\n".join([line, *skipped])
+    return "\n".join([line, *map(printable_line, facts.notes), *skipped])

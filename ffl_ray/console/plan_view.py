@@ -9,6 +9,8 @@ from rich.table import Table
 from rich.text import Text
 
 from ffl_ray.console.data_text import data_text
+from ffl_ray.console.limits_text import Limits, limit_lines, there_text
+from ffl_ray.console.terminal import hours
 from ffl_ray.planning.limits import gigabytes
 from ffl_ray.planning.preflight import Preflight
 from ffl_ray.planning.space_check import SpaceCheck
@@ -16,14 +18,15 @@ from ffl_ray.search.points import Point
 from ffl_ray.search.ranges import ranges
 
 
-def plan_table(preflight: Preflight) -> RenderableType:
+def plan_table(preflight: Preflight, limits: Limits = Limits()) -> RenderableType:
     """The plan of a study, in full."""
     table = Table(title="plan", title_justify="left", box=None, show_header=False)
     lines: list[tuple[str, RenderableType]] = [
         ("data", Text(data_text(preflight.facts))),
-        ("trials", _trials(preflight)),
+        ("trials", _trials(preflight, limits)),
         ("each trial", _resources(preflight)),
         ("expected time", _time(preflight)),
+        *(("limit", Text(line)) for line in limit_lines(limits)),
         ("disk", _disk(preflight)),
         ("memory", _memory(preflight)),
         ("parameters", _between(preflight.forecast.parameters)),
@@ -35,7 +38,7 @@ def plan_table(preflight: Preflight) -> RenderableType:
     return Group(table, Text(""), _ranges_table(preflight.sampled), *_warnings(preflight))
 
 
-def plan_lines(preflight: Preflight, trials: int) -> RenderableType:
+def plan_lines(preflight: Preflight, trials: int, limits: Limits = Limits()) -> RenderableType:
     """The plan in a few lines.
 
     Args:
@@ -44,8 +47,9 @@ def plan_lines(preflight: Preflight, trials: int) -> RenderableType:
     data = data_text(preflight.facts).replace("\n", "\n      ")
     return Group(
         Text(f"data  {data}"),
-        Text(f"plan  {_trials(preflight)}, each with {_resources(preflight)}"),
+        Text(f"plan  {_trials(preflight, limits)}, each with {_resources(preflight)}"),
         Text(f"      {_time(preflight, trials)}; disk {_disk(preflight)}"),
+        *(Text(f"      {line}") for line in limit_lines(limits)),
         Text(f"      memory {_memory(preflight)}"),
         *([Text(f"      {preflight.constraints}")] if preflight.constraints else []),
         *_warnings(preflight),
@@ -75,8 +79,9 @@ def _ranges_table(points: list[Point]) -> Table:
     return table
 
 
-def _trials(preflight: Preflight) -> str:
-    return f"{preflight.forecast.trials} trials, {preflight.plan.max_concurrent_trials} at once"
+def _trials(preflight: Preflight, limits: Limits) -> str:
+    at_once = f"{preflight.plan.max_concurrent_trials} at once"
+    return f"{preflight.forecast.trials} trials{there_text(limits)}, {at_once}"
 
 
 def _resources(preflight: Preflight) -> str:
@@ -102,13 +107,6 @@ def _time(preflight: Preflight, trials: int | None = None) -> str:
         return f"about {hours(seconds[1])} if none is pruned"
     pruned = f"about {hours(seconds[0])} with weak trials pruned ({share:.0%} of the epochs)"
     return f"{pruned}, {hours(seconds[1])} if none is"
-
-
-def hours(seconds: float) -> str:
-    """Seconds in the unit that a person plans in."""
-    if seconds < 90:
-        return f"{seconds:.0f} s"
-    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
 
 
 def _disk(preflight: Preflight) -> str:

@@ -26,6 +26,7 @@ class DataFacts(NamedTuple):
         test_contents: of a final training, as `contents`.
         skipped: files that can't be read and are left out, each with the reason.
         test_skipped: of a final training, likewise in the test split.
+        notes: of a folder, which part is its test split, and what is passed over; not compared.
     """
 
     split_hash: str = ""
@@ -39,6 +40,7 @@ class DataFacts(NamedTuple):
     test_contents: tuple[str, ...] = ()
     skipped: tuple[tuple[str, str], ...] = ()
     test_skipped: tuple[tuple[str, str], ...] = ()
+    notes: tuple[str, ...] = ()
 
 
 def differences(

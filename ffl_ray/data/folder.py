@@ -8,7 +8,11 @@ which a fifth of every class is then set aside as the test split by a seed that 
 from __future__ import annotations
 
 import os
+import time
+from collections import Counter
 from pathlib import Path
+from statistics import median
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -17,10 +21,13 @@ from ffl_ray.config.image_shapes import image_side
 from ffl_ray.config.settings import DataConfig
 from ffl_ray.data.dataset import DatasetInfo, Files, Opened
 from ffl_ray.data.splits import Split, stratified_split
+from ffl_ray.data.streaming.decode import middle_square
 from ffl_ray.data.streaming.image_file import ENDINGS, image_names, is_hidden
+from ffl_ray.data.streaming.image_file import opened as opened_file
 from ffl_ray.errors import DataError
 from ffl_ray.files import expanded
 
+MOST_LOOKED_AT = 40
 TEST_FRACTION = 0.2
 TEST_SEED = 1904_09058
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
@@ -39,6 +46,39 @@ def open_train(settings: DataConfig) -> Opened:
     opened = _index(root, image_side(settings))
     rest = opened.images.take(_split(opened).rest)
     return opened._replace(images=rest, counts=opened.class_counts)
+
+
+class Look(NamedTuple):
+    """A look at some of the images.
+
+    Attributes:
+        side: of the shorter ones' sides the middle one, in pixels.
+        decode_s: seconds to decode one, on one CPU.
+    """
+
+    side: int
+    decode_s: float
+
+
+def look(settings: DataConfig) -> Look:
+    """A look at some of the images that may be trained on, evenly chosen.
+
+    Raises:
+        DataError: as of `open_train`; or none of them can be read.
+    """
+    files = open_train(settings).images
+    assert isinstance(files, Files), "a folder holds files"
+    sides, started = [], time.perf_counter()
+    for position in range(0, len(files), max(1, len(files) // MOST_LOOKED_AT)):
+        try:
+            with opened_file(files.path(position)) as image:
+                sides.append(min(image.size))
+            middle_square(files.path(position), files.size)
+        except OSError:
+            continue
+    if not sides:
+        raise DataError(f"data.dir: no image of {len(files)} in {files.folder} can be read")
+    return Look(int(median(sides)), (time.perf_counter() - started) / len(sides))
 
 
 def find_test(settings: DataConfig) -> Opened:
@@ -67,6 +107,48 @@ def open_test(settings: DataConfig) -> Opened:
         return _index(_test_folder(root), image_side(settings))
     opened = _index(root, image_side(settings))
     return opened._replace(images=opened.images.take(_split(opened).held_out))
+
+
+def notes(settings: DataConfig) -> tuple[str, ...]:
+    """Which part of a folder is its test split, and which files are no images; none is opened.
+
+    Raises:
+        DataError: as of `open_train`.
+    """
+    root = _root(settings)
+    others = _other_files(root)
+    passed = [f"{count} {kind}" for kind, count in sorted(others.items())]
+    text = f"passed over, no images: {', '.join(passed)}"
+    return (_test_note(settings, root), *([text] if passed else []))
+
+
+def _test_note(settings: DataConfig, root: Path) -> str:
+    only = "only confirm opens it"
+    if not (root / "train").is_dir():
+        count = len(open_test(settings).images)
+        return f"test split: a fifth of every class is set aside, {count:,} images; {only}"
+    try:
+        folder = _test_folder(root)
+        count = sum(1 for _ in image_names(os.fspath(folder)))
+    except DataError:
+        return (
+            "no test split: a search needs none, and confirm does: test/ or val/ beside train/; or "
+            "give the folder train/ itself, of which a fifth is then set aside"
+        )
+    return f"test split: {folder.name}/ beside train/, {count:,} images; {only}"
+
+
+def _other_files(root: Path) -> Counter[str]:
+    """How many files of each ending are no images, by their names alone; hidden ones together."""
+    found: Counter[str] = Counter()
+    for _, inside, files in os.walk(root):
+        inside[:] = [name for name in inside if not is_hidden(name)]
+        for name in files:
+            if is_hidden(name):
+                found["hidden"] += 1
+            elif not name.lower().endswith(ENDINGS):
+                found[os.path.splitext(name)[1].lower() or "without an ending"] += 1  # noqa: PTH122
+    return found
 
 
 def _test_folder(root: Path) -> Path:
@@ -106,7 +188,8 @@ def _index(folder: Path, size: int) -> Opened:
         found = sorted(image_names(os.fspath(folder / name), f"{name}/"), key=_parts_of_path)
         if not found:
             raise DataError(
-                f"data.dir: {folder / name} must hold images ({', '.join(ENDINGS)}), and holds none"
+                f"data.dir: {folder / name} must hold images ({', '.join(ENDINGS)}), and holds "
+                f"none: remove it, or put some in"
             )
         names += map(os.fsencode, found)
         counts.append(len(found))

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 from typing import NamedTuple
 
-from ffl_ray.config.settings import SearchConfig
 from ffl_ray.console.live import StudyView
 from ffl_ray.console.plan_view import plan_lines, plan_table
 from ffl_ray.console.terminal import make_console
 from ffl_ray.console.view import Views
 from ffl_ray.data.facts import DataFacts
 from ffl_ray.errors import StudyError
+from ffl_ray.orchestration.budget import fitted
 from ffl_ray.orchestration.job import Job
 from ffl_ray.orchestration.live_run import live_run
 from ffl_ray.orchestration.ray_setup import cluster_machines, own_ray, ray_state
@@ -21,22 +22,33 @@ from ffl_ray.orchestration.recorder import Obstacle, Recorder
 from ffl_ray.orchestration.remote import call_together, trial_cluster
 from ffl_ray.orchestration.retention import CheckpointRetention, best_of_search
 from ffl_ray.orchestration.scheduler import make_scheduler
-from ffl_ray.orchestration.search_study import MAY_CHANGE, Search, show_outcome, trials_left
+from ffl_ray.orchestration.search_study import (
+    MAY_CHANGE,
+    Search,
+    limits_of,
+    show_outcome,
+    trial_s,
+    trials_left,
+)
 from ffl_ray.orchestration.start import start
+from ffl_ray.orchestration.time_budget import Deadline
 from ffl_ray.orchestration.tune_searcher import TuneSearcher
 from ffl_ray.orchestration.tuner import make_tuner, run_rounds
 from ffl_ray.planning.gpu_sharing import shared_plan
 from ffl_ray.planning.layout import Plan
 from ffl_ray.planning.member_costs import planned_members
 from ffl_ray.planning.preflight import Preflight, run_preflight
-from ffl_ray.results.description import describe_study
+from ffl_ray.results.description import DESCRIPTION, describe_study
 from ffl_ray.results.history import PastTrial, past_trials
-from ffl_ray.results.reader import objective_by_epoch
+from ffl_ray.results.reader import objective_by_epoch, read_rows
 from ffl_ray.results.study import StudyTables
 from ffl_ray.search.samplers import warn_in_pythons_log
 from ffl_ray.search.searcher import StudySearcher
 from ffl_ray.search.warm_start import keep_warm_start
 from ffl_ray.trackers.tracking import Tracking, tracking_of
+
+# What a search takes after its trials: they are stopped, its answers worked out, Ray ended.
+ENDING_S = 8.0
 
 
 @own_ray()
@@ -56,9 +68,12 @@ def run_search(search: Search, address: str | None, *, dry_run: bool) -> int:
         )
     warn_in_pythons_log()
     with make_console().status("measuring what a trial takes"):
+        if search.is_open:
+            search, plan, facts = fitted(search, plan, facts, joined=address is not None)
         preflight = _preflight(search, plan, facts, joined=address is not None)
     if dry_run:
-        make_console().print(plan_table(preflight))
+        rows = read_rows(search.storage, "trials") if search.storage.exists(DESCRIPTION) else []
+        make_console().print(plan_table(preflight, limits_of(search, rows)))
         return 0
     return _train(search, preflight, facts)
 
@@ -87,22 +102,24 @@ class Trials(NamedTuple):
     view: StudyView
     tracking: Tracking
     num_classes: int
+    deadline: Deadline
 
 
 def _train(search: Search, preflight: Preflight, facts: DataFacts) -> int:
     """Train what is left, and show what came out."""
     config, again = search.settings.search, f"the same command with --name {search.name}"
+    started = time.monotonic()
     trials = _open(search, preflight, facts)
     tables, tracking = trials.tables, trials.tracking
-    started = time.monotonic()
     live = live_run(search.storage, again)
     with closing(tables), live, trials.view, tracking, ray_state() as state:
         recorder = run_rounds(
-            lambda: _fit(trials, state, started),
+            lambda: _fit(trials, state),
             lambda: trials_left(tables, config),
             config.max_failures,
         )
-    status = show_outcome(tables, config, time.monotonic() - started)
+    deadline, elapsed_s = trials.deadline, time.monotonic() - started
+    status = show_outcome(tables, config, elapsed_s, left_s=deadline.left_s, came=deadline.came)
     if tracking.lines:
         make_console().out("\n" + "\n".join(tracking.lines))
     if recorder.obstacle.message:
@@ -120,6 +137,7 @@ def _open(search: Search, preflight: Preflight, facts: DataFacts) -> Trials:
         space=Path(search.space.path).read_text(),
         plan=plan._asdict(),
         data=facts._asdict(),
+        **({"budget": search.fit._asdict()} if search.fit else {}),
     )
     tables = StudyTables.open(
         storage, search.name, description, settings.objectives, may_change=MAY_CHANGE
@@ -129,7 +147,8 @@ def _open(search: Search, preflight: Preflight, facts: DataFacts) -> Trials:
     retention = CheckpointRetention(storage, kept)
     retention.apply(tables.trials.rows)
     console, planned = make_console(), settings.search.num_samples
-    console.print(plan_lines(preflight, trials_left(tables, settings.search)))
+    limits = limits_of(search, tables.trials.rows)
+    console.print(plan_lines(preflight, trials_left(tables, settings.search), limits))
     title = (
         f"{search.name}: {planned} trials, {plan.max_concurrent_trials} at once, on "
         f"{settings.data.name} ({facts.num_train:,} to train, {facts.num_val:,} to validate)"
@@ -138,15 +157,25 @@ def _open(search: Search, preflight: Preflight, facts: DataFacts) -> Trials:
     tracking = tracking_of(
         settings.search, tables, lambda number: tables.trials[f"{number:05d}"]["params"]
     )
-    return Trials(search, plan, tables, retention, view, tracking, facts.num_classes)
+    deadline = _deadline(search, limits.used_s, lambda: trial_s(tables, preflight.forecast.trial_s))
+    return Trials(search, plan, tables, retention, view, tracking, facts.num_classes, deadline)
 
 
-def _fit(trials: Trials, state: str, started: float) -> Recorder:
+def _deadline(search: Search, used_s: float, trial_s: Callable[[], float | None]) -> Deadline:
+    """The end of the search: of its budget, or of this command's time budget."""
+    config = search.settings.search
+    left = [] if config.time_budget_s is None else [config.time_budget_s]
+    if config.budget_s is not None:
+        passed_s = time.monotonic() - search.started + used_s
+        left.append(config.budget_s - passed_s - ENDING_S)
+    return Deadline(min(left, default=None), trial_s)
+
+
+def _fit(trials: Trials, state: str) -> Recorder:
     """Run Tune once, for the trials that have not ended.
 
     Args:
         state: a folder for what Tune writes.
-        started: when the command began to search, by the monotonic clock.
     """
     search, plan, tables = trials.search, trials.plan, trials.tables
     settings, config = search.settings, search.settings.search
@@ -165,8 +194,11 @@ def _fit(trials: Trials, state: str, started: float) -> Recorder:
         config.max_failures,
     )
     count = trials_left(tables, config)
-    rest = _with_time_left(config, time.monotonic() - started)
-    make_tuner(plan, rest, state, count, TuneSearcher(searcher), scheduler, recorder).fit()
+    deadline = trials.deadline
+    tuned = TuneSearcher(searcher, deadline)
+    left_s = deadline.left_s
+    make_tuner(plan, config, state, count, tuned, scheduler, recorder, left_s=left_s).fit()
+    deadline.note()
     return recorder
 
 
@@ -183,13 +215,6 @@ def _searcher(search: Search, plan: Plan, past: list[PastTrial], num_classes: in
         mirror=search.mirror,
         make_job=lambda trial_id, config: Job.planned(trial_id, config, location, plan)._asdict(),
     )
-
-
-def _with_time_left(search: SearchConfig, elapsed_s: float) -> SearchConfig:
-    """The same settings, with what is left of the time budget."""
-    if search.time_budget_s is None:
-        return search
-    return search.model_copy(update={"time_budget_s": max(1.0, search.time_budget_s - elapsed_s)})
 
 
 def _trouble(obstacle: Obstacle) -> str:

@@ -6,14 +6,22 @@ What can be refused without torch and Ray is refused before they are loaded: wit
 from __future__ import annotations
 
 import argparse
+import time
 from collections.abc import Mapping, Sequence
 
 from ffl_ray.config.overrides import with_overrides
 from ffl_ray.config.settings import StudyConfig
 from ffl_ray.console.terminal import make_console
 from ffl_ray.orchestration.search_study import MAY_CHANGE, Search, nothing_left
+from ffl_ray.planning.budget import chosen_before, provisional
 from ffl_ray.planning.data_dir import absolute_data_dir
-from ffl_ray.results.description import check_goes_on, check_name, default_name
+from ffl_ray.results.description import (
+    DESCRIPTION,
+    check_goes_on,
+    check_name,
+    default_name,
+    read_description,
+)
 from ffl_ray.results.history import optuna_study
 from ffl_ray.results.storage.access import study_storage
 from ffl_ray.search.mirror import Mirror
@@ -33,13 +41,15 @@ def start_search(
         overrides: settings that it changes, by dotted names.
         fixed: those that the space must not search as well.
     """
-    space = load_space(args.space)
-    settings = settle(space, overrides)
+    search = _search_of(args, overrides)
+    space, settings = search.space, search.settings
     check_trackers(settings.search.track)
     check_space(space, settings.training, fixed, settings.search)
     if args.check:
         return _show_networks(space, settings)
-    search = _search_of(args, space, settings)
+    if args.address is None:
+        place = absolute_data_dir(settings)
+        search = search._replace(settings=with_overrides(settings, place))
     goes_on = check_goes_on(search.storage, "search", search.kept_settings, MAY_CHANGE)
     if goes_on and not args.dry_run:
         status = nothing_left(search)
@@ -54,12 +64,21 @@ def start_search(
     return _run(search, args.address, dry_run=args.dry_run)
 
 
-def _search_of(args: argparse.Namespace, space: SearchSpace, settings: StudyConfig) -> Search:
-    """The search under its name, in its place."""
-    if args.address is None:
-        settings = with_overrides(settings, absolute_data_dir(settings))
+def _search_of(args: argparse.Namespace, overrides: Mapping[str, object]) -> Search:
+    """The search under its name, in its place; with what its budget chose when it began."""
+    started = time.monotonic()
+    space = load_space(args.space)
     name = check_name(args.name or default_name(space.name))
-    return Search(name, study_storage(args.storage_path, name), space, settings)
+    storage = study_storage(args.storage_path, name)
+    search = Search(
+        name, storage, space, settle(space, overrides), overrides=overrides, started=started
+    )
+    budget_s = search.settings.search.budget_s
+    if budget_s is None:
+        return search.settled({})
+    if storage.exists(DESCRIPTION):
+        return search.settled(chosen_before(read_description(storage), budget_s))
+    return search.settled(provisional(space, overrides))._replace(is_open=True)
 
 
 def _warm_start(search: Search) -> WarmStart | None:

@@ -4,30 +4,37 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from statistics import median
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from rich.console import Console
 
 from ffl_ray.config.objectives import parse_objective
-from ffl_ray.config.overrides import changeable, flatten
+from ffl_ray.config.overrides import changeable, flatten, with_overrides
 from ffl_ray.config.settings import SearchConfig, StudyConfig
+from ffl_ray.console.ending_text import why_ended
+from ffl_ray.console.limits_text import Limits
 from ffl_ray.console.log import log_file
 from ffl_ray.console.plain_text import printable_line
 from ffl_ray.console.result_tables import best_table, front_table, next_text, where_text
 from ffl_ray.console.terminal import duration, make_console
 from ffl_ray.errors import FAILED, INTERRUPTED
+from ffl_ray.planning.budget import Fit
 from ffl_ray.results.best import called_best, ranked
 from ffl_ray.results.description import read_description
 from ffl_ray.results.pareto import front
 from ffl_ray.results.pruning import pruning_cost
 from ffl_ray.results.reader import load_tables
 from ffl_ray.results.search_answers.table import sentences, study_answers
+from ffl_ray.results.spent import trained_s
 from ffl_ray.results.storage.access import as_argument
 from ffl_ray.results.storage.storage import Storage
 from ffl_ray.results.study import StudyTables
 from ffl_ray.search.mirror import Mirror
-from ffl_ray.search.space import SearchSpace
+from ffl_ray.search.space import SearchSpace, settle
 from ffl_ray.search.warm_start import WarmStart
 
 MAY_CHANGE = changeable(StudyConfig)
@@ -44,6 +51,10 @@ class Search(NamedTuple):
         settings: what all trials start from, and how it is searched.
         warm_start: proposes the first trials, if it knows another study's.
         mirror: is told of every trial, if there is one.
+        overrides: the settings that the command line has, and `--config`.
+        started: the command, by the monotonic clock.
+        fit: what the budget chose now; none: it has nothing to choose, or has yet to.
+        is_open: whether it has yet to.
     """
 
     name: str
@@ -52,6 +63,22 @@ class Search(NamedTuple):
     settings: StudyConfig
     warm_start: WarmStart | None = None
     mirror: Mirror | None = None
+    overrides: Mapping[str, object] = MappingProxyType({})
+    started: float = 0.0
+    fit: Fit | None = None
+    is_open: bool = False
+
+    def settled(self, values: Mapping[str, object]) -> Search:
+        """The search with some settings beside those of its command line.
+
+        Raises:
+            SettingError: one breaks a rule.
+        """
+        settings = settle(self.space, {**values, **self.overrides})
+        if self.settings.data.dir is not None:
+            settings = with_overrides(settings, {"data.dir": self.settings.data.dir})
+        space = self.space._replace(backbones=settings.search.backbones)
+        return self._replace(space=space, settings=settings)
 
     @property
     def kept_settings(self) -> dict[str, Any]:
@@ -69,6 +96,35 @@ def trials_left(tables: StudyTables, search: SearchConfig) -> int:
     return search.num_samples - sum(row["status"] in ENDED for row in tables.trials.rows)
 
 
+def limits_of(search: Search, rows: Sequence[Mapping[str, Any]]) -> Limits:
+    """What bounds a search, as a person is shown it.
+
+    Args:
+        rows: of its trials table.
+    """
+    config = search.settings.search
+    ended = sum(row["status"] in ENDED for row in rows)
+    return Limits(
+        budget_s=config.budget_s,
+        used_s=trained_s(search.storage) if rows and config.budget_s is not None else 0.0,
+        time_budget_s=config.time_budget_s,
+        fit=search.fit,
+        there=ended,
+        begun=len(rows) - ended,
+        trials=config.num_samples,
+    )
+
+
+def trial_s(tables: StudyTables, expected_s: float | None) -> float | None:
+    """Seconds that a trial takes to its last epoch: of the completed ones, else as expected."""
+    done = [
+        row["accelerator_s"] / row["num_workers"]
+        for row in tables.trials.rows
+        if row["status"] == "completed" and row["accelerator_s"] and row["num_workers"]
+    ]
+    return median(done) if done else expected_s
+
+
 def nothing_left(search: Search) -> int | None:
     """Show a study whose trials have all ended; None when there is something to do."""
     tables, config = search.tables(), search.settings.search
@@ -79,21 +135,35 @@ def nothing_left(search: Search) -> int | None:
     return show_outcome(tables, config, 0.0)
 
 
-def show_outcome(tables: StudyTables, search: SearchConfig, elapsed_s: float) -> int:
-    """Show what came out; the exit status is 0 when at least one trial was completed."""
+def show_outcome(
+    tables: StudyTables,
+    search: SearchConfig,
+    elapsed_s: float,
+    *,
+    left_s: float | None = None,
+    came: bool = False,
+) -> int:
+    """Show what came out; the exit status is 0 when at least one trial was completed.
+
+    Args:
+        elapsed_s: since the first trial began now.
+        left_s: of its time; none: it has all the time.
+        came: it ended because its time is over.
+    """
     console, rows = make_console(), tables.trials.rows
     counts = Counter(row["status"] for row in rows)
     states = ", ".join(f"{count} {status}" for status, count in sorted(counts.items()))
-    console.out(f"\n{len(rows)} trials in {duration(elapsed_s)}: {states}\n")
-    _show_trials(tables, console)
     # One that was interrupted while its actors still started has no interrupted trial.
     left = trials_left(tables, search)
-    if left > 0:
-        console.out(f"\nto go on: the same command with --name {tables.name}")
-    elif counts["completed"]:
+    why = why_ended(search, left, left_s, came=came)
+    console.out(f"\n{len(rows)} trials in {duration(elapsed_s)}: {states}{why}\n")
+    _show_trials(tables, console)
+    if counts["completed"] and (left <= 0 or came):
         console.out(next_text(as_argument(tables.storage.location)))
-    in_time = search.time_budget_s is None or elapsed_s < search.time_budget_s
-    if left > 0 and in_time:
+    if left > 0:
+        more = " and more time" if came else ""
+        console.out(f"\nto go on: the same command with --name {tables.name}{more}")
+    if left > 0 and not came:
         return INTERRUPTED
     return 0 if counts["completed"] or left > 0 else FAILED
 

@@ -38,7 +38,7 @@ def start(
     """
     if address is not None:
         plan = _start_ray(address, config, search)
-        facts = call(_facts_of, flatten(config), final)
+        facts = call(facts_of, flatten(config), final)
     else:
         needed = search.cpus_per_trial or search.num_workers
         check_cpus(needed, search.num_workers, Machines(available_cpus(), 0))
@@ -51,7 +51,8 @@ def start(
     return plan, facts
 
 
-def _facts_of(settings: dict[str, object], final: bool) -> DataFacts:
+def facts_of(settings: dict[str, object], final: bool) -> DataFacts:
+    """The facts of the data of a config, flat, as `data_facts` has them."""
     return data_facts(with_overrides(Config(), settings), final)
 
 

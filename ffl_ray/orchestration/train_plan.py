@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 
 from ffl_ray.config.settings import ResolvedConfig
-from ffl_ray.console.plan_view import hours
+from ffl_ray.console.terminal import hours
 from ffl_ray.data.facts import DataFacts
 from ffl_ray.planning.cost import TrainingCost, training_cost
 from ffl_ray.planning.forecast import trial_seconds

@@ -24,11 +24,11 @@ Train = Callable[[dict[str, Any]], None]
 KEYS = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SECURITY_TOKEN", "AWS_SESSION_TOKEN")
 
 
-def _stopper(search: SearchConfig, recorder: Recorder) -> Stopper:
+def _stopper(recorder: Recorder, left_s: float | None) -> Stopper:
     """What ends a study before its last trial."""
-    if search.time_budget_s is None:
+    if left_s is None:
         return recorder.obstacle
-    return CombinedStopper(recorder.obstacle, TimeBudget(search.time_budget_s))
+    return CombinedStopper(recorder.obstacle, TimeBudget(max(1.0, left_s)))
 
 
 def make_tuner(
@@ -40,12 +40,14 @@ def make_tuner(
     scheduler: TrialScheduler,
     recorder: Recorder,
     train: Train = train_in_actor,
+    left_s: float | None = None,
 ) -> Tuner:
     """A tuner of `count` trials, in actors that are reused or on Ray Train's workers.
 
     Args:
         state: a folder of this machine for what Tune writes and nobody reads.
         train: what an actor runs for a trial of one worker.
+        left_s: seconds until all trials are stopped; none: nothing stops them all.
     """
     keep_from_actors(KEYS)
     return Tuner(
@@ -65,7 +67,7 @@ def make_tuner(
             storage_path=state,
             verbose=0,
             callbacks=[recorder, Mute()],
-            stop=_stopper(search, recorder),
+            stop=_stopper(recorder, left_s),
             failure_config=tune.FailureConfig(max_failures=search.max_failures),
         ),
     )

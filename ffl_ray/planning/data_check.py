@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
+from ffl_ray.config.overrides import with_overrides
 from ffl_ray.config.settings import Config
 from ffl_ray.data.facts import DataFacts
+from ffl_ray.data.folder import Look, look, notes
 from ffl_ray.data.loader import load_final, load_train_val, read_all, read_test
 from ffl_ray.errors import SettingError
 
@@ -17,7 +21,19 @@ def data_facts(config: Config, final: bool = False) -> DataFacts:
     """
     data = (load_final if final else load_train_val)(config.data)
     facts = read_all(config.data, data)
+    if config.data.name == "folder":
+        facts = facts._replace(notes=notes(config.data))
     return read_test(config.data, facts) if final else facts
+
+
+def folder_look(settings: Mapping[str, object]) -> Look:
+    """What some of the images of a folder are, and how fast they are decoded in this process.
+
+    Args:
+        settings: of a config, flat.
+    """
+    config = with_overrides(Config(), settings)
+    return look(config.data)
 
 
 def check_shares(

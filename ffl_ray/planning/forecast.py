@@ -10,7 +10,7 @@ from typing import NamedTuple
 from ffl_ray.config.settings import Config, SearchConfig
 from ffl_ray.planning.cost import BACKWARD_PER_FORWARD, DataSize, TrainingCost
 from ffl_ray.planning.layout import Plan
-from ffl_ray.planning.throughput import Throughput
+from ffl_ray.planning.throughput import Curve, Throughput
 from ffl_ray.search.points import Point, points
 from ffl_ray.search.rungs import num_brackets, rung_epochs
 from ffl_ray.search.space import SearchSpace
@@ -118,7 +118,7 @@ def forecast(
 
 
 def trial_seconds(
-    epochs: int, cost: TrainingCost, data: DataSize, plan: Plan, throughput: Throughput
+    epochs: int, cost: TrainingCost, data: DataSize, plan: Plan, throughput: Throughput | Curve
 ) -> float:
     """Seconds of a trial; an image to validate on takes the forward pass alone.
 

@@ -87,7 +87,7 @@ def run_preflight(
     costs = training_costs([point.config for point in sampled], data, plan.num_workers)
     room = worker_room(plan, nodes)
     ends = [(sampled[i].config, costs[i]) for i in _fitting_ends(costs, room)]
-    timed = _measured(ends, plan, cluster) if ends else None
+    timed = measured(ends, plan, cluster) if ends else None
     expected = forecast(sampled, costs, data, search, plan, fit(timed) if timed else None)
     return Preflight(
         plan=plan,
@@ -124,7 +124,7 @@ def repeatedly_measured(
         None when no machine was free within a minute.
     """
     costs = training_costs(configs, data_size(facts), plan.num_workers)
-    timed = _measured([*zip(configs, costs, strict=True)] * ROUNDS, plan, cluster)
+    timed = measured([*zip(configs, costs, strict=True)] * ROUNDS, plan, cluster)
     if timed is None:
         return None
     count = len(configs)
@@ -148,10 +148,10 @@ def _times_the_estimate(
     return max(1.0, *(count / cost.memory_bytes for count, cost in held))
 
 
-def _measured(
+def measured(
     trainings: Sequence[tuple[ResolvedConfig, TrainingCost]], plan: Plan, cluster: Cluster
 ) -> list[Timed] | None:
-    """Trainings timed where a worker will be; None when no machine was free."""
+    """Trainings timed where a worker of a plan will be; None when no machine was free."""
     timed: list[Timed] | None = cluster.call(
         _measure,
         [flatten(config) for config, _ in trainings],

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import itertools
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
 
+import numpy as np
 import torch
 
 from ffl_ray.config.overrides import with_overrides
@@ -50,6 +51,24 @@ class Throughput(NamedTuple):
     def seconds_per_image(self, macs: int) -> float:
         """Seconds of one image in a training step: forward, backward and optimiser."""
         return self.base_s + self.seconds_per_mac * macs
+
+
+class Curve(NamedTuple):
+    """Measured trainings of any sizes, and straight lines in the logarithms between them.
+
+    Beyond the dearest time is proportional to its multiply-accumulates; nothing is faster than the
+    cheapest.
+    """
+
+    timed: Sequence[Timed]
+
+    def seconds_per_image(self, macs: int) -> float:
+        """As of `Throughput`."""
+        rising = sorted(self.timed, key=_macs_first)
+        known, taken = zip(*((one.macs, one.seconds_per_image) for one in rising), strict=True)
+        between = float(np.exp(np.interp(np.log(macs), np.log(known), np.log(taken))))
+        beyond: float = max(1.0, macs / known[-1])
+        return between * beyond
 
 
 class StepTimer:

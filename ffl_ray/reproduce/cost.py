@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from ffl_ray.config.settings import ResolvedConfig
-from ffl_ray.console.plan_view import hours
+from ffl_ray.console.terminal import hours
 from ffl_ray.data.facts import DataFacts
 from ffl_ray.orchestration.final_runs import epoch_seconds
 from ffl_ray.planning.cost import DataSize, training_costs

@@ -27,6 +27,10 @@ class SuggestsInt(Protocol):
 class SuggestsMix(Protocol):
     """A trial that draws a whole mix at once: that of a search."""
 
+    def kinds(self, backbones: Sequence[str]) -> Sequence[str]:
+        """The backbones to draw from: these, or those that the search has instead."""
+        ...
+
     def suggest_counts(self, least: int, most: int, backbones: Sequence[str]) -> list[int]:
         """How many of each backbone; the parameters that say so are noted."""
         ...
@@ -59,6 +63,8 @@ def suggest_mix(
         raise ValueError(
             f"num_branches must be (least, most), 2 <= least <= most, not {num_branches}"
         )
+    if isinstance(trial, SuggestsMix):
+        backbones = trial.kinds(backbones)
     names = sorted(set(backbones))
     if not names:
         raise ValueError("backbones must name at least one backbone, not none")

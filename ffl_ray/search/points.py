@@ -17,6 +17,7 @@ from ffl_ray.search.alone_sampler import AloneSampler
 from ffl_ray.search.distributions import gathered
 from ffl_ray.search.first_points import read_points
 from ffl_ray.search.grid import check_steps, every_point
+from ffl_ray.search.mix import PREFIX
 from ffl_ray.search.priors import check_priors
 from ffl_ray.search.space import SearchSpace, named_point, proposed_config
 
@@ -96,6 +97,11 @@ def check_space(
     if search is not None and search.sampler == "grid":
         _check_grid(space, search)
     names = gathered(found)
+    if space.backbones and not any(name.startswith(PREFIX) for name in names):
+        raise SettingError(
+            f"search.backbones must be none where a space draws no mix ({space.path}), not "
+            f"{','.join(space.backbones)}"
+        )
     check_priors(space.priors, names, space.path)
     return list(names)
 

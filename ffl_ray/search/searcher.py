@@ -111,6 +111,11 @@ class StudySearcher:
             if number not in known or known[number].goes_on
         ]
 
+    @property
+    def has_unfinished(self) -> bool:
+        """Whether the next trial is one that was begun in an earlier run."""
+        return bool(self._waiting)
+
     def suggest(self, trial_id: str) -> dict[str, Any]:
         """The next trial's job; the id in it is its number in the study."""
         number, past = self._waiting.pop(0) if self._waiting else (None, None)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType, ModuleType
 from typing import Any, NamedTuple
@@ -23,6 +23,15 @@ from ffl_ray.search.rungs import with_own_grace
 from ffl_ray.search.samplers import check_sampler
 from ffl_ray.search.space_trial import as_space_trial
 
+# The settings that a budget chooses, the more important ones first.
+FITTED = (
+    "data.fraction",
+    "search.num_samples",
+    "optim.epochs",
+    "data.image_size",
+    "search.backbones",
+)
+
 
 class SearchSpace(NamedTuple):
     """A loaded space file.
@@ -32,12 +41,17 @@ class SearchSpace(NamedTuple):
         base: dotted settings that all trials start from, `search.*` among them.
         function: the file's `search_space(trial)`, Optuna's define-by-run form.
         priors: the file's `PRIORS`: where its author believes that the best values lie.
+        ladders: the file's `LADDERS`: of some settings the values that a budget chooses from, from
+            the least to the most.
+        backbones: that mixes are drawn from, instead of those that the file names.
     """
 
     path: str
     base: Mapping[str, object]
     function: Callable[[optuna.Trial], Mapping[str, object] | None]
     priors: Mapping[str, Any] = MappingProxyType({})
+    ladders: Mapping[str, Sequence[object]] = MappingProxyType({})
+    backbones: tuple[str, ...] = ()
 
     @property
     def name(self) -> str:
@@ -51,7 +65,7 @@ class SearchSpace(NamedTuple):
             SpaceError: the space fails at this point, which is named.
         """
         try:
-            returned = self.function(as_space_trial(trial))
+            returned = self.function(as_space_trial(trial, self.backbones))
             return {**settings_from_params(trial.params), **(returned or {})}
         except optuna.TrialPruned as error:
             raise SpaceError(
@@ -102,7 +116,25 @@ def load_space(name: str) -> SearchSpace:
         raise SpaceError(
             f"{path}: BASE must map dotted settings to values, not {brief(repr(base))}"
         )
-    return SearchSpace(str(path), base, suggest, getattr(module, "PRIORS", {}))
+    ladders = getattr(module, "LADDERS", {})
+    _check_ladders(path, ladders)
+    return SearchSpace(str(path), base, suggest, getattr(module, "PRIORS", {}), ladders)
+
+
+def _check_ladders(path: Path, ladders: object) -> None:
+    """Check that what a budget chooses from are values of settings that it can choose."""
+    if not isinstance(ladders, Mapping) or not ladders.keys() <= set(FITTED):
+        raise SpaceError(
+            f"{path}: LADDERS must map {', '.join(FITTED)} to values, not {brief(repr(ladders))}"
+        )
+    for name, values in ladders.items():
+        if not isinstance(values, Sequence) or not values:
+            raise SpaceError(f"{path}: LADDERS: {name} must have values, not {brief(repr(values))}")
+        for value in values:
+            try:
+                with_overrides(StudyConfig(), {name: value})
+            except SettingError as error:
+                raise SpaceError(f"{path}: LADDERS: {error}") from error
 
 
 def _loaded(path: Path) -> ModuleType:

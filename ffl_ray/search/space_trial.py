@@ -19,13 +19,23 @@ from ffl_ray.search.mix import NUM_BRANCHES, PREFIX, multiset, nearest_multiset,
 
 
 class SpaceTrial(optuna.Trial):
-    """A trial whose choices are drawn as the tables keep them, and whose mixes are whole."""
+    """A trial whose choices are drawn as the tables keep them, and whose mixes are whole.
+
+    Attributes:
+        backbones: that its mixes are drawn from, whatever the space says; none: the space's.
+    """
+
+    backbones: Sequence[str] = ()
 
     def suggest_categorical(self, name: str, choices: Sequence[Any]) -> Any:
         """One of the choices, as it was given."""
         given = list(choices)
         kept = [kept_choice(choice) for choice in given]
         return given[kept.index(super().suggest_categorical(name, kept))]
+
+    def kinds(self, backbones: Sequence[str]) -> Sequence[str]:
+        """The backbones of a mix: the space's, unless the search has its own."""
+        return self.backbones or backbones
 
     def suggest_counts(self, least: int, most: int, backbones: Sequence[str]) -> list[int]:
         """How many branches of each backbone: the multiset nearest to what the sampler proposes.
@@ -65,8 +75,14 @@ class SpaceTrial(optuna.Trial):
         return self.suggest_int(name, 0, most)
 
 
-def as_space_trial(trial: optuna.Trial) -> SpaceTrial:
-    """The same trial, as a search space shall see it."""
+def as_space_trial(trial: optuna.Trial, backbones: Sequence[str] = ()) -> SpaceTrial:
+    """The same trial, as a search space shall see it.
+
+    Args:
+        backbones: that its mixes are drawn from; none: those that the space names.
+    """
     made = SpaceTrial.__new__(SpaceTrial)
     made.__dict__ = trial.__dict__
+    if backbones:
+        made.backbones = backbones
     return made

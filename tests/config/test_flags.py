@@ -12,7 +12,8 @@ TUNE = (
     "--data-dir", "photos", "--seed", "7", "--num-samples", "4", "--objective", "fused.accuracy",
     "--objective", "macs", "--sampler", "random", "--scheduler", "none", "--warm-start", "before",
     "--max-concurrent-trials", "2", "--num-workers", "3", "--cpus-per-trial", "4",
-    "--gpus-per-trial", "0.5", "--time-budget-s", "60", "--max-failures", "1", "--track", "wandb",
+    "--gpus-per-trial", "0.5", "--time-budget-s", "60", "--budget", "1h30m",
+    "--max-failures", "1", "--track", "wandb",
 )  # fmt: skip
 
 
@@ -32,7 +33,8 @@ def test_every_flag_is_read_under_the_names_of_the_settings_that_it_sets() -> No
         "search.num_workers": 3,
         "search.cpus_per_trial": 4,
         "search.gpus_per_trial": 0.5,
-        "search.time_budget_s": 60.0,
+        "search.time_budget_s": "60",
+        "search.budget_s": "1h30m",
         "search.max_failures": 1,
         "search.track": ["wandb"],
     }

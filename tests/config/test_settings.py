@@ -5,6 +5,7 @@ import pytest
 from ffl_ray.config.methods import resolved, resolved_from
 from ffl_ray.config.overrides import flatten, parse_assignments, settings, shown, with_overrides
 from ffl_ray.config.settings import Config, SearchConfig, StudyConfig
+from ffl_ray.config.values import as_time
 from ffl_ray.errors import SettingError
 
 
@@ -119,3 +120,20 @@ def test_the_settings_of_a_study_are_those_of_a_training_and_of_its_search() -> 
     assert study.training == with_overrides(Config(), {"optim.epochs": 7})
     with pytest.raises(SettingError, match=r"search.num_samples must be greater .*, not 0"):
         with_overrides(study, {"search.num_samples": 0})
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"),
+    [("90", 90), ("90s", 90), ("40m", 2_400), ("40 min", 2_400), ("1.5h", 5_400), ("1h30m", 5_400)],
+)
+def test_a_time_may_be_given_with_its_units(text: str, seconds: float) -> None:
+    search = with_overrides(StudyConfig(), {"search.budget_s": text}).search
+
+    assert search.budget_s == seconds
+    assert with_overrides(StudyConfig(), {"search.budget_s": as_time(seconds)}).search == search
+
+
+@pytest.mark.parametrize("text", ["soon", "-3", "1h30", "3 weeks", "1e3"])
+def test_what_is_no_time_is_refused(text: str) -> None:
+    with pytest.raises(SettingError, match=r"search.budget_s must read like 90s, 40m, 1.5h"):
+        with_overrides(StudyConfig(), {"search.budget_s": text})

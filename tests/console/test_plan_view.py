@@ -7,7 +7,8 @@ import io
 import pytest
 from rich.console import Console, RenderableType
 
-from ffl_ray.console.plan_view import hours, plan_lines, plan_table
+from ffl_ray.console.plan_view import plan_lines, plan_table
+from ffl_ray.console.terminal import hours
 from ffl_ray.data.facts import DataFacts
 from ffl_ray.planning.forecast import Forecast
 from ffl_ray.planning.layout import Plan

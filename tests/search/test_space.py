@@ -284,3 +284,36 @@ def test_a_name_that_counted_epochs_is_refused_with_todays(tmp_path: Path, old: 
 
     with pytest.raises(SpaceError, match=f"unknown setting '{old}': it is {today} now, a share"):
         check_space(load_space(written(tmp_path, text)), Config())
+
+
+def test_a_search_may_draw_its_mixes_from_other_backbones_than_its_space(tmp_path: Path) -> None:
+    space = load_space("digits")
+    study = settle(space, {"search.backbones": "resnet8,resnet14"})
+
+    names = check_space(
+        space._replace(backbones=study.search.backbones), study.training, search=study.search
+    )
+
+    assert {"mix.resnet8", "mix.resnet14"} < set(names)
+    assert "mix.resnet20" not in names
+    without_mix = load_space("temperature")._replace(backbones=("resnet8",))
+    with pytest.raises(SettingError, match=r"search.backbones must be none where .*, not resnet8"):
+        check_space(without_mix, Config())
+
+
+@pytest.mark.parametrize(
+    ("ladders", "said"),
+    [
+        ("3", "LADDERS must map data.fraction, .* to values, not 3"),
+        ("{'optim.lr': (0.1,)}", "LADDERS must map data.fraction, .* to values"),
+        ("{'optim.epochs': ()}", "optim.epochs must have values"),
+        ("{'optim.epochs': (0, 3)}", "LADDERS: optim.epochs must be greater than or equal to 1"),
+    ],
+)
+def test_ladders_that_no_budget_can_choose_from_are_refused(
+    ladders: str, said: str, tmp_path: Path
+) -> None:
+    text = f"LADDERS = {ladders}\ndef search_space(trial): pass"
+
+    with pytest.raises(SpaceError, match=said):
+        load_space(written(tmp_path, text))

@@ -1,0 +1,104 @@
+"""A search's budget: what it chooses by measured speed, and what it chose when the study began."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+from ffl_ray.config.overrides import flatten
+from ffl_ray.data.facts import DataFacts
+from ffl_ray.errors import PlanError
+from ffl_ray.orchestration.ray_setup import cluster_machines
+from ffl_ray.orchestration.remote import call, trial_cluster
+from ffl_ray.orchestration.search_study import Search
+from ffl_ray.orchestration.start import facts_of
+from ffl_ray.planning.budget import (
+    BATCH_SIZE,
+    FRACTION,
+    Chosen,
+    Values,
+    batch_size,
+    fit_budget,
+    ladders_for,
+)
+from ffl_ray.planning.budget_time import SearchTime, Spent
+from ffl_ray.planning.cost import DataSize
+from ffl_ray.planning.data_check import folder_look
+from ffl_ray.planning.layout import Plan, make_plan
+from ffl_ray.search.points import check_space, points
+
+
+def fitted(
+    search: Search, plan: Plan, facts: DataFacts, *, joined: bool
+) -> tuple[Search, Plan, DataFacts]:
+    """The search with the settings that its budget chooses, laid out, and the facts of its data.
+
+    Args:
+        search: with provisional settings.
+        plan: of these.
+        facts: of the data under these.
+        joined: Ray was joined at an address.
+
+    Raises:
+        PlanError: the budget is too short, or no machine was free to measure on.
+    """
+    whole = _whole(facts, search.settings.data.fraction)
+    side, decode_s = _looked(search, joined=joined)
+    named = {*search.overrides, *_proposed(search)}
+    ladders = ladders_for(search.space, search.settings, named, whole.num_train, side)
+    sets = {*search.space.base, *named}
+
+    def completed(values: Values) -> dict[str, Any]:
+        images = whole.num_train * values.get(FRACTION, search.settings.data.fraction)
+        return {**values, BATCH_SIZE: batch_size(search.settings, sets, images)}
+
+    cpus = plan.max_concurrent_trials * plan.num_workers * plan.cpus_per_worker
+    spent = Spent(time.monotonic() - search.started, decode_s / cpus)
+    needed_s = SearchTime(
+        search.space, lambda values: search.settled(completed(values)).settings, plan, whole, spent
+    )
+    if not needed_s.measure(ladders, trial_cluster(plan, joined=joined)):
+        raise PlanError("--budget needs a machine to measure speed on, and none was free")
+    fit = fit_budget(ladders, needed_s, search.settings)
+    chosen = fit._replace(values=completed(fit.values))
+    if BATCH_SIZE not in sets:
+        own = Chosen(BATCH_SIZE, str(chosen.values[BATCH_SIZE]))
+        chosen = chosen._replace(chosen=(*fit.chosen, own))
+    return _laid_out(search.settled(chosen.values)._replace(fit=chosen), plan, facts, joined=joined)
+
+
+def _laid_out(
+    search: Search, plan: Plan, facts: DataFacts, *, joined: bool
+) -> tuple[Search, Plan, DataFacts]:
+    """The chosen search with its plan; the facts are those of another share where it takes one."""
+    settings = search.settings
+    check_space(search.space, settings.training, search=settings.search)
+    spare = plan.max_concurrent_trials * plan.num_workers * plan.cpus_per_worker
+    machines = cluster_machines()._replace(spare_cpus=None if joined else spare)
+    plan = make_plan(settings.search, machines, device=settings.compute.device, elastic=joined)
+    if search.fit is not None and search.fit.values.get(FRACTION, 1.0) < 1.0:
+        flat = flatten(settings.training)
+        facts = call(facts_of, flat, False) if joined else facts_of(flat, False)
+    return search, plan, facts
+
+
+def _whole(facts: DataFacts, fraction: float) -> DataSize:
+    """The sizes of the data if no share were taken of it."""
+    sizes = (round(count / fraction) for count in (facts.num_train, facts.num_val))
+    return DataSize(facts.num_classes, *sizes)
+
+
+def _looked(search: Search, *, joined: bool) -> tuple[int | None, float]:
+    """The images' own side, and seconds to decode one; none where they are no files."""
+    if search.settings.data.name != "folder":
+        return None, 0.0
+    flat = flatten(search.settings.training)
+    return call(folder_look, flat) if joined else folder_look(flat)
+
+
+def _proposed(search: Search) -> set[str]:
+    """The settings that the space proposes."""
+    found: set[str] = set()
+    for point in points(search.space, search.settings.training, 1):
+        found |= point.params.keys()
+    return found
