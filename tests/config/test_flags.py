@@ -86,6 +86,7 @@ def test_what_may_change_when_a_search_goes_on_is_marked_and_resources_may() -> 
         "search.num_samples",
         "search.enqueue",
         "search.time_budget_s",
+        "search.budget_s",
         "search.max_failures",
         "search.keep_checkpoints",
         "search.track",
