@@ -96,7 +96,7 @@ class SearchConfig(Section):
         flag="--budget TIME",
         may_change=True,
     )
-    backbones: Annotated[tuple[str, ...], BeforeValidator(words)] = setting(
+    backbones: Annotated[tuple[str, ...], BeforeValidator(listed(","))] = setting(
         (),
         "backbones that a search's mixes are drawn from, instead of those of its space, such as "
         "resnet8,resnet14; none: the space's own",
