@@ -62,4 +62,6 @@ def test_without_an_end_every_trial_begins_and_a_passed_one_is_noted() -> None:
 def test_tune_can_pickle_what_knows_the_end() -> None:
     lock = threading.Lock()
 
-    assert cloudpickle.dumps(Deadline(1.0, lambda: float(lock.locked())))
+    deadline = Deadline(1.0, lambda: float(lock.locked()))
+
+    assert cloudpickle.dumps(deadline)  # type: ignore[no-untyped-call]
