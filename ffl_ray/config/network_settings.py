@@ -35,18 +35,19 @@ class ModelConfig(Section):
     mix: Annotated[tuple[str, ...] | None, BeforeValidator(parse_mix)] = setting(
         None,
         "backbone of each branch, such as 2*resnet32 or resnet20+wrn16_2; order means nothing; "
-        "none: the method's own, 2*resnet32 (okddip 4)",
+        "none: the method's own, 2*resnet32 (okddip 4, ffsd 3)",
         source=AUTHORS,
     )
     leader: Annotated[str | None, Optional, BeforeValidator(as_text)] = setting(
         None,
-        "okddip alone: the branch that leads, by its backbone or its place in the mix, from 0; "
-        "none: the first, by the alphabet",
+        "okddip and ffsd alone: the branch that leads, by its backbone or its place in the mix, "
+        "from 0; none: the first, by the alphabet",
     )
     trunk_stages: Annotated[int | None, Optional] = setting(
         None,
         "leading stages shared by the branches of one backbone; 0 shares nothing, -1 all but the "
-        "last; none: the method's own, -1 (independent, dml, kdcl and okdph 0)",
+        "last; none: the method's own, -1 (independent, dml, kdcl, okdph, ktg, layered_ffl, ffsd "
+        "and dccl 0)",
         unit="stages",
         source=AUTHORS,
         ge=-1,

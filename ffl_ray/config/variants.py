@@ -25,6 +25,10 @@ READ_BY: Mapping[str, tuple[str, ...]] = {
         ("okdph",),
     ),
     "gates": ("ktg",),
+    **dict.fromkeys(
+        ("layer_weight", "layer_to_branch_weight", "layer_decay", "layer_detach"), ("layered_ffl",)
+    ),
+    **dict.fromkeys(("diversity_weight", "attention_weight", "decoder_weight"), ("ffsd",)),
 }
 
 

@@ -36,8 +36,15 @@ IRRELEVANT = (
 
 
 NO_WEIGHT: dict[str, object] = {"distill.weight": 0.0}
+SWITCHED_OFF: dict[str, object] = {
+    "distill.ensemble_to_fused": False,
+    "distill.fused_to_branch": False,
+}
 TURNED_OFF: dict[str, dict[str, object]] = {
-    "ffl": {"distill.ensemble_to_fused": False, "distill.fused_to_branch": False},
+    "ffl": SWITCHED_OFF,
+    "layered_ffl": SWITCHED_OFF | {"distill.layer_weight": 0.0},
+    "ffsd": NO_WEIGHT
+    | {f"distill.{name}_weight": 0.0 for name in ("diversity", "attention", "decoder")},
     "okdph": NO_WEIGHT | {"distill.averaged_weight": 0.0, "distill.write_back": 0.0},
 }
 

@@ -8,11 +8,14 @@ from ffl_ray.config.settings import DistillConfig, ResolvedDistill
 from ffl_ray.config.user_code import is_own
 from ffl_ray.data.dataset import Labels
 from ffl_ray.distill.cl_ilr import cl_ilr_terms
+from ffl_ray.distill.dccl import DCCL
 from ffl_ray.distill.dml import dml_terms
 from ffl_ray.distill.ffl import ffl_terms
+from ffl_ray.distill.ffsd import FFSD
 from ffl_ray.distill.independent import independent_terms
 from ffl_ray.distill.kdcl import KDCL
 from ffl_ray.distill.ktg import ktg_terms
+from ffl_ray.distill.layered_ffl import LAYERED_FFL
 from ffl_ray.distill.okddip import okddip_terms
 from ffl_ray.distill.okdph import OKDPH
 from ffl_ray.distill.one import one_terms
@@ -35,6 +38,9 @@ RECIPES: dict[str, Recipe] = {
     "pcl": Recipe(pcl_terms),
     "okdph": OKDPH,
     "ktg": Recipe(ktg_terms),
+    "layered_ffl": LAYERED_FFL,
+    "ffsd": FFSD,
+    "dccl": DCCL,
 }
 TERMS = {name: recipe.terms for name, recipe in RECIPES.items()}
 

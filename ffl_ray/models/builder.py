@@ -51,15 +51,13 @@ def build_network(
     """
     method, leader = method_of(distill), leader_of(model, distill)
     built = _branches(model, image_shape, num_classes, _branch_seeds(model, method, distill, seed))
-    keys, peers = tuple(map(trunk_key, model.mix)), without(leader, built.maps)
+    peers = without(leader, built.maps)
     with seeded(seed, -1):
-        width = built.trunk_width(image_shape, without(leader, keys), peers)
+        width = built.trunk_width(image_shape, without(leader, built.trunk_of), peers)
         head = _head(method, fusion.design, peers, width, num_classes)
         attention = PeerAttention([x.channels for x in peers]) if method.peer_attention else None
     return FusionNetwork(
-        built.trunks,
-        keys,
-        *built[1:3],
+        *built[:4],
         head,
         detach_fusion=fusion.detach or method.detached,
         fusion_decays_apart=method.head == "fusion",
@@ -120,9 +118,10 @@ def seeded(seed: int, place: int) -> Iterator[None]:
 
 
 class _Branches(NamedTuple):
-    """All branches of a mix: their trunks by key, private stages, classifiers, maps' shapes."""
+    """All branches of a mix: trunks by key, each one's key, private stages, classifiers, maps."""
 
     trunks: dict[str, nn.Module]
+    trunk_of: tuple[str, ...]
     branches: list[nn.Module]
     classifiers: list[nn.Module]
     maps: list[MapShape]
@@ -164,12 +163,12 @@ def _branches(
     """
     for name in dict.fromkeys(model.mix):
         check_images(name, image_shape, pretrained=model.pretrained)
-    built = _Branches({}, [], [], [])
+    built = _Branches({}, tuple(map(trunk_key, model.mix)), [], [], [])
     for index, name in enumerate(model.mix):
         with seeded(*seeds[index]):
             backbone = build_backbone(name, image_shape[0], pretrained=model.pretrained)
             lead, rest = backbone.split(model.trunk_stages)
-            trunk = built.trunks.setdefault(trunk_key(name), lead)
+            trunk = built.trunks.setdefault(built.trunk_of[index], lead)
             shape = _map_shape(nn.Sequential(trunk, rest), image_shape)
             built.maps.append(shape)
             built.branches.append(rest)

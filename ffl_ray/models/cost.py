@@ -79,7 +79,8 @@ class MacCounter(TorchDispatchMode):  # type: ignore[no-untyped-call]
 def _macs(operation: str, args: tuple[Any, ...], out: Any) -> int:
     if operation in ("aten::convolution", "aten::_convolution"):
         weight: Tensor = args[1]
-        return int(out.numel() * weight[0].numel())
+        transposed = args[6]
+        return int((args[0] if transposed else out).numel() * weight[0].numel())
     if operation in ("aten::mm", "aten::bmm"):
         return int(out.numel() * args[0].shape[-1])
     if operation in ("aten::addmm", "aten::baddbmm"):

@@ -12,13 +12,13 @@ class HelperRule(NamedTuple):
     """How a helper is trained where that differs from the network.
 
     Attributes:
-        weight_decay: none: `optim.weight_decay`.
+        weight_decay: fusion: `optim.fusion_weight_decay`; none: `optim.weight_decay`.
         lr_factor: of the epoch's learning rate.
         optimizer: sgd, adam (whose weight decay is a part of the gradient) or adamw; none:
             `optim.optimizer`.
     """
 
-    weight_decay: float | None = None
+    weight_decay: float | Literal["fusion"] | None = None
     lr_factor: float = 1.0
     optimizer: Literal["sgd", "adam", "adamw"] | None = None
 
@@ -36,15 +36,24 @@ class Helper(NamedTuple):
 
 
 def helper_groups(
-    helpers: nn.ModuleDict, rules: Mapping[str, HelperRule], weight_decay: float
+    helpers: nn.ModuleDict,
+    rules: Mapping[str, HelperRule],
+    *,
+    weight_decay: float,
+    fusion_weight_decay: float,
 ) -> list[dict[str, object]]:
     """A parameter group for each helper.
 
     Args:
         weight_decay: of those that have none of their own.
+        fusion_weight_decay: of those that have the fusion module's.
     """
     groups: list[dict[str, object]] = []
     for name, rule in rules.items():
-        trained = [p for p in helpers[name].parameters() if p.requires_grad]
-        groups.append({"params": trained, "weight_decay": weight_decay} | rule.options)
+        decay = {"weight_decay": weight_decay} | rule.options
+        if rule.weight_decay == "fusion":
+            decay["weight_decay"] = fusion_weight_decay
+        groups.append(
+            {"params": [p for p in helpers[name].parameters() if p.requires_grad], **decay}
+        )
     return groups

@@ -204,7 +204,12 @@ class FusionNetwork(nn.Module):
         groups: list[dict[str, object]] = [{"params": others, "weight_decay": weight_decay}]
         if apart:
             groups.append({"params": apart, "weight_decay": fusion_weight_decay})
-        return groups + helper_groups(self.helpers, self.helper_rules, weight_decay)
+        return groups + helper_groups(
+            self.helpers,
+            self.helper_rules,
+            weight_decay=weight_decay,
+            fusion_weight_decay=fusion_weight_decay,
+        )
 
     def plan(self, steps: int) -> None:
         """Have what follows the length of the training know it."""

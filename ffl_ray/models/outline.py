@@ -48,8 +48,9 @@ class Outline(TorchFunctionMode):
             return args[0] if args else named["tensor"]
         shaped: Callable[..., Any] = self._stand_ins.get(func, func)
         out = shaped(*args, **named)
-        if func is torch.conv2d:
-            self.macs += out.numel() * args[1][0].numel()
+        if func in (torch.conv2d, torch.conv_transpose2d):
+            spread = args[0] if func is torch.conv_transpose2d else out
+            self.macs += spread.numel() * args[1][0].numel()
         return out
 
 
@@ -125,6 +126,29 @@ def _conv2d(
     return out
 
 
+def _conv_transpose2d(
+    x: Tensor,
+    weight: Tensor,
+    bias: Tensor | None = None,
+    stride: int | Sequence[int] = 1,
+    padding: int | Sequence[int] = 0,
+    output_padding: int | Sequence[int] = 0,
+    groups: int = 1,
+    dilation: int | Sequence[int] = 1,
+) -> Tensor:
+    _, per_group, *kernel = weight.shape
+    sides = [
+        (x.shape[2 + axis] - 1) * _at(stride, axis)
+        - 2 * _at(padding, axis)
+        + _at(dilation, axis) * (kernel[axis] - 1)
+        + _at(output_padding, axis)
+        + 1
+        for axis in (0, 1)
+    ]
+    out: Tensor = _Conv2d.apply(x, weight, (x.shape[0], per_group * groups, *sides))
+    return out
+
+
 def _batch_norm(
     x: Tensor,
     running_mean: Tensor | None,
@@ -163,5 +187,6 @@ _DRAWS = {
 }
 _STAND_INS: dict[Callable[..., Any], Callable[..., Tensor]] = {
     torch.conv2d: _conv2d,
+    torch.conv_transpose2d: _conv_transpose2d,
     batch_norm: _batch_norm,
 }

@@ -122,7 +122,9 @@ EPOCHS = [
     Column("loss.ce_fused", FLOAT, "nats", "the same of the fused classifier"),
     Column("loss.ce_averaged", FLOAT, "nats", "the same of the branches' mean weights (okdph)"),
     Column("loss.ensemble_to_fused", FLOAT, "nats", "KL, times T^2; null when switched off"),
-    Column("loss.branches_to_fused", FLOAT, "nats", "the same with branches as teachers (ktg)"),
+    Column(
+        "loss.branches_to_fused", FLOAT, "nats", "the same with branches as teachers (ktg, dccl)"
+    ),
     Column("loss.fused_to_branches", FLOATS, "nats", "the same for each branch as student"),
     Column(
         "loss.ensemble_to_branches",
@@ -134,7 +136,8 @@ EPOCHS = [
         "loss.peers_to_branches",
         FLOATS,
         "nats",
-        "the same with other branches as teachers (dml, cl_ilr, kdcl, okddip, okdph, ktg)",
+        "the same with other branches as teachers (dml, cl_ilr, kdcl, okddip, okdph, ktg, "
+        "ffsd, dccl)",
     ),
     Column(
         "loss.mean_teachers_to_branches",

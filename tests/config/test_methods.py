@@ -22,7 +22,7 @@ def test_the_methods_own_values_stand_where_the_settings_leave_them() -> None:
 
     assert {n: c.distill.temperature for n, c in found.items()} == {
         "ffl": 3, "independent": 3, "dml": 1, "cl_ilr": 2, "one": 3, "kdcl": 2, "okddip": 3,
-        "pcl": 3, "okdph": 4, "ktg": 1,
+        "pcl": 3, "okdph": 4, "ktg": 1, "layered_ffl": 3, "ffsd": 2, "dccl": 3,
     }  # fmt: skip
     assert [n for n, c in found.items() if c.distill.views] == ["kdcl", "pcl", "okdph"]
     assert [n for n, c in found.items() if c.model.trunk_stages == 0] == [
@@ -31,6 +31,9 @@ def test_the_methods_own_values_stand_where_the_settings_leave_them() -> None:
         "kdcl",
         "okdph",
         "ktg",
+        "layered_ffl",
+        "ffsd",
+        "dccl",
     ]
     assert resolved(resolved_from({"distill.ramp_up": 0.5})).distill.ramp_up == 0.5
 
@@ -81,6 +84,9 @@ def ktg_with(gates: str) -> dict[str, object]:
         ({"distill.view_policies": "cutout"}, r"view_policies must be none where .*views is false"),
         ({"distill.write_back": 0.1}, r"write_back must be 0.5 for .* ffl: it is okdph's alone"),
         ({"objective": "averaged.nll"}, r"member that distill.method ffl has .it has no averaged"),
+        ({"model.mix": "3*resnet8", "distill.method": "ffsd", "model.trunk_stages": -1},
+         r"model.trunk_stages must be 0 for .* ffsd, whose branches are whole networks, not -1"),
+        ({"distill.layer_decay": 0.1}, r"layer_decay must be 0.5 for .* ffl: it is layered_ffl's"),
         ({"model.mix": "resnet20"}, r"at least 2 branches for distill.method ffl, not 1"),
         ({"distill.gates": "correct"},
          r"distill.gates must be none for .* ffl: it is ktg's alone, not correct"),

@@ -24,6 +24,9 @@ PUBLISHED = {
     "pcl": (["mean_teacher0", "mean_teacher1"], "fused"),
     "okdph": (["averaged"], "ensemble"),
     "ktg": (["branch0"], "ensemble"),
+    "layered_ffl": (BRANCHES, "fused"),
+    "ffsd": (["branch1"], "fused"),
+    "dccl": (BRANCHES, "fused"),
 }
 
 

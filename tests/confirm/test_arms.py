@@ -7,7 +7,7 @@ import json
 import pytest
 import torch
 from support.helpers import small_config
-from support.reference import random_output
+from support.reference import given, random_output
 
 from ffl_ray.config.method_checks import check_method
 from ffl_ray.config.methods import METHODS, resolved, resolved_from
@@ -234,7 +234,7 @@ def test_the_teaching_of_every_method_can_be_turned_off(method: str) -> None:
     config = config_of(
         model__mix="3*resnet20", distill__method=method, objective="ensemble.accuracy"
     )
-    output, labels = random_output(3), torch.arange(6)
+    output, labels = given(method, random_output(3)), torch.arange(6)
 
     terms = loss_terms_of(untaught(config).distill)(output, labels)
 

@@ -7,7 +7,8 @@ import math
 import pytest
 import torch
 from support.helpers import small_config
-from support.reference import random_output, reference_ce, reference_kl
+from support.reference import given, random_output, reference_ce, reference_kl
+from support.stage_loops import LOOPS
 from torch import Tensor, nn
 
 from ffl_ray.config.image_shapes import image_shape
@@ -17,16 +18,13 @@ from ffl_ray.config.methods import (
 )
 from ffl_ray.config.roles import members_of
 from ffl_ray.config.settings import DistillConfig, ResolvedConfig
+from ffl_ray.distill.networks import build_trained
 from ffl_ray.distill.registry import TERMS, loss_terms_of
 from ffl_ray.distill.terms import total_loss
 from ffl_ray.models.builder import build_network
 from ffl_ray.models.network import FusionNetwork, NetworkOutput
 
 OTHERS = [name for name in METHODS if name != "ffl"]
-
-
-def without_fused(output: NetworkOutput, method: str) -> NetworkOutput:
-    return output if METHODS[method].head else output._replace(fused=None)
 
 
 def looped(method: str, output: NetworkOutput, labels: Tensor) -> dict[str, float]:
@@ -89,14 +87,21 @@ def looped(method: str, output: NetworkOutput, labels: Tensor) -> dict[str, floa
 @pytest.mark.parametrize(("num_branches", "leader"), [(3, 0), (4, 2)])
 @pytest.mark.parametrize("method", OTHERS)
 def test_every_term_equals_a_loop_in_float64(method: str, num_branches: int, leader: int) -> None:
-    output = random_output(num_branches, leader)
+    output = given(method, random_output(num_branches, leader))
     labels = torch.tensor([3, 1, 4, 1, 5, 9])
     settings = resolved_distill(DistillConfig(method=method))
+    in_loops = LOOPS[method](output, labels) if method in LOOPS else None
 
-    terms = loss_terms_of(settings)(without_fused(output, method), labels)
+    terms = loss_terms_of(settings)(output, labels)
     total = total_loss(terms, 0.25)
 
-    expected = looped(method, output, labels)
+    if in_loops is not None:
+        values = {n: v for n, (v, _) in in_loops.items()}
+        assert {n: t.value.item() for n, t in terms.items()} == pytest.approx(values, abs=1e-9)
+        weighed = math.fsum(v * factor for v, factor in in_loops.values())
+        assert total.item() == pytest.approx(weighed, rel=1e-12)
+        return
+    expected = looped(method, random_output(num_branches, leader), labels)
     assert {n: t.value.item() for n, t in terms.items()} == pytest.approx(expected, abs=1e-12)
     share = METHODS[method].weight
     ce = {"cl_ilr": 1 - share, "okdph": 0.8}.get(method, 1.0)
@@ -143,7 +148,7 @@ OWN = {k: {"trunk", f"branch{k}", f"classifier{k}"} for k in range(3)}
 PEERS = {"trunk", "branch1", "branch2", "classifier1", "classifier2", "attention"}
 EVERYTHING = {"trunk", *BRANCHES, *CLASSIFIERS}
 ROUTING: dict[tuple[str, str], set[str]] = {
-    **{(method, "ce_branches.1"): OWN[1] for method in OTHERS},
+    **{(m, "ce_branches.1"): OWN[1] for m in OTHERS if METHODS[m].may_share},
     **{(method, "peers_to_branches.1"): OWN[1] for method in ("dml", "cl_ilr", "kdcl", "ktg")},
     ("okddip", "peers_to_branches.0"): OWN[0] | PEERS - {"attention"},
     ("okddip", "peers_to_branches.1"): PEERS,
@@ -152,6 +157,23 @@ ROUTING: dict[tuple[str, str], set[str]] = {
     ("pcl", "ce_fused"): {"trunk", *BRANCHES, "fusion"},
     ("pcl", "fused_to_branches.1"): OWN[1],
     ("pcl", "mean_teachers_to_branches.1"): OWN[1],
+    ("layered_ffl", "ce_layers.0"): {"trunk", *BRANCHES, "layer1"},
+    ("layered_ffl", "ensemble_to_layers.0"): {"trunk", *BRANCHES, "layer1"},
+    ("layered_ffl", "layers_to_branches.0"): EVERYTHING,
+    ("dccl", "ce_fused"): {"trunk", *BRANCHES, "fusion"},
+    ("dccl", "peers_to_branches.1"): OWN[1],
+    ("dccl", "stages_to_branches.1"): {"trunk", "branch1", "crossings1"},
+    ("dccl", "branches_to_fused"): {"trunk", *BRANCHES, "fusion"},
+    ("ffsd", "ce_fused"): {"fusion"},
+    ("ffsd", "ensemble_to_fused"): {"fusion"},
+    ("ffsd", "peers_to_branches.1"): {"branch1", "classifier1"},
+    ("ffsd", "fused_to_branches.0"): {"branch0", "classifier0"},
+    ("ffsd", "diversity.2"): {"branch2"},
+    ("ffsd", "decoded_attention.2"): {"branch2"},
+    ("ffsd", "decoded_attention.0"): {"branch0"},
+    ("ffsd", "fused_attention"): {"branch0"},
+    ("ffsd", "expanded_attention"): {"branch0", "expansion"},
+    ("ffsd", "decoding.2"): {"decoder2"},
 }
 
 
@@ -174,8 +196,12 @@ def images_for(config: ResolvedConfig, batch: int = 8) -> Tensor:
 
 @pytest.mark.parametrize(("method", "term"), ROUTING)
 def test_each_term_trains_exactly_its_own_parts(method: str, term: str) -> None:
-    config = small_config(model__mix="3*resnet8", model__trunk_stages=2, distill__method=method)
-    network = network_for(config)
+    early = 1 if "stage_maps" in METHODS[method].needs else 2
+    shared = early if METHODS[method].may_share else 0
+    config = small_config(
+        model__mix="3*resnet8", model__trunk_stages=shared, distill__method=method
+    )
+    network = build_trained(config, image_shape=image_shape(config.data), num_classes=10)
     terms = loss_terms_of(config.distill)(network(images_for(config)), torch.arange(8))
 
     torch.autograd.backward(terms[term].value)
@@ -184,6 +210,7 @@ def test_each_term_trains_exactly_its_own_parts(method: str, term: str) -> None:
     parts |= dict(zip(BRANCHES, network.branches, strict=True))
     parts |= dict(zip(CLASSIFIERS, network.classifiers, strict=True))
     parts |= {"attention": network.attention, "mean_teachers": network.mean_teachers}
+    parts |= network.helpers
     reached = {
         name
         for name, part in parts.items()
@@ -290,13 +317,19 @@ def test_averages_reach_back_over_the_same_share_of_a_training_of_any_length(
     assert network.mean_teachers.decay == pytest.approx(decay, abs=1e-3 if steps < 1000 else 1e-12)
 
 
+def rises(method: str, name: str) -> bool:
+    if method == "ffsd":  # whose ramp-up is that of the attention terms
+        return name.partition(".")[0] in METHODS[method].terms
+    return "_to_" in name
+
+
 @pytest.mark.parametrize("method", METHODS)
 def test_every_divergence_follows_the_ramp_up_and_no_cross_entropy_does(method: str) -> None:
-    output = without_fused(random_output(3), method)
+    output = given(method, random_output(3))
     settings = resolved_distill(DistillConfig(method=method))
 
     terms = loss_terms_of(settings)(output, torch.arange(6))
 
     assert {name: term.schedule for name, term in terms.items()} == {
-        name: "ramp" if "_to_" in name else "none" for name in terms
+        name: "ramp" if rises(method, name) else "none" for name in terms
     }

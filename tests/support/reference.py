@@ -3,9 +3,15 @@
 import math
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
+from ffl_ray.config.methods import METHODS, resolved_distill
+from ffl_ray.config.settings import DistillConfig
+from ffl_ray.distill.registry import RECIPES
+from ffl_ray.models.branch_modules import Kept
 from ffl_ray.models.network import NetworkOutput
+
+STAGES = ((3, 8, 8), (4, 4, 4), (6, 2, 2))
 
 
 def reference_kl(student: Tensor, teacher: Tensor, temperature: float, epsilon: float) -> float:
@@ -43,3 +49,27 @@ def random_output(num_branches: int, leader: int | None = 0) -> NetworkOutput:
         leader=leader,
         averaged=draw(6, 10),
     )
+
+
+def given(method: str, output: NetworkOutput) -> NetworkOutput:
+    """What a method's loss is given of a random output: what it needs, and its helpers."""
+    row, generator = METHODS[method], torch.Generator().manual_seed(7)
+    maps = [
+        [
+            torch.randn(6, *shape, dtype=torch.float64, generator=generator).relu()
+            for shape in STAGES
+        ]
+        for _ in output.branches
+    ]
+    kept = Kept(
+        stage_maps=maps if "stage_maps" in row.needs else None,
+        fused_map=maps[0][-1].flip(0) if "fused_map" in row.needs else None,
+    )
+    output = output._replace(kept=kept, fused=output.fused if row.head else None)
+    make = RECIPES[method].helpers
+    if make is None:
+        return output
+    torch.manual_seed(3)
+    made = make(output, resolved_distill(DistillConfig(method=method)))
+    modules = {name: helper.module.double() for name, helper in made.items()}
+    return output._replace(helpers=nn.ModuleDict(modules)) if modules else output

@@ -185,7 +185,18 @@ def test_two_workers_reach_the_accuracy_of_one_with_the_same_global_batch(tmp_pa
     assert shared_losses[0] == pytest.approx(losses[0], rel=0.1)
 
 
-SHARED_METHODS = ("independent", "one", "okddip", "pcl", "okdph", "ktg", ASKING)
+SHARED_METHODS = (
+    "independent",
+    "one",
+    "okddip",
+    "pcl",
+    "okdph",
+    "ktg",
+    "layered_ffl",
+    "ffsd",
+    "dccl",
+    ASKING,
+)
 OWN_SETTINGS: dict[str, dict[str, object]] = {
     "okdph": {
         "distill__view_policies": "standard,cutout,cutout,standard",

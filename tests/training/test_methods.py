@@ -70,6 +70,9 @@ def test_every_member_learns_digits(method: str) -> None:
         ("one", None),
         ("okddip", None),
         ("pcl", None),
+        ("layered_ffl", None),
+        ("ffsd", None),
+        ("dccl", None),
         ("ktg", "1>0=linear,2>1=correct,fused>2=negative_linear,ensemble>fused=through"),
     ],
 )
