@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import NamedTuple
 
+from ffl_ray.reproduce.own_tables import OWN_TABLES
 from ffl_ray.reproduce.rows import Band, Figure, Row, Table
 
 BACKBONES = {
@@ -20,6 +21,10 @@ BACKBONES = {
     "VGG-16": "vgg16",
     "DenseNet-40-12": "densenet_bc40_12",
     "WRN-20-8": "wide_bottleneck_resnet20_8",
+    "ResNet-20": "resnet20",
+    "ResNet-56": "resnet56",
+    "WRN-16-2": "wrn16_2",
+    "WRN-40-2": "wrn40_2",
 }
 BACKBONE_CAUTIONS: dict[str, tuple[str, ...]] = {
     "ResNet-32": (),
@@ -190,7 +195,7 @@ TABLES = {
     ),
     "cmff-cifar100": Table(
         "cifar100",
-        "ResNet-32 on CIFAR-100, the backbone alone and six methods",
+        "ResNet-32 on CIFAR-100, the backbone alone and seven methods",
         "the README of Coralmss/CMFF (bb3e189), column ResNet-32",
         (
             Row("ResNet-32", "base", "cmff-alone", "branch0", 70.02),
@@ -199,12 +204,21 @@ TABLES = {
             _cmff_row(OKDDIP, 74.60, "PCL's table has 73.25 for the same"),
             _cmff_row(PCL, 74.14, "equal to PCL's own table, so probably taken from there"),
             _cmff_row(KDCL, 73.76, "equal to PCL's table, so probably taken from there"),
+            Row(
+                "ResNet-32",
+                "DCCL",
+                "dccl",
+                "mean_branch",
+                75.38,
+                cautions=("whether a network or the fused classifier is meant is not said",),
+            ),
             Row("ResNet-32", "FFL branch", "ffl", "mean_branch", 74.44, cautions=(_WHICH,)),
             Row("ResNet-32", "FFL fused", "ffl", "fused", 74.44, cautions=(_WHICH,)),
         ),
-        177,
+        196,
         CMFF_CAUTIONS,
     ),
+    **OWN_TABLES,
     "anchors": Table(
         "cifar100",
         "is FFL with ResNet-32 on CIFAR-100 plausible at all",

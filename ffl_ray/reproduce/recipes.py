@@ -209,4 +209,40 @@ RECIPES: dict[str, Recipe] = {
         "the port divides its ramp-up's epoch by 1 in place of 80, and reports the best of the "
         "three averages; ours is the paper's, its first peer",
     ),
+    "ffsd": Recipe(
+        "ffsd",
+        3,
+        False,
+        _recipe(
+            decay=1e-4,
+            fusion_decay=1e-5,
+            fill="reflect",
+            distill__temperature=2,
+            distill__ramp_up=5 / 300,
+            distill__weight=1,
+            distill__diversity_weight=1e-5,
+            distill__attention_weight=10,
+            distill__decoder_weight=1000,
+        ),
+        "SJLeo/FFSD at d5cfda9, cifar.py with CIFARTrainer.py",
+        "program",
+        "its loop runs 299 epochs, and its ramp-up counts them from 1; it reports its leader's "
+        "best epoch on the test split, ours the last",
+    ),
+    "dccl": Recipe(
+        "dccl",
+        2,
+        False,
+        _recipe(
+            decay=2e-4,
+            fusion_decay=1e-5,
+            fill="reflect",
+            distill__temperature=3,
+            distill__ramp_up=RAMP_UP,
+            distill__weight=1,
+        ),
+        "nanxiaotong/DCCL at b1fbd85, train_rn32.py",
+        "program",
+        "its loop runs 301 epochs, and its fusion module's learning rate stays .1 to the end",
+    ),
 }

@@ -56,6 +56,8 @@ def test_every_preset_can_be_trained_and_is_300_epochs_of_everything(table: str)
         ("resnet-32/pcl", 3, 2, 5e-4, 5e-4, True, "zero"),
         ("vgg-16/pcl", 3, 4, 5e-4, 5e-4, True, "zero"),
         ("vgg-16/kdcl", 3, 0, 1e-4, 1e-4, True, "zero"),
+        ("cmff resnet-32/dccl", 2, 0, 2e-4, 1e-5, True, "reflect"),
+        ("ffsd wrn-16-2/ffsd", 3, 0, 1e-4, 1e-5, True, "reflect"),
         ("cmff resnet-32/base", 1, 0, 2e-4, 2e-4, True, "reflect"),
     ],
 )
@@ -68,8 +70,8 @@ def test_a_preset_has_its_sources_settings(
     nesterov: bool,
     fill: str,
 ) -> None:
-    table = "cmff-cifar100" if name.startswith("cmff ") else "pcl-cifar100"
-    config = preset(ROWS[table, name.removeprefix("cmff ")], "cifar100")
+    table, _, row_name = name.rpartition(" ")
+    config = preset(ROWS[f"{table or 'pcl'}-cifar100", row_name], "cifar100")
 
     assert len(config.model.mix) == branches
     assert config.model.trunk_stages == trunk

@@ -27,6 +27,8 @@ from ffl_ray.reproduce.rows import Band
         ("cmff-cifar100", "resnet-32/base", 70.02, None),
         ("cmff-cifar100", "resnet-32/ffl-branch", 74.44, None),
         ("cmff-cifar100", "resnet-32/okddip", 74.60, None),
+        ("cmff-cifar100", "resnet-32/dccl", 75.38, None),
+        ("ffsd-cifar100", "resnet-32/ffsd", 74.85, 0.06),
         ("anchors", "resnet-32/alone", None, None),
     ],
 )
@@ -87,7 +89,7 @@ def test_what_a_program_does_with_one_backbone_is_said_of_its_rows_alone() -> No
     assert said == ["densenet-40-12/cl", "densenet-40-12/okddip"]
 
 
-@pytest.mark.parametrize("name", ["anchors", "cmff-cifar100"])
+@pytest.mark.parametrize("name", ["anchors", "cmff-cifar100", "ffsd-cifar100"])
 def test_the_listed_cost_is_that_of_the_networks(name: str) -> None:
     table = TABLES[name]
     configs = {preset(row, table.data) for row in table.rows}
