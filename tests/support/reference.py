@@ -11,7 +11,7 @@ from ffl_ray.distill.registry import RECIPES
 from ffl_ray.models.branch_modules import Kept
 from ffl_ray.models.network import NetworkOutput
 
-STAGES = ((3, 8, 8), (4, 4, 4), (6, 2, 2))
+STAGES = ((2, 8, 8), (3, 4, 4), (4, 2, 2))
 
 
 def reference_kl(student: Tensor, teacher: Tensor, temperature: float, epsilon: float) -> float:

@@ -139,6 +139,7 @@ def diverse(peer: Tensor) -> tuple[list[list[float]], Tensor]:
     return targets, shifted
 
 
+@torch.no_grad()
 def layered_ffl(output: NetworkOutput, labels: Tensor) -> Terms:
     one_hot, terms = torch.eye(10)[labels], {}
     terms["ce_fused"] = reference_ce(output.fused, one_hot), 1.0
@@ -158,6 +159,7 @@ def layered_ffl(output: NetworkOutput, labels: Tensor) -> Terms:
     return terms
 
 
+@torch.no_grad()
 def dccl(output: NetworkOutput, labels: Tensor) -> Terms:
     one_hot, n = torch.eye(10)[labels], len(output.branches)
     terms = {"ce_fused": (reference_ce(output.fused, one_hot), 1.0)}
@@ -181,6 +183,7 @@ def dccl(output: NetworkOutput, labels: Tensor) -> Terms:
     return terms | {"branches_to_fused": (to_fused, QUARTER)}
 
 
+@torch.no_grad()
 def ffsd(output: NetworkOutput, labels: Tensor) -> Terms:
     one_hot, leader, maps = torch.eye(10)[labels], output.leader, output.kept.stage_maps
     students = [k for k in range(len(output.branches)) if k != leader]

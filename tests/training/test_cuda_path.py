@@ -113,6 +113,7 @@ METHODS = [
         "distill__write_back_steps": 2,
     },
     {"distill__method": "one", "optim__optimizer": "adamw", "optim__lr": 0.0078125},
+    {"distill__method": "ffsd", "model__mix": "3*resnet8"},
     {"distill__method": ASKING},
 ]
 
