@@ -70,7 +70,7 @@ class StageDecoder(nn.Module):
         was = self.training
         self.eval()
         with torch.no_grad():
-            maps = self(last)
+            maps = self.forward(last)
         self.train(was)
         return maps
 

@@ -20,7 +20,7 @@ from ffl_ray.distill.stages import attention_map, normed_mse, stage_shapes
 from ffl_ray.errors import SettingError
 from ffl_ray.export.member import stripped
 from ffl_ray.models.branch_modules import Kept
-from ffl_ray.models.cost import count_macs
+from ffl_ray.models.cost import count_macs, count_parameters
 from ffl_ray.models.fusion import MapShape
 from ffl_ray.models.network import FusionNetwork, NetworkOutput
 from ffl_ray.models.outline import outlined
@@ -88,10 +88,15 @@ def test_a_layer_weighs_by_its_place_and_by_ffls_weights() -> None:
     helpers = nn.ModuleDict({f"layer{layer.before_last}": layer for layer in layers})
     maps = [[torch.zeros(1, 1, 2, 2)] * 3] * 2
     output = NetworkOutput(zeros, zeros[0], kept=Kept(stage_maps=maps), helpers=helpers)
-    own = {"layer_weight": 0.5, "layer_to_branch_weight": 0.25, "layer_decay": 0.1}
     settings = resolved_distill(
         DistillConfig(
-            method="layered_ffl", temperature=1, fused_to_branch_weight=2, target_epsilon=0, **own
+            method="layered_ffl",
+            temperature=1,
+            fused_to_branch_weight=2,
+            target_epsilon=0,
+            layer_weight=0.5,
+            layer_to_branch_weight=0.25,
+            layer_decay=0.1,
         )
     )
 
@@ -203,11 +208,11 @@ def test_the_leader_is_exported_alone_and_what_is_fused_without_it() -> None:
 
     alone, fused = (stripped(network, name) for name in (f"branch{leader}", "fused"))
 
-    own = sum(p.numel() for module in network.students[leader] for p in module.parameters())
+    assert network.fusion is not None
+    own = count_parameters(*network.students[leader])
     peers = [module for k in network.peers for module in network.students[k][:2]]
-    rest = sum(p.numel() for module in (*peers, network.fusion) for p in module.parameters())  # type: ignore[union-attr]
-    assert sum(p.numel() for p in alone.parameters()) == own
-    assert sum(p.numel() for p in fused.parameters()) == rest
+    rest = count_parameters(*peers, network.fusion)
+    assert (count_parameters(alone), count_parameters(fused)) == (own, rest)
     output = network(images)
     assert torch.equal(alone.member(f"branch{leader}", images), output.branches[leader])
     torch.testing.assert_close(fused.member("fused", images), output.fused)

@@ -7,11 +7,11 @@ weight of a quarter.
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from ffl_ray.models.network import NetworkOutput
 from support.reference import reference_ce, reference_kl
 
 Terms = dict[str, tuple[float, float]]
@@ -35,7 +35,7 @@ def normed(x: Tensor, module: nn.Module, *, from_batch: bool = True) -> Tensor:
     return out
 
 
-def fused_logits(maps: list[Tensor], design: nn.Module) -> Tensor:
+def fused_logits(maps: list[Tensor], design: Any) -> Tensor:
     """FFL's module: every pixel's 3x3 surroundings, channel by channel; then 1x1; then the mean."""
     x = torch.cat(maps, dim=1)
     weight, (_, channels, height, width) = design.depthwise.weight, x.shape
@@ -53,10 +53,11 @@ def fused_logits(maps: list[Tensor], design: nn.Module) -> Tensor:
     point = normed(point, design.bn2)
     linear = design.classifier.linear
     features = torch.stack([point[:, :, i, j] for i in range(height) for j in range(width)])
-    return features.mean(dim=0) @ linear.weight.T + linear.bias
+    logits: Tensor = features.mean(dim=0) @ linear.weight.T + linear.bias
+    return logits
 
 
-def crossed(maps: list[Tensor], module: nn.Module) -> list[Tensor]:
+def crossed(maps: list[Tensor], module: Any) -> list[Tensor]:
     """K_t: each patch of a stage's map times the weights of its connection."""
     found = []
     for t, target in enumerate(maps):
@@ -74,9 +75,10 @@ def crossed(maps: list[Tensor], module: nn.Module) -> list[Tensor]:
     return found
 
 
-def decoded(last: Tensor, module: nn.Module, *, from_batch: bool) -> list[Tensor]:
+def decoded(last: Tensor, module: Any, *, from_batch: bool) -> list[Tensor]:
     """Each pixel spread over three by three of a map of twice the side, block after block."""
-    found, x = [], last
+    found: list[Tensor] = []
+    x = last
     for convolution, norm, *_ in module.blocks:
         batch, _, height, width = x.shape
         out = torch.zeros(batch, convolution.out_channels, 2 * height, 2 * width).double()
@@ -140,7 +142,7 @@ def diverse(peer: Tensor) -> tuple[list[list[float]], Tensor]:
 
 
 @torch.no_grad()
-def layered_ffl(output: NetworkOutput, labels: Tensor) -> Terms:
+def layered_ffl(output: Any, labels: Tensor) -> Terms:
     one_hot, terms = torch.eye(10)[labels], {}
     terms["ce_fused"] = reference_ce(output.fused, one_hot), 1.0
     terms["ensemble_to_fused"] = reference_kl(output.fused, output.ensemble, 3, 1e-7), QUARTER
@@ -160,7 +162,7 @@ def layered_ffl(output: NetworkOutput, labels: Tensor) -> Terms:
 
 
 @torch.no_grad()
-def dccl(output: NetworkOutput, labels: Tensor) -> Terms:
+def dccl(output: Any, labels: Tensor) -> Terms:
     one_hot, n = torch.eye(10)[labels], len(output.branches)
     terms = {"ce_fused": (reference_ce(output.fused, one_hot), 1.0)}
     knowledge = [
@@ -184,7 +186,7 @@ def dccl(output: NetworkOutput, labels: Tensor) -> Terms:
 
 
 @torch.no_grad()
-def ffsd(output: NetworkOutput, labels: Tensor) -> Terms:
+def ffsd(output: Any, labels: Tensor) -> Terms:
     one_hot, leader, maps = torch.eye(10)[labels], output.leader, output.kept.stage_maps
     students = [k for k in range(len(output.branches)) if k != leader]
     z = output.branches
@@ -219,7 +221,7 @@ def ffsd(output: NetworkOutput, labels: Tensor) -> Terms:
     terms[f"decoded_attention.{leader}"] = as_decoded(output, leader, fused), QUARTER * 10
     for k in (*students[1:], leader):
         made = decoded(maps[k][-1], output.helpers[f"decoder{k}"], from_batch=True)
-        value = sum(
+        value = math.fsum(
             attention_distance(x, target)
             + distance([i.flatten().tolist() for i in x], [i.flatten().tolist() for i in target])
             for x, target in zip(made, maps[k], strict=False)
@@ -228,10 +230,10 @@ def ffsd(output: NetworkOutput, labels: Tensor) -> Terms:
     return terms
 
 
-def as_decoded(output: NetworkOutput, index: int, last: Tensor) -> float:
+def as_decoded(output: Any, index: int, last: Tensor) -> float:
     made = decoded(last, output.helpers[f"decoder{index}"], from_batch=False)
     pairs = zip(output.kept.stage_maps[index], made, strict=False)
-    return sum(attention_distance(x, target) for x, target in pairs)
+    return math.fsum(attention_distance(x, target) for x, target in pairs)
 
 
 LOOPS = {"layered_ffl": layered_ffl, "dccl": dccl, "ffsd": ffsd}
