@@ -194,7 +194,8 @@ def next_text(study: str) -> str:
     return (
         f"next     python -m ffl_ray.report {study}\n"
         f"         python -m ffl_ray.confirm {study} --top 3 --seeds 5\n"
-        f"         python -m ffl_ray.export {study} --pick knee"
+        f"         python -m ffl_ray.export {study} --pick knee --out model\n"
+        f"         python -m ffl_ray.predict model IMAGE..."
     )
 
 

@@ -14,6 +14,17 @@ from ffl_ray.planning.limits import gigabytes
 from ffl_ray.planning.preflight import data_size, repeatedly_measured
 from ffl_ray.planning.throughput import Throughput, measure
 
+# Multiply-accumulates from which a training is long enough to be measured first: minutes on a core,
+# or on a GPU.
+LONG_MACS = {"cpu": 1e13, "cuda": 1e15}
+
+
+def is_long(config: ResolvedConfig, plan: Plan, facts: DataFacts) -> bool:
+    """Whether a training may take long enough that its plan is worth the seconds it costs."""
+    cost = training_cost(config, data_size(facts), plan.num_workers)
+    macs = cost.training_macs * facts.num_train * config.optim.epochs / plan.num_workers
+    return macs > LONG_MACS["cuda" if plan.gpus_per_worker else "cpu"]
+
 
 def plan_words(
     config: ResolvedConfig, plan: Plan, facts: DataFacts, *, on_ray: bool, joined: bool

@@ -88,16 +88,23 @@ def run_training(
 
 
 def _dry_run(training: Training) -> int:
-    from ffl_ray.orchestration.train_plan import plan_words
-
-    console, config = make_console(), training.config
+    console = make_console()
     with console.status("opening the data and measuring"):
         plan, facts, _ = _home(training)
-        on_ray, joined = training.on_ray, training.address is not None
-        words = plan_words(config, plan, facts, on_ray=on_ray, joined=joined)
+        words = _plan_words(training, plan, facts)
     console.out(data_text(facts))
     console.out(f"{_title(training, plan)}: {words}")
     return 0
+
+
+def _plan_words(training: Training, plan: Plan, facts: DataFacts, *, if_long: bool = False) -> str:
+    """The time, memory and size of a training; if it must be long, nothing where it is not."""
+    from ffl_ray.orchestration.train_plan import is_long, plan_words
+
+    config, on_ray = training.config, training.on_ray
+    if if_long and not is_long(config, plan, facts):
+        return ""
+    return plan_words(config, plan, facts, on_ray=on_ray, joined=training.address is not None)
 
 
 def _run(training: Training) -> int:
@@ -109,6 +116,9 @@ def _run(training: Training) -> int:
         console.out(_title(training, plan))
         view = TrainView(console, training.config.optim.epochs)
         if TRIAL_ID not in tables.trials or tables.trials[TRIAL_ID]["status"] != "completed":
+            words = _plan_words(training, plan, facts, if_long=True)
+            if words:
+                console.out(f"plan  {words}")
             tables.start(TRIAL_ID, training.config, **plan.columns())
             job = Job.planned(TRIAL_ID, training.config, training.storage.location, plan)
             _attempt(partial(train, job), tables, view)
