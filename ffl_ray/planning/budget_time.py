@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from typing import NamedTuple
 
@@ -67,6 +68,7 @@ class SearchTime:
         Returns:
             Whether a machine was free for it.
         """
+        began = time.monotonic()
         least, most = ({name: of[place] for name, of in ladders.items()} for place in (0, -1))
         if SIZE in most:
             most[SIZE] = min(most[SIZE], MOST_MEASURED_SIDE)
@@ -75,6 +77,8 @@ class SearchTime:
             between = least
         chosen = [self._one(least, min), self._one(between, max), self._one(most, max)]
         timed = measured(chosen, self._plan, cluster)
+        passed_s = self._spent.passed_s + time.monotonic() - began
+        self._spent = self._spent._replace(passed_s=passed_s)
         if timed is not None:
             self.known_speed(Curve(timed))
         return timed is not None
