@@ -73,7 +73,7 @@ class InputSides:
     def about(self) -> str:
         """What was measured, in a line."""
         size = image_side(self.config.data)
-        num_bytes = sum(Path(self.files.path(i)).stat().st_size for i in range(len(self.files)))
+        num_bytes = sum(Path(self.files.shown(i)).stat().st_size for i in range(len(self.files)))
         return (
             f"{len(self.files)} files of {num_bytes / len(self.files) / 1000:.0f} kB as {size}x"
             f"{size} on {self.device.type}, batches of {self.config.optim.batch_size}; step of "
@@ -100,13 +100,13 @@ class InputSides:
     def _read(self) -> float:
         started = time.perf_counter()
         for index in range(len(self.files)):
-            Path(self.files.path(index)).read_bytes()
+            Path(self.files.shown(index)).read_bytes()
         return len(self.files) / (time.perf_counter() - started)
 
     def _decode(self) -> float:
         started = time.perf_counter()
         for index in range(len(self.files)):
-            random_square(self.files.path(index), self.files.size, index, flip=True)
+            random_square(self.files.source(index), self.files.size, index, flip=True)
         return len(self.files) / (time.perf_counter() - started)
 
     def _stream(self, count: int) -> float:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
 
 from ffl_ray.config.settings import DataConfig
 from ffl_ray.config.user_code import OwnCode, is_own
@@ -13,6 +13,24 @@ FOLDER_SIDE = 64
 FIXED_CLASSES = {"digits": 10, "cifar10": 10, "cifar100": 100}
 
 
+def brought_kind(name: str) -> Literal["hf", "wds"] | None:
+    """Which form of brought data a data set's name says: hf:NAME or wds:SHARDS."""
+    kind = name.partition(":")[0] if ":" in name else ""
+    return "hf" if kind == "hf" else "wds" if kind == "wds" else None
+
+
+def is_own_data(name: str) -> bool:
+    """Whether a data set's name is code of the user's own."""
+    return is_own(name) and brought_kind(name) is None
+
+
+def has_files(settings: DataConfig) -> bool:
+    """Whether the images lie in files; of a user's own data set only where they are streamed."""
+    if is_own_data(settings.name):
+        return settings.residency == "stream"
+    return settings.name == "folder" or brought_kind(settings.name) is not None
+
+
 def image_shape(settings: DataConfig) -> tuple[int, int, int]:
     """Channels, height and width of the images.
 
@@ -20,7 +38,7 @@ def image_shape(settings: DataConfig) -> tuple[int, int, int]:
         SettingError: a data set of the user's own can't be imported, or does not say; or images of
             this one can't have the side that is set.
     """
-    if is_own(settings.name):
+    if is_own_data(settings.name):
         channels, height, width = own_data(settings.name).image_shape
         return channels, height, width
     side = image_side(settings)
@@ -46,7 +64,7 @@ def image_side(settings: DataConfig) -> int:
 
 def num_classes(settings: DataConfig) -> int | None:
     """The number of classes; None where that is in the files alone."""
-    if is_own(settings.name):
+    if is_own_data(settings.name):
         return len(own_data(settings.name).info.classes)
     return FIXED_CLASSES.get(settings.name)
 

@@ -54,7 +54,7 @@ class ModelConfig(Section):
     )
     pretrained: bool = setting(
         False,
-        "start from torchvision's published weights; every backbone must be torchvision:NAME. "
+        "start from published weights; every backbone must be torchvision:NAME or timm:NAME. "
         "Branches of one backbone then differ by their classifiers alone",
     )
 

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 from pydantic import BeforeValidator, Field
 
 from ffl_ray.config.network_settings import AUTHORS
-from ffl_ray.config.values import Optional, Section, one_of, setting, split_numbers
+from ffl_ray.config.values import Optional, Section, data_set_name, setting, split_numbers
 
 ADAM = "Kingma and Ba 2015, arXiv:1412.6980"
 DATA_SETS = ("digits", "cifar10", "cifar100", "folder")
@@ -18,14 +18,16 @@ Mixing = Literal["none", "mixup", "cutmix"]
 class DataConfig(Section):
     """The data: which images, which part of them, and how they are augmented."""
 
-    name: Annotated[str, one_of(*DATA_SETS)] = setting(
+    name: Annotated[str, data_set_name(*DATA_SETS)] = setting(
         "digits",
-        "data set; digits is embedded and needs no files; your own by module:function, whose "
-        "contract is in ffl_ray/data/user_dataset.py",
+        "data set; digits is embedded and needs no files; hf:NAME is one of Hugging Face's (of the "
+        "hub, or a folder), wds:SHARDS are WebDataset's tar files; your own by module:function, "
+        "whose contract is in ffl_ray/data/user_dataset.py",
     )
     dir: Annotated[str | None, Optional] = setting(
         None,
-        "folder that holds the data set's files (for `folder`: its class folders)",
+        "folder that holds the data set's files (for `folder`: its class folders; for hf: and wds: "
+        "what their paths begin at)",
         flag="--data-dir DIR",
         may_change=True,
     )
@@ -36,12 +38,14 @@ class DataConfig(Section):
         flag="--skip-bad-files",
     )
     download: bool = setting(
-        False, "download CIFAR into data.dir when it is not there", may_change=True
+        False,
+        "download CIFAR into data.dir, and hf:NAME into the hub's cache, when it is not there",
+        may_change=True,
     )
     image_size: Annotated[int | None, Optional] = setting(
         None,
-        "side of the images: those of `folder` are resized to it (none: 64), CIFAR's are averaged "
-        "to 16 or 8 (none: as they are, 32); digits have 8",
+        "side of the images: those of `folder`, hf: and wds: are resized to it (none: 64), CIFAR's "
+        "are averaged to 16 or 8 (none: as they are, 32); digits have 8",
         source="the averages: Chrabaszcz et al. 2017, arXiv:1707.08819, whose filter is `box`",
         unit="pixels",
         ge=8,
@@ -49,7 +53,7 @@ class DataConfig(Section):
     )
     residency: Literal["auto", "memory", "stream"] = setting(
         "auto",
-        "memory: images are decoded once and kept; stream: an image folder is decoded anew for "
+        "memory: images are decoded once and kept; stream: image files are decoded anew for "
         "every epoch, ahead of the training, and augmented by random crops of 8 to 100% of each "
         "file's area instead of shifts; auto: stream what would take more than 4 GiB",
         source="the crop: Szegedy et al. 2014, arXiv:1409.4842, section 6",

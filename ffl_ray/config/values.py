@@ -17,6 +17,7 @@ DEEPER = re.compile(r"(.+)\+([1-9][0-9]{0,2})")
 UNITS_S = {"s": 1.0, "m": 60.0, "min": 60.0, "h": 3600.0, "d": 86400.0}
 TIME = re.compile(r"(\d+(?:\.\d+)?)\s*([a-z]*)\s*")
 OWN_CODE = re.compile(r"[\w./-]*:[\w./:-]*")  # or nearly; what is wrong with it is said later
+BROUGHT = re.compile(r"(hf|wds):[^\s:\0][^\n\0]*")
 
 
 class Section(BaseModel):
@@ -72,6 +73,20 @@ def one_of(*names: str) -> BeforeValidator:
             known = ", ".join(f"'{name}'" for name in names[:-1])
             raise ValueError(f"must be {known} or '{names[-1]}', or your own module:name")
         return value
+
+    return BeforeValidator(check)
+
+
+def data_set_name(*names: str) -> BeforeValidator:
+    """One of these names, hf:NAME, wds:SHARDS, or the user's own by module:name."""
+    other = one_of(*names)
+
+    def check(value: object) -> object:
+        if isinstance(value, str) and value.startswith(("hf:", "wds:")):
+            if BROUGHT.fullmatch(value):
+                return value
+            raise ValueError("must name a data set after hf:, and tar shards after wds:")
+        return other.func(value)  # type: ignore[call-arg]
 
     return BeforeValidator(check)
 

@@ -20,7 +20,7 @@ import torch
 from ffl_ray.config.image_shapes import image_side
 from ffl_ray.config.settings import DataConfig
 from ffl_ray.data.dataset import DatasetInfo, Files, Opened
-from ffl_ray.data.splits import Split, stratified_split
+from ffl_ray.data.held_back import check_classes, held_back, rest_of
 from ffl_ray.data.streaming.decode import middle_square
 from ffl_ray.data.streaming.image_file import ENDINGS, image_names, is_hidden
 from ffl_ray.data.streaming.image_file import opened as opened_file
@@ -28,8 +28,6 @@ from ffl_ray.errors import DataError
 from ffl_ray.files import expanded
 
 MOST_LOOKED_AT = 40
-TEST_FRACTION = 0.2
-TEST_SEED = 1904_09058
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
 
@@ -43,9 +41,7 @@ def open_train(settings: DataConfig) -> Opened:
     root = _root(settings)
     if (root / "train").is_dir():
         return _index(root / "train", image_side(settings))
-    opened = _index(root, image_side(settings))
-    rest = opened.images.take(_split(opened).rest)
-    return opened._replace(images=rest, counts=opened.class_counts)
+    return rest_of(_index(root, image_side(settings)))
 
 
 class Look(NamedTuple):
@@ -71,9 +67,9 @@ def look(settings: DataConfig) -> Look:
     sides, started = [], time.perf_counter()
     for position in range(0, len(files), max(1, len(files) // MOST_LOOKED_AT)):
         try:
-            with opened_file(files.path(position)) as image:
+            with opened_file(files.source(position)) as image:
                 sides.append(min(image.size))
-            middle_square(files.path(position), files.size)
+            middle_square(files.source(position), files.size)
         except OSError:
             continue
     if not sides:
@@ -90,13 +86,8 @@ def find_test(settings: DataConfig) -> Opened:
     root, test = _root(settings), open_test(settings)
     if not (root / "train").is_dir():
         return test
-    classes = _classes(root / "train")
-    if test.info.classes != classes:
-        folder = _test_folder(root)
-        lacking = [repr(name) for name in classes if name not in test.info.classes]
-        more = [repr(name) for name in test.info.classes if name not in classes]
-        has = f"lacks {', '.join(lacking)}" if lacking else f"holds {', '.join(more)} as well"
-        raise DataError(f"{folder} must hold the class folders of train/, and {has}")
+    rule = f"{_test_folder(root)} must hold the class folders of train/"
+    check_classes(_classes(root / "train"), test.info.classes, rule)
     return test
 
 
@@ -105,8 +96,7 @@ def open_test(settings: DataConfig) -> Opened:
     root = _root(settings)
     if (root / "train").is_dir():
         return _index(_test_folder(root), image_side(settings))
-    opened = _index(root, image_side(settings))
-    return opened._replace(images=opened.images.take(_split(opened).held_out))
+    return held_back(_index(root, image_side(settings)))
 
 
 def notes(settings: DataConfig) -> tuple[str, ...]:
@@ -194,19 +184,15 @@ def _index(folder: Path, size: int) -> Opened:
         names += map(os.fsencode, found)
         counts.append(len(found))
     labels = torch.arange(len(classes)).repeat_interleave(torch.tensor(counts))
-    info = DatasetInfo(
-        classes,
-        IMAGENET_MEAN,
-        IMAGENET_STD,
-        crop_padding=max(1, size // 8),
-        flip=True,
-    )
-    return Opened(Files(os.fspath(folder), np.array(names), labels, size), info)
+    files = Files(os.fspath(folder), np.array(names), labels, size)
+    return Opened(files, info_of_photos(classes, size))
+
+
+def info_of_photos(classes: tuple[str, ...], size: int) -> DatasetInfo:
+    """Facts of photographs of any origin: ImageNet's mean and deviation, shifts, mirror images."""
+    padding = max(1, size // 8)
+    return DatasetInfo(classes, IMAGENET_MEAN, IMAGENET_STD, crop_padding=padding, flip=True)
 
 
 def _parts_of_path(path: str) -> list[str]:
     return path.split("/")
-
-
-def _split(opened: Opened) -> Split:
-    return stratified_split(opened.images.labels, TEST_FRACTION, TEST_SEED)

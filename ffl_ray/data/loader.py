@@ -5,7 +5,6 @@ from __future__ import annotations
 import functools
 from typing import NamedTuple
 
-import numpy as np
 import torch
 
 from ffl_ray.config.settings import DataConfig
@@ -131,10 +130,7 @@ def read_all(settings: DataConfig, data: TrainVal) -> DataFacts:
     """
     if data.facts.contents or not isinstance(data.train, Files) or not isinstance(data.val, Files):
         return data.facts
-    names = np.concatenate([data.train.names, data.val.names])
-    labels = torch.cat([data.train.labels, data.val.labels])
-    files = Files(data.train.folder, names, labels, data.train.size)
-    scan = scanned(files, settings)
+    scan = scanned(data.train.beside(data.val), settings)
     return data.facts._replace(contents=scan.contents)
 
 
@@ -170,7 +166,7 @@ def open_test(settings: DataConfig) -> Opened:
         opened = dataset_module(settings).open_test(settings)
         images = opened.images
         if isinstance(images, Files):
-            if not streams(settings, len(images)):
+            if not streams(settings, len(images), files=True):
                 return opened._replace(images=decoded(images, skip_bad=settings.skip_bad_files)[0])
             if settings.skip_bad_files:
                 images = images.only(scanned(images, settings).good(len(images)))

@@ -9,7 +9,7 @@ from typing import NamedTuple
 from jaxtyping import Int64
 from torch import Tensor
 
-from ffl_ray.config.image_shapes import image_shape
+from ffl_ray.config.image_shapes import has_files, image_shape
 from ffl_ray.config.settings import DataConfig
 from ffl_ray.data.dataset import Files, Images
 from ffl_ray.data.streaming.decoded import decoded_once, scanned_once
@@ -19,26 +19,28 @@ from ffl_ray.errors import SettingError
 MEMORY_BYTES = 4 * 2**30
 
 
-def streams(settings: DataConfig, num_images: int) -> bool:
+def streams(settings: DataConfig, num_images: int, *, files: bool | None = None) -> bool:
     """Whether images of these settings are decoded from their files for every epoch.
 
-    With `auto` an image folder is kept in memory when its decoded images take 4 GiB at most: 28
+    With `auto` image files are kept in memory when decoded they take 4 GiB at most: 28
     thousand of 224x224, 350 thousand of 64x64. The rule looks at the settings and at the number
     of images, and not at the memory that this machine has free: streamed images are cropped
     otherwise, and a training must not depend on where it runs.
 
     Args:
         num_images: of the splits that are opened together.
+        files: whether they lie in files; none: as the settings have it, before any is opened.
 
     Raises:
         SettingError: the data set has no image files.
     """
-    if settings.residency == "stream" and settings.name != "folder":
+    files = has_files(settings) if files is None else files
+    if settings.residency == "stream" and not files:
         raise SettingError(
             f"data.residency must be auto or memory when data.name is {settings.name}, not stream: "
-            f"only the images of `folder` lie in files of their own"
+            f"its images do not lie in files"
         )
-    if settings.residency != "auto" or settings.name != "folder":
+    if settings.residency != "auto" or not files:
         return settings.residency == "stream"
     return num_images * math.prod(image_shape(settings)) > MEMORY_BYTES
 
@@ -67,7 +69,7 @@ def placed(
     Raises:
         DataError: a file is not an image, and none is to be skipped.
     """
-    stays = streams(settings, len(positions))
+    stays = streams(settings, len(positions), files=isinstance(images, Files))
     if isinstance(images, Images):
         return Placed(images.take(positions), positions, _contents(images, positions))
     files = images.take(positions)

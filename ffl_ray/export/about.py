@@ -21,7 +21,12 @@ CONFIG = "config.json"
 KEY = "ffl_ray"
 ONNX, PT2, SAFETENSORS = "model.onnx", "model.pt2", "model.safetensors"
 FORMATS = ("pt2", "onnx", "safetensors")
-TORCHVISION = "torchvision"
+# What is written as module:name in these settings and is no code of the user's.
+BROUGHT = {
+    "model.mix": ("torchvision", "timm"),
+    "model.leader": ("torchvision", "timm"),
+    "data.name": ("hf", "wds"),
+}
 _CODE = re.compile(r"[^\W\d][\w.]*:[^\W\d]\w*")
 
 
@@ -54,16 +59,15 @@ class About(NamedTuple):
 def code_named_in(settings: Mapping[str, Any]) -> list[str]:
     """Every module:function among the values of settings: code that building them would run.
 
-    Networks of torchvision are written alike and are none of it.
+    Networks of libraries, and data sets that are brought, are written alike and are none of it.
     """
-    texts: list[str] = []
-    for value in settings.values():
+    named: list[str] = []
+    for setting, value in settings.items():
         inside = value if isinstance(value, list | tuple) else [value]
-        texts += [
-            word for text in inside if isinstance(text, str) for word in re.split(r"[+*,\s]", text)
-        ]
-    named = [word for word in texts if _CODE.fullmatch(word)]
-    return [word for word in named if word.partition(":")[0] != TORCHVISION]
+        words = [w for text in inside if isinstance(text, str) for w in re.split(r"[+*,\s]", text)]
+        code = [word for word in words if _CODE.fullmatch(word)]
+        named += [w for w in code if w.partition(":")[0] not in BROUGHT.get(setting, ())]
+    return named
 
 
 def parse_about(text: str | bytes | None, place: object) -> About:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
+from ffl_ray.config.image_shapes import brought_kind
 from ffl_ray.config.methods import mix_of
 from ffl_ray.config.older import of_today
 from ffl_ray.config.overrides import mix_name, shown, with_overrides
@@ -208,13 +209,14 @@ def _seeds(source: Source) -> str:
 def _input(about: About, config: Config) -> str:
     channels, height, width = about.image_shape
     kind = "grey" if channels == 1 else "RGB"
+    data_form = "folder" if brought_kind(config.data.name) else config.data.name
     return "\n".join(
         (
             f"- Input `images`: float32 [batch, {channels}, {height}, {width}], {kind}, pixels "
             f"divided by 255 and so in [0, 1]. Any batch.",
             f"- Normalisation is inside the model; do not normalise. It subtracts "
             f"{list(about.mean)} and divides by {list(about.std)}.",
-            f"- As in training: {PREPROCESSING.get(config.data.name, OWN_DATA)}. "
+            f"- As in training: {PREPROCESSING.get(data_form, OWN_DATA)}. "
             f"`ffl-ray predict` takes the middle square of any image file and resizes "
             f"it (bicubic).",
             f"- Output `logits`: float32 [batch, {len(about.classes)}]; softmax gives "

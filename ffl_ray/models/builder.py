@@ -73,10 +73,10 @@ def build_network(
 def build_backbone(name: str, in_channels: int, *, pretrained: bool = False) -> Backbone:
     """A freshly initialised backbone by its name.
 
-    Networks of torchvision and the user's own keep the initial weights they give themselves.
+    Networks of a library and the user's own keep the initial weights they give themselves.
 
     Args:
-        pretrained: with torchvision's published weights, for a network of torchvision.
+        pretrained: with published weights, for a network of a library.
     """
     row = backbone_row(name)
     file, _, function = row.function.partition(":")

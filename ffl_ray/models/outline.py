@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import init
 from torch.nn.functional import batch_norm
 from torch.overrides import TorchFunctionMode
@@ -73,6 +73,25 @@ def on_meta() -> Iterator[None]:
     """
     with torch.device("meta"), Outline({batch_norm: _batch_norm}):
         yield
+
+
+def built_on_meta(build: Callable[[], nn.Module]) -> nn.Module:
+    """What a library's builder makes, without numbers; what it computes on its way has some."""
+    with torch.device("cpu"), _ParametersOnMeta():
+        network = build()
+    return network.to("meta")
+
+
+class _ParametersOnMeta(TorchFunctionMode):
+    """Layers' parameters on the meta device, while what a builder computes stays a number."""
+
+    def __torch_function__(
+        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None
+    ) -> Any:
+        kwargs = dict(kwargs or {})
+        if func in (torch.empty, torch.zeros, torch.ones):
+            kwargs["device"] = kwargs.get("device") or "meta"
+        return func(*args, **kwargs)
 
 
 class _Conv2d(torch.autograd.Function):

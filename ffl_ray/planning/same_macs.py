@@ -14,10 +14,10 @@ from ffl_ray.config.settings import ResolvedConfig
 from ffl_ray.config.values import split_deeper
 from ffl_ray.errors import SettingError
 from ffl_ray.models.builder import build_network
+from ffl_ray.models.bundled import FAMILIES, Family
 from ffl_ray.models.cost import count_macs
 from ffl_ray.models.depths import Choices, Series
 from ffl_ray.models.outline import outlined
-from ffl_ray.models.registry import FAMILIES, Family
 from ffl_ray.planning.cost import network_size
 
 MOST = 200  # blocks in a stage, and times the width

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import math
-import os
 import random
-from pathlib import Path
 
 import numpy as np
 from PIL.Image import Resampling
 
-from ffl_ray.data.streaming.image_file import colours, opened
+from ffl_ray.data.streaming.image_file import Source, colours, opened
 
 CROP_SCALE = (0.08, 1.0)
 CROP_RATIO = (3 / 4, 4 / 3)
@@ -19,7 +17,7 @@ CROP_TRIES = 10
 Square = np.ndarray[tuple[int, ...], np.dtype[np.uint8]]
 
 
-def middle_square(path: str | Path, size: int, channels: int = 3) -> Square:
+def middle_square(source: Source, size: int, channels: int = 3) -> Square:
     """The middle square of an image file, resized: pixels [size, size, channels].
 
     Args:
@@ -28,7 +26,7 @@ def middle_square(path: str | Path, size: int, channels: int = 3) -> Square:
     Raises:
         OSError: there is no such file, or an `UnreadableImageError`.
     """
-    with opened(path) as image:
+    with opened(source) as image:
         side = min(image.size)
         left, top = ((length - side) // 2 for length in image.size)
         box = (left, top, left + side, top + side)
@@ -36,7 +34,7 @@ def middle_square(path: str | Path, size: int, channels: int = 3) -> Square:
         return np.array(square).reshape(size, size, channels)
 
 
-def random_square(path: str | os.PathLike[str], size: int, seed: int, *, flip: bool) -> Square:
+def random_square(source: Source, size: int, seed: int, *, flip: bool) -> Square:
     """A random part of an image file, resized to a square and maybe mirrored: RGB pixels.
 
     Inception's crop (Szegedy et al. 2014, arXiv:1409.4842, section 6) as torchvision's
@@ -52,7 +50,7 @@ def random_square(path: str | os.PathLike[str], size: int, seed: int, *, flip: b
         OSError: there is no such file, or an `UnreadableImageError`.
     """
     draws = random.Random(seed)
-    with opened(path) as image:
+    with opened(source) as image:
         width, height = image.size
         left, top, across, down = crop_box(width, height, draws)
         image.draft("RGB", (math.ceil(size * width / across), math.ceil(size * height / down)))

@@ -86,7 +86,7 @@ def scanned_once(files: Files) -> Scan:
     """What a look at files finds that stay files: each is decoded once a machine, and none kept."""
 
     def made(place: Path | None = None) -> Scan:
-        scan = look_at(files, lambda position: check_readable(files.path(position)))
+        scan = look_at(files, lambda position: check_readable(files.source(position)))
         if place is not None:
             _keep(place, scan)
         return scan
@@ -147,7 +147,7 @@ def _decode(
     """Decode files; the pixels of those that can be read come first, in order."""
 
     def one(position: int) -> None:
-        pixels[position] = middle_square(files.path(position), files.size)
+        pixels[position] = middle_square(files.source(position), files.size)
 
     scan = look_at(files, one)
     refuse_bad(files, scan, skip_bad=skip_bad)
@@ -164,8 +164,8 @@ def _num_bytes(files: Files, count: int) -> int:
 def _key(files: Files) -> str:
     """Changes with any file, the order of the files, the side and the decoder."""
     digest = hashlib.sha256(f"{DECODER} {files.size} {files.folder}".encode())
-    for position, name in enumerate(files.names.tolist()):
-        facts = os.stat(files.path(position))  # noqa: PTH116
+    for name, path in files.stored():
+        facts = os.stat(path)  # noqa: PTH116
         digest.update(name + b"\0%d %d\n" % (facts.st_size, facts.st_mtime_ns))
     return digest.hexdigest()[:32]
 

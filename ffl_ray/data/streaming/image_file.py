@@ -8,12 +8,15 @@ may have at most `MOST_PIXELS`, and large ones are decoded one at a time.
 from __future__ import annotations
 
 import contextlib
+import hashlib
+import io
 import os
 import stat
 import struct
 import threading
 import warnings
 from collections.abc import Iterator
+from typing import NamedTuple
 
 import numpy as np
 import PIL.Image
@@ -28,25 +31,48 @@ EIGHT_BITS = ("1", "L", "LA", "La", "P", "PA", "RGB", "RGBA", "RGBa", "RGBX", "C
 _one_large = threading.Lock()
 
 
+class Part(NamedTuple):
+    """Image that is a part of a file: of a tar shard, of an Arrow table.
+
+    Attributes:
+        path: of the file.
+        first: byte where it begins.
+        size: of it, in bytes.
+    """
+
+    path: str
+    first: int
+    size: int
+
+    def __str__(self) -> str:
+        return f"{self.path} from byte {self.first}"
+
+
+Source = str | os.PathLike[str] | Part
+"""Where an image is: a file of its own, or a part of one."""
+
+
 class UnreadableImageError(OSError):
     """A file that is no image, is damaged, or whose pixels have no plain meaning in 8 bits."""
 
 
 @contextlib.contextmanager
-def opened(path: str | os.PathLike[str]) -> Iterator[Image]:
+def opened(source: Source) -> Iterator[Image]:
     """An image file, its header read.
 
     Raises:
         FileNotFoundError: there is no such file.
         UnreadableImageError: it is no regular file, of no known format, damaged, or too large.
     """
+    path = source.path if isinstance(source, Part) else source
     if not stat.S_ISREG(os.stat(path).st_mode):  # noqa: PTH116
         raise UnreadableImageError("it is no regular file")
     # Of sizes, for which our own bound stands below, and of notes that are not read. Catching them
     # here alone (catch_warnings) is not safe in threads.
     warnings.filterwarnings("ignore", module=r"PIL\.")
     try:
-        with PIL.Image.open(path, formats=FORMATS) as image:
+        file = io.BytesIO(part_bytes(source)) if isinstance(source, Part) else source
+        with PIL.Image.open(file, formats=FORMATS) as image:
             pixels = image.size[0] * image.size[1]
             if pixels > MOST_PIXELS:
                 raise UnreadableImageError(TOO_LARGE)
@@ -61,6 +87,28 @@ def opened(path: str | os.PathLike[str]) -> Iterator[Image]:
     # A damaged PNG raises SyntaxError, other damaged files whatever their reader trips over.
     except (OSError, ValueError, SyntaxError, TypeError, IndexError, struct.error) as error:
         raise UnreadableImageError(" ".join(str(error).split()) or type(error).__name__) from error
+
+
+def part_bytes(part: Part) -> bytes:
+    """The bytes of a part of a file.
+
+    Raises:
+        UnreadableImageError: the file ends before it does.
+    """
+    with open(part.path, "rb") as file:  # noqa: PTH123
+        file.seek(part.first)
+        found = file.read(part.size)
+    if len(found) < part.size:
+        raise UnreadableImageError("the file ends before the image does")
+    return found
+
+
+def digest(source: Source) -> bytes:
+    """SHA-256 of an image's bytes as they are stored."""
+    if isinstance(source, Part):
+        return hashlib.sha256(part_bytes(source)).digest()
+    with open(source, "rb") as file:  # noqa: PTH123
+        return hashlib.file_digest(file, "sha256").digest()
 
 
 def colours(image: Image, channels: int) -> Image:

@@ -21,18 +21,19 @@ from typing import NamedTuple
 import numpy as np
 
 from ffl_ray.data.streaming.decode import Square, middle_square, random_square
+from ffl_ray.data.streaming.image_file import Source
 
 
 class Item(NamedTuple):
     """One image to decode.
 
     Attributes:
-        path: of its file.
+        source: its file, or the part of one that it is.
         seed: of its random crop and whatever follows; none: its middle square.
         policy: that follows, as `data.policies` knows it; none: the recipe's.
     """
 
-    path: str
+    source: Source
     seed: int | None = None
     policy: str = ""
 
@@ -64,8 +65,8 @@ class Chunk(NamedTuple):
 def decode(item: Item, recipe: Recipe) -> Square:
     """One image as the recipe wants it; equal items and recipes give equal pixels."""
     if item.seed is None:
-        return middle_square(item.path, recipe.size)
-    square = random_square(item.path, recipe.size, item.seed, flip=recipe.flip)
+        return middle_square(item.source, recipe.size)
+    square = random_square(item.source, recipe.size, item.seed, flip=recipe.flip)
     policy = item.policy or ("trivial" if recipe.trivial else "standard")
     return square if policy == "standard" else _augmented(policy, square, item.seed, recipe.mean)
 
@@ -94,7 +95,7 @@ def _fill(shared: mmap.mmap, chunk: Chunk, square: int) -> str:
             place[:] = decode(item, chunk.recipe)
         except Exception as error:
             why = error or type(error).__name__
-            return f"data.dir: {item.path} can't be read as an image: {why}"
+            return f"data.dir: {item.source} can't be read as an image: {why}"
     return ""
 
 

@@ -13,7 +13,7 @@ from jaxtyping import Bool
 from torch import Tensor
 
 from ffl_ray.data.dataset import Files
-from ffl_ray.data.streaming.image_file import colours, opened
+from ffl_ray.data.streaming.image_file import Source, colours, digest, opened
 from ffl_ray.errors import DataError
 
 MOST_NAMED = 20  # files of an error
@@ -52,8 +52,7 @@ def look_at(files: Files, read: Callable[[int], object]) -> Scan:
     def one(position: int) -> bytes | str:
         try:
             read(position)
-            with open(files.path(position), "rb") as file:  # noqa: PTH123
-                return hashlib.file_digest(file, "sha256").digest()
+            return digest(files.source(position))
         except OSError as error:
             return str(error)
 
@@ -77,13 +76,13 @@ def _contents(files: Files, found: list[bytes | str]) -> tuple[str, ...]:
     return tuple(digest.hexdigest()[:16] for digest in digests)
 
 
-def check_readable(path: str) -> None:
+def check_readable(source: Source) -> None:
     """Check that an image file can be decoded; a JPEG is, at an eighth of its size.
 
     Raises:
         OSError: it can't.
     """
-    with opened(path) as image:
+    with opened(source) as image:
         image.draft("RGB", (1, 1))
         colours(image, 3)
         image.load()
@@ -100,7 +99,9 @@ def refuse_bad(files: Files, scan: Scan, *, skip_bad: bool) -> None:
     """
     if not scan.bad or (skip_bad and len(scan.bad) < len(files)):
         return
-    bad = [f"{files.path(i)} can't be read as an image: {reason}" for i, reason in scan.bad.items()]
+    bad = [
+        f"{files.shown(i)} can't be read as an image: {reason}" for i, reason in scan.bad.items()
+    ]
     more = f"; and {len(bad) - MOST_NAMED} more" if len(bad) > MOST_NAMED else ""
     raise DataError(
         f"data.dir: {'; '.join(bad[:MOST_NAMED])}{more}: mend or remove "

@@ -74,7 +74,7 @@ class StreamedImages:
         """The shard's share of all images once, in order, not augmented."""
         steps = list(eval_steps(len(self.images), batch_size, shard))
         positions = (range(step.taken.start, step.taken.stop) for step in steps)
-        asked = ([Item(self.images.path(i)) for i in taken] for taken in positions)
+        asked = ([Item(self.images.source(i)) for i in taken] for taken in positions)
         most = -(-batch_size // shard.world_size)
         squares = self.pool.squares(asked, Recipe(self.images.size), most)
         for step, pixels in zip(steps, squares, strict=True):
@@ -103,13 +103,13 @@ class StreamedImages:
 
     def _items(self, drawn: EpochDraws[_View], step: Step) -> list[Item]:
         """The files of a step, view after view."""
-        paths = [self.images.path(i) for i in step.of(drawn.order).tolist()]
+        sources = [self.images.source(i) for i in step.of(drawn.order).tolist()]
         if not self.info.random_crop:
-            return [Item(path) for _ in drawn.views for path in paths]
+            return [Item(source) for _ in drawn.views for source in sources]
         return [
-            Item(path, seed, view.policy)
+            Item(source, seed, view.policy)
             for view in drawn.views
-            for path, seed in zip(paths, step.of(view.seeds).tolist(), strict=True)
+            for source, seed in zip(sources, step.of(view.seeds).tolist(), strict=True)
         ]
 
     def _on_device(

@@ -20,12 +20,12 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.overrides import TorchFunctionMode
 from torchvision import models
 
 from ffl_ray.config.overrides import nearest
 from ffl_ray.errors import SettingError, on_one_line
 from ffl_ray.models.backbone import Backbone
+from ffl_ray.models.outline import built_on_meta
 from ffl_ray.models.registry import TORCHVISION
 from ffl_ray.models.stages import Cut, cut_stages, find_cuts
 
@@ -116,23 +116,9 @@ def _cuts(name: str, pretrained: bool) -> tuple[Cut, ...]:
     return tuple(find_cuts(network_on_meta(name, pretrained).eval(), max(SIDE, side)))
 
 
-class _ParametersOnMeta(TorchFunctionMode):
-    """Layers' parameters on the meta device, while what a builder computes stays a number."""
-
-    def __torch_function__(
-        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None
-    ) -> Any:
-        kwargs = dict(kwargs or {})
-        if func in (torch.empty, torch.zeros, torch.ones):
-            kwargs["device"] = kwargs.get("device") or "meta"
-        return func(*args, **kwargs)
-
-
 def network_on_meta(name: str, pretrained: bool) -> nn.Module:
     """The network as torchvision builds it, without numbers."""
-    with torch.device("cpu"), _ParametersOnMeta():
-        network = _network(name, pretrained)
-    return network.to("meta")
+    return built_on_meta(lambda: _network(name, pretrained))
 
 
 def _network(name: str, pretrained: bool) -> nn.Module:

@@ -1,0 +1,41 @@
+"""The test split of data that bring none: a fifth of each class, by a seed that is no setting."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from ffl_ray.data.dataset import Opened
+from ffl_ray.data.splits import Split, stratified_split
+from ffl_ray.errors import DataError
+
+TEST_FRACTION = 0.2
+TEST_SEED = 1904_09058
+
+
+def rest_of(opened: Opened) -> Opened:
+    """What may be trained on and validated with, of all that there is."""
+    rest = opened.images.take(_split(opened).rest)
+    return opened._replace(images=rest, counts=opened.class_counts)
+
+
+def held_back(opened: Opened) -> Opened:
+    """The test split, of all that there is."""
+    return opened._replace(images=opened.images.take(_split(opened).held_out))
+
+
+def _split(opened: Opened) -> Split:
+    return stratified_split(opened.images.labels, TEST_FRACTION, TEST_SEED)
+
+
+def check_classes(train: Sequence[str], test: Sequence[str], rule: str) -> None:
+    """Check that a test split of its own has the classes of the train split.
+
+    Raises:
+        DataError: it has others; the message begins with the rule.
+    """
+    if tuple(train) == tuple(test):
+        return
+    lacking = [repr(name) for name in train if name not in test]
+    more = [repr(name) for name in test if name not in train]
+    has = f"lacks {', '.join(lacking)}" if lacking else f"holds {', '.join(more)} as well"
+    raise DataError(f"{rule}, and {has if lacking or more else 'has them in another order'}")
