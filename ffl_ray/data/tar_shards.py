@@ -7,9 +7,10 @@ as `label` in `.json`. Names of numbered classes are the lines of a `classnames.
 shards or above them.
 
 A shard whose name begins with `train`, or that lies in a folder `train`, is of the train split, and
-those of `test` or `val` are the test split; without these a fifth of every class is set aside. A stream has no order that a split could be drawn in, so every shard's
-headers are read once a machine, and an index is kept of where each image begins: images are then
-read from the shards themselves, in any order, and nothing is unpacked.
+those of `test` or `val` are the test split; without these a fifth of every class is set aside. A
+stream has no order that a split could be drawn in, so every shard's headers are read once a
+machine, and an index is kept of where each image begins: images are then read from the shards
+themselves, in any order, and nothing is unpacked.
 """
 
 from __future__ import annotations

@@ -76,8 +76,11 @@ def on_meta() -> Iterator[None]:
 
 
 def built_on_meta(build: Callable[[], nn.Module]) -> nn.Module:
-    """What a library's builder makes, without numbers; what it computes on its way has some."""
-    with torch.device("cpu"), _ParametersOnMeta():
+    """What a library's builder makes, without numbers; what it computes on its way has some.
+
+    What it draws meanwhile is put back: whoever builds afterwards starts from the same seed.
+    """
+    with torch.random.fork_rng(devices=[]), torch.device("cpu"), _ParametersOnMeta():
         network = build()
     return network.to("meta")
 

@@ -29,6 +29,7 @@ from ffl_ray.models.stages import ChannelsFirst, ChannelsLast
 
 ENDINGS = (".safetensors", ".pth", ".bin")
 CHAINS = ("EfficientNetFeatures", "MobileNetV3Features")
+STEM = ("conv_stem", "bn1", "act1")  # of these, in the order of their calls
 
 
 class LastMap(nn.Module):
@@ -205,10 +206,11 @@ def _chain(network: Any) -> list[tuple[nn.Module, bool]]:
     kind = type(network).__name__
     if kind == "FeatureListNet":
         return [(module, name in network.return_layers) for name, module in network.items()]
-    if kind in CHAINS and network.feature_hooks is None:
+    parts: dict[str, Any] = dict(network.named_children())
+    if kind in CHAINS and network.feature_hooks is None and parts.keys() <= {*STEM, "blocks"}:
         ends = network.feature_info.get("stage")
-        stem = [(network.conv_stem, False), (network.bn1, 0 in ends)]
-        return [*stem, *((block, i in ends) for i, block in enumerate(network.blocks, 1))]
+        stem = nn.Sequential(*(parts[name] for name in STEM if name in parts))
+        return [(stem, 0 in ends), *((b, i in ends) for i, b in enumerate(parts["blocks"], 1))]
     return []
 
 
