@@ -217,7 +217,7 @@ def test_each_breach_is_refused_at_once_by_setting_rule_and_value(
     ("name", "message"),
     [
         ("fails", "asked for 'train', it fails: FileNotFoundError: no images.npz"),
-        ("number", "must return ffl_ray.data.dataset.Images, not int"),
+        ("number", "must return ffl_ray.data.dataset.Images, or Files, not int"),
         ("channels_first", r"pixels must be uint8 \[images, 4, 4, 1\], not \[20, 1, 4, 4\]"),
         ("floats", "pixels must be uint8 .*, not torch.float32"),
         ("short", r"labels must be int64 \[20\] .*, not \[19\]"),

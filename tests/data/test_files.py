@@ -210,7 +210,7 @@ def test_the_index_is_that_of_torchvision(tmp_path: Path) -> None:
 
     assert isinstance(files, Files)
     assert list(info.classes) == theirs.classes
-    ours = {files.path(i): label for i, label in enumerate(files.labels.tolist())}
+    ours = {files.source(i): label for i, label in enumerate(files.labels.tolist())}
     assert ours == dict(theirs.samples)
 
 

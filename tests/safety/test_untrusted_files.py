@@ -162,7 +162,7 @@ def test_what_lies_beside_a_model_is_not_imported(tmp_path: Path) -> None:
 
 
 def test_code_is_found_in_any_setting_and_torchvisions_networks_are_none() -> None:
-    settings = {"a": "os:system", "b": ["2*torchvision:resnet18", "x.y:z"], "c": 3, "d": "a: b"}
+    settings = {"a": "os:system", "model.mix": ["2*torchvision:resnet18", "x.y:z"], "d": "a: b"}
 
     assert code_named_in(settings) == ["os:system", "x.y:z"]
     assert code_named_in(flatten(Config())) == []

@@ -248,7 +248,7 @@ def test_pretrained_weights_stay_what_they_are(hub: Path) -> None:
 
 
 def test_pretrained_needs_backbones_with_published_weights() -> None:
-    with pytest.raises(SettingError, match=r"model.pretrained needs .*torchvision:NAME, not res"):
+    with pytest.raises(SettingError, match=r"model.pretrained needs .*timm:NAME, not resnet20"):
         check_model(config_of("resnet20+torchvision:resnet18", trunk_stages=0, pretrained=True))
 
 
