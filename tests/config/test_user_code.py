@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 import torch
 from support.broken_code import PARTS
+from support.brought import picture
 from support.forked import run
 from support.helpers import ROOT, MemorySession
 
@@ -17,6 +18,7 @@ import ffl_ray.results
 from ffl_ray.config.methods import resolved_from
 from ffl_ray.config.overrides import with_overrides
 from ffl_ray.config.settings import DataConfig, ResolvedConfig
+from ffl_ray.data.dataset import Files, Images
 from ffl_ray.data.loader import load_train_val, open_test
 from ffl_ray.distill import user_method
 from ffl_ray.distill.check import check_config
@@ -51,7 +53,7 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
         "from ffl_ray.data.user_dataset import data_set\n"
         "data_set((1, 4, 4), DatasetInfo(('a', 'b'), (0.5,) * 3, (0.5,) * 3, 0, False))\n"
     )
-    for name in (*PIECES, "space"):
+    for name in (*PIECES, "photos", "space"):
         (tmp_path / f"{name}.py").write_text((EXAMPLES / f"{name}.py").read_text())
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "path", [str(tmp_path), *sys.path])
@@ -61,7 +63,7 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 
 def forget() -> None:
-    for name in (*PIECES, "parts", "bad_data"):
+    for name in (*PIECES, "photos", "parts", "bad_data"):
         sys.modules.pop(name, None)
     for cached in (check_backbone, user_fusion.check_contract, user_method.check_contract):
         cached.cache_clear()
@@ -222,6 +224,9 @@ def test_each_breach_is_refused_at_once_by_setting_rule_and_value(
         ("floats", "pixels must be uint8 .*, not torch.float32"),
         ("short", r"labels must be int64 \[20\] .*, not \[19\]"),
         ("int_labels", "labels must be int64 .*, not torch.int32"),
+        ("grey_files", r"files of size 4 must have the image_shape \(3, 4, 4\), not \(1, 4, 4\)"),
+        ("text_files", "names must be an array of bytes, not <U5"),
+        ("no_files", "names must hold one image or more"),
         ("third_class", "labels must be int64 .* from 0 to 1, not from 0 to 2"),
     ],
 )
@@ -247,6 +252,30 @@ def test_an_own_test_split_stays_closed_until_it_is_asked_for() -> None:
 def test_streaming_is_refused_for_images_that_are_in_memory() -> None:
     with pytest.raises(SettingError, match="auto or memory when data.name is parts:good"):
         load_train_val(DataConfig(name="parts:good", residency="stream", val_fraction=0.2))
+
+
+@pytest.mark.usefixtures("here")
+def test_files_of_a_users_own_data_set_are_streamed_or_kept(tmp_path: Path) -> None:
+    rows = ["split,class,file"]
+    for number in range(24):
+        name = f"{number:02d}.png"
+        (tmp_path / name).write_bytes(picture(number))
+        rows.append(
+            f"{'test' if number % 6 == 5 else 'train'},{'dog' if number % 2 else 'cat'},{name}"
+        )
+    (tmp_path / "photos.csv").write_text("\n".join(rows))
+    settings = DataConfig(name="photos:listed", dir=str(tmp_path), val_fraction=0.2)
+
+    kept = load_train_val(settings)
+    streamed = load_train_val(settings.model_copy(update={"residency": "stream"}))
+    test = open_test(settings)
+
+    assert isinstance(kept.train, Images)
+    assert isinstance(streamed.train, Files)
+    assert streamed.info.random_crop
+    assert kept.image_shape == streamed.image_shape == (3, 32, 32)
+    assert torch.equal(streamed.val.pixels, kept.val.pixels)
+    assert test.images.labels.tolist() == [1] * 4
 
 
 @pytest.mark.usefixtures("here")

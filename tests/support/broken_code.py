@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 PARTS = """
+import numpy as np
 import torch
 from torch import nn
-from ffl_ray.data.dataset import DatasetInfo, Images
+from ffl_ray.data.dataset import DatasetInfo, Files, Images
 from ffl_ray.data.user_dataset import data_set
 from ffl_ray.distill.recipe import Phase
 from ffl_ray.distill.terms import Term, cross_entropies
@@ -153,6 +154,20 @@ def number(settings, split):
 
 def images(pixels=(20, 4, 4, 1), labels=20, kind=torch.uint8, label_kind=torch.int64, top=2):
     return Images(torch.zeros(pixels, dtype=kind), (torch.arange(labels) % top).to(label_kind))
+
+@data_set((1, 4, 4), INFO)
+def grey_files(settings, split):
+    return Files(".", np.array([b"a.png", b"b.png"]), torch.arange(2), 4)
+
+COLOUR = INFO._replace(mean=(0.5,) * 3, std=(0.5,) * 3)
+
+@data_set((3, 4, 4), COLOUR)
+def text_files(settings, split):
+    return Files(".", np.array(["a.png", "b.png"]), torch.arange(2), 4)
+
+@data_set((3, 4, 4), COLOUR)
+def no_files(settings, split):
+    return Files(".", np.array([b""])[:0], torch.arange(0), 4)
 
 @data_set((1, 4, 4), INFO)
 def good(settings, split):
