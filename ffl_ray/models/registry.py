@@ -3,8 +3,8 @@
 Beside those of `ffl_ray.models.bundled` three kinds of name have a module each, which is imported
 when one of them is used: `torchvision:NAME` is a classification network of torchvision, `timm:NAME`
 one of timm, any other `module:function` the user's own. A bare name that no family has is
-torchvision's, else timm's. A bundled name and a number, `resnet32+4`, is a backbone whose last stage
-has so many blocks more.
+torchvision's, else timm's. A bundled name and a number, `resnet32+4`, is a backbone whose last
+stage has so many blocks more.
 """
 
 from __future__ import annotations
