@@ -23,7 +23,8 @@ from ffl_ray.models.cost import MemberCost, count_macs, count_parameters
 from ffl_ray.models.fusion import FUSION_DESIGNS, Fusion, MapShape, build_fusion
 from ffl_ray.models.network import FusionNetwork
 from ffl_ray.models.outline import on_meta
-from ffl_ray.models.registry import BACKBONES, backbone_row
+from ffl_ray.models.bundled import BACKBONES
+from ffl_ray.models.registry import backbone_row
 
 NUM_CLASSES = 100
 IMAGE_SIZE = 32

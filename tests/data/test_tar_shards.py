@@ -59,15 +59,15 @@ def test_splits_digests_and_pixels_are_those_of_the_same_images_as_a_folder(
     of_folder = {"name": "folder", "dir": str(tmp_path / "folder")}
 
     shards = load_train_val(settings("shards", dir=str(tmp_path)))
-    folder = load_train_val(settings("x").model_copy(update=of_folder))
+    unpacked = load_train_val(settings("x").model_copy(update=of_folder))
 
     assert isinstance(shards.train, Images)
     assert len(shards.facts.contents) == 3
     assert len(set(shards.facts.contents)) == 3
-    assert shards.facts.counts == folder.facts.counts == (12, 12, 12)
+    assert shards.facts.counts == unpacked.facts.counts == (12, 12, 12)
     assert torch.equal(
         shards.train.labels.bincount() + shards.val.labels.bincount(),
-        folder.train.labels.bincount() + folder.val.labels.bincount(),
+        unpacked.train.labels.bincount() + unpacked.val.labels.bincount(),
     )
     reds = shards.train.pixels[:, 0, 0, 0].tolist()
     assert reds == [40 + 80 * label for label in shards.train.labels.tolist()]

@@ -22,7 +22,7 @@ from ffl_ray.models.cost import count_parameters
 from ffl_ray.models.fusion import FUSION_DESIGNS
 from ffl_ray.models.network import FusionNetwork
 from ffl_ray.models.outline import on_meta
-from ffl_ray.models.registry import BACKBONES
+from ffl_ray.models.bundled import BACKBONES
 
 BATCH = 2
 SIZES = (8, 32, 64)

@@ -43,7 +43,7 @@ def _made(place: Path, make: Callable[[], Arrays]) -> Arrays:
             return found
         arrays = make()
         with replaced(place, 0o600) as file:
-            np.savez(file, **arrays)
+            np.savez(file, allow_pickle=False, **arrays)
         return arrays
     finally:
         os.close(held)

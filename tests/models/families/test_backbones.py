@@ -11,7 +11,8 @@ from torch import Tensor, nn
 from ffl_ray.errors import SettingError
 from ffl_ray.models.backbone import Backbone
 from ffl_ray.models.builder import build_backbone
-from ffl_ray.models.registry import BACKBONES, backbone_row
+from ffl_ray.models.bundled import BACKBONES
+from ffl_ray.models.registry import backbone_row
 
 SMALLEST = (
     "resnet8",
