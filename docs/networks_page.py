@@ -19,11 +19,11 @@ from torch import Tensor
 from ffl_ray.config.overrides import mix_name
 from ffl_ray.config.settings import FusionConfig, ResolvedModel
 from ffl_ray.models.builder import build_network
+from ffl_ray.models.bundled import BACKBONES
 from ffl_ray.models.cost import MemberCost, count_macs, count_parameters
 from ffl_ray.models.fusion import FUSION_DESIGNS, Fusion, MapShape, build_fusion
 from ffl_ray.models.network import FusionNetwork
 from ffl_ray.models.outline import on_meta
-from ffl_ray.models.bundled import BACKBONES
 from ffl_ray.models.registry import backbone_row
 
 NUM_CLASSES = 100

@@ -18,11 +18,11 @@ from docs.networks_page import (
 )
 from ffl_ray.config.settings import FusionConfig, ResolvedModel
 from ffl_ray.models.builder import build_network
+from ffl_ray.models.bundled import BACKBONES
 from ffl_ray.models.cost import count_parameters
 from ffl_ray.models.fusion import FUSION_DESIGNS
 from ffl_ray.models.network import FusionNetwork
 from ffl_ray.models.outline import on_meta
-from ffl_ray.models.bundled import BACKBONES
 
 BATCH = 2
 SIZES = (8, 32, 64)
