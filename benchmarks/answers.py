@@ -3,21 +3,31 @@
 Permuted studies: the outcomes of a real grid's trials, dealt to its configs anew. Planted effects:
 made outcomes with one design that is worse by so many standard deviations. Parts of the grid:
 what so many of its trials say, half of them stopped halfway, against what the whole grid says.
+Searches: of a space's own sampler, scheduler and length, replayed on the grid; what their answers
+claim, and whether the whole grid shows that difference and its direction.
 """
 
 from __future__ import annotations
 
 import argparse
+import itertools
+import math
+from collections import Counter
 from collections.abc import Callable
 
 import numpy as np
 import pandas as pd
 
 from ffl_ray.config.objectives import VALUE, Objective, parse_objective
+from ffl_ray.config.settings import SearchConfig
+from ffl_ray.replay.event_loop import replayed
+from ffl_ray.replay.grid import Grid as ReplayGrid
+from ffl_ray.replay.grid import open_grid
 from ffl_ray.results import load
 from ffl_ray.results.search_answers.effects import Answer
 from ffl_ray.results.search_answers.table import study_answers
 from ffl_ray.results.statistics import wilson_interval
+from ffl_ray.search.space import load_space, settle
 
 GRID = "benchmarks/grids/digits"
 SIZES = (16, 40, 80)
@@ -61,6 +71,72 @@ class Grid:
             {"trial_id": trials["trial_id"], "epoch": trials["optim.epochs"], VALUE: np.exp(logs)}
         )
         return trials, epochs
+
+
+class Searches:
+    """Searches replayed on a grid, as tables.
+
+    Args:
+        grid: its tables.
+        stored: the same as the replay has it.
+        search: of each search its sampler, scheduler and number of trials.
+    """
+
+    def __init__(self, grid: Grid, stored: ReplayGrid, search: SearchConfig) -> None:
+        self._stored = stored
+        self._search = search
+        rows = grid.trials.to_dict("records")
+        self._rows = {str(row["trial_id"]): row for row in rows}
+        self._epochs = dict(list(grid.epochs.groupby("trial_id")))
+
+    def made(self, repeat: int) -> Made:
+        """The trials and epochs of one search."""
+        ended = replayed(self._stored, self._search, repeat, math.inf)
+        trials, epochs = [], []
+        for number, one in enumerate(itertools.islice(ended, self._search.num_samples)):
+            named = {"trial_id": f"{number:05d}"}
+            status = "pruned" if one.score is None else "completed"
+            trials.append({**self._rows[one.run.trial_id], **named, "status": status})
+            curve = self._epochs[one.run.trial_id]
+            epochs.append(curve[curve["epoch"] <= one.epochs].assign(**named))
+        return pd.DataFrame(trials), pd.concat(epochs)
+
+
+def claims(answers: list[Answer]) -> set[tuple[str, str, bool]]:
+    """What is told: of each dimension its clearest level, and whether its values are higher."""
+    clearest = {
+        one.dimension: max(one.levels, key=lambda level: abs(level.effect) / level.half)
+        for one in answers
+        if one.told
+    }
+    return {(name, level.name, level.effect > 0) for name, level in clearest.items()}
+
+
+def shown_by(answers: list[Answer]) -> set[tuple[str, str, bool]]:
+    """Every level of what is told, and whether its values are higher."""
+    return {
+        (one.dimension, level.name, level.effect > 0)
+        for one in answers
+        if one.told
+        for level in one.levels
+    }
+
+
+def searches(grid: Grid, study: str, space: str, repeats: int) -> pd.DataFrame:
+    """How many searches of a space claim something true of the grid, and something else."""
+    search = settle(load_space(space), {}).search
+    made = Searches(grid, open_grid(study), search).made
+    whole = shown_by(study_answers(grid.trials, grid.epochs, grid.objective))
+    found = [claims(study_answers(*made(repeat), grid.objective)) for repeat in range(repeats)]
+    of_each = Counter(name for one in found for name, *_ in one & whole)
+    row: dict[str, object] = {
+        "trials": search.num_samples,
+        "sampler": search.sampler,
+        "scheduler": search.scheduler,
+        "a true one told": shares(sum(bool(one & whole) for one in found), repeats),
+        "another told": shares(sum(bool(one - whole) for one in found), repeats),
+    }
+    return pd.DataFrame([row | {name: count / repeats for name, count in of_each.items()}])
 
 
 def told(answers: list[Answer]) -> set[str]:
@@ -119,11 +195,19 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("study", nargs="?", default=GRID, help="a grid over fusion.design")
     parser.add_argument("--repeats", type=int, default=200)
+    parser.add_argument(
+        "--space", help="replay searches of this space alone, whose points the grid holds"
+    )
     args = parser.parse_args()
     grid = Grid(args.study)
     whole = told(study_answers(grid.trials, grid.epochs, grid.objective))
     print(f"the whole grid tells: {', '.join(sorted(whole))}\n")  # noqa: T201
-    for table in (errors(grid, args.repeats), power(grid, args.repeats)):
+    tables = (
+        [searches(grid, args.study, args.space, args.repeats)]
+        if args.space
+        else [errors(grid, args.repeats), power(grid, args.repeats)]
+    )
+    for table in tables:
         print(table.to_markdown(index=False), "\n")  # noqa: T201
 
 

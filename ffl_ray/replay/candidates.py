@@ -113,5 +113,5 @@ def one_epoch_first(grid: Grid, repeat: int, budget_s: float) -> Iterator[Ended]
         end = heapq.heappop(free) + sum(run.seconds[1:])
         heapq.heappush(free, end)
         last = None if run.failed else score(run.values[-1])
-        ends.append(Ended(end * grid.workers, point, len(run.values), last))
+        ends.append(Ended(end * grid.workers, point, run, len(run.values), last))
     yield from (end for end in sorted(ends) if end.at_s <= budget_s)

@@ -34,6 +34,7 @@ class Ended(NamedTuple):
     Attributes:
         at_s: accelerator-seconds that the search had taken by then.
         point: what was trained.
+        run: which of its trainings.
         epochs: finished ones.
         score: after the last planned epoch, more is better; none of one that was stopped, or
             failed.
@@ -41,6 +42,7 @@ class Ended(NamedTuple):
 
     at_s: float
     point: Point
+    run: Run
     epochs: int
     score: float | None
 
@@ -134,7 +136,7 @@ class _Loop:
         """A trial's next epoch is finished; what it was if it ended."""
         if trial.epoch == len(trial.run.values):
             self._searcher.on_trial_complete(trial.trial_id, error=True)
-            return Ended(0.0, trial.point, trial.epoch, None)
+            return Ended(0.0, trial.point, trial.run, trial.epoch, None)
         value = trial.run.values[trial.epoch]
         trial.epoch += 1
         result = {"epoch": trial.epoch, VALUE: value, "report": self._report(value)}
@@ -147,7 +149,7 @@ class _Loop:
         self._searcher.on_trial_complete(trial.trial_id, result)
         done = trial.epoch == self._grid.epochs
         score = self._grid.objective.score(value) if done else None
-        return Ended(0.0, trial.point, trial.epoch, score)
+        return Ended(0.0, trial.point, trial.run, trial.epoch, score)
 
     def _report(self, value: float) -> Report:
         """A report of which the objective is this value."""

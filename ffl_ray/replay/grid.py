@@ -11,6 +11,7 @@ from ffl_ray.config.objectives import VALUE, Objective
 from ffl_ray.config.older import of_today
 from ffl_ray.config.settings import ResolvedConfig
 from ffl_ray.errors import StudyError
+from ffl_ray.results.columns import BASELINE, PLAIN
 from ffl_ray.results.description import read_description
 from ffl_ray.results.guard import understood
 from ffl_ray.results.history import study_objectives
@@ -25,11 +26,13 @@ class Run(NamedTuple):
     """One training of a point.
 
     Attributes:
+        trial_id: of it in the grid's study.
         values: of the objective, after each epoch.
         seconds: accelerator-seconds of each epoch.
         failed: whether it ended with an error.
     """
 
+    trial_id: str
     values: tuple[float, ...]
     seconds: tuple[float, ...]
     failed: bool
@@ -99,13 +102,14 @@ def open_grid(study: str, storage_path: str | None = None) -> Grid:
                 f"a replay takes a study of one objective, and {storage.location} has "
                 f"{len(objectives)}"
             )
-        rows, epochs = read_rows(storage, "trials"), read_rows(storage, "epochs")
+        rows = [row for row in read_rows(storage, "trials") if row.get(BASELINE) != PLAIN]
+        epochs = read_rows(storage, "epochs")
         _check_trained(rows, storage.location)
         product = product_of(rows, storage.location, of_today(description["settings"]))
         runs: dict[Point, list[Run]] = {}
         curves = _curves(epochs)
         for row in rows:
-            run = _run(curves.get(row["trial_id"], {}), failed=row["status"] == "failed")
+            run = _run(row, curves.get(row["trial_id"], {}))
             runs.setdefault(product.point(row_config(row)), []).append(run)
         plan = description.get("plan", {})
         return Grid(
@@ -136,12 +140,13 @@ def _curves(epochs: Sequence[Mapping[str, Any]]) -> dict[str, dict[int, Mapping[
     return found
 
 
-def _run(rows: Mapping[int, Mapping[str, Any]], *, failed: bool) -> Run:
-    """A training from its rows of the epochs table; one that failed at once took no time."""
+def _run(trial: Mapping[str, Any], rows: Mapping[int, Mapping[str, Any]]) -> Run:
+    """A training from its row and its epochs' rows; one that failed at once took no time."""
     ordered = [rows[epoch] for epoch in sorted(rows)]
     spent = [0.0, *(float(row["accelerator_s"]) for row in ordered)]
     return Run(
+        trial_id=trial["trial_id"],
         values=tuple(math.nan if row[VALUE] is None else float(row[VALUE]) for row in ordered),
         seconds=tuple(after - before for before, after in itertools.pairwise(spent)),
-        failed=failed,
+        failed=trial["status"] == "failed",
     )

@@ -17,7 +17,7 @@ from ffl_ray.orchestration.stopping_rules import SuccessiveHalving
 from ffl_ray.replay.__main__ import main
 from ffl_ray.replay.candidates import ONE_EPOCH, REFERENCE, Candidate, candidates
 from ffl_ray.replay.event_loop import Draws, Ended, replayed
-from ffl_ray.replay.grid import Grid, open_grid
+from ffl_ray.replay.grid import Grid, Run, open_grid
 from ffl_ray.replay.regret import first_at_most, regret_curve, seconds_ratio
 from ffl_ray.search.product import Point
 
@@ -110,7 +110,12 @@ def test_one_epoch_first_finishes_the_best(grid: Grid) -> None:
 
 def test_regret_is_of_the_answer_and_falls_when_a_better_trial_completes() -> None:
     worth: dict[Point, float] = {("a",): 1.0, ("b",): 0.5, ("c",): 0.0}
-    ended = [Ended(2.0, ("c",), 3, 0.1), Ended(3.0, ("a",), 1, None), Ended(5.0, ("b",), 3, 0.2)]
+    run = Run("00000", (), (), failed=False)
+    ended = [
+        Ended(2.0, ("c",), run, 3, 0.1),
+        Ended(3.0, ("a",), run, 1, None),
+        Ended(5.0, ("b",), run, 3, 0.2),
+    ]
 
     curve = regret_curve(ended, worth, np.arange(7.0))
 
