@@ -26,8 +26,8 @@ def out_folder(description: str) -> Path:
 
 
 def tune_command(out: Path, name: str, *options: str) -> list[str]:
-    """A search of this name under a folder."""
-    places = ["--storage-path", str(out), "--name", name]
+    """A search of this name under a folder, of points of its space alone."""
+    places = ["--storage-path", str(out), "--name", name, "--set", "search.plain_baseline=false"]
     return [sys.executable, "-m", "ffl_ray.tune", *places, *options]
 
 

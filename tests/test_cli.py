@@ -74,7 +74,8 @@ def test_settings_lists_every_setting(name: str) -> None:
         (["train", "--set", "distill.temperature=0"],
          "error: distill.temperature must be greater than 0, not '0'"),
         (["train", "--set", "model.mix=resnet20"],
-         "error: model.mix must hold at least 2 branches for distill.method ffl, not 1 (resnet20)"),
+         "error: model.mix must hold at least 2 branches for distill.method ffl, not 1 (resnet20): "
+         "a single branch is trained by distill.method independent"),
         (["tune", "--set", "optim.epochs"],
          "error: --set takes name=value, such as optim.epochs=30, not 'optim.epochs'"),
         (["train", "--set", "data.name=cifar100", "--data-dir", "/no/such/folder"],

@@ -146,6 +146,7 @@ def test_killed_workers_a_full_disk_and_a_killed_driver_lose_no_finished_epoch(
     assert len(trials) == 5
     assert trials.attempt.max() >= 2
     assert len(ended) == len(epochs) == int(trials.epochs_done.sum())
+    assert list(trials.baseline.dropna()) == ["default", "plain"]
     assert set(members.trial_id) == set(trials.trial_id)
 
     nothing_left = main(options)
@@ -162,6 +163,7 @@ def test_sigterm_ends_it_as_ctrl_c_does_with_the_tables_complete(
     tmp_path: Path, space: str
 ) -> None:
     options = [space, *QUICK, "--set", "optim.epochs=300", "--storage-path", str(tmp_path)]
+    options += ["--set", "search.plain_baseline=false"]
     process = start("tune", *options, out=subprocess.PIPE)
     wait_for_epochs(tmp_path / "study", 4)
     process.send_signal(signal.SIGTERM)

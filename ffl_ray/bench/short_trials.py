@@ -13,6 +13,7 @@ BASE = {
     "optim.epochs": 5,
     "optim.batch_size": 64,
     "search.scheduler": "none",
+    "search.plain_baseline": False,
 }
 
 

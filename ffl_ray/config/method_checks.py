@@ -31,6 +31,7 @@ def check_method(config: ResolvedConfig) -> None:
         raise SettingError(
             f"model.mix must hold at least {method.least_branches} branches for distill.method "
             f"{name}, not {count} ({'+'.join(config.model.mix)})"
+            f"{': a single branch is trained by distill.method independent' * (count == 1)}"
         )
     leader_of(config.model, config.distill)
     if config.distill.ramp_up > 1:

@@ -18,6 +18,7 @@ MAXIMISED = ("accuracy", "top5")
 MINIMISED = ("nll", "ece")
 COSTS = {"macs": "macs", "params": "parameters", "latency_ms": "latency_ms"}
 ROLES = ("deployed", "whole")
+SINGLE = {"branch0", "ensemble"}  # members of a network of one branch
 MEMBERS = (
     *("fused", "ensemble", "best_branch", "mean_branch", "branch0", "branch1"),
     *("mean_teacher0", "averaged"),
@@ -72,17 +73,22 @@ class Objective(NamedTuple):
     def rows(self, members: Iterable[Row]) -> list[Row]:
         """The rows of the members that it is of: of best_branch and mean_branch all branches.
 
+        A network of a single branch is one classifier, and is judged by it whatever the member.
+
         Raises:
             KeyError: there is none.
         """
         if self.member in ROLES:
             return rows_of_role(members, self.member)
+        rows = list(members)
         kind = "branch" if self.member in ("best_branch", "mean_branch") else None
         found = [
             row
-            for row in members
+            for row in rows
             if row["member"] == self.member or (kind and row["member"].startswith(kind))
         ]
+        if not found and {row["member"] for row in rows} == SINGLE:
+            found = [row for row in rows if row["member"] == "branch0"]
         if not found:
             raise KeyError(self.member)
         return found

@@ -122,6 +122,12 @@ class SearchConfig(Section):
         flag="--enqueue POINT",
         may_change=True,
     )
+    plain_baseline: bool = setting(
+        True,
+        "trial 1 is no point of the space but one backbone of it, alone and without teaching, for "
+        "as many seconds as trial 0, the defaults, takes: what a search has to beat (not with "
+        "search.sampler grid)",
+    )
     warm_start: Annotated[tuple[str, ...], BeforeValidator(listed(","))] = setting(
         (),
         "studies, by name or folder, whose trials teach the first startup_trials proposals, each "

@@ -10,11 +10,11 @@ from collections.abc import Iterable, Sequence
 from statistics import fmean
 from typing import Any, Literal, NamedTuple, get_args
 
+from ffl_ray.config.independent import independent
 from ffl_ray.config.methods import resolved
 from ffl_ray.config.objectives import Objective, parse_objectives
 from ffl_ray.config.overrides import with_overrides
 from ffl_ray.config.settings import ResolvedConfig
-from ffl_ray.confirm.opponents import independent
 from ffl_ray.confirm.pairs import Chosen
 from ffl_ray.errors import StudyError
 from ffl_ray.results.best import ranked

@@ -15,25 +15,17 @@ from collections.abc import Mapping, Sequence
 from typing import Literal, NamedTuple, get_args
 
 from ffl_ray.config.gates import with_labels
-from ffl_ray.config.methods import method_of, resolved_from
-from ffl_ray.config.overrides import flatten, mix_name, with_overrides
+from ffl_ray.config.independent import independent
+from ffl_ray.config.methods import method_of
+from ffl_ray.config.overrides import mix_name, with_overrides
 from ffl_ray.config.roles import roles_in
-from ffl_ray.config.settings import Config, ResolvedConfig
+from ffl_ray.config.settings import ResolvedConfig
 from ffl_ray.config.user_code import is_own
 from ffl_ray.errors import SettingError
 
 Kind = Literal["alone", "together", "untaught", "same_macs"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
 PLURALS = {"branch": "branches", "mean_teacher": "mean_teachers"}
-IRRELEVANT = (
-    "fusion.",
-    "distill.",
-    "model.trunk_stages",
-    "model.leader",
-    "optim.fusion_weight_decay",
-    "objective",
-)
-
 
 NO_WEIGHT: dict[str, object] = {"distill.weight": 0.0}
 SWITCHED_OFF: dict[str, object] = {
@@ -170,24 +162,6 @@ def _same_macs(config: ResolvedConfig, backbone: str) -> Opponent:
     member = [*groups(config)[0].of, *whole_members(config)][-1]
     baseline = independent(config, (backbone,))
     return Opponent("same_macs", f"same MACs {backbone}", member, (member,), baseline, "branch0")
-
-
-def independent(
-    config: ResolvedConfig, mix: tuple[str, ...], trunk_stages: int = 0
-) -> ResolvedConfig:
-    """The same training without any teaching, of this mix; equal wherever nothing differs."""
-    defaults = {
-        name: value for name, value in flatten(Config()).items() if name.startswith(IRRELEVANT)
-    }
-    kept = {"distill.label_smoothing": config.distill.label_smoothing}
-    changes = {
-        "model.mix": mix,
-        "model.trunk_stages": trunk_stages,
-        "distill.method": "independent",
-        "objective": "ensemble.accuracy",
-        "seed": 0,
-    }
-    return resolved_from(flatten(config) | defaults | kept | changes)
 
 
 def untaught(config: ResolvedConfig) -> ResolvedConfig:

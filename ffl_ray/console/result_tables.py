@@ -14,13 +14,14 @@ from ffl_ray.config.objectives import Objective
 from ffl_ray.console.plain_text import printable_row
 from ffl_ray.console.trial_text import STATUS_STYLES, Row, how_fused
 from ffl_ray.results.best import Best
+from ffl_ray.results.columns import BASELINE, PLAIN
 from ffl_ray.results.sampler_state import keeps_constraints
 
 
 def best_table(
     rows: list[Row], objectives: Sequence[Objective], best: Best | None = None, count: int = 5
 ) -> RenderableType:
-    """The best trials by the first objective, completed ones first.
+    """The best trials by the first objective, completed ones first; baselines are always there.
 
     Args:
         best: the one that is called best, and stands above all.
@@ -31,7 +32,9 @@ def best_table(
         "best branch": "val.best_branch.accuracy",
     }
     others = [o for o in objectives if f"val.{o.name}" not in accuracies.values()]
-    shown = [printable_row(row) for row in _by_rank(rows, objectives[0], best)[:count]]
+    order = _by_rank(rows, objectives[0], best)
+    baselines = [row for row in order[count:] if row.get(BASELINE)]
+    shown = [printable_row(row) for row in (*order[:count], *baselines)]
     how = _how(shown)
     table = Table(box=None)
     for name in ("trial", "status", "epochs"):
@@ -44,7 +47,7 @@ def best_table(
     for row, cells in zip(shown, how.cells, strict=True):
         values = dict(zip(objectives, row["objective_values"], strict=True))
         table.add_row(
-            row["trial_id"],
+            Text(f"{row['trial_id']} {row.get(BASELINE) or ''}".rstrip()),
             Text(row["status"], style=STATUS_STYLES.get(row["status"], "")),
             str(row["epochs_done"]),
             *(_number(values[objective]) for objective in others),
@@ -136,8 +139,11 @@ def _how(rows: Sequence[Row]) -> _How:
         dict(zip(("mix", "method", "fusion", "temperature"), _how_words(row), strict=True))
         for row in rows
     ]
-    first = words[0] if words else {}
-    same = [name for name in first if len(words) > 1 and len({w[name] for w in words}) == 1]
+    # The plain baseline's name says that it is taught by no method.
+    taught = [w for w, row in zip(words, rows, strict=True) if row.get(BASELINE) != PLAIN] or words
+    first = taught[0] if taught else {}
+    among = {name: taught if name == "method" else words for name in first}
+    same = [name for name in first if len(words) > 1 and len({w[name] for w in among[name]}) == 1]
     names = [name for name in first if name not in same]
     alike = ", ".join(f"{name} {first[name]}" for name in same if first[name] != "-")
     cells = [[Text(word[name]) for name in names] for word in words]

@@ -9,8 +9,10 @@ from ffl_ray.config.overrides import flatten, mix_name
 from ffl_ray.config.settings import Config
 from ffl_ray.config.user_code import is_own
 from ffl_ray.console.plain_text import printable_line
+from ffl_ray.results.columns import BASELINE, PLAIN
 
 Row = dict[str, Any]
+PLAIN_WORDS = ", the plain baseline"
 STATUS_STYLES = {
     "completed": "green",
     "pruned": "yellow",
@@ -32,7 +34,8 @@ def row_words(row: Row) -> str:
         how = f"{how} {row['fusion.design']}"
     temperature = row["distill.temperature"]
     softened = "" if temperature is None or how == "independent" else f" T={temperature:.2f}"
-    return printable_line(f"{row['model.mix']} {how}{softened}")
+    baseline = PLAIN_WORDS if row.get(BASELINE) == PLAIN else ""
+    return printable_line(f"{row['model.mix']} {how}{softened}{baseline}")
 
 
 def how_fused(row: Row) -> str:

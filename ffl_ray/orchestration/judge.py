@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import NamedTuple
 
 import numpy as np
@@ -53,13 +53,21 @@ class Judge:
         rule: judges every epoch but a trial's last, with which it ends by itself.
         epochs: planned length of every trial.
         audits: which trials are finished though the rule would stop them.
+        apart: trials that are neither stopped nor held against others: no points of the space.
 
     Attributes:
         audited: these trials, each with the epoch after which it would have been stopped.
     """
 
-    def __init__(self, rule: StoppingRule | None, epochs: int, audits: Audits = NO_AUDITS) -> None:
+    def __init__(
+        self,
+        rule: StoppingRule | None,
+        epochs: int,
+        audits: Audits = NO_AUDITS,
+        apart: Collection[str] = (),
+    ) -> None:
         self._rule = rule
+        self._apart = apart
         self._epochs = epochs
         self._audits = audits
         self.audited: dict[str, int] = {}
@@ -75,7 +83,7 @@ class Judge:
 
     def lets_pass(self, trial_id: str, epoch: int, value: float) -> bool:
         """Whether a trial goes on after this epoch."""
-        if self._rule is None or epoch >= self._epochs:
+        if self._rule is None or trial_id in self._apart or epoch >= self._epochs:
             return True
         if self._rule.lets_pass(trial_id, epoch, value) or trial_id in self.audited:
             return True
@@ -86,10 +94,10 @@ class Judge:
 
     def know(self, trial_id: str, costs: Costs) -> None:
         """What a trial costs, if that is searched for too."""
-        if self._rule is not None:
+        if self._rule is not None and trial_id not in self._apart:
             self._rule.know(trial_id, costs)
 
     def remember(self, trial_id: str, epoch: int, value: float) -> None:
         """An epoch that was judged before, or is the last."""
-        if self._rule is not None:
+        if self._rule is not None and trial_id not in self._apart:
             self._rule.remember(trial_id, epoch, value)

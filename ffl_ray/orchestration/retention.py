@@ -11,6 +11,7 @@ from typing import Any
 
 from ffl_ray.config.objectives import Objective
 from ffl_ray.results.best import MembersOf, called_best, ranked
+from ffl_ray.results.columns import BASELINE, PLAIN
 from ffl_ray.results.storage.storage import Storage
 
 Row = dict[str, Any]
@@ -28,7 +29,8 @@ def best_of_search(
 
     Args:
         objectives: what the trials are ranked by.
-        count: ended trials that keep their last checkpoint; the one that is called best is first.
+        count: ended trials that keep their last checkpoint: first the one that is called best,
+            then the plain baseline.
         members_of: the member rows of a trial.
     """
 
@@ -36,6 +38,7 @@ def best_of_search(
         order = ranked(rows, objectives)
         called = called_best(order, objectives, members_of)
         order.sort(key=lambda row: called is None or row["trial_id"] != called.trial_id)
+        order[1:] = sorted(order[1:], key=lambda row: row.get(BASELINE) != PLAIN)
         best = {row["trial_id"]: (LATEST,) for row in order[:count]}
         return best | _both(row for row in rows if row["status"] in GOES_ON)
 

@@ -7,7 +7,7 @@ epochs is left to end by itself.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 
 from ray.tune.experiment import Trial
@@ -29,6 +29,7 @@ def make_scheduler(
     epochs: int,
     past: Sequence[PastTrial] = (),
     objectives: Sequence[Objective] = (),
+    apart: Collection[str] = (),
 ) -> StudyScheduler:
     """The study's scheduler.
 
@@ -37,9 +38,10 @@ def make_scheduler(
         epochs: planned length of every trial.
         past: trials of an earlier run; their epochs count.
         objectives: of the search; with the costs among them trials are judged by domination.
+        apart: trials that are neither stopped nor held against others.
     """
     rule = stopping_rule(search, objective, epochs)
-    return StudyScheduler(rule, epochs, past, objectives, Audits.of(search))
+    return StudyScheduler(rule, epochs, past, objectives, Audits.of(search), apart)
 
 
 class StudyScheduler(FIFOScheduler):
@@ -51,6 +53,7 @@ class StudyScheduler(FIFOScheduler):
         past: trials of an earlier run.
         objectives: of the search; the costs among them are judged too.
         audits: which trials are finished though the rule would stop them.
+        apart: trials that are neither stopped nor held against others.
 
     Attributes:
         stopped: Tune's ids of the trials that the rule stopped.
@@ -63,10 +66,11 @@ class StudyScheduler(FIFOScheduler):
         past: Sequence[PastTrial] = (),
         objectives: Sequence[Objective] = (),
         audits: Audits = NO_AUDITS,
+        apart: Collection[str] = (),
     ) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         self.stopped: set[str] = set()
-        self._judge = Judge(rule, epochs, audits)
+        self._judge = Judge(rule, epochs, audits, apart)
         self._judge.know_audited({t.trial_id: t.audited for t in past if t.audited is not None})
         self._interrupted = {trial.trial_id: trial for trial in past if trial.goes_on}
         self._costs = [(i, one) for i, one in enumerate(objectives) if one.is_cost]

@@ -11,6 +11,7 @@ from typing import NamedTuple
 from ffl_ray.console.live import StudyView
 from ffl_ray.console.plan_view import plan_lines, plan_table
 from ffl_ray.console.terminal import make_console
+from ffl_ray.console.trial_text import PLAIN_WORDS, trial_words
 from ffl_ray.console.view import Views
 from ffl_ray.data.facts import DataFacts
 from ffl_ray.errors import StudyError
@@ -29,6 +30,7 @@ from ffl_ray.orchestration.search_study import (
     show_outcome,
     trial_s,
     trials_left,
+    wants_plain,
 )
 from ffl_ray.orchestration.start import start
 from ffl_ray.orchestration.time_budget import Deadline
@@ -37,7 +39,9 @@ from ffl_ray.orchestration.tuner import make_tuner, run_rounds
 from ffl_ray.planning.gpu_sharing import shared_plan
 from ffl_ray.planning.layout import Plan
 from ffl_ray.planning.member_costs import planned_members
+from ffl_ray.planning.plain_baseline import PlainBaseline, plain_baseline
 from ffl_ray.planning.preflight import Preflight, run_preflight
+from ffl_ray.results.columns import PLAIN, PLAIN_ID
 from ffl_ray.results.description import DESCRIPTION, describe_study
 from ffl_ray.results.history import PastTrial, past_trials
 from ffl_ray.results.reader import objective_by_epoch, read_rows
@@ -71,11 +75,32 @@ def run_search(search: Search, address: str | None, *, dry_run: bool) -> int:
         if search.is_open:
             search, plan, facts = fitted(search, plan, facts, joined=address is not None)
         preflight = _preflight(search, plan, facts, joined=address is not None)
+    plain = _plain_baseline(search, preflight, facts, joined=address is not None)
     if dry_run:
         rows = read_rows(search.storage, "trials") if search.storage.exists(DESCRIPTION) else []
         make_console().print(plan_table(preflight, limits_of(search, rows)))
+        if plain is not None:
+            make_console().out(f"\n{plain.words}")
         return 0
-    return _train(search, preflight, facts)
+    return _train(search, preflight, facts, plain)
+
+
+def _plain_baseline(
+    search: Search, preflight: Preflight, facts: DataFacts, *, joined: bool
+) -> PlainBaseline | None:
+    """The plain baseline that is still to be begun, if one is."""
+    if not wants_plain(search):
+        return None
+    with make_console().status("measuring what the plain baseline takes"):
+        return plain_baseline(
+            search.space,
+            search.settings.training,
+            search.settings.search,
+            preflight.sampled,
+            preflight.plan,
+            facts,
+            trial_cluster(preflight.plan, joined=joined),
+        )
 
 
 def _preflight(search: Search, plan: Plan, facts: DataFacts, *, joined: bool) -> Preflight:
@@ -103,13 +128,16 @@ class Trials(NamedTuple):
     tracking: Tracking
     num_classes: int
     deadline: Deadline
+    plain: PlainBaseline | None
 
 
-def _train(search: Search, preflight: Preflight, facts: DataFacts) -> int:
+def _train(
+    search: Search, preflight: Preflight, facts: DataFacts, plain: PlainBaseline | None
+) -> int:
     """Train what is left, and show what came out."""
     config, again = search.settings.search, f"the same command with --name {search.name}"
     started = time.monotonic()
-    trials = _open(search, preflight, facts)
+    trials = _open(search, preflight, facts, plain)
     tables, tracking = trials.tables, trials.tracking
     live = live_run(search.storage, again)
     with closing(tables), live, trials.view, tracking, ray_state() as state:
@@ -128,7 +156,9 @@ def _train(search: Search, preflight: Preflight, facts: DataFacts) -> int:
     return status
 
 
-def _open(search: Search, preflight: Preflight, facts: DataFacts) -> Trials:
+def _open(
+    search: Search, preflight: Preflight, facts: DataFacts, plain: PlainBaseline | None
+) -> Trials:
     """Open a search's study, show the plan, and make what hears of its trials."""
     plan, storage, settings = preflight.plan, search.storage, search.settings
     description = describe_study(
@@ -149,16 +179,22 @@ def _open(search: Search, preflight: Preflight, facts: DataFacts) -> Trials:
     console, planned = make_console(), settings.search.num_samples
     limits = limits_of(search, tables.trials.rows)
     console.print(plan_lines(preflight, trials_left(tables, settings.search), limits))
+    if plain is not None:
+        console.out(f"      {plain.words}")
     title = (
         f"{search.name}: {planned} trials, {plan.max_concurrent_trials} at once, on "
         f"{settings.data.name} ({facts.num_train:,} to train, {facts.num_val:,} to validate)"
     )
-    view = StudyView(console, title, planned, settings.pruning_objective, [*tables.trials.rows])
+    words = {} if plain is None else {PLAIN_ID: f"{trial_words(plain.config)}{PLAIN_WORDS}"}
+    rows = [*tables.trials.rows]
+    view = StudyView(console, title, planned, settings.pruning_objective, rows, words)
     tracking = tracking_of(
         settings.search, tables, lambda number: tables.trials[f"{number:05d}"]["params"]
     )
     deadline = _deadline(search, limits.used_s, lambda: trial_s(tables, preflight.forecast.trial_s))
-    return Trials(search, plan, tables, retention, view, tracking, facts.num_classes, deadline)
+    return Trials(
+        search, plan, tables, retention, view, tracking, facts.num_classes, deadline, plain
+    )
 
 
 def _deadline(search: Search, used_s: float, trial_s: Callable[[], float | None]) -> Deadline:
@@ -180,9 +216,15 @@ def _fit(trials: Trials, state: str) -> Recorder:
     search, plan, tables = trials.search, trials.plan, trials.tables
     settings, config = search.settings, search.settings.search
     past = past_trials(tables.trials.rows, objective_by_epoch(search.storage))
-    searcher = _searcher(search, plan, past, trials.num_classes)
+    searcher = _searcher(trials, past)
+    is_plain = trials.plain is not None or any(trial.baseline == PLAIN for trial in past)
     scheduler = make_scheduler(
-        config, settings.pruning_objective, settings.optim.epochs, past, settings.objectives
+        config,
+        settings.pruning_objective,
+        settings.optim.epochs,
+        past,
+        settings.objectives,
+        apart=[PLAIN_ID] if is_plain else [],
     )
     recorder = Recorder(
         tables,
@@ -202,7 +244,8 @@ def _fit(trials: Trials, state: str) -> Recorder:
     return recorder
 
 
-def _searcher(search: Search, plan: Plan, past: list[PastTrial], num_classes: int) -> StudySearcher:
+def _searcher(trials: Trials, past: list[PastTrial]) -> StudySearcher:
+    search, plan, num_classes = trials.search, trials.plan, trials.num_classes
     location = search.storage.location  # Tune pickles the searcher, and a lease can't be
     return StudySearcher(
         search.space,
@@ -211,6 +254,7 @@ def _searcher(search: Search, plan: Plan, past: list[PastTrial], num_classes: in
         search.settings.objectives,
         past=past,
         warm_start=search.warm_start,
+        plain=None if trials.plain is None else trials.plain.config,
         known_members=lambda config: planned_members(config, num_classes),
         mirror=search.mirror,
         make_job=lambda trial_id, config: Job.planned(trial_id, config, location, plan)._asdict(),

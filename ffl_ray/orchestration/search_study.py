@@ -24,10 +24,12 @@ from ffl_ray.console.terminal import duration, make_console
 from ffl_ray.errors import FAILED, INTERRUPTED
 from ffl_ray.planning.budget import Fit
 from ffl_ray.results.best import called_best, ranked
+from ffl_ray.results.columns import PLAIN_ID
 from ffl_ray.results.description import read_description
 from ffl_ray.results.pareto import front
+from ffl_ray.results.plain import held_against_plain
 from ffl_ray.results.pruning import pruning_cost
-from ffl_ray.results.reader import load_tables
+from ffl_ray.results.reader import load_tables, read_rows
 from ffl_ray.results.search_answers.table import sentences, study_answers
 from ffl_ray.results.spent import trained_s
 from ffl_ray.results.storage.access import as_argument
@@ -125,6 +127,21 @@ def trial_s(tables: StudyTables, expected_s: float | None) -> float | None:
     return median(done) if done else expected_s
 
 
+def wants_plain(search: Search) -> bool:
+    """Whether the plain baseline is still to be begun.
+
+    Not in a study of the version before, whose second trial is another one.
+    """
+    settings, storage = search.settings.search, search.storage
+    if not settings.plain_baseline or settings.sampler == "grid" or settings.num_samples < 2:
+        return False
+    if not storage.exists("study.json"):
+        return True
+    before = read_description(storage)["settings"]
+    begun = storage.exists("trials") and {row["trial_id"] for row in read_rows(storage, "trials")}
+    return "search.plain_baseline" in before and PLAIN_ID not in (begun or ())
+
+
 def nothing_left(search: Search) -> int | None:
     """Show a study whose trials have all ended; None when there is something to do."""
     tables, config = search.tables(), search.settings.search
@@ -163,6 +180,9 @@ def show_outcome(
     if left > 0:
         more = " and more time" if came else ""
         console.out(f"\nto go on: the same command with --name {tables.name}{more}")
+    plain = held_against_plain(rows, tables.objectives, tables.members)
+    if plain is not None and plain.says != "searched":
+        console.out(f"\n{plain.verdict}: python -m ffl_ray.confirm tells")
     if left > 0 and not came:
         return INTERRUPTED
     return 0 if counts["completed"] or left > 0 else FAILED
@@ -173,6 +193,9 @@ def _show_answers(tables: StudyTables, console: Console) -> None:
     trials, epochs, _ = load_tables(tables.storage)
     objective = parse_objective(read_description(tables.storage)["settings"]["objective"])
     answers = study_answers(trials, epochs, objective)
+    plain = held_against_plain(tables.trials.rows, tables.objectives, tables.members)
+    if plain is not None:
+        console.out(f"{plain.words}\n")
     if answers:
         console.out(f"answers, from {answers[0].n} trials, on {objective.name}")
         for line in sentences(answers, objective):

@@ -124,10 +124,14 @@ def trial_seconds(
 
     A short epoch, on a GPU above all, is little more than its end.
     """
-    images = data.num_train + data.num_val / (1 + BACKWARD_PER_FORWARD)
     start_s = START_S["one" if plan.num_workers == 1 else "several"]
-    images_s = images * throughput.seconds_per_image(cost.macs) / plan.num_workers
-    return start_s + epochs * (images_s + EPOCH_S)
+    return start_s + epochs * epoch_seconds(throughput.seconds_per_image(cost.macs), data, plan)
+
+
+def epoch_seconds(seconds_per_image: float, data: DataSize, plan: Plan) -> float:
+    """Seconds of an epoch, of which an image takes so many in training."""
+    images = data.num_train + data.num_val / (1 + BACKWARD_PER_FORWARD)
+    return images * seconds_per_image / plan.num_workers + EPOCH_S
 
 
 def epochs_share(epochs: int, search: SearchConfig) -> float:

@@ -12,8 +12,10 @@ from ffl_ray.config.objectives import Objective, parse_objectives, quality
 from ffl_ray.config.older import EPOCHS, SHARES, as_then
 from ffl_ray.confirm.tables import FINAL_KINDS, FOLDER
 from ffl_ray.errors import StudyError
-from ffl_ray.results.best import Best, called_best, ranked
+from ffl_ray.results.best import Best, MembersOf, called_best, ranked
+from ffl_ray.results.columns import BASELINE
 from ffl_ray.results.description import read_description
+from ffl_ray.results.plain import HeldAgainst, held_against_plain
 from ffl_ray.results.reader import check_has_trials, load_tables, records
 from ffl_ray.results.sampler_state import keeps_constraints
 from ffl_ray.results.storage.storage import Storage
@@ -98,13 +100,23 @@ class Study(NamedTuple):
         """The trial that the end of the search called best."""
         if len(self.objectives) > 1:
             return None
+        rows = records(self.trials[["trial_id", "status", "objective_values", "sampler_state"]])
+        return called_best(ranked(rows, self.objectives), self.objectives, self._members_of())
+
+    @property
+    def against_plain(self) -> HeldAgainst | None:
+        """The plain baseline held against what was found, if there is one."""
+        if not self.is_search or BASELINE not in self.trials:
+            return None
+        names = ["trial_id", "status", "objective_values", "sampler_state", BASELINE, MIX]
+        rows = records(self.trials[[*names, "accelerator_s"]])
+        return held_against_plain(rows, self.objectives, self._members_of())
+
+    def _members_of(self) -> MembersOf:
         members: dict[str, list[Mapping[str, Any]]] = {}
         for row in records(self.members):
             members.setdefault(row["trial_id"], []).append(row)
-        rows = records(self.trials[["trial_id", "status", "objective_values", "sampler_state"]])
-        return called_best(
-            ranked(rows, self.objectives), self.objectives, lambda name: members.get(name, [])
-        )
+        return lambda name: members.get(name, [])
 
     @property
     def searched(self) -> list[str]:

@@ -26,9 +26,14 @@ def overview(study: Study) -> list[Block]:
     if study.is_final:
         lines = [_final_counts(study), FINAL, _running(study)]
     else:
+        plain = study.against_plain
+        said = "" if plain is None else f"{plain.words[:1].upper()}{plain.words[1:]}."
+        first = plain is not None and plain.says != "searched"
         lines = [
+            said if first else "",
             _counts(study),
             _best(study),
+            "" if first else said,
             _at_chance(study),
             _stopping(study),
             _trust(study),

@@ -6,12 +6,14 @@ import json
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from ffl_ray.config.objectives import parse_objectives
 from ffl_ray.config.overrides import shown
 from ffl_ray.report.source import MIX, Study, best_first
 from ffl_ray.results import pareto
+from ffl_ray.results.columns import BASELINE
 from ffl_ray.results.reader import records
 from ffl_ray.results.schema import kept_choice, params_of
 from ffl_ray.search.mix import NUM_BRANCHES
@@ -32,6 +34,7 @@ def trials_table(study: Study, trials: pd.DataFrame) -> pd.DataFrame:
     accuracies = [n for n in ACCURACIES if n.removeprefix("val.") not in objectives]
     wanted = [
         *("trial_id", "status"),
+        *([BASELINE] if BASELINE in trials and trials[BASELINE].notna().any() else []),
         *dict.fromkeys([*study.searched, *USUAL, *(FINAL if study.is_final else ())]),
         *objectives,
         *accuracies,
@@ -49,11 +52,18 @@ def best_trials(study: Study) -> pd.DataFrame:
     """
     trials = study.completed
     if not trials.empty:
-        best = trials_table(study, trials.head(BEST)).drop(columns="status")
+        best = trials_table(study, _with_baselines(trials, BEST)).drop(columns="status")
     else:
         started = study.trials.dropna(subset=[study.quality.name])
         best = trials_table(study, best_first(started, study.quality).head(BEST))
     return best.drop(columns=NUM_BRANCHES, errors="ignore")
+
+
+def _with_baselines(trials: pd.DataFrame, count: int) -> pd.DataFrame:
+    """The first trials, and the baselines behind them."""
+    if BASELINE not in trials:
+        return trials.head(count)
+    return trials[(np.arange(len(trials)) < count) | trials[BASELINE].notna()]
 
 
 def candidates(study: Study) -> pd.DataFrame:

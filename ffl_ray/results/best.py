@@ -74,11 +74,11 @@ def called_best(
     if not ranked or len(objectives) > 1:
         return None
     top, (objective,) = ranked[0], objectives
-    members = _latest(members_of, top["trial_id"])
+    members = latest_members(members_of, top["trial_id"])
     if not members:
         return None
     value = top["objective_values"][0]
-    error = _standard_error(value, objective, members)
+    error = standard_error(value, objective, members)
     least = objective.score(value) - error
     near = [
         row
@@ -87,12 +87,14 @@ def called_best(
         and keeps_constraints(row) == keeps_constraints(top)
     ]
     cost = Objective(f"{objective.member}.macs", objective.member, "macs", maximised=False)
-    macs = {row["trial_id"]: _cost(cost, _latest(members_of, row["trial_id"])) for row in near}
-    cheapest = min(near, key=lambda row: macs[row["trial_id"]])["trial_id"]
+    ids = [row["trial_id"] for row in near]
+    macs = {name: _cost(cost, latest_members(members_of, name)) for name in ids}
+    cheapest = min(ids, key=macs.__getitem__)
     return Best(cheapest, macs[cheapest], top["trial_id"], macs[top["trial_id"]], error)
 
 
-def _latest(members_of: MembersOf, trial_id: str) -> list[Row]:
+def latest_members(members_of: MembersOf, trial_id: str) -> list[Row]:
+    """The member rows of a trial after its last epoch."""
     return [row for row in members_of(trial_id) if row["checkpoint"] == "latest"]
 
 
@@ -100,7 +102,12 @@ def _cost(cost: Objective, members: Sequence[Row]) -> float:
     return cost.value(members) if members else math.inf
 
 
-def _standard_error(value: float, objective: Objective, members: Sequence[Row]) -> float:
+def standard_error(value: float, objective: Objective, members: Sequence[Row]) -> float:
+    """The standard error of an objective's value over validation images; 0: none is known.
+
+    Args:
+        members: of the trial, whose rows say how many images there were.
+    """
     images = objective.rows(members)[0].get("images")
     if objective.metric not in MAXIMISED or not images:
         return 0.0

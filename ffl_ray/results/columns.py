@@ -14,6 +14,9 @@ from ffl_ray.config.settings import Config
 STATUSES = ("running", "completed", "pruned", "failed", "interrupted")
 
 AUDITED = "audited_epoch"
+BASELINE = "baseline"
+DEFAULT, PLAIN = "default", "plain"
+PLAIN_ID = "00001"
 
 TEXT, INT, FLOAT, BOOL = pa.string(), pa.int64(), pa.float64(), pa.bool_()
 FLOATS, TEXTS = pa.list_(pa.float64()), pa.list_(pa.string())
@@ -101,6 +104,13 @@ TRIALS = [
         INT,
         "epochs",
         "when the scheduler would have stopped it; it was finished to see what stopping costs",
+    ),
+    Column(
+        BASELINE,
+        TEXT,
+        "",
+        f"{DEFAULT}: the point of the method's own settings, or the nearest; {PLAIN}: one backbone "
+        f"alone for the same seconds, no point of the space; null: what the search proposed",
     ),
     Column("accelerator_s", FLOAT, "s", "seconds of training and validation, times workers"),
     Column("peak_memory_bytes", INT, "bytes", "GPU: allocated at most; CPU: of the process so far"),

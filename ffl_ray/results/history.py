@@ -16,7 +16,7 @@ from optuna.trial import TrialState
 from ffl_ray.config.objectives import Objective, parse_objectives
 from ffl_ray.config.settings import Config
 from ffl_ray.errors import StudyError
-from ffl_ray.results.columns import AUDITED
+from ffl_ray.results.columns import AUDITED, BASELINE, PLAIN
 from ffl_ray.results.description import read_description
 from ffl_ray.results.guard import check_numbers, understood
 from ffl_ray.results.reader import find_study, objective_by_epoch, read_rows
@@ -47,6 +47,7 @@ class PastTrial(NamedTuple):
         distributions: Optuna's distributions of them.
         sampler_state: what Optuna's sampler noted of it, and of the study in its time.
         audited: the epoch after which the scheduler would have stopped it; it was let pass.
+        baseline: what it is held up as, of `ffl_ray.results.columns`; none: what was proposed.
     """
 
     trial_id: str
@@ -58,6 +59,7 @@ class PastTrial(NamedTuple):
     distributions: dict[str, optuna.distributions.BaseDistribution]
     sampler_state: dict[str, Any]
     audited: int | None = None
+    baseline: str | None = None
 
     @property
     def goes_on(self) -> bool:
@@ -78,7 +80,7 @@ class PastTrial(NamedTuple):
             datetime_complete=None if self.goes_on else now,
             params=self.params,
             distributions=self.distributions,
-            user_attrs={},
+            user_attrs={BASELINE: self.baseline} if self.baseline else {},
             system_attrs=self.sampler_state.get("trial", {}),
             intermediate_values={} if len(self.values) > 1 else self.epochs,
         )
@@ -98,16 +100,20 @@ def past_trials(trials: Iterable[Row], values: Mapping[str, dict[int, float]]) -
 
 
 def _past_trial(row: Row, values: Mapping[str, dict[int, float]]) -> PastTrial:
+    state, baseline = STATES[row["status"]], row.get(BASELINE)
+    if baseline == PLAIN and state.is_finished():
+        state = TrialState.FAIL  # no point of the space: nothing learns from it
     return PastTrial(
         trial_id=row["trial_id"],
-        config=row_config(row) if STATES[row["status"]] == TrialState.RUNNING else None,
-        state=STATES[row["status"]],
+        config=row_config(row) if state == TrialState.RUNNING else None,
+        state=state,
         epochs=values.get(row["trial_id"], {}),
         values=row["objective_values"] or [],
         params=params_of(row["params"]),
         distributions=distributions_of(row["distributions"]),
         sampler_state=plain_state(json.loads(row["sampler_state"] or "{}")),
         audited=row.get(AUDITED),
+        baseline=baseline,
     )
 
 

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from ffl_ray.config.objectives import Objective, quality
-from ffl_ray.results.columns import AUDITED
+from ffl_ray.results.columns import AUDITED, BASELINE, PLAIN
 from ffl_ray.results.statistics import wilson_interval
 
 Row = Mapping[str, Any]
@@ -22,7 +22,8 @@ def pruning_cost(trials: Iterable[Row], objectives: Sequence[Objective]) -> str:
         trials: rows of the trials table.
         objectives: of the search; the first that is no cost is looked at.
     """
-    rows, objective = [*trials], quality(objectives)
+    rows = [row for row in trials if row.get(BASELINE) != PLAIN]
+    objective = quality(objectives)
     place = list(objectives).index(objective)
     done = [row for row in rows if row["status"] == "completed" and row["objective_values"]]
     values = {row["trial_id"]: float(row["objective_values"][place]) for row in done}

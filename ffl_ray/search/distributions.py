@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
@@ -11,7 +12,9 @@ from optuna.distributions import (
     CategoricalDistribution,
     FloatDistribution,
     IntDistribution,
+    distribution_to_json,
 )
+from optuna.trial import FrozenTrial
 
 from ffl_ray.config.overrides import shown
 from ffl_ray.search.space_trial import as_space_trial
@@ -109,3 +112,12 @@ def range_text(kinds: Sequence[BaseDistribution]) -> str:
         return ", ".join(shown(choice) for choice in whole.choices)
     log = ", logarithmic" if whole.log else ""
     return f"{shown(whole.low)} to {shown(whole.high)}{log}"
+
+
+def drawn_columns(trial: FrozenTrial) -> dict[str, str]:
+    """A trial's drawn parameters and their distributions: columns of its row, each as JSON."""
+    distributions = {
+        name: json.loads(distribution_to_json(distribution))
+        for name, distribution in trial.distributions.items()
+    }
+    return {"params": json.dumps(trial.params), "distributions": json.dumps(distributions)}

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import shlex
 from collections import Counter
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, TypeVar
 
 import optuna
 from optuna.distributions import BaseDistribution
@@ -13,7 +13,7 @@ from optuna.trial import FrozenTrial
 
 from ffl_ray.config.methods import resolved
 from ffl_ray.config.overrides import flatten, nearest, parse_assignments
-from ffl_ray.config.settings import Config
+from ffl_ray.config.settings import Config, ResolvedConfig
 from ffl_ray.config.values import parse_mix
 from ffl_ray.errors import SettingError
 from ffl_ray.results.schema import kept_choice
@@ -25,9 +25,11 @@ from ffl_ray.search.distributions import (
     read_value,
 )
 from ffl_ray.search.mix import NUM_BRANCHES, PREFIX
+from ffl_ray.search.space import SearchSpace, proposed_config
 from ffl_ray.search.space_trial import as_space_trial
 
 Params = Mapping[str, Any]
+ProposedT = TypeVar("ProposedT")
 MIX = "model.mix"
 
 
@@ -41,10 +43,22 @@ def default_point(suggest: Suggest, base: Config) -> Params:
         base: the settings that all trials start from; what they leave to the method is the paper's
             or the method's authors'.
     """
+    return dict(_at_default(suggest, base)[0])
+
+
+def default_config(space: SearchSpace, base: Config) -> ResolvedConfig:
+    """The checked config of the default point."""
+    return proposed_config(base, _at_default(space.suggest, base)[1])
+
+
+def _at_default(
+    suggest: Callable[[optuna.Trial], ProposedT], base: Config
+) -> tuple[Params, ProposedT]:
+    """The default point, and what the space makes of it."""
     study = optuna.create_study(sampler=_Defaults(_settings(base)))
     trial = as_space_trial(study.ask())
-    suggest(trial)
-    return dict(trial.params)
+    proposed = suggest(trial)
+    return trial.params, proposed
 
 
 def _settings(base: Config) -> dict[str, Any]:

@@ -9,7 +9,6 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import optuna
-from optuna.distributions import distribution_to_json
 from optuna.samplers import BaseSampler
 from optuna.storages import InMemoryStorage
 from optuna.trial import FrozenTrial, TrialState
@@ -20,9 +19,11 @@ from ffl_ray.config.objectives import VALUE, Objective, Row
 from ffl_ray.config.overrides import flatten, with_overrides
 from ffl_ray.config.settings import Config, ResolvedConfig, SearchConfig
 from ffl_ray.models.registry import check_weights_here
+from ffl_ray.results.columns import BASELINE, DEFAULT, PLAIN, PLAIN_ID
 from ffl_ray.results.description import MOVES
 from ffl_ray.results.history import PastTrial, new_optuna_study
 from ffl_ray.results.sampler_state import plain_state
+from ffl_ray.search.distributions import drawn_columns
 from ffl_ray.search.drafts import draft
 from ffl_ray.search.excerpt import Excerpt
 from ffl_ray.search.first_points import Params, default_point, read_points
@@ -46,7 +47,7 @@ class StudySearcher:
     the value of its last epoch. Here a trial is COMPLETE only when its planned epochs are done;
     one stopped before is PRUNED, with every intermediate value (of several objectives Optuna
     keeps none, and a pruned trial stays out of the front); one without a finite value, or with
-    an error, has failed.
+    an error, has failed. So has, for Optuna, the plain baseline: no sampler learns from it.
 
     Args:
         space: proposes settings, on top of `base`.
@@ -56,6 +57,7 @@ class StudySearcher:
             never started, go on before new ones start.
         make_job: from a trial's id and config to what Tune's function is given.
         warm_start: proposes the first trials.
+        plain: the config of the plain baseline, which is trial 1 and no point of the space.
         known_members: the members of a config's network, as rows with what they cost; points that
             break a constraint by these are passed over.
         mirror: is told everything that the study is told.
@@ -71,6 +73,7 @@ class StudySearcher:
         make_job: Callable[[str, ResolvedConfig], dict[str, Any]],
         past: Sequence[PastTrial] = (),
         warm_start: WarmStart | None = None,
+        plain: ResolvedConfig | None = None,
         known_members: Callable[[ResolvedConfig], Sequence[Row]] | None = None,
         mirror: Mirror | None = None,
     ) -> None:
@@ -79,6 +82,7 @@ class StudySearcher:
         self._objectives = tuple(objectives)
         self._search = search
         self._warm_start = warm_start
+        self._plain = plain
         self._constraints = [parse_constraint(text) for text in search.constraints]
         self._known_members = known_members
         self._mirror = mirror
@@ -91,16 +95,22 @@ class StudySearcher:
         self._make_job = make_job
         self._grid = Grid(space.suggest, search.seed) if search.sampler == "grid" else None
         self._excerpt = Excerpt(self.study, search)
-        had: list[Params] = [trial.params for trial in self._trials()]
-        self._had = {key_of(params) for params in had}
-        points = read_points(space.suggest, search.enqueue)
-        self._first = _untried([default_point(space.suggest, base), *points], had)
-        self._best = _untried(warm_start.best_points() if warm_start else [], [*had, *self._first])
+        self._had = {key_of(trial.params) for trial in self._trials()}
+        self._default = default_point(space.suggest, base)
+        self._first, self._best = self._untried_points()
         self._asked: dict[str, optuna.Trial] = {}
         self._planned: dict[str, int] = {}
         self._reported: dict[str, int] = {}
         if mirror is not None:
             mirror.open(self.study.trials)
+
+    def _untried_points(self) -> tuple[list[Params], list[Params]]:
+        """The defaults and what was asked for, and the best of other studies, none tried yet."""
+        had: list[Params] = [trial.params for trial in self._trials()]
+        points = read_points(self._space.suggest, self._search.enqueue)
+        first = _untried([self._default, *points], had)
+        taught = self._warm_start.best_points() if self._warm_start else []
+        return first, _untried(taught, [*had, *first])
 
     def _unfinished(self, past: Sequence[PastTrial]) -> list[tuple[int, PastTrial | None]]:
         """Numbers that go on, each with what it was; none of those that never started."""
@@ -122,10 +132,15 @@ class StudySearcher:
         if past is not None:
             trial = optuna.Trial(self.study, int(past.trial_id))
             config = resolved(self._where_data_are(past))
+        elif self._plain is not None and self._place(number) == int(PLAIN_ID):
+            trial, config = fixed_trial(self.study, number, {}), self._plain
+            trial.set_user_attr(BASELINE, PLAIN)
         else:
             trial = self._ask(number)
             config = trial_config(self._space, self._base, trial)
             self._had.add(key_of(trial.params))
+            if trial.number == 0 and trial.params == self._default:
+                trial.set_user_attr(BASELINE, DEFAULT)
         self._asked[trial_id] = trial
         self._planned[trial_id] = config.optim.epochs
         self._reported[trial_id] = max(past.epochs, default=0) if past else 0
@@ -142,7 +157,7 @@ class StudySearcher:
 
     def _ask(self, number: int | None) -> optuna.Trial:
         """A new trial, or the one of a number that never started."""
-        place = len(self._trials()) if number is None else number
+        place = self._place(number)
         if self._known_bounds():
             params = self._kept(place)
         else:
@@ -152,6 +167,10 @@ class StudySearcher:
         if self._search.sampler in GENERATIONS:
             trial.relative_params  # noqa: B018 the sampler notes the trial's generation
         return trial
+
+    def _place(self, number: int | None) -> int:
+        """The number that the next trial gets."""
+        return len(self._trials()) if number is None else number
 
     def _sampler(self, place: int, attempt: int = 0) -> BaseSampler:
         """The sampler of a number's trial."""
@@ -235,7 +254,7 @@ class StudySearcher:
         values = self._values(result)
         if values:
             self._note_constraints(trial, result["report"].members)
-        if error or not values:
+        if error or not values or trial.user_attrs.get(BASELINE) == PLAIN:
             self.study.tell(trial, state=TrialState.FAIL)
         elif result["epoch"] < self._planned[trial_id]:
             self.study.tell(trial, state=TrialState.PRUNED)
@@ -263,7 +282,8 @@ class StudySearcher:
         """A trial's parameters, distributions and sampler's state: columns, each as JSON."""
         trial = self._known(number)
         state = plain_state({"trial": trial.system_attrs, "study": self._study_state()})
-        return drawn_columns(trial) | {"sampler_state": json.dumps(state)}
+        noted = {"sampler_state": json.dumps(state)} | trial.user_attrs
+        return drawn_columns(trial) | noted
 
     def _known(self, number: int) -> FrozenTrial:
         return self._trials()[number]
@@ -278,12 +298,3 @@ class StudySearcher:
 def _untried(points: Iterable[Params], had: Sequence[Params]) -> list[Params]:
     """The points that no trial has had yet."""
     return [point for point in points if not any(point.items() <= one.items() for one in had)]
-
-
-def drawn_columns(trial: FrozenTrial) -> dict[str, str]:
-    """A trial's drawn parameters and their distributions: columns of its row, each as JSON."""
-    distributions = {
-        name: json.loads(distribution_to_json(distribution))
-        for name, distribution in trial.distributions.items()
-    }
-    return {"params": json.dumps(trial.params), "distributions": json.dumps(distributions)}

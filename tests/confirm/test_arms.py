@@ -9,6 +9,7 @@ import torch
 from support.helpers import small_config
 from support.reference import given, random_output
 
+from ffl_ray.config.independent import independent
 from ffl_ray.config.method_checks import check_method
 from ffl_ray.config.methods import METHODS, resolved, resolved_from
 from ffl_ray.config.overrides import flatten
@@ -23,7 +24,7 @@ from ffl_ray.confirm.arms import (
     stretched,
 )
 from ffl_ray.confirm.chosen import confirmed_form
-from ffl_ray.confirm.opponents import KINDS, Against, independent, opponents, untaught
+from ffl_ray.confirm.opponents import KINDS, Against, opponents, untaught
 from ffl_ray.confirm.pairs import Chosen
 from ffl_ray.distill.registry import loss_terms_of
 from ffl_ray.errors import SettingError

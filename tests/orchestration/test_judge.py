@@ -43,6 +43,18 @@ def test_as_many_as_are_asked_for_are_finished_and_not_the_first_ones() -> None:
     assert [int(name) for name in judge.audited] != [1, 2, 3, 4]
 
 
+def test_a_trial_apart_is_never_stopped_and_stops_nobody() -> None:
+    rule = stopping_rule(search(audit_trials=0), ACCURACY, EPOCHS)
+    judge = Judge(rule, EPOCHS, apart=["00001"])
+    judge.remember("00001", 1, 0.9)
+
+    passes = [judge.lets_pass(name, 1, value) for name, value in (("00000", 0.5), ("00001", 0.0))]
+
+    assert passes == [True, True]
+    assert judge.lets_pass("00002", 1, 0.6)  # above 00000, and not held against .9
+    assert not judge.lets_pass("00003", 1, 0.4)
+
+
 def test_over_seeds_every_stopped_trial_is_as_likely_to_be_audited_until_there_are_enough() -> None:
     found = [Judge.of(search(audit_trials=4, seed=seed), ACCURACY, EPOCHS) for seed in range(60)]
     for judge in found:

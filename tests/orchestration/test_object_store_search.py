@@ -25,7 +25,7 @@ TRIALS, EPOCHS = 6, 5
 OUTAGE_S = float(os.environ.get("FFL_RAY_TEST_OUTAGE_S", "20"))
 OPTIONS = [
     "--set", "data.fraction=0.1", "--set", f"optim.epochs={EPOCHS}", "--name", "study",
-    "--set", "search.grace=1", "--num-samples", str(TRIALS),
+    "--set", "search.grace=1", "--set", "search.plain_baseline=false", "--num-samples", str(TRIALS),
 ]  # fmt: skip
 
 

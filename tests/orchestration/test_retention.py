@@ -56,6 +56,14 @@ def test_what_is_kept_is_what_was_promised(study: Storage) -> None:
     assert files(study) == {"1": ["latest.pt"], "4": both, "5": ["latest.pt"], "6": both}
 
 
+def test_the_plain_baseline_stays_behind_the_best(study: Storage) -> None:
+    rows = [one | {"baseline": "plain"} if one["trial_id"] == "0" else one for one in ROWS]
+
+    best(study, 2).apply(rows)
+
+    assert set(files(study)) == {"0", "1", "4", "6"}
+
+
 def test_a_better_trial_takes_the_place_of_the_least(study: Storage) -> None:
     retention = best(study, 2)
     retention.apply(ROWS)

@@ -34,6 +34,18 @@ def members(trial_id: str) -> list[dict[str, Any]]:
 ROWS = [row(trial_id, value) for trial_id, (value, _) in VALUES.items()]
 
 
+def test_baselines_are_in_the_table_however_bad_and_named() -> None:
+    plain = row("1", 0.2) | {"baseline": "plain", "distill.method": "independent"}
+    out = io.StringIO()
+
+    Console(file=out, width=160).print(best_table([row("9", 0.9), plain, *ROWS], ONE, count=2))
+
+    *_, first, _, third = out.getvalue().strip().splitlines()
+    assert first.split()[0] == "9"
+    assert third.split()[:2] == ["1", "plain"]
+    assert "all with mix 2*resnet20, method ffl" in out.getvalue()
+
+
 def test_the_cheapest_within_one_standard_error_is_called_best() -> None:
     best = called_best(ranked(ROWS, ONE), ONE, members)
 

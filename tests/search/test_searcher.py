@@ -88,6 +88,34 @@ def test_optuna_is_told_how_a_trial_really_ended(
         assert told.value == 0.4
 
 
+def with_a_plain_baseline(past: Sequence[PastTrial] = ()) -> StudySearcher:
+    plain = resolved(with_overrides(BASE, {"model.mix": "resnet20", "optim.epochs": 9}))
+    return new_searcher(past=past, plain=plain)
+
+
+def test_the_plain_baseline_is_trial_1_and_no_sampler_learns_from_it() -> None:
+    searcher, without = with_a_plain_baseline(), new_searcher()
+    jobs = [searcher.suggest(str(number)) for number in range(2)]
+    searcher.on_trial_complete("0", result(EPOCHS, 0.5))
+    searcher.on_trial_complete("1", result(9, 0.99))
+    for number in range(2, 8):
+        run_trial(searcher, str(number), [0.1] * EPOCHS)
+    run_trial(without, "0", [0.5] * EPOCHS)
+
+    assert [job["trial_id"] for job in jobs] == ["00000", "00001"]
+    assert jobs[1]["config"].model.mix == ("resnet20",)
+    default, plain, *others = searcher.study.trials
+    assert default.params == without.study.trials[0].params
+    assert (plain.state, plain.params) == (TrialState.FAIL, {})
+    assert [t.user_attrs.get("baseline") for t in searcher.study.trials[:3]] == [
+        "default", "plain", None,
+    ]  # fmt: skip
+    assert searcher.optuna_columns(1)["baseline"] == "plain"
+    assert searcher.study.best_trial.number == 0
+    space = searcher._sampler(9).infer_relative_search_space(searcher.study, others[-1])
+    assert {"distill.temperature", "num_branches", "mix.resnet20"} <= space.keys()
+
+
 def test_an_epoch_that_a_retry_repeats_is_reported_once() -> None:
     searcher = new_searcher()
     searcher.suggest("a")
@@ -141,6 +169,20 @@ def history(searcher: StudySearcher, interrupted: Set[int] = frozenset()) -> lis
         rows.append(ids | config_columns(config) | columns)
         values[trial_id] = trial.intermediate_values
     return past_trials(rows, values)
+
+
+def test_a_plain_baseline_that_never_started_is_still_trial_1() -> None:
+    first = with_a_plain_baseline()
+    run_trial(first, "0", [0.5] * EPOCHS)
+    first.suggest("1")
+    run_trial(first, "2", [0.5] * EPOCHS)
+    past = [one for one in history(first, interrupted={1}) if one.trial_id != "00001"]
+
+    jobs = [with_a_plain_baseline(past).suggest("a"), new_searcher(past=past).suggest("a")]
+
+    assert [job["trial_id"] for job in jobs] == ["00001", "00001"]
+    assert len(jobs[0]["config"].model.mix) == 1
+    assert len(jobs[1]["config"].model.mix) > 1  # as without one, and in a study of before
 
 
 def test_a_study_made_again_from_its_tables_proposes_what_it_would_have() -> None:

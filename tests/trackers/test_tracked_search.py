@@ -61,7 +61,8 @@ def test_a_search_over_own_code_is_shown_by_all_three_and_a_key_is_nowhere(tmp_p
     space.write_text(
         "BASE = {'data.name': 'data:bars', 'data.fraction': 0.3, 'data.val_fraction': 0.2,\n"
         "        'model.mix': '2*backbone:tiny', 'model.trunk_stages': 1, 'optim.epochs': 3,\n"
-        "        'distill.method': 'method:fused_first', 'optim.batch_size': 8}\n"
+        "        'distill.method': 'method:fused_first', 'optim.batch_size': 8,\n"
+        "        'search.plain_baseline': False}\n"
         "WILD = {'optim.lr': 100.0, 'optim.weight_decay': 1.0, 'optim.fusion_weight_decay': 1.0}\n"
         "def search_space(trial):\n"
         "    trial.suggest_float('distill.temperature', 1, 4)\n"

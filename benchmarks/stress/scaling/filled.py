@@ -15,7 +15,7 @@ from ffl_ray.results.schema import config_columns
 from ffl_ray.results.storage.storage import Storage
 from ffl_ray.results.study import StudyTables
 from ffl_ray.results.writer import AppendedTable, KeyedTable
-from ffl_ray.search.searcher import drawn_columns
+from ffl_ray.search.distributions import drawn_columns
 from ffl_ray.search.space import SearchSpace, load_space, settle, trial_config
 
 NAME = "scale"

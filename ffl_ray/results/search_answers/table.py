@@ -11,6 +11,7 @@ import pandas as pd
 from jaxtyping import Float
 
 from ffl_ray.config.objectives import MAXIMISED, MINIMISED, VALUE, Objective
+from ffl_ray.results.columns import BASELINE, PLAIN
 from ffl_ray.results.search_answers.dimensions import Dimension, dimensions_of
 from ffl_ray.results.search_answers.effects import Answer, answers_of
 from ffl_ray.results.search_answers.outcomes import outcomes
@@ -52,7 +53,13 @@ def study_answers(trials: pd.DataFrame, epochs: pd.DataFrame, objective: Objecti
 
 
 def compared(trials: pd.DataFrame, epochs: pd.DataFrame, objective: Objective) -> Compared:
-    """What is compared of a study: all trials that have an epoch and did not fail."""
+    """What is compared of a study: all trials that have an epoch and did not fail.
+
+    The plain baseline, which is no point of the space, is not among them.
+    """
+    if BASELINE in trials:
+        trials = trials[trials[BASELINE] != PLAIN]
+        epochs = epochs[epochs["trial_id"].isin(trials["trial_id"])]
     known = epochs[VALUE].dropna()
     in_logs = objective.metric in MINIMISED and bool((known > 0).all())
     found = outcomes(trials, epochs, in_logs=in_logs)

@@ -56,6 +56,15 @@ def test_a_planted_effect_is_told_with_its_size_and_the_other_dimension_is_not()
     assert "distill.temperature: not told apart (p " in said[1]
 
 
+def test_the_plain_baseline_is_no_trial_of_theirs() -> None:
+    trials = made(40, design=-2.0).assign(baseline=None)
+    plain = trials.iloc[:1].assign(trial_id="00099", baseline="plain", params="{}", value=50.0)
+
+    found = answered(pd.concat([trials, plain]))
+
+    assert found == answered(trials)
+
+
 def test_a_size_that_one_outlier_rules_is_said_to_be_uncertain() -> None:
     levels = [Level("sum", -0.074, 0.18, 0.3), Level("gated", 0.074, 0.18, 1.7)]
     answer = Answer("fusion.design", 16, 0.046, levels, 0.4, 0.3)
