@@ -24,6 +24,7 @@ from ffl_ray.replay.event_loop import replayed
 from ffl_ray.replay.grid import Grid as ReplayGrid
 from ffl_ray.replay.grid import open_grid
 from ffl_ray.results import load
+from ffl_ray.results.reader import records
 from ffl_ray.results.search_answers.effects import Answer
 from ffl_ray.results.search_answers.table import study_answers
 from ffl_ray.results.statistics import wilson_interval
@@ -85,8 +86,7 @@ class Searches:
     def __init__(self, grid: Grid, stored: ReplayGrid, search: SearchConfig) -> None:
         self._stored = stored
         self._search = search
-        rows = grid.trials.to_dict("records")
-        self._rows = {str(row["trial_id"]): row for row in rows}
+        self._rows = {row["trial_id"]: row for row in records(grid.trials)}
         self._epochs = dict(list(grid.epochs.groupby("trial_id")))
 
     def made(self, repeat: int) -> Made:
@@ -96,7 +96,7 @@ class Searches:
         for number, one in enumerate(itertools.islice(ended, self._search.num_samples)):
             named = {"trial_id": f"{number:05d}"}
             status = "pruned" if one.score is None else "completed"
-            trials.append({**self._rows[one.run.trial_id], **named, "status": status})
+            trials.append(self._rows[one.run.trial_id] | named | {"status": status})
             curve = self._epochs[one.run.trial_id]
             epochs.append(curve[curve["epoch"] <= one.epochs].assign(**named))
         return pd.DataFrame(trials), pd.concat(epochs)
