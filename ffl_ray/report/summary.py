@@ -95,9 +95,16 @@ def _best(study: Study) -> str:
         )
     return (
         f"Best by {study.quality.name}: trial {best['trial_id']} with {value:.4f}"
-        f"{_interval(study, value)}, {best[MIX]}, {best['fusion.design']}, temperature "
-        f"{best['distill.temperature']:.2f}{why}."
+        f"{_interval(study, value)}, {_how(best)}{why}."
     )
+
+
+def _how(trial: pd.Series) -> str:
+    """How a trial is taught, in words."""
+    if trial["distill.method"] == "independent":
+        return f"{trial[MIX]}, untaught"
+    temperature = f"temperature {trial['distill.temperature']:.2f}"
+    return f"{trial[MIX]}, {trial['fusion.design']}, {temperature}"
 
 
 def _at_chance(study: Study) -> str:
