@@ -18,7 +18,7 @@ import torch
 from ffl_ray.config.methods import METHODS, resolved_from, with_reachable_objective
 from ffl_ray.config.settings import ResolvedConfig
 from ffl_ray.distill.networks import build_trained
-from ffl_ray.distill.registry import loss_terms_of, recipe_of
+from ffl_ray.distill.registry import recipe_of
 from ffl_ray.distill.terms import total_loss
 from ffl_ray.models.network import FusionNetwork
 from ffl_ray.training.optimizer import new_optimizer
@@ -37,11 +37,8 @@ def step_of(config: ResolvedConfig, batch: int) -> tuple[Callable[[], None], Fus
     """What takes one training step, further phases too, on random images; and what it trains."""
     network = build_trained(config, image_shape=IMAGE, num_classes=CLASSES)
     optimizer = new_optimizer(config, network)
-    phases = [loss_terms_of(config.distill)]
-    for phase in recipe_of(config.distill).then:
-        phases.append(
-            lambda output, labels, terms=phase.terms: terms(output, labels, config.distill)
-        )
+    recipe = recipe_of(config.distill)
+    losses = [recipe.terms, *(phase.terms for phase in recipe.then)]
     views = config.num_views
     images = torch.randn(*[views] * (views > 1), batch, *IMAGE)
     labels = torch.arange(batch) // 2
@@ -50,10 +47,11 @@ def step_of(config: ResolvedConfig, batch: int) -> tuple[Callable[[], None], Fus
     share = torch.tensor(0.5, dtype=torch.float64)
 
     def step() -> None:
-        for loss in phases:
+        for terms in losses:
             output = network(images)._replace(share=share, image_indices=torch.arange(batch))
             optimizer.zero_grad()
-            torch.autograd.backward(total_loss(loss(output, labels), 1.0))
+            loss = total_loss(terms(output, labels, config.distill), 1.0)
+            torch.autograd.backward(loss)
             optimizer.step()
         network.after_step()
 

@@ -19,7 +19,20 @@ from ffl_ray.planning.cost import DataSize, training_cost
 from ffl_ray.training.setup import Training
 from ffl_ray.training.steps import epoch_step
 
-METHODS = ("ffl", "independent", "dml", "cl_ilr", "one", "kdcl", "okddip", "pcl", "okdph")
+METHODS = (
+    "ffl",
+    "independent",
+    "dml",
+    "cl_ilr",
+    "one",
+    "kdcl",
+    "okddip",
+    "pcl",
+    "okdph",
+    "layered_ffl",
+    "ffsd",
+    "dccl",
+)
 VARIANTS: dict[str, dict[str, Any]] = {
     **{name: {"distill__method": name} for name in METHODS},
     "ffl adamw": {"optim__optimizer": "adamw", "optim__lr": 1e-3},
