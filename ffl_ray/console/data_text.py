@@ -9,6 +9,7 @@ from ffl_ray.console.plain_text import printable_line
 from ffl_ray.data.facts import DataFacts
 
 MOST_CLASSES = 8
+MOST_OF_FOLDER = 30
 MOST_FILES = 10
 
 
@@ -18,7 +19,7 @@ def data_text(facts: DataFacts) -> str:
     pairs = zip(facts.classes, facts.counts, strict=False)
     counts = {name: count - left_out[name] for name, count in pairs}
     each = [f"{name} {count}" for name, count in counts.items()]
-    if len(each) > MOST_CLASSES:
+    if len(each) > (MOST_OF_FOLDER if facts.notes else MOST_CLASSES):
         each = [f"{min(counts.values()):,} to {max(counts.values()):,} of each"]
     line = f"{facts.num_classes} classes ({printable_line(', '.join(each))}): "
     line += f"{facts.num_train:,} images to train"

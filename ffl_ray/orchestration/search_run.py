@@ -24,6 +24,7 @@ from ffl_ray.orchestration.remote import call_together, trial_cluster
 from ffl_ray.orchestration.retention import CheckpointRetention, best_of_search
 from ffl_ray.orchestration.scheduler import make_scheduler
 from ffl_ray.orchestration.search_study import (
+    ENDING_S,
     MAY_CHANGE,
     Search,
     limits_of,
@@ -50,9 +51,6 @@ from ffl_ray.search.samplers import warn_in_pythons_log
 from ffl_ray.search.searcher import StudySearcher
 from ffl_ray.search.warm_start import keep_warm_start
 from ffl_ray.trackers.tracking import Tracking, tracking_of
-
-# What a search takes after its trials: they are stopped, its answers worked out, Ray ended.
-ENDING_S = 8.0
 
 
 @own_ray()
@@ -198,13 +196,16 @@ def _open(
 
 
 def _deadline(search: Search, used_s: float, trial_s: Callable[[], float | None]) -> Deadline:
-    """The end of the search: of its budget, or of this command's time budget."""
+    """The end of the search: of its budget, or of this command's time budget.
+
+    Only a budget keeps trials from beginning: it is the whole search's, and not this start's alone.
+    """
     config = search.settings.search
     left = [] if config.time_budget_s is None else [config.time_budget_s]
-    if config.budget_s is not None:
-        passed_s = time.monotonic() - search.started + used_s
-        left.append(config.budget_s - passed_s - ENDING_S)
-    return Deadline(min(left, default=None), trial_s)
+    if config.budget_s is None:
+        return Deadline(min(left, default=None), lambda: None)
+    passed_s = time.monotonic() - search.started + used_s
+    return Deadline(min([*left, config.budget_s - passed_s - ENDING_S]), trial_s)
 
 
 def _fit(trials: Trials, state: str) -> Recorder:

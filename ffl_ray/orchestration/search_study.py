@@ -15,6 +15,7 @@ from rich.console import Console
 from ffl_ray.config.objectives import parse_objective
 from ffl_ray.config.overrides import changeable, flatten, with_overrides
 from ffl_ray.config.settings import SearchConfig, StudyConfig
+from ffl_ray.config.values import as_time
 from ffl_ray.console.ending_text import why_ended
 from ffl_ray.console.limits_text import Limits
 from ffl_ray.console.log import log_file
@@ -40,6 +41,8 @@ from ffl_ray.search.space import SearchSpace, settle
 from ffl_ray.search.warm_start import WarmStart
 
 MAY_CHANGE = changeable(StudyConfig)
+# What a search takes after its trials: they are stopped, its answers worked out, Ray ended.
+ENDING_S = 8.0
 ENDED = ("completed", "pruned", "failed")
 
 
@@ -143,13 +146,17 @@ def wants_plain(search: Search) -> bool:
 
 
 def nothing_left(search: Search) -> int | None:
-    """Show a study whose trials have all ended; None when there is something to do."""
+    """Show a study whose trials have all ended, or its budget; None when there is more to do."""
     tables, config = search.tables(), search.settings.search
-    ended = sum(row["status"] in ENDED for row in tables.trials.rows)
-    if ended < config.num_samples:
+    limits = limits_of(search, tables.trials.rows)
+    if limits.there >= config.num_samples:
+        said, over = f"all {limits.there} trials ended before; --num-samples adds more", False
+    elif config.budget_s is not None and limits.used_s + ENDING_S >= config.budget_s:
+        said, over = f"--budget {as_time(config.budget_s)} is used up; a larger one goes on", True
+    else:
         return None
-    make_console().out(f"{search.name}: all {ended} trials ended before; --num-samples adds more")
-    return show_outcome(tables, config, 0.0)
+    make_console().out(f"{search.name}: {said}")
+    return show_outcome(tables, config, 0.0, came=over)
 
 
 def show_outcome(

@@ -20,6 +20,10 @@ def absolute_data_dir(config: Config) -> dict[str, object]:
     """
     kind, name = brought_kind(config.data.name), config.data.name
     if config.data.dir is None:
+        if name == "folder":
+            raise DataError(
+                "data.dir must name a folder when data.name is folder, not none (--data-dir PHOTOS)"
+            )
         begins_here = kind == "wds" or (kind == "hf" and is_local(name, None) is not None)
         return {"data.dir": str(Path.cwd())} if begins_here else {}
     folder = expanded(config.data.dir).resolve()
