@@ -46,6 +46,7 @@ from ffl_ray.results.columns import PLAIN, PLAIN_ID
 from ffl_ray.results.description import DESCRIPTION, describe_study
 from ffl_ray.results.history import PastTrial, past_trials
 from ffl_ray.results.reader import objective_by_epoch, read_rows
+from ffl_ray.results.spent import note_used
 from ffl_ray.results.study import StudyTables
 from ffl_ray.search.samplers import warn_in_pythons_log
 from ffl_ray.search.searcher import StudySearcher
@@ -199,13 +200,23 @@ def _deadline(search: Search, used_s: float, trial_s: Callable[[], float | None]
     """The end of the search: of its budget, or of this command's time budget.
 
     Only a budget keeps trials from beginning: it is the whole search's, and not this start's alone.
+
+    Args:
+        used_s: by earlier starts.
     """
+
+    def passed_s() -> float:
+        return time.monotonic() - search.started + used_s
+
+    def note() -> None:
+        note_used(search.storage, passed_s())
+
     config = search.settings.search
     left = [] if config.time_budget_s is None else [config.time_budget_s]
     if config.budget_s is None:
-        return Deadline(min(left, default=None), lambda: None)
-    passed_s = time.monotonic() - search.started + used_s
-    return Deadline(min([*left, config.budget_s - passed_s - ENDING_S]), trial_s)
+        return Deadline(min(left, default=None), note=note)
+    left.append(config.budget_s - passed_s() - ENDING_S)
+    return Deadline(min(left), trial_s, note)
 
 
 def _fit(trials: Trials, state: str) -> Recorder:
@@ -239,9 +250,7 @@ def _fit(trials: Trials, state: str) -> Recorder:
     count = trials_left(tables, config)
     deadline = trials.deadline
     tuned = TuneSearcher(searcher, deadline)
-    left_s = deadline.left_s
-    make_tuner(plan, config, state, count, tuned, scheduler, recorder, left_s=left_s).fit()
-    deadline.note()
+    make_tuner(plan, config, state, count, tuned, scheduler, recorder, deadline=deadline).fit()
     return recorder
 
 

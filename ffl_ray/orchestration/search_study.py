@@ -32,7 +32,7 @@ from ffl_ray.results.plain import held_against_plain
 from ffl_ray.results.pruning import pruning_cost
 from ffl_ray.results.reader import load_tables, read_rows
 from ffl_ray.results.search_answers.table import sentences, study_answers
-from ffl_ray.results.spent import trained_s
+from ffl_ray.results.spent import used_s
 from ffl_ray.results.storage.access import as_argument
 from ffl_ray.results.storage.storage import Storage
 from ffl_ray.results.study import StudyTables
@@ -111,7 +111,7 @@ def limits_of(search: Search, rows: Sequence[Mapping[str, Any]]) -> Limits:
     ended = sum(row["status"] in ENDED for row in rows)
     return Limits(
         budget_s=config.budget_s,
-        used_s=trained_s(search.storage) if rows and config.budget_s is not None else 0.0,
+        used_s=used_s(search.storage),
         time_budget_s=config.time_budget_s,
         fit=search.fit,
         there=ended,

@@ -1,50 +1,49 @@
-"""A time budget: a study ends after so many seconds, whatever happens to the machine's clock."""
+"""The end of a search's time, whatever happens to the machine's clock."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 from ray.tune import Stopper
 
+NOTED_EVERY_S = 5.0
 
-class TimeBudget(Stopper):
-    """Ends the study once its seconds are over, counted from the first time it is asked.
+
+class Deadline(Stopper):
+    """The moment at which a search ends, and whether a new trial would be trained by then.
 
     Tune's own reads the wall clock: set an hour forward, that ends a study at once, and set back,
     it lets it run on.
-    """
-
-    def __init__(self, budget_s: float) -> None:
-        self._budget_s = budget_s
-        self._started: float | None = None
-
-    def __call__(self, trial_id: str, result: dict[str, Any]) -> bool:
-        return False
-
-    def stop_all(self) -> bool:
-        if self._started is None:
-            self._started = time.monotonic()
-        return time.monotonic() - self._started >= self._budget_s
-
-
-class Deadline:
-    """The moment at which a search ends, and whether a new trial would be trained by then.
 
     Args:
         left_s: seconds until then; none: there is no such moment.
         trial_s: seconds that a trial takes from its start to its last epoch, as far as is known.
+        note: is told every few seconds that the search still goes on.
+
+    Attributes:
+        came: the search ended because of it.
     """
 
-    def __init__(self, left_s: float | None, trial_s: Callable[[], float | None]) -> None:
+    def __init__(
+        self,
+        left_s: float | None,
+        trial_s: Callable[[], float | None] = lambda: None,
+        note: Callable[[], None] = lambda: None,
+    ) -> None:
         self._ends = None if left_s is None else time.monotonic() + left_s
-        self._trial_s = trial_s
+        self._trial_s, self._note = trial_s, note
+        self._noted = time.monotonic()
         self.came = False
 
     def __getstate__(self) -> dict[str, Any]:
-        """Tune pickles what asks into its own state, which is never used here."""
+        """Tune pickles it into its own state, which is never used here."""
         return {}
+
+    def __call__(self, trial_id: str, result: dict[str, Any]) -> bool:
+        return False
 
     @property
     def left_s(self) -> float | None:
@@ -54,11 +53,15 @@ class Deadline:
     def may_begin(self) -> bool:
         """Whether a trial that begins now would end in time; if not, the search has ended."""
         left_s = self.left_s
-        if left_s is not None and left_s < (self._trial_s() or 0.0):
-            self.came = True
+        self.came |= left_s is not None and left_s < (self._trial_s() or 0.0)
         return not self.came
 
-    def note(self) -> None:
-        """Note whether it has passed."""
-        left_s = self.left_s
-        self.came |= left_s is not None and left_s <= 0
+    def stop_all(self) -> bool:
+        """Whether it has passed, which stops the trials that still run."""
+        if time.monotonic() - self._noted >= NOTED_EVERY_S:
+            self._noted = time.monotonic()
+            with suppress(OSError):  # a trial's row that finds no room ends the search
+                self._note()
+        passed = self.left_s is not None and self.left_s <= 0
+        self.came |= passed
+        return passed

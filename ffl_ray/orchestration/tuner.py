@@ -15,20 +15,12 @@ from ray.tune.stopper import CombinedStopper, Stopper
 from ffl_ray.config.settings import SearchConfig
 from ffl_ray.orchestration.ray_private import Mute, keep_from_actors
 from ffl_ray.orchestration.recorder import Recorder
-from ffl_ray.orchestration.time_budget import TimeBudget
 from ffl_ray.orchestration.tune_trial import train_in_actor, train_on_workers
 from ffl_ray.planning.layout import Plan
 
 Train = Callable[[dict[str, Any]], None]
 # Tune hands the driver's to its actors, and Ray writes that to its logs. Nodes have their own.
 KEYS = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SECURITY_TOKEN", "AWS_SESSION_TOKEN")
-
-
-def _stopper(recorder: Recorder, left_s: float | None) -> Stopper:
-    """What ends a study before its last trial."""
-    if left_s is None:
-        return recorder.obstacle
-    return CombinedStopper(recorder.obstacle, TimeBudget(max(1.0, left_s)))
 
 
 def make_tuner(
@@ -40,14 +32,14 @@ def make_tuner(
     scheduler: TrialScheduler,
     recorder: Recorder,
     train: Train = train_in_actor,
-    left_s: float | None = None,
+    deadline: Stopper | None = None,
 ) -> Tuner:
     """A tuner of `count` trials, in actors that are reused or on Ray Train's workers.
 
     Args:
         state: a folder of this machine for what Tune writes and nobody reads.
         train: what an actor runs for a trial of one worker.
-        left_s: seconds until all trials are stopped; none: nothing stops them all.
+        deadline: ends the study before its last trial; none: nothing does but an obstacle.
     """
     keep_from_actors(KEYS)
     return Tuner(
@@ -67,7 +59,7 @@ def make_tuner(
             storage_path=state,
             verbose=0,
             callbacks=[recorder, Mute()],
-            stop=_stopper(recorder, left_s),
+            stop=CombinedStopper(recorder.obstacle, *([deadline] if deadline else [])),
             failure_config=tune.FailureConfig(max_failures=search.max_failures),
         ),
     )

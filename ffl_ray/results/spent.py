@@ -1,36 +1,28 @@
-"""The time that a study has been trained for, whatever lay between its starts."""
+"""The time that a search has taken, over all its starts: a small file, brought up to date often."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from datetime import UTC, datetime, timedelta
-from typing import Any
+import json
 
-from ffl_ray.results.guard import understood
-from ffl_ray.results.reader import read_rows
 from ffl_ray.results.storage.storage import Storage
 
-Span = tuple[datetime, datetime]
+FILE = ".time.json"
 
 
-def trained_s(storage: Storage) -> float:
-    """Seconds in which at least one trial of a study was trained, by its epochs.
+def used_s(storage: Storage) -> float:
+    """Seconds that a search has taken, as far as is known; none of a file that can't be read."""
+    data = storage.read(FILE)
+    try:
+        found = json.loads(data or b"0")
+    except ValueError:
+        return 0.0
+    return float(found) if isinstance(found, int | float) and 0 <= found < float("inf") else 0.0
+
+
+def note_used(storage: Storage, seconds: float) -> None:
+    """Note the seconds that a search has taken by now.
 
     Raises:
-        StudyError: the table is damaged.
+        OSError: there is no room for it.
     """
-    with understood(storage.location):
-        return covered_s(_span(row) for row in read_rows(storage, "epochs"))
-
-
-def covered_s(spans: Iterable[Span]) -> float:
-    """Seconds that lie in at least one of some spans of time."""
-    covered, reached = timedelta(), datetime.min.replace(tzinfo=UTC)
-    for begin, end in sorted(spans):
-        covered += max(end - max(begin, reached), timedelta())
-        reached = max(end, reached)
-    return covered.total_seconds()
-
-
-def _span(row: dict[str, Any]) -> Span:
-    return row["time"] - timedelta(seconds=row["epoch_s"] or 0.0), row["time"]
+    storage.write(FILE, json.dumps(round(seconds, 1)).encode())

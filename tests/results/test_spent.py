@@ -1,30 +1,27 @@
-"""The time that a study was trained for, without what lay between its starts."""
+"""The time that a search has taken is kept, whatever becomes of its process."""
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pytest
 
-from ffl_ray.results.spent import covered_s
+from ffl_ray.results.spent import FILE, note_used, used_s
+from ffl_ray.results.storage.storage import Storage
 
-NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
+
+def test_the_latest_note_is_read_and_a_new_search_has_taken_nothing(tmp_path: Path) -> None:
+    storage = Storage(str(tmp_path))
+
+    before = used_s(storage)
+    note_used(storage, 12.34)
+    note_used(storage, 75.55)
+
+    assert (before, used_s(storage)) == (0.0, 75.5)
 
 
-@pytest.mark.parametrize(
-    ("spans", "seconds"),
-    [
-        ([], 0.0),
-        ([(0, 10)], 10.0),
-        ([(0, 10), (10, 15)], 15.0),
-        ([(0, 10), (5, 15)], 15.0),  # two trials at once
-        ([(0, 20), (5, 10), (20, 30)], 30.0),
-        ([(5_000, 5_010), (0, 10)], 20.0),  # a night between them
-    ],
-)
-def test_overlapping_epochs_count_once_and_gaps_not_at_all(
-    spans: list[tuple[int, int]], seconds: float
-) -> None:
-    at = [(NOON + timedelta(seconds=a), NOON + timedelta(seconds=b)) for a, b in spans]
+@pytest.mark.parametrize("text", [b"", b"soon", b"[1]", b"-3", b"1e999", b"NaN", b"true\xff"])
+def test_a_note_that_can_not_be_read_is_none(text: bytes, tmp_path: Path) -> None:
+    (tmp_path / FILE).write_bytes(text)
 
-    assert covered_s(at) == seconds
+    assert used_s(Storage(str(tmp_path))) == 0.0
