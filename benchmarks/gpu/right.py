@@ -87,7 +87,7 @@ def equal(bench: Bench) -> Figures:
     torch.backends.cudnn.deterministic = True
     try:
         for name, changes in VARIANTS.items():
-            mix = f"3*{bench.mix.partition('*')[2]}" if name == "okddip" else bench.mix
+            mix = f"3*{bench.mix.partition('*')[2]}" if name in ("okddip", "ffsd") else bench.mix
             settings = {"data__name": bench.small, "compute__precision": "float32"} | changes
             recorded, plain = (
                 trained(bench, model__mix=mix, compute__cuda_graphs=graphs, **settings)

@@ -14,11 +14,14 @@ from ffl_ray.distill.recipe import Recipe
 from ffl_ray.distill.stages import (
     attention_map,
     common_stage_shapes,
+    in_words,
     normed_mse,
     stage_maps_of,
 )
 from ffl_ray.distill.terms import Term, cross_entropies, distillation_kl
+from ffl_ray.errors import SettingError
 from ffl_ray.models.branch_modules import without
+from ffl_ray.models.fusion import MapShape
 from ffl_ray.models.fusion_designs import Map
 from ffl_ray.models.helpers import Helper, HelperRule
 from ffl_ray.models.init import init_weights
@@ -66,10 +69,18 @@ def ffsd_helpers(example: NetworkOutput, settings: ResolvedDistill) -> dict[str,
     """The leader's expansion, and a decoder for it and for every student but the first.
 
     Raises:
-        SettingError: branches differ in the shapes of their maps, or have one stage.
+        SettingError: branches differ in the shapes of their maps, or have one stage, or the fused
+            map has another shape.
     """
     assert example.leader is not None, "FFSD has a leader"
+    assert example.kept.fused_map is not None, "FFSD reads the fused map"
     shapes = common_stage_shapes(example, settings)
+    fused = MapShape(*example.kept.fused_map.shape[1:])
+    if fused != shapes[-1]:
+        raise SettingError(
+            f"fusion.design must merge maps into one of their shape for distill.method "
+            f"{settings.method}, {in_words(shapes[-1:])}, not {in_words([fused])}"
+        )
     students = without(example.leader, range(len(example.branches)))
     expanding = expansion(shapes[-1].channels, len(students))
     init_weights(expanding)

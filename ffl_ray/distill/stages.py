@@ -46,8 +46,8 @@ def common_stage_shapes(example: NetworkOutput, settings: ResolvedDistill) -> li
         if shapes != first:
             raise SettingError(
                 f"model.mix must hold backbones whose maps are of one shape after every stage for "
-                f"distill.method {settings.method}, not {_words(first)} (branch 0) and "
-                f"{_words(shapes)} (branch {index})"
+                f"distill.method {settings.method}, not {in_words(first)} (branch 0) and "
+                f"{in_words(shapes)} (branch {index})"
             )
     return first
 
@@ -65,5 +65,6 @@ def normed_mse(one: Tensor, other: Tensor) -> Float[Tensor, ""]:
     return F.mse_loss(F.normalize(one.flatten(1)), F.normalize(other.flatten(1)))
 
 
-def _words(shapes: list[MapShape]) -> str:
+def in_words(shapes: list[MapShape]) -> str:
+    """Shapes as a message names them: channels x height x width."""
     return ", ".join("x".join(map(str, shape)) for shape in shapes)

@@ -7,13 +7,14 @@ import math
 import pytest
 import torch
 from support.helpers import small_config
+from support.reference import given, random_output
 from torch import Tensor, nn
 
 from ffl_ray.config.image_shapes import image_shape
 from ffl_ray.config.methods import resolved_distill
 from ffl_ray.config.settings import DistillConfig, ResolvedConfig
 from ffl_ray.distill.dccl import dccl_terms
-from ffl_ray.distill.ffsd import diverse_target
+from ffl_ray.distill.ffsd import diverse_target, ffsd_helpers
 from ffl_ray.distill.layered_ffl import layered_ffl_terms
 from ffl_ray.distill.networks import build_trained
 from ffl_ray.distill.stages import attention_map, normed_mse, stage_shapes
@@ -198,6 +199,15 @@ def test_a_backbone_of_one_stage_is_refused() -> None:
 
     with pytest.raises(SettingError, match=r"at least 2 stages for .* layered_ffl.*, not 1"):
         stage_shapes(example, resolved_distill(DistillConfig(method="layered_ffl")))
+
+
+def test_a_fused_map_of_another_shape_is_refused() -> None:
+    output = given("ffsd", random_output(3))
+    assert output.kept.fused_map is not None
+    wide = output.kept._replace(fused_map=torch.zeros(6, 5, 2, 2))
+
+    with pytest.raises(SettingError, match=r"must merge maps into one of .* 4x2x2, not 5x2x2"):
+        ffsd_helpers(output._replace(kept=wide), resolved_distill(DistillConfig(method="ffsd")))
 
 
 def test_the_leader_is_exported_alone_and_what_is_fused_without_it() -> None:

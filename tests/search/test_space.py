@@ -52,8 +52,11 @@ def test_a_bundled_space_proposes_only_what_can_be_trained(name: str) -> None:
     names = check_space(space, settled.training, search=settled.search)
 
     four = {"num_branches", "fusion.design", "distill.temperature"}
-    graph = {"graph": {"gates.1>0", "gates.0>2", "gates.fused>1"}}
-    assert (ONE_QUESTION | EVERY_POINT | graph).get(name, four) <= set(names)
+    others = {
+        "graph": {"gates.1>0", "gates.0>2", "gates.fused>1"},
+        "layers": {f"distill.layer_{of}" for of in ("weight", "to_branch_weight", "decay")},
+    }
+    assert (ONE_QUESTION | EVERY_POINT | others).get(name, four) <= set(names)
 
 
 @pytest.mark.parametrize("name", ONE_QUESTION)
