@@ -10,7 +10,7 @@ MAKEFLAGS += --keep-going
 unexport PYTHONDONTWRITEBYTECODE
 .NOTPARALLEL:
 
-.PHONY: tune test test-some test-together test-alone test-cluster lint docs docs-serve lock audit wheel clean
+.PHONY: tune test test-some test-together test-alone test-cluster lint docs docs-serve lock audit wheel dist clean
 
 tune: $(VENV)/.runtime  ## the default search on the embedded data; ARGS="..." adds options
 	$(BIN)/python -m ffl_ray.tune $(ARGS)
@@ -39,7 +39,7 @@ lint: $(VENV)/.dev
 	$(BIN)/lint-imports
 
 $(VENV)/.uv:
-	@$(PYTHON) -c 'import sys; v = sys.version_info[:2]; sys.exit(None if (3, 11) <= v < (3, 14) else "ffl_ray needs Python 3.11 to 3.13, and $(PYTHON) is %d.%d: make PYTHON=python3.12" % v)'
+	@$(PYTHON) -c 'import sys; v = sys.version_info[:2]; sys.exit(None if (3, 11) <= v < (3, 15) else "ffl_ray needs Python 3.11 to 3.14, and $(PYTHON) is %d.%d: make PYTHON=python3.12" % v)'
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check uv==$(UV_VERSION)
 	@touch $@
@@ -73,6 +73,10 @@ audit: $(VENV)/.dev  ## hold the pinned versions against what is known of their 
 
 wheel: $(VENV)/.dev
 	$(BIN)/python -m hatchling build -t wheel
+
+dist: $(VENV)/.dev  ## wheel and sdist, as a package index would take them (twine from the network)
+	$(BIN)/python -m hatchling build
+	$(BIN)/uv tool run twine check --strict dist/*
 
 clean:
 	rm -rf $(VENV) build dist
