@@ -176,8 +176,10 @@ class OptimConfig(Section):
 class ComputeConfig(Section):
     """The computation: where, and in which number format."""
 
-    device: Literal["auto", "cpu", "cuda"] = setting(
-        "auto", "auto: the GPU a trial was given, else the CPU"
+    device: Literal["auto", "cpu", "cuda", "mps"] = setting(
+        "auto",
+        "auto: the GPU a trial was given, else the CPU; mps: Apple's GPU, one trial of one worker "
+        "at a time (it has never run on one)",
     )
     precision: Literal["auto", "float32", "tf32", "bfloat16"] = setting(
         "auto",

@@ -40,6 +40,8 @@ def median_ms(run: Callable[[], object], device: torch.device, runs: int) -> flo
         run()
         if device.type == "cuda":
             torch.cuda.synchronize(device)
+        elif device.type == "mps":
+            torch.mps.synchronize()
         if index >= runs // 4:
             times.append(time.perf_counter() - started)
     return statistics.median(times) * 1000

@@ -85,6 +85,8 @@ def make_plan(
     at_once = most_at_once(search)
     if gpus:
         at_once = min(at_once, int(machines.gpus / gpus + 1e-6))
+    elif device == "mps":
+        at_once = 1
     cpus = search.cpus_per_trial or workers * _share(machines, at_once * workers)
     check_cpus(cpus, workers, machines, elastic)
     per_worker = cpus // workers
@@ -111,13 +113,30 @@ def _grown(search: SearchConfig, machines: Machines) -> Machines:
 
 
 def _gpus(search: SearchConfig, machines: Machines, device: str) -> float:
-    if device == "cpu":
+    if device == "mps":
+        _check_apples(search)
+    if device in ("cpu", "mps"):
         return 0.0
     if device == "cuda" and not machines.gpus:
         raise PlanError("compute.device is cuda, and there is no GPU: use compute.device=auto")
     if search.gpus_per_trial is not None:
         return search.gpus_per_trial
     return float(search.num_workers) if machines.gpus else 0.0
+
+
+def _check_apples(search: SearchConfig) -> None:
+    """Check that a search on Apple's GPU, of which there is one, asks for no more."""
+    for name in ("num_workers", "max_concurrent_trials"):
+        if (getattr(search, name) or 1) > 1:
+            raise PlanError(
+                f"search.{name} must be 1 on compute.device mps, which is one GPU that nobody "
+                f"shares out, not {getattr(search, name)}"
+            )
+    if search.gpus_per_trial:
+        raise PlanError(
+            f"search.gpus_per_trial must be left out on compute.device mps, not "
+            f"{search.gpus_per_trial:g}"
+        )
 
 
 def _check_gpus(gpus: float, workers: int, machines: Machines, elastic: bool) -> None:

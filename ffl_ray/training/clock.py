@@ -8,10 +8,11 @@ from torch import Tensor
 
 from ffl_ray.config.settings import OptimConfig
 from ffl_ray.data.shards import num_train_steps
+from ffl_ray.training.precision import float64_home
 
 
 class Clock:
-    """The steps of a training so far, counted on its device, where recorded steps read them.
+    """The steps of a training so far, counted where its sums are, where recorded steps read them.
 
     Args:
         num_images: of an epoch.
@@ -23,7 +24,7 @@ class Clock:
     ) -> None:
         self._epochs = optim.epochs
         self._steps_per_epoch = num_train_steps(num_images, optim.batch_size, world_size)
-        self._done = torch.zeros((), dtype=torch.int64, device=device)
+        self._done = torch.zeros((), dtype=torch.int64, device=float64_home(device))
 
     @property
     def share(self) -> Float64[Tensor, ""]:

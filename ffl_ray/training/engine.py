@@ -19,6 +19,7 @@ from ffl_ray.training.clock import Clock
 from ffl_ray.training.gradients import average_gradients, drop_gradients, gathered
 from ffl_ray.training.metrics import metric_sums
 from ffl_ray.training.parted_step import Parts, step_where
+from ffl_ray.training.precision import Precision, in_float64
 
 
 class TrainedEpoch(NamedTuple):
@@ -26,30 +27,6 @@ class TrainedEpoch(NamedTuple):
 
     losses: dict[str, float]
     images: int
-
-
-class Precision(NamedTuple):
-    """The number format of the forward pass.
-
-    Attributes:
-        name: float32, tf32 or bfloat16.
-        cached: keep each weight's bfloat16 copy during a forward pass; a recorded step may not.
-    """
-
-    device_type: str
-    name: str = "float32"
-    cached: bool = True
-
-    @property
-    def autocast(self) -> bool:
-        """Whether products are computed in bfloat16."""
-        return self.name == "bfloat16"
-
-    def context(self) -> torch.autocast:
-        """Autocast to bfloat16, or nothing."""
-        return torch.autocast(
-            self.device_type, torch.bfloat16, enabled=self.autocast, cache_enabled=self.cached
-        )
 
 
 class LossRow(NamedTuple):
@@ -153,7 +130,7 @@ class Step(NamedTuple):
         total = total_loss(terms, self.distill_weight)
         values = torch.stack([total, *(term.value for term in terms.values())]).detach()
         count = batch.num_images
-        sums = torch.cat([values, values.new_ones(1)]).double() * count
+        sums = in_float64(torch.cat([values, values.new_ones(1)])) * count
         share = count / batch.global_size
         row = LossRow(sums, ["total", *terms])
         return Loss(total * (share * self.world_size), row, self._taken(output, batch))

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from ffl_ray.errors import PreemptedError
 from ffl_ray.training.checkpoint import dump_checkpoint
 from ffl_ray.training.engine import LossSums
+from ffl_ray.training.precision import float64_home
 from ffl_ray.training.preemption import is_preempted
 from ffl_ray.training.progress import Progress, UnfinishedEpoch, WorkerState
 from ffl_ray.training.setup import Training
@@ -168,7 +169,7 @@ def restored_sums(training: Training, epoch: UnfinishedEpoch) -> LossSums:
         stored = [rank.statistics[name] for rank in ranks if name in rank.statistics]
         if stored:
             buffer.copy_(torch.stack(stored).mean(0))
-    return LossSums(epoch.names, own.to(training.train.device))
+    return LossSums(epoch.names, own.to(float64_home(training.train.device)))
 
 
 def _statistics(network: nn.Module) -> dict[str, Tensor]:

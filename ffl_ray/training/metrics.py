@@ -7,6 +7,8 @@ import torch.nn.functional as F
 from jaxtyping import Float, Float64, Int64
 from torch import Tensor
 
+from ffl_ray.training.precision import float64_home
+
 NUM_BINS = 15
 _COUNT, _TOP1, _TOP5, _NLL = range(4)
 
@@ -28,6 +30,8 @@ def metric_sums(
     Columns: examples, right ones, right ones among the five likeliest (fewer where there are
     fewer classes), NLL, and per confidence bin the examples, confidences and right ones.
     """
+    home = float64_home(logits.device)
+    logits, labels = logits.to(home), labels.to(home)
     members, batch, classes = logits.shape
     log_probs = F.log_softmax(logits.double(), dim=2)
     expanded = labels.expand(members, batch)
@@ -52,6 +56,8 @@ def outcomes(
     logits: Float[Tensor, "members batch classes"], labels: Int64[Tensor, "batch"]
 ) -> Float64[Tensor, "members batch 2"]:
     """Of each image: 1 where the likeliest class is its own and else 0, and its NLL."""
+    home = float64_home(logits.device)
+    logits, labels = logits.to(home), labels.to(home)
     members, batch, _ = logits.shape
     expanded = labels.expand(members, batch)
     log_probs = F.log_softmax(logits.double(), dim=2)

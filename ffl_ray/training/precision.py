@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 import torch.distributed as dist
+from torch import Tensor
 
 from ffl_ray.errors import SettingError
 
@@ -14,6 +15,30 @@ from ffl_ray.errors import SettingError
 # 1.66; with AMX 16x16 3 to 20M 1.4 to 1.7.
 LEAST_CPU_PIXELS = 16 * 16
 NATIVE = ("avx512_bf16", "amx_bf16")
+
+
+class Precision(NamedTuple):
+    """The number format of the forward pass.
+
+    Attributes:
+        name: float32, tf32 or bfloat16.
+        cached: keep each weight's bfloat16 copy during a forward pass; a recorded step may not.
+    """
+
+    device_type: str
+    name: str = "float32"
+    cached: bool = True
+
+    @property
+    def autocast(self) -> bool:
+        """Whether products are computed in bfloat16."""
+        return self.name == "bfloat16"
+
+    def context(self) -> torch.autocast:
+        """Autocast to bfloat16, or nothing."""
+        return torch.autocast(
+            self.device_type, torch.bfloat16, enabled=self.autocast, cache_enabled=self.cached
+        )
 
 
 def bfloat16_pays(device: torch.device, pixels: int) -> bool:
@@ -26,7 +51,7 @@ def bfloat16_pays(device: torch.device, pixels: int) -> bool:
     Args:
         pixels: of an image.
     """
-    if device.type == "cuda":
+    if device.type != "cpu":
         return _has_tensor_cores(device)
     capabilities: dict[str, Any] = getattr(torch.cpu, "get_capabilities", dict)()
     return pixels >= LEAST_CPU_PIXELS and any(capabilities.get(name) for name in NATIVE)
@@ -58,6 +83,16 @@ def format_of(setting: str, device: torch.device, pixels: int, workers: int) -> 
     if workers > 1:
         dist.all_reduce(pays, dist.ReduceOp.MIN)
     return "bfloat16" if pays else "float32"
+
+
+def float64_home(device: torch.device) -> torch.device:
+    """Where a training keeps its sums in float64: on its device, but Apple's GPUs have none."""
+    return torch.device("cpu") if device.type == "mps" else device
+
+
+def in_float64(x: Tensor) -> Tensor:
+    """Numbers in float64, on the CPU where their device has none."""
+    return x.to(float64_home(x.device)).double()
 
 
 def set_format(name: str) -> None:

@@ -32,10 +32,9 @@ from ffl_ray.models.latency import member_latencies
 from ffl_ray.models.network import FusionNetwork
 from ffl_ray.training.clock import Clock
 from ffl_ray.training.cuda_graphs import Captures, CudaGraphs, new_stream
-from ffl_ray.training.engine import Precision
 from ffl_ray.training.optimizer import new_optimizer, set_learning_rate
 from ffl_ray.training.parted_step import in_parts
-from ffl_ray.training.precision import format_of, set_format
+from ffl_ray.training.precision import Precision, format_of, set_format
 from ffl_ray.training.session import Session
 
 # Not a setting: nobody has measured yet whether it pays.
@@ -202,10 +201,12 @@ def choose_device(config: Config, session: Session) -> torch.device:
     """The session's device, a GPU by its number, unless the config insists on another.
 
     Raises:
-        PlanError: the config insists on a GPU and this process has none.
+        PlanError: the config insists on a GPU and this process has none, or can't be trained on it.
     """
     if config.compute.device == "cpu":
         return torch.device("cpu")
+    if config.compute.device == "mps":
+        return _apples_gpu(config, session)
     given = session.device
     if given is not None and given.type == "cuda" and given.index is not None:
         return given
@@ -214,6 +215,24 @@ def choose_device(config: Config, session: Session) -> torch.device:
     if config.compute.device == "cuda":
         raise PlanError("compute.device is cuda, and this process was given no GPU")
     return torch.device("cpu")
+
+
+def _apples_gpu(config: Config, session: Session) -> torch.device:
+    if not torch.backends.mps.is_available():
+        raise PlanError(
+            "compute.device is mps, and there is no GPU of Apple's: use compute.device=auto"
+        )
+    if session.world_size > 1:
+        raise PlanError(
+            f"compute.device mps must have one worker, not {session.world_size}: there is one GPU"
+        )
+    distill = config.distill
+    if distill.method == "kdcl" and str(distill.kdcl_teacher).startswith("general"):
+        raise SettingError(
+            f"distill.kdcl_teacher must be another than {distill.kdcl_teacher} on compute.device "
+            f"mps: it is solved in float64, which Apple's GPUs have not"
+        )
+    return torch.device("mps")
 
 
 def _latencies(

@@ -75,3 +75,14 @@ def test_a_cluster_that_may_grow_is_planned_by_what_was_asked_for() -> None:
     assert make_plan(search, Machines(0, 0), elastic=True) == Plan(8, 1, 4, 1)
     with pytest.raises(PlanError, match="on a cluster that grows, give --max-concurrent-trials"):
         make_plan(SearchConfig(), Machines(0, 0), elastic=True)
+
+
+def test_apples_gpu_takes_one_trial_of_one_worker_at_a_time() -> None:
+    plan = make_plan(SearchConfig(num_samples=8), Machines(10, 0), device="mps")
+
+    assert plan == Plan(1, 1, 8, 0)
+    for settings in ({"num_workers": 2}, {"max_concurrent_trials": 4}, {"gpus_per_trial": 1}):
+        search = SearchConfig.model_validate({"num_samples": 8} | settings)
+        with pytest.raises(PlanError, match="on compute.device mps") as refused:
+            make_plan(search, Machines(10, 0), device="mps")
+        assert next(iter(settings)) in str(refused.value)

@@ -27,9 +27,9 @@ from ffl_ray.distill.registry import TERMS, loss_terms_of
 from ffl_ray.distill.terms import Term
 from ffl_ray.models.network import NetworkOutput
 from ffl_ray.training.cuda_graphs import Captures
-from ffl_ray.training.engine import Precision, Step, member_sums
+from ffl_ray.training.engine import Step, member_sums
 from ffl_ray.training.optimizer import new_optimizer
-from ffl_ray.training.precision import set_format
+from ffl_ray.training.precision import Precision, set_format
 from ffl_ray.training.progress import Progress
 from ffl_ray.training.setup import new_network, prepare, prepared
 from ffl_ray.training.worker import run_epoch, run_worker

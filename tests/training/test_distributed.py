@@ -20,10 +20,10 @@ from ffl_ray.data.batches import Batch
 from ffl_ray.distill.ffl import ffl_terms
 from ffl_ray.distill.recipe import Mean
 from ffl_ray.models.network import NetworkOutput
-from ffl_ray.training.engine import Precision, Step, average_running_statistics, train_epoch
+from ffl_ray.training.engine import Step, average_running_statistics, train_epoch
 from ffl_ray.training.hooks import hooked
 from ffl_ray.training.parted_step import Parts
-from ffl_ray.training.precision import format_of
+from ffl_ray.training.precision import Precision, format_of
 from ffl_ray.training.predictions import Predictions, from_texts
 from ffl_ray.training.setup import Training, prepare
 from ffl_ray.training.steps import epoch_batches, step_of, train_on

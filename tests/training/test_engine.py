@@ -13,7 +13,8 @@ from ffl_ray.distill.ffl import ffl_terms
 from ffl_ray.distill.terms import Term
 from ffl_ray.models.network import NetworkOutput
 from ffl_ray.training.clock import Clock
-from ffl_ray.training.engine import Precision, Step, train_epoch
+from ffl_ray.training.engine import Step, train_epoch
+from ffl_ray.training.precision import Precision
 
 
 class Fixed(nn.Module):
