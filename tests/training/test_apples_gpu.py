@@ -97,7 +97,7 @@ def test_an_epochs_losses_are_those_of_the_cpu() -> None:
     ("settings", "world_size", "message"),
     [
         ({}, 2, "compute.device mps must have one worker, not 2"),
-        ({"distill.method": "kdcl", "distill.kdcl_teacher": "general_batch"}, 1, "solved in float64"),
+        ({"distill.method": "kdcl", "distill.kdcl_teacher": "general"}, 1, "solved in float64"),
     ],
 )
 def test_what_one_gpu_without_float64_can_not_do_is_refused(
