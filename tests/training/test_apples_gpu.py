@@ -33,9 +33,10 @@ class AppleTensor(Tensor):
     def __torch_function__(
         cls, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None
     ) -> Any:
-        if func is Tensor.device.__get__:  # type: ignore[attr-defined]
+        if func is Tensor.device.__get__:
             return MPS
-        found = super().__torch_function__(func, types, args, kwargs or {})
+        plain: Any = super().__torch_function__
+        found = plain(func, types, args, kwargs or {})
         if func in MOVES and torch.device("cpu") in args:
             return found.as_subclass(Tensor)
         if isinstance(found, AppleTensor) and found.dtype == torch.float64:
