@@ -3,7 +3,8 @@
 As published a method shares the stages that its authors' networks share; at equal sharing all but
 the last. The objective is the member that its authors ship. `ffl` is trained with its teaching
 off as well: the same network, taught by labels alone. `python -m benchmarks.methods STUDY` prints
-the table. Three branches, since OKDDip needs two peers and a leader.
+the table. Three branches, since OKDDip needs two peers and a leader; those of ahbf are a ladder of
+depths, whose lowest step, the backbone of the others, is deployed.
 """
 
 import optuna
@@ -29,6 +30,8 @@ def search_space(trial: optuna.Trial) -> dict[str, object]:
     own = METHODS[method].trunk_stages
     trial.suggest_int("model.trunk_stages", SHARED if METHODS[method].may_share else own, own)
     trial.suggest_int("seed", 0, SEEDS - 1)
+    if METHODS[method].deeper:
+        return {"model.mix": "resnet32+resnet32+4+resnet32+8"}
     if method != "ffl":
         return {}
     taught = trial.suggest_categorical("distill.fused_to_branch", [True, False])

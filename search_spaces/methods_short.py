@@ -35,6 +35,8 @@ def search_space(trial: optuna.Trial) -> dict[str, object]:
     own = METHODS[method].trunk_stages
     trial.suggest_int("model.trunk_stages", SHARED if METHODS[method].may_share else own, own)
     trial.suggest_int("seed", 0, SEEDS - 1)
+    if METHODS[method].deeper:
+        return {"model.mix": "resnet8+resnet8+4+resnet8+8"}
     if method != "ffl":
         return {}
     taught = trial.suggest_categorical("distill.fused_to_branch", [True, False])

@@ -7,7 +7,12 @@ from typing import Annotated, Literal, get_args
 from pydantic import BeforeValidator
 
 from ffl_ray.config.gates import parse_gates
-from ffl_ray.config.method_settings import FFSDSettings, LayeredSettings
+from ffl_ray.config.method_settings import (
+    ContrastSettings,
+    FFSDSettings,
+    LadderSettings,
+    LayeredSettings,
+)
 from ffl_ray.config.network_settings import AUTHORS
 from ffl_ray.config.values import Optional, Section, one_of, setting, split_numbers
 
@@ -28,6 +33,10 @@ METHOD_NAMES = (
     "layered_ffl",
     "ffsd",
     "dccl",
+    "dcm",
+    "mcl",
+    "ahbf",
+    "lmcl",
 )
 
 
@@ -43,7 +52,7 @@ class CommonDistill(Section):
     temperature: Annotated[float | None, Optional] = setting(
         None,
         "softening of both sides of every KL term that has none of its own; none: the method's "
-        "own, 3 (dml 1, cl_ilr 2, kdcl 2, okdph 4, ktg 1, ffsd 2)",
+        "own, 3 (dml 1, cl_ilr 2, kdcl 2, okdph 4, ktg 1, ffsd 2, dcm 1)",
         source=AUTHORS,
         gt=0,
         le=100,
@@ -51,7 +60,7 @@ class CommonDistill(Section):
     weight: Annotated[float | None, Optional] = setting(
         None,
         "weight of every KL term of the methods beside ffl; none: the method's own, 1 (cl_ilr "
-        "0.5, and its cross-entropies take the rest; okdph 0.8)",
+        "0.5, and its cross-entropies take the rest; okdph 0.8; ahbf 0.75)",
         ge=0,
         le=1000,
     )
@@ -182,21 +191,22 @@ class CommonDistill(Section):
         None,
         "length of the rise of the distill weight, exp(-5 (1 - t/length)^2), as a share of the "
         "training, at most 1; 0: no rise; none: the method's own, 80 of 300 epochs (independent, "
-        "dml, cl_ilr, kdcl, okdph and ktg 0; ffsd 5, of its attention terms alone)",
+        "dml, cl_ilr, kdcl, okdph, ktg, dcm, mcl and lmcl 0; ffsd 5, of its attention terms alone; "
+        "ahbf 240)",
         source=AUTHORS,
         ge=0,
         le=100,  # studies of the version before have lengths beyond the training: they are read
     )
     target_epsilon: float = setting(
         1e-7,
-        "ffl, layered_ffl, one and okddip: added to every teacher probability, not renormalised",
+        "ffl, layered_ffl, one, okddip, ahbf: added to every teacher probability, not renormalised",
         source=AUTHORS,
         ge=0,
         le=1e-3,
     )
 
 
-class DistillConfig(FFSDSettings, LayeredSettings, CommonDistill):
+class DistillConfig(LadderSettings, ContrastSettings, FFSDSettings, LayeredSettings, CommonDistill):
     """The method: who teaches whom, and how strongly."""
 
 

@@ -7,7 +7,14 @@ from typing import Literal, NamedTuple, get_args
 from ffl_ray.config.distill_settings import Policy
 
 Need = Literal[
-    "stage_maps", "pooled", "fused_map", "image_indices", "share", "hard_labels", "positives"
+    "stage_maps",
+    "later_stages",
+    "pooled",
+    "fused_map",
+    "image_indices",
+    "share",
+    "hard_labels",
+    "positives",
 ]
 NEEDS: tuple[Need, ...] = get_args(Need)
 
@@ -35,15 +42,18 @@ class Method(NamedTuple):
             they are of one backbone, share nothing and start alike.
         held_out: its hook after an epoch measures on images that are not trained on.
         may_share: its branches may share stages.
+        deeper: its loss merges maps of one view of an image, from branches of one backbone whose
+            last stages are of rising depth (AHBF); by so many blocks where no mix is named.
         detached: no gradient of the fused logits reaches the branches, whatever fusion.detach says.
         deployed: the member that its authors ship: any of the kind branch or mean_teacher, the
             leader, or one by its name, such as fused or branch0.
         whole: the member that is made of all others; none named: the fused classifier, or the
             ensemble where there is none.
         needs: what its loss reads beside logits; nothing else is kept or computed. stage_maps,
-            pooled and fused_map: as `ffl_ray.models.branch_modules.Kept` has them; image_indices:
-            which images they are; share: how much of the training is done; hard_labels: one class
-            an image; positives: two images of each class in a batch.
+            pooled and fused_map: as `ffl_ray.models.branch_modules.Kept` has them; later_stages:
+            what makes a branch's stages anew, for its helpers; image_indices: which images they
+            are; share: how much of the training is done; hard_labels: one class an image;
+            positives: two images of each class in a batch.
         terms: names of its loss terms that no other method has; those of its branches are
             NAME.0, NAME.1, ...
         source: where it was published.
@@ -65,6 +75,7 @@ class Method(NamedTuple):
     student_average: bool = False
     held_out: bool = False
     may_share: bool = True
+    deeper: int = 0
     detached: bool = False
     deployed: str = "branch"
     whole: Literal["fused", "ensemble"] | None = None

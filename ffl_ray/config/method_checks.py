@@ -9,6 +9,7 @@ from ffl_ray.config.settings import Config, ResolvedConfig
 from ffl_ray.config.variants import (
     check_alike,
     check_apart,
+    check_ladder,
     check_own_batches,
     check_variants,
     check_view_policies,
@@ -39,8 +40,9 @@ def check_method(config: ResolvedConfig) -> None:
             f"distill.ramp_up must be at most 1, a share of the training, not "
             f"{config.distill.ramp_up:g}"
         )
-    if config.distill.views and method.head in ("fusion", "logit_gate"):
-        what = "fuses maps of" if method.head == "fusion" else "weighs logits by a gate that reads"
+    if config.distill.views and (method.head in ("fusion", "logit_gate") or method.deeper):
+        gates = method.head == "logit_gate"
+        what = "weighs logits by a gate that reads" if gates else "fuses maps of"
         raise SettingError(
             f"distill.views must be false for distill.method {name}, which {what} one view of an "
             f"image, not {config.distill.views}"
@@ -52,6 +54,8 @@ def check_method(config: ResolvedConfig) -> None:
         check_alike(config)
     if not method.may_share:
         check_apart(config)
+    if method.deeper:
+        check_ladder(config)
     if name == "ktg":
         check_gates(config.distill.gates, count, mixed=config.data.mixing != "none")
     check_objective(config, config.objective)

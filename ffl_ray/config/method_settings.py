@@ -3,6 +3,8 @@
 from ffl_ray.config.values import Section, setting
 
 FFSD = "Li et al. 2021, arXiv:2103.14473 (FFSD), and the authors' program"
+MCL = "Yang et al. 2022, arXiv:2104.12565 (MCL), and the authors' program"
+AHBF = "Gong et al. 2023, AAAI (AHBF-OKD), and the authors' program"
 
 
 class LayeredSettings(Section):
@@ -55,4 +57,42 @@ class FFSDSettings(Section):
         source=FFSD,
         ge=0,
         le=100_000,
+    )
+
+
+class ContrastSettings(Section):
+    """How images are contrasted."""
+
+    contrast_weight: float = setting(
+        0.1,
+        "mcl and lmcl: weight of the contrast of images, within an embedding and between two",
+        source=MCL,
+        ge=0,
+        le=1000,
+    )
+    contrast_temperature: float = setting(
+        0.1, "mcl and lmcl: what cosines of embeddings are divided by", source=MCL, gt=0, le=100
+    )
+    logit_teacher: bool = setting(
+        False, "mcl alone: the mean of all logits teaches every branch as well", source=MCL
+    )
+
+
+class LadderSettings(Section):
+    """How strongly a ladder of branches teaches downwards."""
+
+    assistant_weight: float = setting(
+        2.0,
+        "ahbf alone: weight, beside distill.weight, of what an assistant teaches the two that it "
+        "is made of",
+        source=f"{AHBF}, run command",
+        ge=0,
+        le=1000,
+    )
+    deeper_weight: float = setting(
+        4.0,
+        "ahbf alone: the same of what a deeper branch teaches the assistant below it",
+        source=f"{AHBF}, run command",
+        ge=0,
+        le=1000,
     )

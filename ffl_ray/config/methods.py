@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 
 from ffl_ray.config.distill_settings import Policy
 from ffl_ray.config.gates import reads_fused
+from ffl_ray.config.image_shapes import num_classes
 from ffl_ray.config.method import NEEDS, Method, Need
 from ffl_ray.config.method_rows import METHODS
 from ffl_ray.config.objectives import parse_objective
@@ -21,6 +22,7 @@ from ffl_ray.config.settings import (
     Config,
     DistillConfig,
     ResolvedConfig,
+    ResolvedData,
     ResolvedDistill,
     ResolvedModel,
 )
@@ -102,7 +104,8 @@ def resolved(config: Config) -> ResolvedConfig:
     """
     model = resolved_model(config)
     distill = resolved_distill(config.distill, model)
-    return ResolvedConfig(**dict(config) | {"model": model, "distill": distill})
+    data = resolved_data(config)
+    return ResolvedConfig(**dict(config) | {"data": data, "model": model, "distill": distill})
 
 
 def resolved_from(settings: Mapping[str, object]) -> ResolvedConfig:
@@ -120,8 +123,36 @@ def resolved_model(config: Config) -> ResolvedModel:
     if config.model.trunk_stages is None:
         own["trunk_stages"] = method_of(config.distill).trunk_stages
     if config.model.mix is None:
-        own["mix"] = (DEFAULT_BACKBONE,) * method_of(config.distill).num_branches
+        own["mix"] = mix_by_default(method_of(config.distill))
     return ResolvedModel(**dict(config.model) | own)
+
+
+def mix_by_default(method: Method) -> tuple[str, ...]:
+    """The mix that a method trains where none is named: alike, or each deeper than the last."""
+    more = (method.deeper * index for index in range(method.num_branches))
+    return tuple(f"{DEFAULT_BACKBONE}+{blocks}" if blocks else DEFAULT_BACKBONE for blocks in more)
+
+
+def resolved_data(config: Config) -> ResolvedData:
+    """The settings of the data with the images of each class that the method needs in a batch.
+
+    The fewest, from 2 on, that divide the batch into no more groups than there are classes; how
+    many there are in a folder is not known before it is opened: 2.
+    """
+    wanted = config.data.images_per_class
+    if wanted is None:
+        needed = "positives" in method_of(config.distill).needs
+        wanted = _fewest_per_class(config) if needed else 1
+    return ResolvedData(**dict(config.data) | {"images_per_class": wanted})
+
+
+def _fewest_per_class(config: Config) -> int:
+    batch_size = config.optim.batch_size
+    groups = num_classes(config.data) or batch_size
+    found = (
+        m for m in range(2, batch_size + 1) if batch_size % m == 0 and batch_size // m <= groups
+    )
+    return next(found, 2)
 
 
 def mix_of(config: Config) -> tuple[str, ...]:

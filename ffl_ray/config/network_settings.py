@@ -35,7 +35,8 @@ class ModelConfig(Section):
     mix: Annotated[tuple[str, ...] | None, BeforeValidator(parse_mix)] = setting(
         None,
         "backbone of each branch, such as 2*resnet32 or resnet20+wrn16_2; order means nothing; "
-        "none: the method's own, 2*resnet32 (okddip 4, ffsd 3)",
+        "resnet32+4 is one with four blocks more in its last stage; none: the method's own, "
+        "2*resnet32 (okddip 4, ffsd 3; ahbf resnet32+resnet32+4+resnet32+8+resnet32+12)",
         source=AUTHORS,
     )
     leader: Annotated[str | None, Optional, BeforeValidator(as_text)] = setting(
@@ -46,8 +47,8 @@ class ModelConfig(Section):
     trunk_stages: Annotated[int | None, Optional] = setting(
         None,
         "leading stages shared by the branches of one backbone; 0 shares nothing, -1 all but the "
-        "last; none: the method's own, -1 (independent, dml, kdcl, okdph, ktg, layered_ffl, ffsd "
-        "and dccl 0)",
+        "last; none: the method's own, -1 (independent, dml, kdcl, okdph, ktg, layered_ffl, ffsd, "
+        "dccl, dcm, mcl and lmcl 0)",
         unit="stages",
         source=AUTHORS,
         ge=-1,

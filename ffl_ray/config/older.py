@@ -18,6 +18,7 @@ LEFT: dict[str, float | None] = {"distill.ramp_up": None, "search.grace": 1 / 9}
 PUBLISHED_EPOCHS, PUBLISHED_STEPS = 300, 117_300
 SIZE, FOLDER_SIDE = "data.image_size", 64  # what it was of every data set
 WARM_START = "search.warm_start"
+PER_CLASS, WITH_MCL = "data.images_per_class", "distill.contrast_weight"  # a setting since then
 METHOD, TEACHER = "distill.method", "distill.kdcl_teacher"
 # What a method's own value was, where it is another one now.
 STAGES = "model.trunk_stages"
@@ -47,6 +48,10 @@ def of_today(settings: Mapping[str, Any]) -> dict[str, Any]:
     before = of_a_training and "distill.own_batches" not in settings
     if found.get(TEACHER) == "general" and (before or "distill.ramp_up_epochs" in settings):
         found[TEACHER] = "general_batch"
+    if WITH_MCL not in settings:
+        found[PER_CLASS] = found.get(PER_CLASS, 1)
+        if not of_a_training and found[PER_CLASS] == 1:
+            found[PER_CLASS] = None
     if of_a_training:
         found.setdefault("distill.own_batches", False)
         found.setdefault("distill.view_policies", "()" if isinstance(views, str) else [])

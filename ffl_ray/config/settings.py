@@ -21,6 +21,7 @@ from ffl_ray.config.training_settings import (
     DataConfig,
     Mixing,
     OptimConfig,
+    ResolvedData,
 )
 from ffl_ray.config.values import Section, objective_name, setting
 
@@ -37,6 +38,7 @@ __all__ = [
     "ModelConfig",
     "OptimConfig",
     "ResolvedConfig",
+    "ResolvedData",
     "ResolvedDistill",
     "ResolvedModel",
     "SearchConfig",
@@ -80,6 +82,7 @@ class ResolvedConfig(Config):
     `methods.resolved` makes it, once, where a config enters a study.
     """
 
+    data: ResolvedData
     model: ResolvedModel
     distill: ResolvedDistill
 

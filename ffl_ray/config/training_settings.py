@@ -73,10 +73,11 @@ class DataConfig(Section):
         0.1, "share of what is used that is held out for validation", gt=0, lt=1
     )
     split_seed: int = setting(0, "seed of the train/val split; equal seeds, equal split", ge=0)
-    images_per_class: int = setting(
-        1,
+    images_per_class: Annotated[int | None, Optional] = setting(
+        None,
         "images of each class that a batch holds, which then is of batch_size / it classes, each "
-        "equally often; 1: a random order of all images",
+        "equally often; 1: a random order of all images; none: the method's own, 1 (mcl and "
+        "lmcl: the fewest from 2 on of which a batch can be made, as of 100 classes 2, of 10 16)",
         unit="images",
         source="Hermans et al. 2017, arXiv:1703.07737, section 2",
         ge=1,
@@ -113,6 +114,12 @@ class DataConfig(Section):
     flip: Annotated[bool | None, Optional] = setting(
         None, "random horizontal flip; none: the data set's own (digits are not flipped)"
     )
+
+
+class ResolvedData(DataConfig):
+    """The settings of the data that leave nothing to the method."""
+
+    images_per_class: int
 
 
 class OptimConfig(Section):

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from ffl_ray.config.overrides import mix_name, shown
 from ffl_ray.config.settings import DistillConfig, ResolvedConfig
 from ffl_ray.config.user_code import is_own
+from ffl_ray.config.values import split_deeper
 from ffl_ray.errors import SettingError
 
 # The methods whose loss reads a setting; a method of the user's own may read any.
@@ -29,6 +30,9 @@ READ_BY: Mapping[str, tuple[str, ...]] = {
         ("layer_weight", "layer_to_branch_weight", "layer_decay", "layer_detach"), ("layered_ffl",)
     ),
     **dict.fromkeys(("diversity_weight", "attention_weight", "decoder_weight"), ("ffsd",)),
+    **dict.fromkeys(("contrast_weight", "contrast_temperature"), ("mcl", "lmcl")),
+    "logit_teacher": ("mcl",),
+    **dict.fromkeys(("assistant_weight", "deeper_weight"), ("ahbf",)),
 }
 
 
@@ -98,6 +102,21 @@ def check_apart(config: ResolvedConfig) -> None:
         raise SettingError(
             f"model.trunk_stages must be 0 for distill.method {config.distill.method}, whose "
             f"branches are whole networks, not {config.model.trunk_stages}"
+        )
+
+
+def check_ladder(config: ResolvedConfig) -> None:
+    """Check that the branches are of one backbone, deeper or not, whose maps can be merged.
+
+    Raises:
+        SettingError: they are of several.
+    """
+    mix = config.model.mix
+    if len({split_deeper(name)[0] for name in mix}) > 1:
+        raise SettingError(
+            f"model.mix must hold one backbone for distill.method {config.distill.method}, whose "
+            f"branches differ by blocks of their last stage, as resnet32+resnet32+4, not "
+            f"{mix_name(mix)}"
         )
 
 

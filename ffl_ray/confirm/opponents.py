@@ -37,6 +37,7 @@ TURNED_OFF: dict[str, dict[str, object]] = {
     "layered_ffl": SWITCHED_OFF | {"distill.layer_weight": 0.0},
     "ffsd": NO_WEIGHT
     | {f"distill.{name}_weight": 0.0 for name in ("diversity", "attention", "decoder")},
+    **dict.fromkeys(("mcl", "lmcl"), NO_WEIGHT | {"distill.contrast_weight": 0.0}),
     "okdph": NO_WEIGHT | {"distill.averaged_weight": 0.0, "distill.write_back": 0.0},
 }
 

@@ -9,7 +9,7 @@ import torch
 from jaxtyping import Int64
 from torch import Tensor
 
-from ffl_ray.config.settings import Config, DataConfig
+from ffl_ray.config.settings import ResolvedConfig, ResolvedData
 from ffl_ray.errors import DataError, SettingError
 
 
@@ -47,7 +47,7 @@ class ClassBalance(NamedTuple):
             yield from torch.split(shuffled[:whole], self.images_per_class)
 
 
-def balance_of(settings: DataConfig, labels: Int64[Tensor, "images"]) -> ClassBalance | None:
+def balance_of(settings: ResolvedData, labels: Int64[Tensor, "images"]) -> ClassBalance | None:
     """The rule that the settings ask for, if they ask for any."""
     wanted = settings.images_per_class
     return ClassBalance(labels, wanted) if wanted > 1 else None
@@ -71,13 +71,15 @@ def _turns(count: int, size: int, steps: int, generator: torch.Generator) -> Ite
         yield from batch
 
 
-def epoch_size(count: int, config: Config) -> int:
+def epoch_size(count: int, config: ResolvedConfig) -> int:
     """Images of an epoch of `count`: all, or those that make whole batches."""
     batch_size = config.optim.batch_size
     return count if config.data.images_per_class == 1 else count // batch_size * batch_size
 
 
-def check_classes(config: Config, labels: Int64[Tensor, "images"], num_workers: int) -> None:
+def check_classes(
+    config: ResolvedConfig, labels: Int64[Tensor, "images"], num_workers: int
+) -> None:
     """Check that there are classes, and images of each, for such batches.
 
     Raises:

@@ -73,7 +73,7 @@ def load_final(settings: DataConfig) -> TrainVal:
 def _load(settings: DataConfig, *, final: bool) -> TrainVal:
     if settings.name == "digits":
         settings = settings.model_copy(update={"dir": None, "image_size": None})
-    data = _load_splits(settings.model_copy(update=NOT_AUGMENTED), final)
+    data = _load_splits(DataConfig(**dict(settings) | NOT_AUGMENTED), final)
     return data._replace(info=_with_settings(data.info, settings, data.train))
 
 

@@ -7,8 +7,10 @@ from collections.abc import Callable
 from ffl_ray.config.settings import DistillConfig, ResolvedDistill
 from ffl_ray.config.user_code import is_own
 from ffl_ray.data.dataset import Labels
+from ffl_ray.distill.ahbf import AHBF
 from ffl_ray.distill.cl_ilr import cl_ilr_terms
 from ffl_ray.distill.dccl import DCCL
+from ffl_ray.distill.dcm import DCM
 from ffl_ray.distill.dml import dml_terms
 from ffl_ray.distill.ffl import ffl_terms
 from ffl_ray.distill.ffsd import FFSD
@@ -16,6 +18,8 @@ from ffl_ray.distill.independent import independent_terms
 from ffl_ray.distill.kdcl import KDCL
 from ffl_ray.distill.ktg import ktg_terms
 from ffl_ray.distill.layered_ffl import LAYERED_FFL
+from ffl_ray.distill.lmcl import LMCL
+from ffl_ray.distill.mcl import MCL
 from ffl_ray.distill.okddip import okddip_terms
 from ffl_ray.distill.okdph import OKDPH
 from ffl_ray.distill.one import one_terms
@@ -41,6 +45,10 @@ RECIPES: dict[str, Recipe] = {
     "layered_ffl": LAYERED_FFL,
     "ffsd": FFSD,
     "dccl": DCCL,
+    "dcm": DCM,
+    "mcl": MCL,
+    "ahbf": AHBF,
+    "lmcl": LMCL,
 }
 TERMS = {name: recipe.terms for name, recipe in RECIPES.items()}
 

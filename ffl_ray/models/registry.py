@@ -148,6 +148,11 @@ def check_model(config: ResolvedConfig) -> None:
                 f"stage{'s' * (stages > 1)} of {name}, so that each branch keeps one, not "
                 f"{trunk_stages}"
             )
+        if "later_stages" in method_of(config.distill).needs and stages < 2:
+            raise SettingError(
+                f"model.mix must hold backbones of at least 2 stages for distill.method "
+                f"{config.distill.method}, whose exits stand between them, not {name}"
+            )
         if model.pretrained and not _library(full_name(name)):
             raise SettingError(
                 f"model.pretrained needs backbones with published weights, torchvision:NAME or "

@@ -17,6 +17,7 @@ from ffl_ray.config.settings import (
     DistillConfig,
     FusionConfig,
     ResolvedConfig,
+    ResolvedData,
     ResolvedDistill,
     ResolvedModel,
 )
@@ -165,7 +166,10 @@ def network_size(
         SettingError: the settings do not go together.
         RuntimeError: the network can't take such images.
     """
-    config = with_reachable_objective(ResolvedConfig(model=model, fusion=fusion, distill=distill))
+    data = ResolvedData(images_per_class=1)  # its images do not count here
+    config = with_reachable_objective(
+        ResolvedConfig(data=data, model=model, fusion=fusion, distill=distill)
+    )
     check_model(config)
     network, macs, helper_macs, saved = _run_outline(config, image, num_classes, device)
     parameters = [tensor for tensor in network.parameters() if tensor.requires_grad]

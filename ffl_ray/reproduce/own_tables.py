@@ -35,6 +35,15 @@ def _ffsd_row(backbone: str, runs: tuple[float, ...]) -> Row:
     )
 
 
+# MCL's README: two networks, and four.
+MCL_CIFAR100 = {
+    "ResNet-32": (72.96, 74.04),
+    "ResNet-56": (74.48, 75.74),
+    "WRN-16-2": (74.56, 75.79),
+    "WRN-40-2": (77.51, 78.84),
+}
+
+
 OWN_TABLES = {
     "ffsd-cifar100": Table(
         "cifar100",
@@ -47,6 +56,22 @@ OWN_TABLES = {
             "others were run, is not said",
             "its DenseNet, GoogLeNet and ImageNet rows are left out: no such backbone or data set "
             "is bundled",
+        ),
+    ),
+    "mcl-cifar100": Table(
+        "cifar100",
+        "two and four networks of MCL on CIFAR-100, four backbones",
+        "the README of winycg/MCL (236da2f)",
+        tuple(
+            Row(backbone, f"MCL x{count}", f"mcl-x{count}", "mean_branch", mean)
+            for backbone, means in MCL_CIFAR100.items()
+            for count, mean in zip((2, 4), means, strict=True)
+        ),
+        505,
+        (
+            "no spread is printed, so there is no band",
+            "left out: ResNet-110, of which the kind of block is not said, ShuffleNetV2, and the "
+            "rows with logits as teachers, from which the last network alone learns there",
         ),
     ),
 }

@@ -245,4 +245,28 @@ RECIPES: dict[str, Recipe] = {
         "program",
         "its loop runs 301 epochs, and its fusion module's learning rate stays .1 to the end",
     ),
+    **{
+        f"mcl-x{count}": Recipe(
+            "mcl",
+            count,
+            False,
+            _recipe(
+                decay=5e-4,
+                fill="zero",
+                optim__lr_schedule="cosine",
+                data__images_per_class=2,
+                distill__temperature=3,
+                distill__ramp_up=0,
+                distill__weight=1,
+                distill__contrast_weight=0.1,
+                distill__contrast_temperature=0.1,
+                distill__logit_teacher=False,
+            ),
+            "winycg/MCL at 236da2f, batches of 64 classes with two images each",
+            "program",
+            "its learning rate follows a cosine; which of its networks a number is of is not said: "
+            "ours is their mean",
+        )
+        for count in (2, 4)
+    },
 }

@@ -23,6 +23,7 @@ def test_the_methods_own_values_stand_where_the_settings_leave_them() -> None:
     assert {n: c.distill.temperature for n, c in found.items()} == {
         "ffl": 3, "independent": 3, "dml": 1, "cl_ilr": 2, "one": 3, "kdcl": 2, "okddip": 3,
         "pcl": 3, "okdph": 4, "ktg": 1, "layered_ffl": 3, "ffsd": 2, "dccl": 3,
+        "dcm": 1, "mcl": 3, "lmcl": 3, "ahbf": 3,
     }  # fmt: skip
     assert [n for n, c in found.items() if c.distill.views] == ["kdcl", "pcl", "okdph"]
     assert [n for n, c in found.items() if c.model.trunk_stages == 0] == [
@@ -34,6 +35,9 @@ def test_the_methods_own_values_stand_where_the_settings_leave_them() -> None:
         "layered_ffl",
         "ffsd",
         "dccl",
+        "dcm",
+        "mcl",
+        "lmcl",
     ]
     assert resolved(resolved_from({"distill.ramp_up": 0.5})).distill.ramp_up == 0.5
 
@@ -100,6 +104,11 @@ def ktg_with(gates: str) -> dict[str, object]:
             ("1>0=open", r"must be one of through, .* or read like .* .at '1>0=open'"),
             ("1>0=linear,branch1>branch0=through", r"must name each edge once, not 1>0 twice"),
         )],
+        ({"distill.method": "ahbf", "model.mix": "resnet8+resnet14"},
+         r"model.mix must hold one backbone for distill.method ahbf.*not resnet14.resnet8"),
+        ({"distill.method": "ahbf", "distill.views": True}, r"false for .* ahbf, which fuses maps"),
+        ({"distill.logit_teacher": True, "distill.method": "lmcl"}, r"logit_teacher must be false"),
+        ({"distill.contrast_weight": 1}, r"must be 0.1 for .* ffl: it is mcl and lmcl's"),
         (ktg_with("1>0=correct") | {"data.mixing": "mixup"},
          r"data.mixing must be none for a gate correct of distill.gates, which asks whether"),
     ],

@@ -23,6 +23,7 @@ SET: dict[str, object] = {
     "distill.view_policies": ("cutout", "rotation"),
     "model.trunk_stages": 1,
     "model.mix": ("resnet8", "resnet8"),
+    "data.images_per_class": 1,
 }
 
 
@@ -36,7 +37,11 @@ def test_the_methods_own_values_stand_where_none_is_set_and_nowhere_else(name: s
     assert {key: found[key] for key in LEFT} == {
         key: getattr(METHODS[name], part) for key, part in LEFT.items()
     }
-    assert found.pop(MIX) == ("resnet32",) * METHODS[name].num_branches
+    count, step = METHODS[name].num_branches, METHODS[name].deeper
+    deeper = tuple(f"resnet32+{step * index}" for index in range(1, count) if step)
+    assert found.pop(MIX) == ("resnet32", *(deeper or ("resnet32",) * (count - 1)))
+    positives = "positives" in METHODS[name].needs
+    assert found.pop("data.images_per_class") == (16 if positives else 1)
     assert found.pop("distill.own_batches") == (name == "independent")
     policies = ("rotation", "cutout", "randaugment") if name == "okdph" else ()
     assert found.pop("distill.view_policies") == policies
@@ -61,6 +66,25 @@ def test_a_method_of_ones_own_is_imported_only_where_something_is_left_to_it() -
 def test_a_resolved_config_leaves_nothing_to_the_method() -> None:
     with pytest.raises(SettingError, match=r"distill.temperature must be .*number, not None"):
         with_overrides(resolved_from({}), {"distill.temperature": None})
+
+
+@pytest.mark.parametrize(
+    ("data", "batch_size", "images"),
+    [
+        ("cifar100", 128, 2),
+        ("cifar10", 128, 16),
+        ("cifar10", 60, 6),
+        ("folder", 96, 2),
+        ("digits", 7, 7),
+    ],
+)
+def test_a_batch_has_the_fewest_images_of_a_class_of_which_it_can_be_made(
+    data: str, batch_size: int, images: int
+) -> None:
+    mcl = {"distill.method": "mcl", "data.name": data, "optim.batch_size": batch_size}
+
+    assert resolved_from(mcl).data.images_per_class == images
+    assert resolved_from(mcl | {"data.images_per_class": 4}).data.images_per_class == 4
 
 
 def test_every_branch_has_a_view_of_its_own_where_the_method_says_so() -> None:

@@ -27,6 +27,10 @@ PUBLISHED = {
     "layered_ffl": (BRANCHES, "fused"),
     "ffsd": (["branch1"], "fused"),
     "dccl": (BRANCHES, "fused"),
+    "dcm": (BRANCHES, "ensemble"),
+    "mcl": (BRANCHES, "ensemble"),
+    "ahbf": (["branch0"], "ensemble"),
+    "lmcl": (BRANCHES, "ensemble"),
 }
 
 

@@ -37,7 +37,7 @@ def asked_for(*options: str) -> Reproduction:
     [
         (["pcl-cifar-100"],
          "TABLE must be one of pcl-cifar100, pcl-cifar10, cmff-cifar100, "
-         "ffsd-cifar100, anchors, not "
+         "ffsd-cifar100, mcl-cifar100, anchors, not "
          "'pcl-cifar-100'; the nearest known is 'pcl-cifar100'"),
         (["anchors"], "--data-dir must name the folder that holds the files of cifar100"),
         (["anchors", "--data-dir", "/no/such"], "data.dir must be an existing folder, not"),

@@ -39,6 +39,7 @@ def test_every_preset_can_be_trained_and_is_300_epochs_of_everything(table: str)
         assert config.data.name == TABLES[table].data
         assert config.optim.epochs == 300
         assert config.optim.batch_size == 128
+        assert config.optim.lr_schedule == ("cosine" if one.method == "mcl" else "step")
         assert config.optim.lr_milestones == (151 / 300 if one.recipe == "one" else 0.5, 0.75)
         assert config.data.fraction == 1
         assert len(set(config.model.mix)) == 1
@@ -58,6 +59,7 @@ def test_every_preset_can_be_trained_and_is_300_epochs_of_everything(table: str)
         ("vgg-16/kdcl", 3, 0, 1e-4, 1e-4, True, "zero"),
         ("cmff resnet-32/dccl", 2, 0, 2e-4, 1e-5, True, "reflect"),
         ("ffsd wrn-16-2/ffsd", 3, 0, 1e-4, 1e-5, True, "reflect"),
+        ("mcl wrn-16-2/mcl-x4", 4, 0, 5e-4, 5e-4, True, "zero"),
         ("cmff resnet-32/base", 1, 0, 2e-4, 2e-4, True, "reflect"),
     ],
 )

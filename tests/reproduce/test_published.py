@@ -29,6 +29,7 @@ from ffl_ray.reproduce.rows import Band
         ("cmff-cifar100", "resnet-32/okddip", 74.60, None),
         ("cmff-cifar100", "resnet-32/dccl", 75.38, None),
         ("ffsd-cifar100", "resnet-32/ffsd", 74.85, 0.06),
+        ("mcl-cifar100", "wrn-40-2/mcl-x4", 78.84, None),
         ("anchors", "resnet-32/alone", None, None),
     ],
 )
@@ -89,7 +90,7 @@ def test_what_a_program_does_with_one_backbone_is_said_of_its_rows_alone() -> No
     assert said == ["densenet-40-12/cl", "densenet-40-12/okddip"]
 
 
-@pytest.mark.parametrize("name", ["anchors", "cmff-cifar100", "ffsd-cifar100"])
+@pytest.mark.parametrize("name", ["anchors", "cmff-cifar100", "ffsd-cifar100", "mcl-cifar100"])
 def test_the_listed_cost_is_that_of_the_networks(name: str) -> None:
     table = TABLES[name]
     configs = {preset(row, table.data) for row in table.rows}

@@ -35,6 +35,36 @@ def reference_ce(logits: Tensor, targets: Tensor) -> float:
     return total / len(targets)
 
 
+def reference_contrast(similarities: list[list[float]], labels: list[int]) -> float:
+    """How hard images of one class are to tell, of MCL (METHODS2 7.1), one pair at a time."""
+    total = 0.0
+    for u, row in enumerate(similarities):
+        norm = sum(math.exp(s) for w, s in enumerate(row) if w != u)
+        positives = [v for v in range(len(row)) if v != u and labels[v] == labels[u]]
+        total -= sum(math.log(math.exp(row[v]) / norm) for v in positives) / len(positives)
+    return total / len(similarities)
+
+
+def reference_embedding(layers: nn.Module, features: Tensor) -> list[list[float]]:
+    """Vectors of length 1 that a linear layer, ReLU and a linear layer make of features."""
+    first, _, last = layers.children()
+    assert isinstance(first, nn.Linear)
+    assert isinstance(last, nn.Linear)
+    hidden = (features @ first.weight.T + first.bias).clamp(min=0)
+    vectors = (hidden @ last.weight.T + last.bias).tolist()
+    return [[x / math.hypot(*row) for x in row] for row in vectors]
+
+
+def cosines(
+    ones: list[list[float]], others: list[list[float]], temperature: float
+) -> list[list[float]]:
+    """Products of every vector of one set with every one of another, over a temperature."""
+    return [
+        [sum(x * y for x, y in zip(one, other, strict=True)) / temperature for other in others]
+        for one in ones
+    ]
+
+
 def random_output(num_branches: int, leader: int | None = 0) -> NetworkOutput:
     generator = torch.Generator().manual_seed(num_branches)
 
@@ -51,6 +81,10 @@ def random_output(num_branches: int, leader: int | None = 0) -> NetworkOutput:
     )
 
 
+def _later(stage: int) -> nn.Module:
+    return nn.Conv2d(STAGES[stage - 1][0], STAGES[-1][0], 1)
+
+
 def given(method: str, output: NetworkOutput) -> NetworkOutput:
     """What a method's loss is given of a random output: what it needs, and its helpers."""
     row, generator = METHODS[method], torch.Generator().manual_seed(7)
@@ -63,6 +97,7 @@ def given(method: str, output: NetworkOutput) -> NetworkOutput:
     ]
     kept = Kept(
         stage_maps=maps if "stage_maps" in row.needs else None,
+        pooled=[x[-1].mean(dim=(2, 3)) for x in maps] if "pooled" in row.needs else None,
         fused_map=maps[0][-1].flip(0) if "fused_map" in row.needs else None,
     )
     output = output._replace(kept=kept, fused=output.fused if row.head else None)
@@ -70,6 +105,7 @@ def given(method: str, output: NetworkOutput) -> NetworkOutput:
     if make is None:
         return output
     torch.manual_seed(3)
-    made = make(output, resolved_distill(DistillConfig(method=method)))
+    example = output._replace(later_stages=lambda _, stage: _later(stage))
+    made = make(example, resolved_distill(DistillConfig(method=method)))
     modules = {name: helper.module.double() for name, helper in made.items()}
     return output._replace(helpers=nn.ModuleDict(modules)) if modules else output

@@ -18,7 +18,9 @@ from ffl_ray.config.overrides import with_overrides
 from ffl_ray.config.settings import DistillConfig, ResolvedConfig
 from ffl_ray.data.batches import Batch
 from ffl_ray.distill.ffl import ffl_terms
+from ffl_ray.distill.mcl import mcl_terms
 from ffl_ray.distill.recipe import Mean
+from ffl_ray.models.branch_modules import Kept
 from ffl_ray.models.network import NetworkOutput
 from ffl_ray.training.engine import Step, average_running_statistics, train_epoch
 from ffl_ray.training.hooks import hooked
@@ -106,6 +108,36 @@ def decision(rank: int, count: int) -> list[float]:
     return seen
 
 
+class Embeddings(Linears):
+    """Two networks of one linear layer, whose outputs are their embeddings as well."""
+
+    def forward(self, images: Tensor) -> NetworkOutput:
+        logits = torch.einsum("bi,nio->nbo", images, self.weight[:2])
+        alone = nn.ModuleDict({"embedding0": nn.Identity(), "embedding1": nn.Identity()})
+        return NetworkOutput(logits, kept=Kept(pooled=[*logits]), helpers=alone)
+
+
+def contrasting(rank: int, count: int, *, in_one_message: bool = False) -> Tensor:
+    """Weights after a step on images that are contrasted with those of all processes."""
+    generator = torch.Generator().manual_seed(1)
+    images = torch.randn(8, 5, dtype=torch.float64, generator=generator)
+    part = slice(8 * rank // count, 8 * (rank + 1) // count)
+    network = Embeddings()
+    wrapped = DistributedDataParallel(network) if count > 1 and not in_one_message else network
+    settings = resolved_distill(DistillConfig(method="mcl", contrast_temperature=1.0))
+    step = Step(
+        wrapped,
+        torch.optim.SGD(network.parameters(), lr=0.5),
+        lambda output, labels: mcl_terms(output, labels, settings),
+        distill_weight=1.0,
+        precision=PRECISION,
+        world_size=count,
+        averages_gradients=in_one_message,
+    )
+    step.run(Batch(images[part], (torch.arange(8) // 2)[part], 8))
+    return network.weight.detach()
+
+
 def one_can(rank: int, count: int) -> bool:
     """The number format of two workers, one of which computes in bfloat16 by itself."""
     with pytest.MonkeyPatch.context() as patch:
@@ -115,10 +147,11 @@ def one_can(rank: int, count: int) -> bool:
 
 def without_batch_norm(
     rank: int, count: int
-) -> tuple[list[tuple[Tensor, dict[str, float]]], list[float], bool, list[float]]:
+) -> tuple[list[tuple[Tensor, dict[str, float]]], list[float], bool, list[float], list[Tensor]]:
     trained = [shared_training(rank, count, in_one_message=way) for way in (False, True)]
     statistics = different_statistics(rank, count)
-    return trained, statistics, one_can(rank, count), decision(rank, count)
+    contrasted = [contrasting(rank, count, in_one_message=way) for way in (False, True)]
+    return trained, statistics, one_can(rank, count), decision(rank, count), contrasted
 
 
 def test_uneven_shares_give_the_whole_batchs_gradient_and_statistics_are_averaged(
@@ -130,7 +163,9 @@ def test_uneven_shares_give_the_whole_batchs_gradient_and_statistics_are_average
 
     assert one_can(0, 1)
     assert decision(0, 1) == [1.5, 1.5]
-    for trained, statistics, in_bfloat16, decided in results:
+    for trained, statistics, in_bfloat16, decided, contrasted in results:
+        for weights in contrasted:
+            torch.testing.assert_close(weights, contrasting(0, 1), atol=1e-12, rtol=1e-12)
         assert decided == [1.5, 1.5]
         assert not in_bfloat16
         for other, other_losses in trained:
@@ -186,15 +221,8 @@ def test_two_workers_reach_the_accuracy_of_one_with_the_same_global_batch(tmp_pa
 
 
 SHARED_METHODS = (
-    "independent",
-    "one",
-    "okddip",
-    "pcl",
-    "okdph",
-    "ktg",
-    "layered_ffl",
-    "ffsd",
-    "dccl",
+    *("independent", "one", "okddip", "pcl", "okdph", "ktg", "layered_ffl", "ffsd", "dccl"),
+    *("dcm", "mcl", "lmcl", "ahbf"),
     ASKING,
 )
 OWN_SETTINGS: dict[str, dict[str, object]] = {
