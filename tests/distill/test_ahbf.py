@@ -25,12 +25,13 @@ LADDER = "resnet8+resnet8+1+resnet8+3"
 
 def normalised(x: Tensor, layer: nn.Module) -> Tensor:
     """Batch norm with the batch's statistics, over all dimensions but the second."""
+    assert isinstance(layer, nn.BatchNorm1d | nn.BatchNorm2d)
     dims = [0, *range(2, x.ndim)]
     mean = x.mean(dim=dims, keepdim=True)
     variance = (x - mean).square().mean(dim=dims, keepdim=True)
     shape = [1, -1, *[1] * (x.ndim - 2)]
-    scaled = (x - mean) / (variance + 1e-5).sqrt() * layer.weight.view(shape)  # type: ignore[operator, union-attr]
-    return scaled + layer.bias.view(shape)  # type: ignore[operator, union-attr, no-any-return]
+    scaled = (x - mean) / (variance + 1e-5).sqrt() * layer.weight.view(shape)
+    return scaled + layer.bias.view(shape)
 
 
 @pytest.mark.parametrize("mix", [LADDER, "densenet7_12+densenet7_12+1"])
@@ -51,6 +52,9 @@ def test_the_ladder_equals_a_loop_in_float64(mix: str) -> None:
         assert isinstance(assistant, Assistant)
         conv, norm = assistant.merge
         linear, gate_norm, _ = assistant.gate
+        assert isinstance(conv, nn.Conv2d)
+        assert conv.bias is not None
+        assert isinstance(linear, nn.Linear)
         weight = conv.weight[:, :, 0, 0]
         both = torch.cat([fused, maps[m + 1][-1]], dim=1)
         merged = torch.einsum("oc,bchw->bohw", weight, both) + conv.bias[:, None, None]
