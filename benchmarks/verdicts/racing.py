@@ -1,4 +1,4 @@
-"""What it costs to look after every seed: error at any time, and seeds until a verdict."""
+"""What it costs to look after every seed: error over all looks, and seeds until a verdict."""
 
 from __future__ import annotations
 
@@ -8,10 +8,11 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Float
 
-from ffl_ray.confirm.compared import FIRST_LOOK
 from ffl_ray.results.crossed import ALPHA, Effect
+from ffl_ray.results.looks import FIRST_LOOK
 
 MOST = 20
+LOOKS = MOST - FIRST_LOOK + 1
 
 
 class Race(NamedTuple):
@@ -35,10 +36,10 @@ def effects_of(differences: Float[np.ndarray, "seeds"], of_images: float) -> lis
     ]
 
 
-def raced(effects: list[Effect], margin: float | None, *, anytime: bool) -> Race:
+def raced(effects: list[Effect], margin: float | None, *, looks: int) -> Race:
     """The first look that decides, or the last."""
     for effect in effects:
-        one = effect._replace(anytime=anytime)
+        one = effect._replace(looks=looks)
         if one.half(ALPHA) < abs(one.mean):
             return Race("better" if one.mean > 0 else "worse", one.n)
         if margin is not None and abs(one.mean) + one.half(2 * ALPHA) < margin:
@@ -47,13 +48,20 @@ def raced(effects: list[Effect], margin: float | None, *, anytime: bool) -> Race
 
 
 def races(
-    repeats: int, effect: float, images: float, *, anytime: bool, fixed: bool = False, seed: int = 0
+    repeats: int,
+    effect: float,
+    images: float,
+    *,
+    looks: int = LOOKS,
+    fixed: bool = False,
+    seed: int = 0,
 ) -> pd.Series[float]:
     """Shares of verdicts, and the mean number of seeds.
 
     Args:
         effect: true difference in its standard deviations over seeds.
         images: standard deviation of what all seeds' differences share, likewise.
+        looks: that are allowed for; 1: none is.
         fixed: one look, at the last seed.
     """
     rng = np.random.default_rng([seed, round(100 * effect), round(100 * images)])
@@ -61,18 +69,18 @@ def races(
     for _ in range(repeats):
         differences = effect + images * rng.standard_normal() + rng.standard_normal(MOST)
         effects = effects_of(differences, images**2)
-        ends.append(raced(effects[-1:] if fixed else effects, None, anytime=anytime))
+        ends.append(raced(effects[-1:] if fixed else effects, None, looks=looks))
     names = [end.verdict for end in ends]
     shares = {name: names.count(name) / repeats for name in ("better", "worse")}
     return pd.Series(shares | {"seeds": float(np.mean([end.seeds for end in ends]))})
 
 
 def errors(repeats: int) -> pd.DataFrame:
-    """How often a difference is found where there is none, looking 18 times."""
+    """How often a difference is found where there is none, looking 17 times."""
     rows = []
     for images in (0.0, 0.1, 0.3, 1.0):
-        for name, anytime in (("Student's t", False), ("valid at any time", True)):
-            found = races(repeats, 0.0, images, anytime=anytime)
+        for name, looks in (("Student's t", 1), ("for all looks", LOOKS)):
+            found = races(repeats, 0.0, images, looks=looks)
             wrong = found["better"] + found["worse"]
             rows.append({"images": images, "test": name, "false": wrong, "seeds": found["seeds"]})
     return pd.DataFrame(rows)
@@ -82,8 +90,8 @@ def savings(repeats: int) -> pd.DataFrame:
     """Seeds until a true difference is found, against one look at 20."""
     rows = []
     for effect in (0.66, 1.0, 1.5, 2.0, 3.0, 5.0):
-        race = races(repeats, effect, 0.1, anytime=True)
-        fixed = races(repeats, effect, 0.1, anytime=False, fixed=True)
+        race = races(repeats, effect, 0.1)
+        fixed = races(repeats, effect, 0.1, looks=1, fixed=True)
         rows.append(
             {
                 "effect": effect,

@@ -58,7 +58,8 @@ def _add_seeds(made: argparse.ArgumentParser) -> None:
     made.add_argument(
         "--until-decided",
         action="store_true",
-        help="add seeds where a verdict on accuracy is open; its error at any time is 5%% at most",
+        help="add seeds where a verdict on accuracy is open; the error over all looks, up to "
+        "--max-seeds, is 5%% at most",
     )
     made.add_argument(
         "--max-seeds",
@@ -87,6 +88,14 @@ def _add_comparisons(made: argparse.ArgumentParser) -> None:
         "nothing and are not taught, their trunk counted once each; untaught: the same network, "
         "teaching off, equal MACs; same_macs: one deeper or wider network of the fused "
         "classifier's MACs",
+    )
+    made.add_argument(
+        "--tune-baselines",
+        type=int,
+        metavar="N",
+        help="first search for each baseline, on validation data, with N trials over what the "
+        "search varied and applies to it (optimiser, augmentation, label smoothing, for alone "
+        "backbones of no more MACs); else it inherits the config's settings",
     )
     made.add_argument(
         "--margin",

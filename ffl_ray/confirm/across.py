@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from rich.table import Table
@@ -14,8 +14,12 @@ from ffl_ray.console.plain_text import printable_row
 from ffl_ray.console.terminal import make_console
 from ffl_ray.errors import SettingError, StudyError
 from ffl_ray.results.across import over_data_sets
+from ffl_ray.results.description import read_description
+from ffl_ray.results.guard import understood
+from ffl_ray.results.openings import split_of_study
 from ffl_ray.results.reader import find_study
 from ffl_ray.results.statistics import Summary, shown
+from ffl_ray.results.storage.storage import Storage
 from ffl_ray.results.verdicts import Difference, Judged, judged
 
 INTERVAL = ("mean", "std", "low", "high")
@@ -36,7 +40,8 @@ def across(studies: Sequence[str], storage_path: str | None, margin: float = MAR
         margin: in points of accuracy.
 
     Raises:
-        SettingError: fewer than two studies are named, or one twice; or the margin is none.
+        SettingError: fewer than two studies are named, or a study or data set twice; or the margin
+            is none.
         StudyError: a study is not confirmed, or has no primary comparison with an interval.
     """
     if len(set(studies)) < 2 or len(set(studies)) < len(studies):
@@ -45,6 +50,7 @@ def across(studies: Sequence[str], storage_path: str | None, margin: float = MAR
         )
     check_margin(margin)
     rows = {name: primary_row(name, storage_path) for name in studies}
+    _check_distinct({name: split_named(name, storage_path) for name in studies})
     found = verdict_over(list(rows.values()), margin / 100)
     console = make_console()
     table = Table(title="ours minus the baseline, accuracy %", title_justify="left", box=None)
@@ -68,14 +74,37 @@ def across(studies: Sequence[str], storage_path: str | None, margin: float = MAR
     return 0
 
 
+def _check_distinct(splits: Mapping[str, str]) -> None:
+    """Check that no two studies are of one data set: it would count twice."""
+    first: dict[str, str] = {}
+    for name, split in splits.items():
+        if first.setdefault(split, name) != name:
+            raise SettingError(
+                f"--across must name studies of data sets of their own, and {first[split]} and "
+                f"{name} have one test split"
+            )
+
+
+def split_named(study: str, storage_path: str | None) -> str:
+    """What names the test split of a study's confirmation."""
+    place = _confirmed(study, storage_path)
+    with understood(place.location):
+        return split_of_study(read_description(place))
+
+
+def _confirmed(study: str, storage_path: str | None) -> Storage:
+    """The folder of a study's confirmation, which may be named itself."""
+    storage = find_study(study, storage_path)
+    return storage if storage.name == FOLDER else storage.child(FOLDER)
+
+
 def primary_row(study: str, storage_path: str | None) -> Row:
     """The primary comparison of a study's confirmation.
 
     Raises:
         StudyError: it has none with an interval.
     """
-    storage = find_study(study, storage_path)
-    place = storage if storage.name == FOLDER else storage.child(FOLDER)
+    place = _confirmed(study, storage_path)
     rows = read_confirmed(place)["comparisons"] if place.exists("study.json") else []
     found = next((row for row in rows if row["primary"]), None)
     low = None if found is None else found["difference.low"]

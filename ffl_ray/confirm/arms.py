@@ -134,17 +134,21 @@ def _add(
     name: str,
     epoch_s: float | None,
 ) -> Arm:
-    """The arm of a config, made unless there is one; a second of the same name is numbered."""
+    """The arm of a config, made unless there is one."""
     if config not in arms:
-        taken = {arm.name for arm in arms.values()}
-        number = 2
-        unique = name
-        while unique in taken:
-            unique, number = f"{name} (no. {number})", number + 1
+        unique = unique_name(name, {arm.name for arm in arms.values()})
         arms[config] = Arm(unique, trial_id, flatten(config), epoch_s)
     elif trial_id is not None and arms[config].trial_id is None:
         arms[config] = arms[config]._replace(trial_id=trial_id)
     return arms[config]
+
+
+def unique_name(name: str, taken: Collection[str]) -> str:
+    """The name, with a number where another has it."""
+    unique, number = name, 2
+    while unique in taken:
+        unique, number = f"{name} (no. {number})", number + 1
+    return unique
 
 
 def plan_runs(arms: Sequence[Arm], seeds: Sequence[int], known: Sequence[Run] = ()) -> list[Run]:

@@ -17,7 +17,7 @@ from ffl_ray.config.overrides import with_overrides
 from ffl_ray.config.settings import ResolvedConfig
 from ffl_ray.confirm.pairs import Chosen
 from ffl_ray.errors import StudyError
-from ffl_ray.results.best import ranked
+from ffl_ray.results.best import called_best, ranked
 from ffl_ray.results.pareto import front, knee
 from ffl_ray.results.schema import row_config
 
@@ -67,12 +67,12 @@ def picked(
     Args:
         found: all of them.
         members: rows of the search's members table, on validation data.
-        pick: best: all; front: those with a member that no other beats in every objective's
-            metric, or in accuracy and MACs where there is one objective; knee: the one config at
-            that front's knee.
+        pick: best: all, first the one that the search calls best; front: those with a member that
+            no other beats in every objective's metric, or in accuracy and MACs where there is one
+            objective; knee: the one config at that front's knee.
     """
     if pick == "best":
-        return [one.chosen for one in found]
+        return [one.chosen for one in _called_first(found, members, objectives)]
     of_trial = {trial_id: one for one in found for trial_id in one.trial_ids}
     metrics = {objective.metric: objective for objective in objectives}
     if pick == "knee" or len(metrics) < 2:
@@ -82,6 +82,20 @@ def picked(
         points = [points[knee([(one["accuracy"], float(one["macs"])) for one in points])]]
     ids = {point["trial_id"] for point in points}
     return [one.chosen for one in found if one.chosen.trial_id in ids]
+
+
+def _called_first(
+    found: Sequence[Found], members: Iterable[Row], objectives: Sequence[Objective]
+) -> list[Found]:
+    """The same, before all others the one that console, report and export call best."""
+    rows: dict[str, list[Row]] = {}
+    for row in members:
+        rows.setdefault(row["trial_id"], []).append(row)
+    best = called_best(
+        [one.row for one in found], objectives, lambda trial_id: rows.get(trial_id, [])
+    )
+    called = None if best is None else best.trial_id
+    return sorted(found, key=lambda one: one.chosen.trial_id != called)
 
 
 def _means(members: Iterable[Row], of_trial: dict[str, Found]) -> list[Row]:

@@ -8,23 +8,30 @@ from contextlib import closing
 from ffl_ray.config.methods import needs_held_out
 from ffl_ray.config.overrides import flatten
 from ffl_ray.confirm.arms import config_of, plan_runs
-from ffl_ray.confirm.compared import corrected
-from ffl_ray.confirm.confirmation import (
-    KIND,
-    Confirmation,
+from ffl_ray.confirm.compared import corrected, parity_words
+from ffl_ray.confirm.confirmation import KIND, Confirmation, write_tables
+from ffl_ray.confirm.look import look_words, record_look
+from ffl_ray.confirm.plan import (
     following,
     new_configs,
     plan_confirmation,
-    write_tables,
+    with_tuned_baselines,
 )
-from ffl_ray.confirm.look import look_words, record_look
 from ffl_ray.confirm.race import rounds, still_waiting
 from ffl_ray.confirm.request import Request
-from ffl_ray.confirm.view import comparison_table, how_measured, plan_words, summary_table
+from ffl_ray.confirm.tuned import baseline_searches
+from ffl_ray.confirm.tuning import tune_baselines
+from ffl_ray.confirm.view import (
+    comparison_table,
+    how_measured,
+    plan_words,
+    summary_table,
+    tuning_words,
+)
 from ffl_ray.console.data_text import data_text
 from ffl_ray.console.result_tables import where_text
 from ffl_ray.console.terminal import make_console
-from ffl_ray.data.facts import DataFacts
+from ffl_ray.data.facts import DataFacts, facts_in
 from ffl_ray.models.registry import check_weights_here
 from ffl_ray.orchestration.final_run import FinalRun, waiting_runs
 from ffl_ray.orchestration.final_runs import run_final_runs
@@ -46,12 +53,12 @@ def confirm(request: Request) -> int:
     """The exit status of a confirmation: new, or one that goes on."""
     before = _earlier(request)
     if before is None:
-        return _train(request, None)
+        return _go_on(request, None)
     request = following(request, before, opened=_opened(request))
     asked = before._replace(seeds=request.seeds)
     ended = _ended_tables(request, asked)
     if ended is None:
-        return _train(request, asked)
+        return _go_on(request, asked)
     if asked != before:
         _keep_plan(request, asked)
     show_confirmed(asked, ended)
@@ -82,28 +89,67 @@ def _ended_tables(request: Request, before: Confirmation) -> StudyTables | None:
     return None if still_waiting(before, tables) else tables
 
 
-@own_ray()
-def _train(request: Request, before: Confirmation | None) -> int:
+def _go_on(request: Request, before: Confirmation | None) -> int:
+    """Search for the baselines that are to be, then train what is left; the exit status."""
     known = [] if before is None else [run.config for run in before.final_runs]
     for config in (*known, *(one.config for one in new_configs(request, before))):
         check_weights_here(config)
+    if request.tune_baselines is not None and not request.dry_run:
+        before = _before_tuning(request, before)
+        classes = facts_in(read_description(request.storage)["data"]).num_classes
+        status = tune_baselines(request, baseline_searches(before, request, classes))
+        if status:
+            return status
+    return _train(request, before)
+
+
+@own_ray()
+def _planned(request: Request, before: Confirmation | None) -> Confirmation:
+    """The plan before its baselines are searched for, kept: how long each trains is decided."""
+    with make_console().status("starting Ray, opening the data and measuring epochs"):
+        plan, facts = _started(request)
+        confirmation = plan_confirmation(request, before, plan, facts)
+    with closing(_tables(request, confirmation, plan, facts)):
+        return confirmation
+
+
+def _before_tuning(request: Request, before: Confirmation | None) -> Confirmation:
+    """The same, of before where there is one and nothing new is asked for."""
+    if before is None or new_configs(request, before):
+        return _planned(request, before)
+    return before
+
+
+@own_ray()
+def _train(request: Request, before: Confirmation | None) -> int:
     console = make_console()
     with console.status("starting Ray, opening the data and measuring epochs"):
-        first = request.chosen[0].config
-        plan, facts = start(request.address, first, request.search, request.storage, final=True)
-        _check_searched(request, facts)
+        plan, facts = _started(request)
         confirmation = plan_confirmation(request, before, plan, facts)
+        if not request.dry_run:
+            confirmation = with_tuned_baselines(confirmation, request, plan, facts)
         if before is None or not _opened(request):
             confirmation = confirmation.as_registered()
     console.out(data_text(facts))
     console.out(plan_words(confirmation, _waiting(request, confirmation), plan))
     if request.dry_run:
+        if request.tune_baselines is not None:
+            searches = baseline_searches(confirmation, request, facts.num_classes)
+            console.out(tuning_words(searches, request.tune_baselines, plan))
         return 0
     with closing(_tables(request, confirmation, plan, facts)) as tables:
         record_look(confirmation, request.storage)
         status = _run_all(request, confirmation, tables, plan)
         show_confirmed(confirmation, tables)
     return status
+
+
+def _started(request: Request) -> tuple[Plan, DataFacts]:
+    """Ray started and the data opened, those that were searched on."""
+    first = request.chosen[0].config
+    plan, facts = start(request.address, first, request.search, request.storage, final=True)
+    _check_searched(request, facts)
+    return plan, facts
 
 
 def _run_all(request: Request, confirmation: Confirmation, tables: StudyTables, plan: Plan) -> int:
@@ -170,7 +216,7 @@ def race_words(confirmation: Confirmation, tables: StudyTables, waiting: int) ->
     said = f"Seeds until decided: {done} of at most {len(confirmation.asked)} trainings"
     if waiting:
         return f"{said} so far, {waiting} of this round are still to be done."
-    return f"{said}; the test is valid at any time, and so are its intervals, which are wider."
+    return f"{said}; tests and intervals hold at each of {confirmation.looks} looks."
 
 
 def show_confirmed(confirmation: Confirmation, tables: StudyTables) -> None:
@@ -197,7 +243,7 @@ def show_confirmed(confirmation: Confirmation, tables: StudyTables) -> None:
         confirmation.seeds[: max(row["n"] for row in summary)],
         num_train,
         images,
-        corrected(compared),
+        " ".join(filter(None, [parity_words(compared), corrected(compared)])),
         confirmation.ranked_by,
         summary[0]["over"],
         [arm.name for arm in confirmation.arms if needs_held_out(config_of(arm).distill)],

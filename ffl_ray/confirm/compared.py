@@ -10,11 +10,11 @@ from ffl_ray.confirm.pairs import Arm, Pair
 from ffl_ray.confirm.tables import METRICS, Row, interval_columns
 from ffl_ray.errors import SettingError
 from ffl_ray.results.crossed import Effect
+from ffl_ray.results.looks import FIRST_LOOK
 from ffl_ray.results.statistics import DIRECTIONS, Summary, summary
 from ffl_ray.results.verdicts import DECIDED, Difference, Judged, judged
 
 MARGIN = 0.5  # points of accuracy
-FIRST_LOOK = 4  # seeds; a test that is valid at any time decides nothing before
 
 
 def check_margin(margin: float) -> None:
@@ -61,29 +61,47 @@ def comparison_rows(
     margin: float,
     primary: Pair | None = None,
     *,
-    race: bool = False,
+    looks: int = 1,
+    search_trials: int = 0,
 ) -> list[Row]:
     """Two rows of the comparisons table for each pair, one of each metric.
 
     Args:
         margin: differences of accuracy below it do not matter, a fraction.
         primary: the pair whose accuracy is tested at 5%; all others together by Holm's method.
-        race: they were looked at after every seed from the fourth on, and might have ended then.
+        looks: how often they are looked at, after every seed from the fourth on, and may end.
+        search_trials: that the configs were chosen among; 0: it is not known.
     """
     by_name = {arm.name: arm for arm in arms}
     found = [
-        _compared(pair, metric, measured[pair.arm], measured[pair.baseline], race)
+        _compared(pair, metric, measured[pair.arm], measured[pair.baseline], looks)
         for pair in pairs
         for metric in METRICS
     ]
     verdicts = _verdicts(found, margin, primary)
     return [
         _row(one, verdict, by_name, measured, margin, primary)
+        | parity_columns(by_name[one.pair.baseline], search_trials)
         for one, verdict in zip(found, verdicts, strict=True)
     ]
 
 
-def _compared(pair: Pair, metric: str, ours: Measured, theirs: Measured, race: bool) -> Compared:
+def parity_columns(baseline: Arm, search_trials: int) -> Row:
+    """Whether both sides were searched for, and with how many trials."""
+    ours, other = ("untuned",) * 2 if search_trials == 1 else ("tuned", "inherited")
+    trials = search_trials or None
+    own = trials if baseline.trial_id is not None else None  # it is a config of the search itself
+    if baseline.tuned is not None:
+        own = baseline.tuned.trials
+    theirs = "tuned" if baseline.tuned is not None or baseline.trial_id is not None else other
+    return {
+        "parity": f"{ours} against {theirs}",
+        "search_trials": trials,
+        "baseline_trials": own,
+    }
+
+
+def _compared(pair: Pair, metric: str, ours: Measured, theirs: Measured, looks: int) -> Compared:
     mine = ours.means(pair.members, metric)
     others = theirs.means(pair.baseline_members, metric)
     both = sorted(mine.keys() & others.keys())
@@ -96,9 +114,9 @@ def _compared(pair: Pair, metric: str, ours: Measured, theirs: Measured, race: b
         means = summary(mine[seed] - others[seed] for seed in seeds)
         kept = {seed: of_images[seed] for seed in seeds if seed in of_images}
         found = effect_of(means, kept, metric, images)
-        return found._replace(effect=found.effect._replace(anytime=race))
+        return found._replace(effect=found.effect._replace(looks=looks))
 
-    counts = range(FIRST_LOOK, len(both)) if race else ()
+    counts = range(FIRST_LOOK, len(both)) if looks > 1 else ()
     return Compared(
         pair,
         metric,
@@ -182,6 +200,26 @@ def verdict_counts(comparisons: Sequence[Row]) -> dict[str, int]:
     """How many of these rows say better, worse, equal or undecided."""
     said = [row["verdict"] for row in comparisons]
     return {word: said.count(word) for word in (*DECIDED, "undecided")}
+
+
+def parity_words(comparisons: Sequence[Row]) -> str:
+    """What the baselines of these rows take their settings from, in a sentence or two."""
+    rows: dict[str, Row] = {str(row.get("parity")): row for row in comparisons}
+    said = []
+    for parity, row in rows.items():
+        if parity == "tuned against tuned":
+            said.append(
+                f"Tuned against tuned: a search on validation data for each baseline too, with "
+                f"{row['baseline_trials']} trials, as the configs' with {row['search_trials']}."
+            )
+        elif parity == "tuned against inherited":
+            said.append(
+                "Tuned against inherited: the baselines take the settings that the configs were "
+                "searched with; --tune-baselines N searches for theirs."
+            )
+        elif parity == "untuned against untuned":
+            said.append("Untuned against untuned: the search had one trial.")
+    return " ".join(said)
 
 
 def corrected(comparisons: Sequence[Row]) -> str:

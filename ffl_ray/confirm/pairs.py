@@ -10,6 +10,39 @@ from ffl_ray.config.settings import ResolvedConfig
 Equal = Literal["epochs", "seconds"]
 
 
+class Tuning(NamedTuple):
+    """The search that a baseline's settings come from.
+
+    Attributes:
+        study: its folder, below the confirmation's.
+        trial_id: of its best trial.
+        trials: that ended.
+        accelerator_s: of all its trials.
+        searched: the dimensions.
+    """
+
+    study: str
+    trial_id: str
+    trials: int
+    accelerator_s: float
+    searched: tuple[str, ...]
+
+    @classmethod
+    def load(cls, stored: Mapping[str, Any]) -> Tuning:
+        """The search that was dumped.
+
+        Raises:
+            TypeError, ValueError, KeyError: it lacks something.
+        """
+        return cls(
+            str(stored["study"]),
+            str(stored["trial_id"]),
+            int(stored["trials"]),
+            float(stored["accelerator_s"]),
+            tuple(map(str, stored["searched"])),
+        )
+
+
 class Arm(NamedTuple):
     """One config that is trained with every seed.
 
@@ -18,12 +51,29 @@ class Arm(NamedTuple):
         trial_id: of the search's trial that it was; none: it is a baseline.
         settings: the config, flat, whatever its seed.
         epoch_s: seconds of an epoch, as measured before the start; none: not measured.
+        tuned: of a baseline: the search of its own that its settings come from; none: it inherits
+            those of the config.
     """
 
     name: str
     trial_id: str | None
     settings: Mapping[str, Any]
     epoch_s: float | None = None
+    tuned: Tuning | None = None
+
+    def dump(self) -> dict[str, Any]:
+        """Plain values for study.json."""
+        return self._asdict() | {"tuned": self.tuned and self.tuned._asdict()}
+
+    @classmethod
+    def load(cls, stored: Mapping[str, Any]) -> Arm:
+        """The arm that was dumped.
+
+        Raises:
+            TypeError, ValueError, KeyError: it lacks something, or has what no arm has.
+        """
+        found, tuned = cls(**stored), stored.get("tuned")
+        return found if tuned is None else found._replace(tuned=Tuning.load(tuned))
 
 
 class Pair(NamedTuple):

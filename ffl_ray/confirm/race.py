@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from ffl_ray.confirm.compared import FIRST_LOOK
 from ffl_ray.confirm.confirmation import Confirmation, compared_rows, measured_runs
 from ffl_ray.confirm.tables import Row
 from ffl_ray.orchestration.final_run import FinalRun, waiting_runs
+from ffl_ray.results.looks import FIRST_LOOK
 from ffl_ray.results.study import StudyTables
 from ffl_ray.results.verdicts import DECIDED
 

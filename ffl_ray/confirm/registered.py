@@ -6,6 +6,7 @@ import json
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
+from ffl_ray.config.older import of_today
 from ffl_ray.errors import StudyError
 from ffl_ray.results.description import MOVES
 from ffl_ray.results.openings import digest, now
@@ -39,11 +40,14 @@ def _plan(description: Mapping[str, Any]) -> dict[str, Any]:
     return {
         **{name: description.get(name) for name in PLANNED},
         "settings": _fixed(description["settings"]),
-        "arms": [
-            {"name": arm["name"], "settings": _fixed(arm["settings"])}
-            for arm in description["arms"]
-        ],
+        "arms": [_arm(arm) for arm in description["arms"]],
     }
+
+
+def _arm(arm: Mapping[str, Any]) -> dict[str, Any]:
+    """What a plan says of an arm: also of the search that its settings come from."""
+    plan = {"name": arm["name"], "settings": _fixed(of_today(arm["settings"]))}
+    return plan | ({"tuned": arm["tuned"]} if arm.get("tuned") else {})
 
 
 def _fixed(settings: Mapping[str, Any]) -> dict[str, Any]:
@@ -60,9 +64,9 @@ def loaded(description: Mapping[str, Any], location: str) -> Registered | None:
         return None
     found = Registered(**description["registered"])
     live = _plan(description)
-    names = [[arm["name"] for arm in plan["arms"]] for plan in (found.plan, live)]
+    arms = [_arm(arm) for arm in found.plan["arms"]]  # as the version before named its settings
     same = all(found.plan[name] == live[name] for name in (*PLANNED, "settings"))
-    if digest(found.plan) != found.hash or names[0] != names[1] or not same:
+    if digest(found.plan) != found.hash or arms != live["arms"] or not same:
         raise StudyError(
             f"{location}/study.json: the plan is not the one that was registered, {found.hash}, "
             f"before the test split opened: put the copy of study.json in its place"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import shlex
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from ffl_ray import cli
@@ -14,18 +14,21 @@ from ffl_ray.config.overrides import with_overrides
 from ffl_ray.config.settings import Config, SearchConfig
 from ffl_ray.confirm.arms import Baselines, new_seeds
 from ffl_ray.confirm.chosen import distinct_configs, named, picked
-from ffl_ray.confirm.compared import FIRST_LOOK, check_margin
+from ffl_ray.confirm.compared import check_margin
 from ffl_ray.confirm.opponents import DEFAULT, Kind
 from ffl_ray.confirm.pairs import Chosen
 from ffl_ray.confirm.tables import FOLDER
 from ffl_ray.errors import SettingError, StudyError
 from ffl_ray.planning.data_dir import absolute_data_dir
+from ffl_ray.results.columns import ENDED
 from ffl_ray.results.description import MOVES, read_description
 from ffl_ray.results.guard import understood
 from ffl_ray.results.history import study_objectives
+from ffl_ray.results.looks import FIRST_LOOK
 from ffl_ray.results.reader import find_study, load_tables, records
 from ffl_ray.results.storage.access import open_for_writing
 from ffl_ray.results.storage.storage import Storage
+from ffl_ray.search.part_space import searched_kinds
 
 TOP, SEEDS = 3, 5
 
@@ -49,6 +52,10 @@ class Request(NamedTuple):
         looks: how often verdicts are looked at: once, or in a race after each seed.
         kinds: of baselines.
         named: the configs are those of trials that were named, and no others.
+        tune_baselines: trials of each baseline's search; none: they inherit the config's settings.
+        dimensions: what the search varied, with Optuna's distributions.
+        search_trials: that ended, of the search.
+        search_s: accelerator-seconds of all of them.
     """
 
     storage: Storage
@@ -66,6 +73,10 @@ class Request(NamedTuple):
     looks: int = 1
     kinds: Sequence[Kind] = DEFAULT.kinds
     named: bool = False
+    tune_baselines: int | None = None
+    dimensions: Mapping[str, Any] = {}
+    search_trials: int = 0
+    search_s: float = 0.0
 
 
 def request_of(args: argparse.Namespace) -> Request:
@@ -90,6 +101,8 @@ def request_of(args: argparse.Namespace) -> Request:
     kept = {"baselines": args.baselines, "margin": args.margin}
     kept |= {"until_decided": True} if args.until_decided else {}
     kept |= {"arms": sorted(set(args.arms))} if set(args.arms) != set(DEFAULT.kinds) else {}
+    tunes = args.tune_baselines is not None
+    kept |= {"tune_baselines": args.tune_baselines} if tunes else {}
     workers = {"search.num_workers": search.num_workers}
     return Request(
         storage=open_for_writing(source.location).child(FOLDER),
@@ -107,7 +120,16 @@ def request_of(args: argparse.Namespace) -> Request:
         kinds=tuple(args.arms),
         named=bool(args.trial),
         looks=seeds - FIRST_LOOK + 1 if args.until_decided else 1,
+        tune_baselines=args.tune_baselines,
+        dimensions=_dimensions(source, rows) if tunes else {},
+        search_trials=sum(row["status"] in ENDED for row in rows),
+        search_s=sum(row["accelerator_s"] or 0.0 for row in rows),
     )
+
+
+def _dimensions(source: Storage, rows: list[dict[str, Any]]) -> dict[str, Any]:
+    with understood(source.location):
+        return searched_kinds(rows)
 
 
 def _ranked(
@@ -123,7 +145,7 @@ def _ranked(
     """
     with understood(source.location):
         found = distinct_configs(rows, objectives)
-        members = records(load_tables(source).members) if args.pick != "best" else []
+        members = [] if args.trial else records(load_tables(source).members)
         ranked = (
             named(found, args.trial)
             if args.trial and found
@@ -140,13 +162,16 @@ def _ranked(
 def _check_options(args: argparse.Namespace) -> None:
     if args.study is None:
         raise SettingError("STUDY must name a search, by its name or folder")
-    for option, value in (("--top", args.top), ("--seeds", args.seeds)):
+    counts = {"--top": args.top, "--seeds": args.seeds, "--tune-baselines": args.tune_baselines}
+    for option, value in counts.items():
         if value is not None and value < 1:
             raise SettingError(f"{option} must be at least 1, not {value}")
     if args.until_decided:
         _check_race(args)
     if args.trial and (args.top is not None or args.pick != "best"):
         raise SettingError("--trial names the configs, and goes without --top and --pick")
+    if args.tune_baselines is not None and args.baselines == "none":
+        raise SettingError("--tune-baselines must be with baselines, not --baselines none")
     check_margin(args.margin)
     for option in ("seed", "name"):
         if getattr(args, option) is not None:

@@ -25,8 +25,15 @@ FOLDER = "confirmed"
 FINAL_KINDS = ("confirm", "reproduce")  # train on train + val, measured on the test split
 
 
-def summary_rows(arms: Sequence[Arm], measured: Mapping[str, Measured]) -> list[Row]:
-    """A row of the summary table for each member of each arm that has a completed run."""
+def summary_rows(
+    arms: Sequence[Arm], measured: Mapping[str, Measured], *, looks: int = 1
+) -> list[Row]:
+    """A row of the summary table for each member of each arm that has a completed run.
+
+    Args:
+        looks: of a race, in which the number of seeds hangs on what they gave: intervals hold at
+            each of them.
+    """
     rows = []
     for arm in arms:
         found = measured[arm.name]
@@ -46,9 +53,10 @@ def summary_rows(arms: Sequence[Arm], measured: Mapping[str, Measured]) -> list[
             row |= {name: first[name] for name in ("backbone", "images", "parameters", "macs")}
             for metric in METRICS:
                 values = summary(found.values(member, metric).values())
-                effect = effect_of(values, found.of_images([member], metric), metric, None)
-                row |= interval_columns(metric, effect.effect.summary(values.std))
-                row["over"] = effect.over
+                found_of = effect_of(values, found.of_images([member], metric), metric, None)
+                effect = found_of.effect._replace(looks=looks)
+                row |= interval_columns(metric, effect.summary(values.std))
+                row["over"] = found_of.over
             rows.append(row)
     return rows
 
@@ -164,7 +172,8 @@ def _accuracy(
 def _verdict(row: Row) -> str:
     points = [100 * row[f"difference.{name}"] for name in ("mean", "low", "high")]
     whose = f"the mean of the {row['member']} is " if row["member"].startswith(SEVERAL) else ""
+    parity = f", {row['parity']}" if row.get("parity") else ""
     return (
         f"{whose}{row['verdict']} against {row['baseline']} ({row['baseline_member']}) at equal "
-        f"{row['equal']}, {points[0]:+.2f} points ({points[1]:+.2f} to {points[2]:+.2f})"
+        f"{row['equal']}{parity}, {points[0]:+.2f} points ({points[1]:+.2f} to {points[2]:+.2f})"
     )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from rich.console import Group, RenderableType
@@ -12,6 +12,7 @@ from rich.text import Text
 
 from ffl_ray.confirm.confirmation import Confirmation
 from ffl_ray.confirm.tables import distinct_members
+from ffl_ray.confirm.tuned import BaselineSearch
 from ffl_ray.console.plain_text import printable_row
 from ffl_ray.console.terminal import hours
 from ffl_ray.orchestration.final_run import FinalRun
@@ -49,6 +50,21 @@ def plan_words(confirmation: Confirmation, waiting: Sequence[FinalRun], plan: Pl
     )
 
 
+def tuning_words(searches: Mapping[str, BaselineSearch], trials: int, plan: Plan) -> str:
+    """What is searched for first, and how long that takes at most; nothing: nothing is."""
+    distinct = {one.folder: one.arm for one in searches.values()}
+    if not distinct:
+        return ""
+    seconds = sum(
+        trials * arm.settings["optim.epochs"] * (arm.epoch_s or 0.0) for arm in distinct.values()
+    )
+    return (
+        f"first {len(distinct)} search{'es' * (len(distinct) != 1)} for baselines, {trials} trials "
+        f"each: at most {hours(seconds / plan.max_concurrent_trials)}, less where trials are "
+        f"stopped early"
+    )
+
+
 def summary_table(rows: Sequence[Row]) -> RenderableType:
     """Every member of every arm, on the test split."""
     table = Table(title="test split, mean ± half the 95% interval", title_justify="left", box=None)
@@ -81,9 +97,10 @@ def comparison_table(rows: Sequence[Row]) -> RenderableType:
     """Every difference to a baseline, by what both sides have in common."""
     found: list[RenderableType] = []
     for equal, words in EQUAL.items():
-        some = [row for row in rows if row["equal"] == equal]
-        if some:
-            found += [_differences(some, f"against training without teaching, {words}"), Text("")]
+        for parity in dict.fromkeys(row.get("parity") for row in rows):
+            some = [row for row in rows if (row["equal"], row.get("parity")) == (equal, parity)]
+            title = f"against training without teaching, {words}{(parity and f', {parity}') or ''}"
+            found += [_differences(some, title), Text("")] if some else []
     return Group(*found[:-1])
 
 

@@ -11,7 +11,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from statistics import fmean
 from typing import Any, NamedTuple
 
-from ffl_ray.confirm.compared import FIRST_LOOK
 from ffl_ray.confirm.measured import measured_arms
 from ffl_ray.confirm.pairs import Run
 from ffl_ray.confirm.tables import FINAL_KINDS
@@ -22,6 +21,7 @@ from ffl_ray.export.rule import Rule
 from ffl_ray.export.trained import retrain_command
 from ffl_ray.results.best import called_best, ranked
 from ffl_ray.results.guard import understood
+from ffl_ray.results.looks import FIRST_LOOK
 from ffl_ray.results.sampler_state import keeps_constraints
 from ffl_ray.results.schema import row_config
 

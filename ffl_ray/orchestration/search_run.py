@@ -134,7 +134,8 @@ def _train(
     search: Search, preflight: Preflight, facts: DataFacts, plain: PlainBaseline | None
 ) -> int:
     """Train what is left, and show what came out."""
-    config, again = search.settings.search, f"the same command with --name {search.name}"
+    config = search.settings.search
+    again = search.again or f"the same command with --name {search.name}"
     started = time.monotonic()
     trials = _open(search, preflight, facts, plain)
     tables, tracking = trials.tables, trials.tracking
@@ -146,7 +147,10 @@ def _train(
             config.max_failures,
         )
     deadline, elapsed_s = trials.deadline, time.monotonic() - started
-    status = show_outcome(tables, config, elapsed_s, left_s=deadline.left_s, came=deadline.came)
+    left_s, came = deadline.left_s, deadline.came
+    status = show_outcome(
+        tables, config, elapsed_s, left_s=left_s, came=came, again=search.again
+    )
     if tracking.lines:
         make_console().out("\n" + "\n".join(tracking.lines))
     if recorder.obstacle.message:

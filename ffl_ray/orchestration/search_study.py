@@ -25,7 +25,7 @@ from ffl_ray.console.terminal import duration, make_console
 from ffl_ray.errors import FAILED, INTERRUPTED
 from ffl_ray.planning.budget import Fit
 from ffl_ray.results.best import called_best, ranked
-from ffl_ray.results.columns import PLAIN_ID
+from ffl_ray.results.columns import ENDED, PLAIN_ID
 from ffl_ray.results.description import read_description
 from ffl_ray.results.pareto import front
 from ffl_ray.results.plain import held_against_plain
@@ -43,7 +43,6 @@ from ffl_ray.search.warm_start import WarmStart
 MAY_CHANGE = changeable(StudyConfig)
 # What a search takes after its trials: they are stopped, its answers worked out, Ray ended.
 ENDING_S = 8.0
-ENDED = ("completed", "pruned", "failed")
 
 
 class Search(NamedTuple):
@@ -60,6 +59,7 @@ class Search(NamedTuple):
         started: the command, by the monotonic clock.
         fit: what the budget chose now; none: it has nothing to choose, or has yet to.
         is_open: whether it has yet to.
+        again: the command that goes on with it, in words, where it is a step of another one.
     """
 
     name: str
@@ -72,6 +72,7 @@ class Search(NamedTuple):
     started: float = 0.0
     fit: Fit | None = None
     is_open: bool = False
+    again: str | None = None
 
     def settled(self, values: Mapping[str, object]) -> Search:
         """The search with some settings beside those of its command line.
@@ -166,6 +167,7 @@ def show_outcome(
     *,
     left_s: float | None = None,
     came: bool = False,
+    again: str | None = None,
 ) -> int:
     """Show what came out; the exit status is 0 when at least one trial was completed.
 
@@ -173,6 +175,7 @@ def show_outcome(
         elapsed_s: since the first trial began now.
         left_s: of its time; none: it has all the time.
         came: it ended because its time is over.
+        again: as `Search` has it.
     """
     console, rows = make_console(), tables.trials.rows
     counts = Counter(row["status"] for row in rows)
@@ -182,11 +185,13 @@ def show_outcome(
     why = why_ended(search, left, left_s, came=came)
     console.out(f"\n{len(rows)} trials in {duration(elapsed_s)}: {states}{why}\n")
     _show_trials(tables, console)
-    if counts["completed"] and (left <= 0 or came):
+    if counts["completed"] and (left <= 0 or came) and again is None:
         console.out(next_text(as_argument(tables.storage.location)))
     if left > 0:
         more = " and more time" if came else ""
-        console.out(f"\nto go on: the same command with --name {tables.name}{more}")
+        console.out(
+            f"\nto go on: {again or f'the same command with --name {tables.name}'}{more}"
+        )
     plain = held_against_plain(rows, tables.objectives, tables.members)
     if plain is not None and plain.says != "searched":
         console.out(f"\n{plain.verdict}: python -m ffl_ray.confirm tells")

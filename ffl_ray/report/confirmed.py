@@ -7,7 +7,7 @@ from typing import Any
 
 import pandas as pd
 
-from ffl_ray.confirm.compared import MARGIN, corrected
+from ffl_ray.confirm.compared import MARGIN, corrected, parity_words
 from ffl_ray.confirm.tables import FOLDER, distinct_members, read_confirmed
 from ffl_ray.errors import StudyError
 from ffl_ray.report.blocks import Block, Missing, Note, Section, Table
@@ -34,7 +34,7 @@ COMPARED = {
     **{name: name for name in ("arm", "member", "equal", "baseline", "baseline_member")},
     **{"metric": "metric", "n": "n", "difference.mean": "difference"},
     **{"difference.low": "difference_low", "difference.high": "difference_high"},
-    **{name: name for name in ("margin", "verdict", "p", "detectable", "more_seeds")},
+    **{name: name for name in ("margin", "verdict", "parity", "p", "detectable", "more_seeds")},
     **{name: name for name in ("macs", "baseline_macs", "epochs", "baseline_epochs")},
     **{name: name for name in ("accelerator_s", "baseline_accelerator_s")},
 }
@@ -171,7 +171,7 @@ def _race_ended(description: Mapping[str, Any], compared: Sequence[Row]) -> bool
 
 
 def _about(compared: Sequence[Row], measured: str) -> str:
-    chance = corrected(compared)
+    chance = f"{parity_words(compared)} {corrected(compared)}".strip()
     return (
         f"Against the same branches trained independently, nobody taught: config minus baseline, "
         f"paired by seed, with as many epochs or as many accelerator-seconds. Equal: within the "

@@ -14,10 +14,10 @@ they cost. Every row is trained on the whole training split with several seeds a
 the test split once, after its last epoch.
 
 The verdict of a row: in band when our mean lies within two published standard deviations of the
-published mean (anchors: in the plausible range) and our 95% interval is no wider than that, out of
-band when our whole interval lies outside, undecided between the two. --epochs, --fraction,
---backbone and --set scale a run down or change it: the output then says so, and gives no verdict;
-nor does a single seed.
+published mean (anchors: in the plausible range) and our 95% interval is no wider than that (of an
+open range: does not pass its end), out of band when our whole interval lies outside, undecided
+between the two. --epochs, --fraction, --backbone and --set scale a run down or change it: the
+output then says so, and gives no verdict; nor does a single seed.
 
 The same command with the same --name goes on: finished trainings stay. --rows and --seeds may
 grow."""

@@ -2,10 +2,10 @@
 
 The band is the published mean with two of its standard deviations to each side, or, for an anchor,
 the plausible range. Ours is in the band when its mean is, and its 95% interval (Student's t over
-seeds) is no wider than the band; it is out of it when its whole interval is; else it is undecided,
-and it is said how many seeds would tell. One run has no interval, a
-value printed without spread has no band, and a run that departs from what was published is not
-comparable: none of these gets a verdict.
+seeds) is no wider than the band, or, where one end of the band is open, does not pass the other;
+it is out of it when its whole interval is; else it is undecided, and it is said how many seeds
+would tell. One run has no interval, a value printed without spread has no band, and a run that
+departs from what was published is not comparable: none of these gets a verdict.
 """
 
 from __future__ import annotations
@@ -84,7 +84,8 @@ def verdict_of(band: Band | None, ours: Summary, *, comparable: bool) -> Verdict
         return "no band: no verdict"
     if ours.low is None or ours.high is None:
         return "one run: no verdict"
-    if _reaches(band, ours.mean, ours.mean) and ours.high - ours.low <= _width(band):
+    half = (ours.high - ours.low) / 2
+    if _reaches(band, ours.mean, ours.mean) and half <= _room(band, ours.mean):
         return "in band"
     return "undecided" if _reaches(band, ours.low, ours.high) else "out of band"
 
@@ -92,7 +93,7 @@ def verdict_of(band: Band | None, ours: Summary, *, comparable: bool) -> Verdict
 def seeds_to_tell(band: Band, ours: Summary) -> int | None:
     """The fewest seeds of this mean and spread that have a verdict; none: above 1,000.
 
-    Inside the band their interval is to be no wider than it, outside to end before it.
+    Inside the band their interval is to be as `_room` has it, outside to end before it.
     """
     if ours.mean is None or not ours.std:
         return None
@@ -100,13 +101,17 @@ def seeds_to_tell(band: Band, ours: Summary) -> int | None:
         0.0 if band.low is None else band.low - ours.mean,
         0.0 if band.high is None else ours.mean - band.high,
     )
-    reach = (outside if outside > 0 else _width(band) / 2) / ours.std
+    reach = (outside if outside > 0 else _room(band, ours.mean)) / ours.std
     counts = range(2, MOST_SEEDS + 1)
     return next((n for n in counts if t_quantile(n - 1) / math.sqrt(n) <= reach), None)
 
 
-def _width(band: Band) -> float:
-    return math.inf if band.low is None or band.high is None else band.high - band.low
+def _room(band: Band, mean: float) -> float:
+    """What half an interval is at most inside a band: half of it, or, if open, to its one end."""
+    if band.low is not None and band.high is not None:
+        return (band.high - band.low) / 2
+    ends = [abs(mean - end) for end in (band.low, band.high) if end is not None]
+    return min(ends, default=math.inf)
 
 
 def _reaches(band: Band, low: float, high: float) -> bool:

@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from statistics import fmean
 from typing import Any, NamedTuple, TypeVar
 
 from ffl_ray.config.objectives import MAXIMISED, Objective, dominates
+from ffl_ray.config.overrides import settings
+from ffl_ray.config.settings import Config
 from ffl_ray.results.sampler_state import keeps_constraints
 
 Row = Mapping[str, Any]
 AnyRow = TypeVar("AnyRow", bound=Mapping[str, Any])
 MembersOf = Callable[[str], Sequence[Row]]
+SEEDS = "seeds"  # no column
+BUT_SEED = [one.name for one in settings(Config) if one.name != "seed"]
 
 
 class Best(NamedTuple):
@@ -23,6 +28,7 @@ class Best(NamedTuple):
         top_id: the trial with the best value, from which it can't be told apart.
         top_macs: of that one.
         error: one standard error of the best value, from its validation images.
+        seeds: trials of its config, whose mean value counts.
     """
 
     trial_id: str
@@ -30,6 +36,7 @@ class Best(NamedTuple):
     top_id: str
     top_macs: float
     error: float
+    seeds: int = 1
 
     @property
     def is_cheaper(self) -> bool:
@@ -64,7 +71,9 @@ def called_best(
 
     The rule of Breiman et al. 1984, "Classification and Regression Trees", section 3.4.3. A share
     p of n images has the standard error sqrt(p (1 - p) / n); of other metrics none is known, and
-    the best value wins. A trial that breaks a constraint is called best only where all do.
+    the best value wins. A trial that breaks a constraint is called best only where all do. Of
+    trials that differ by their seed alone the mean counts, and the best of them stands for all:
+    what one seed was lucky with does not choose.
 
     Args:
         ranked: the completed trials, best first.
@@ -73,7 +82,9 @@ def called_best(
     """
     if not ranked or len(objectives) > 1:
         return None
-    top, (objective,) = ranked[0], objectives
+    (objective,) = objectives
+    configs = _by_config(ranked, objective)
+    top = configs[0]
     members = latest_members(members_of, top["trial_id"])
     if not members:
         return None
@@ -82,15 +93,32 @@ def called_best(
     least = objective.score(value) - error
     near = [
         row
-        for row in ranked
+        for row in configs
         if objective.score(row["objective_values"][0]) >= least
         and keeps_constraints(row) == keeps_constraints(top)
     ]
     cost = Objective(f"{objective.member}.macs", objective.member, "macs", maximised=False)
-    ids = [row["trial_id"] for row in near]
-    macs = {name: _cost(cost, latest_members(members_of, name)) for name in ids}
-    cheapest = min(ids, key=macs.__getitem__)
-    return Best(cheapest, macs[cheapest], top["trial_id"], macs[top["trial_id"]], error)
+    macs = {row["trial_id"]: _cost(cost, latest_members(members_of, row["trial_id"])) for row in near}
+    row = min(near, key=lambda row: macs[row["trial_id"]])
+    best = row["trial_id"]
+    return Best(best, macs[best], top["trial_id"], macs[top["trial_id"]], error, row.get(SEEDS, 1))
+
+
+def _by_config(ranked: Sequence[Row], objective: Objective) -> list[Row]:
+    """The best trial of each config with the mean value over its seeds, the best mean first."""
+    if len({row.get("seed") for row in ranked}) < 2:
+        return list(ranked)
+    found: dict[str, list[Row]] = {}
+    for row in ranked:
+        found.setdefault(repr([row.get(name) for name in BUT_SEED]), []).append(row)
+    means = []
+    for rows in found.values():
+        mean = fmean(row["objective_values"][0] for row in rows)
+        means.append({**rows[0], "objective_values": [mean], SEEDS: len(rows)})
+    return sorted(
+        means,
+        key=lambda row: (not keeps_constraints(row), -objective.score(row["objective_values"][0])),
+    )
 
 
 def latest_members(members_of: MembersOf, trial_id: str) -> list[Row]:

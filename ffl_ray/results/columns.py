@@ -12,6 +12,7 @@ from ffl_ray.config.overrides import settings
 from ffl_ray.config.settings import Config
 
 STATUSES = ("running", "completed", "pruned", "failed", "interrupted")
+ENDED = ("completed", "pruned", "failed")
 
 AUDITED = "audited_epoch"
 BASELINE = "baseline"

@@ -15,7 +15,7 @@ from jaxtyping import Float
 from scipy.optimize import bisect
 from scipy.special import nctdtrinc, ndtri, stdtrit
 
-from ffl_ray.results.anytime import IMAGES_SHARE, anytime_quantile
+from ffl_ray.results.looks import FIRST_LOOK, IMAGES_SHARE, nominal
 from ffl_ray.results.statistics import Summary
 
 ALPHA = 0.05
@@ -34,7 +34,8 @@ class Effect(NamedTuple):
         over_seeds: variance of the mean that comes of the seeds; n - 1 degrees of freedom.
         over_images: variance of the mean that comes of the images; of many degrees.
         least: what that of the seeds is at least; of many degrees.
-        anytime: it is looked at after every seed, and may end then: its intervals are wider.
+        looks: how often it is looked at, each seed from the fourth on, and may end; of several,
+            its intervals hold at all of them.
     """
 
     n: int
@@ -42,7 +43,7 @@ class Effect(NamedTuple):
     over_seeds: float
     over_images: float
     least: float = 0.0
-    anytime: bool = False
+    looks: int = 1
 
     def half(self, alpha: float = ALPHA) -> float:
         """Half the two-sided interval of confidence 1 - alpha.
@@ -52,12 +53,12 @@ class Effect(NamedTuple):
         functions of means of k populations", Calcutta Statistical Association Bulletin 9, 197).
         For t^2 v there stands z^2 times the least variance where that is more.
         """
-        if self.anytime:
-            t, z = anytime_quantile(self.n, alpha), ndtri(1 - IMAGES_SHARE * alpha / 2)
-        else:
-            t, z = stdtrit(self.n - 1, 1 - alpha / 2), ndtri(1 - alpha / 2)
-        if math.isinf(t):
-            return math.inf
+        of_images = alpha
+        if self.looks > 1:
+            if self.n < FIRST_LOOK:
+                return math.inf
+            alpha, of_images = nominal(alpha, self.looks), IMAGES_SHARE * alpha
+        t, z = stdtrit(self.n - 1, 1 - alpha / 2), ndtri(1 - of_images / 2)
         of_seeds = max(t**2 * self.over_seeds, z**2 * self.least)
         return float(math.sqrt(of_seeds + z**2 * self.over_images))
 

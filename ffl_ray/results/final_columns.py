@@ -55,6 +55,15 @@ COMPARISONS = [
     Column("baseline_mean", FLOAT, "", "of the baseline, likewise"),
     *_interval("difference", "", "config minus baseline, paired by seed"),
     Column("over", TEXT, "", "what the interval is over: seeds, or seeds and images"),
+    Column(
+        "parity",
+        TEXT,
+        "",
+        "tuned against tuned: the baseline was searched for as the config "
+        "was; tuned against inherited: it takes the config's settings; null in older tables",
+    ),
+    Column("search_trials", INT, "trials", "of the search that the config was chosen in"),
+    Column("baseline_trials", INT, "trials", "of the baseline's own search; null: it had none"),
     Column("primary", BOOL, "", "whether it is tested at 5% by itself, the others by Holm"),
     Column("margin", FLOAT, "fraction", "differences below it do not matter; of accuracy alone"),
     Column("verdict", TEXT, "", "better, worse, equal, undecided, or why there is none"),

@@ -68,6 +68,33 @@ def params_of(text: str) -> dict[str, Any]:
     return {name: kept_choice(value) for name, value in json.loads(text).items()}
 
 
+READING = '''
+```python
+import duckdb
+import pandas
+import polars
+
+trials = pandas.read_parquet("STUDY/trials")
+trials = polars.read_parquet("STUDY/trials")
+trials = duckdb.sql("SELECT * FROM read_parquet('STUDY/trials')").df()
+
+# The predictions table: how many of its trainings are right on each image of the test split.
+folder = "STUDY/confirmed/predictions"
+rows = pandas.read_parquet(folder)
+rows.groupby("member")["right"].agg(lambda one: sum(list(one)))
+images = polars.int_ranges("images").alias("image")
+rows = polars.read_parquet(folder).with_columns(images).explode("image", "right", "nll")
+rows.group_by("member", "image").agg(polars.col("right").sum(), polars.col("nll").mean())
+duckdb.sql(f"""
+    SELECT member, image, sum(ok::INT) AS right, avg(nll) AS nll
+    FROM (SELECT member, unnest(range(images)) AS image, unnest("right") AS ok, unnest(nll) AS nll
+          FROM read_parquet('{folder}'))
+    GROUP BY ALL ORDER BY ALL
+""").df()
+```
+'''
+
+
 def schema_page() -> str:
     """The documentation of the tables, in Markdown."""
     lines = [
@@ -80,7 +107,9 @@ def schema_page() -> str:
         "A table is a folder of part files; a row stays in the part it was first written to, so",
         "that `pandas.read_parquet(FOLDER)` finds every row once at any moment. With millions of",
         'rows `pandas.read_parquet(FOLDER, dtype_backend="pyarrow")` is quicker: its lists stay',
-        "in Arrow's memory.",
+        "in Arrow's memory. Polars and DuckDB take the bare folder, too:",
+        "",
+        *READING.strip().splitlines(),
     ]
     purpose = {
         "trials": "A row is a trial. How far a running one is, is written four times a second at "

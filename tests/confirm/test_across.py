@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -16,8 +17,13 @@ from ffl_ray.results.study import StudyTables
 
 
 def study(root: Path, name: str) -> None:
+    """A confirmed study on a data set of its own."""
     StudyTables.open(Storage(str(root / name)), name, describe_study("search", {}), ())
     make_confirmation(root / name)
+    file = root / name / "confirmed" / "study.json"
+    text = json.loads(file.read_text())
+    text["data"]["classes"] = [name, "other"]
+    file.write_text(json.dumps(text))
 
 
 def test_each_data_set_stands_beside_the_verdict_over_all(
@@ -36,6 +42,20 @@ def test_each_data_set_stands_beside_the_verdict_over_all(
     assert "--across must name two studies or more" in capfd.readouterr().err
     assert main(["--across", *places, "--margin", "nan"]) == 2
     assert "--margin must be above 0" in capfd.readouterr().err
+
+
+def test_two_studies_of_one_data_set_are_refused(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    for folder in ("a", "b", "c"):
+        study(tmp_path / folder, "same" if folder != "c" else "other")
+
+    places = [str(tmp_path / "a/same"), str(tmp_path / "c/other"), str(tmp_path / "b/same")]
+    assert main(["--across", *places]) == 2
+
+    said = capfd.readouterr().err
+    assert "--across must name studies of data sets of their own" in said
+    assert f"{places[0]} and {places[2]} have one test split" in said
 
 
 def test_a_study_without_a_confirmation_is_one_line(

@@ -8,13 +8,13 @@ from pathlib import Path
 import pytest
 from support.helpers import small_config
 
-import ffl_ray.confirm.confirmation
+import ffl_ray.confirm.plan
 from ffl_ray.config.methods import mix_of
 from ffl_ray.config.settings import Config, SearchConfig
 from ffl_ray.confirm.arms import new_seeds
 from ffl_ray.confirm.chosen import confirmed_form
-from ffl_ray.confirm.confirmation import following, new_configs, plan_confirmation
 from ffl_ray.confirm.pairs import Chosen
+from ffl_ray.confirm.plan import following, new_configs, plan_confirmation
 from ffl_ray.confirm.request import Request
 from ffl_ray.data.facts import DataFacts
 from ffl_ray.errors import PlanError, StudyError
@@ -40,7 +40,7 @@ def timed(monkeypatch: pytest.MonkeyPatch) -> list[Config]:
         found.extend(configs)
         return [2.0 * len(mix_of(config)) for config in configs]
 
-    monkeypatch.setattr(ffl_ray.confirm.confirmation, "epoch_seconds", epoch_seconds)
+    monkeypatch.setattr(ffl_ray.confirm.plan, "epoch_seconds", epoch_seconds)
     return found
 
 
@@ -137,7 +137,7 @@ def test_a_confirmation_of_the_version_before_goes_on_with_the_default_margin(
 def test_without_a_machine_to_measure_on_nothing_is_planned(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr(ffl_ray.confirm.confirmation, "epoch_seconds", lambda *_, **__: None)
+    monkeypatch.setattr(ffl_ray.confirm.plan, "epoch_seconds", lambda *_, **__: None)
 
     with pytest.raises(PlanError, match="no machine was free"):
         plan_confirmation(request(tmp_path, 1, 1), None, PLAN, FACTS)

@@ -169,7 +169,7 @@ def test_what_a_race_decided_stays_decided_when_its_arms_go_on_for_others() -> N
     measured = measured_arms(runs, [trial(run.run_id, 1.0) for run in runs], members)
 
     once, raced = (
-        comparison_rows([PAIR], ARMS, measured, 0.005, PAIR, race=race)[0] for race in (False, True)
+        comparison_rows([PAIR], ARMS, measured, 0.005, PAIR, looks=looks)[0] for looks in (1, 5)
     )
 
     assert (once["verdict"], raced["verdict"]) == ("undecided", "better")

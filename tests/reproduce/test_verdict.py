@@ -45,10 +45,26 @@ def test_in_band_needs_a_narrow_interval_and_out_of_it_is_our_whole_one(
 
 
 @pytest.mark.parametrize(
-    ("mean", "verdict"), [(0.0, "in band"), (5.0, "in band"), (-0.4, "out of band")]
+    ("mean", "verdict"),
+    [
+        (0.0, "undecided"),
+        (0.2, "undecided"),
+        (0.4, "in band"),
+        (5.0, "in band"),
+        (-0.2, "undecided"),
+        (-0.4, "out of band"),
+    ],
 )
 def test_a_band_may_be_open(mean: float, verdict: Verdict) -> None:
     assert verdict_of(Band(0.0, None), ours(mean, 0.3), comparable=True) == verdict
+
+
+def test_inside_an_open_band_the_seeds_that_would_tell_keep_the_interval_off_its_end() -> None:
+    wide = Summary(3, 0.5, 0.5, -0.74, 1.74)
+
+    # t(0.975, n - 1) * 0.5 / sqrt(n) is 0.52 with 6 seeds and 0.46 with 7.
+    assert verdict_of(Band(0.0, None), wide, comparable=True) == "undecided"
+    assert seeds_to_tell(Band(0.0, None), wide) == 7
 
 
 def test_without_comparability_a_band_or_a_run_there_is_no_verdict() -> None:

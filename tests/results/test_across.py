@@ -22,6 +22,18 @@ def test_equal_variances_give_students_interval_over_data_sets() -> None:
     assert found.half() == pytest.approx(expected.half())
 
 
+def test_it_is_what_statsmodels_says_and_holds_where_that_has_none() -> None:
+    """`combine_effects(..., method_re="dl")` of statsmodels 0.14: mean_effect_re, sd_eff_w_re_hksj.
+
+    Where the moments give a variance between data sets below 0, it has no interval; ours has.
+    """
+    found = over_data_sets([0.010, 0.004, 0.021, -0.002], [1e-5, 4e-6, 2e-5, 9e-6])
+
+    assert found.mean == pytest.approx(0.0076532313727, rel=1e-9)
+    assert math.sqrt(found.over_seeds) == pytest.approx(0.0047396267053, rel=1e-9)
+    assert math.isfinite(over_data_sets([0.010, 0.008], [1e-5, 4e-6]).half())
+
+
 def test_precise_data_sets_weigh_more_where_all_agree() -> None:
     found = over_data_sets([0.01, 0.02], [1e-6, 1e-4])
 

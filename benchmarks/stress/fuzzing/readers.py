@@ -23,8 +23,9 @@ from ffl_ray.config.settings import SearchConfig, StudyConfig
 from ffl_ray.confirm.__main__ import parser
 from ffl_ray.confirm.arms import networks_to_time, plan_arms, plan_runs
 from ffl_ray.confirm.chosen import confirmed_form
-from ffl_ray.confirm.confirmation import KIND, Confirmation, following, write_tables
+from ffl_ray.confirm.confirmation import KIND, Confirmation, write_tables
 from ffl_ray.confirm.pairs import Chosen
+from ffl_ray.confirm.plan import following
 from ffl_ray.confirm.request import request_of
 from ffl_ray.confirm.tables import confirmed_accuracy
 from ffl_ray.confirm.view import comparison_table, summary_table

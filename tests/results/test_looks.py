@@ -1,0 +1,73 @@
+"""A test that is looked at after every seed: its levels, and its error over all looks."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+from scipy.stats import t
+
+from benchmarks.verdicts.racing import LOOKS, effects_of, raced, races
+from ffl_ray.results.crossed import Effect
+from ffl_ray.results.looks import nominal
+from ffl_ray.results.verdicts import Difference, judged
+
+
+def test_one_look_has_the_whole_level_and_each_of_several_at_least_its_share() -> None:
+    assert nominal(0.03, 1) == 0.03
+    for alpha in (1e-6, 1e-3, 0.05, 1 - 1e-12):
+        assert alpha / 17 <= nominal(alpha, 17) < alpha
+
+
+@pytest.mark.parametrize(("alpha", "looks"), [(0.05, 17), (0.05, 2), (0.004, 17)])
+def test_all_looks_together_err_as_often_as_is_asked_for(alpha: float, looks: int) -> None:
+    """Of fresh draws, each look with a t of its own seeds."""
+    rng, level, repeats = np.random.default_rng(1), nominal(alpha, looks), 40_000
+    values = rng.standard_normal((repeats, 3 + looks))
+    passed = np.zeros(repeats, bool)
+    for n in range(4, 4 + looks):
+        some = values[:, :n]
+        statistic = some.mean(1) / some.std(1, ddof=1) * math.sqrt(n)
+        passed |= abs(statistic) >= t.isf(level / 2, n - 1)
+
+    error = math.sqrt(alpha / repeats)
+    assert 0.9 * alpha - 3 * error < passed.mean() < alpha + 3 * error
+
+
+def test_fewer_seeds_than_the_first_look_has_say_nothing() -> None:
+    effect = Effect(2, 1e9, 1.0, 0.0, looks=17)
+
+    assert effect.half() == effect.detectable() == math.inf
+    assert effect.p_different() > 0.05
+
+
+def test_the_least_p_of_all_looks_counts_and_what_was_decided_stays_so() -> None:
+    clear = Effect(5, 3.0, 0.05, 0.0, looks=17)
+    unclear = Effect(6, 1.0, 0.5, 0.0, looks=17)
+
+    assert judged([Difference(unclear, "up")])[0].verdict == "undecided"
+    found = judged([Difference(unclear, "up", looks=[clear])])[0]
+    assert (found.verdict, found.p) == ("better", clear.p_different())
+
+
+@pytest.mark.parametrize("images", [0.0, 1.0])
+def test_looking_after_every_seed_errs_in_one_of_twenty_at_most(images: float) -> None:
+    allowed_for = races(1500, 0.0, images)
+    by_t = races(300, 0.0, 0.0, looks=1)
+
+    assert allowed_for["better"] + allowed_for["worse"] < 0.05 + 2.5 * math.sqrt(0.05 / 1500)
+    assert by_t["better"] + by_t["worse"] > 0.1  # what it is for
+
+
+def test_large_differences_take_a_third_of_the_seeds() -> None:
+    found = races(200, 2.5, 0.1)
+
+    assert found["better"] > 0.98
+    assert found["seeds"] < 20 / 3
+
+
+def test_a_race_ends_with_equal_inside_the_margin() -> None:
+    differences = np.random.default_rng(0).standard_normal(20)
+
+    assert raced(effects_of(differences, 0.0), 4.0, looks=LOOKS).verdict == "equal"
