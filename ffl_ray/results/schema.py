@@ -74,12 +74,12 @@ import duckdb
 import pandas
 import polars
 
-trials = pandas.read_parquet("STUDY/trials")
-trials = polars.read_parquet("STUDY/trials")
-trials = duckdb.sql("SELECT * FROM read_parquet('STUDY/trials')").df()
+trials = pandas.read_parquet("ray_results/digits/trials")
+trials = polars.read_parquet("ray_results/digits/trials")
+trials = duckdb.sql("SELECT * FROM read_parquet('ray_results/digits/trials')").df()
 
 # The predictions table: how many of its trainings are right on each image of the test split.
-folder = "STUDY/confirmed/predictions"
+folder = "ray_results/digits/confirmed/predictions"
 rows = pandas.read_parquet(folder)
 rows.groupby("member")["right"].agg(lambda one: sum(list(one)))
 images = polars.int_ranges("images").alias("image")

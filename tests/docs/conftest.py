@@ -7,10 +7,15 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 import pytest
 from support.documents import PAGES, blocks
 from support.helpers import ROOT
 from support.studies import make_study
+
+from ffl_ray.results.predictions import write_predictions
+from ffl_ray.results.storage.storage import Storage
+from ffl_ray.training.predictions import Predictions, to_texts
 
 LIKE_THE_EXAMPLE = ("tutorial", "first", "digits-20261122-204302")
 
@@ -21,6 +26,14 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("home")
     for name in LIKE_THE_EXAMPLE:
         shutil.copytree(ROOT / "examples/digits-study", folder / "ray_results" / name)
+    predicted = folder / "ray_results/digits"
+    shutil.copytree(ROOT / "examples/digits-study", predicted)
+    for trial_id in ("00000", "00001"):
+        found = Predictions(np.arange(5) < 3, np.ones(5, np.float32))
+        about = {"epoch": 1, "split": "test", "split_hash": "0"}
+        row = {"member": "fused", "images": 5, **to_texts(found)}
+        storage = Storage(str(predicted / "confirmed"))
+        write_predictions(storage, "digits/confirmed", trial_id, [about], [row])
     make_study(
         folder / "ray_results/my-two-objectives", objectives=("fused.accuracy", "fused.macs")
     )

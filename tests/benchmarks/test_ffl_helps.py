@@ -1,0 +1,45 @@
+"""The experiment "does FFL help?": what its one command plans."""
+
+from __future__ import annotations
+
+from benchmarks.ffl_helps.__main__ import DATA_SETS, Experiment
+from ffl_ray import tune
+from ffl_ray.config.overrides import flatten
+from ffl_ray.confirm import __main__ as confirm
+from ffl_ray.confirm.arms import networks_to_time, plan_arms, plan_runs, primary_of
+from ffl_ray.confirm.opponents import KINDS, Against
+from ffl_ray.planning.same_macs import same_macs
+
+
+def test_it_holds_the_published_ffl_against_every_arm_at_equal_epochs_and_seconds() -> None:
+    asked = Experiment("/data", "/there", 5).request("cifar100")
+    chosen = asked.chosen[0]
+    against = Against(asked.kinds, {chosen.config: same_macs(chosen.config, 100)})
+    timed = networks_to_time(asked.chosen, "both", against)
+
+    arms, pairs = plan_arms(asked.chosen, "both", dict.fromkeys(timed, 2.0), (), against)
+
+    assert {(pair.kind, pair.equal) for pair in pairs} == {
+        (kind, equal) for kind in KINDS for equal in ("epochs", "seconds")
+    }
+    primary = primary_of(pairs, arms[0])
+    assert primary is not None
+    assert (primary.kind, primary.equal, primary.member) == ("alone", "seconds", "branches")
+    settings = flatten(chosen.config)
+    assert settings["model.mix"] == ("resnet14", "resnet14")
+    assert (settings["data.image_size"], settings["optim.epochs"]) == (16, 30)
+    assert round(settings["distill.ramp_up"] * 30) == 8
+    assert [run.seed for run in plan_runs(arms, asked.seeds)[: len(arms)]] == [1000] * len(arms)
+
+
+def test_its_commands_are_those_that_anybody_can_give() -> None:
+    experiment = Experiment("/data", "/there", 7, ["optim.epochs=1"])
+
+    searched = tune.parser().parse_args(experiment.training("cifar10"))
+    confirmed = confirm.parser().parse_args(experiment.confirmation("cifar10"))
+    across = confirm.parser().parse_args(experiment.across(DATA_SETS))
+
+    assert searched.name == confirmed.study == "ffl-helps-cifar10"
+    assert searched.set == ["data.name=cifar10", "optim.epochs=1"]
+    assert (confirmed.seeds, tuple(confirmed.arms)) == (7, KINDS)
+    assert across.across == ["ffl-helps-cifar100", "ffl-helps-cifar10"]
