@@ -72,6 +72,11 @@ class DataConfig(Section):
     val_fraction: float = setting(
         0.1, "share of what is used that is held out for validation", gt=0, lt=1
     )
+    hold_out: bool = setting(
+        False,
+        "leave the validation images out of final trainings (`confirm`, `reproduce`) too, as a "
+        "method that measures on them does: its baselines are trained on equal images",
+    )
     split_seed: int = setting(0, "seed of the train/val split; equal seeds, equal split", ge=0)
     images_per_class: Annotated[int | None, Optional] = setting(
         None,

@@ -7,6 +7,7 @@ from contextlib import closing
 
 from ffl_ray.config.methods import needs_held_out
 from ffl_ray.config.overrides import flatten
+from ffl_ray.config.settings import ResolvedConfig
 from ffl_ray.confirm.arms import config_of, plan_runs
 from ffl_ray.confirm.compared import corrected, parity_words
 from ffl_ray.confirm.confirmation import KIND, Confirmation, write_tables
@@ -210,6 +211,10 @@ def _keep_plan(request: Request, confirmation: Confirmation) -> None:
     request.storage.write("study.json", text.encode(), copied=True)
 
 
+def _holds_out(config: ResolvedConfig) -> bool:
+    return config.data.hold_out or needs_held_out(config.distill)
+
+
 def race_words(confirmation: Confirmation, tables: StudyTables, waiting: int) -> str:
     """How far a race is, in words."""
     done = len(confirmation.asked) - len(waiting_runs(tables, confirmation.final_runs))
@@ -246,7 +251,7 @@ def show_confirmed(confirmation: Confirmation, tables: StudyTables) -> None:
         " ".join(filter(None, [parity_words(compared), corrected(compared)])),
         confirmation.ranked_by,
         summary[0]["over"],
-        [arm.name for arm in confirmation.arms if needs_held_out(config_of(arm).distill)],
+        [arm.name for arm in confirmation.arms if _holds_out(config_of(arm))],
     )
     console.out(words)
     console.out(look_words(confirmation, tables.storage))

@@ -196,8 +196,8 @@ def how_measured(
     ]
     if without_val:
         words.append(
-            f"But {', '.join(without_val)}: trained on train alone, since the method measures on "
-            f"the validation images."
+            f"But {', '.join(without_val)}: trained on train alone, since the method, or the one "
+            f"that it is held against, measures on the validation images."
         )
     if corrected:
         words.append(corrected)

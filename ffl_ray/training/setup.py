@@ -184,9 +184,10 @@ def _opened(config: ResolvedConfig, world_size: int, *, final: bool) -> TrainVal
 
 def _held_out(config: ResolvedConfig, data: TrainVal) -> tuple[TrainVal, Images | Files]:
     """The data, and what a method may measure on: in a final training, which validates nothing,
-    the images that a search validates with, where its method needs them; they are not trained on.
+    the images that a search validates with, where its method needs them, or it is held against one
+    that does; they are not trained on.
     """
-    if len(data.val) or not needs_held_out(config.distill):
+    if len(data.val) or not (needs_held_out(config.distill) or config.data.hold_out):
         return data, data.val
     parts = load_train_val(config.data)
     return data._replace(train=parts.train), parts.val

@@ -170,6 +170,16 @@ def test_the_primary_comparison_is_of_what_is_shipped_at_equal_seconds() -> None
     assert primary_of(fused, plans.arms[0]) is None
 
 
+def test_baselines_of_a_method_that_measures_on_held_out_images_train_on_equal_ones() -> None:
+    held = {"distill__method": "kdcl", "distill__kdcl_teacher": "general"}
+    ours, other = (small_config(model__mix="2*resnet8", **more) for more in (held, {}))
+
+    assert {one.baseline.data.hold_out for one in opponents(ours)} == {True}
+    assert {one.baseline.data.hold_out for one in opponents(other)} == {False}
+    again = confirmed_form(independent(ours, ("resnet8",)))
+    assert again.data.hold_out
+
+
 @pytest.mark.parametrize("mix", ["resnet20", "2*resnet20"])
 def test_an_independent_config_is_not_compared_with_itself(mix: str) -> None:
     config = small_config(

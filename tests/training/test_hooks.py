@@ -87,15 +87,15 @@ def test_they_are_called_around_each_step_and_a_stopped_training_goes_on_to_the_
     assert_same_weights(weights(resumed.files), weights(whole.files))
 
 
-@pytest.mark.parametrize("needs", [True, False])
-def test_a_final_training_holds_out_what_a_search_does_where_the_method_needs_it(
-    needs: bool, calls: list[tuple[object, ...]], monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(("needs", "asked"), [(True, False), (False, False), (False, True)])
+def test_a_final_training_holds_out_what_a_search_does_where_the_method_needs_it_or_is_asked(
+    needs: bool, asked: bool, calls: list[tuple[object, ...]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(setup, "needs_held_out", lambda distill: needs)
-    session = MemorySession()
+    session, config = MemorySession(), small_config(**SMALL, data__hold_out=asked)
 
-    run_epochs(small_config(**SMALL), session, test=lambda training, progress: progress)
+    run_epochs(config, session, test=lambda training, progress: progress)
 
-    steps = STEPS if needs else 6
-    assert calls[-1] == ("after epoch", 1, steps, 60.0 if needs else 0.0)
+    steps = STEPS if needs or asked else 6
+    assert calls[-1] == ("after epoch", 1, steps, 60.0 if needs or asked else 0.0)
     assert "val.ensemble.accuracy" not in session.rows[-1]
