@@ -54,14 +54,19 @@ class BaselineSearch(NamedTuple):
         arm: the baseline with the settings that it inherits.
         folder: of its study, below the confirmation's; arms that differ in what is searched alone
             share one.
-        searched: the names of its dimensions.
+        kinds: its dimensions, by name.
         text: of its space.
     """
 
     arm: Arm
     folder: str
-    searched: tuple[str, ...]
+    kinds: Mapping[str, Any]
     text: str
+
+    @property
+    def searched(self) -> tuple[str, ...]:
+        """The names of its dimensions."""
+        return tuple(sorted(self.kinds))
 
 
 def baseline_searches(
@@ -138,7 +143,7 @@ def _search_of(arm: Arm, causes: set[str], kinds: Mapping[str, Any]) -> Baseline
     folder = f"{'-'.join(sorted(causes))}-{settings['optim.epochs']}-epochs-{which}"
     title = f"{arm.name}: what was searched for a config and applies to it."
     text = space_text(title, base, kinds)
-    return BaselineSearch(arm, re.sub(r"[^\w-]+", "-", folder), tuple(sorted(kinds)), text)
+    return BaselineSearch(arm, re.sub(r"[^\w-]+", "-", folder), kinds, text)
 
 
 def with_tuned(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Mapping
-from itertools import islice
 from pathlib import Path
 
 from ffl_ray.config.older import of_today
@@ -13,14 +12,13 @@ from ffl_ray.config.settings import StudyConfig
 from ffl_ray.confirm.request import Request
 from ffl_ray.confirm.tuned import FOLDER, BaselineSearch
 from ffl_ray.console.terminal import make_console
-from ffl_ray.errors import SettingError
 from ffl_ray.orchestration.search_run import run_search
 from ffl_ray.orchestration.search_study import MAY_CHANGE, Search
 from ffl_ray.results.columns import ENDED
 from ffl_ray.results.description import MOVES, check_goes_on, read_description
 from ffl_ray.results.reader import read_rows
 from ffl_ray.results.storage.storage import Storage
-from ffl_ray.search.grid import every_point
+from ffl_ray.search.grid import num_points
 from ffl_ray.search.points import check_space
 from ffl_ray.search.space import SearchSpace, load_space, settle
 
@@ -89,7 +87,7 @@ def search_of(
     found = of_today(request.searched["settings"])
     budget = {name: found[name] for name in BUDGET if name in found}
     places = {name: value for name, value in request.settings.items() if name in MOVES}
-    settings = settle(space, budget | places | _sampled(space, request, budget))
+    settings = settle(space, budget | places | _sampled(one, request.tune_baselines or 1))
     own = {name: getattr(request.search, name) for name in RESOURCES} | {"keep_checkpoints": 0}
     settings = settings.model_copy(update={"search": settings.search.model_copy(update=own)})
     check_space(space, settings.training, (), settings.search)
@@ -97,15 +95,9 @@ def search_of(
     return Search(name, storage, space, settings, again="the same command")
 
 
-def _sampled(
-    space: SearchSpace, request: Request, budget: Mapping[str, object]
-) -> dict[str, object]:
+def _sampled(one: BaselineSearch, wanted: int) -> dict[str, object]:
     """How many points are tried, and by what; where there are no more than that, each once."""
-    wanted = request.tune_baselines or 1
-    try:
-        points = len(list(islice(every_point(space.suggest), wanted + 1)))
-    except SettingError:  # it has a continuous dimension
-        points = wanted + 1
-    if points <= wanted:
-        return {"search.num_samples": points, "search.sampler": "grid"}
-    return {"search.num_samples": wanted}
+    points = num_points(one.kinds)
+    if points is None or points > wanted:
+        return {"search.num_samples": wanted}
+    return {"search.num_samples": points, "search.sampler": "grid"}

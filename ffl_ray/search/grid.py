@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from typing import Any
 
@@ -112,6 +113,14 @@ def check_steps(kinds: Mapping[str, BaseDistribution]) -> None:
     """
     for name, kind in kinds.items():
         _values(name, kind)
+
+
+def num_points(kinds: Mapping[str, BaseDistribution]) -> int | None:
+    """How many points independent parameters have; none: one is continuous."""
+    try:
+        return math.prod(len(_values(name, kind)) for name, kind in kinds.items())
+    except SettingError:
+        return None
 
 
 def _values(name: str, kind: Any) -> Sequence[Any]:

@@ -11,6 +11,7 @@ from support.confirmations import make_confirmation, planned
 
 from ffl_ray.confirm.confirmation import Confirmation
 from ffl_ray.confirm.look import look_words, record_look
+from ffl_ray.confirm.pairs import Tuning
 from ffl_ray.confirm.registered import check_unchanged
 from ffl_ray.errors import StudyError
 
@@ -46,12 +47,17 @@ def test_data_that_moved_change_no_plan() -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["seeds", "chosen", "pairs", "arms", "looks", "settings", "registered"]
+    "name", ["seeds", "chosen", "pairs", "arms", "arm", "tuned", "looks", "settings", "registered"]
 )
 def test_a_plan_that_was_changed_by_hand_is_refused(name: str) -> None:
     stored = described(planned().as_registered())
     if name == "looks":
         stored[name] = 5
+    elif name == "arm":
+        stored["arms"][-1]["settings"]["optim.lr"] = 0.7
+    elif name == "tuned":
+        tuning = Tuning("tuned/x", "00000", 20, 1.0, ("optim.lr",))
+        stored["arms"][-1]["tuned"] = tuning._asdict()
     elif name == "settings":
         stored[name]["margin"] = 3.0
     elif name == "registered":

@@ -51,7 +51,12 @@ KINDS: dict[str, BaseDistribution] = {
     "my_own_name": FloatDistribution(0.0, 1.0),
 }
 ARMS: tuple[Kind, ...] = ("alone", "together", "untaught")
-MIX = {"model__mix": "2*resnet20", "optim__lr": 0.05, "distill__temperature": 2.0}
+MIX = {
+    "data__name": "cifar10",
+    "model__mix": "2*resnet20",
+    "optim__lr": 0.05,
+    "distill__temperature": 2.0,
+}
 CHOSEN = (
     Chosen("00004", confirmed_form(small_config(**MIX))),
     Chosen("00001", confirmed_form(small_config(**MIX | {"optim__lr": 0.2}))),

@@ -54,6 +54,21 @@ def test_the_cheapest_within_one_standard_error_is_called_best() -> None:
     assert best.error == pytest.approx(0.02)
 
 
+def test_of_trials_that_differ_by_their_seed_the_mean_counts_not_the_luckiest() -> None:
+    lucky = [row("0", 0.95) | {"seed": 1}, row("1", 0.60) | {"seed": 2}]
+    steady = row("2", 0.78) | {"seed": 1, "fusion.design": "mean"}
+
+    best = called_best(ranked([*lucky, steady], ONE), ONE, members)
+
+    assert best is not None
+    assert (best.trial_id, best.top_id, best.seeds) == ("2", "2", 1)
+    again = called_best(
+        ranked([lucky[0], lucky[1] | {"objective_values": [0.9]}, steady], ONE), ONE, members
+    )
+    assert again is not None
+    assert (again.trial_id, again.seeds) == ("0", 2)
+
+
 def test_one_that_breaks_a_constraint_is_not_called_best() -> None:
     broken = [row("1", 0.785, '{"trial": {"constraints:ensemble.macs<=9": 0.5}}')]
     rows = [*ROWS[:1], *broken, *ROWS[2:]]
