@@ -19,6 +19,7 @@ BASE = {
     "search.scheduler": "none",
     "search.cpus_per_trial": 1,
     "search.num_samples": 1,
+    "search.plain_baseline": False,
 }
 
 

@@ -30,6 +30,7 @@ BUDGET = [
         *("seed", "time_budget_s", "max_failures"),
     )
 ]
+ALONE: dict[str, object] = {"search.plain_baseline": False}
 RESOURCES = [
     one.name.removeprefix("search.") for one in settings_of(StudyConfig) if one.marks.resource
 ]
@@ -87,7 +88,7 @@ def search_of(
     found = of_today(request.searched["settings"])
     budget = {name: found[name] for name in BUDGET if name in found}
     places = {name: value for name, value in request.settings.items() if name in MOVES}
-    settings = settle(space, budget | places | _sampled(one, request.tune_baselines or 1))
+    settings = settle(space, budget | places | ALONE | _sampled(one, request.tune_baselines or 1))
     own = {name: getattr(request.search, name) for name in RESOURCES} | {"keep_checkpoints": 0}
     settings = settings.model_copy(update={"search": settings.search.model_copy(update=own)})
     check_space(space, settings.training, (), settings.search)

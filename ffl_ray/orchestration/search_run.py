@@ -148,9 +148,7 @@ def _train(
         )
     deadline, elapsed_s = trials.deadline, time.monotonic() - started
     left_s, came = deadline.left_s, deadline.came
-    status = show_outcome(
-        tables, config, elapsed_s, left_s=left_s, came=came, again=search.again
-    )
+    status = show_outcome(tables, config, elapsed_s, left_s=left_s, came=came, again=search.again)
     if tracking.lines:
         make_console().out("\n" + "\n".join(tracking.lines))
     if recorder.obstacle.message:

@@ -189,9 +189,7 @@ def show_outcome(
         console.out(next_text(as_argument(tables.storage.location)))
     if left > 0:
         more = " and more time" if came else ""
-        console.out(
-            f"\nto go on: {again or f'the same command with --name {tables.name}'}{more}"
-        )
+        console.out(f"\nto go on: {again or f'the same command with --name {tables.name}'}{more}")
     plain = held_against_plain(rows, tables.objectives, tables.members)
     if plain is not None and plain.says != "searched":
         console.out(f"\n{plain.verdict}: python -m ffl_ray.confirm tells")

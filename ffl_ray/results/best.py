@@ -98,7 +98,9 @@ def called_best(
         and keeps_constraints(row) == keeps_constraints(top)
     ]
     cost = Objective(f"{objective.member}.macs", objective.member, "macs", maximised=False)
-    macs = {row["trial_id"]: _cost(cost, latest_members(members_of, row["trial_id"])) for row in near}
+    macs = {
+        row["trial_id"]: _cost(cost, latest_members(members_of, row["trial_id"])) for row in near
+    }
     row = min(near, key=lambda row: macs[row["trial_id"]])
     best = row["trial_id"]
     return Best(best, macs[best], top["trial_id"], macs[top["trial_id"]], error, row.get(SEEDS, 1))
