@@ -129,7 +129,8 @@ def latest_members(members_of: MembersOf, trial_id: str) -> list[Row]:
 
 
 def _cost(cost: Objective, members: Sequence[Row]) -> float:
-    return cost.value(members) if members else math.inf
+    known = all(row.get(cost.metric) is not None for row in members)
+    return cost.value(members) if members and known else math.inf
 
 
 def standard_error(value: float, objective: Objective, members: Sequence[Row]) -> float:
