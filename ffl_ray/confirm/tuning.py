@@ -92,8 +92,7 @@ def search_of(
     own = {name: getattr(request.search, name) for name in RESOURCES} | {"keep_checkpoints": 0}
     settings = settings.model_copy(update={"search": settings.search.model_copy(update=own)})
     check_space(space, settings.training, (), settings.search)
-    name = f"{request.name}/{FOLDER}/{one.folder}"
-    return Search(name, storage, space, settings, again="the same command")
+    return Search(one.folder, storage, space, settings, again="the same command")
 
 
 def _sampled(one: BaselineSearch, wanted: int) -> dict[str, object]:
