@@ -66,7 +66,7 @@ class Experiment(NamedTuple):
 
     def request(self, data: str) -> Request:
         """The confirmation before there is a study, to see what it takes."""
-        changes = parse_assignments(self.changes)
+        changes = parse_assignments([*self.changes])
         places = {"data.name": data, "data.dir": str(Path(self.data_dir).resolve())}
         several = {"search.num_samples": len(KINDS) * self.seeds}  # as many at once as fit
         settings = settle(load_space(str(SPACE)), places | changes)
