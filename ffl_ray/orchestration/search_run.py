@@ -24,6 +24,7 @@ from ffl_ray.orchestration.remote import call_together, trial_cluster
 from ffl_ray.orchestration.retention import CheckpointRetention, best_of_search
 from ffl_ray.orchestration.scheduler import make_scheduler
 from ffl_ray.orchestration.search_study import (
+    ENDING_PER_START,
     ENDING_S,
     MAY_CHANGE,
     Search,
@@ -217,7 +218,8 @@ def _deadline(search: Search, used_s: float, trial_s: Callable[[], float | None]
     left = [] if config.time_budget_s is None else [config.time_budget_s]
     if config.budget_s is None:
         return Deadline(min(left, default=None), note=note)
-    left.append(config.budget_s - passed_s() - ENDING_S)
+    ending_s = max(ENDING_S, ENDING_PER_START * (passed_s() - used_s))
+    left.append(config.budget_s - passed_s() - ending_s)
     return Deadline(min(left), trial_s, note)
 
 

@@ -41,8 +41,10 @@ from ffl_ray.search.space import SearchSpace, settle
 from ffl_ray.search.warm_start import WarmStart
 
 MAY_CHANGE = changeable(StudyConfig)
-# What a search takes after its trials: they are stopped, its answers worked out, Ray ended.
+# What a search takes after its trials: they are stopped, its answers worked out, Ray ended. Where
+# its start was slow, because others use the machine, its end is.
 ENDING_S = 8.0
+ENDING_PER_START = 0.6
 
 
 class Search(NamedTuple):
