@@ -18,6 +18,7 @@ from torch import Tensor
 from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.backends import cudnn
 
+from ffl_ray.config.method_rows import METHODS as OWN
 from ffl_ray.config.settings import ResolvedConfig, ResolvedDistill
 from ffl_ray.data.batches import EpochRequest
 from ffl_ray.data.dataset import Images
@@ -113,7 +114,8 @@ METHODS = [
         "distill__write_back_steps": 2,
     },
     {"distill__method": "one", "optim__optimizer": "adamw", "optim__lr": 0.0078125},
-    {"distill__method": "ffsd", "model__mix": "3*resnet8"},
+    # A hundredth of it, which the decoders have, is a power of two as well.
+    {"distill__method": "ffsd", "model__mix": "3*resnet8", "optim__lr": 25 / 128},
     {"distill__method": ASKING},
 ]
 
@@ -248,9 +250,8 @@ def test_float32_is_float32_and_tf32_has_its_own_name(precision: str) -> None:
 def test_a_step_in_bfloat16_touches_the_gpu_alone_and_gives_float32(
     method: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    config = small_config(
-        model__mix="2*resnet8", distill__method=method, objective="ensemble.accuracy"
-    )
+    mix = f"{max(2, OWN[method].least_branches)}*resnet8"
+    config = small_config(model__mix=mix, distill__method=method, objective="ensemble.accuracy")
     data = load_train_val(config.data)
     outputs: list[NetworkOutput] = []
     assert isinstance(data.train, Images)
