@@ -74,7 +74,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--mix", default="3*resnet20", help="branches of every method")
     parser.add_argument("--batch-size", type=int, default=32, help="images a step")
-    parser.add_argument("--rounds", type=int, default=5, help="steps of each method, one counts")
+    parser.add_argument(
+        "--rounds", type=int, default=5, help="steps of each method, of which the fastest counts"
+    )
     options = parser.parse_args()
     torch.set_num_threads(1)
     configs = {method: config_of(method, options.mix) for method in METHODS}
