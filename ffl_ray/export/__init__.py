@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from ffl_ray.export.member import Member
+    from ffl_ray.exported.member import Member
 
 __all__ = ["load_member"]
 
@@ -23,6 +23,6 @@ def load_member(folder: str | Path, *, trusted: bool = False) -> Member:
     Raises:
         ExportError: the folder is no export, is damaged, or names code and is not trusted.
     """
-    from ffl_ray.export import torch_runner
+    from ffl_ray.exported import member
 
-    return torch_runner.load_member(folder, trusted=trusted)
+    return member.load_member(folder, trusted=trusted)

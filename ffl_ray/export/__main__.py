@@ -6,7 +6,7 @@ import argparse
 import sys
 
 from ffl_ray import cli
-from ffl_ray.export.about import FORMATS
+from ffl_ray.exported.about import FORMATS
 
 DESCRIPTION = """Write one classifier of a study alone: a branch sheds the others and the fusion.
 

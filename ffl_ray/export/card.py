@@ -12,10 +12,10 @@ from ffl_ray.config.overrides import mix_name, shown, with_overrides
 from ffl_ray.config.settings import Config
 from ffl_ray.confirm.tables import ConfirmedAccuracy
 from ffl_ray.console.plain_text import in_markdown, printable_line
-from ffl_ray.export.about import About, code_named_in
 from ffl_ray.export.check import TOLERANCE, Difference
 from ffl_ray.export.speed import HEADINGS, Speed, rows_of
 from ffl_ray.export.trained import changed_settings
+from ffl_ray.exported.about import About, code_named_in
 
 PREPROCESSING = {
     "digits": "8x8 grey images of single handwritten digits, bright on dark",

@@ -12,7 +12,6 @@ from rich.table import Table
 
 from ffl_ray.confirm.tables import FINAL_KINDS, accuracy_of_run, confirmed_accuracy
 from ffl_ray.console.terminal import make_console
-from ffl_ray.export.about import FORMATS
 from ffl_ray.export.card import Source, Written
 from ffl_ray.export.choice import Rows, choose
 from ffl_ray.export.folder import check_free, export_member, versions
@@ -21,6 +20,7 @@ from ffl_ray.export.pick import Candidate
 from ffl_ray.export.rule import Rule, parse_macs
 from ffl_ray.export.speed import HEADINGS, Speed, rows_of, speeds
 from ffl_ray.export.trained import Trained, kept_checkpoints, load_trained, retrain_command
+from ffl_ray.exported.about import FORMATS
 from ffl_ray.results.description import read_description
 from ffl_ray.results.reader import find_study, load_tables, records
 from ffl_ray.results.schema import row_config

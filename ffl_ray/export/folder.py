@@ -11,15 +11,16 @@ from importlib import metadata as installed
 from pathlib import Path
 
 from ffl_ray.errors import ExportError, on_one_line
-from ffl_ray.export.about import CONFIG, About
 from ffl_ray.export.card import Source, Written, card
 from ffl_ray.export.check import Difference, check_file, probes
-from ffl_ray.export.checksums import METADATA, sha256
 from ffl_ray.export.formats import WRITERS, torch_program
-from ffl_ray.export.member import Member, describe
+from ffl_ray.export.member import describe
 from ffl_ray.export.metadata import metadata
 from ffl_ray.export.speed import Speed
 from ffl_ray.export.trained import Trained
+from ffl_ray.exported.about import CONFIG, About
+from ffl_ray.exported.checksums import METADATA, sha256
+from ffl_ray.exported.member import Member
 from ffl_ray.files import beside
 
 CARD = "README.md"

@@ -10,9 +10,9 @@ from safetensors.torch import save
 from torch import nn
 from torch.export import Dim, export
 
-from ffl_ray.export.about import CONFIG, KEY, ONNX, PT2, SAFETENSORS, About
-from ffl_ray.export.member import Member
 from ffl_ray.export.silence import silent
+from ffl_ray.exported.about import CONFIG, KEY, ONNX, PT2, SAFETENSORS, About
+from ffl_ray.exported.member import Member
 from ffl_ray.models.cost import plain_attention
 
 OPSET = 20

@@ -1,74 +1,18 @@
-"""One member of a trained network as a module of its own, normalisation included."""
+"""What an export says of a member, and the network that its weights are put into."""
 
 from __future__ import annotations
 
-import copy
-from collections.abc import Sequence
-
 import torch
-from jaxtyping import Float
-from torch import Tensor, nn
 
-from ffl_ray.config.methods import resolved_from
-from ffl_ray.config.older import of_today
 from ffl_ray.config.overrides import flatten, with_overrides
 from ffl_ray.config.settings import Config, ResolvedConfig
 from ffl_ray.data.dataset import DatasetInfo, Images
 from ffl_ray.data.facts import DataFacts
 from ffl_ray.data.loader import TrainVal
-from ffl_ray.export.about import About
+from ffl_ray.exported.about import About
 from ffl_ray.models.network import FusionNetwork
 from ffl_ray.models.outline import on_meta
 from ffl_ray.training.setup import new_network
-
-
-class Member(nn.Module):
-    """A network without the modules that one member does not need, behind its normalisation.
-
-    Args:
-        network: is copied and stripped; it stays as it is.
-        name: of the member.
-        mean: per channel, of pixels in [0, 1].
-        std: likewise.
-    """
-
-    mean: Tensor
-    std: Tensor
-
-    def __init__(
-        self, network: FusionNetwork, name: str, mean: Sequence[float], std: Sequence[float]
-    ) -> None:
-        super().__init__()
-        self.name = name
-        self.register_buffer("mean", torch.tensor(mean).reshape(1, -1, 1, 1), persistent=False)
-        self.register_buffer("std", torch.tensor(std).reshape(1, -1, 1, 1), persistent=False)
-        self.network = stripped(network, name)
-        self.eval()
-        self.requires_grad_(False)
-
-    def forward(
-        self, images: Float[Tensor, "batch channels height width"]
-    ) -> Float[Tensor, "batch classes"]:
-        """Logits of images in [0, 1]."""
-        return self.network.member(self.name, (images - self.mean) / self.std)
-
-
-def stripped(network: FusionNetwork, name: str) -> FusionNetwork:
-    """A copy of a network in which modules that a member does not need hold no parameters."""
-    kept = copy.deepcopy(network)
-    _strip(kept, {id(module) for module in kept.member_modules(name)})
-    return kept
-
-
-def _strip(module: nn.Module, kept: set[int]) -> bool:
-    """Whether anything below a module is kept; what is not becomes an empty identity."""
-    needed = False
-    for name, child in module.named_children():
-        if id(child) in kept or _strip(child, kept):
-            needed = True
-        else:
-            setattr(module, name, nn.Identity())
-    return needed
 
 
 def empty_network(
@@ -86,15 +30,6 @@ def empty_network(
     with on_meta():
         network = new_network(config, data)
     return network.to_empty(device="cpu")
-
-
-def rebuilt(about: About) -> Member:
-    """An exported member, but for its weights."""
-    info = DatasetInfo(about.classes, about.mean, about.std, crop_padding=0, flip=False)
-    config = resolved_from(of_today(about.settings))
-    return Member(
-        empty_network(config, info, about.image_shape), about.member, about.mean, about.std
-    )
 
 
 def portable(config: Config) -> Config:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import json
 
-from ffl_ray.export.about import About
 from ffl_ray.export.card import Source, Written
 from ffl_ray.export.check import TOLERANCE
+from ffl_ray.exported.about import About
 
 METRICS = ("epoch", "accuracy", "top5", "nll", "ece")
 

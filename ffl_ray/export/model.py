@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Float
 
-from ffl_ray.export.about import About
+from ffl_ray.exported.about import About
 
 Array = np.ndarray
 Run = Callable[[Float[Array, "batch channels height width"]], Float[Array, "batch classes"]]

@@ -9,9 +9,9 @@ from jaxtyping import Float
 
 from ffl_ray.config.overrides import brief
 from ffl_ray.errors import ExportError, on_one_line
-from ffl_ray.export.about import KEY, ONNX, PT2, SAFETENSORS, parse_about
-from ffl_ray.export.checksums import check_sha256
 from ffl_ray.export.model import Array, Model
+from ffl_ray.exported.about import KEY, ONNX, PT2, SAFETENSORS, parse_about
+from ffl_ray.exported.checksums import check_sha256
 
 # In the order in which they are looked for: onnxruntime starts in a fraction of torch's time.
 FILES = (ONNX, SAFETENSORS, PT2)

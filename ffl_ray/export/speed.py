@@ -12,11 +12,12 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from ffl_ray.export.about import ONNX, About
 from ffl_ray.export.formats import torch_program, write_onnx
-from ffl_ray.export.member import Member, describe
+from ffl_ray.export.member import describe
 from ffl_ray.export.runner import onnx_model
 from ffl_ray.export.trained import Trained
+from ffl_ray.exported.about import ONNX, About
+from ffl_ray.exported.member import Member
 from ffl_ray.models.cost import count_macs, count_parameters
 from ffl_ray.models.latency import median_ms
 from ffl_ray.models.network import FusionNetwork

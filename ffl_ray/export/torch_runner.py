@@ -6,17 +6,13 @@ from pathlib import Path
 
 import torch
 from jaxtyping import Float
-from safetensors import SafetensorError
-from safetensors.torch import load_file
 from torch import nn
 
-from ffl_ray.config.user_code import one_line
-from ffl_ray.errors import ExportError, SettingError, on_one_line
-from ffl_ray.export.about import CONFIG, PT2, SAFETENSORS, About, code_named_in, parse_about
-from ffl_ray.export.checksums import check_sha256
-from ffl_ray.export.member import Member, rebuilt
+from ffl_ray.errors import ExportError
 from ffl_ray.export.model import Array, Model
 from ffl_ray.export.silence import silent
+from ffl_ray.exported.about import CONFIG, PT2, About, parse_about
+from ffl_ray.exported.member import load_member
 
 
 def torch_model(path: Path, *, trusted: bool) -> Model:
@@ -54,35 +50,3 @@ def _rebuilt(path: Path, trusted: bool) -> tuple[About, nn.Module]:
     member = load_member(path.parent, trusted=trusted)
     place = path.parent / CONFIG
     return parse_about(place.read_bytes(), place), member
-
-
-def load_member(folder: str | Path, *, trusted: bool = False) -> Member:
-    """The module of an exported folder; see `ffl_ray.export.load_member`."""
-    place = Path(folder)
-    for name in (CONFIG, SAFETENSORS):
-        check_sha256(place / name)
-    try:
-        about = parse_about((place / CONFIG).read_bytes(), place / CONFIG)
-        weights = load_file(place / SAFETENSORS)
-    except FileNotFoundError as error:
-        raise ExportError(f"{place} must hold {CONFIG} and {SAFETENSORS}: {error}") from error
-    except SafetensorError as error:
-        raise ExportError(f"{place / SAFETENSORS} is damaged: {error}") from error
-    own = code_named_in(about.settings)
-    if own and not trusted:
-        raise ExportError(
-            f"{place / CONFIG} names code outside the model, {own[0]}, which would be imported and "
-            f"run: --trust allows it for a model of your own, in Python load_member(..., "
-            f"trusted=True); model.onnx needs neither"
-        )
-    try:
-        member = rebuilt(about)
-    except Exception as error:
-        reason = str(error) if isinstance(error, SettingError) else one_line(error)
-        raise ExportError(f"{place / CONFIG} can't be rebuilt: {reason}") from error
-    try:
-        member.load_state_dict(weights)
-    except RuntimeError as error:
-        line = on_one_line(error)
-        raise ExportError(f"{place / SAFETENSORS} does not fit {CONFIG}: {line}") from error
-    return member

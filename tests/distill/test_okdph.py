@@ -15,7 +15,7 @@ from ffl_ray.config.settings import ResolvedConfig
 from ffl_ray.distill.hooks import Moment
 from ffl_ray.distill.okdph import OKDPH, after_epoch, after_step, before_step
 from ffl_ray.distill.registry import loss_terms_of
-from ffl_ray.export.member import stripped
+from ffl_ray.exported.member import stripped
 from ffl_ray.models.builder import build_network
 from ffl_ray.models.network import FusionNetwork
 from ffl_ray.training.worker import run_worker

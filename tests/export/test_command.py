@@ -16,9 +16,9 @@ from ffl_ray.export import __main__ as export
 from ffl_ray.export import card, formats
 from ffl_ray.export.check import TOLERANCE, Difference
 from ffl_ray.export.folder import export_member
-from ffl_ray.export.member import Member
 from ffl_ray.export.speed import FULL, speeds
 from ffl_ray.export.trained import load_trained
+from ffl_ray.exported.member import Member
 from ffl_ray.models.cost import count_parameters
 from ffl_ray.results import load
 from ffl_ray.results.reader import find_study, records

@@ -12,7 +12,7 @@ from support.exported import MEMBERS, SOURCE, Exported, tiny_trained
 from ffl_ray.export import load_member
 from ffl_ray.export.check import as_input
 from ffl_ray.export.folder import export_member
-from ffl_ray.export.member import Member
+from ffl_ray.exported.member import Member
 from ffl_ray.models.cost import count_parameters
 from ffl_ray.models.fusion import FUSION_DESIGNS
 from ffl_ray.results import load

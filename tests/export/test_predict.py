@@ -17,10 +17,10 @@ from ffl_ray import predict
 from ffl_ray.config.settings import DataConfig
 from ffl_ray.data import folder
 from ffl_ray.errors import ExportError
-from ffl_ray.export.about import About, parse_about
 from ffl_ray.export.classify import Prediction, Unreadable, classify, image_files
 from ffl_ray.export.model import Model
 from ffl_ray.export.runner import open_model
+from ffl_ray.exported.about import About, parse_about
 
 ABOUT = About("fused", {}, (1, 8, 8), ("dark", "bright"), (0.5,), (0.5,))
 

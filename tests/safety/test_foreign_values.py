@@ -31,7 +31,7 @@ from ffl_ray.confirm.confirmation import KIND, Confirmation
 from ffl_ray.console.result_tables import best_table, members_table
 from ffl_ray.console.terminal import make_console
 from ffl_ray.errors import ExportError, FFLRayError, StudyError
-from ffl_ray.export.about import KEY, About, parse_about
+from ffl_ray.exported.about import KEY, About, parse_about
 from ffl_ray.report.__main__ import main as report
 from ffl_ray.results.guard import understood
 from ffl_ray.results.history import past_trials

@@ -24,10 +24,10 @@ from ffl_ray.config.settings import Config, DataConfig
 from ffl_ray.data import cifar
 from ffl_ray.errors import DataError, ExportError, SettingError, StudyError
 from ffl_ray.export import load_member
-from ffl_ray.export.about import About, code_named_in
-from ffl_ray.export.checksums import check_sha256, sha256
 from ffl_ray.export.runner import open_model
 from ffl_ray.export.trained import load_trained
+from ffl_ray.exported.about import About, code_named_in
+from ffl_ray.exported.checksums import check_sha256, sha256
 from ffl_ray.files import read_own
 from ffl_ray.results.storage.storage import Storage
 from ffl_ray.training.worker import run_worker

@@ -13,7 +13,7 @@ from torch import Tensor
 from ffl_ray.config.settings import ResolvedConfig
 from ffl_ray.data.loader import load_train_val
 from ffl_ray.distill.check import check_config
-from ffl_ray.export.member import stripped
+from ffl_ray.exported.member import stripped
 from ffl_ray.planning.cost import DataSize, network_distill, network_size, training_cost
 from ffl_ray.training.optimizer import Optimizers, PlainAdamW, PlainSGD
 from ffl_ray.training.setup import prepare

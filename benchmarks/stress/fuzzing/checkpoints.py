@@ -21,11 +21,11 @@ from benchmarks.stress.fuzzing.studies import altered, appended, cut, emptied, g
 from ffl_ray.config.methods import resolved_from
 from ffl_ray.config.overrides import flatten
 from ffl_ray.config.settings import ResolvedConfig
-from ffl_ray.export.about import CONFIG, About
-from ffl_ray.export.checksums import METADATA, sha256
 from ffl_ray.export.formats import torch_program, write_onnx, write_safetensors
-from ffl_ray.export.member import Member
 from ffl_ray.export.runner import open_model
+from ffl_ray.exported.about import CONFIG, About
+from ffl_ray.exported.checksums import METADATA, sha256
+from ffl_ray.exported.member import Member
 from ffl_ray.models.builder import build_network
 from ffl_ray.models.network import FusionNetwork
 from ffl_ray.training.checkpoint import dump_checkpoint, load_checkpoint

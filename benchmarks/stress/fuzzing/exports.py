@@ -23,8 +23,8 @@ from benchmarks.stress.fuzzing.structures import strange_json, value
 from ffl_ray import predict
 from ffl_ray.errors import ExportError
 from ffl_ray.export import load_member
-from ffl_ray.export.about import CONFIG, KEY
-from ffl_ray.export.checksums import METADATA
+from ffl_ray.exported.about import CONFIG, KEY
+from ffl_ray.exported.checksums import METADATA
 
 TYPES = (TensorProto.FLOAT, TensorProto.DOUBLE, TensorProto.INT64, TensorProto.STRING, 0, 99)
 Change = Callable[[random.Random, onnx.ModelProto], None]
