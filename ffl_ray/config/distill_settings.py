@@ -8,10 +8,13 @@ from pydantic import BeforeValidator
 
 from ffl_ray.config.gates import parse_gates
 from ffl_ray.config.method_settings import (
+    ConfidentSettings,
     ContrastSettings,
+    DKELSettings,
     FFSDSettings,
     LadderSettings,
     LayeredSettings,
+    TeacherSettings,
 )
 from ffl_ray.config.network_settings import AUTHORS
 from ffl_ray.config.values import Optional, Section, one_of, setting, split_numbers
@@ -37,6 +40,10 @@ METHOD_NAMES = (
     "mcl",
     "ahbf",
     "lmcl",
+    "switokd",
+    "confident_dml",
+    "dkel",
+    "afd",
 )
 
 
@@ -52,22 +59,22 @@ class CommonDistill(Section):
     temperature: Annotated[float | None, Optional] = setting(
         None,
         "softening of both sides of every KL term that has none of its own; none: the method's "
-        "own, 3 (dml 1, cl_ilr 2, kdcl 2, okdph 4, ktg 1, ffsd 2, dcm 1)",
+        "own (docs/methods.md), of ffl 3",
         source=AUTHORS,
         gt=0,
         le=100,
     )
     weight: Annotated[float | None, Optional] = setting(
         None,
-        "weight of every KL term of the methods beside ffl; none: the method's own, 1 (cl_ilr "
-        "0.5, and its cross-entropies take the rest; okdph 0.8; ahbf 0.75)",
+        "weight of every KL term of the methods beside ffl; none: the method's own "
+        "(docs/methods.md), of most 1 (cl_ilr 0.5, and its cross-entropies take the rest)",
         ge=0,
         le=1000,
     )
     views: Annotated[bool | None, Optional] = setting(
         None,
-        "every branch is trained on an augmentation of its own; none: the method's own (kdcl, "
-        "pcl and okdph: yes); not for ffl and one, which fuse",
+        "every branch is trained on an augmentation of its own; none: the method's own "
+        "(docs/methods.md); not for those that fuse maps, such as ffl",
         source="Guo et al. 2020 (KDCL); Wu and Gong 2021, arXiv:2006.04147",
     )
     own_batches: Annotated[bool | None, Optional] = setting(
@@ -121,7 +128,7 @@ class CommonDistill(Section):
     )
     ema_span: float = setting(
         1_000 / 117_300,
-        "pcl alone: share of the training over which the averages of the weights reach back, "
+        "pcl and dkel: share of the training over which the averages of the weights reach back, "
         "1 / (1 - decay) steps: .999 a step of the published 117,300",
         source="Wu and Gong 2021, arXiv:2006.04147",
         gt=0,
@@ -190,9 +197,8 @@ class CommonDistill(Section):
     ramp_up: Annotated[float | None, Optional] = setting(
         None,
         "length of the rise of the distill weight, exp(-5 (1 - t/length)^2), as a share of the "
-        "training, at most 1; 0: no rise; none: the method's own, 80 of 300 epochs (independent, "
-        "dml, cl_ilr, kdcl, okdph, ktg, dcm, mcl and lmcl 0; ffsd 5, of its attention terms alone; "
-        "ahbf 240)",
+        "training, at most 1; 0: no rise; none: the method's own (docs/methods.md), 80 of 300 "
+        "epochs, 240, 5 or 0",
         source=AUTHORS,
         ge=0,
         le=100,  # studies of the version before have lengths beyond the training: they are read
@@ -206,7 +212,16 @@ class CommonDistill(Section):
     )
 
 
-class DistillConfig(LadderSettings, ContrastSettings, FFSDSettings, LayeredSettings, CommonDistill):
+class DistillConfig(
+    TeacherSettings,
+    ConfidentSettings,
+    DKELSettings,
+    LadderSettings,
+    ContrastSettings,
+    FFSDSettings,
+    LayeredSettings,
+    CommonDistill,
+):
     """The method: who teaches whom, and how strongly."""
 
 

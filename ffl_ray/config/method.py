@@ -36,8 +36,10 @@ class Method(NamedTuple):
         divided_gradient: a trunk's gradient is divided by the number of branches on it.
         peer_attention: attention between branches weighs their logits (OKDDip).
         leader: one branch learns from the others and is deployed; the ensemble and the fused
-            classifier are made of the others (OKDDip, FFSD); the setting model.leader names it.
-        mean_teacher: averages of the weights over time teach as well (PCL).
+            classifier are made of the others (OKDDip, FFSD, SwitOKD); the setting model.leader
+            names it.
+        mean_teacher: averages of the weights over time teach as well (PCL, DKEL).
+        own_start: these averages start from weights of their own, not from the branches' (DKEL).
         student_average: the mean of the branches' weights is a member and learns as well (OKDPH);
             they are of one backbone, share nothing and start alike.
         held_out: its hook after an epoch measures on images that are not trained on.
@@ -72,6 +74,7 @@ class Method(NamedTuple):
     peer_attention: bool = False
     leader: bool = False
     mean_teacher: bool = False
+    own_start: bool = False
     student_average: bool = False
     held_out: bool = False
     may_share: bool = True

@@ -11,6 +11,7 @@ from ffl_ray.config.variants import (
     check_apart,
     check_ladder,
     check_own_batches,
+    check_teacher,
     check_variants,
     check_view_policies,
 )
@@ -48,6 +49,7 @@ def check_method(config: ResolvedConfig) -> None:
             f"image, not {config.distill.views}"
         )
     check_variants(config.distill)
+    check_teacher(config)
     check_own_batches(config)
     check_view_policies(config, count + method.student_average)
     if method.student_average:

@@ -1,7 +1,14 @@
 """Settings that one method has, a section each; `distill_settings` makes them one."""
 
-from ffl_ray.config.values import Section, setting
+from __future__ import annotations
 
+from typing import Annotated, Literal
+
+from pydantic import BeforeValidator
+
+from ffl_ray.config.values import Optional, Section, absolute_path, setting, teacher_name
+
+CONFIDENT = "after Li et al. 2021, arXiv:2106.01489, whose schedule is not known"
 FFSD = "Li et al. 2021, arXiv:2103.14473 (FFSD), and the authors' program"
 MCL = "Yang et al. 2022, arXiv:2104.12565 (MCL), and the authors' program"
 AHBF = "Gong et al. 2023, AAAI (AHBF-OKD), and the authors' program"
@@ -95,4 +102,61 @@ class LadderSettings(Section):
         source=f"{AHBF}, run command",
         ge=0,
         le=1000,
+    )
+
+
+class DKELSettings(Section):
+    """Settings of dkel."""
+
+    early_span: float = setting(
+        2 / 300,
+        "dkel alone: share of the training over which the weight of the mean of the others' "
+        "averages, which teaches at first, falls to 1/e; each average takes over: exp(-.5) an "
+        "epoch of the published 300",
+        source="shaoeric/Decoupled-Knowledge-with-Ensemble-Learning",
+        gt=0,
+        le=1,
+    )
+
+
+class ConfidentSettings(Section):
+    """Settings of confident_dml."""
+
+    entropy_limit: float = setting(
+        1.0,
+        "confident_dml alone: a teacher of a higher entropy teaches nothing of an image, as a "
+        "share of that of an even guess; 0: nobody teaches, 1: as dml",
+        source=CONFIDENT,
+        ge=0,
+        le=1,
+    )
+    entropy_schedule: Literal["constant", "rising", "falling"] = setting(
+        "rising",
+        "confident_dml alone: how that limit comes about, in a straight line over the training; "
+        "rising: from 0; falling: from 1",
+        source=CONFIDENT,
+    )
+
+
+class TeacherSettings(Section):
+    """Settings of a teacher from outside, beside any method."""
+
+    teacher: Annotated[str | None, BeforeValidator(teacher_name), Optional] = setting(
+        None,
+        "a trained network that teaches beside any method and learns nothing: a folder that "
+        "ffl_ray.export wrote, of the same images and classes, or torchvision:NAME with its "
+        "published weights, which must be in torch's folder; none: there is none",
+        source="Hinton et al. 2015, arXiv:1503.02531",
+    )
+    teacher_file: Annotated[str | None, BeforeValidator(absolute_path), Optional] = setting(
+        None, "of a teacher of torchvision: a file of its weights, a state dict; none: published"
+    )
+    teacher_to: Literal["branches", "fused"] = setting(
+        "branches", "whom the teacher teaches: every branch, or the fused classifier"
+    )
+    teacher_weight: float = setting(
+        1.0, "weight of each of these terms, which are not ramped up", ge=0, le=1000
+    )
+    teacher_temperature: Annotated[float | None, Optional] = setting(
+        None, "softening of each of these terms; none: distill.temperature", gt=0, le=100
     )

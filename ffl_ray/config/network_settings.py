@@ -41,14 +41,13 @@ class ModelConfig(Section):
     )
     leader: Annotated[str | None, Optional, BeforeValidator(as_text)] = setting(
         None,
-        "okddip and ffsd alone: the branch that leads, by its backbone or its place in the mix, "
-        "from 0; none: the first, by the alphabet",
+        "okddip, ffsd and switokd: the branch that learns from the others and is deployed, by its "
+        "backbone or its place in the mix, from 0; none: the first, by the alphabet",
     )
     trunk_stages: Annotated[int | None, Optional] = setting(
         None,
         "leading stages shared by the branches of one backbone; 0 shares nothing, -1 all but the "
-        "last; none: the method's own, -1 (independent, dml, kdcl, okdph, ktg, layered_ffl, ffsd, "
-        "dccl, dcm, mcl and lmcl 0)",
+        "last; none: the method's own (docs/methods.md), -1 or 0",
         unit="stages",
         source=AUTHORS,
         ge=-1,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, NamedTuple
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
@@ -128,6 +129,17 @@ def as_time(seconds: float) -> str:
 def as_text(value: object) -> object:
     """A whole number as text; anything else as it is."""
     return str(value) if isinstance(value, int) and not isinstance(value, bool) else value
+
+
+def absolute_path(value: object) -> object:
+    """A path, wherever a worker runs: from the root on."""
+    return str(Path(value).absolute()) if isinstance(value, str) else value
+
+
+def teacher_name(value: object) -> object:
+    """A network of torchvision by its name, or the path of an exported model."""
+    named = isinstance(value, str) and value.startswith("torchvision:")
+    return value if named else absolute_path(value)
 
 
 def parse_mix(value: object) -> object:

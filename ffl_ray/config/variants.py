@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from ffl_ray.config.methods import method_of
 from ffl_ray.config.overrides import mix_name, shown
 from ffl_ray.config.settings import DistillConfig, ResolvedConfig
 from ffl_ray.config.user_code import is_own
@@ -33,7 +34,12 @@ READ_BY: Mapping[str, tuple[str, ...]] = {
     **dict.fromkeys(("contrast_weight", "contrast_temperature"), ("mcl", "lmcl")),
     "logit_teacher": ("mcl",),
     **dict.fromkeys(("assistant_weight", "deeper_weight"), ("ahbf",)),
+    "early_span": ("dkel",),
+    "entropy_limit": ("confident_dml",),
+    "entropy_schedule": ("confident_dml",),
 }
+
+TEACHERS = ("teacher_file", "teacher_to", "teacher_weight", "teacher_temperature")
 
 
 def check_variants(distill: DistillConfig) -> None:
@@ -54,6 +60,33 @@ def check_variants(distill: DistillConfig) -> None:
         raise SettingError(
             f"distill.weight must be at most 1 for distill.method cl_ilr, whose cross-entropies "
             f"take the rest where distill.ce_weight is none, not {distill.weight}"
+        )
+
+
+def check_teacher(config: ResolvedConfig) -> None:
+    """Check that what is said of a teacher from outside is said of one.
+
+    Raises:
+        SettingError: there is none, it reads no file of weights, or there is no fused classifier.
+    """
+    distill = config.distill
+    for name in TEACHERS:
+        value, default = getattr(distill, name), DistillConfig.model_fields[name].default
+        if distill.teacher is None and value != default:
+            raise SettingError(
+                f"distill.{name} must be {shown(default)} where distill.teacher is none, not "
+                f"{shown(value)}"
+            )
+    theirs = (distill.teacher or "").startswith("torchvision:")
+    if distill.teacher_file is not None and not theirs:
+        raise SettingError(
+            f"distill.teacher_file must be none for a teacher that is a folder, {distill.teacher}, "
+            f"which holds its weights, not {distill.teacher_file}"
+        )
+    if distill.teacher_to == "fused" and method_of(distill).head is None:
+        raise SettingError(
+            f"distill.teacher_to must be branches for distill.method {distill.method}, which has "
+            f"no fused classifier, not fused"
         )
 
 

@@ -19,8 +19,9 @@ from ffl_ray.config.independent import independent
 from ffl_ray.config.methods import method_of
 from ffl_ray.config.overrides import mix_name, with_overrides
 from ffl_ray.config.roles import roles_in
-from ffl_ray.config.settings import ResolvedConfig
+from ffl_ray.config.settings import DistillConfig, ResolvedConfig
 from ffl_ray.config.user_code import is_own
+from ffl_ray.config.variants import TEACHERS
 from ffl_ray.errors import SettingError
 
 Kind = Literal["alone", "together", "untaught", "same_macs"]
@@ -31,6 +32,9 @@ NO_WEIGHT: dict[str, object] = {"distill.weight": 0.0}
 SWITCHED_OFF: dict[str, object] = {
     "distill.ensemble_to_fused": False,
     "distill.fused_to_branch": False,
+}
+NO_TEACHER: dict[str, object] = {
+    f"distill.{name}": DistillConfig.model_fields[name].default for name in ("teacher", *TEACHERS)
 }
 TURNED_OFF: dict[str, dict[str, object]] = {
     "ffl": SWITCHED_OFF,
@@ -151,7 +155,7 @@ def _together(config: ResolvedConfig) -> list[Opponent]:
 
 
 def _untaught(config: ResolvedConfig) -> list[Opponent]:
-    if config.distill.method == "independent":
+    if config.distill.method == "independent" and config.distill.teacher is None:
         return []
     members = [(group.name, group.of) for group in groups(config)]
     members += [(member, (member,)) for member in whole_members(config)]
@@ -178,4 +182,4 @@ def untaught(config: ResolvedConfig) -> ResolvedConfig:
             f"not {method}"
         )
     off = TURNED_OFF.get(method, NO_WEIGHT) | {"distill.gates": with_labels(config.distill.gates)}
-    return with_overrides(config, off | {"seed": 0})
+    return with_overrides(config, off | NO_TEACHER | {"seed": 0})

@@ -12,6 +12,7 @@ from ffl_ray.config.settings import ResolvedDistill
 from ffl_ray.config.user_code import OwnCode, kind_of
 from ffl_ray.data.dataset import Labels
 from ffl_ray.distill.recipe import MEMBERS, Phase, Recipe
+from ffl_ray.models.helpers import HelperRule
 from ffl_ray.models.network import NetworkOutput
 
 FUNCTIONS = ("helpers", "takes_step", "before_step", "after_step", "after_epoch")
@@ -30,6 +31,9 @@ def check_kinds(code: OwnCode, recipe: Recipe) -> None:
     then: object = recipe.then
     if not isinstance(then, tuple) or not all(isinstance(phase, Phase) for phase in then):
         raise code.broken(f"then must be a tuple of Phases, not {kind_of(then)}")
+    for rule in (phase.rule for phase in recipe.then):
+        if not isinstance(rule, HelperRule | None):
+            raise code.broken(f"a phase's rule must be a HelperRule, not {kind_of(rule)}")
 
 
 def check_parts(code: OwnCode, recipe: Recipe, output: NetworkOutput) -> None:

@@ -1,4 +1,4 @@
-"""Checks of a config before anything trains; torch is loaded for the user's own code alone."""
+"""Checks of a config before anything trains; torch is loaded for own code and a teacher alone."""
 
 from ffl_ray.config.batch_checks import check_batches
 from ffl_ray.config.roles import check_roles
@@ -13,7 +13,8 @@ def check_config(config: ResolvedConfig) -> None:
 
     Raises:
         SettingError: as `check_model`, `check_batches` and `check_roles` do, a method of the user's
-            own breaks its contract, or a folder of data is named that nothing would read.
+            own breaks its contract, a teacher from outside does not suit
+            the data, or a folder of data is named that nothing would read.
     """
     if config.data.name == "digits" and config.data.dir is not None:
         raise SettingError(
@@ -23,6 +24,10 @@ def check_config(config: ResolvedConfig) -> None:
     check_model(config)
     check_batches(config)
     check_roles(config)
+    if config.distill.teacher is not None:
+        from ffl_ray.distill.outside import check_outside  # loads torch
+
+        check_outside(config)
     if is_own(config.distill.method):
         from ffl_ray.distill.user_method import check_contract  # loads torch
 

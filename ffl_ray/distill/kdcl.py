@@ -11,7 +11,7 @@ from ffl_ray.config.settings import ResolvedDistill
 from ffl_ray.data.dataset import Labels
 from ffl_ray.distill.hooks import Moment
 from ffl_ray.distill.recipe import Recipe
-from ffl_ray.distill.terms import Logits, Term, cross_entropies, distillation_kl
+from ffl_ray.distill.terms import Logits, Term, cross_entropies, distillation_kl, shares_of
 from ffl_ray.models.helpers import Helper
 from ffl_ray.models.network import NetworkOutput
 
@@ -82,13 +82,6 @@ def _teacher(output: NetworkOutput, labels: Labels, name: str) -> Logits:
     assert output.helpers is not None, "General keeps what it measured"
     mixed: Logits = output.helpers[TEACHER](output.branches)
     return mixed
-
-
-def shares_of(labels: Labels, like: Peers) -> Shares:
-    """Labels as class probabilities."""
-    if labels.is_floating_point():
-        return labels.to(like.dtype)
-    return F.one_hot(labels, like.shape[2]).to(like.dtype)
 
 
 def naive_teacher(branches: Peers, shares: Shares) -> Logits:

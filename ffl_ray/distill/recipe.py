@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import NamedTuple
+from typing import NamedTuple, Protocol, runtime_checkable
 
 from jaxtyping import Bool, Float
 from torch import Tensor
 
 from ffl_ray.config.settings import ResolvedDistill
-from ffl_ray.data.dataset import Labels
+from ffl_ray.data.dataset import DatasetInfo, Labels
 from ffl_ray.distill.hooks import Hook
 from ffl_ray.distill.terms import Term
-from ffl_ray.models.helpers import Helper
+from ffl_ray.models.builder import ImageShape
+from ffl_ray.models.helpers import Helper, HelperRule
 from ffl_ray.models.network import NetworkOutput
 
 Terms = Callable[[NetworkOutput, Labels, ResolvedDistill], dict[str, Term]]
@@ -23,6 +24,18 @@ Takes = Callable[[NetworkOutput, Labels, ResolvedDistill, Mean], Bool[Tensor, "b
 MEMBERS = "members"
 
 
+@runtime_checkable
+class ReadFromFile(Protocol):
+    """A helper that is read from a file as a training is made ready, for images of its data.
+
+    A network that is built for another reason, such as its cost, holds it unread.
+    """
+
+    def open(self, info: DatasetInfo, image_shape: ImageShape) -> None:
+        """Read it."""
+        ...
+
+
 class Phase(NamedTuple):
     """A further step of the optimiser on the same batch, with a forward pass and loss of its own.
 
@@ -30,10 +43,13 @@ class Phase(NamedTuple):
         terms: its loss, whose names no other phase has.
         trains: `members`, which is all but the helpers, or names of helpers; nothing else is
             stepped, whatever the gradient of the loss reaches.
+        rule: of an optimiser of its own for these, members too, with a state of its own; none:
+            the training's steps here as well, by the rules of the first step.
     """
 
     terms: Terms
     trains: tuple[str, ...]
+    rule: HelperRule | None = None
 
 
 class Recipe(NamedTuple):

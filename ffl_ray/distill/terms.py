@@ -99,6 +99,15 @@ def cross_entropies(
     }
 
 
+def shares_of(
+    labels: Labels, like: Float[Tensor, "branches batch classes"]
+) -> Float[Tensor, "batch classes"]:
+    """Labels as class probabilities."""
+    if labels.is_floating_point():
+        return labels.to(like.dtype)
+    return F.one_hot(labels, like.shape[2]).to(like.dtype)
+
+
 def the_rest(branches: Float[Tensor, "branches batch classes"], index: int) -> Tensor:
     """Mean of all branches' logits but one's."""
     return torch.cat([branches[:index], branches[index + 1 :]]).mean(dim=0)

@@ -16,7 +16,7 @@ from ffl_ray.config.user_code import is_own
 from ffl_ray.config.values import split_deeper
 from ffl_ray.errors import SettingError
 from ffl_ray.models.backbone import Backbone
-from ffl_ray.models.branch_modules import without
+from ffl_ray.models.branch_modules import BranchModules, without
 from ffl_ray.models.fusion import Fusion, MapShape, MergesMaps, build_fusion
 from ffl_ray.models.init import init_weights
 from ffl_ray.models.method_modules import LogitGate, PeerAttention
@@ -65,6 +65,7 @@ def build_network(
         leader=leader,
         divides_gradient=method.divided_gradient,
         ema_span=distill.ema_span if method.mean_teacher else None,
+        ema_start=_own_start(model, image_shape, num_classes, seed) if method.own_start else None,
         needs=method.needs,
         average=_average(method, distill),
     )
@@ -126,6 +127,12 @@ class _Branches(NamedTuple):
     classifiers: list[nn.Module]
     maps: list[MapShape]
 
+    @property
+    def modules(self) -> BranchModules:
+        """All of them, as a network holds them."""
+        branches, classifiers = nn.ModuleList(self.branches), nn.ModuleList(self.classifiers)
+        return BranchModules(nn.ModuleDict(self.trunks), branches, classifiers)
+
     def trunk_width(
         self, image_shape: ImageShape, keys: Iterable[str], maps: Iterable[MapShape]
     ) -> int:
@@ -174,6 +181,15 @@ def _branches(
             built.branches.append(rest)
             built.classifiers.append(nn.Linear(shape.channels, num_classes))
     return built
+
+
+def _own_start(
+    model: ResolvedModel, image_shape: ImageShape, num_classes: int, seed: int
+) -> BranchModules:
+    """Modules as the branches', of initial weights that no branch has."""
+    count = len(model.mix)
+    seeds = [(branch_seed(seed, count + place), place) for place in range(count)]
+    return _branches(model, image_shape, num_classes, seeds).modules
 
 
 def _head(

@@ -29,10 +29,16 @@ class HelperRule(NamedTuple):
 
 
 class Helper(NamedTuple):
-    """One helper: a module, called by the loss, and how it is trained."""
+    """One helper: a module, and how it is trained.
+
+    Attributes:
+        reads_images: it is called in each training pass with the images that the network is given,
+            views in front, and what it gives is `NetworkOutput.read`; else the loss calls it.
+    """
 
     module: nn.Module
     rule: HelperRule = HelperRule()
+    reads_images: bool = False
 
 
 def helper_groups(

@@ -38,6 +38,7 @@ class FusionNetwork(nn.Module):
         leader: the branch that learns from the others, if the method has one.
         divides_gradient: a trunk's gradient is divided by the branches on it.
         ema_span: of averaged weights that teach; none: there are no such teachers.
+        ema_start: modules that these start as; none: as the branches.
         needs: what a training pass keeps for the method's loss, by the names of `Kept`.
         average: the mean weights of all branches, of one structure, are a member and learn too:
             variable, and the branches by it, or constant; none: they are not.
@@ -60,6 +61,7 @@ class FusionNetwork(nn.Module):
         leader: int | None = None,
         divides_gradient: bool = False,
         ema_span: float | None = None,
+        ema_start: BranchModules | None = None,
         needs: Collection[str] = (),
         average: Literal["variable", "constant"] | None = None,
     ) -> None:
@@ -77,10 +79,12 @@ class FusionNetwork(nn.Module):
         self.needs = needs
         self.helpers = nn.ModuleDict()
         self.helper_rules: dict[str, HelperRule] = {}
+        self.readers: list[str] = []
         self.branch_streams: list[torch.cuda.Stream] = []
         self.mean_teachers: AveragedWeights | None = None
         if ema_span is not None:
-            self.mean_teachers = AveragedWeights(self.branch_modules, span=ema_span)
+            start = ema_start or self.branch_modules
+            self.mean_teachers = AveragedWeights(start, span=ema_span)
         self.average_is_constant = average == "constant"
         self.averages: AveragedWeights | None = None
         if average is not None:
@@ -125,6 +129,7 @@ class FusionNetwork(nn.Module):
         """Have the method's loss train these modules beside the members."""
         self.helpers.update({name: helper.module for name, helper in helpers.items()})
         self.helper_rules |= {name: helper.rule for name, helper in helpers.items()}
+        self.readers += [name for name, helper in helpers.items() if helper.reads_images]
 
     def forward(self, images: Float[Tensor, "*views batch channels height width"]) -> NetworkOutput:
         return self.output(images, self.needs if self.training else ())
@@ -153,7 +158,10 @@ class FusionNetwork(nn.Module):
             kept,
             averaged=self._averaged(images),
         )
-        return output._replace(helpers=self.helpers) if self.helpers else output
+        if not self.helpers:
+            return output
+        read = {name: self.helpers[name](images) for name in self.readers if self.training}
+        return output._replace(helpers=self.helpers, read=read)
 
     def member(
         self, name: str, images: Float[Tensor, "batch channels height width"]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
 import torch
@@ -35,6 +35,7 @@ class NetworkOutput(NamedTuple):
         share: of the training that is done, where the method needs it.
         averaged: logits of the branches' mean weights (OKDPH).
         helpers: modules that the method trains beside the members, for its loss to call.
+        read: what those of them gave that are called with the images, by name.
         later_stages: makes helpers, where the method needs it: a branch's stages after so many,
             freshly initialised, from its map there to one of its last map's shape.
         gather: from values of this worker's images, in the first dimension, those of all workers'
@@ -51,6 +52,7 @@ class NetworkOutput(NamedTuple):
     share: Float64[Tensor, ""] | None = None
     averaged: Float[Tensor, "batch classes"] | None = None
     helpers: nn.ModuleDict | None = None
+    read: Mapping[str, Tensor] | None = None
     later_stages: LaterStages | None = None
     gather: Gather = one_worker
 
@@ -76,7 +78,8 @@ class NetworkOutput(NamedTuple):
         """The same in float32 where autocast made bfloat16 of it; what is finer stays."""
         kind = torch.promote_types(self.branches.dtype, torch.float32)
         parts = (x.to(kind) if isinstance(x, Tensor | Kept) else x for x in self)
-        return NetworkOutput._make(parts)
+        read = self.read and {name: x.to(kind) for name, x in self.read.items()}
+        return NetworkOutput._make(parts)._replace(read=read)
 
 
 def member_names(num_branches: int, *, fused: bool = True) -> list[str]:

@@ -24,7 +24,7 @@ from ffl_ray.config.settings import (
 from ffl_ray.data.placement import streams
 from ffl_ray.data.streaming.pool import STEPS_AHEAD
 from ffl_ray.distill.networks import build_trained
-from ffl_ray.distill.registry import loss_terms_of, recipe_of
+from ffl_ray.distill.registry import recipe_of
 from ffl_ray.models.cost import MacCounter
 from ffl_ray.models.network import FusionNetwork, NetworkOutput
 from ffl_ray.models.outline import outlined
@@ -36,6 +36,7 @@ LABEL_BYTES = 8
 # A tensor's name, header and alignment in a checkpoint: 412 of resnet20's, 428 of wrn16_2's.
 TENSOR_OVERHEAD_BYTES = 430
 BACKWARD_PER_FORWARD = 2
+MOMENTS = 2  # that Adam keeps of each parameter
 OUTLINE_BATCH = 2
 LIVE_MAPS = 3
 
@@ -77,7 +78,7 @@ class TrainingCost(NamedTuple):
         parameters: of all members together.
         macs: multiply-accumulates of one image, forward, through all members.
         training_macs: the same and the helpers' for a training step: the backward pass takes twice
-            the forward's.
+            the forward's, and each phase has both.
         checkpoint_bytes: one checkpoint: weights and the optimiser's state.
         memory_bytes: of one worker, at most: weights, optimiser state, the images it holds, and
             either the gradients and the activations kept for its share of the batch, or what
@@ -108,7 +109,9 @@ def training_cost(config: ResolvedConfig, data: DataSize, num_workers: int = 1) 
     size = network_size(
         config.model, config.fusion, network_distill(config), image, data.num_classes
     )
-    states = 2 if config.optim.optimizer == "adamw" else int(config.optim.momentum > 0)
+    states = MOMENTS if config.optim.optimizer == "adamw" else int(config.optim.momentum > 0)
+    phases = recipe_of(config.distill).then
+    states += MOMENTS * sum(phase.rule is not None for phase in phases)
     stored = size.parameters * (1 + states) + size.buffers
     gradients = size.parameters * (1 if num_workers == 1 else 2)
     batch = -(-config.optim.batch_size // num_workers)
@@ -122,7 +125,8 @@ def training_cost(config: ResolvedConfig, data: DataSize, num_workers: int = 1) 
     return TrainingCost(
         parameters=size.parameters,
         macs=size.macs,
-        training_macs=(size.macs + size.helper_macs) * (1 + BACKWARD_PER_FORWARD),
+        training_macs=((1 + len(phases)) * size.macs + size.helper_macs)
+        * (1 + BACKWARD_PER_FORWARD),
         checkpoint_bytes=FLOAT_BYTES * stored + TENSOR_OVERHEAD_BYTES * size.tensors * (1 + states),
         memory_bytes=FLOAT_BYTES * stored + max(training, evaluating) + images,
     )
@@ -207,10 +211,12 @@ def _run_outline(
 
 
 def _call_helpers(distill: ResolvedDistill, output: NetworkOutput) -> None:
-    """Run a method's loss: it is what calls the helpers."""
+    """Run the losses of a method's step and its phases: they are what calls the helpers."""
     labels = torch.zeros(OUTLINE_BATCH, dtype=torch.int64)
     told = output._replace(image_indices=labels, share=torch.zeros((), dtype=torch.float64))
-    loss_terms_of(distill)(told, labels)
+    recipe = recipe_of(distill)
+    for terms in (recipe.terms, *(phase.terms for phase in recipe.then)):
+        terms(told, labels, distill)
 
 
 @contextmanager

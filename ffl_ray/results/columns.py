@@ -147,8 +147,7 @@ EPOCHS = [
         "loss.peers_to_branches",
         FLOATS,
         "nats",
-        "the same with other branches as teachers (dml, cl_ilr, kdcl, okddip, okdph, ktg, "
-        "ffsd, dccl)",
+        "the same with other branches as teachers (dml, kdcl, okddip and others)",
     ),
     Column(
         "loss.mean_teachers_to_branches",

@@ -109,6 +109,7 @@ class Step(NamedTuple):
             self.descend(loss.taken)
             loss = self.forward(batch, phase.loss_terms)
             self.backward(loss, phase.trained)
+            phase.hand_over()
             row = row.and_of(loss.row)
         self.update(loss.taken)
         return row

@@ -11,7 +11,9 @@ from torch import Tensor
 from torch.optim import SGD, Adam, AdamW, Optimizer
 
 from ffl_ray.config.settings import Config, OptimConfig
+from ffl_ray.distill.registry import recipe_of
 from ffl_ray.models.network import FusionNetwork
+from ffl_ray.training.parted_step import phase_groups
 from ffl_ray.training.schedules import cosine_lr, linear_lr, step_lr, warmup_lr
 
 OptimizerT = TypeVar("OptimizerT", bound=Optimizer)
@@ -64,13 +66,15 @@ class Optimizers(Optimizer):
 def new_optimizer(config: Config, network: FusionNetwork) -> Optimizer:
     """The config's optimiser: the fusion module has a weight decay of its own, and helpers theirs.
 
+    A phase of the method may have an optimiser of its own, which is a part of this one.
+
     The authors step two optimisers with equal settings otherwise: the same computation.
     """
     optim = config.optim
     groups: dict[str, list[dict[str, object]]] = {}
     for group in network.parameter_groups(
         weight_decay=optim.weight_decay, fusion_weight_decay=optim.fusion_weight_decay
-    ):
+    ) + phase_groups(network, recipe_of(config.distill).then, optim.weight_decay):
         groups.setdefault(str(group.pop("optimizer", optim.optimizer)), []).append(group)
     parts = [_of_kind(kind, optim, own) for kind, own in groups.items()]
     return parts[0] if len(parts) == 1 else Optimizers(parts)

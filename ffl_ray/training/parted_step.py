@@ -12,16 +12,30 @@ from torch import Tensor, nn
 
 from ffl_ray.config.settings import DistillConfig
 from ffl_ray.data.dataset import Labels
+from ffl_ray.distill import recipe as distill
 from ffl_ray.distill.recipe import MEMBERS, Mean
 from ffl_ray.distill.registry import LossTerms, recipe_of
 from ffl_ray.models.network import FusionNetwork, NetworkOutput
 
 
 class Phase(NamedTuple):
-    """A further step on the same batch: its loss, and the only parameters that it trains."""
+    """A further step on the same batch.
+
+    Attributes:
+        loss_terms: its loss.
+        trained: the only parameters that it trains.
+        twins: of these, where the phase has an optimiser of its own, which steps them: they share
+            the parameters' memory, and take their gradients over.
+    """
 
     loss_terms: LossTerms
     trained: Collection[nn.Parameter] | None
+    twins: Sequence[nn.Parameter] = ()
+
+    def hand_over(self) -> None:
+        """Have the phase's own optimiser take the next step, if it has one."""
+        for parameter, twin in zip(self.trained or (), self.twins, strict=False):
+            twin.grad, parameter.grad = parameter.grad, None
 
 
 class Parts(NamedTuple):
@@ -60,7 +74,30 @@ def trained_by(network: FusionNetwork, names: Iterable[str]) -> list[nn.Paramete
             continue
         helped = {id(parameter) for parameter in network.helpers.parameters()}
         found += (p for p in network.parameters() if id(p) not in helped)
-    return found
+    return [parameter for parameter in found if parameter.requires_grad]
+
+
+def phase_groups(
+    network: FusionNetwork, phases: Sequence[distill.Phase], weight_decay: float
+) -> list[dict[str, object]]:
+    """A group of twins for the optimiser of each phase that has its own, by `phase`.
+
+    Args:
+        weight_decay: of those that have none of their own.
+    """
+    groups: list[dict[str, object]] = []
+    for place, phase in enumerate(phases):
+        if phase.rule is not None:
+            twins = [nn.Parameter(p.detach()) for p in trained_by(network, phase.trains)]
+            own = {"params": twins, "weight_decay": weight_decay, "phase": place}
+            groups.append(own | phase.rule.options)
+    return groups
+
+
+def twins_in(optimizer: torch.optim.Optimizer, place: int) -> list[nn.Parameter]:
+    """The parameters of a phase's own optimiser; none where it has none."""
+    found = (group["params"] for group in optimizer.param_groups if group.get("phase") == place)
+    return next(found, [])
 
 
 def branch_parameters(network: FusionNetwork) -> list[list[nn.Parameter]]:

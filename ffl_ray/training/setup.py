@@ -26,6 +26,7 @@ from ffl_ray.data.shards import Shard, num_train_steps
 from ffl_ray.data.streaming.pool import LoaderPool
 from ffl_ray.data.streaming.stream import StreamedImages, served
 from ffl_ray.distill.networks import build_trained
+from ffl_ray.distill.recipe import ReadFromFile
 from ffl_ray.errors import PlanError, SettingError
 from ffl_ray.models.cost import MemberCost, member_costs
 from ffl_ray.models.latency import member_latencies
@@ -105,6 +106,7 @@ def prepare(config: ResolvedConfig, session: Session, *, final: bool = False) ->
     num_images = epoch_size(len(data.train), config)
     network.plan(config.optim.epochs * math.ceil(num_images / config.optim.batch_size))
     costs = member_costs(network, data.image_shape)
+    open_helpers(network, data)
     network = network.to(device=device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     optimizer = new_optimizer(config, network)
     kind = _format(config, device, data, session)
@@ -196,6 +198,17 @@ def _held_out(config: ResolvedConfig, data: TrainVal) -> tuple[TrainVal, Images 
 def new_network(config: ResolvedConfig, data: TrainVal) -> FusionNetwork:
     """The config's network for this data, with the initial weights of its seed."""
     return build_trained(config, image_shape=data.image_shape, num_classes=len(data.info.classes))
+
+
+def open_helpers(network: FusionNetwork, data: TrainVal) -> None:
+    """Have the helpers that are read from files be read, for images of this data.
+
+    Raises:
+        SettingError: one can't be.
+    """
+    for helper in network.helpers.values():
+        if isinstance(helper, ReadFromFile):
+            helper.open(data.info, data.image_shape)
 
 
 def choose_device(config: Config, session: Session) -> torch.device:

@@ -32,7 +32,13 @@ from ffl_ray.training.engine import (
     train_epoch,
 )
 from ffl_ray.training.metrics import MemberMetrics, member_metrics, metric_sums, outcomes
-from ffl_ray.training.parted_step import Parts, Phase, branch_parameters, trained_by
+from ffl_ray.training.parted_step import (
+    Parts,
+    Phase,
+    branch_parameters,
+    trained_by,
+    twins_in,
+)
 from ffl_ray.training.predictions import Predictions
 from ffl_ray.training.setup import Training
 
@@ -119,8 +125,12 @@ def _parts(training: Training) -> Parts:
         takes=takes and (lambda output, labels, mean: takes(output, labels, settings, mean)),
         branches=branch_parameters(network) if takes else (),
         then=[
-            Phase(_bound(phase.terms, settings), trained_by(network, phase.trains))
-            for phase in recipe.then
+            Phase(
+                _bound(phase.terms, settings),
+                trained_by(network, phase.trains),
+                twins_in(training.optimizer, place),
+            )
+            for place, phase in enumerate(recipe.then)
         ],
     )
 

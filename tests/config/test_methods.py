@@ -24,8 +24,9 @@ def test_the_methods_own_values_stand_where_the_settings_leave_them() -> None:
         "ffl": 3, "independent": 3, "dml": 1, "cl_ilr": 2, "one": 3, "kdcl": 2, "okddip": 3,
         "pcl": 3, "okdph": 4, "ktg": 1, "layered_ffl": 3, "ffsd": 2, "dccl": 3,
         "dcm": 1, "mcl": 3, "lmcl": 3, "ahbf": 3,
+        "switokd": 1, "confident_dml": 1, "dkel": 3, "afd": 3,
     }  # fmt: skip
-    assert [n for n, c in found.items() if c.distill.views] == ["kdcl", "pcl", "okdph"]
+    assert [n for n, c in found.items() if c.distill.views] == ["kdcl", "pcl", "okdph", "dkel"]
     assert [n for n, c in found.items() if c.model.trunk_stages == 0] == [
         "independent",
         "dml",
@@ -38,6 +39,9 @@ def test_the_methods_own_values_stand_where_the_settings_leave_them() -> None:
         "dcm",
         "mcl",
         "lmcl",
+        "switokd",
+        "confident_dml",
+        "afd",
     ]
     assert resolved(resolved_from({"distill.ramp_up": 0.5})).distill.ramp_up == 0.5
 
@@ -83,6 +87,8 @@ def ktg_with(gates: str) -> dict[str, object]:
          r"model.mix must hold one backbone for distill.method okdph.*not resnet14.resnet8"),
         ({"distill.method": "okdph", "model.trunk_stages": 2},
          r"model.trunk_stages must be 0 for distill.method okdph.*not 2"),
+        ({"distill.method": "switokd", "model.trunk_stages": -1}, r"must be 0 for .* switokd.*-1"),
+        ({"distill.entropy_limit": 0.5}, r"entropy_limit must be 1.0 for .* it is confident_dml's"),
         ({"distill.method": "okdph", "distill.views": True, "distill.view_policies": "cutout"},
          r"view_policies must name one for each of the 3 views of .* okdph with 2\*resnet8"),
         ({"distill.view_policies": "cutout"}, r"view_policies must be none where .*views is false"),

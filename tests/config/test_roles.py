@@ -31,6 +31,10 @@ PUBLISHED = {
     "mcl": (BRANCHES, "ensemble"),
     "ahbf": (["branch0"], "ensemble"),
     "lmcl": (BRANCHES, "ensemble"),
+    "switokd": (["branch1"], "ensemble"),
+    "confident_dml": (BRANCHES, "ensemble"),
+    "afd": (BRANCHES, "ensemble"),
+    "dkel": (["mean_teacher0", "mean_teacher1"], "fused"),
 }
 
 

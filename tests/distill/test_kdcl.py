@@ -14,10 +14,10 @@ from support.reference import random_output, reference_ce
 from torch import Tensor
 
 from ffl_ray.distill.hooks import Moment
-from ffl_ray.distill.kdcl import KDCL, TEACHERS, HeldOutShares, shares_of
+from ffl_ray.distill.kdcl import KDCL, TEACHERS, HeldOutShares
 from ffl_ray.distill.networks import build_trained
 from ffl_ray.distill.registry import loss_terms_of
-from ffl_ray.distill.terms import distillation_kl
+from ffl_ray.distill.terms import distillation_kl, shares_of
 from ffl_ray.models.network import NetworkOutput
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 
 import pytest
@@ -27,6 +28,11 @@ from ffl_ray.models.network import FusionNetwork, NetworkOutput
 OTHERS = [name for name in METHODS if name not in ("ffl", "dcm", "mcl", "lmcl", "ahbf")]
 
 
+def entropy(logits: Tensor) -> float:
+    weights = [math.exp(x) for x in logits.tolist()]
+    return -sum(w / sum(weights) * math.log(w / sum(weights)) for w in weights)
+
+
 def looped(method: str, output: NetworkOutput, labels: Tensor) -> dict[str, float]:
     """Each method's terms by the formulas of METHODS, peer by peer, image by image."""
     assert output.fused is not None
@@ -40,12 +46,19 @@ def looped(method: str, output: NetworkOutput, labels: Tensor) -> dict[str, floa
         terms["ce_fused"] = reference_ce(output.fused, one_hot)
     for k, student in enumerate(z):
         others = [j for j in range(len(z)) if j != k]
-        if method == "dml":
+        if method in ("dml", "afd"):
             kls = [reference_kl(student, z[j], temperature, 0) for j in others]
             terms[f"peers_to_branches.{k}"] = sum(kls) / len(kls)
-        if method == "ktg":
+        if method in ("ktg", "switokd"):
             kls = [reference_kl(student, z[j], temperature, 0) for j in others]
             terms[f"peers_to_branches.{k}"] = sum(kls)
+        if method == "confident_dml":
+            value = 0.0
+            for j, i in itertools.product(others, range(6)):
+                row = slice(i, i + 1)
+                if entropy(z[j][i]) <= 0.4 * math.log(10):  # 0.4 of the training is done
+                    value += reference_kl(student[row], z[j][row], temperature, 0)
+            terms[f"peers_to_branches.{k}"] = value / 6 / len(others)
         if method == "cl_ilr":
             mean = sum(z[j] for j in others) / len(others)
             assert isinstance(mean, Tensor)
@@ -53,7 +66,7 @@ def looped(method: str, output: NetworkOutput, labels: Tensor) -> dict[str, floa
         if method == "one":
             value = reference_kl(student, output.fused, temperature, 1e-7)
             terms[f"fused_to_branches.{k}"] = value
-        if method == "pcl":
+        if method in ("pcl", "dkel"):  # of which 0.4 of the training are done
             value = reference_kl(student, output.fused, temperature, 0)
             terms[f"fused_to_branches.{k}"] = value
             kls = [reference_kl(student, output.mean_teachers[j], temperature, 0) for j in others]
@@ -147,9 +160,10 @@ CLASSIFIERS = ("classifier0", "classifier1", "classifier2")
 OWN = {k: {"trunk", f"branch{k}", f"classifier{k}"} for k in range(3)}
 PEERS = {"trunk", "branch1", "branch2", "classifier1", "classifier2", "attention"}
 EVERYTHING = {"trunk", *BRANCHES, *CLASSIFIERS}
+ALIKE = ("dml", "afd", "cl_ilr", "kdcl", "ktg", "confident_dml")
 ROUTING: dict[tuple[str, str], set[str]] = {
     **{(m, "ce_branches.1"): OWN[1] for m in OTHERS if METHODS[m].may_share},
-    **{(method, "peers_to_branches.1"): OWN[1] for method in ("dml", "cl_ilr", "kdcl", "ktg")},
+    **{(method, "peers_to_branches.1"): OWN[1] for method in ALIKE},
     ("okddip", "peers_to_branches.0"): OWN[0] | PEERS - {"attention"},
     ("okddip", "peers_to_branches.1"): PEERS,
     ("one", "ce_fused"): EVERYTHING | {"fusion"},
@@ -174,6 +188,9 @@ ROUTING: dict[tuple[str, str], set[str]] = {
     ("ffsd", "fused_attention"): {"branch0"},
     ("ffsd", "expanded_attention"): {"branch0", "expansion"},
     ("ffsd", "decoding.2"): {"decoder2"},
+    ("switokd", "peers_to_branches.1"): {"branch1", "classifier1"},
+    ("dkel", "ce_fused"): {"trunk", *BRANCHES, "fusion"},
+    ("dkel", "mean_teachers_to_branches.1"): OWN[1],
 }
 
 
@@ -195,7 +212,8 @@ def test_each_term_trains_exactly_its_own_parts(method: str, term: str) -> None:
         model__mix="3*resnet8", model__trunk_stages=shared, distill__method=method
     )
     network = build_trained(config, image_shape=image_shape(config.data), num_classes=10)
-    terms = loss_terms_of(config.distill)(network(images_for(config)), torch.arange(8))
+    output = network(images_for(config))._replace(share=torch.tensor(1.0, dtype=torch.float64))
+    terms = loss_terms_of(config.distill)(output, torch.arange(8))
 
     torch.autograd.backward(terms[term].value)
 

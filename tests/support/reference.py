@@ -77,6 +77,7 @@ def random_output(num_branches: int, leader: int | None = 0) -> NetworkOutput:
         draw(6, num_branches - 1, num_branches - 1).softmax(dim=2),
         draw(num_branches, 6, 10),
         leader=leader,
+        share=torch.tensor(0.4, dtype=torch.float64),
         averaged=draw(6, 10),
     )
 

@@ -27,6 +27,7 @@ from ffl_ray.data.loader import load_train_val
 from ffl_ray.distill.registry import TERMS, loss_terms_of
 from ffl_ray.distill.terms import Term
 from ffl_ray.models.network import NetworkOutput
+from ffl_ray.training.clock import Clock
 from ffl_ray.training.cuda_graphs import Captures
 from ffl_ray.training.engine import Step, member_sums
 from ffl_ray.training.optimizer import new_optimizer
@@ -105,7 +106,9 @@ def test_a_training_makes_a_context_before_it_asks_for_memory() -> None:
 
 METHODS = [
     {"distill__method": "ffl"},
-    {"distill__method": "pcl"},
+    {"distill__method": "dkel"},
+    {"distill__method": "switokd"},
+    {"distill__method": "afd"},
     {"distill__method": "okddip", "model__mix": "3*resnet8"},
     {"distill__method": "kdcl", "distill__kdcl_teacher": "general_batch"},
     {
@@ -273,6 +276,7 @@ def test_a_step_in_bfloat16_touches_the_gpu_alone_and_gives_float32(
             loss_terms_of(config.distill),
             torch.zeros((), dtype=torch.float64, device=GPU),
             precision,
+            clock=Clock(config.optim, len(data.train), 1, GPU),
         )
         network.register_forward_hook(lambda *args: outputs.append(args[2]))
         loss = step.forward(next(images.train_batches(request)))

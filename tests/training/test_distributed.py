@@ -221,8 +221,8 @@ def test_two_workers_reach_the_accuracy_of_one_with_the_same_global_batch(tmp_pa
 
 
 SHARED_METHODS = (
-    *("independent", "one", "okddip", "pcl", "okdph", "ktg", "layered_ffl", "ffsd", "dccl"),
-    *("dcm", "mcl", "lmcl", "ahbf"),
+    *("independent", "one", "okddip", "dkel", "okdph", "ktg", "layered_ffl", "ffsd", "dccl"),
+    *("dcm", "mcl", "lmcl", "ahbf", "switokd", "afd"),
     ASKING,
 )
 OWN_SETTINGS: dict[str, dict[str, object]] = {

@@ -69,13 +69,15 @@ def test_every_member_learns_digits(method: str) -> None:
     [
         ("one", None),
         ("okddip", None),
-        ("pcl", None),
         ("layered_ffl", None),
         ("ffsd", None),
         ("dccl", None),
         ("dcm", None),
         ("mcl", None),
         ("ahbf", None),
+        ("dkel", None),
+        ("switokd", None),
+        ("afd", None),
         ("ktg", "1>0=linear,2>1=correct,fused>2=negative_linear,ensemble>fused=through"),
     ],
 )

@@ -149,26 +149,64 @@ def _pretrained(name: str) -> nn.Module:
     return network
 
 
-def check_here(name: str) -> None:
+def classifier(name: str, num_classes: int, file: Path | None) -> nn.Module:
+    """A whole network of torchvision, its classifier too, with trained weights.
+
+    It is given three channels, normalised by ImageNet's mean and deviation.
+
+    Args:
+        file: of its weights, a state dict; none: the published ones, of torch's folder.
+
+    Raises:
+        SettingError: they can't be read, or are another network's.
+    """
+    if file is None:
+        return _pretrained(name)
+    network: nn.Module = models.get_model(_model_name(name), weights=None, num_classes=num_classes)
+    try:
+        network.load_state_dict(torch.load(file, map_location="cpu", weights_only=True))
+    except Exception as error:
+        raise SettingError(
+            f"distill.teacher_file: {file} must hold a state dict of {name} with {num_classes} "
+            f"classes ({type(error).__name__}: {on_one_line(error)[:300]})"
+        ) from error
+    return network
+
+
+def check_here(
+    name: str,
+    setting: str = "model.pretrained",
+    who: str = "a study that goes on or is confirmed",
+) -> None:
     """Check that a network's published weights are in torch's folder.
+
+    Args:
+        setting: that asks for them.
+        who: may not fetch them.
 
     Raises:
         SettingError: they are not.
     """
-    if not _place(name).is_file():
+    if not published_file(name).is_file():
         raise SettingError(
-            f"model.pretrained: the weights of {name} are not here, and a study that goes on or is "
-            f"confirmed downloads none; {_how_to_put(name)}"
+            f"{setting}: the weights of {name} are not here, and {who} downloads none; "
+            f"{_how_to_put(name)}"
         )
 
 
-def _place(name: str) -> Path:
+def published_file(name: str) -> Path:
+    """Where torch's folder has, or would have, a network's published weights."""
     file: str = _weights(name).url.rpartition("/")[2]
     return Path(torch.hub.get_dir()) / "checkpoints" / file
 
 
+def num_published_classes(name: str) -> int:
+    """How many classes a network's published weights know."""
+    return len(_weights(name).meta["categories"])
+
+
 def _how_to_put(name: str) -> str:
-    return f"put {_weights(name).url} at {_place(name)}"
+    return f"put {_weights(name).url} at {published_file(name)}"
 
 
 @contextmanager
