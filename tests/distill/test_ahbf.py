@@ -14,7 +14,7 @@ from ffl_ray.config.methods import resolved_distill, resolved_from
 from ffl_ray.config.settings import DistillConfig
 from ffl_ray.distill.ahbf import Assistant, ahbf_terms
 from ffl_ray.distill.terms import total_loss
-from ffl_ray.export.member import stripped
+from ffl_ray.exported.member import stripped
 from ffl_ray.models.branch_modules import Kept
 from ffl_ray.models.network import NetworkOutput
 

@@ -22,7 +22,7 @@ from ffl_ray.config.settings import DistillConfig, ResolvedConfig
 from ffl_ray.distill.networks import build_trained
 from ffl_ray.distill.registry import TERMS, loss_terms_of
 from ffl_ray.distill.terms import total_loss
-from ffl_ray.export.member import stripped
+from ffl_ray.exported.member import stripped
 from ffl_ray.models.network import FusionNetwork, NetworkOutput
 
 OTHERS = [name for name in METHODS if name not in ("ffl", "dcm", "mcl", "lmcl", "ahbf")]

@@ -19,7 +19,7 @@ from ffl_ray.distill.layered_ffl import layered_ffl_terms
 from ffl_ray.distill.networks import build_trained
 from ffl_ray.distill.stages import attention_map, normed_mse, stage_shapes
 from ffl_ray.errors import SettingError
-from ffl_ray.export.member import stripped
+from ffl_ray.exported.member import stripped
 from ffl_ray.models.branch_modules import Kept
 from ffl_ray.models.cost import count_macs, count_parameters
 from ffl_ray.models.fusion import MapShape

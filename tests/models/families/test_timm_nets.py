@@ -7,7 +7,6 @@ import huggingface_hub.constants
 import pytest
 import timm
 import torch
-from ffl_ray.export.about import code_named_in
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
@@ -15,6 +14,7 @@ from ffl_ray.config.image_shapes import image_shape
 from ffl_ray.config.methods import resolved_from
 from ffl_ray.config.settings import ResolvedConfig
 from ffl_ray.errors import SettingError
+from ffl_ray.exported.about import code_named_in
 from ffl_ray.models.builder import build_backbone, build_network
 from ffl_ray.models.families import timm_nets
 from ffl_ray.models.network import FusionNetwork
