@@ -8,8 +8,7 @@ from typing import Any
 from ffl_ray.config.overrides import flatten
 from ffl_ray.data.facts import DataFacts
 from ffl_ray.errors import PlanError
-from ffl_ray.orchestration.ray_setup import cluster_machines
-from ffl_ray.orchestration.remote import call, trial_cluster
+from ffl_ray.orchestration.remote import call
 from ffl_ray.orchestration.search_study import Search
 from ffl_ray.orchestration.start import facts_of
 from ffl_ray.planning.budget import (
@@ -24,12 +23,19 @@ from ffl_ray.planning.budget import (
 from ffl_ray.planning.budget_time import SearchTime, Spent
 from ffl_ray.planning.cost import DataSize
 from ffl_ray.planning.data_check import folder_look
-from ffl_ray.planning.layout import Plan, make_plan
+from ffl_ray.planning.layout import Machines, Plan, make_plan
+from ffl_ray.planning.nodes import Cluster
 from ffl_ray.search.points import check_space, points
 
 
 def fitted(
-    search: Search, plan: Plan, facts: DataFacts, *, joined: bool
+    search: Search,
+    plan: Plan,
+    facts: DataFacts,
+    cluster: Cluster,
+    machines: Machines,
+    *,
+    joined: bool,
 ) -> tuple[Search, Plan, DataFacts]:
     """The search with the settings that its budget chooses, laid out, and the facts of its data.
 
@@ -37,6 +43,8 @@ def fitted(
         search: with provisional settings.
         plan: of these.
         facts: of the data under these.
+        cluster: where a trial's speed is measured.
+        machines: that Ray has.
         joined: Ray was joined at an address.
 
     Raises:
@@ -57,24 +65,24 @@ def fitted(
     needed_s = SearchTime(
         search.space, lambda values: search.settled(completed(values)).settings, plan, whole, spent
     )
-    if not needed_s.measure(ladders, trial_cluster(plan, joined=joined)):
+    if not needed_s.measure(ladders, cluster):
         raise PlanError("--budget needs a machine to measure speed on, and none was free")
     fit = fit_budget(ladders, needed_s, search.settings)
     chosen = fit._replace(values=completed(fit.values))
     if BATCH_SIZE not in sets:
         own = Chosen(BATCH_SIZE, str(chosen.values[BATCH_SIZE]))
         chosen = chosen._replace(chosen=(*fit.chosen, own))
-    return _laid_out(search.settled(chosen.values)._replace(fit=chosen), plan, facts, joined=joined)
+    machines = machines._replace(spare_cpus=None if joined else cpus)
+    found = search.settled(chosen.values)._replace(fit=chosen, is_open=False)
+    return _laid_out(found, facts, machines, joined=joined)
 
 
 def _laid_out(
-    search: Search, plan: Plan, facts: DataFacts, *, joined: bool
+    search: Search, facts: DataFacts, machines: Machines, *, joined: bool
 ) -> tuple[Search, Plan, DataFacts]:
     """The chosen search with its plan; the facts are those of another share where it takes one."""
     settings = search.settings
     check_space(search.space, settings.training, search=settings.search)
-    spare = plan.max_concurrent_trials * plan.num_workers * plan.cpus_per_worker
-    machines = cluster_machines()._replace(spare_cpus=None if joined else spare)
     plan = make_plan(settings.search, machines, device=settings.compute.device, elastic=joined)
     if search.fit is not None and search.fit.values.get(FRACTION, 1.0) < 1.0:
         flat = flatten(settings.training)

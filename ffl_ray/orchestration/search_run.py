@@ -73,7 +73,9 @@ def run_search(search: Search, address: str | None, *, dry_run: bool) -> int:
     warn_in_pythons_log()
     with make_console().status("measuring what a trial takes"):
         if search.is_open:
-            search, plan, facts = fitted(search, plan, facts, joined=address is not None)
+            joined = address is not None
+            where = trial_cluster(plan, joined=joined), cluster_machines()
+            search, plan, facts = fitted(search, plan, facts, *where, joined=joined)
         preflight = _preflight(search, plan, facts, joined=address is not None)
     plain = _plain_baseline(search, preflight, facts, joined=address is not None)
     if dry_run:
