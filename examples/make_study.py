@@ -20,7 +20,7 @@ from nbclient import NotebookClient
 HERE = Path(__file__).parent
 STUDY = HERE / "digits-study"
 NOTEBOOK = HERE / "analysis.ipynb"
-SHIPPED = ("study.json", "trials", "epochs", "members")
+SHIPPED = ("study.json", "trials", "epochs", "members", "classes")
 SEARCH = ("--num-samples", "40", "--name", STUDY.name)
 
 

@@ -61,7 +61,8 @@ class Config(Section):
     compute: ComputeConfig = ComputeConfig()
     objective: Annotated[str, BeforeValidator(objective_name)] = setting(
         "fused.accuracy",
-        "validation metric, MEMBER.METRIC, by which the best epoch is kept and trials are pruned",
+        "validation metric, MEMBER.METRIC, by which trials are pruned and their best epoch is "
+        "noted; everywhere the last epoch counts",
     )
     seed: int = setting(
         0, "seed of weights, data order and augmentation", ge=0, lt=MOST_SEEDS, flag="--seed N"

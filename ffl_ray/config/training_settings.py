@@ -217,6 +217,13 @@ class ComputeConfig(Section):
         flag="--predictions",
         may_change=True,
     )
+    per_class: bool = setting(
+        True,
+        "keep, after the last epoch, how every member does by class: accuracy, which classes are "
+        "taken for which, and small pictures of a few images that are, which go into the report "
+        "and a card",
+        may_change=True,
+    )
     measure_latency: bool = setting(
         False, "time every member on one image before the first epoch (a search by latency does)"
     )

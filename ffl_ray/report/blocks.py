@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
@@ -32,6 +33,18 @@ class Plot(NamedTuple):
     figure: go.Figure
 
 
+class Pictures(NamedTuple):
+    """Small pictures, each with what it shows; a page alone has them.
+
+    Attributes:
+        caption: of all.
+        shown: a text and a JPEG file of each.
+    """
+
+    caption: str
+    shown: Sequence[tuple[str, bytes]]
+
+
 class Note(NamedTuple):
     """A paragraph."""
 
@@ -51,7 +64,7 @@ class Code(NamedTuple):
     text: str
 
 
-Block = Table | Plot | Note | Missing | Code
+Block = Table | Plot | Pictures | Note | Missing | Code
 
 
 class Section(NamedTuple):

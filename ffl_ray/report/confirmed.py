@@ -11,6 +11,7 @@ from ffl_ray.confirm.compared import MARGIN, corrected, parity_words
 from ffl_ray.confirm.tables import FOLDER, distinct_members, read_confirmed
 from ffl_ray.errors import StudyError
 from ffl_ray.report.blocks import Block, Missing, Note, Section, Table
+from ffl_ray.report.classes import confirmed_classes
 from ffl_ray.report.plotting import Plots
 from ffl_ray.report.source import Study
 from ffl_ray.results.description import read_description
@@ -80,6 +81,9 @@ def confirmed_blocks(storage: Storage, plots: Plots | None) -> list[Block]:
     if compared:
         blocks.append(Table("comparisons", _about(compared, measured), _frame(compared, COMPARED)))
     with understood(storage.location):
+        rows = _trainings(storage)
+        done = [row["trial_id"] for row in rows if row["status"] == "completed"]
+        blocks += confirmed_classes(storage, description, done, plots, measured)
         blocks += [Note(plan_sentence(description)), _openings(storage, description)]
     return blocks
 
@@ -143,7 +147,7 @@ def _progress(
     storage: Storage, description: Mapping[str, Any], tables: Mapping[str, Sequence[Row]]
 ) -> str:
     """The numbers of trainings that have completed, and that the tables know."""
-    rows = read_rows(storage, "trials") if storage.exists("trials") else []
+    rows = _trainings(storage)
     done = sum(row["status"] == "completed" for row in rows)
     planned = len(description.get("runs", rows))
     behind = sum({row["arm"]: row["n"] for row in tables["summary"]}.values())
@@ -157,6 +161,10 @@ def _progress(
         f"{done} of {planned} trainings of the confirmation have completed{known}; "
         f"python -m ffl_ray.confirm {search} goes on with it."
     )
+
+
+def _trainings(storage: Storage) -> list[Row]:
+    return read_rows(storage, "trials") if storage.exists("trials") else []
 
 
 def _race_ended(description: Mapping[str, Any], compared: Sequence[Row]) -> bool:

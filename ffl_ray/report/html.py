@@ -11,6 +11,7 @@ import pandas as pd
 from ffl_ray.report import search_plots, table_plots, tables
 from ffl_ray.report.answers_plot import effects_plot, importance_plot
 from ffl_ray.report.blocks import Block, Missing
+from ffl_ray.report.classes_plot import confusion_matrix
 from ffl_ray.report.confirmed_plot import differences
 from ffl_ray.report.optuna_view import comparable_study
 from ffl_ray.report.page import page
@@ -29,7 +30,7 @@ def html(study: Study, made: str) -> str:
     Args:
         made: when, and by which version.
     """
-    return page(study.name, made, sections(study, Plots(drawn, differences)))
+    return page(study.name, made, sections(study, Plots(drawn, differences, confusion_matrix)))
 
 
 def drawn(study: Study, answers: Sequence[Answer]) -> Drawn:

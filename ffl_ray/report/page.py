@@ -6,6 +6,7 @@ any request, whatever a library may try.
 
 from __future__ import annotations
 
+import base64
 import re
 from collections.abc import Mapping, Sequence
 from html import escape
@@ -18,7 +19,7 @@ import plotly.io
 from plotly.offline import get_plotlyjs
 
 from ffl_ray.console.plain_text import printable
-from ffl_ray.report.blocks import Block, Code, Missing, Plot, Section, Table
+from ffl_ray.report.blocks import Block, Code, Missing, Pictures, Plot, Section, Table
 from ffl_ray.report.numbers import readable_frame
 
 POLICY = (
@@ -85,6 +86,8 @@ def _block(identity: str, block: Block) -> str:
         return _figure(identity, block)
     if isinstance(block, Table):
         return _table(block)
+    if isinstance(block, Pictures):
+        return _pictures(block)
     if isinstance(block, Code):
         return _folded(block.title, f"<pre>{_safe(block.text)}</pre>")
     kind = ' class="missing"' if isinstance(block, Missing) else ""
@@ -107,7 +110,7 @@ def _figure(identity: str, plot: Plot) -> str:
 def _safe_in_plot(part: Any) -> Any:
     """A part of a figure in which no text is a link: plotly shows some tags, and ours are few."""
     if isinstance(part, str):
-        return re.sub(r"<(?!/?(br|i|extra)>)", "&lt;", printable(part))
+        return re.sub(r"<(?!/?(b|br|i|extra)>)", "&lt;", printable(part))
     if isinstance(part, Mapping):
         return {name: _safe_in_plot(value) for name, value in part.items()}
     if isinstance(part, list | tuple) or (isinstance(part, np.ndarray) and part.dtype.hasobject):
@@ -121,6 +124,16 @@ def _table(table: Table) -> str:
         return _folded(table.caption, rows)
     caption = f'<p class="caption">{_safe(table.caption)}</p>' if table.caption else ""
     return f"{caption}{rows}"
+
+
+def _pictures(block: Pictures) -> str:
+    """Pictures side by side."""
+    figures = "".join(
+        f'<figure><img alt="" src="data:image/jpeg;base64,{base64.b64encode(picture).decode()}">'
+        f"<figcaption>{_safe(text)}</figcaption></figure>"
+        for text, picture in block.shown
+    )
+    return f'<p class="caption">{_safe(block.caption)}</p><div class="pictures">{figures}</div>'
 
 
 def _folded(title: str, inside: str) -> str:

@@ -30,7 +30,9 @@ class Plots(NamedTuple):
         of_study: draws a study that chooses by a validation split, and its answers.
         of_confirmed: draws the rows of a confirmation's comparisons; the text says what they were
             measured on.
+        of_classes: draws how a classifier does by class, a `report.classes.Classes`.
     """
 
     of_study: Callable[[Study, Sequence[Answer]], Drawn]
     of_confirmed: Callable[[Rows, str], Block]
+    of_classes: Callable[[Any], Block]

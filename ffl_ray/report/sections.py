@@ -5,6 +5,7 @@ from __future__ import annotations
 from ffl_ray.report import tables
 from ffl_ray.report.answers import answer_blocks, answers_in
 from ffl_ray.report.blocks import Block, Code, Missing, Note, Section, Table
+from ffl_ray.report.classes import class_section
 from ffl_ray.report.confirmed import confirmed
 from ffl_ray.report.final import final_sections
 from ffl_ray.report.plotting import Drawn, Plots
@@ -36,6 +37,7 @@ def _chosen(study: Study, plots: Plots | None) -> list[Section | None]:
         Section("Answers", [*drawn.answers, *answer_blocks(study, answers)]),
         confirmed(study, plots),
         Section("Best trials", [*_best(study), *drawn.best]),
+        class_section(study, plots),
         Section("Learning curves", [*drawn.curves]),
         Section("Accuracy against inference cost", [*drawn.front, *_front(study)]),
         Section("Importance of each hyperparameter", [*drawn.importance]),

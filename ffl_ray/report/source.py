@@ -135,7 +135,7 @@ class Study(NamedTuple):
         chosen = (
             "the search chose by them, so the best of many reads too high"
             if self.is_search
-            else "the best epoch is chosen by them"
+            else "nothing was chosen by them, and the last epoch counts"
         )
         return f"Measured on the {images} of the validation split; {chosen}."
 

@@ -207,6 +207,31 @@ MEMBERS = [
     Column("macs", INT, "", "multiply-accumulates of one image, convolutions and matrix products"),
     Column("latency_ms", FLOAT, "ms", "of one image where it was trained; null: not measured"),
 ]
+CLASSES = [
+    *_IDS,
+    Column("member", TEXT, "", "as in the members table"),
+    Column("epoch", INT, "epochs", "of the checkpoint latest, the training's last one"),
+    Column("split", TEXT, "", "val; of a final run test"),
+    Column("split_hash", TEXT, "", "names the train/val split"),
+    Column("class_index", INT, "", "place of the class among the logits, from 0"),
+    Column("class", TEXT, "", "its name"),
+    Column("images", INT, "images", "of this class in the split"),
+    Column("accuracy", FLOAT, "fraction", "share of them that are right; null: there is none"),
+    Column(
+        "taken_for",
+        pa.list_(INT),
+        "",
+        "class_index of each other class that some of them were taken for, most often first",
+    ),
+    Column("taken_for_images", pa.list_(INT), "images", "how many were, in the same order"),
+    Column(
+        "pictures",
+        pa.list_(pa.binary()),
+        "",
+        "in the same order; of the member's four most frequent mistakes a JPEG file of up to three "
+        "images side by side, those that it was surest of; else null",
+    ),
+]
 TABLES = {"trials": TRIALS, "epochs": EPOCHS, "members": MEMBERS}
 PREDICTIONS = {
     "predictions": [
@@ -223,5 +248,6 @@ PREDICTIONS = {
             "nats",
             "of each image: negative log-likelihood, rounded to a float16",
         ),
-    ]
+    ],
+    "classes": CLASSES,
 }

@@ -40,9 +40,11 @@ MOST_ROWS = 2**16  # of a part; no version wrote more than 2,048
 MOST_BYTES = 2**29  # of a part in memory, were each text as long as all of its column
 # Whatever else is in a study's folder is nobody's that reads or writes it.
 OWN = (
-    *("study.json", "trials", "epochs", "members", "predictions", "checkpoints", "confirmed"),
+    *("study.json", "trials", "epochs", "members", "predictions", "classes"),
+    *("checkpoints", "confirmed", "steering"),
     *(".copies", ".lock"),
-    *("report.html", "report.md", "report", "replay", "log.txt", "tensorboard", "wandb"),
+    *("report.html", "report.md", "report", "replay", "log.txt"),
+    *("tensorboard", "wandb", "trackio"),
     *("mlflow.db", "mlflow.db-journal", "mlflow.db-wal", "mlflow.db-shm"),
 )
 

@@ -16,6 +16,7 @@ import pyarrow as pa
 
 from ffl_ray.config.objectives import VALUE
 from ffl_ray.errors import StudyError
+from ffl_ray.results.classes import TABLE as CLASSES
 from ffl_ray.results.description import COPY, read_description
 from ffl_ray.results.guard import check_links
 from ffl_ray.results.parts import AGAIN, Parts
@@ -43,7 +44,7 @@ class Results(Tables):
     """The tables of a study; docs/schema.md explains every column.
 
     Args:
-        storage: the study's folder; predictions are read when they are asked for.
+        storage: the study's folder; predictions and classes are read when they are asked for.
     """
 
     storage: Storage
@@ -62,10 +63,16 @@ class Results(Tables):
         Raises:
             StudyError: the table is damaged.
         """
-        parts = Parts(self.storage, PREDICTIONS)
-        table = pa.concat_tables([parts.schema.empty_table(), *parts.read_all()])
-        frame: pd.DataFrame = table.to_pandas(types_mapper=_nullable)
-        return frame.sort_values(["trial_id", "member"], ignore_index=True)
+        return _extra(self.storage, PREDICTIONS, ["trial_id", "member"])
+
+    @cached_property
+    def classes(self) -> pd.DataFrame:
+        """How each member does by class; empty where no training kept it.
+
+        Raises:
+            StudyError: the table is damaged.
+        """
+        return _extra(self.storage, CLASSES, ["trial_id", "member", "class_index"])
 
 
 def load(study: str, storage_path: str | None = None) -> Results:
@@ -171,15 +178,27 @@ def _parts(storage: Storage, table: str, columns: Sequence[str] | None = None) -
     return found
 
 
-def _table(storage: Storage, name: str) -> pd.DataFrame:
-    """One of a study's tables.
+def table_of(storage: Storage, name: str) -> pa.Table:
+    """One of a study's tables, a chunk for each part.
 
     Raises:
         StudyError: it is missing or damaged.
     """
-    table = pa.concat_tables(_parts(storage, name))
-    frame: pd.DataFrame = table.to_pandas(types_mapper=_nullable)
+    return pa.concat_tables(_parts(storage, name))
+
+
+def _table(storage: Storage, name: str) -> pd.DataFrame:
+    """The same as a frame, in order."""
+    frame: pd.DataFrame = table_of(storage, name).to_pandas(types_mapper=_nullable)
     return frame.sort_values(ORDER[name], ignore_index=True)
+
+
+def _extra(storage: Storage, name: str, order: list[str]) -> pd.DataFrame:
+    """A table that not every study has, as a frame; empty where there is none."""
+    parts = Parts(storage, name)
+    table = pa.concat_tables([parts.schema.empty_table(), *parts.read_all()])
+    frame: pd.DataFrame = table.to_pandas(types_mapper=_nullable)
+    return frame.sort_values(order, ignore_index=True)
 
 
 def _nullable(kind: pa.DataType) -> Any:

@@ -95,6 +95,26 @@ duckdb.sql(f"""
 '''
 
 
+PURPOSE = {
+    "trials": "A row is a trial. How far a running one is, is written four times a second at "
+    "most; after a kill the epochs table knows better.",
+    "epochs": "A row is a finished epoch of a trial.",
+    "members": "A row is one deployable classifier of an ended trial, at one checkpoint.",
+    "predictions": "A row is a member after its training's last epoch, and what it makes of "
+    "each image, in the order of the split: of final runs, and of others with `--predictions`. "
+    "`ffl_ray.results.load(STUDY).predictions`; DuckDB's `unnest` and Polars' `explode` give a "
+    "row for each image.",
+    "classes": "A row is a class, as a member does on it after its training's last epoch: of "
+    "completed trials on val, and of final runs on test; `compute.per_class` turns it off. "
+    "`taken_for` has the cells of the confusion matrix that are not empty. "
+    "`ffl_ray.results.load(STUDY).classes`.",
+    "runs": "`confirm` writes this one and the next two. A row is a training.",
+    "summary": "A row is a member of a confirmed config or of a baseline, over its seeds.",
+    "comparisons": "A row is a member against its baseline: differences paired by seed.",
+    "reproduced": "`reproduce` writes it. A row is a published value beside ours.",
+}
+
+
 def schema_page() -> str:
     """The documentation of the tables, in Markdown."""
     lines = [
@@ -110,23 +130,11 @@ def schema_page() -> str:
         "in Arrow's memory. Polars and DuckDB take the bare folder, too:",
         "",
         *READING.strip().splitlines(),
+        "",
+        "`ffl_ray.results.arrow(STUDY, TABLE)` and `polars(STUDY, TABLE)` copy no number.",
     ]
-    purpose = {
-        "trials": "A row is a trial. How far a running one is, is written four times a second at "
-        "most; after a kill the epochs table knows better.",
-        "epochs": "A row is a finished epoch of a trial.",
-        "members": "A row is one deployable classifier of an ended trial, at one checkpoint.",
-        "predictions": "A row is a member after its training's last epoch, and what it makes of "
-        "each image, in the order of the split: of final runs, and of others with `--predictions`. "
-        "`ffl_ray.results.load(STUDY).predictions`; DuckDB's `unnest` and Polars' `explode` give a "
-        "row for each image.",
-        "runs": "`confirm` writes this one and the next two. A row is a training.",
-        "summary": "A row is a member of a confirmed config or of a baseline, over its seeds.",
-        "comparisons": "A row is a member against its baseline: differences paired by seed.",
-        "reproduced": "`reproduce` writes it. A row is a published value beside ours.",
-    }
     for table, columns in ALL_TABLES.items():
-        lines += ["", f"## {table}", "", purpose[table], ""]
+        lines += ["", f"## {table}", "", PURPOSE[table], ""]
         lines += ["| column | type | unit | meaning |", "|---|---|---|---|"]
         for name, kind, unit, meaning in columns:
             lines.append(f"| `{name}` | {kind} | {unit} | {meaning.replace('|', chr(92) + '|')} |")

@@ -12,6 +12,7 @@ from ffl_ray.config.objectives import VALUE, Objective
 from ffl_ray.config.redaction import redacted
 from ffl_ray.config.settings import Config
 from ffl_ray.errors import StudyError
+from ffl_ray.results.classes import write_classes
 from ffl_ray.results.description import COPY, write_description
 from ffl_ray.results.guard import check_links, understood
 from ffl_ray.results.predictions import write_predictions
@@ -130,6 +131,7 @@ class StudyTables:
         members: list[Row],
         best: list[Row],
         predictions: Sequence[Row] = (),
+        classes: Sequence[Row] = (),
     ) -> None:
         """A finished epoch; one that was reported before is passed over.
 
@@ -138,6 +140,7 @@ class StudyTables:
             members: of the members table, after this epoch; none in a final run but at its end.
             best: the same, after the best epoch so far; none in a final run.
             predictions: of these members on each image, as a report holds them.
+            classes: of these members by class, likewise.
         """
         if row["epoch"] < self._epochs.latest_epoch(trial_id):
             return
@@ -145,6 +148,8 @@ class StudyTables:
             self._take(trial_id, row, members, best)
             if predictions:
                 write_predictions(self.storage, self.name, trial_id, members, predictions)
+            if classes:
+                write_classes(self.storage, self.name, trial_id, members, classes)
         self.settle()
 
     def _take(self, trial_id: str, row: Row, members: list[Row], best: list[Row]) -> None:

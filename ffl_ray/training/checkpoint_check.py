@@ -118,7 +118,7 @@ def checked_report(stored: Any) -> Report:
         ValueError: it is not.
     """
     report = Report(**_entries(stored, "report"))
-    for row in (report.row, *report.members, *report.best, *report.predictions):
+    for row in (report.row, *report.members, *report.best, *report.predictions, *report.classes):
         bad = [n for n, v in _entries(row, "report").items() if not (v is None or is_cell(v))]
         if bad:
             raise ValueError(f"its report has the {_short(bad[0])} {_short(row[bad[0]])}")

@@ -11,7 +11,7 @@ from ffl_ray.data.loader import open_test
 from ffl_ray.data.streaming.stream import served
 from ffl_ray.errors import DataError, NoTestSplitError
 from ffl_ray.training.progress import Progress
-from ffl_ray.training.rows import member_rows, prediction_rows
+from ffl_ray.training.rows import class_rows, member_rows, prediction_rows
 from ffl_ray.training.session import Session
 from ffl_ray.training.setup import Training
 from ffl_ray.training.steps import examined
@@ -58,6 +58,8 @@ def _with_test(training: Training, progress: Progress) -> Progress:
         training, found.metrics, progress.epochs_done, None, images=len(images), split="test"
     )
     report = progress.reports[-1]._replace(
-        members=rows, predictions=prediction_rows(found.predictions, len(images))
+        members=rows,
+        predictions=prediction_rows(found.predictions, len(images)),
+        classes=class_rows(training, found.confusions),
     )
     return progress._replace(report=report)

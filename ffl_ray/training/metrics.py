@@ -54,8 +54,8 @@ def metric_sums(
 
 def outcomes(
     logits: Float[Tensor, "members batch classes"], labels: Int64[Tensor, "batch"]
-) -> Float64[Tensor, "members batch 2"]:
-    """Of each image: 1 where the likeliest class is its own and else 0, and its NLL."""
+) -> Float64[Tensor, "members batch 3"]:
+    """Of each image: 1 where the likeliest class is its own and else 0, its NLL, that class."""
     home = float64_home(logits.device)
     logits, labels = logits.to(home), labels.to(home)
     members, batch, _ = logits.shape
@@ -63,8 +63,9 @@ def outcomes(
     log_probs = F.log_softmax(logits.double(), dim=2)
     nll = F.nll_loss(log_probs.flatten(0, 1), expanded.flatten(), reduction="none")
     # As topk in `metric_sums` breaks ties, so that both count the same images.
-    right = logits.topk(min(5, logits.shape[2]), dim=2).indices[:, :, 0] == expanded
-    return torch.stack([right.double(), nll.view(members, batch)], dim=2)
+    likeliest = logits.topk(min(5, logits.shape[2]), dim=2).indices[:, :, 0]
+    right = (likeliest == expanded).double()
+    return torch.stack([right, nll.view(members, batch), likeliest.double()], dim=2)
 
 
 def member_metrics(sums: Float64[Tensor, "members sums"]) -> list[MemberMetrics]:

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from ffl_ray.config.roles import roles_in
 from ffl_ray.distill.terms import TERM_COLUMNS
 from ffl_ray.models.network import AVERAGED
+from ffl_ray.training.confusions import Confusions, to_row
 from ffl_ray.training.metrics import MemberMetrics
 from ffl_ray.training.predictions import Predictions, to_texts
 from ffl_ray.training.session import Report, Row
@@ -61,6 +62,12 @@ def prediction_rows(predictions: dict[str, Predictions], images: int) -> list[Ro
     return [
         {"member": name, "images": images, **to_texts(found)} for name, found in predictions.items()
     ]
+
+
+def class_rows(training: Training, confusions: dict[str, Confusions]) -> list[Row]:
+    """How the members do by class, as a report holds it."""
+    classes = training.train.info.classes
+    return [to_row(name, found, classes) for name, found in confusions.items()]
 
 
 def _backbone(name: str, mix: Sequence[str]) -> str | None:

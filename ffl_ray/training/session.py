@@ -23,12 +23,14 @@ class Report(NamedTuple):
         best: the same after the best epoch so far.
         predictions: of the members on each image, after a training's last epoch: their names, and
             what `predictions.to_texts` gives; none where they are not kept.
+        classes: of the members by class, then too, as `confusions.to_row` gives them.
     """
 
     row: Row
     members: list[Row]
     best: list[Row]
     predictions: Sequence[Row] = ()
+    classes: Sequence[Row] = ()
 
 
 class Session(Protocol):

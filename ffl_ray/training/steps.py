@@ -9,6 +9,7 @@ from typing import NamedTuple
 import numpy as np
 import torch
 import torch.distributed as dist
+from jaxtyping import Float64, Int64, UInt8
 from torch import Tensor
 
 from ffl_ray.config.methods import method_of
@@ -20,6 +21,7 @@ from ffl_ray.data.shards import eval_steps
 from ffl_ray.data.streaming.stream import StreamedImages
 from ffl_ray.distill.recipe import Terms
 from ffl_ray.distill.registry import LossTerms, loss_terms_of, recipe_of
+from ffl_ray.training.confusions import Confusions, confusions
 from ffl_ray.training.cuda_graphs import RecordedSteps, Recording
 from ffl_ray.training.engine import (
     LossSums,
@@ -150,17 +152,20 @@ def measured(training: Training, images: DeviceImages | StreamedImages) -> dict[
 
 
 class Examined(NamedTuple):
-    """The members on some images: their metrics, and what each makes of every image."""
+    """The members on some images: their metrics, what each makes of every image and by class."""
 
     metrics: dict[str, MemberMetrics]
     predictions: dict[str, Predictions]
+    confusions: dict[str, Confusions]
 
 
 def examined(training: Training, images: DeviceImages | StreamedImages) -> Examined:
-    """The metrics of every member on some images, and its predictions, over all workers."""
+    """The metrics of every member on some images, its predictions and, where they are kept,
+    confusions, over all workers.
+    """
     network, shard, count = training.network, training.shard, len(images.images)
     steps = eval_steps(count, EVAL_BATCH, shard)
-    found = torch.zeros(len(network.member_names), count, 2, dtype=torch.float64)
+    found = torch.zeros(len(network.member_names), count, 3, dtype=torch.float64)
 
     def sums_of(batch: Batch) -> Tensor:
         logits = member_logits(network, training.precision, batch)
@@ -173,14 +178,33 @@ def examined(training: Training, images: DeviceImages | StreamedImages) -> Exami
         everywhere = found.to(sums.device)
         dist.all_reduce(everywhere)
         found = everywhere.cpu()
-    of_members = (
-        Predictions(one[:, 0].numpy() > 0, one[:, 1].numpy().astype(np.float32)) for one in found
-    )
-    names = network.member_names
+    names, outcomes_of = network.member_names, found.numpy()
     return Examined(
         dict(zip(names, member_metrics(sums), strict=True)),
-        dict(zip(names, of_members, strict=True)),
+        {
+            name: Predictions(one[:, 0] > 0, one[:, 1].astype(np.float32))
+            for name, one in zip(names, outcomes_of, strict=True)
+        },
+        {
+            name: _confusions(images, one)
+            for name, one in zip(names, outcomes_of, strict=True)
+            if training.config.compute.per_class
+        },
     )
+
+
+def _confusions(
+    images: DeviceImages | StreamedImages, outcomes_of: Float64[np.ndarray, "images 3"]
+) -> Confusions:
+    """The confusions of a member with these outcomes."""
+
+    def pixels_of(places: Int64[np.ndarray, "taken"]) -> UInt8[np.ndarray, "taken h w channels"]:
+        taken: np.ndarray = images.images.take(torch.from_numpy(places)).pixels.cpu().numpy()
+        return taken
+
+    _, nll, predicted = outcomes_of.T
+    labels = images.images.labels.cpu().numpy()
+    return confusions(labels, predicted.astype(np.int64), nll.astype(np.float32), pixels_of)
 
 
 def _evaluation(training: Training) -> Callable[[Batch], Tensor]:

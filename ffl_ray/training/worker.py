@@ -25,7 +25,13 @@ from ffl_ray.training.hooks import after_epoch, hooked
 from ffl_ray.training.optimizer import learning_rate, set_learning_rate
 from ffl_ray.training.progress import Progress
 from ffl_ray.training.resume import resume
-from ffl_ray.training.rows import loss_columns, member_rows, metric_columns, prediction_rows
+from ffl_ray.training.rows import (
+    class_rows,
+    loss_columns,
+    member_rows,
+    metric_columns,
+    prediction_rows,
+)
 from ffl_ray.training.schedules import schedule_weights
 from ffl_ray.training.session import Report, Row, Session
 from ffl_ray.training.setup import Training, peak_memory_bytes, prepared
@@ -109,10 +115,10 @@ def run_epoch(training: Training, progress: Progress, write: Write) -> Progress:
     trained = _train(training, progress, started, write)
     average_running_statistics(training.network, workers)
     after_epoch(training, progress.epochs_done)
-    metrics, predictions = _validate(training, progress.epochs_done + 1)
+    found = _validate(training, progress.epochs_done + 1)
     epoch_s = time.perf_counter() - started
     before, epoch = progress.report, progress.epochs_done + 1
-    members = member_rows(training, metrics, epoch, before, images=len(training.val.images))
+    members = member_rows(training, found.metrics, epoch, before, images=len(training.val.images))
     objective = parse_objective(config.objective)
     value = objective.value(members) if members else None
     score = -math.inf if value is None else objective.score(value)
@@ -121,7 +127,7 @@ def run_epoch(training: Training, progress: Progress, write: Write) -> Progress:
         "epoch": epoch,
         "time": datetime.now(UTC),
         **trained,
-        **metric_columns(metrics, training.network.num_branches),
+        **metric_columns(found.metrics, training.network.num_branches),
         VALUE: value,
         "best_epoch": progress.best_epoch or None,
         "epoch_s": epoch_s,
@@ -129,7 +135,8 @@ def run_epoch(training: Training, progress: Progress, write: Write) -> Progress:
         "peak_memory_bytes": peak_memory_bytes(training.train.device),
     }
     best = members if before is None or progress.latest_is_best else before.best
-    report = Report(row, members, best, prediction_rows(predictions, len(training.val.images)))
+    predictions = prediction_rows(found.predictions, len(training.val.images))
+    report = Report(row, members, best, predictions, class_rows(training, found.confusions))
     return progress.with_report(report, KEPT_REPORTS if workers > 1 else 0)
 
 
@@ -174,10 +181,13 @@ def _train(training: Training, progress: Progress, started: float, write: Write)
 def _validate(training: Training, epoch: int) -> Examined:
     """The members on the validation split, epochs counted from 1; in the last one each image."""
     config, last = training.config, epoch == training.config.optim.epochs
-    if config.compute.predictions and last and len(training.val.images):
+    kept = config.compute.predictions or config.compute.per_class
+    if kept and last and len(training.val.images):
         found = examined(training, training.val)
     else:
-        found = Examined(measured(training, training.val), {})
+        found = Examined(measured(training, training.val), {}, {})
+    if not config.compute.predictions:
+        found = found._replace(predictions={})
     for name, metric in found.metrics.items():
         _check_finite(f"validation NLL of {name}", metric.nll, epoch, config)
     return found

@@ -39,6 +39,7 @@ class MemorySession:
         self.members: list[list[Row]] = []
         self.best: list[list[Row]] = []
         self.predictions: list[Sequence[Row]] = []
+        self.classes: list[Sequence[Row]] = []
         self.stop_after = stop_after
 
     def read(self, name: str) -> bytes | None:
@@ -52,6 +53,7 @@ class MemorySession:
         self.members.append(report.members)
         self.best.append(report.best)
         self.predictions.append(report.predictions)
+        self.classes.append(report.classes)
         if report.row["epoch"] == self.stop_after:
             raise KeyboardInterrupt
 

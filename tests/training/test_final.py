@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import ast
 import io
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 import torch
-from support.helpers import ROOT, MemorySession, small_config
+from support.helpers import ROOT, MemorySession, Row, small_config
 from support.streamed import write_jpegs
 
 import ffl_ray.training.final
@@ -18,6 +19,7 @@ from ffl_ray.data.facts import DataFacts
 from ffl_ray.data.loader import load_final, load_train_val, open_test, read_test
 from ffl_ray.errors import NoTestSplitError
 from ffl_ray.results.schema import arrow_schema
+from ffl_ray.training.confusions import from_row
 from ffl_ray.training.final import run_final
 from ffl_ray.training.predictions import from_texts
 
@@ -91,10 +93,18 @@ def test_the_numbers_are_those_of_the_test_split(opener: Opener) -> None:
     for member in session.members[-1]:
         assert member["accuracy"] * size == pytest.approx(round(member["accuracy"] * size))
         assert member["accuracy"] > 0.5
-        row = next(r for r in session.predictions[-1] if r["member"] == member["member"])
-        found = from_texts(row, size)
+        found = from_texts(_of(session.predictions[-1], member["member"]), size)
         assert found.right.mean() == member["accuracy"]
         assert found.nll.mean() == pytest.approx(member["nll"], rel=1e-3)
+        by_class, names = from_row(_of(session.classes[-1], member["member"]))
+        assert sum(by_class.counts.values()) == size
+        assert sum(by_class.counts.get((c, c), 0) for c in range(10)) == found.right.sum()
+        assert names == list("0123456789")
+        assert by_class.pictures.keys() <= by_class.counts.keys()
+
+
+def _of(rows: Sequence[Row], member: str) -> Row:
+    return next(row for row in rows if row["member"] == member)
 
 
 @pytest.mark.parametrize("stop_after", [1, 2])
@@ -111,6 +121,7 @@ def test_a_resumed_final_run_equals_the_run_that_was_never_stopped(stop_after: i
 
     assert resumed.members[-1] == whole.members[-1]
     assert resumed.predictions[-1] == whole.predictions[-1]
+    assert resumed.classes[-1] == whole.classes[-1]
     assert [row["epoch"] for row in resumed.rows] == list(range(stop_after, 4))
     for name, value in weights(whole).items():
         assert torch.equal(value, weights(resumed)[name]), name
