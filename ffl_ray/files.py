@@ -38,6 +38,12 @@ def expanded(path: str) -> Path:
         ) from error
 
 
+def with_tilde(path: str) -> str:
+    """A path with `~` for this user's home folder, whose name others need not read."""
+    home, place = Path.home(), expanded(path)
+    return f"~/{place.relative_to(home)}" if place.is_relative_to(home) else path
+
+
 def beside(path: Path) -> Path:
     """A hidden name in the same folder that nobody can guess."""
     return path.with_name(f".{path.name}.{secrets.token_hex(8)}")

@@ -48,6 +48,7 @@ def parser() -> argparse.ArgumentParser:
         action="store_true",
         help="also measure size and latency of every member beside the full network",
     )
+    cli.add_json(made)
     cli.add_storage_path(made)
     made.add_argument(
         "--data-dir", metavar="DIR", help="where the study's data lie on this machine"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from ffl_ray.config.image_shapes import brought_kind
@@ -12,10 +11,14 @@ from ffl_ray.config.overrides import mix_name, shown, with_overrides
 from ffl_ray.config.settings import Config
 from ffl_ray.confirm.tables import ConfirmedAccuracy
 from ffl_ray.console.plain_text import in_markdown, printable_line
+from ffl_ray.export.card_classes import classes_text
 from ffl_ray.export.check import TOLERANCE, Difference
+from ffl_ray.export.example import examples
+from ffl_ray.export.markdown_table import table
 from ffl_ray.export.speed import HEADINGS, Speed, rows_of
 from ffl_ray.export.trained import changed_settings
-from ffl_ray.exported.about import About, code_named_in
+from ffl_ray.exported.about import LABELS, About
+from ffl_ray.results.classes import Classes
 
 PREPROCESSING = {
     "digits": "8x8 grey images of single handwritten digits, bright on dark",
@@ -43,6 +46,7 @@ class Source(NamedTuple):
         trained_with: versions at training.
         exported_with: versions at export.
         git_commit: of the program that trained, if known.
+        classes: how it does class by class at that epoch, if known.
     """
 
     study: str
@@ -58,6 +62,7 @@ class Source(NamedTuple):
     trained_with: dict[str, str]
     exported_with: dict[str, str]
     git_commit: str | None
+    classes: Classes | None = None
 
     @property
     def is_final(self) -> bool:
@@ -92,6 +97,7 @@ def card(about: About, source: Source, written: Written) -> str:
         _introduction(about, source, config),
         "## Intended use\n\n" + _intended_use(about, config),
         "## Results\n\n" + _results(source),
+        "## Class by class\n\n" + classes_text(source.classes, source.is_final),
         "## Input and output\n\n" + _input(about, config),
         "## Use\n\n" + _use(about, written),
         "## Files\n\n" + _files(source, written),
@@ -115,21 +121,6 @@ def _in_markdown(source: Source) -> Source:
         git_commit=source.git_commit and in_markdown(source.git_commit),
         retrain=printable_line(source.retrain).replace("`", "'"),
     )
-
-
-def table(
-    headings: tuple[str, ...], rows: Sequence[tuple[str, ...]], *, right: bool = False
-) -> str:
-    """A Markdown table.
-
-    Args:
-        right: align all columns but the first to the right.
-    """
-    rule = ["---", *(["---:" if right else "---"] * (len(headings) - 1))]
-    lines = (
-        " | ".join(cell.replace("|", "\\|") for cell in row) for row in (headings, rule, *rows)
-    )
-    return "\n".join(f"| {line} |" for line in lines)
 
 
 def _introduction(about: About, source: Source, config: Config) -> str:
@@ -173,10 +164,12 @@ def _results(source: Source) -> str:
             f"validated and no epoch chosen."
         )
         return f"{note}\n\n{table(('test', 'value'), rows, right=True)}{_seeds(source)}"
-    what = "the epoch and the trial" if row["checkpoint"] == "best" else "the trial"
+    is_best = row["checkpoint"] == "best"
+    which, what = ("best", "the epoch and the trial") if is_best else ("last", "the trial")
     note = (
-        f"On {source.num_val:,} validation images, after epoch {row['epoch']}. The same images "
-        f"chose {what} (of {source.num_trials} completed), so expect somewhat less of new images."
+        f"On {source.num_val:,} validation images, after the {which} epoch ({row['epoch']}). The "
+        f"same images chose {what} (of {source.num_trials} completed), so expect somewhat less of "
+        f"new images."
     )
     return f"{note}\n\n{table(('validation', 'value'), rows, right=True)}\n\n{_test(source)}"
 
@@ -220,41 +213,19 @@ def _input(about: About, config: Config) -> str:
             f"`ffl-ray predict` takes the middle square of any image file and resizes "
             f"it (bicubic).",
             f"- Output `logits`: float32 [batch, {len(about.classes)}]; softmax gives "
-            f"probabilities. Classes in order: {', '.join(map(in_markdown, about.classes))}.",
+            f"probabilities. Classes in order: {', '.join(map(in_markdown, about.classes))}. "
+            f"`{LABELS}` has a line for each.",
         )
     )
 
 
 def _use(about: About, written: Written) -> str:
-    shape = ", ".join(map(str, about.image_shape))
-    trusted = ", trusted=True" if code_named_in(about.settings) else ""
-    snippets = {
-        "model.onnx": (
-            "import numpy as np\n"
-            "import onnxruntime\n\n"
-            'session = onnxruntime.InferenceSession("FOLDER/model.onnx")\n'
-            f"images = np.random.rand(1, {shape}).astype(np.float32)  # pixels / 255\n"
-            'logits = session.run(None, {"images": images})[0]'
-        ),
-        "model.pt2": (
-            "import torch\n\n"
-            "# torch runs code that such a file may hold: load it from those you trust alone.\n"
-            'model = torch.export.load("FOLDER/model.pt2").module()\n'
-            f"logits = model(torch.rand(1, {shape}))  # pixels / 255"
-        ),
-        "model.safetensors": (
-            "import torch\n\n"
-            "from ffl_ray.export import load_member\n\n"
-            f'model = load_member("FOLDER"{trusted})  # config.json and model.safetensors\n'
-            f"logits = model(torch.rand(1, {shape}))  # pixels / 255"
-        ),
-    }
     found = [
         "Stay outside of this folder, whose path is FOLDER: Python imports what lies where it is "
         "started.",
         "```\nffl-ray predict FOLDER IMAGE_OR_FOLDER...\n```",
     ]
-    found += [f"```python\n{code}\n```" for name, code in snippets.items() if name in written.size]
+    found += [f"```python\n{code}\n```" for code in examples(about, written.size)]
     return "\n\n".join(found)
 
 

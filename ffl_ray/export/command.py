@@ -10,17 +10,20 @@ from typing import Any, NamedTuple
 
 from rich.table import Table
 
+from ffl_ray.config.overrides import with_overrides
 from ffl_ray.confirm.tables import FINAL_KINDS, accuracy_of_run, confirmed_accuracy
+from ffl_ray.console.json_object import tell
 from ffl_ray.console.terminal import make_console
 from ffl_ray.export.card import Source, Written
 from ffl_ray.export.choice import Rows, choose
-from ffl_ray.export.folder import check_free, export_member, versions
-from ffl_ray.export.member import portable
+from ffl_ray.export.folder import Say, check_free, export_member, versions
 from ffl_ray.export.pick import Candidate
 from ffl_ray.export.rule import Rule, parse_macs
-from ffl_ray.export.speed import HEADINGS, Speed, rows_of, speeds
+from ffl_ray.export.speed import FULL, HEADINGS, Speed, rows_of, speeds
 from ffl_ray.export.trained import Trained, kept_checkpoints, load_trained, retrain_command
 from ffl_ray.exported.about import FORMATS
+from ffl_ray.files import with_tilde
+from ffl_ray.results.classes import Classes, classes_of
 from ffl_ray.results.description import read_description
 from ffl_ray.results.reader import find_study, load_tables, records
 from ffl_ray.results.schema import row_config
@@ -65,6 +68,18 @@ def export(args: argparse.Namespace) -> int:
     make_console().out("\n".join([_words(study, chosen), *([note] if note else [])]))
     written = _write(args, study, rule, chosen, out)
     _show(written, out)
+    tell(
+        study=study.description["study"],
+        location=study.storage.location,
+        folder=str(out.resolve()),
+        member=dict(chosen.row),
+        note=note or None,
+        files={
+            name: {"bytes": size, "difference": written.differences[name].logits}
+            for name, size in written.size.items()
+        },
+        speeds=[speed._asdict() for speed in written.speeds],
+    )
     return 0
 
 
@@ -78,8 +93,10 @@ def _open(args: argparse.Namespace) -> Study:
 
 def _words(study: Study, chosen: Candidate) -> str:
     split = "test" if study.is_final else "validation"
+    when = "the last" if chosen.row["checkpoint"] == "latest" else "its best"
     return (
-        f"trial {chosen.trial_id}, {chosen.member}: {split} accuracy {chosen.accuracy:.4f}, "
+        f"trial {chosen.trial_id}, {chosen.member} after epoch {chosen.row['epoch']}, {when}: "
+        f"{split} accuracy {chosen.accuracy:.4f}, "
         f"{chosen.row['parameters']:,} parameters, {chosen.macs:,} MACs"
     )
 
@@ -99,7 +116,7 @@ def _write(
             which=chosen.row["checkpoint"],
         )
         source = _source(study, chosen, trained, rule.sentence(final=study.is_final))
-        measured = _speeds(trained, study, chosen.trial_id) if args.table else []
+        measured = _speeds(trained, study, chosen.trial_id, status.update) if args.table else []
         formats = [name for name in FORMATS if name in (args.format or FORMATS)]
         return export_member(
             trained, chosen.member, out, formats, source, measured, say=status.update
@@ -110,10 +127,12 @@ def _source(study: Study, chosen: Candidate, trained: Trained, sentence: str) ->
     description, trials = study.description, study.trials
     name, trial_id = description["study"], chosen.trial_id
     accuracy = accuracy_of_run if study.is_final else confirmed_accuracy
-    config = portable(row_config(trials[trial_id]))
+    folder = trained.config.data.dir and with_tilde(trained.config.data.dir)
+    config = with_overrides(row_config(trials[trial_id]), {"data.dir": folder})
     retrain = retrain_command(config, f"{name}-{trial_id}")
     if study.is_final:
-        retrain = f"python -m ffl_ray.confirm {name.rpartition('/')[0]}"
+        words = [] if folder is None else ["--data-dir", folder]
+        retrain = shlex.join(["python", "-m", "ffl_ray.confirm", name.rpartition("/")[0], *words])
     return Source(
         study=name,
         trial_id=trial_id,
@@ -128,13 +147,32 @@ def _source(study: Study, chosen: Candidate, trained: Trained, sentence: str) ->
         trained_with=description["versions"],
         exported_with=versions(),
         git_commit=description.get("git_commit"),
+        classes=_classes(study, chosen),
     )
 
 
-def _speeds(trained: Trained, study: Study, trial_id: str) -> list[Speed]:
-    """The costs of every member of a trial, and of the full network."""
+def _classes(study: Study, chosen: Candidate) -> Classes | None:
+    """How the chosen member does by class, where that is known of the epoch that is exported."""
+    if chosen.row["checkpoint"] != "latest":
+        return None
+    return classes_of(study.storage, [chosen.trial_id], chosen.member)
+
+
+def _speeds(trained: Trained, study: Study, trial_id: str, say: Say) -> list[Speed]:
+    """The costs of every member of a trial, and of the full network.
+
+    Args:
+        say: is told what is measured; in a pipe, where nothing moves, lines say what was.
+    """
     names = sorted({row["member"] for row in study.members if row["trial_id"] == trial_id})
-    return list(speeds(trained, names))
+    console, found, all_names = make_console(), [], [*names, FULL]
+    measured = speeds(trained, names)
+    for place, name in enumerate(all_names, start=1):
+        say(f"measuring {name}, {place} of {len(all_names)}")
+        found.append(next(measured))
+        if not console.is_terminal:
+            console.out(f"measured {name}, {place} of {len(all_names)}")
+    return found
 
 
 def _show(written: Written, out: Path) -> None:

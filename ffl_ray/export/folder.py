@@ -10,15 +10,17 @@ from contextlib import contextmanager
 from importlib import metadata as installed
 from pathlib import Path
 
+from ffl_ray.console.plain_text import printable_line
 from ffl_ray.errors import ExportError, on_one_line
 from ffl_ray.export.card import Source, Written, card
+from ffl_ray.export.card_classes import pictures_of
 from ffl_ray.export.check import Difference, check_file, probes
 from ffl_ray.export.formats import WRITERS, torch_program
 from ffl_ray.export.member import describe
 from ffl_ray.export.metadata import metadata
 from ffl_ray.export.speed import Speed
 from ffl_ray.export.trained import Trained
-from ffl_ray.exported.about import CONFIG, About
+from ffl_ray.exported.about import CONFIG, LABELS, About
 from ffl_ray.exported.checksums import METADATA, sha256
 from ffl_ray.exported.member import Member
 from ffl_ray.files import beside
@@ -52,6 +54,10 @@ def export_member(
     about = describe(trained.config, name, trained.data)
     with new_folder(out) as folder:
         (folder / CONFIG).write_text(about.dump() + "\n")
+        labels = "\n".join(printable_line(name) for name in about.classes)
+        (folder / LABELS).write_text(labels + "\n", encoding="utf-8")
+        for file, picture in pictures_of(source.classes).items() if source.classes else ():
+            (folder / file).write_bytes(picture)
         differences = _write_checked(folder, trained, about, formats, say)
         sizes = {file: (folder / file).stat().st_size for file in differences}
         hashes = {file: sha256(folder / file) for file in (CONFIG, *sizes)}

@@ -18,6 +18,7 @@ from ffl_ray.errors import ExportError
 FORMAT = 1
 LONGEST_SIDE = 2**14  # of an image that a model is given
 CONFIG = "config.json"
+LABELS = "labels.txt"
 KEY = "ffl_ray"
 ONNX, PT2, SAFETENSORS = "model.onnx", "model.pt2", "model.safetensors"
 FORMATS = ("pt2", "onnx", "safetensors")

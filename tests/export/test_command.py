@@ -1,6 +1,7 @@
 """Exports as a command writes them: whole or not there at all, and what is refused."""
 
 import json
+import re
 import shutil
 from pathlib import Path
 
@@ -9,6 +10,7 @@ import pytest
 import torch
 from support.exported import SOURCE, Exported, tiny_trained
 from support.forked import run
+from support.helpers import ROOT
 
 from ffl_ray.config.settings import Config
 from ffl_ray.errors import DataError, ExportError
@@ -25,16 +27,42 @@ from ffl_ray.results.reader import find_study, records
 from ffl_ray.results.schema import config_columns, row_config
 
 MODELS = ["model.onnx", "model.pt2", "model.safetensors"]
-FILES = ["README.md", "config.json", "metadata.json", *MODELS]
+FILES = ["README.md", "config.json", "labels.txt", "metadata.json", *MODELS]
 
 
 def test_a_folder_holds_its_files_readable_by_all(exported: Exported) -> None:
     folder = exported.folders["fused"]
 
-    assert sorted(path.name for path in folder.iterdir()) == FILES
+    names = sorted(path.name for path in folder.iterdir())
+    pictures = [name for name in names if re.fullmatch(r"confused-\d.jpg", name)]
+    assert sorted({*names} - {*pictures}) == FILES
+    assert 0 < len(pictures) <= 4
     modes = {path.stat().st_mode & 0o777 for path in folder.iterdir()}
     assert len(modes) == 1
     assert [path.name for path in folder.parent.glob(".*")] == []
+
+
+def test_an_export_tells_what_it_wrote(
+    study: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    place = ["--storage-path", str(study), "--out", str(tmp_path / "o"), "--format", "safetensors"]
+
+    assert export.main(["mixed", "--member", "branch0", "--table", "--json", *place]) == 0
+
+    out, err = capfd.readouterr()
+    found = json.loads(out)
+    page = (ROOT / "docs/json.md").read_text()
+    assert all(f"`{name}`" in page for name in found)
+    assert set(found) >= {"study", "location", "folder", "member", "note", "files", "speeds"}
+    assert (found["status"], found["member"]["member"]) == (0, "branch0")
+    assert (
+        Path(found["folder"], "model.safetensors").stat().st_size
+        == (found["files"]["model.safetensors"]["bytes"])
+    )
+    names = [speed["name"] for speed in found["speeds"]]
+    assert [line for line in err.splitlines() if line.startswith("measured")] == [
+        f"measured {name}, {place} of {len(names)}" for place, name in enumerate(names, start=1)
+    ]
 
 
 def test_card_and_metadata_say_what_the_tables_say(exported: Exported) -> None:
