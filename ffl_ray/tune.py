@@ -30,6 +30,7 @@ def parser() -> argparse.ArgumentParser:
     search.add_argument(
         "--optuna-storage", metavar="URL", help="mirror the study there, such as sqlite:///x.db"
     )
+    cli.add_json(made)
     before = made.add_argument_group("before a search")
     before.add_argument(
         "--check", action="store_true", help="build every network that SPACE can propose, and stop"

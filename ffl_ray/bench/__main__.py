@@ -19,6 +19,7 @@ DEFAULT_OUT = "~/ray_results/bench"
 def parser() -> argparse.ArgumentParser:
     """The command's options; building it loads neither torch nor ray."""
     made = cli.new_parser("bench", DESCRIPTION)
+    cli.add_json(made)
     add_subjects(made, SUBJECTS, DEFAULT_OUT)
     return made
 

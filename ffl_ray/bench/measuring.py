@@ -15,6 +15,7 @@ from ffl_ray.bench import input as image_input
 from ffl_ray.bench import study, train
 from ffl_ray.bench.figures import Found
 from ffl_ray.bench.machine import machine_facts
+from ffl_ray.console.json_object import tell
 from ffl_ray.console.terminal import make_console
 from ffl_ray.errors import SettingError
 from ffl_ray.files import expanded
@@ -38,6 +39,13 @@ def measure(args: argparse.Namespace, measures: Mapping[str, Measure]) -> int:
     found = measures[args.subject](args)
     show(found)
     place = store(found, expanded(args.out))
+    tell(
+        subject=found.subject,
+        title=found.title,
+        machine=machine_facts(),
+        figures={figure.name: figure.value for figure in found.figures},
+        table=str(place),
+    )
     sys.stdout.write(f"\none row more in {place}\n")
     return 0
 

@@ -35,6 +35,7 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument(
         "--dry-run", action="store_true", help="show what would be trained and how long, and stop"
     )
+    cli.add_json(made)
     cli.add_common_options(made)
     return made
 

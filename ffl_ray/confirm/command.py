@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from contextlib import closing
+from typing import Any
 
 from ffl_ray.config.methods import needs_held_out
 from ffl_ray.config.overrides import flatten
@@ -30,6 +31,7 @@ from ffl_ray.confirm.view import (
     tuning_words,
 )
 from ffl_ray.console.data_text import data_text
+from ffl_ray.console.json_object import tell
 from ffl_ray.console.result_tables import where_text
 from ffl_ray.console.terminal import make_console
 from ffl_ray.data.facts import DataFacts, facts_in
@@ -224,10 +226,22 @@ def race_words(confirmation: Confirmation, tables: StudyTables, waiting: int) ->
     return f"{said}; tests and intervals hold at each of {confirmation.looks} looks."
 
 
+def _state(confirmation: Confirmation, tables: StudyTables, waiting: int) -> dict[str, Any]:
+    """How far it is, as fields of a JSON object."""
+    return {
+        "study": tables.name,
+        "location": tables.storage.location,
+        "trainings": {"asked": len(confirmation.asked), "waiting": waiting},
+        "primary": confirmation.primary and confirmation.primary._asdict(),
+    }
+
+
 def show_confirmed(confirmation: Confirmation, tables: StudyTables) -> None:
     """Write and show what the completed runs say; of the pairs those that are complete once."""
     rows = write_tables(confirmation, tables)
     summary, compared = rows["summary"], [row for row in rows["comparisons"] if row["n"]]
+    waiting = len(still_waiting(confirmation, tables))
+    tell(summary=summary, comparisons=compared, **_state(confirmation, tables, waiting))
     if not summary:
         return
     console = make_console()
@@ -236,7 +250,6 @@ def show_confirmed(confirmation: Confirmation, tables: StudyTables) -> None:
         console.print()
     num_train = read_description(tables.storage)["data"]["num_train"]
     images = summary[0]["images"]
-    waiting = len(still_waiting(confirmation, tables))
     if confirmation.race:
         console.out(race_words(confirmation, tables, waiting))
     elif waiting:

@@ -17,12 +17,14 @@ from ffl_ray.config.overrides import changeable, flatten, with_overrides
 from ffl_ray.config.settings import SearchConfig, StudyConfig
 from ffl_ray.config.values import as_time
 from ffl_ray.console.ending_text import why_ended
+from ffl_ray.console.json_object import tell
 from ffl_ray.console.limits_text import Limits
 from ffl_ray.console.log import log_file
 from ffl_ray.console.plain_text import printable_line
 from ffl_ray.console.result_tables import best_table, front_table, next_text, where_text
 from ffl_ray.console.terminal import duration, make_console
 from ffl_ray.errors import FAILED, INTERRUPTED
+from ffl_ray.orchestration.outcome import outcome
 from ffl_ray.planning.budget import Fit
 from ffl_ray.results.best import called_best, ranked
 from ffl_ray.results.columns import ENDED, PLAIN_ID
@@ -187,6 +189,7 @@ def show_outcome(
     why = why_ended(search, left, left_s, came=came)
     console.out(f"\n{len(rows)} trials in {duration(elapsed_s)}: {states}{why}\n")
     _show_trials(tables, console)
+    tell(**outcome(tables, elapsed_s))
     if counts["completed"] and (left <= 0 or came) and again is None:
         console.out(next_text(as_argument(tables.storage.location)))
     if left > 0:

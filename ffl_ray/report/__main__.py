@@ -26,6 +26,7 @@ def parser() -> argparse.ArgumentParser:
         help="html: a file (default STUDY/report.html); md: a file (default: printed); csv: a "
         "folder (default STUDY/report)",
     )
+    cli.add_json(made)
     cli.add_storage_path(made)
     return made
 

@@ -6,6 +6,7 @@ import argparse
 import sys
 
 import ffl_ray
+from ffl_ray.console.json_object import tell
 from ffl_ray.console.plain_text import printable
 from ffl_ray.errors import StudyError
 from ffl_ray.files import expanded
@@ -22,6 +23,7 @@ def report(args: argparse.Namespace) -> int:
     storage = find_study(args.study, args.storage_path)
     with understood(storage.location):
         study = open_study(storage)
+        tell(study=study.name, location=storage.location, format=args.format)
         {"html": _html, "md": _markdown, "csv": _csv}[args.format](study, args.out)
     return 0
 
@@ -30,15 +32,16 @@ def _html(study: Study, out: str | None) -> None:
     # Optuna and plotly take seconds to load, and tables need neither.
     from ffl_ray.report.html import html
 
-    sys.stdout.write(f"{_write(study, 'report.html', html(study, _made(study)), out)}\n")
+    _told([_write(study, "report.html", html(study, _made(study)), out)])
 
 
 def _markdown(study: Study, out: str | None) -> None:
     text = printable(markdown(study.name, _made(study), sections(study)))
     if out is None:
         sys.stdout.write(text)
+        tell(text=text)
     else:
-        sys.stdout.write(f"{_write(study, 'report.md', text, out)}\n")
+        _told([_write(study, "report.md", text, out)])
 
 
 def _csv(study: Study, out: str | None) -> None:
@@ -48,7 +51,13 @@ def _csv(study: Study, out: str | None) -> None:
         _write(study, f"report/{name}", text, out and f"{out}/{name}")
         for name, text in csv_files(tables).items()
     ]
+    _told(places)
+
+
+def _told(places: list[str]) -> None:
+    """Say where the files are."""
     sys.stdout.writelines(f"{place}\n" for place in places)
+    tell(files=places)
 
 
 def _made(study: Study) -> str:

@@ -1,0 +1,51 @@
+"""What came out of a search, as the fields of a JSON object."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Mapping
+from typing import Any
+
+from ffl_ray.results.best import called_best, ranked
+from ffl_ray.results.pareto import front
+from ffl_ray.results.study import StudyTables
+
+Row = Mapping[str, Any]
+TRIAL = ("trial_id", "status", "epochs_done", "model.mix", "distill.method", "accelerator_s")
+
+
+def outcome(tables: StudyTables, elapsed_s: float) -> dict[str, Any]:
+    """The state of a search: its trials counted, the best one, and the front of several objectives.
+
+    Args:
+        elapsed_s: seconds that the command took.
+    """
+    rows, objectives = tables.trials.rows, tables.objectives
+    order = ranked(rows, objectives)
+    called = called_best(order, objectives, tables.members)
+    best = order[0] if called is None and order else None
+    if called is not None:
+        best = tables.trials[called.trial_id]
+    several = len(objectives) > 1 and bool(order)
+    return {
+        "study": tables.name,
+        "location": tables.storage.location,
+        "seconds": elapsed_s,
+        "trials": Counter(row["status"] for row in rows),
+        "objectives": [objective.name for objective in objectives],
+        "best": best and _trial(best, tables),
+        "front": front(rows, tables.member_rows(), objectives) if several else [],
+    }
+
+
+def _trial(row: Row, tables: StudyTables) -> dict[str, Any]:
+    """A trial with what was drawn for it, its objectives, and its members after the last epoch."""
+    names = [objective.name for objective in tables.objectives]
+    members = [m for m in tables.members(row["trial_id"]) if m["checkpoint"] == "latest"]
+    return {
+        **{name: row.get(name) for name in TRIAL},
+        "params": json.loads(row.get("params") or "{}"),
+        "values": dict(zip(names, row["objective_values"] or [], strict=False)),
+        "members": members,
+    }
