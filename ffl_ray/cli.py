@@ -7,6 +7,7 @@ import importlib
 import re
 import sys
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import nullcontext
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, NamedTuple, NoReturn
@@ -18,6 +19,7 @@ from ffl_ray.config.flags import Options, add_flags, flag_values
 from ffl_ray.config.overrides import nearest, parse_assignments, settings, with_overrides
 from ffl_ray.config.settings import SearchConfig, StudyConfig
 from ffl_ray.config.settings_file import read_settings
+from ffl_ray.console.json_object import json_object, tell
 from ffl_ray.console.plain_text import printable_line
 from ffl_ray.console.stopping import stoppable
 from ffl_ray.errors import FAILED, INTERRUPTED, WRONG, FFLRayError
@@ -38,6 +40,7 @@ class Command(NamedTuple):
 COMMANDS = {
     "tune": Command("ffl_ray.tune", "search: many configs, the weak ones stopped early"),
     "train": Command("ffl_ray.train", "train one config"),
+    "show": Command("ffl_ray.show.__main__", "watch a study from anywhere, and steer it"),
     "report": Command("ffl_ray.report.__main__", "a study on one page, or as tables"),
     "confirm": Command("ffl_ray.confirm.__main__", "new seeds, the test split, verdicts"),
     "export": Command("ffl_ray.export.__main__", "one classifier alone, with a model card"),
@@ -137,6 +140,7 @@ def new_parser(command: str, description: str) -> argparse.ArgumentParser:
         allow_abbrev=False,
     )
     made.add_argument("--version", action="version", version=ffl_ray.__version__)
+    made.set_defaults(command=command)
     return made
 
 
@@ -189,6 +193,16 @@ def add_study(parser: argparse.ArgumentParser, nargs: str | None = None) -> None
     )
 
 
+def add_json(parser: argparse.ArgumentParser) -> None:
+    """Add the option by which a program, not a person, reads what came out."""
+    parser.add_argument(
+        "--json",
+        action="store_true",
+        dest="one_object",
+        help="one JSON object on standard output (docs/json.md), all else on standard error",
+    )
+
+
 def add_storage_path(group: Options) -> None:
     """Add the option that says where studies are found by their names."""
     place = group.add_argument(
@@ -197,12 +211,21 @@ def add_storage_path(group: Options) -> None:
     names_files(place)
 
 
+def refusing(args: argparse.Namespace, command: Callable[[], int]) -> int:
+    """Run a command that only looks; what it refuses becomes one line and exit status 2."""
+    return _status(args, command)
+
+
 def guarded(args: argparse.Namespace, command: Callable[[], int]) -> int:
     """Run a command, which loads torch; what it refuses becomes one line and exit status 2."""
     wait_passively()
-    with stoppable() as stop:
-        status = _status(args, command)
-    return stop.status(status) if status == INTERRUPTED else status
+    asked = getattr(args, "one_object", False)
+    with json_object(args.command) if asked else nullcontext():
+        with stoppable() as stop:
+            status = _status(args, command)
+        status = stop.status(status) if status == INTERRUPTED else status
+        tell(status=status)
+    return status
 
 
 def _status(args: argparse.Namespace, command: Callable[[], int]) -> int:
@@ -213,12 +236,11 @@ def _status(args: argparse.Namespace, command: Callable[[], int]) -> int:
             print_settings()
             return 0
         return command()
-    except FFLRayError as error:
-        sys.stderr.write(f"error: {printable_line(str(error))}\n")
-        return WRONG
-    except OSError as error:
-        sys.stderr.write(f"error: {printable_line(str(error))}\n")
-        return FAILED
+    except (FFLRayError, OSError) as error:
+        line = printable_line(str(error))
+        sys.stderr.write(f"error: {line}\n")
+        tell(error=line)
+        return WRONG if isinstance(error, FFLRayError) else FAILED
     except KeyboardInterrupt:
         sys.stderr.write("interrupted\n")
         return INTERRUPTED

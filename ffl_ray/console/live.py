@@ -31,6 +31,7 @@ class StudyView:
         objective: what trials are pruned by; its value is shown.
         past: rows of trials that ended in an earlier run count as done.
         words: what each trial is, by its id; one that has none is named by its config.
+        elapsed_s: how long it has run already.
     """
 
     def __init__(
@@ -41,12 +42,13 @@ class StudyView:
         objective: Objective,
         past: Iterable[Row] = (),
         words: Mapping[str, str] | None = None,
+        elapsed_s: float = 0.0,
     ) -> None:
         self._console = console
         self._title = title
         self._planned = planned
         self._objective = objective
-        self._started = time.monotonic()
+        self._started = time.monotonic() - elapsed_s
         self._counts: Counter[str] = Counter()
         self._words: dict[str, str] = {**(words or {})}
         self._running: dict[str, Row] = {}
@@ -85,9 +87,16 @@ class StudyView:
         self._epochs[trial_id] = config.optim.epochs
         self._running[trial_id] = {}
 
+    def seen(self, trial: Row, epoch: Row) -> None:
+        """A trial is running, by its row of the trials table and that of its latest epoch."""
+        trial_id = trial["trial_id"]
+        self._words.setdefault(trial_id, row_words(trial))
+        self._epochs[trial_id] = trial["epochs_planned"]
+        self.epoch_finished(trial_id, epoch)
+
     def epoch_finished(self, trial_id: str, row: Row) -> None:
         self._running[trial_id] = row
-        if row[VALUE] is not None:
+        if row.get(VALUE) is not None:
             self._latest[trial_id] = row[VALUE]
 
     def trial_ended(self, trial_id: str, status: str, row: Row) -> None:

@@ -18,7 +18,9 @@ from ffl_ray.orchestration.failures import FAILURE, first_cause
 from ffl_ray.orchestration.placement_groups import free_workers
 from ffl_ray.orchestration.ray_private import allow_failures, error_file, has_retry_left
 from ffl_ray.orchestration.scheduler import StudyScheduler
+from ffl_ray.orchestration.stop_asked import StopAsked
 from ffl_ray.results.columns import AUDITED
+from ffl_ray.results.steering import Steering
 from ffl_ray.results.storage.retry import may_pass, storage_is_full
 from ffl_ray.results.study import StudyTables
 from ffl_ray.training.session import Report
@@ -85,6 +87,7 @@ class Recorder(Callback):
         max_failures: how often a trial is started again without an epoch in between.
 
     Attributes:
+        stop_asked: ends the study where somebody asks for it in its folder.
         lost: trials that Tune gave up though they may be started again.
     """
 
@@ -106,6 +109,7 @@ class Recorder(Callback):
         self._columns = columns
         self._max_failures = max_failures
         self.obstacle = Obstacle()
+        self.stop_asked = StopAsked(Steering(tables.storage.location))
         self.lost: set[str] = set()
         self._open: set[str] = set()
         self._ended: set[str] = set()
@@ -154,7 +158,7 @@ class Recorder(Callback):
             self._note_audit(trial_id)
         self._view.epoch_finished(trial_id, report.row)
         # Tune keeps and writes what stays in it; the searcher reads the members at the end.
-        result["report"] = report._replace(row={}, best=[], predictions=())
+        result["report"] = report._replace(row={}, best=[], predictions=(), classes=())
 
     def _note_audit(self, trial_id: str) -> None:
         """Write down, once, that the scheduler let pass what its rule would have stopped."""

@@ -48,6 +48,7 @@ from ffl_ray.results.description import DESCRIPTION, describe_study
 from ffl_ray.results.history import PastTrial, past_trials
 from ffl_ray.results.reader import objective_by_epoch, read_rows
 from ffl_ray.results.spent import note_used
+from ffl_ray.results.steering import Steering
 from ffl_ray.results.study import StudyTables
 from ffl_ray.search.samplers import warn_in_pythons_log
 from ffl_ray.search.searcher import StudySearcher
@@ -273,6 +274,7 @@ def _searcher(trials: Trials, past: list[PastTrial]) -> StudySearcher:
         plain=None if trials.plain is None else trials.plain.config,
         known_members=lambda config: planned_members(config, num_classes),
         mirror=search.mirror,
+        steering=Steering(location),
         make_job=lambda trial_id, config: Job.planned(trial_id, config, location, plan)._asdict(),
     )
 

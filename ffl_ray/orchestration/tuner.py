@@ -23,6 +23,13 @@ Train = Callable[[dict[str, Any]], None]
 KEYS = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SECURITY_TOKEN", "AWS_SESSION_TOKEN")
 
 
+def stopper_of(recorder: Recorder, deadline: Stopper | None) -> Stopper:
+    """What ends a study before its last trial."""
+    return CombinedStopper(
+        recorder.obstacle, recorder.stop_asked, *([deadline] if deadline else [])
+    )
+
+
 def make_tuner(
     plan: Plan,
     search: SearchConfig,
@@ -59,7 +66,7 @@ def make_tuner(
             storage_path=state,
             verbose=0,
             callbacks=[recorder, Mute()],
-            stop=CombinedStopper(recorder.obstacle, *([deadline] if deadline else [])),
+            stop=stopper_of(recorder, deadline),
             failure_config=tune.FailureConfig(max_failures=search.max_failures),
         ),
     )

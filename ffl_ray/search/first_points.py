@@ -98,6 +98,11 @@ class _Defaults(AloneSampler):
         return nearest_value(kind, kept_choice(self._settings.get(param_name)))
 
 
+def untried(points: Iterable[Params], had: Sequence[Params]) -> list[Params]:
+    """The points that no trial has had yet."""
+    return [point for point in points if not any(point.items() <= one.items() for one in had)]
+
+
 def read_points(suggest: Suggest, texts: Sequence[str]) -> list[Params]:
     """The points that texts such as `model.mix=2*resnet20 fusion.design=sum` name.
 
@@ -107,10 +112,15 @@ def read_points(suggest: Suggest, texts: Sequence[str]) -> list[Params]:
         SettingError: a text names what is not searched, or a value that the space does not hold.
     """
     found = found_distributions(suggest) if texts else {}
-    return [_checked(suggest, text, _read_point(found, text)) for text in texts]
+    return [_checked(suggest, text, read_point(found, text)) for text in texts]
 
 
-def _read_point(found: Mapping[str, list[BaseDistribution]], text: str) -> Params:
+def read_point(found: Mapping[str, list[BaseDistribution]], text: str) -> Params:
+    """The point that a text names, of parameters with these distributions.
+
+    Raises:
+        SettingError: it names another one, or a value that none of them holds.
+    """
     try:
         assigned = parse_assignments(shlex.split(text))
     except (ValueError, SettingError) as error:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import json
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import optuna
@@ -23,10 +23,12 @@ from ffl_ray.results.columns import BASELINE, DEFAULT, PLAIN, PLAIN_ID
 from ffl_ray.results.description import MOVES
 from ffl_ray.results.history import PastTrial, new_optuna_study
 from ffl_ray.results.sampler_state import plain_state
+from ffl_ray.results.steering import Steering
+from ffl_ray.search.asked_points import asked_points
 from ffl_ray.search.distributions import drawn_columns
 from ffl_ray.search.drafts import draft
 from ffl_ray.search.excerpt import Excerpt
-from ffl_ray.search.first_points import Params, default_point, read_points
+from ffl_ray.search.first_points import Params, default_point, read_points, untried
 from ffl_ray.search.grid import Grid, key_of
 from ffl_ray.search.mirror import Mirror
 from ffl_ray.search.optuna_private import fixed_trial
@@ -61,6 +63,7 @@ class StudySearcher:
         known_members: the members of a config's network, as rows with what they cost; points that
             break a constraint by these are passed over.
         mirror: is told everything that the study is told.
+        steering: says which points somebody asks for meanwhile; they are tried next.
     """
 
     def __init__(
@@ -76,6 +79,7 @@ class StudySearcher:
         plain: ResolvedConfig | None = None,
         known_members: Callable[[ResolvedConfig], Sequence[Row]] | None = None,
         mirror: Mirror | None = None,
+        steering: Steering | None = None,
     ) -> None:
         self._storage = InMemoryStorage()
         self.study = new_optuna_study(objectives, past, storage=self._storage)
@@ -85,14 +89,12 @@ class StudySearcher:
         self._plain = plain
         self._constraints = [parse_constraint(text) for text in search.constraints]
         self._known_members = known_members
-        self._mirror = mirror
+        self._mirror, self._steering = mirror, steering
         self._waiting = self._unfinished(past)
         for trial in past:
             if trial.config is not None and not base.model.pretrained:
                 check_weights_here(trial.config)
-        self._space = space
-        self._base = base
-        self._make_job = make_job
+        self._space, self._base, self._make_job = space, base, make_job
         self._grid = Grid(space.suggest, search.seed) if search.sampler == "grid" else None
         self._excerpt = Excerpt(self.study, search)
         self._had = {key_of(trial.params) for trial in self._trials()}
@@ -108,9 +110,9 @@ class StudySearcher:
         """The defaults and what was asked for, and the best of other studies, none tried yet."""
         had: list[Params] = [trial.params for trial in self._trials()]
         points = read_points(self._space.suggest, self._search.enqueue)
-        first = _untried([self._default, *points], had)
+        first = untried([self._default, *points], had)
         taught = self._warm_start.best_points() if self._warm_start else []
-        return first, _untried(taught, [*had, *first])
+        return first, untried(taught, [*had, *first])
 
     def _unfinished(self, past: Sequence[PastTrial]) -> list[tuple[int, PastTrial | None]]:
         """Numbers that go on, each with what it was; none of those that never started."""
@@ -158,6 +160,9 @@ class StudySearcher:
     def _ask(self, number: int | None) -> optuna.Trial:
         """A new trial, or the one of a number that never started."""
         place = self._place(number)
+        first = int(place == 0)  # trial 0 is the default's
+        asked = asked_points(self._steering, self._space.suggest) if self._steering else []
+        self._first[first:first] = untried(asked, [trial.params for trial in self._trials()])
         if self._known_bounds():
             params = self._kept(place)
         else:
@@ -293,8 +298,3 @@ class StudySearcher:
         study_id = self._storage.get_study_id_from_name(self.study.study_name)
         attributes = self._storage.get_study_system_attrs(study_id)
         return dict(list(attributes.items())[-1:])
-
-
-def _untried(points: Iterable[Params], had: Sequence[Params]) -> list[Params]:
-    """The points that no trial has had yet."""
-    return [point for point in points if not any(point.items() <= one.items() for one in had)]

@@ -9,10 +9,11 @@ import pytest
 
 from ffl_ray.config.overrides import flatten
 from ffl_ray.config.settings import Config
-from ffl_ray.orchestration.recorder import Recorder
+from ffl_ray.orchestration.recorder import Obstacle, Recorder
 from ffl_ray.orchestration.retention import CheckpointRetention, best_of_search
 from ffl_ray.orchestration.scheduler import StudyScheduler
-from ffl_ray.orchestration.tuner import run_rounds
+from ffl_ray.orchestration.tuner import run_rounds, stopper_of
+from ffl_ray.results.steering import ask_to_stop
 from ffl_ray.results.storage.storage import Storage
 from ffl_ray.results.study import StudyTables
 
@@ -101,3 +102,17 @@ def test_a_trial_that_never_began_or_has_a_retry_left_is_lost_and_another_has_fa
     status = {row["trial_id"]: row["status"] for row in tables.trials.rows}
     assert status == {"00001": "interrupted", "00002": "failed"}
     assert view.ended == ["00002 failed"]
+
+
+def test_a_stop_from_outside_ends_it(tmp_path: Path) -> None:
+    storage, view = Storage(str(tmp_path)), SilentView()
+    retention = CheckpointRetention(storage, best_of_search((), 1))
+    tables = StudyTables(storage, "study")
+    made = [Recorder(tables, retention, StudyScheduler(), lambda _: {}, view, {}, 2) for _ in "ab"]
+    first = stopper_of(made[0], None)
+    assert not first.stop_all()
+
+    ask_to_stop(storage)
+
+    assert not first.stop_all()  # it looks again in some seconds
+    assert all(stopper_of(made[1], late).stop_all() for late in (None, Obstacle()))

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Sequence, Set
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,8 @@ from ffl_ray.config.overrides import with_overrides
 from ffl_ray.config.settings import Config, SearchConfig
 from ffl_ray.results.history import PastTrial, distributions_of, past_trials
 from ffl_ray.results.schema import config_columns, params_of
+from ffl_ray.results.steering import Steering, ask_for, refused
+from ffl_ray.results.storage.storage import Storage
 from ffl_ray.search.distributions import found_distributions, widest
 from ffl_ray.search.mirror import Mirror
 from ffl_ray.search.mix import settings_from_params
@@ -412,3 +415,25 @@ def test_where_no_point_keeps_a_bound_the_nearest_is_tried() -> None:
     searcher.suggest("a")
 
     assert searcher.study.trials[0].params["num_branches"] == 2
+
+
+def test_a_point_that_is_asked_for_meanwhile_is_tried_next(tmp_path: Path) -> None:
+    storage, steering = Storage(str(tmp_path)), Steering(str(tmp_path))
+    searcher = new_searcher(steering=steering)
+    run_trial(searcher, "a", [0.1] * EPOCHS)
+
+    ask_for(storage, "fusion.design=sum num_branches=3")
+    ask_for(storage, "no.such=1")
+    ask_for(storage, "fusion.design=gated")
+    for name in "bcd":
+        run_trial(searcher, name, [0.2] * EPOCHS)
+
+    asked = [trial.params for trial in searcher.study.trials]
+    assert (asked[1]["fusion.design"], asked[1]["num_branches"]) == ("sum", 3)
+    assert asked[2]["fusion.design"] == "gated"
+    assert list(refused(storage)) == ["no.such=1"]
+    again = new_searcher(steering=Steering(str(tmp_path)), past=history(searcher))
+    run_trial(again, "e", [0.3] * EPOCHS)
+    fresh = new_searcher(past=history(searcher))
+    run_trial(fresh, "e", [0.3] * EPOCHS)
+    assert again.study.trials[-1].params == fresh.study.trials[-1].params  # it was tried already
