@@ -1,13 +1,16 @@
-"""A study's tables: `load` gives them as DataFrames, `answers` what they say of the search."""
+"""A study's tables: `load` gives them as DataFrames, `answers` what they say of the search.
+
+`arrow` and `polars` give one table in Arrow's memory.
+"""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from ffl_ray.results.api import Results, answers, front, load, optuna_study
+    from ffl_ray.results.api import Results, answers, arrow, front, load, optuna_study, polars
 
-__all__ = ["Results", "answers", "front", "load", "optuna_study"]
+__all__ = ["Results", "answers", "arrow", "front", "load", "optuna_study", "polars"]
 
 
 def __getattr__(name: str) -> Any:

@@ -7,12 +7,13 @@ import pandas as pd
 from ffl_ray.config.objectives import parse_objective
 from ffl_ray.results import pareto
 from ffl_ray.results.description import read_description
+from ffl_ray.results.frames import arrow, polars
 from ffl_ray.results.guard import understood
 from ffl_ray.results.history import optuna_study, study_objectives
 from ffl_ray.results.reader import Results, find_study, load, load_tables, records
 from ffl_ray.results.search_answers.table import answers_frame, study_answers
 
-__all__ = ["Results", "answers", "front", "load", "optuna_study"]
+__all__ = ["Results", "answers", "arrow", "front", "load", "optuna_study", "polars"]
 
 
 def answers(study: str, storage_path: str | None = None) -> pd.DataFrame:
