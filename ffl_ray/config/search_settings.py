@@ -17,7 +17,7 @@ from ffl_ray.config.values import (
     words,
 )
 
-Tracker = Literal["tensorboard", "mlflow", "wandb"]
+Tracker = Literal["tensorboard", "mlflow", "wandb", "trackio"]
 
 
 class SearchConfig(Section):
@@ -178,7 +178,7 @@ class SearchConfig(Section):
     track: Annotated[tuple[Tracker, ...], BeforeValidator(words)] = setting(
         (),
         "where the study is shown as well, through Ray Tune's callbacks: tensorboard, mlflow, "
-        "wandb, or several of them; none: nowhere",
+        "wandb, trackio, or several of them; none: nowhere",
         flag="--track NAME",
         may_change=True,
     )

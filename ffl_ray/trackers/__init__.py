@@ -1,1 +1,1 @@
-"""TensorBoard, MLflow and W&B, told of what the tables hold."""
+"""TensorBoard, MLflow, W&B and Trackio, told of what the tables hold."""

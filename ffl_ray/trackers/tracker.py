@@ -35,6 +35,11 @@ class Place(NamedTuple):
         return self.mlflow or f"sqlite:///{self.folder / 'mlflow.db'}"
 
     @property
+    def trackio(self) -> Path:
+        """The folder of Trackio's runs, where the user has none elsewhere."""
+        return self.folder / "trackio"
+
+    @property
     def wandb(self) -> Path:
         """The folder in which W&B makes its own."""
         return Path(os.environ.get("WANDB_DIR") or self.folder)

@@ -9,7 +9,8 @@ from typing import NamedTuple
 
 from ffl_ray.errors import SettingError
 from ffl_ray.trackers.tracker import Place, Tracker
-from ffl_ray.trackers.wandb_runs import WandbRuns, wandb_is_silent, wandb_key
+from ffl_ray.trackers.trackio_runs import trackio_runs, trackio_where
+from ffl_ray.trackers.wandb_runs import wandb_is_silent, wandb_key, wandb_runs
 
 
 class TrackerKind(NamedTuple):
@@ -78,5 +79,6 @@ TRACKERS = {
         lambda place: f"tensorboard --logdir {shlex.quote(str(place.events))}",
     ),
     "mlflow": TrackerKind("mlflow", _mlflow, _mlflow_where),
-    "wandb": TrackerKind("wandb", WandbRuns, _wandb_where),
+    "wandb": TrackerKind("wandb", wandb_runs, _wandb_where),
+    "trackio": TrackerKind("trackio", trackio_runs, trackio_where),
 }

@@ -1,22 +1,14 @@
-"""W&B's runs, each written by a process of its own."""
+"""W&B's runs: a process for each trial."""
 
 from __future__ import annotations
 
-import atexit
-import contextlib
-import json
 import os
-import subprocess
-import sys
-import time
-from pathlib import Path
 from typing import Any
 
-from ffl_ray.trackers.tracker import END_S, Place, TrackedTrial
+from ffl_ray.trackers.run_processes import RunProcesses
+from ffl_ray.trackers.tracker import Place, TrackedTrial
 
 SILENT_MODES = ("offline", "disabled")
-Process = subprocess.Popen[str]
-PROGRAM = Path(__file__).with_name("wandb_process.py")
 
 
 def wandb_is_silent() -> bool:
@@ -34,20 +26,13 @@ def wandb_key() -> str | None:
     return key
 
 
-class WandbRuns:
-    """A tracker that hands each trial to a process, which has the key from the environment."""
+def wandb_runs(place: Place) -> RunProcesses:
+    """The runs of a study's trials, in a project of its name."""
+    place.wandb.mkdir(parents=True, exist_ok=True)
 
-    def __init__(self, place: Place) -> None:
-        place.folder.mkdir(parents=True, exist_ok=True)
-        place.wandb.mkdir(parents=True, exist_ok=True)
-        self._place = place
-        self._running: dict[str, Process] = {}
-        self._ending: list[Process] = []
-        atexit.register(self._kill)
-
-    def start(self, trial: TrackedTrial) -> None:
-        place = self._place
-        options: dict[str, Any] = {
+    def options(trial: TrackedTrial) -> dict[str, Any]:
+        resumed = {} if wandb_is_silent() else {"resume": "allow"}
+        return resumed | {
             "id": f"{trial.name}-{place.mark}",
             "name": trial.name,
             "project": place.study,
@@ -56,91 +41,5 @@ class WandbRuns:
             "config": trial.settings,
             "allow_val_change": True,
         }
-        self._running[trial.name] = _new_process(place.folder)
-        tell(
-            self._running[trial.name],
-            options if wandb_is_silent() else options | {"resume": "allow"},
-        )
 
-    def epoch(self, trial: TrackedTrial, epoch: int, numbers: dict[str, float]) -> None:
-        told = numbers | {"training_iteration": epoch}
-        tell(self._running[trial.name], {"epoch": epoch, "numbers": told})
-
-    def end(self, trial: TrackedTrial, status: str) -> None:
-        process = self._running.pop(trial.name)
-        self._ending.append(process)
-        tell(process, {"status": status})
-        ended = [one for one in self._ending if one.poll() is not None]
-        self._ending = [one for one in self._ending if one not in ended]
-        for one in ended:
-            check_end(one)
-
-    def close(self) -> None:
-        """Wait for what is still being uploaded.
-
-        Raises:
-            RuntimeError: a process failed, or was not ready in time.
-        """
-        until = time.monotonic() + END_S
-        for process in (*self._running.values(), *self._ending):
-            close_input(process)
-        for process in self._ending:
-            try:
-                process.wait(max(0.0, until - time.monotonic()))
-            except subprocess.TimeoutExpired:
-                raise RuntimeError(f"not all was uploaded within {END_S:.0f} s") from None
-            check_end(process)
-
-    def _kill(self) -> None:
-        for process in (*self._running.values(), *self._ending):
-            process.kill()
-
-
-def _new_process(folder: Path) -> Process:
-    """The program that writes a run; no signal of the driver's terminal reaches it."""
-    return subprocess.Popen(
-        [sys.executable, "-P", str(PROGRAM)],
-        cwd=folder,
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
-        text=True,
-        start_new_session=True,
-    )
-
-
-def tell(process: Process, words: dict[str, Any]) -> None:
-    """Hand a line to a process.
-
-    Raises:
-        RuntimeError: it has ended.
-    """
-    assert process.stdin is not None, "it was opened as a pipe"
-    try:
-        process.stdin.write(json.dumps(words) + "\n")
-        process.stdin.flush()
-    except BrokenPipeError:
-        process.wait()
-        check_end(process)
-        raise
-
-
-def close_input(process: Process) -> None:
-    """Tell a process that nothing more comes."""
-    assert process.stdin is not None, "it was opened as a pipe"
-    with contextlib.suppress(BrokenPipeError):
-        process.stdin.close()
-
-
-def check_end(process: Process) -> None:
-    """Check how a process has ended.
-
-    Raises:
-        RuntimeError: not well; with what it said.
-    """
-    assert process.stdout is not None, "it was opened as a pipe"
-    close_input(process)
-    with process.stdout:
-        said = process.stdout.read().strip()
-    if process.returncode:
-        raise RuntimeError(said or "the process that writes to W&B was ended from outside")
+    return RunProcesses("wandb", place.folder, options, {})

@@ -1,9 +1,11 @@
-"""What TensorBoard, MLflow and W&B wrote, read back from their files."""
+"""What TensorBoard, MLflow, W&B and Trackio wrote, read back from their files."""
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import json
+import sqlite3
 import struct
 from collections.abc import Iterator
 from pathlib import Path
@@ -70,3 +72,17 @@ def wandb_history(path: Path) -> tuple[list[dict[str, Any]], dict[str, Any]]:
                 {i.key or ".".join(i.nested_key): json.loads(i.value_json) for i in items}
             )
     return history, config
+
+
+def trackio_history(
+    path: Path,
+) -> tuple[dict[str, list[tuple[int, float, float]]], dict[str, dict[str, Any]]]:
+    """Of each run in a Trackio project: step, lr and a branch's loss of every epoch; its config."""
+    with contextlib.closing(sqlite3.connect(path)) as database:
+        rows = database.execute("select run_name, step, metrics from metrics order by step")
+        history: dict[str, list[tuple[int, float, float]]] = {}
+        for name, step, text in rows.fetchall():
+            found = json.loads(text)
+            history.setdefault(name, []).append((step, found["lr"], found["loss.ce_branches.0"]))
+        configs = database.execute("select run_name, config from configs").fetchall()
+    return history, {name: json.loads(text) for name, text in configs}

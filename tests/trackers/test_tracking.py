@@ -1,7 +1,8 @@
-"""TensorBoard, MLflow and W&B beside a search: what the real packages wrote, read back."""
+"""TensorBoard, MLflow, W&B and Trackio beside a search: what the real packages wrote, read back."""
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import subprocess
 import sys
@@ -10,7 +11,7 @@ from pathlib import Path
 
 import pytest
 from support.helpers import ROOT
-from support.tracked import events, runs, wandb_history
+from support.tracked import events, runs, trackio_history, wandb_history
 
 from ffl_ray.config.overrides import with_overrides
 from ffl_ray.config.settings import Config, SearchConfig
@@ -60,7 +61,7 @@ def test_trackers_are_given_as_words(given: object) -> None:
 def test_what_is_not_known_or_not_installed_is_refused_by_name(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    with pytest.raises(SettingError, match="track must be 'tensorboard', 'mlflow' or 'wandb', not"):
+    with pytest.raises(SettingError, match="track must be 'tensorboard', .* or 'trackio', not"):
         with_overrides(SearchConfig(), {"track": "comet"})
     for name, tracker in TRACKERS.items():
         monkeypatch.setitem(sys.modules, tracker.module, None)
@@ -121,6 +122,30 @@ def test_a_run_of_wandb_holds_each_epoch_and_how_the_trial_ended(
         (epoch, 0.1 / epoch) for epoch in (1, 2, 3)
     ]
     assert (config["status"], config["model.mix"]) == ("pruned", "2*resnet20")
+
+
+@pytest.mark.parametrize("elsewhere", [False, True], ids=["the study's", "the user's own folder"])
+def test_a_trial_that_goes_on_goes_on_in_its_run_of_trackio(
+    elsewhere: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if importlib.util.find_spec("trackio") is None:
+        pytest.skip("trackio is not installed")
+    monkeypatch.delenv("TRACKIO_DIR", raising=False)
+    folder = tmp_path / "trackio"
+    if elsewhere:
+        folder = tmp_path / "mine"
+        monkeypatch.setenv("TRACKIO_DIR", str(folder))
+    place = Place("my-study", tmp_path, "0a")
+
+    first = shown(("trackio",), place, range(1, 3), status="interrupted")
+    second = shown(("trackio",), place, range(2, 5), done=2)
+
+    assert "without it" not in " ".join([*first.lines, *second.lines])
+    assert f"trackio show --project {place.study}" in second.lines[0]
+    history, configs = trackio_history(folder / "my-study.db")
+    name = "00000-0a" if elsewhere else "00000"
+    assert history == {name: [(n, 0.1 / n, 1.5) for n in range(1, 5)]}
+    assert configs[name]["model.mix"] == "2*resnet20"
 
 
 def test_a_process_of_wandb_that_fails_says_why(
