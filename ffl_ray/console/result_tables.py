@@ -11,6 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from ffl_ray.config.objectives import Objective
+from ffl_ray.console.fitted_table import BrokenName, Fitted
 from ffl_ray.console.plain_text import printable_row
 from ffl_ray.console.trial_text import STATUS_STYLES, Row, how_fused
 from ffl_ray.results.best import Best
@@ -36,25 +37,26 @@ def best_table(
     baselines = [row for row in order[count:] if row.get(BASELINE)]
     shown = [printable_row(row) for row in (*order[:count], *baselines)]
     how = _how(shown)
-    table = Table(box=None)
-    for name in ("trial", "status", "epochs"):
-        table.add_column(name, justify="right" if name == "epochs" else "left")
+    table = Table(box=None, pad_edge=False)
+    table.add_column("trial", overflow="fold")
+    for name in ("status", "epochs"):
+        table.add_column(name, justify="right" if name == "epochs" else "left", no_wrap=True)
     for name in (*(objective.name for objective in others), *accuracies):
-        table.add_column(name, justify="right")
+        table.add_column(name, justify="right", no_wrap=True)
     how.add_columns(table)
     if best is not None and (best.is_cheaper or best.seeds > 1):
         table.caption, table.caption_justify = _why_best(best), "left"
     for row, cells in zip(shown, how.cells, strict=True):
         values = dict(zip(objectives, row["objective_values"], strict=True))
         table.add_row(
-            Text(f"{row['trial_id']} {row.get(BASELINE) or ''}".rstrip()),
+            BrokenName(f"{row['trial_id']} {row.get(BASELINE) or ''}".rstrip()),
             Text(row["status"], style=STATUS_STYLES.get(row["status"], "")),
             str(row["epochs_done"]),
             *(_number(values[objective]) for objective in others),
             *(_number(row[column]) for column in accuracies.values()),
             *cells,
         )
-    return _titled(f"best trials, validation{how.alike}", table)
+    return _titled(f"best trials, validation after the last epoch{how.alike}", table)
 
 
 def _by_rank(rows: list[Row], objective: Objective, best: Best | None) -> list[Row]:
@@ -87,16 +89,16 @@ def front_table(points: list[Row], count: int = 15) -> RenderableType:
     more = f", the first {count} of {len(points)}" if len(points) > count else ""
     shown = [printable_row(point) for point in points[:count]]
     how = _how(shown)
-    table = Table(box=None)
+    table = Table(box=None, pad_edge=False)
     hidden = (
         *("trial_id", "member", "backbone"),
         *("model.mix", "distill.method", "fusion.design", "distill.temperature"),
     )
     metrics = [name for name in points[0] if name not in hidden] if points else []
     for name in ("trial", "member"):
-        table.add_column(name)
+        table.add_column(name, no_wrap=True)
     for name in metrics:
-        table.add_column(name, justify="right")
+        table.add_column(name, justify="right", no_wrap=True)
     table.add_column("backbone", overflow="fold")
     how.add_columns(table)
     for point, cells in zip(shown, how.cells, strict=True):
@@ -104,17 +106,23 @@ def front_table(points: list[Row], count: int = 15) -> RenderableType:
             point["trial_id"],
             point["member"],
             *(_number(point[name]) for name in metrics),
-            Text(point["backbone"] or ""),
+            BrokenName(point["backbone"] or ""),
             *cells,
         )
     return _titled(
-        f"front over all members of completed trials, validation{more}{how.alike}", table
+        f"front over all members of completed trials, validation after the last epoch{more}"
+        f"{how.alike}",
+        table,
     )
 
 
 def _titled(title: str, table: Table) -> RenderableType:
     """A table under a title that may be wider than it."""
-    return Group(Text(title, style="italic", overflow="fold"), table)
+    return Group(Text(title, style="italic", overflow="fold"), Fitted(table))
+
+
+HOW = ("mix", "method", "fusion", "T")
+LONG = {"T": "temperature"}
 
 
 class _How(NamedTuple):
@@ -127,7 +135,7 @@ class _How(NamedTuple):
     """
 
     names: list[str]
-    cells: list[list[Text]]
+    cells: list[list[BrokenName]]
     alike: str
 
     def add_columns(self, table: Table) -> None:
@@ -138,18 +146,17 @@ class _How(NamedTuple):
 
 def _how(rows: Sequence[Row]) -> _How:
     """Mix, method, fusion design and temperature of some trials; what does not vary stands once."""
-    words = [
-        dict(zip(("mix", "method", "fusion", "temperature"), _how_words(row), strict=True))
-        for row in rows
-    ]
+    words = [dict(zip(HOW, _how_words(row), strict=True)) for row in rows]
     # The plain baseline's name says that it is taught by no method.
     taught = [w for w, row in zip(words, rows, strict=True) if row.get(BASELINE) != PLAIN] or words
     first = taught[0] if taught else {}
     among = {name: taught if name == "method" else words for name in first}
     same = [name for name in first if len(words) > 1 and len({w[name] for w in among[name]}) == 1]
     names = [name for name in first if name not in same]
-    alike = ", ".join(f"{name} {first[name]}" for name in same if first[name] != "-")
-    cells = [[Text(word[name]) for name in names] for word in words]
+    alike = ", ".join(
+        f"{LONG.get(name, name)} {first[name]}" for name in same if first[name] != "-"
+    )
+    cells = [[BrokenName(word[name]) for name in names] for word in words]
     return _How(names, cells, f"; all with {alike}" if alike else "")
 
 
@@ -172,7 +179,7 @@ def _count(value: int | None) -> str:
 
 def members_table(rows: list[Row]) -> RenderableType:
     """The classifiers that one training gave, after its latest epoch."""
-    table = Table(title="members, validation", title_justify="left", box=None)
+    table = Table(title="members, validation after the last epoch", title_justify="left", box=None)
     for name in ("member", "role", "backbone"):
         table.add_column(name)
     timed = any(row["latency_ms"] is not None for row in rows)

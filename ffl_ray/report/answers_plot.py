@@ -39,7 +39,8 @@ def effects_plot(study: Study, answers: Sequence[Answer]) -> list[Block]:
     figure.add_vline(x=scaled(0.0), line={"color": ORANGE, "dash": "dot"})
     what = "as a factor of" if in_logs else "in"
     figure.update_xaxes(
-        title=f"against the other levels, {what} {objective.name}", type="log" if in_logs else None
+        title=f"against the other levels,<br>{what} {objective.name}",
+        type="log" if in_logs else None,
     )
     figure.update_yaxes(categoryorder="array", categoryarray=labels[::-1])
     better = "right" if objective.maximised else "left"

@@ -46,16 +46,18 @@ def differences(comparisons: Sequence[Row], measured: str) -> Plot | Missing:
         figure.add_vrect(
             x0=-100 * margin, x1=100 * margin, fillcolor=GREY, opacity=0.18, line_width=0
         )
-    figure.update_xaxes(title="points of accuracy, ours minus the baseline's")
+    figure.update_xaxes(title="points of accuracy,<br>ours minus the baseline's")
+    labels = [_label(row) for row in rows]
+    lines = 1 + max(label.count("<br>") for label in labels)
     figure.update_yaxes(
-        tickvals=[point.place for point in points], ticktext=[_label(row) for row in rows],
+        tickvals=[point.place for point in points], ticktext=labels,
         range=[len(rows) - 0.5, -0.5], zeroline=False, showgrid=False,
     )  # fmt: skip
     band = "" if margin is None else f" Grey: the margin, ±{100 * margin:g} points."
     return Plot(
         f"Each member against its baseline: difference, 95% interval, verdict; in bold the primary "
         f"comparison.{band} {measured}",
-        styled(figure, 130 + 62 * len(rows)),
+        styled(figure, 150 + (11 + 17 * lines) * len(rows)),
     )
 
 

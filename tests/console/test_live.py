@@ -93,7 +93,7 @@ def test_what_does_not_vary_stands_once_and_no_name_is_cut() -> None:
     narrow, wide = out.getvalue().split("best trials, validation")[1:]
     assert "…" not in narrow + wide
     assert "gated" in wide
-    assert wide.startswith(f"; all with mix {mix}, method ffl, temperature 2.00")
+    assert f"epoch; all with mix {mix}, method ffl, temperature 2.00" in wide.replace("\n", " ")
     assert "method" not in wide.splitlines()[1]
     varying = [ROW | {"model.mix": m, "objective_values": [0.5]} for m in (mix, "resnet20")]
     Console(file=out, width=60).print(best_table(varying, [FUSED]))
