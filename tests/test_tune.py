@@ -19,6 +19,8 @@ from ffl_ray.data.loader import open_test
 from ffl_ray.errors import DataError
 from ffl_ray.export.__main__ import main as export
 from ffl_ray.report.__main__ import main as report
+from ffl_ray.results.steering import ask_for
+from ffl_ray.results.storage.storage import Storage
 from ffl_ray.train import main as train
 from ffl_ray.tune import main
 
@@ -72,6 +74,7 @@ def searched(tmp_path_factory: pytest.TempPathFactory) -> Searched:
     data = write_images(folder / "data")
     options = [str(space), "--data-dir", str(data), "--storage-path", str(folder)]
     mirror = ["--optuna-storage", f"sqlite:///{folder}/mirror.db"]
+    ask_for(Storage(f"{folder}/study"), "num_branches=3 fusion.design=gated")
     done = run("tune", *options, "--num-samples", "6", "--name", "study", *mirror)
     return Searched(folder, options, done)
 
@@ -106,6 +109,12 @@ def test_a_search_completes_prunes_and_fails_trials_without_opening_the_test_spl
         latest = members[(members.trial_id == trial["trial_id"]) & (members.checkpoint == "latest")]
         assert len(latest) == trial["num_branches"] + 2
         assert json.loads(trial["params"]).get("num_branches", 1) == trial["num_branches"]
+    asked = json.loads(trials.params[2])
+    assert (asked["num_branches"], asked["fusion.design"]) == (3, "gated")
+    classes = ffl_ray.results.load("study", str(tmp_path)).classes
+    assert set(classes.trial_id) == set(trials.trial_id[trials.status == "completed"])
+    assert set(classes.groupby("member").images.sum()) >= {40}
+    assert classes["class"][:4].tolist() == ["ant", "bee", "cat", "dog"]
     description = json.loads((tmp_path / "study" / "study.json").read_text())
     assert description["data"]["split_hash"] == trials.split_hash[0]
     assert "suggest_mix" in description["space"]
@@ -189,3 +198,6 @@ def test_only_a_confirmation_opens_the_test_split_and_goes_on_once_it_is_mended(
     assert set(after.trials["model.mix"]) == {"resnet8"}
     assert set(after.epochs.attempt) == {1}
     assert set(after.members.images) == {4}
+    assert (set(after.classes.split), set(after.classes.images)) == ({"test"}, {1})
+    again = f"--set data.dir={folder}/data"
+    assert again in (folder / "exported" / "README.md").read_text()
