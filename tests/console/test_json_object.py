@@ -155,7 +155,7 @@ def test_a_measure_tells_its_figures(tmp_path: Path, capfd: pytest.CaptureFixtur
     figures = [Figure("images_per_s", 3.5, "a rate")]
 
     with json_object("bench"):
-        measuring.measure(args, {"input": lambda _: Found("input", "title", figures, [])})
+        measuring.measure(args, {"input": lambda _: Found("input", "title", figures)})
 
     found = told(capfd)
     assert documented("bench") == found.keys() - EVERY

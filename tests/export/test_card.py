@@ -60,7 +60,7 @@ def test_the_program_gives_a_colour_photos_middle_square(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """The graph takes the mean of each channel for that class's logit."""
-    shape = ["batch", 3, 8, 8]
+    shape: list[str | int | None] = ["batch", 3, 8, 8]
     mean = helper.make_node("ReduceMean", ["images"], ["logits"], axes=[2, 3], keepdims=0)
     graph = helper.make_graph(
         [mean],
