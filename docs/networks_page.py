@@ -39,28 +39,30 @@ multiply-accumulates of convolutions and matrix products. Tests hold every numbe
 BACKBONE_NOTE = """One branch deployed alone, which is the plain network: its trunk, its private
 stages and its classifier. The last map (channels x height x width) is what the fusion takes."""
 LIBRARY_NOTE = """Every classification network of torchvision (`torchvision:resnet18`) and every
-network of timm that has a features_only form (`timm:resnet18.a1_in1k`; `pip install "ffl_ray[timm]"`) is a
-backbone too: alone, in a mix, in a search space's list.
+network of timm that has a features_only form (`timm:resnet18.a1_in1k`; `pip install
+"ffl_ray[timm]"`) is a backbone too: alone, in a mix, in a search space's list.
 
 ```console
-$ python -m ffl_ray.train --set data.name=folder --data-dir PHOTOS --set model.mix=2*torchvision:resnet18
+$ python -m ffl_ray.train --data-dir PHOTOS --set data.name=folder --set model.mix=2*resnet18
 ```
 
-- **Names**: a bare name is a family's of the table above, else torchvision's, else timm's: `resnet18` is
-  `torchvision:resnet18`, `convnext_atto` is `timm:convnext_atto`. Those above keep their meaning: `resnet20`,
-  `vgg16` and `resnet50` are CIFAR's, of depth 6n + 2.
-- **Stages** are what a trunk shares. Of torchvision a network is cut by resolution; of timm where its
-  features_only form gives a map, if that form is a chain of modules (ResNets, ConvNeXts, EfficientNets,
-  MobileNets, RegNets, Swin, ...). Vision transformers and networks that timm reads by hooks are one stage: with the
-  default `model.trunk_stages=-1` their branches share nothing, and more than 0 is refused.
-- **Refused**: images of a size that the network does not take (timm's vision transformers have one), and
-  networks whose last map leaves parameters without a gradient (HRNet).
-- **Weights**: `model.pretrained=true`. torchvision's come from their address; timm's from the Hugging Face hub and
-  its cache (`HF_HOME`), unless `NAME.safetensors`, `.pth` or `.bin` lies in torch's folder
-  (`~/.cache/torch/hub/checkpoints/resnet18.a1_in1k.safetensors`), which is then taken. No file may hold code. A
-  study that goes on, and one that is confirmed, downloads nothing.
-- Images are normalised by the data's mean and deviation (of photographs ImageNet's); a few of timm's networks
-  were trained with others."""
+- **Names**: a bare name is a family's of the table above, else torchvision's, else timm's:
+  `resnet18` is `torchvision:resnet18`, `convnext_atto` is `timm:convnext_atto`. Those above keep
+  their meaning: `resnet20`, `vgg16` and `resnet50` are CIFAR's, of depth 6n + 2.
+- **Stages** are what a trunk shares. Of torchvision a network is cut by resolution; of timm where
+  its features_only form gives a map, if that form is a chain of modules (ResNets, ConvNeXts,
+  EfficientNets, MobileNets, RegNets, Swin, ...). Vision transformers and networks that timm reads
+  by hooks are one stage: with the default `model.trunk_stages=-1` their branches share nothing,
+  and more than 0 is refused.
+- **Refused**: images of a size that the network does not take (timm's vision transformers have
+  one), and networks whose last map leaves parameters without a gradient (HRNet).
+- **Weights**: `model.pretrained=true`. torchvision's come from their address; timm's from the
+  Hugging Face hub and its cache (`HF_HOME`), unless `NAME.safetensors`, `.pth` or `.bin` lies in
+  torch's folder (`~/.cache/torch/hub/checkpoints/resnet18.a1_in1k.safetensors`), which is then
+  taken. No file may hold code. A study that goes on, and one that is confirmed, downloads
+  nothing.
+- Images are normalised by the data's mean and deviation (of photographs ImageNet's); a few of
+  timm's networks were trained with others."""
 DESIGN_NOTE = """The fusion module alone for n = 2 branches with maps of C = 64 channels and
 P = 8x8 pixels, D = 32 trunk features and K = 100 classes, as two CIFAR ResNets with two shared
 stages give. Branches whose map has another width or resolution pass a projection first: average
