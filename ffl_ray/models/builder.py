@@ -15,6 +15,7 @@ from ffl_ray.config.settings import DistillConfig, FusionConfig, ResolvedModel, 
 from ffl_ray.config.user_code import is_own
 from ffl_ray.config.values import split_deeper
 from ffl_ray.errors import SettingError
+from ffl_ray.models.averages import AveragedWeights
 from ffl_ray.models.backbone import Backbone
 from ffl_ray.models.branch_modules import BranchModules, without
 from ffl_ray.models.fusion import Fusion, MapShape, MergesMaps, build_fusion
@@ -64,8 +65,7 @@ def build_network(
         attention=attention,
         leader=leader,
         divides_gradient=method.divided_gradient,
-        ema_span=distill.ema_span if method.mean_teacher else None,
-        ema_start=_own_start(model, image_shape, num_classes, seed) if method.own_start else None,
+        mean_teachers=_mean_teachers(built, model, distill, image_shape, num_classes, seed),
         needs=method.needs,
         average=_average(method, distill),
     )
@@ -183,13 +183,22 @@ def _branches(
     return built
 
 
-def _own_start(
-    model: ResolvedModel, image_shape: ImageShape, num_classes: int, seed: int
-) -> BranchModules:
-    """Modules as the branches', of initial weights that no branch has."""
-    count = len(model.mix)
-    seeds = [(branch_seed(seed, count + place), place) for place in range(count)]
-    return _branches(model, image_shape, num_classes, seeds).modules
+def _mean_teachers(
+    built: _Branches,
+    model: ResolvedModel,
+    distill: DistillConfig,
+    image_shape: ImageShape,
+    num_classes: int,
+    seed: int,
+) -> AveragedWeights | None:
+    """Averages over time that start as the branches, or from initial weights that no branch has."""
+    method, count = method_of(distill), len(model.mix)
+    if not method.mean_teacher:
+        return None
+    if method.own_start:
+        seeds = [(branch_seed(seed, count + place), place) for place in range(count)]
+        built = _branches(model, image_shape, num_classes, seeds)
+    return AveragedWeights(built.modules, span=distill.ema_span)
 
 
 def _head(

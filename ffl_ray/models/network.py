@@ -37,8 +37,7 @@ class FusionNetwork(nn.Module):
         attention: between the leader's peers, if the method has one.
         leader: the branch that learns from the others, if the method has one.
         divides_gradient: a trunk's gradient is divided by the branches on it.
-        ema_span: of averaged weights that teach; none: there are no such teachers.
-        ema_start: modules that these start as; none: as the branches.
+        mean_teachers: averages of the branches' weights over time, which teach, if there are any.
         needs: what a training pass keeps for the method's loss, by the names of `Kept`.
         average: the mean weights of all branches, of one structure, are a member and learn too:
             variable, and the branches by it, or constant; none: they are not.
@@ -60,8 +59,7 @@ class FusionNetwork(nn.Module):
         attention: PeerAttention | None = None,
         leader: int | None = None,
         divides_gradient: bool = False,
-        ema_span: float | None = None,
-        ema_start: BranchModules | None = None,
+        mean_teachers: AveragedWeights | None = None,
         needs: Collection[str] = (),
         average: Literal["variable", "constant"] | None = None,
     ) -> None:
@@ -81,10 +79,7 @@ class FusionNetwork(nn.Module):
         self.helper_rules: dict[str, HelperRule] = {}
         self.readers: list[str] = []
         self.branch_streams: list[torch.cuda.Stream] = []
-        self.mean_teachers: AveragedWeights | None = None
-        if ema_span is not None:
-            start = ema_start or self.branch_modules
-            self.mean_teachers = AveragedWeights(start, span=ema_span)
+        self.mean_teachers = mean_teachers
         self.average_is_constant = average == "constant"
         self.averages: AveragedWeights | None = None
         if average is not None:
