@@ -56,7 +56,7 @@ def test_a_tuned_baseline_is_found_again_after_a_kill_and_registered_before_the_
     process.send_signal(signal.SIGKILL)
     process.communicate()
     before = json.loads((confirmed / "study.json").read_text())
-    again = run("confirm", *asked)
+    again = run("confirm", *asked, timeout_s=600)
     third = run("confirm", *asked)
 
     assert again.returncode == 0, again.stderr
