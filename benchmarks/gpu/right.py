@@ -32,6 +32,10 @@ METHODS = (
     "layered_ffl",
     "ffsd",
     "dccl",
+    "dcm",
+    "mcl",
+    "lmcl",
+    "ahbf",
 )
 VARIANTS: dict[str, dict[str, Any]] = {
     **{name: {"distill__method": name} for name in METHODS},

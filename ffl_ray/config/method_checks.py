@@ -41,13 +41,7 @@ def check_method(config: ResolvedConfig) -> None:
             f"distill.ramp_up must be at most 1, a share of the training, not "
             f"{config.distill.ramp_up:g}"
         )
-    if config.distill.views and (method.head in ("fusion", "logit_gate") or method.deeper):
-        gates = method.head == "logit_gate"
-        what = "weighs logits by a gate that reads" if gates else "fuses maps of"
-        raise SettingError(
-            f"distill.views must be false for distill.method {name}, which {what} one view of an "
-            f"image, not {config.distill.views}"
-        )
+    check_views(config)
     check_variants(config.distill)
     check_teacher(config)
     check_own_batches(config)
@@ -61,6 +55,22 @@ def check_method(config: ResolvedConfig) -> None:
     if name == "ktg":
         check_gates(config.distill.gates, count, mixed=config.data.mixing != "none")
     check_objective(config, config.objective)
+
+
+def check_views(config: ResolvedConfig) -> None:
+    """Check that maps are of one view where they are merged.
+
+    Raises:
+        SettingError: they are of several.
+    """
+    method = method_of(config.distill)
+    if config.distill.views and (method.head in ("fusion", "logit_gate") or method.deeper):
+        gates = method.head == "logit_gate"
+        what = "weighs logits by a gate that reads" if gates else "fuses maps of"
+        raise SettingError(
+            f"distill.views must be false for distill.method {config.distill.method}, which {what} "
+            f"one view of an image, not {config.distill.views}"
+        )
 
 
 def check_objective(config: Config, objective: str) -> None:

@@ -217,8 +217,10 @@ def test_initial_weights_follow_the_authors_formula() -> None:
     [
         ({"model.mix": "2*wrn16-2"}, "must name known backbones.*not 'wrn16-2'.*'wrn16_2'"),
         ({"model.trunk_stages": 3}, "model.trunk_stages must be less than the 3 stages.*not 3"),
+        ({"model.mix": "2*support.tiny_nets:narrow", "distill.method": "dcm"},
+         "of at least 2 stages for distill.method dcm, whose exits .*not support.tiny_nets:narrow"),
     ],
-)
+)  # fmt: skip
 def test_an_impossible_network_is_refused(overrides: dict[str, object], message: str) -> None:
     with pytest.raises(SettingError, match=message):
         check_model(resolved_from(overrides))

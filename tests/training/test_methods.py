@@ -74,6 +74,7 @@ def test_every_member_learns_digits(method: str) -> None:
         ("dccl", None),
         ("dcm", None),
         ("mcl", None),
+        ("lmcl", None),
         ("ahbf", None),
         ("dkel", None),
         ("switokd", None),
@@ -82,7 +83,7 @@ def test_every_member_learns_digits(method: str) -> None:
     ],
 )
 def test_a_stopped_training_goes_on_to_the_same_weights(method: str, gates: str | None) -> None:
-    config = config_for(method, distill__gates=gates, data__fraction=0.2, optim__epochs=2)
+    config = config_for(method, distill__gates=gates, data__fraction=0.1, optim__epochs=2)
     whole = train(config)
     stopped = MemorySession(stop_after=1)
     with pytest.raises(KeyboardInterrupt):
