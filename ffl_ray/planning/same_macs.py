@@ -75,10 +75,11 @@ def _macs_of_whole(config: ResolvedConfig, num_classes: int) -> int:
 
 def _candidates(backbone: str, wanted: int, macs_of: Callable[[str], int]) -> Iterator[str]:
     """The names of a family on both sides of the wanted MACs, along each of its numbers."""
-    for family in FAMILIES:
-        row = family.row(split_deeper(backbone)[0])
-        if row is None:
-            continue
+    base, _ = split_deeper(backbone)
+    # A library's `resnet18` looks like a family's name whose depth that family lacks.
+    for family in (family for family in FAMILIES if family.has(base)):
+        row = family.row(base)
+        assert row is not None, "it has the name"
         numbers = {name: int(n) for name, n in row.arguments.items()}
         for argument, number in numbers.items():
             values = _values(family, argument, number)

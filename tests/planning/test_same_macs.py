@@ -59,8 +59,9 @@ def test_what_is_not_in_the_whole_does_not_count(method: str, settings: dict[str
     assert same_macs(config, 10) == same_macs(small_config(**mix, distill__method="dml"), 10)
 
 
-def test_a_family_of_one_network_has_no_deeper_one() -> None:
-    config = small_config(model__mix="2*shufflenet_v2", data__name="cifar10")
+@pytest.mark.parametrize("name", ["shufflenet_v2", "resnet18"])
+def test_a_network_of_no_series_has_no_deeper_one(name: str) -> None:
+    config = small_config(model__mix=f"2*{name}", data__name="cifar10")
 
-    with pytest.raises(SettingError, match="--arms same_macs must be of .*, not shufflenet_v2"):
+    with pytest.raises(SettingError, match=f"--arms same_macs must be of .*, not {name}$"):
         same_macs(config, 10)
