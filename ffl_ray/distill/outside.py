@@ -12,14 +12,13 @@ from ffl_ray.config.image_shapes import image_shape, num_classes
 from ffl_ray.config.overrides import nearest
 from ffl_ray.config.settings import DistillConfig, ResolvedConfig
 from ffl_ray.data.dataset import DatasetInfo
+from ffl_ray.data.folder import IMAGENET_MEAN, IMAGENET_STD
 from ffl_ray.errors import ExportError, SettingError, on_one_line
 from ffl_ray.exported.about import CONFIG, SAFETENSORS, About, parse_about
 from ffl_ray.exported.member import load_member
 from ffl_ray.models.builder import ImageShape
 from ffl_ray.models.families import torchvision_nets
 from ffl_ray.models.registry import TORCHVISION
-
-IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
 
 class OfImageNet(nn.Module):

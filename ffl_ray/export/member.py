@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import torch
 
 from ffl_ray.config.overrides import flatten, with_overrides
@@ -33,8 +35,14 @@ def empty_network(
 
 
 def portable(config: Config) -> Config:
-    """A config without the place that its data had on one machine."""
-    return with_overrides(config, {"data.dir": None})
+    """A config without the places that its data, and its teacher, had on one machine."""
+    config = with_overrides(config, {"data.dir": None})
+    names = {
+        name: Path(place).name
+        for name in ("teacher", "teacher_file")
+        if (place := getattr(config.distill, name)) is not None
+    }
+    return config.model_copy(update={"distill": config.distill.model_copy(update=names)})
 
 
 def describe(config: Config, name: str, data: TrainVal) -> About:

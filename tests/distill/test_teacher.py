@@ -16,9 +16,10 @@ from torchvision import models
 from ffl_ray.config.methods import METHODS, resolved_distill
 from ffl_ray.config.settings import DistillConfig, ResolvedConfig
 from ffl_ray.data.dataset import DatasetInfo
+from ffl_ray.data.folder import IMAGENET_MEAN, IMAGENET_STD
 from ffl_ray.data.loader import load_train_val
 from ffl_ray.distill.check import check_config
-from ffl_ray.distill.outside import IMAGENET_MEAN, IMAGENET_STD, opened
+from ffl_ray.distill.outside import opened
 from ffl_ray.distill.registry import loss_terms_of
 from ffl_ray.distill.teacher import TEACHER, Teacher
 from ffl_ray.distill.terms import Term
@@ -235,6 +236,18 @@ def test_a_teacher_that_can_not_teach_is_refused_before_anything_trains(
     check_config(taught(model))
     with pytest.raises(SettingError, match=message):
         check_config(taught(model, **changes))
+
+
+def test_an_export_of_what_it_taught_names_no_place_of_this_machine(
+    model: Path, tmp_path: Path
+) -> None:
+    folder = exported(tmp_path / "student", distill__teacher=str(model))
+
+    text = (folder / CONFIG).read_text()
+
+    assert str(model.parent) not in text
+    assert '"distill.teacher": "teacher"' in text
+    assert load_member(folder)(torch.zeros(1, 1, 8, 8)).shape == (1, 10)
 
 
 def test_a_teacher_of_other_classes_or_a_damaged_one_is_refused(model: Path) -> None:
