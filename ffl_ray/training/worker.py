@@ -184,6 +184,8 @@ def _validate(training: Training, epoch: int) -> Examined:
     kept = config.compute.predictions or config.compute.per_class
     if kept and last and len(training.val.images):
         found = examined(training, training.val)
+        if training.graphs is not None:  # the numbers of every epoch are the recorded step's
+            found = found._replace(metrics=measured(training, training.val))
     else:
         found = Examined(measured(training, training.val), {}, {})
     if not config.compute.predictions:
