@@ -17,8 +17,10 @@ from collections.abc import Callable
 
 import numpy as np
 import pandas as pd
+from optuna.distributions import CategoricalDistribution
 
-from ffl_ray.config.objectives import VALUE, Objective, parse_objective
+from ffl_ray.config.objectives import VALUE, Objective, Row, parse_objective
+from ffl_ray.config.overrides import shown
 from ffl_ray.config.settings import SearchConfig
 from ffl_ray.replay.event_loop import replayed
 from ffl_ray.replay.grid import Grid as ReplayGrid
@@ -28,7 +30,8 @@ from ffl_ray.results.reader import records
 from ffl_ray.results.search_answers.effects import Answer
 from ffl_ray.results.search_answers.table import study_answers
 from ffl_ray.results.statistics import wilson_interval
-from ffl_ray.search.space import load_space, settle
+from ffl_ray.search.distributions import found_distributions
+from ffl_ray.search.space import SearchSpace, load_space, settle
 
 GRID = "benchmarks/grids/digits"
 SIZES = (16, 40, 80)
@@ -39,10 +42,16 @@ Made = tuple[pd.DataFrame, pd.DataFrame]
 
 
 class Grid:
-    """A grid of trials that were all trained to their end."""
+    """A grid of trials that were all trained to their end.
 
-    def __init__(self, study: str) -> None:
-        self.trials, self.epochs, _ = load(study)
+    Args:
+        keep: which rows of its trials table are looked at.
+    """
+
+    def __init__(self, study: str, keep: Callable[[Row], bool] = lambda row: True) -> None:
+        self.trials, self.epochs = load(study)[:2]
+        self.trials = self.trials[[keep(row) for row in records(self.trials)]]
+        self.epochs = self.epochs[self.epochs["trial_id"].isin(self.trials["trial_id"])]
         self.objective: Objective = parse_objective(str(self.trials["objective"].iloc[0]))
         self.length = int(self.epochs["epoch"].max())
 
@@ -122,10 +131,21 @@ def shown_by(answers: list[Answer]) -> set[tuple[str, str, bool]]:
     }
 
 
-def searches(grid: Grid, study: str, space: str, repeats: int) -> pd.DataFrame:
+def held_by(space: SearchSpace) -> Callable[[Row], bool]:
+    """Whether a row of a grid has none but choices that the space has."""
+    choices = {
+        name: {shown(choice) for kind in kinds for choice in kind.choices}
+        for name, kinds in found_distributions(space.suggest).items()
+        if all(isinstance(kind, CategoricalDistribution) for kind in kinds)
+    }
+    return lambda row: all(shown(row[name]) in known for name, known in choices.items())
+
+
+def searches(study: str, space: SearchSpace, repeats: int) -> pd.DataFrame:
     """How many searches of a space claim something true of the grid, and something else."""
-    search = settle(load_space(space), {}).search
-    made = Searches(grid, open_grid(study), search).made
+    search, keep = settle(space, {}).search, held_by(space)
+    grid = Grid(study, keep)
+    made = Searches(grid, open_grid(study, keep=keep), search).made
     whole = shown_by(study_answers(grid.trials, grid.epochs, grid.objective))
     found = [claims(study_answers(*made(repeat), grid.objective)) for repeat in range(repeats)]
     of_each = Counter(name for one in found for name, *_ in one & whole)
@@ -199,12 +219,13 @@ def main() -> None:
         "--space", help="replay searches of this space alone, whose points the grid holds"
     )
     args = parser.parse_args()
-    grid = Grid(args.study)
+    space = load_space(args.space) if args.space else None
+    grid = Grid(args.study, held_by(space) if space else lambda row: True)
     whole = told(study_answers(grid.trials, grid.epochs, grid.objective))
     print(f"the whole grid tells: {', '.join(sorted(whole))}\n")  # noqa: T201
     tables = (
-        [searches(grid, args.study, args.space, args.repeats)]
-        if args.space
+        [searches(args.study, space, args.repeats)]
+        if space
         else [errors(grid, args.repeats), power(grid, args.repeats)]
     )
     for table in tables:

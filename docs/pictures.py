@@ -11,6 +11,7 @@ import io
 import re
 import sys
 from pathlib import Path
+from typing import Any
 
 import matplotlib as mpl
 import matplotlib.pyplot as plt
@@ -22,6 +23,7 @@ import ffl_ray.results
 from ffl_ray.console.result_tables import best_table
 from ffl_ray.results.best import called_best, ranked
 from ffl_ray.results.history import study_objectives
+from ffl_ray.results.plain import held_against_plain
 from ffl_ray.results.reader import find_study, records
 from ffl_ray.results.search_answers.table import sentences, study_answers
 
@@ -37,10 +39,15 @@ def best(study: str, out: str) -> None:
     console.print(f"{len(trials)} trials: {', '.join(f'{n} {s}' for s, n in counts.items())}\n")
     objectives = study_objectives(find_study(study))
     rows, of_trial = records(trials), members.groupby("trial_id")
-    found = called_best(
-        ranked(rows, objectives), objectives, lambda name: records(of_trial.get_group(name))
-    )
+
+    def members_of(name: str) -> list[dict[str, Any]]:
+        return records(of_trial.get_group(name))
+
+    found = called_best(ranked(rows, objectives), objectives, members_of)
     console.print(best_table(rows, objectives, found))
+    plain = held_against_plain(rows, objectives, members_of)
+    if plain is not None:
+        console.print(f"\n{plain.words}", highlight=False)
     answers = study_answers(trials, epochs, objectives[0])
     console.print(f"\nanswers, from {answers[0].n} trials, on {objectives[0].name}")
     for line in sentences(answers, objectives[0]):

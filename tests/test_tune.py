@@ -107,7 +107,7 @@ def test_a_search_completes_prunes_and_fails_trials_without_opening_the_test_spl
     assert set(members.split) == {"val"}
     for trial in trials[trials.epochs_done > 0].to_dict("records"):
         latest = members[(members.trial_id == trial["trial_id"]) & (members.checkpoint == "latest")]
-        assert len(latest) == trial["num_branches"] + 2
+        assert len(latest) == trial["num_branches"] + 1 + (trial["baseline"] != "plain")
         assert json.loads(trial["params"]).get("num_branches", 1) == trial["num_branches"]
     asked = json.loads(trials.params[2])
     assert (asked["num_branches"], asked["fusion.design"]) == (3, "gated")

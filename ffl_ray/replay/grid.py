@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from ffl_ray.config.objectives import VALUE, Objective
@@ -84,11 +84,16 @@ def _mean_score(runs: Sequence[Run], objective: Objective) -> float | None:
     return math.fsum(objective.score(run.values[-1]) for run in runs) / len(runs)
 
 
-def open_grid(study: str, storage_path: str | None = None) -> Grid:
+def open_grid(
+    study: str,
+    storage_path: str | None = None,
+    keep: Callable[[Mapping[str, Any]], bool] = lambda row: True,
+) -> Grid:
     """The grid that a study is.
 
     Args:
         study: a folder or URI, or the name of a study under the storage path.
+        keep: which rows of its trials table are the grid.
 
     Raises:
         StudyError: no such study, it has several objectives, or not every point of a full grid
@@ -103,6 +108,7 @@ def open_grid(study: str, storage_path: str | None = None) -> Grid:
                 f"{len(objectives)}"
             )
         rows = [row for row in read_rows(storage, "trials") if row.get(BASELINE) != PLAIN]
+        rows = [row for row in rows if keep(row)]
         epochs = read_rows(storage, "epochs")
         _check_trained(rows, storage.location)
         product = product_of(rows, storage.location, of_today(description["settings"]))

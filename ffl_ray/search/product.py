@@ -71,7 +71,7 @@ def product_of(
     values = [flatten(config) for config in configs]
     varying = [name for name in values[0] if len({shown(one[name]) for one in values}) > 1]
     kinds = {
-        name: kind
+        name: _narrowed(kind, [one[name] for one in values])
         for name, kind in distributions_of(rows[0]["distributions"]).items()
         if name in values[0] and name != SEED
     }
@@ -89,6 +89,14 @@ def product_of(
     _check_full({point_of(config, names) for config in configs}, place)
     base = with_overrides(configs[0], {name: settings.get(name) for name in names})
     return Product(SearchSpace(place, {}, _function(mixes, kinds)), names, base)
+
+
+def _narrowed(kind: BaseDistribution, values: Sequence[Any]) -> BaseDistribution:
+    """A choice among the values that some row has; any other distribution as it is."""
+    if not isinstance(kind, CategoricalDistribution):
+        return kind
+    found = {shown(value) for value in values}
+    return CategoricalDistribution([one for one in kind.choices if shown(one) in found])
 
 
 def _function(

@@ -6,6 +6,7 @@ import io
 
 import pytest
 from rich.console import Console, RenderableType
+from support.helpers import FOUR_DIMENSIONS
 
 from ffl_ray.console.plan_view import plan_lines, plan_table
 from ffl_ray.console.terminal import hours
@@ -18,7 +19,7 @@ from ffl_ray.search.points import points
 from ffl_ray.search.space import load_space, settle
 
 GB = 10**9
-SPACE = load_space("digits")
+SPACE = load_space(FOUR_DIMENSIONS)
 SAMPLED = list(points(SPACE, settle(SPACE, {}).training, 4))
 FORECAST = Forecast(16, 2, 1800.0, 0.5, 2 * GB, GB, [GB, 2 * GB, 6 * GB], (100_000, 2_000_000))
 PREFLIGHT = Preflight(Plan(2, 1, 4, 1), FORECAST, Room(5 * GB, True, 5 * GB), 1, 100 * GB, SAMPLED)

@@ -6,6 +6,7 @@ from math import prod
 from typing import Any
 
 import pytest
+from support.helpers import FOUR_DIMENSIONS
 
 from ffl_ray.config.overrides import flatten
 from ffl_ray.config.settings import StudyConfig
@@ -147,7 +148,7 @@ def test_a_share_is_taken_only_of_many_images_and_sides_end_at_the_images_own() 
 
 
 def test_another_space_is_lowered_and_never_raised_but_in_its_trials() -> None:
-    space = load_space("digits")
+    space = load_space(FOUR_DIMENSIONS)
     study = settle(space, {})
 
     ladders = ladders_for(space, study, {}, 1_151, None)
@@ -179,7 +180,7 @@ def test_a_study_goes_on_with_what_was_chosen_and_more_time_means_more_trials() 
 
 def test_a_search_is_looked_at_under_settings_that_may_be_chosen() -> None:
     assert provisional(FOLDER, {}) == {"search.num_samples": 40, "data.image_size": 16}
-    assert provisional(load_space("digits"), {"search.num_samples": 3}) == {}
+    assert provisional(load_space(FOUR_DIMENSIONS), {"search.num_samples": 3}) == {}
     assert flatten(settled(provisional(FOLDER, {}))).keys() >= set(FITTED)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 
 import pytest
+from support.helpers import FOUR_DIMENSIONS
 
 from ffl_ray.config.settings import SearchConfig
 from ffl_ray.errors import PlanError
@@ -12,7 +13,7 @@ from ffl_ray.planning.member_costs import checked_constraints, planned_members
 from ffl_ray.search.points import points
 from ffl_ray.search.space import load_space, settle
 
-DIGITS = load_space("digits")
+DIGITS = load_space(FOUR_DIMENSIONS)
 ENDS = list(itertools.islice(points(DIGITS, settle(DIGITS, {}).training, 0), 2))
 
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from support.helpers import FOUR_DIMENSIONS
+
 from ffl_ray.planning.pruning import pruning_advice
 from ffl_ray.search.points import points
 from ffl_ray.search.space import load_space, settle
 
-SPACE = load_space("digits")
+SPACE = load_space(FOUR_DIMENSIONS)
 SHORT = {"optim.epochs": 12, "optim.batch_size": 128}
 
 

@@ -6,6 +6,7 @@ from typing import Any
 
 import optuna
 import pytest
+from support.helpers import FOUR_DIMENSIONS
 
 from ffl_ray.config.overrides import with_overrides
 from ffl_ray.config.settings import Config
@@ -31,7 +32,7 @@ def test_the_default_point_has_the_values_of_a_training_without_a_search() -> No
 
 
 def test_what_a_space_does_not_hold_becomes_the_nearest_in_it() -> None:
-    digits = load_space("digits")
+    digits = load_space(FOUR_DIMENSIONS)
     base = with_overrides(settle(digits, {}).training, {"distill.temperature": 20})
 
     point = default_point(digits.suggest, base)

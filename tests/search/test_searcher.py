@@ -9,6 +9,7 @@ import numpy as np
 import optuna
 import pytest
 from optuna.trial import TrialState
+from support.helpers import FOUR_DIMENSIONS
 
 from ffl_ray.config.methods import resolved
 from ffl_ray.config.objectives import VALUE, parse_objectives
@@ -27,7 +28,7 @@ from ffl_ray.search.warm_start import PriorTrial, WarmStart
 from ffl_ray.training.session import Report
 
 EPOCHS = 4
-SPACE = load_space("digits")
+SPACE = load_space(FOUR_DIMENSIONS)
 BASE = with_overrides(settle(SPACE, {}).training, {"optim.epochs": EPOCHS})
 
 

@@ -4,6 +4,7 @@ import re
 from pathlib import Path
 
 import pytest
+from support.helpers import FOUR_DIMENSIONS
 
 from ffl_ray.config.methods import METHODS, resolved
 from ffl_ray.config.overrides import flatten, with_overrides
@@ -109,7 +110,7 @@ def test_a_search_over_methods_can_not_be_for_a_classifier_that_some_lack() -> N
 
 
 def test_the_ends_of_ranges_come_with_every_choice_and_then_random_points() -> None:
-    space = load_space("digits")
+    space = load_space(FOUR_DIMENSIONS)
 
     found = list(points(space, settle(space, {}).training, 5))
 
@@ -133,7 +134,7 @@ def test_digits_is_the_default_and_among_them() -> None:
 
 
 def test_the_command_line_wins_over_the_space_and_the_space_over_the_defaults() -> None:
-    space = load_space("digits")
+    space = load_space(FOUR_DIMENSIONS)
 
     base = settle(space, {})
     changed = settle(space, {"optim.epochs": "7", "search.num_samples": 3})
@@ -223,7 +224,7 @@ def test_wrong_base_settings_are_refused(base: str, message: str, tmp_path: Path
 
 def test_an_unknown_override_is_refused() -> None:
     with pytest.raises(SettingError, match="unknown setting 'optim.epoch'"):
-        settle(load_space("digits"), {"optim.epoch": 3})
+        settle(load_space(FOUR_DIMENSIONS), {"optim.epoch": 3})
 
 
 def test_a_setting_that_a_space_returns_can_not_be_set_as_well(tmp_path: Path) -> None:
@@ -290,7 +291,7 @@ def test_a_name_that_counted_epochs_is_refused_with_todays(tmp_path: Path, old: 
 
 
 def test_a_search_may_draw_its_mixes_from_other_backbones_than_its_space(tmp_path: Path) -> None:
-    space = load_space("digits")
+    space = load_space(FOUR_DIMENSIONS)
     study = settle(space, {"search.backbones": "resnet8,resnet14"})
 
     names = check_space(

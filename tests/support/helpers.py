@@ -21,6 +21,7 @@ from ffl_ray.training.session import Report
 Row = dict[str, Any]
 NUM_THREADS = 1 if "PYTEST_XDIST_WORKER" in os.environ else 2
 ROOT = Path(__file__).parents[2]
+FOUR_DIMENSIONS = str(ROOT / "tests" / "support" / "four_dimensions.py")
 
 
 class MemorySession:

@@ -1,0 +1,47 @@
+"""Searches replayed on a grid, and whether what they claim is what the grid shows."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from support.grids import EPOCHS, final_nll, make_grid
+
+from benchmarks.answers import Grid, Searches, claims, shown_by
+from ffl_ray.config.objectives import VALUE
+from ffl_ray.config.settings import SearchConfig
+from ffl_ray.replay.grid import open_grid
+from ffl_ray.results.search_answers.effects import Answer, Level
+
+
+def test_a_replayed_search_is_tables_of_the_trainings_that_it_met(tmp_path: Path) -> None:
+    make_grid(tmp_path / "grid").close()
+    study = str(tmp_path / "grid")
+    search = SearchConfig(num_samples=8, sampler="random", grace=0.5, audit_trials=0)
+
+    trials, epochs = Searches(Grid(study), open_grid(study), search).made(3)
+
+    assert list(trials["trial_id"]) == [f"{number:05d}" for number in range(8)]
+    assert set(trials["status"]) == {"completed", "pruned"}
+    done = epochs.groupby("trial_id")["epoch"].max()
+    assert dict(done) == {
+        row.trial_id: EPOCHS if row.status == "completed" else EPOCHS // 2
+        for row in trials.itertuples()
+    }
+    latest = epochs[epochs["epoch"] == EPOCHS].set_index("trial_id")[VALUE]
+    for row in trials[trials["status"] == "completed"].to_dict("records"):
+        own = final_nll(row["fusion.design"], row["distill.temperature"], row["seed"])
+        assert latest[row["trial_id"]] == pytest.approx(own)
+
+
+def test_a_claim_is_true_where_the_grid_shows_the_same_level_in_the_same_direction() -> None:
+    def answer(name: str, p: float, sum_: float, gated: float) -> Answer:
+        levels = [Level("sum", sum_, 0.1, 0.2), Level("gated", gated, 0.1, 0.2)]
+        return Answer(name, 40, p, levels, 0.5, 0.1)
+
+    whole = shown_by([answer("design", 0.01, 0.5, -0.4), answer("other", 0.5, 9.0, 9.0)])
+
+    assert claims([answer("design", 0.01, 0.2, -0.3)]) <= whole
+    for false in (answer("design", 0.01, 0.2, 0.3), answer("other", 0.01, 9.0, 8.0)):
+        assert not claims([false]) & whole
+    assert claims([answer("design", 0.5, 0.2, -0.3)]) == set()
