@@ -18,7 +18,7 @@ BASE = {
     "optim.batch_size": 32,
     "optim.lr_schedule": "cosine",
     "objective": "fused.nll",
-    "search.num_samples": 40,
+    "search.num_samples": 36,
     "search.sampler": "random",
     "search.scheduler": "none",
 }
