@@ -134,11 +134,15 @@ def shown_by(answers: list[Answer]) -> set[tuple[str, str, bool]]:
 def held_by(space: SearchSpace) -> Callable[[Row], bool]:
     """Whether a row of a grid has none but choices that the space has."""
     choices = {
-        name: {shown(choice) for kind in kinds for choice in kind.choices}
+        name: {
+            shown(choice)
+            for kind in kinds
+            if isinstance(kind, CategoricalDistribution)
+            for choice in kind.choices
+        }
         for name, kinds in found_distributions(space.suggest).items()
-        if all(isinstance(kind, CategoricalDistribution) for kind in kinds)
     }
-    return lambda row: all(shown(row[name]) in known for name, known in choices.items())
+    return lambda row: all(shown(row[name]) in known for name, known in choices.items() if known)
 
 
 def searches(study: str, space: SearchSpace, repeats: int) -> pd.DataFrame:
