@@ -24,8 +24,6 @@ from ffl_ray.orchestration.remote import call_together, trial_cluster
 from ffl_ray.orchestration.retention import CheckpointRetention, best_of_search
 from ffl_ray.orchestration.scheduler import make_scheduler
 from ffl_ray.orchestration.search_study import (
-    ENDING_PER_START,
-    ENDING_S,
     MAY_CHANGE,
     Search,
     limits_of,
@@ -38,6 +36,7 @@ from ffl_ray.orchestration.start import start
 from ffl_ray.orchestration.time_budget import Deadline
 from ffl_ray.orchestration.tune_searcher import TuneSearcher
 from ffl_ray.orchestration.tuner import make_tuner, run_rounds
+from ffl_ray.planning.budget import ending_s
 from ffl_ray.planning.gpu_sharing import shared_plan
 from ffl_ray.planning.layout import Plan
 from ffl_ray.planning.member_costs import planned_members
@@ -221,8 +220,7 @@ def _deadline(search: Search, used_s: float, trial_s: Callable[[], float | None]
     left = [] if config.time_budget_s is None else [config.time_budget_s]
     if config.budget_s is None:
         return Deadline(min(left, default=None), note=note)
-    ending_s = max(ENDING_S, ENDING_PER_START * (passed_s() - used_s))
-    left.append(config.budget_s - passed_s() - ending_s)
+    left.append(config.budget_s - passed_s() - ending_s(passed_s() - used_s))
     return Deadline(min(left), trial_s, note)
 
 

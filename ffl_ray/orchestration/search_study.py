@@ -25,7 +25,7 @@ from ffl_ray.console.result_tables import best_table, front_table, next_text, wh
 from ffl_ray.console.terminal import duration, make_console
 from ffl_ray.errors import FAILED, INTERRUPTED
 from ffl_ray.orchestration.outcome import outcome
-from ffl_ray.planning.budget import Fit
+from ffl_ray.planning.budget import ENDING_S, Fit
 from ffl_ray.results.best import called_best, ranked
 from ffl_ray.results.columns import ENDED, PLAIN_ID
 from ffl_ray.results.description import read_description
@@ -43,10 +43,6 @@ from ffl_ray.search.space import SearchSpace, settle
 from ffl_ray.search.warm_start import WarmStart
 
 MAY_CHANGE = changeable(StudyConfig)
-# What a search takes after its trials: they are stopped, its answers worked out, Ray ended. Where
-# its start was slow, because others use the machine, its end is.
-ENDING_S = 8.0
-ENDING_PER_START = 0.6
 
 
 class Search(NamedTuple):

@@ -59,9 +59,13 @@ class Deadline(Stopper):
     def stop_all(self) -> bool:
         """Whether it has passed, which stops the trials that still run."""
         if time.monotonic() - self._noted >= NOTED_EVERY_S:
-            self._noted = time.monotonic()
-            with suppress(OSError):  # a trial's row that finds no room ends the search
-                self._note()
+            self.note()
         passed = self.left_s is not None and self.left_s <= 0
         self.came |= passed
         return passed
+
+    def note(self) -> None:
+        """Tell that the search still goes on, or ends now."""
+        self._noted = time.monotonic()
+        with suppress(OSError):  # a trial's row that finds no room ends the search
+            self._note()

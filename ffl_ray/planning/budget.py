@@ -36,6 +36,10 @@ LARGEST_BATCH = 128
 MARGIN = 1.05
 REFUSED_IN_S = 30
 
+# What a search takes after its trials: they are stopped, its answers worked out, Ray ended.
+ENDING_S = 8.0
+ENDING_PER_START = 0.6
+
 
 class Chosen(NamedTuple):
     """A setting that a budget decided.
@@ -65,6 +69,15 @@ class Fit(NamedTuple):
     values: dict[str, Any]
     expected_s: float
     chosen: tuple[Chosen, ...]
+
+
+def ending_s(start_s: float) -> float:
+    """Seconds that a search takes after its trials.
+
+    Args:
+        start_s: that it took before them: where others use the machine both are slow.
+    """
+    return max(ENDING_S, ENDING_PER_START * start_s)
 
 
 def provisional(space: SearchSpace, named: Values) -> dict[str, Any]:

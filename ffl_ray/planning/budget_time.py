@@ -9,7 +9,7 @@ from typing import NamedTuple
 from ffl_ray.config.image_shapes import image_shape
 from ffl_ray.config.overrides import with_overrides
 from ffl_ray.config.settings import ResolvedConfig, SearchConfig, StudyConfig
-from ffl_ray.planning.budget import EPOCHS, FRACTION, SIZE, Ladders, Values
+from ffl_ray.planning.budget import EPOCHS, FRACTION, SIZE, Ladders, Values, ending_s
 from ffl_ray.planning.cost import DataSize, TrainingCost, training_costs
 from ffl_ray.planning.forecast import epochs_share, sampled_points, trial_seconds
 from ffl_ray.planning.layout import Plan
@@ -21,8 +21,8 @@ from ffl_ray.search.space import SearchSpace
 
 # Trials at once slow each other and the driver, and of a few trials fewer are pruned than expected.
 SLACK = 1.2
-# Beside trainings: the start of the actors, the plan's own measurement, the answers at the end.
-AROUND_S = 15.0
+# Between what is chosen and the first step: the plan's own measurement, the start of the actors.
+BEGINNING_S = 7.0
 MEASURED_IMAGES = 600
 MOST_MEASURED_SIDE = 64
 
@@ -119,7 +119,8 @@ class SearchTime:
         rounds = max(study.search.num_samples / self._plan.max_concurrent_trials, 1.0)
         trial_s = sum(trials_s) / len(trials_s) * sum(shares) / len(shares)
         decoding_s = (num_train + num_val) * self._spent.image_s
-        return self._spent.passed_s + AROUND_S + decoding_s + SLACK * rounds * trial_s
+        around_s = self._spent.passed_s + BEGINNING_S + ending_s(self._spent.passed_s)
+        return around_s + decoding_s + SLACK * rounds * trial_s
 
     def _sampled(self, study: StudyConfig) -> tuple[list[Point], list[TrainingCost]]:
         """Random points of the space with the study's backbones, and what each costs."""

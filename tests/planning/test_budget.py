@@ -17,11 +17,12 @@ from ffl_ray.planning.budget import (
     Values,
     batch_size,
     chosen_before,
+    ending_s,
     fit_budget,
     ladders_for,
     provisional,
 )
-from ffl_ray.planning.budget_time import AROUND_S, SearchTime, Spent
+from ffl_ray.planning.budget_time import BEGINNING_S, SearchTime, Spent
 from ffl_ray.planning.cost import DataSize
 from ffl_ray.planning.layout import Plan
 from ffl_ray.planning.pruning import FEWEST_STEPS, pruning_advice
@@ -198,7 +199,7 @@ def test_the_time_of_a_search_is_that_of_its_forecast_and_what_lies_around() -> 
     }
     took = {name: small({**few, **changes}) for name, changes in other.items()}
 
-    around = 20.0 + AROUND_S
+    around = 20.0 + BEGINNING_S + ending_s(20.0)
     decoding = 1_000 * 0.01
     trainings = took["as it is"] - around - decoding
     assert trainings > 0
