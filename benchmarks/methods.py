@@ -134,9 +134,12 @@ def _said(one: Difference, judgement: Judged) -> str:
     return f"{100 * one.effect.mean:+.2f} ± {half:.2f} {judgement.verdict} ({seen:.1f})"
 
 
-def flattening(epochs: pd.DataFrame) -> pd.Series:
-    """By how much each training's cross-entropy still fell in its last epochs, as a share."""
-    losses = epochs.sort_values("epoch").groupby("trial_id")["loss.ce_branches"]
+def flattening(epochs: pd.DataFrame, completed: pd.Series) -> pd.Series:
+    """By how much each completed training's cross-entropy still fell in its last epochs.
+
+    As a share, by trial_id.
+    """
+    losses = epochs[epochs["trial_id"].isin(completed)].sort_values("epoch").groupby("trial_id")["loss.ce_branches"]
     means = losses.apply(lambda rows: [fmean(values) for values in rows])
     return means.map(lambda values: 1 - values[-1] / values[-1 - LAST])
 
@@ -149,7 +152,7 @@ def main() -> None:
     args = parser.parse_args()
     loaded = [load(study, args.storage_path) for study in args.studies]
     trials = pd.concat([with_members(found.trials, found.members) for found in loaded])
-    fell = pd.concat([flattening(found.epochs) for found in loaded])
+    fell = pd.concat([flattening(found.epochs, trials["trial_id"]) for found in loaded])
     print(table(trials).to_markdown(index=False, disable_numparse=True))  # noqa: T201
     print(  # noqa: T201
         f"\n{len(trials)} trainings, {trials['accelerator_s'].sum() / 60:.0f} minutes; over "

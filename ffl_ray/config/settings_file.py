@@ -14,9 +14,26 @@ from ffl_ray.errors import SettingError
 from ffl_ray.files import expanded
 
 NAME = "config.yaml"  # in a study's folder
+
+
+class _OnceLoader(yaml.SafeLoader):
+    """Plain YAML, whose own loader takes the last of equal names without a word."""
+
+    def flatten_mapping(self, node: yaml.MappingNode) -> None:
+        names = [key.value for key, _ in node.value if isinstance(key, yaml.ScalarNode)]
+        for name in names:
+            if names.count(name) > 1:
+                raise yaml.YAMLError(f"it sets {name} {names.count(name)} times, and must once")
+        super().flatten_mapping(node)
+
+
+def _yaml(text: str) -> object:
+    return yaml.load(text, _OnceLoader)
+
+
 READERS: dict[str, Callable[[str], object]] = {
-    ".yaml": yaml.safe_load,
-    ".yml": yaml.safe_load,
+    ".yaml": _yaml,
+    ".yml": _yaml,
     ".toml": tomllib.loads,
 }
 MIX = "model.mix"

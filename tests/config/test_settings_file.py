@@ -84,6 +84,8 @@ def test_a_mistyped_option_is_named_with_the_nearest(
     [
         ("a.txt", "", r"--config must be a file .yaml, .yml, .toml, not"),
         ("none.yaml", None, r"none.yaml can't be read: .*No such file"),
+        ("a.yaml", "seed: 1\nseed: 2\n", r"can't be read: it sets seed 2 times, and must once"),
+        ("a.yaml", "optim: {epochs: 1, lr: 1, lr: 2}", r"can't be read: it sets lr 2 times"),
         ("a.yaml", "a: [", r"can't be read: while parsing"),
         ("a.yaml", "!!python/object/apply:os.getcwd []", r"can't be read: could not determine"),
         ("a.toml", "a = ", r"can't be read: Invalid value"),
