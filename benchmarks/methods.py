@@ -3,25 +3,28 @@
 from __future__ import annotations
 
 import argparse
+import math
+from collections.abc import Mapping
 from statistics import fmean
 from typing import NamedTuple
 
 import pandas as pd
+from scipy.special import stdtrit
 
 from ffl_ray.config.image_shapes import num_classes
 from ffl_ray.config.methods import METHODS, resolved
 from ffl_ray.config.objectives import rows_of_role
 from ffl_ray.planning.cost import DataSize, training_cost
 from ffl_ray.results import load
-from ffl_ray.results.crossed import over_seeds
 from ffl_ray.results.reader import records
 from ffl_ray.results.schema import row_config
-from ffl_ray.results.statistics import paired_differences, shown, summary
-from ffl_ray.results.verdicts import Difference, Judged, judged
+from ffl_ray.results.statistics import shown, summary
 
 BASELINE = "independent"
 SHARED = -1
+WAYS = ("as published", "equal sharing")
 ROLES = ("deployed", "whole")
+ERROR = 0.05  # that any verdict of a table is wrong
 MARGIN = 0.005
 LAST = 3  # epochs, over which a training has flattened
 
@@ -38,6 +41,30 @@ class Row(NamedTuple):
     way: str
     method: str
     trials: pd.DataFrame
+
+
+class Held(NamedTuple):
+    """A method held against the baseline.
+
+    Attributes:
+        difference: of their means, in accuracy.
+        half: of its interval's width, and so the smallest difference that would be seen.
+    """
+
+    difference: float
+    half: float
+
+    @property
+    def said(self) -> str:
+        """It in percent, and whether it is better, worse, equal within the margin, or undecided."""
+        return f"{100 * self.difference:+.2f} ± {100 * self.half:.2f}, {self.verdict}"
+
+    @property
+    def verdict(self) -> str:
+        """The verdict alone."""
+        if abs(self.difference) > self.half:
+            return "better" if self.difference > 0 else "worse"
+        return "equal" if abs(self.difference) + self.half < MARGIN else "undecided"
 
 
 def with_members(trials: pd.DataFrame, members: pd.DataFrame) -> pd.DataFrame:
@@ -60,21 +87,13 @@ def with_members(trials: pd.DataFrame, members: pd.DataFrame) -> pd.DataFrame:
 def rows_of(trials: pd.DataFrame) -> list[Row]:
     """The rows of the table: every method as published, and again where all share alike."""
     found = []
-    for way in ("as published", "equal sharing"):
+    for way in WAYS:
         for method, parts in METHODS.items():
-            stages = parts.trunk_stages if way == "as published" else SHARED
+            stages = parts.trunk_stages if way == WAYS[0] else SHARED
             same = (trials["distill.method"] == method) & (trials["model.trunk_stages"] == stages)
             for taught, group in trials[same].groupby("distill.fused_to_branch", sort=False):
                 found.append(Row(way, method if taught else f"{method}, untaught", group))
-    return sorted(found, key=lambda row: row.way == "equal sharing")
-
-
-def by_seed(rows: pd.DataFrame, column: str) -> dict[int, float | None]:
-    """A column of a method's trials, by seed."""
-    return {
-        int(seed): None if pd.isna(value) else float(value)
-        for seed, value in zip(rows["seed"], rows[column], strict=True)
-    }
+    return sorted(found, key=lambda row: row.way == WAYS[1])
 
 
 def training_macs(rows: pd.DataFrame) -> float:
@@ -84,54 +103,57 @@ def training_macs(rows: pd.DataFrame) -> float:
     return training_cost(config, data).training_macs
 
 
-def difference(ours: pd.DataFrame, theirs: pd.DataFrame, column: str) -> Difference:
-    """The difference of two methods by seed; the images are the same, and given."""
-    values = paired_differences(by_seed(ours, column), by_seed(theirs, column))
-    if not values:
-        return Difference(None, "up", MARGIN)
-    return Difference(over_seeds(summary(values)), "up", MARGIN)
+def held_against(found: list[Row], baseline: Row, role: str, looks: int) -> dict[str, Held]:
+    """Each method's mean over seeds held against the baseline's, by its name.
+
+    Seeds are few, so that all methods say together how much seeds differ: one variance of them
+    all, as in an analysis of variance.
+
+    Args:
+        looks: differences that the table holds, for which Bonferroni corrects.
+    """
+    values = {row.method: row.trials[role].to_numpy(float) for row in found}
+    freedom = sum(len(one) - 1 for one in values.values())
+    if freedom == 0:
+        return {}
+    squares = sum(float(((one - one.mean()) ** 2).sum()) for one in values.values())
+    base = values.pop(baseline.method)
+    factor = float(stdtrit(freedom, 1 - ERROR / looks / 2)) * math.sqrt(squares / freedom)
+    return {
+        method: Held(
+            float(one.mean() - base.mean()), factor * math.sqrt(1 / len(one) + 1 / len(base))
+        )
+        for method, one in values.items()
+    }
 
 
 def table(trials: pd.DataFrame) -> pd.DataFrame:
-    """A row for each method and way: means and differences from `independent` in percent.
-
-    The verdicts are corrected for how many differences the table holds.
-    """
+    """A row for each method and way: means and differences from `independent` in percent."""
     rows = rows_of(trials)
-    baselines = {row.way: row.trials for row in rows if row.method == BASELINE}
-    compared = [(row, role) for row in rows for role in ROLES if row.method != BASELINE]
-    family = [difference(row.trials, baselines[row.way], role) for row, role in compared]
-    verdicts = {
-        (row.way, row.method, role): (one, verdict)
-        for (row, role), one, verdict in zip(compared, family, judged(family), strict=True)
+    baselines = {row.way: row for row in rows if row.method == BASELINE}
+    looks = len(ROLES) * sum(row.method != BASELINE for row in rows)
+    held = {
+        (way, role): held_against([row for row in rows if row.way == way], baseline, role, looks)
+        for way, baseline in baselines.items()
+        for role in ROLES
     }
-    alone = training_macs(baselines["as published"])
-    branch = float(baselines["as published"]["deployed.macs"].iloc[0])
-    return pd.DataFrame([_shown(row, verdicts, alone, branch) for row in rows])
+    published = baselines[WAYS[0]].trials
+    alone, branch = training_macs(published), float(published["deployed.macs"].iloc[0])
+    return pd.DataFrame([_shown(row, held, alone, branch) for row in rows])
 
 
 def _shown(
-    row: Row,
-    verdicts: dict[tuple[str, str, str], tuple[Difference, Judged]],
-    alone: float,
-    branch: float,
+    row: Row, held: Mapping[tuple[str, str], Mapping[str, Held]], alone: float, branch: float
 ) -> dict[str, str]:
     found = {"sharing": row.way, "method": f"`{row.method}`", "n": str(len(row.trials))}
     for role in ROLES:
-        found[role] = shown(summary(by_seed(row.trials, role).values()), scale=100)
-        judgement = verdicts.get((row.way, row.method, role))
-        found[f"{role} - independent's"] = "" if judgement is None else _said(*judgement)
+        found[role] = shown(summary(row.trials[role].tolist()), scale=100)
+        one = held.get((row.way, role), {}).get(row.method)
+        found[f"{role} - independent's"] = "" if one is None else one.said
     found["training MACs"] = f"{training_macs(row.trials) / alone:.2f}"
     costs = [float(row.trials[f"{role}.macs"].iloc[0]) / branch for role in ROLES]
     found["inference MACs"] = " / ".join(f"{cost:.2f}" for cost in costs)
     return found
-
-
-def _said(one: Difference, judgement: Judged) -> str:
-    if one.effect is None or judgement.p is None:
-        return judgement.verdict
-    half, seen = 100 * one.effect.half(), 100 * (judgement.detectable or 0.0)
-    return f"{100 * one.effect.mean:+.2f} ± {half:.2f} {judgement.verdict} ({seen:.1f})"
 
 
 def flattening(epochs: pd.DataFrame, completed: pd.Series) -> pd.Series:
@@ -139,7 +161,11 @@ def flattening(epochs: pd.DataFrame, completed: pd.Series) -> pd.Series:
 
     As a share, by trial_id.
     """
-    losses = epochs[epochs["trial_id"].isin(completed)].sort_values("epoch").groupby("trial_id")["loss.ce_branches"]
+    losses = (
+        epochs[epochs["trial_id"].isin(completed)]
+        .sort_values("epoch")
+        .groupby("trial_id")["loss.ce_branches"]
+    )
     means = losses.apply(lambda rows: [fmean(values) for values in rows])
     return means.map(lambda values: 1 - values[-1] / values[-1 - LAST])
 
