@@ -17,6 +17,7 @@ from ffl_ray.results.guard import understood
 from ffl_ray.results.history import study_objectives
 from ffl_ray.results.reader import find_study, read_rows
 from ffl_ray.results.schema import row_config
+from ffl_ray.results.storage.storage import Storage
 from ffl_ray.search.product import Point, Product, product_of
 
 TRAINED = ("completed", "failed")
@@ -107,13 +108,11 @@ def open_grid(
                 f"a replay takes a study of one objective, and {storage.location} has "
                 f"{len(objectives)}"
             )
-        rows = [row for row in read_rows(storage, "trials") if row.get(BASELINE) != PLAIN]
-        rows = [row for row in rows if keep(row)]
-        epochs = read_rows(storage, "epochs")
+        rows = [row for row in _searched(storage) if keep(row)]
         _check_trained(rows, storage.location)
         product = product_of(rows, storage.location, of_today(description["settings"]))
         runs: dict[Point, list[Run]] = {}
-        curves = _curves(epochs)
+        curves = _curves(read_rows(storage, "epochs"))
         for row in rows:
             run = _run(row, curves.get(row["trial_id"], {}))
             runs.setdefault(product.point(row_config(row)), []).append(run)
@@ -126,6 +125,11 @@ def open_grid(
             workers=int(plan.get("max_concurrent_trials", 1)),
             runs=runs,
         )
+
+
+def _searched(storage: Storage) -> list[dict[str, Any]]:
+    """The rows of the trials table but the plain baseline's, which is no point of a grid."""
+    return [row for row in read_rows(storage, "trials") if row.get(BASELINE) != PLAIN]
 
 
 def _check_trained(rows: Sequence[Mapping[str, Any]], place: str) -> None:
