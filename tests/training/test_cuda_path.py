@@ -120,7 +120,6 @@ METHODS = [
     {"distill__method": "one", "optim__optimizer": "adamw", "optim__lr": 0.0078125},
     # A hundredth of it, which the decoders have, is a power of two as well.
     {"distill__method": "ffsd", "model__mix": "3*resnet8", "optim__lr": 25 / 128},
-    {"distill__method": "lmcl"},
     {"distill__method": ASKING},
 ]
 
