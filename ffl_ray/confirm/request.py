@@ -98,12 +98,6 @@ def request_of(args: argparse.Namespace) -> Request:
         check_method(one.config)
     seeds = args.max_seeds if args.until_decided else args.seeds or SEEDS
     search = cli.resources_of(args, top * seeds)
-    kept = {"baselines": args.baselines, "margin": args.margin}
-    kept |= {"until_decided": True} if args.until_decided else {}
-    kept |= {"arms": sorted(set(args.arms))} if set(args.arms) != set(DEFAULT.kinds) else {}
-    tunes = args.tune_baselines is not None
-    kept |= {"tune_baselines": args.tune_baselines} if tunes else {}
-    workers = {"search.num_workers": search.num_workers}
     return Request(
         storage=open_for_writing(source.location).child(FOLDER),
         name=f"{study}/{FOLDER}",
@@ -111,7 +105,7 @@ def request_of(args: argparse.Namespace) -> Request:
         baselines=args.baselines,
         chosen=[one._replace(config=with_overrides(one.config, changes)) for one in ranked],
         seeds=new_seeds({row["seed"] for row in rows}, seeds),
-        settings={**kept, **workers, **changes},
+        settings={**_kept(args), "search.num_workers": search.num_workers, **changes},
         search=search,
         ranked_by=", ".join(objective.name for objective in objectives),
         searched=searched,
@@ -121,10 +115,19 @@ def request_of(args: argparse.Namespace) -> Request:
         named=bool(args.trial),
         looks=seeds - FIRST_LOOK + 1 if args.until_decided else 1,
         tune_baselines=args.tune_baselines,
-        dimensions=_dimensions(source, rows) if tunes else {},
+        dimensions={} if args.tune_baselines is None else _dimensions(source, rows),
         search_trials=sum(row["status"] in ENDED for row in rows),
         search_s=sum(row["accelerator_s"] or 0.0 for row in rows),
     )
+
+
+def _kept(args: argparse.Namespace) -> dict[str, Any]:
+    """The options that a confirmation goes on with alone; unset ones are those of before."""
+    kept: dict[str, Any] = {"baselines": args.baselines, "margin": args.margin}
+    kept |= {"until_decided": True} if args.until_decided else {}
+    kept |= {"arms": sorted(set(args.arms))} if set(args.arms) != set(DEFAULT.kinds) else {}
+    tuned = args.tune_baselines
+    return kept if tuned is None else {**kept, "tune_baselines": tuned}
 
 
 def _dimensions(source: Storage, rows: list[dict[str, Any]]) -> dict[str, Any]:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable, Collection
 from typing import Any
 
 from ffl_ray.config.overrides import flatten
+from ffl_ray.config.settings import StudyConfig
 from ffl_ray.data.facts import DataFacts
 from ffl_ray.errors import PlanError
 from ffl_ray.orchestration.remote import call
@@ -15,6 +17,8 @@ from ffl_ray.planning.budget import (
     BATCH_SIZE,
     FRACTION,
     Chosen,
+    Fit,
+    Ladders,
     Values,
     batch_size,
     fit_budget,
@@ -53,28 +57,46 @@ def fitted(
     whole = _whole(facts, search.settings.data.fraction)
     side, decode_s = _looked(search, joined=joined)
     named = {*search.overrides, *_proposed(search)}
-    ladders = ladders_for(search.space, search.settings, named, whole.num_train, side)
     sets = {*search.space.base, *named}
+    ladders = ladders_for(search.space, search.settings, named, whole.num_train, side)
 
-    def completed(values: Values) -> dict[str, Any]:
-        images = whole.num_train * values.get(FRACTION, search.settings.data.fraction)
-        return {**values, BATCH_SIZE: batch_size(search.settings, sets, images)}
-
+    completed = _completed(search, sets, whole)
     cpus = plan.max_concurrent_trials * plan.num_workers * plan.cpus_per_worker
     spent = Spent(time.monotonic() - search.started, decode_s / cpus)
     needed_s = SearchTime(
         search.space, lambda values: search.settled(completed(values)).settings, plan, whole, spent
     )
+    fit = _measured_fit(needed_s, ladders, cluster, search.settings)
+    fit = _with_batch(fit, completed(fit.values), is_own=BATCH_SIZE not in sets)
+    found = search.settled(fit.values)._replace(fit=fit, is_open=False)
+    spare = machines._replace(spare_cpus=None if joined else cpus)
+    return _laid_out(found, facts, spare, joined=joined)
+
+
+def _completed(
+    search: Search, sets: Collection[str], whole: DataSize
+) -> Callable[[Values], dict[str, Any]]:
+    """What adds the batch size to settings that are chosen: that of so many images."""
+
+    def completed(values: Values) -> dict[str, Any]:
+        images = whole.num_train * values.get(FRACTION, search.settings.data.fraction)
+        return {**values, BATCH_SIZE: batch_size(search.settings, sets, images)}
+
+    return completed
+
+
+def _measured_fit(
+    needed_s: SearchTime, ladders: Ladders, cluster: Cluster, study: StudyConfig
+) -> Fit:
     if not needed_s.measure(ladders, cluster):
         raise PlanError("--budget needs a machine to measure speed on, and none was free")
-    fit = fit_budget(ladders, needed_s, search.settings)
-    chosen = fit._replace(values=completed(fit.values))
-    if BATCH_SIZE not in sets:
-        own = Chosen(BATCH_SIZE, str(chosen.values[BATCH_SIZE]))
-        chosen = chosen._replace(chosen=(*fit.chosen, own))
-    machines = machines._replace(spare_cpus=None if joined else cpus)
-    found = search.settled(chosen.values)._replace(fit=chosen, is_open=False)
-    return _laid_out(found, facts, machines, joined=joined)
+    return fit_budget(ladders, needed_s, study)
+
+
+def _with_batch(fit: Fit, values: Values, *, is_own: bool) -> Fit:
+    """What was chosen with the batch size, which is listed where it was chosen as well."""
+    listed = [Chosen(BATCH_SIZE, str(values[BATCH_SIZE]))] if is_own else []
+    return fit._replace(values=dict(values), chosen=(*fit.chosen, *listed))
 
 
 def _laid_out(
