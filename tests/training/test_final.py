@@ -123,8 +123,9 @@ def test_a_resumed_final_run_equals_the_run_that_was_never_stopped(stop_after: i
     assert resumed.predictions[-1] == whole.predictions[-1]
     assert resumed.classes[-1] == whole.classes[-1]
     assert [row["epoch"] for row in resumed.rows] == list(range(stop_after, 4))
+    found = weights(resumed)
     for name, value in weights(whole).items():
-        assert torch.equal(value, weights(resumed)[name]), name
+        assert torch.equal(value, found[name]), name
 
 
 def test_a_finished_final_run_reports_again_and_opens_nothing(opener: Opener) -> None:

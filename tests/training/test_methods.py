@@ -91,8 +91,9 @@ def test_a_stopped_training_goes_on_to_the_same_weights(method: str, gates: str 
 
     resumed = train(config, stopped.files)
 
+    found = weights(resumed)
     for name, value in weights(whole).items():
-        assert torch.equal(weights(resumed)[name], value), name
+        assert torch.equal(found[name], value), name
     assert resumed.rows[-1]["loss.total"] == whole.rows[-1]["loss.total"]
 
 
@@ -100,6 +101,7 @@ def test_a_branch_of_independent_is_its_backbone_trained_alone_bit_for_bit() -> 
     mix = "resnet8+2*wrn10_1"
     small = {"data__mixing": "mixup", "data__fraction": 0.2, "optim__epochs": 1}
     together = train(config_for("independent", model__mix=mix, **small))
+    ours = weights(together)
 
     for index, backbone in ((0, "resnet8"), (2, "wrn10_1")):
         seed = 1_000_000 * index
@@ -107,7 +109,7 @@ def test_a_branch_of_independent_is_its_backbone_trained_alone_bit_for_bit() -> 
         alone = weights(session)
         for name, value in alone.items():
             mine = name.replace(".0.", f".{index}.", 1)
-            assert torch.equal(weights(together)[mine], value), mine
+            assert torch.equal(ours[mine], value), mine
         assert len(alone) > 20
         losses = [row["loss.ce_branches"][0] for row in session.rows]
         assert [row["loss.ce_branches"][index] for row in together.rows] == losses
