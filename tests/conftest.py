@@ -66,8 +66,8 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> Groups 
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """What starts Ray begins at once, since it takes longest; then what is exported; mypy."""
-    first = ("ray 1", "ray 2", "exported", "tests/test_lint.py")
+    """What starts Ray begins at once, since it takes longest; then what else takes long."""
+    first = ("ray 1", "ray 2", "exported", "tests/training/test_methods.py", "tests/test_lint.py")
     order = {group: place for place, group in enumerate(first)}
     items.sort(key=lambda item: order.get(group_of(item.nodeid), len(first)))
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import importlib
 from pathlib import Path
+from types import ModuleType
 
 import torch
 from jaxtyping import Float
@@ -17,8 +19,12 @@ from ffl_ray.errors import ExportError, SettingError, on_one_line
 from ffl_ray.exported.about import CONFIG, SAFETENSORS, About, parse_about
 from ffl_ray.exported.member import load_member
 from ffl_ray.models.builder import ImageShape
-from ffl_ray.models.families import torchvision_nets
-from ffl_ray.models.registry import TORCHVISION
+from ffl_ray.models.registry import LIBRARIES, TORCHVISION
+
+
+def _torchvision() -> ModuleType:
+    """The family of torchvision's networks, which takes 6 s to import: with torch's compiler."""
+    return importlib.import_module(LIBRARIES[TORCHVISION])
 
 
 class OfImageNet(nn.Module):
@@ -50,7 +56,7 @@ def check_outside(config: ResolvedConfig) -> None:
     if name is None:
         return
     if name.startswith(TORCHVISION):
-        known = torchvision_nets.names()
+        known = _torchvision().names()
         if name not in known:
             raise SettingError(
                 f"distill.teacher: torchvision's classification networks have no {name!r}"
@@ -74,7 +80,8 @@ def file_of(settings: DistillConfig) -> Path:
         return Path(settings.teacher) / SAFETENSORS
     if settings.teacher_file is not None:
         return Path(settings.teacher_file)
-    return torchvision_nets.published_file(settings.teacher)
+    file: Path = _torchvision().published_file(settings.teacher)
+    return file
 
 
 def opened(settings: DistillConfig, info: DatasetInfo, shape: ImageShape) -> nn.Module:
@@ -89,7 +96,7 @@ def opened(settings: DistillConfig, info: DatasetInfo, shape: ImageShape) -> nn.
     file = None if settings.teacher_file is None else Path(settings.teacher_file)
     if file is None:
         _check_published(settings.teacher, len(info.classes))
-    network = torchvision_nets.classifier(settings.teacher, len(info.classes), file)
+    network = _torchvision().classifier(settings.teacher, len(info.classes), file)
     _check_runs(settings.teacher, network, (3, *shape[1:]))
     return OfImageNet(network)
 
@@ -132,8 +139,8 @@ def _check_about(about: About, shape: ImageShape, classes: int | None) -> None:
 
 
 def _check_published(name: str, classes: int | None) -> None:
-    torchvision_nets.check_here(name, "distill.teacher", "a teacher")
-    known = torchvision_nets.num_published_classes(name)
+    _torchvision().check_here(name, "distill.teacher", "a teacher")
+    known = _torchvision().num_published_classes(name)
     if classes is not None and classes != known:
         raise SettingError(
             f"distill.teacher must know the {classes} classes of the data, and the published "

@@ -79,7 +79,8 @@ class TrainingCost(NamedTuple):
         macs: multiply-accumulates of one image, forward, through all members.
         training_macs: the same and the helpers' for a training step: the backward pass takes twice
             the forward's, and each phase has both.
-        checkpoint_bytes: one checkpoint: weights and the optimiser's state.
+        checkpoint_bytes: one checkpoint: weights and the optimiser's state, without the 20 kB or
+            so of each member's outcomes by class that the last one holds as well.
         memory_bytes: of one worker, at most: weights, optimiser state, the images it holds, and
             either the gradients and the activations kept for its share of the batch, or what
             evaluating a batch needs, whichever is more.

@@ -68,6 +68,7 @@ def test_a_training_goes_on_with_other_values_of_what_changes_nothing_in_it() ->
         "data.download",
         "data.num_loader_processes",
         "compute.checkpoint_interval_s",
+        "compute.per_class",
         "compute.predictions",
     }
 

@@ -197,7 +197,16 @@ def test_missing_test_files_of_cifar_are_found_before_training(name: str, tmp_pa
 def test_only_the_final_path_names_the_test_split() -> None:
     allowed = {"training/final.py"} | {
         f"data/{name}.py"
-        for name in ("loader", "dataset", "digits", "cifar", "folder", "user_dataset")
+        for name in (
+            "loader",
+            "dataset",
+            "digits",
+            "cifar",
+            "folder",
+            "user_dataset",
+            "hub",
+            "tar_shards",
+        )
     }
     package = ROOT / "ffl_ray"
 

@@ -26,7 +26,9 @@ class BaseModel:
 
     def __init_subclass__(cls) -> None:
         hints = get_type_hints(cls, include_extras=True)
-        cls.model_fields = dict(cls.model_fields)
+        cls.model_fields = {}
+        for base in reversed(cls.__mro__[1:]):
+            cls.model_fields |= vars(base).get("model_fields", {})
         for name in get_annotations(cls):
             default = cls.__dict__.get(name, ...)
             field = default if isinstance(default, FieldInfo) else FieldInfo(default)
