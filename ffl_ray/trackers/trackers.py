@@ -20,11 +20,13 @@ class TrackerKind(NamedTuple):
         module: what must be installed.
         make: what writes for it.
         where: the command, or the site, that shows it.
+        extra: of ffl_ray, that installs the package.
     """
 
     module: str
     make: Callable[[Place], Tracker]
     where: Callable[[Place], str]
+    extra: str = "tracking"
 
 
 def check_trackers(names: Sequence[str]) -> None:
@@ -34,10 +36,10 @@ def check_trackers(names: Sequence[str]) -> None:
         SettingError: it is not.
     """
     for name in names:
-        module = TRACKERS[name].module
+        module, extra = TRACKERS[name].module, TRACKERS[name].extra
         if importlib.util.find_spec(module) is None:
             raise SettingError(
-                f'search.track {name} needs the package {module}: pip install "ffl_ray[tracking]"'
+                f'search.track {name} needs the package {module}: pip install "ffl_ray[{extra}]"'
             )
     if "wandb" in names and not wandb_is_silent() and not wandb_key():
         raise SettingError(
@@ -80,5 +82,5 @@ TRACKERS = {
     ),
     "mlflow": TrackerKind("mlflow", _mlflow, _mlflow_where),
     "wandb": TrackerKind("wandb", wandb_runs, _wandb_where),
-    "trackio": TrackerKind("trackio", trackio_runs, trackio_where),
+    "trackio": TrackerKind("trackio", trackio_runs, trackio_where, extra="trackio"),
 }

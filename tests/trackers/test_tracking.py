@@ -65,7 +65,7 @@ def test_what_is_not_known_or_not_installed_is_refused_by_name(
         with_overrides(SearchConfig(), {"track": "comet"})
     for name, tracker in TRACKERS.items():
         monkeypatch.setitem(sys.modules, tracker.module, None)
-        with pytest.raises(SettingError, match=rf"search.track {name} needs .*ffl_ray\[tracking\]"):
+        with pytest.raises(SettingError, match=rf"search.track {name} needs .*\[{tracker.extra}\]"):
             check_trackers([name])
 
 
