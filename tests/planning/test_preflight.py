@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
-from support.helpers import ROOT
+from support.helpers import FOUR_DIMENSIONS, ROOT
 
 from ffl_ray.config.overrides import with_overrides
 from ffl_ray.errors import PlanError
@@ -144,7 +144,7 @@ def test_a_dry_run_shows_the_plan_and_leaves_nothing_on_disk_or_in_its_process(
 ) -> None:
     options = ["--dry-run", "--storage-path", str(tmp_path), "--num-samples", "30"]
     done = subprocess.run(
-        [sys.executable, "-c", IN_ONE_PROCESS, "tune", *options],
+        [sys.executable, "-c", IN_ONE_PROCESS, "tune", FOUR_DIMENSIONS, *options],
         capture_output=True,
         text=True,
         timeout=240,
