@@ -103,16 +103,22 @@ def untried(points: Iterable[Params], had: Sequence[Params]) -> list[Params]:
     return [point for point in points if not any(point.items() <= one.items() for one in had)]
 
 
-def read_points(suggest: Suggest, texts: Sequence[str]) -> list[Params]:
+def read_points(suggest: Suggest, texts: Sequence[str], base: Config | None = None) -> list[Params]:
     """The points that texts such as `model.mix=2*resnet20 fusion.design=sum` name.
 
     What a text leaves out is drawn by the sampler.
 
+    Args:
+        base: the settings that all trials start from: a point must make a config of them; none:
+            that is not looked at.
+
     Raises:
-        SettingError: a text names what is not searched, or a value that the space does not hold.
+        SettingError: a text names what is not searched, a value that the space does not hold, or
+            what can't be trained.
+        SpaceError: the space fails at a point.
     """
     found = found_distributions(suggest) if texts else {}
-    return [_checked(suggest, text, read_point(found, text)) for text in texts]
+    return [_checked(suggest, text, read_point(found, text), base) for text in texts]
 
 
 def read_point(found: Mapping[str, list[BaseDistribution]], text: str) -> Params:
@@ -166,13 +172,18 @@ def _read_mix(found: Mapping[str, list[BaseDistribution]], name: str, text: str)
     return {NUM_BRANCHES: len(mix), **of_each}
 
 
-def _checked(suggest: Suggest, text: str, point: Params) -> Params:
-    """The point, if the space asks for all that it names."""
+def _checked(suggest: Suggest, text: str, point: Params, base: Config | None) -> Params:
+    """The point, if the space asks for all that it names, and it can be trained."""
     study = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=0))
     study.enqueue_trial(dict(point))
     trial = as_space_trial(study.ask())
-    suggest(trial)
+    proposed: Any = suggest(trial)
     ignored = sorted(point.keys() - trial.params.keys())
     if ignored:
         raise SettingError(f"search.enqueue {text!r}: {ignored[0]} is not asked for at this point")
+    if base is not None:
+        try:
+            proposed_config(base, proposed)
+        except SettingError as error:
+            raise SettingError(f"search.enqueue {text!r} can't be trained: {error}") from error
     return point

@@ -93,7 +93,7 @@ def check_space(
         if search is not None:
             _check_searchable(space, point, search)
     if search is not None:
-        read_points(space.suggest, search.enqueue)
+        read_points(space.suggest, search.enqueue, base)
     if search is not None and search.sampler == "grid":
         _check_grid(space, search)
     names = gathered(found)

@@ -161,7 +161,7 @@ class StudySearcher:
         """A new trial, or the one of a number that never started."""
         place = self._place(number)
         first = int(place == 0)  # trial 0 is the default's
-        asked = asked_points(self._steering, self._space.suggest) if self._steering else []
+        asked = asked_points(self._steering, self._space.suggest, self._base)
         self._first[first:first] = untried(asked, [trial.params for trial in self._trials()])
         if self._known_bounds():
             params = self._kept(place)

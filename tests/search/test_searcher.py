@@ -15,6 +15,7 @@ from ffl_ray.config.methods import resolved
 from ffl_ray.config.objectives import VALUE, parse_objectives
 from ffl_ray.config.overrides import with_overrides
 from ffl_ray.config.settings import Config, SearchConfig
+from ffl_ray.errors import SettingError, SpaceError
 from ffl_ray.results.history import PastTrial, distributions_of, past_trials
 from ffl_ray.results.schema import config_columns, params_of
 from ffl_ray.results.steering import Steering, ask_for, refused
@@ -22,6 +23,7 @@ from ffl_ray.results.storage.storage import Storage
 from ffl_ray.search.distributions import found_distributions, widest
 from ffl_ray.search.mirror import Mirror
 from ffl_ray.search.mix import settings_from_params
+from ffl_ray.search.points import check_space
 from ffl_ray.search.searcher import StudySearcher
 from ffl_ray.search.space import SearchSpace, load_space, settle
 from ffl_ray.search.warm_start import PriorTrial, WarmStart
@@ -438,3 +440,25 @@ def test_a_point_that_is_asked_for_meanwhile_is_tried_next(tmp_path: Path) -> No
     fresh = new_searcher(past=history(searcher))
     run_trial(fresh, "e", [0.3] * EPOCHS)
     assert again.study.trials[-1].params == fresh.study.trials[-1].params  # it was tried already
+
+
+@pytest.mark.parametrize(("value", "said"), [(5.0, "can't be trained: optim.lr"), (6.0, "fails")])
+def test_a_point_that_a_space_can_not_make_a_config_of_is_refused_and_ends_nothing(
+    value: float, said: str, tmp_path: Path
+) -> None:
+    def suggested(trial: optuna.Trial) -> dict[str, object]:
+        drawn = trial.suggest_float("distill.temperature", 1.0, 8.0)
+        assert drawn != 6.0
+        return {"optim.lr": -1.0} if drawn == 5.0 else {}
+
+    space = SearchSpace("s.py", {}, suggested)
+    searcher = new_searcher(space=space, steering=Steering(str(tmp_path)))
+    searcher.suggest("a")
+    ask_for(Storage(str(tmp_path)), f"distill.temperature={value}")
+
+    searcher.suggest("b")
+
+    (reason,) = refused(Storage(str(tmp_path))).values()
+    assert said in reason
+    with pytest.raises((SettingError, SpaceError), match=said):
+        check_space(space, BASE, (), SearchConfig(enqueue=(f"distill.temperature={value}",)))
