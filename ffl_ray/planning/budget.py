@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import sys
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -96,6 +97,8 @@ def provisional(space: SearchSpace, named: Values) -> dict[str, Any]:
 def chosen_before(description: Mapping[str, Any], budget_s: float) -> dict[str, Any]:
     """The settings that a study's budget chose when it began; of a larger one more trials.
 
+    Whatever else stands there is not taken: a folder of somebody else's sets nothing more.
+
     Args:
         description: its study.json.
         budget_s: now.
@@ -104,10 +107,11 @@ def chosen_before(description: Mapping[str, Any], budget_s: float) -> dict[str, 
     values = kept.get("values") if isinstance(kept, Mapping) else None
     if not isinstance(values, Mapping):
         return {}
+    values = {name: values[name] for name in (*FITTED, BATCH_SIZE) if name in values}
     trials, began_with = values.get(TRIALS), description["settings"].get("search.budget_s")
-    if isinstance(trials, int) and isinstance(began_with, float):
-        return {**values, TRIALS: max(trials, round(trials * budget_s / began_with))}
-    return {**values}
+    if isinstance(trials, int) and isinstance(began_with, float) and 0 < began_with < budget_s:
+        values[TRIALS] = round(min(trials * (budget_s / began_with), sys.maxsize))
+    return values
 
 
 def ladders_for(

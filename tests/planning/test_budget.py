@@ -217,3 +217,15 @@ def test_speed_between_measured_networks_is_interpolated_and_beyond_them_proport
     assert find(500_000) == pytest.approx(1 / 4000)
     assert 1 / 4000 < find(30_000_000) < 1 / 20
     assert find(2_000_000_000) == pytest.approx(1 / 10)
+
+
+@pytest.mark.parametrize("began_with", [0.0, float("nan"), 5e-324, -1.0])
+def test_a_study_of_somebody_else_sets_nothing_but_what_a_budget_chooses(began_with: float) -> None:
+    own = {"search.num_samples": 12, "optim.batch_size": 32}
+    foreign = {"data.download": True, "distill.method": "their:code", "search.track": "wandb"}
+    description = {"settings": {"search.budget_s": began_with}, "budget": {"values": own | foreign}}
+
+    found = chosen_before(description, 600.0)
+
+    assert found.keys() == own.keys()
+    assert found["search.num_samples"] >= 12
