@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tempfile
+import time
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -92,7 +93,8 @@ def search_of(
     own = {name: getattr(request.search, name) for name in RESOURCES} | {"keep_checkpoints": 0}
     settings = settings.model_copy(update={"search": settings.search.model_copy(update=own)})
     check_space(space, settings.training, (), settings.search)
-    return Search(one.folder, storage, space, settings, again="the same command")
+    started = time.monotonic()
+    return Search(one.folder, storage, space, settings, started=started, again="the same command")
 
 
 def _sampled(one: BaselineSearch, wanted: int) -> dict[str, object]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -137,6 +138,7 @@ def test_a_baselines_search_begins_with_what_it_inherits_and_has_the_configs_bud
     assert (settings.search.num_samples, settings.search.sampler) == (4, "tpe")
     assert settings.search.objectives == ("ensemble.accuracy",)
     assert settings.search.cpus_per_trial == 1
+    assert 0 <= time.monotonic() - search.started < 60  # its time is not that of the machine
 
 
 def test_a_space_of_few_points_is_tried_whole(tmp_path: Path) -> None:
