@@ -70,7 +70,7 @@ def fitted(
     fit = _with_batch(fit, completed(fit.values), is_own=BATCH_SIZE not in sets)
     found = search.settled(fit.values)._replace(fit=fit, is_open=False)
     spare = machines._replace(spare_cpus=None if joined else cpus)
-    return _laid_out(found, facts, spare, joined=joined)
+    return _laid_out(found, facts, spare, search.settings.data.fraction, joined=joined)
 
 
 def _completed(
@@ -100,13 +100,17 @@ def _with_batch(fit: Fit, values: Values, *, is_own: bool) -> Fit:
 
 
 def _laid_out(
-    search: Search, facts: DataFacts, machines: Machines, *, joined: bool
+    search: Search, facts: DataFacts, machines: Machines, looked_at: float, *, joined: bool
 ) -> tuple[Search, Plan, DataFacts]:
-    """The chosen search with its plan; the facts are those of another share where it takes one."""
+    """The chosen search with its plan, and the facts of the share of the data that it takes.
+
+    Args:
+        facts: of the share that was looked at.
+    """
     settings = search.settings
     check_space(search.space, settings.training, search=settings.search)
     plan = make_plan(settings.search, machines, device=settings.compute.device, elastic=joined)
-    if search.fit is not None and search.fit.values.get(FRACTION, 1.0) < 1.0:
+    if settings.data.fraction != looked_at:
         flat = flatten(settings.training)
         facts = call(facts_of, flat, False) if joined else facts_of(flat, False)
     return search, plan, facts

@@ -11,9 +11,11 @@ import pytest
 from PIL import Image
 
 from ffl_ray.errors import PlanError
+from ffl_ray.orchestration import budget
 from ffl_ray.orchestration.budget import fitted
 from ffl_ray.orchestration.search_study import Search
-from ffl_ray.planning.budget import chosen_before, provisional
+from ffl_ray.planning.budget import Fit, chosen_before, provisional
+from ffl_ray.planning.budget_time import SearchTime
 from ffl_ray.planning.data_check import data_facts
 from ffl_ray.planning.layout import Machines, Plan
 from ffl_ray.planning.nodes import ThisMachine
@@ -84,3 +86,19 @@ def test_a_budget_that_is_shorter_than_its_start_is_refused(photos: Path, tmp_pa
 
     with pytest.raises(PlanError, match=r"at least \S+ here with search.num_samples=9, .*not 1s"):
         fitted(search, Plan(2, 1, 1, 0), facts, *HERE, joined=False)
+
+
+def test_the_facts_are_those_of_the_share_that_is_chosen_where_it_is_all(
+    photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    search = opened(photos, 100_000.0, tmp_path)
+    space = search.space._replace(base={**search.space.base, "data.fraction": 0.5})
+    half = search._replace(space=space).settled({})
+    monkeypatch.setattr(SearchTime, "measure", lambda *_: True)
+    monkeypatch.setattr(budget, "fit_budget", lambda *_: Fit({"data.fraction": 1.0}, 1.0, ()))
+
+    before = data_facts(half.settings.training)
+    found, _, facts = fitted(half, Plan(2, 1, 1, 0), before, *HERE, joined=False)
+
+    assert facts == data_facts(found.settings.training)
+    assert facts.num_train > before.num_train
