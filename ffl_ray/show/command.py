@@ -65,10 +65,15 @@ def steer(storage: Storage, points: Sequence[str], *, stop: bool) -> None:
     """Ask a study's driver for points, or to stop.
 
     Raises:
-        StudyError: points are asked of what is no search, or its folder can't be written to.
+        StudyError: points are asked of what is no search, or a training to stop, or its folder
+            can't be written to.
         SettingError: a point is none of what was drawn so far.
     """
     console = make_console()
+    if stop and read_description(storage)["kind"] == "train":
+        raise StudyError(
+            f"{storage.location} holds a training, which hears no --stop: Ctrl-C ends it"
+        )
     if points:
         _check(storage, points)
     place = open_for_writing(storage.uri, probe=False)

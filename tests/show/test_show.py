@@ -160,3 +160,14 @@ def test_a_planted_link_is_not_followed(tmp_path: Path, capfd: pytest.CaptureFix
 
     assert "steering" in capfd.readouterr().err
     assert list((tmp_path / "elsewhere").iterdir()) == []
+
+
+def test_a_training_hears_no_stop_and_that_is_said(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    make_study(tmp_path, kind="train")
+
+    assert main([str(tmp_path), "--stop"]) == 2
+
+    assert "hears no --stop: Ctrl-C ends it" in capfd.readouterr().err
+    assert not Steering(str(tmp_path)).stop_is_asked()
