@@ -86,6 +86,12 @@ def eval_steps(count: int, batch_size: int, shard: Shard) -> Iterator[Step]:
             yield Step(number, size, taken)
 
 
+def share_sizes(size: int, world_size: int) -> list[int]:
+    """How many of `size` positions each worker takes: some may take one more than others."""
+    shares = (_share(0, size, Shard(rank, world_size)) for rank in range(world_size))
+    return [taken.stop - taken.start for taken in shares]
+
+
 def _share(start: int, size: int, shard: Shard) -> slice:
     """The rank's even share of `size` positions from `start`."""
     first = start + size * shard.rank // shard.world_size

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from typing import Any
 
 import torch
 import torch.distributed as dist
 from torch import Tensor, nn
+
+from ffl_ray.data.shards import share_sizes
 
 
 @torch.no_grad()
@@ -30,11 +32,15 @@ class _Gathered(torch.autograd.Function):
     """Every worker's values, in the order of their ranks; backward sums what all have of them."""
 
     @staticmethod
-    def forward(ctx: Any, values: Tensor, rank: int, world_size: int) -> Tensor:
-        ctx.place = slice(rank * len(values), (rank + 1) * len(values))
-        parts = [torch.empty_like(values) for _ in range(world_size)]
-        dist.all_gather(parts, values.contiguous())
-        return torch.cat(parts)
+    def forward(ctx: Any, values: Tensor, rank: int, sizes: Sequence[int]) -> Tensor:
+        first = sum(sizes[:rank])
+        ctx.place = slice(first, first + sizes[rank])
+        most = max(sizes)
+        own = values.new_zeros(most, *values.shape[1:])
+        own[: len(values)] = values
+        parts = [torch.empty_like(own) for _ in sizes]
+        dist.all_gather(parts, own)
+        return torch.cat([part[:size] for part, size in zip(parts, sizes, strict=True)])
 
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None, None]:
@@ -43,20 +49,21 @@ class _Gathered(torch.autograd.Function):
         return gradient[ctx.place], None, None
 
 
-def gathered(values: Tensor, world_size: int) -> Tensor:
+def gathered(values: Tensor, world_size: int, global_size: int) -> Tensor:
     """The values of all workers' images, as `NetworkOutput.gather` has it.
 
     Where every worker's loss is a mean over its own images against all, the mean of their gradients
     is that of one worker with the whole batch.
 
     Args:
-        values: in the first dimension those of this worker's images, as many as every other's.
+        values: in the first dimension those of this worker's images.
+        global_size: images of all workers, of which one may have one more than another.
     """
     if world_size == 1:
         return values
-    rank = dist.get_rank()
-    whole: Tensor = _Gathered.apply(values, rank, world_size)
-    return whole.roll(-rank * len(values), dims=0)
+    rank, sizes = dist.get_rank(), share_sizes(global_size, world_size)
+    whole: Tensor = _Gathered.apply(values, rank, sizes)
+    return whole.roll(-sum(sizes[:rank]), dims=0)
 
 
 def drop_gradients(network: nn.Module, kept: Collection[nn.Parameter]) -> None:
