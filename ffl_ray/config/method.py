@@ -38,6 +38,9 @@ class Method(NamedTuple):
         leader: one branch learns from the others and is deployed; the ensemble and the fused
             classifier are made of the others (OKDDip, FFSD, SwitOKD); the setting model.leader
             names it.
+        least_leads: where none is named, it is the first of the mix by the numbers in the names,
+            which is the smallest of a family: its teachers are larger (SwitOKD); else the first by
+            the alphabet.
         mean_teacher: averages of the weights over time teach as well (PCL, DKEL).
         own_start: these averages start from weights of their own, not from the branches' (DKEL).
         student_average: the mean of the branches' weights is a member and learns as well (OKDPH);
@@ -73,6 +76,7 @@ class Method(NamedTuple):
     divided_gradient: bool = False
     peer_attention: bool = False
     leader: bool = False
+    least_leads: bool = False
     mean_teacher: bool = False
     own_start: bool = False
     student_average: bool = False

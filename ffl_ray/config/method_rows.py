@@ -144,6 +144,7 @@ METHODS: dict[str, Method] = {
         temperature=1.0,
         ramp_up=0,
         leader=True,
+        least_leads=True,
         may_share=False,
         deployed="leader",
         source="Qian et al. 2022, ECCV, SwitOKD",

@@ -8,6 +8,7 @@ in.
 from __future__ import annotations
 
 import itertools
+import re
 from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
@@ -174,14 +175,22 @@ def leader_of(model: ResolvedModel, distill: DistillConfig) -> int | None:
                 f"leader, not {wanted!r}"
             )
         return None
-    if wanted is None or wanted in mix:
-        return 0 if wanted is None else mix.index(wanted)
+    if wanted is None:
+        counted = method_of(distill).least_leads
+        return min(range(len(mix)), key=lambda k: _by_numbers(mix[k])) if counted else 0
+    if wanted in mix:
+        return mix.index(wanted)
     if not wanted.isdecimal() or int(wanted) >= len(mix):
         raise SettingError(
             f"model.leader must be a backbone of {mix_name(mix)}, or a branch from 0 to "
             f"{len(mix) - 1}, not {wanted!r}"
         )
     return int(wanted)
+
+
+def _by_numbers(name: str) -> list[str | int]:
+    """A key that sorts resnet20 before resnet110, and both as their family is."""
+    return [int(part) if part.isdecimal() else part for part in re.split("([0-9]+)", name)]
 
 
 def resolved_distill(distill: DistillConfig, model: ResolvedModel | None = None) -> ResolvedDistill:

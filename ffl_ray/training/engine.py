@@ -125,9 +125,7 @@ class Step(NamedTuple):
         output = output.at_least_float32()._replace(
             image_indices=batch.indices,
             share=self.clock.share if self.clock else None,
-            gather=partial(
-                gathered, world_size=self.world_size, global_size=batch.global_size
-            ),
+            gather=partial(gathered, world_size=self.world_size, global_size=batch.global_size),
         )
         terms = (loss_terms or self.loss_terms)(output, batch.labels)
         total = total_loss(terms, self.distill_weight)

@@ -8,6 +8,7 @@ from support.helpers import small_config
 from ffl_ray.config.method_checks import check_method
 from ffl_ray.config.methods import (
     METHODS,
+    leader_of,
     method_of,
     resolved,
     resolved_from,
@@ -122,6 +123,27 @@ def ktg_with(gates: str) -> dict[str, object]:
 def test_what_a_method_can_not_do_is_refused(changes: dict[str, object], message: str) -> None:
     with pytest.raises(SettingError, match=message):
         check_method(with_overrides(small_config(), changes))
+
+
+@pytest.mark.parametrize(
+    ("method", "mix", "leader"),
+    [
+        ("switokd", "resnet110+resnet20", "resnet20"),
+        ("switokd", "resnet20+4+resnet20+resnet8+12", "resnet8+12"),
+        ("switokd", "wrn16_10+wrn16_2", "wrn16_2"),
+        ("switokd", "3*resnet8", "resnet8"),
+        ("ffsd", "resnet110+2*resnet20", "resnet110"),
+    ],
+)
+def test_a_student_is_smaller_than_its_teachers_where_nobody_names_it(
+    method: str, mix: str, leader: str
+) -> None:
+    config = resolved_from({"distill.method": method, "model.mix": mix})
+
+    found = leader_of(config.model, config.distill)
+
+    assert found is not None
+    assert found == config.model.mix.index(leader)
 
 
 def test_the_weights_of_cl_ilr_are_free_where_both_are_named() -> None:
