@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
+import torch.distributed as dist
 from torch import Tensor
 
 from ffl_ray.data.shards import Shard, share_sizes, train_steps
@@ -21,13 +22,13 @@ def test_values_of_a_batch_that_workers_share_unevenly_are_gathered(
         for part, theirs in zip(parts, SHARES, strict=True):
             part[: len(theirs)] = theirs
 
-    monkeypatch.setattr(gradients.dist, "get_rank", lambda: rank)
-    monkeypatch.setattr(gradients.dist, "all_gather", all_gather)
-    monkeypatch.setattr(gradients.dist, "all_reduce", lambda gradient: gradient.mul_(2))
+    monkeypatch.setattr(dist, "get_rank", lambda: rank)
+    monkeypatch.setattr(dist, "all_gather", all_gather)
+    monkeypatch.setattr(dist, "all_reduce", lambda gradient: gradient.mul_(2))
     own = SHARES[rank].clone().requires_grad_()
     found = gradients.gathered(own, 2, 7)
     torch.testing.assert_close(found.detach(), torch.cat([SHARES[rank], SHARES[1 - rank]]))
-    (found * torch.arange(7.0)).sum().backward()
+    torch.autograd.backward((found * torch.arange(7.0)).sum())
     torch.testing.assert_close(own.grad, 2 * torch.arange(float(len(own))))
 
 
