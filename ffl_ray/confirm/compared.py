@@ -210,7 +210,7 @@ def parity_words(comparisons: Sequence[Row]) -> str:
         if parity == "tuned against tuned":
             said.append(
                 f"Tuned against tuned: a search on validation data for each baseline too, with "
-                f"{row['baseline_trials']} trials, as the configs' with {row['search_trials']}."
+                f"{_counts(comparisons)} trials, as the configs' with {row['search_trials']}."
             )
         elif parity == "tuned against inherited":
             said.append(
@@ -220,6 +220,13 @@ def parity_words(comparisons: Sequence[Row]) -> str:
         elif parity == "untuned against untuned":
             said.append("Untuned against untuned: the search had one trial.")
     return " ".join(said)
+
+
+def _counts(comparisons: Sequence[Row]) -> str:
+    """How many trials the searches for baselines had."""
+    tuned = [row for row in comparisons if row.get("parity") == "tuned against tuned"]
+    counts = sorted({row["baseline_trials"] for row in tuned if row["baseline_trials"]})
+    return " to ".join(str(count) for count in dict.fromkeys([*counts[:1], *counts[-1:]]))
 
 
 def corrected(comparisons: Sequence[Row]) -> str:

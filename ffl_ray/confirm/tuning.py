@@ -88,7 +88,9 @@ def search_of(
     """
     found = of_today(request.searched["settings"])
     budget = {name: found[name] for name in BUDGET if name in found}
-    places = {name: value for name, value in request.settings.items() if name in MOVES}
+    # The place that the study had, unless there is a new one.
+    given = {**one.arm.settings, **request.settings}
+    places = {name: given[name] for name in MOVES & given.keys()}
     settings = settle(space, budget | places | ALONE | _sampled(one, request.tune_baselines or 1))
     own = {name: getattr(request.search, name) for name in RESOURCES} | {"keep_checkpoints": 0}
     settings = settings.model_copy(update={"search": settings.search.model_copy(update=own)})

@@ -254,3 +254,24 @@ def test_without_a_search_of_their_own_baselines_inherit_and_of_one_trial_nothin
         1: {"untuned against untuned"},
         8: {"tuned against inherited"},
     }
+
+
+def test_a_baselines_search_has_its_data_where_the_config_had_them(tmp_path: Path) -> None:
+    chosen = [one._replace(config=with_overrides(one.config, {"data.dir": "/photos"}))
+              for one in CHOSEN]  # fmt: skip
+    asked = request(tmp_path)._replace(settings={"baselines": "both", "margin": 0.5})
+    one = baseline_searches(planned(chosen), asked, 10)["independent resnet20, 6 epochs"]
+    path = tmp_path / "space.py"
+    path.write_text(one.text)
+
+    search = search_of(load_space(str(path)), one, asked, Storage(str(tmp_path / "s")))
+
+    assert search.settings.data.dir == "/photos"
+
+
+def test_searches_of_different_lengths_are_not_said_to_be_of_one() -> None:
+    rows = [{"parity": "tuned against tuned", "baseline_trials": n, "search_trials": 20}
+            for n in (4, 20, 8)]  # fmt: skip
+
+    assert "with 4 to 20 trials" in parity_words(rows)
+    assert "with 8 trials" in parity_words(rows[2:])
