@@ -12,7 +12,7 @@ from ffl_ray.config.objectives import Objective, parse_objectives, quality
 from ffl_ray.config.older import EPOCHS, SHARES, as_then
 from ffl_ray.confirm.tables import FINAL_KINDS, FOLDER
 from ffl_ray.errors import StudyError
-from ffl_ray.results.best import Best, MembersOf, called_best, ranked
+from ffl_ray.results.best import BUT_SEED, Best, MembersOf, called_best, ranked
 from ffl_ray.results.columns import BASELINE
 from ffl_ray.results.description import read_description
 from ffl_ray.results.plain import HeldAgainst, held_against_plain
@@ -100,7 +100,8 @@ class Study(NamedTuple):
         """The trial that the end of the search called best."""
         if len(self.objectives) > 1:
             return None
-        rows = records(self.trials[["trial_id", "status", "objective_values", "sampler_state"]])
+        wanted = {"trial_id", "status", "objective_values", "sampler_state", "seed", *BUT_SEED}
+        rows = records(self.trials[[name for name in self.trials if name in wanted]])
         return called_best(ranked(rows, self.objectives), self.objectives, self._members_of())
 
     @property

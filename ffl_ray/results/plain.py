@@ -98,4 +98,4 @@ def held_against_plain(
 
 def _one(row: Row, place: int) -> list[float]:
     values = row.get("objective_values")
-    return [] if values is None else [float(values[place])]
+    return [float(values[place])] if values else []

@@ -50,3 +50,14 @@ def test_the_best_is_the_trial_that_the_search_called_best(tmp_path: Path) -> No
     tables.trials.update("00004", sampler_state='{"trial": {"constraints:macs<=9": 0.5}}')
     tables.trials.store()
     assert "Best by fused.accuracy: trial 00003 with" in text_of(tmp_path)
+
+
+def test_what_one_seed_was_lucky_with_is_no_best_here_either(tmp_path: Path) -> None:
+    lucky, steady = dict(POINTS[0]), dict(POINTS[1])
+    trials = [Made(lucky), Made(lucky, settings={"seed": 1}), Made(steady)]
+    tables = make_study(tmp_path, trials)
+    for trial_id, value in (("00000", 0.9), ("00001", 0.3), ("00002", 0.8)):
+        tables.trials.update(trial_id, objective_values=[value])
+    tables.trials.store()
+
+    assert "Best by fused.accuracy: trial 00002 with" in text_of(tmp_path)

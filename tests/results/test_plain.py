@@ -70,3 +70,12 @@ def test_there_is_nothing_to_say_without_both_or_where_it_breaks_a_bound() -> No
 
     for rows in ([kept], [plain(0.9)], [plain(0.9, sampler_state=BROKEN), kept]):
         assert held_against_plain(rows, ONE, members) is None
+
+
+def test_a_trial_of_no_value_is_none_of_them() -> None:
+    rows = [plain(0.8), row("00002", 0.7), row("00003") | {"status": "failed"}]
+
+    found = held_against_plain(rows, ONE, members)
+
+    assert found is not None
+    assert found.others == 1
