@@ -10,7 +10,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 from ffl_ray.config.objectives import Objective
-from ffl_ray.results.best import MembersOf, called_best, ranked
+from ffl_ray.results.best import MembersOf, called_best, of_configs, ranked
 from ffl_ray.results.columns import BASELINE, PLAIN
 from ffl_ray.results.storage.storage import Storage
 
@@ -18,8 +18,9 @@ Row = dict[str, Any]
 FOLDER = "checkpoints"
 LATEST, BEST = "latest.pt", "best.pt"
 GOES_ON = ("running", "interrupted")
-# From the trials that have checkpoints to the files that stay, by trial; others lose all.
-Rule = Callable[[Sequence[Row]], Mapping[str, Collection[str]]]
+# From all trials, and ids of those that have checkpoints, to the files that stay, by trial; others
+# lose all.
+Rule = Callable[[Sequence[Row], Collection[str]], Mapping[str, Collection[str]]]
 
 
 def best_of_search(
@@ -34,9 +35,11 @@ def best_of_search(
         members_of: the member rows of a trial.
     """
 
-    def kept(rows: Sequence[Row]) -> Mapping[str, Collection[str]]:
+    def kept(rows: Sequence[Row], stored: Collection[str]) -> Mapping[str, Collection[str]]:
+        # A config's mean is over all of its seeds, those whose files are gone among them.
+        called = called_best(ranked(of_configs(rows, stored), objectives), objectives, members_of)
+        rows = [row for row in rows if row["trial_id"] in stored]
         order = ranked(rows, objectives)
-        called = called_best(order, objectives, members_of)
         order.sort(key=lambda row: called is None or row["trial_id"] != called.trial_id)
         order[1:] = sorted(order[1:], key=lambda row: row.get(BASELINE) != PLAIN)
         best = {row["trial_id"]: (LATEST,) for row in order[:count]}
@@ -52,12 +55,15 @@ def latest_of_runs(winners: Collection[str]) -> Rule:
         winners: ids of the runs that keep theirs once they are completed.
     """
 
-    def kept(rows: Sequence[Row]) -> Mapping[str, Collection[str]]:
+    def kept(rows: Sequence[Row], stored: Collection[str]) -> Mapping[str, Collection[str]]:
         return _both(
             row
             for row in rows
-            if row["status"] in GOES_ON
-            or (row["status"] == "completed" and row["trial_id"] in winners)
+            if row["trial_id"] in stored
+            and (
+                row["status"] in GOES_ON
+                or (row["status"] == "completed" and row["trial_id"] in winners)
+            )
         )
 
     return kept
@@ -90,7 +96,7 @@ class CheckpointRetention:
 
     def apply(self, rows: Iterable[Row]) -> None:
         """Delete what the study's trials, with these rows, need no more."""
-        kept = self._rule([row for row in rows if row["trial_id"] in self._stored])
+        kept = self._rule(list(rows), self._stored)
         for trial_id in sorted(self._stored):
             files = kept.get(trial_id, ())
             if not files:

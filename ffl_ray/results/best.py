@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from statistics import fmean
 from typing import Any, NamedTuple, TypeVar
 
@@ -112,7 +112,7 @@ def _by_config(ranked: Sequence[Row], objective: Objective) -> list[Row]:
         return list(ranked)
     found: dict[str, list[Row]] = {}
     for row in ranked:
-        found.setdefault(repr([row.get(name) for name in BUT_SEED]), []).append(row)
+        found.setdefault(_config_of(row), []).append(row)
     means = []
     for rows in found.values():
         mean = fmean(row["objective_values"][0] for row in rows)
@@ -121,6 +121,20 @@ def _by_config(ranked: Sequence[Row], objective: Objective) -> list[Row]:
         means,
         key=lambda row: (not keeps_constraints(row), -objective.score(row["objective_values"][0])),
     )
+
+
+def _config_of(row: Row) -> str:
+    """What is equal for trials that differ by their seed alone."""
+    return repr([row.get(name) for name in BUT_SEED])
+
+
+def of_configs(rows: Sequence[AnyRow], trial_ids: Collection[str]) -> list[AnyRow]:
+    """These trials, and those that differ from one of them by their seed alone."""
+    some = [row for row in rows if row["trial_id"] in trial_ids]
+    if len({row.get("seed") for row in rows}) < 2:
+        return some
+    configs = {_config_of(row) for row in some}
+    return [row for row in rows if _config_of(row) in configs]
 
 
 def latest_members(members_of: MembersOf, trial_id: str) -> list[Row]:

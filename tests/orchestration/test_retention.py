@@ -123,3 +123,23 @@ def test_final_runs_keep_both_files_while_they_go_on_and_of_winners(study: Stora
 
     both = ["best.pt", "latest.pt"]
     assert files(study) == {"1": both, "4": both, "6": both}
+
+
+def test_a_config_is_judged_by_its_seeds_whose_files_are_gone_too(study: Storage) -> None:
+    lucky, other = {"optim.lr": 0.1}, {"optim.lr": 0.2}
+    rows = [
+        row("0", "completed", 0.9) | lucky | {"seed": 0},
+        row("1", "completed", 0.3) | lucky | {"seed": 1},
+        row("5", "completed", 0.8) | other | {"seed": 0},
+    ]
+    members = [{"member": "fused", "checkpoint": "latest", "images": 400}]
+    retention = CheckpointRetention(study, best_of_search(ONE, 1, lambda trial_id: members))
+
+    retention.apply(rows[:2])
+    assert set(files(study)) == {"0"}
+    study.make_folder("checkpoints/5")
+    study.write("checkpoints/5/latest.pt", b"weights")
+    retention.expect("5")
+    retention.apply(rows)
+
+    assert set(files(study)) == {"5"}
