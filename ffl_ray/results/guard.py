@@ -37,7 +37,9 @@ MOST_EPOCHS = 10**7
 LARGEST = 2**53 - 1  # whole as a float, and as microseconds until the year 2255
 MOST_MISSING = 10_000  # trials that were proposed and killed before they began
 MOST_ROWS = 2**16  # of a part; no version wrote more than 2,048
+MOST_CLASS_ROWS = 2**20  # a training's are one part: of each member and class
 MOST_BYTES = 2**29  # of a part in memory, were each text as long as all of its column
+ONCE = {"PLAIN", "RLE", "BIT_PACKED"}  # encodings of which each value takes its own bytes
 # Whatever else is in a study's folder is nobody's that reads or writes it.
 OWN = (
     *("study.json", "trials", "epochs", "members", "predictions", "classes"),
@@ -117,7 +119,7 @@ def check_numbers(trial_ids: Iterable[str]) -> None:
         raise ValueError(f"there is a trial {last} among {len(ids)}")
 
 
-def check_size(part: pq.FileMetaData) -> None:
+def check_size(part: pq.FileMetaData, most_rows: int = MOST_ROWS) -> None:
     """Check that a part is no larger, once it is read, than a part may be.
 
     A few bytes of a Parquet file can stand for any number of equal values.
@@ -127,12 +129,19 @@ def check_size(part: pq.FileMetaData) -> None:
     """
     groups = [part.row_group(i) for i in range(part.num_row_groups)]
     columns = [group.column(i) for group in groups for i in range(part.num_columns)]
-    num_bytes = sum(
-        chunk.num_values * (chunk.total_uncompressed_size if "BYTE" in chunk.physical_type else 8)
-        for chunk in columns
-    )
-    if part.num_rows > MOST_ROWS or num_bytes > MOST_BYTES:
+    num_bytes = sum(_most_bytes(chunk) for chunk in columns)
+    if part.num_rows > most_rows or num_bytes > MOST_BYTES:
         raise ValueError(f"its {part.num_rows} rows may take {num_bytes} bytes")
+
+
+def _most_bytes(chunk: pq.ColumnChunkMetaData) -> int:
+    """What a column may take in memory: a text of a dictionary may stand in every row."""
+    if "BYTE" not in chunk.physical_type:
+        return int(chunk.num_values * 8)
+    size: int = chunk.total_uncompressed_size
+    if ONCE.issuperset(chunk.encodings):
+        return size + chunk.num_values * 8
+    return int(chunk.num_values * size)
 
 
 @contextmanager

@@ -19,7 +19,7 @@ import pyarrow.parquet as pq
 
 from ffl_ray.config.older import EPOCHS, SHARES, of_today
 from ffl_ray.errors import StudyError, on_one_line
-from ffl_ray.results.guard import check_rows, check_size
+from ffl_ray.results.guard import MOST_CLASS_ROWS, MOST_ROWS, check_rows, check_size
 from ffl_ray.results.schema import arrow_schema
 from ffl_ray.results.storage.retry import LOG
 from ffl_ray.results.storage.storage import COPIES, Storage
@@ -45,7 +45,12 @@ class Parts:
         self._storage = storage
         self._table = table
         self._known = set(self.schema.names)
-        self._texts = [field.name for field in self.schema if field.type == pa.string()]
+        # Names of classes would be a dictionary as long as a member has rows (see check_size).
+        self._texts = [
+            field.name
+            for field in self.schema
+            if field.type == pa.string() and field.name != "class"
+        ]
         # Numbers of few bits, many in a row: their bytes apart, zstd finds the empty ones.
         halves = [field.name for field in self.schema if field.type == HALVES]
         self._encodings = {f"{name}.list.element": "BYTE_STREAM_SPLIT" for name in halves} or None
@@ -91,7 +96,7 @@ class Parts:
         if columns is not None:
             schema = pa.schema([self.schema.field(column) for column in columns])
         file = pq.ParquetFile(pa.BufferReader(data), page_checksum_verification=True)
-        check_size(file.metadata)
+        check_size(file.metadata, MOST_CLASS_ROWS if self._table == "classes" else MOST_ROWS)
         there, names = set(file.schema_arrow.names), set(schema.names)
         older = [old for old in SHARES if old in there and SHARES[old] in names]
         wanted = {*(names & there), *older, *([EPOCHS] * bool(older))}

@@ -20,7 +20,7 @@ from support.studies import COMPLETED, make_study
 from ffl_ray.report.__main__ import main
 from ffl_ray.report.classes import class_blocks
 from ffl_ray.report.classes_plot import MOST_CLASSES, confusion_matrix
-from ffl_ray.results.classes import Classes, write_classes
+from ffl_ray.results.classes import Classes, read_classes, write_classes
 from ffl_ray.results.storage.storage import Storage
 from ffl_ray.training.confusions import Confusions, to_row
 
@@ -115,3 +115,18 @@ def test_of_many_classes_the_most_confused_are_drawn() -> None:
     assert {"n00000900", "n00000901"} <= set(figure.layout.xaxis.ticktext)
     assert len(found.frame()) == 1000
     assert class_blocks(found, "", None)[0].folded  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize(("num_classes", "wrong"), [(100, 20), (12_000, 0)])
+def test_a_table_of_many_classes_and_pictures_can_be_read_again(
+    num_classes: int, wrong: int, tmp_path: Path
+) -> None:
+    storage, about = Storage(str(tmp_path)), {"epoch": 3, "split": "val", "split_hash": "ab"}
+    counts = {(n, n): 5 for n in range(num_classes)}
+    counts |= {(n, (n + k) % num_classes): 1 for n in range(num_classes) for k in range(1, wrong)}
+    pictures = {(0, k): bytes(4000) for k in range(1, min(wrong, 5))}
+    names = [f"one of the classes, {n}" for n in range(num_classes)]
+    row = to_row("fused", Confusions(counts, pictures), names)
+    write_classes(storage, "s", "00000", [about], [{**row, "member": f"m{n}"} for n in range(6)])
+
+    assert [row["class"] for row in read_classes(storage, "00000", "m5")] == names
