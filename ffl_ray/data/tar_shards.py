@@ -6,8 +6,9 @@ by side in a shard: an image (`.jpg`, `.png`, ...), and its class in `.cls` (a n
 as `label` in `.json`. Names of numbered classes are the lines of a `classnames.txt` beside the
 shards or above them.
 
-A shard whose name begins with `train`, or that lies in a folder `train`, is of the train split, and
-those of `test` or `val` are the test split; without these a fifth of every class is set aside. A
+A shard with the word `train` in its name, or inside a folder `train`, is of the train split, and
+those of `test` or else `val` are the test split; of shards of one kind a fifth of every class is
+set aside. A
 stream has no order that a split could be drawn in, so every shard's headers are read once a
 machine, and an index is kept of where each image begins: images are then read from the shards
 themselves, in any order, and nothing is unpacked.
@@ -39,7 +40,7 @@ CLASS_NAMES = "classnames.txt"
 MOST_CLASSES = 100_000
 MOST_SHARDS = 1_000_000
 _BRACES = re.compile(r"\{([^{}]*)\}")
-_ROLE = re.compile(r"(train|test|val)(?:ing|idation)?(?![a-z])", re.IGNORECASE)
+_ROLE = re.compile(r"(?<![a-z])(train|test|val)(?:ing|id|idation)?(?![a-z])", re.IGNORECASE)
 
 
 class Shards(NamedTuple):
@@ -90,8 +91,14 @@ def _shards(settings: DataConfig) -> Shards:
     if not paths:
         raise DataError(f"data.name: there is no tar file at {base / text}")
     roles = {path: _role(path) for path in dict.fromkeys(paths)}
-    if "train" not in roles.values():
+    if len(set(roles.values())) == 1:
         return Shards(tuple(roles), ())
+    if "train" not in roles.values():
+        held = next(path for path, role in roles.items() if role is not None)
+        raise DataError(
+            f"data.name: beside shards like {held}, which are no training data, there must be some "
+            f"called train*: rename the others, or name only those to train on"
+        )
     unknown = next((path for path, role in roles.items() if role is None), None)
     if unknown:
         raise DataError(
@@ -114,9 +121,15 @@ def _matching(path: Path) -> list[str]:
 
 
 def _role(path: str) -> str | None:
+    """The split that a shard's name says at its begin, else anywhere; else its nearest folder."""
     file = Path(path)
-    match = _ROLE.match(file.name) or _ROLE.fullmatch(file.parent.name)
+    found = (_ROLE.match(file.name), _ROLE.search(file.name), *map(_role_of, file.parents))
+    match = next((match for match in found if match), None)
     return match[1].lower() if match else None
+
+
+def _role_of(folder: Path) -> re.Match[str] | None:
+    return _ROLE.fullmatch(folder.name)
 
 
 def expanded_braces(text: str) -> list[str]:
@@ -171,7 +184,7 @@ def names_by_class(
 
 def _class_number(text: str, number_of: dict[str, int]) -> int | None:
     found = number_of.get(text)
-    if found is None and text.isdecimal() and int(text) < len(number_of):
+    if found is None and _is_number(text) and int(text) < len(number_of):
         return int(text)
     return found
 
@@ -194,9 +207,13 @@ def _classes(shards: Shards) -> tuple[str, ...]:
     return tuple(names)
 
 
+def _is_number(text: str) -> bool:
+    return text.isdecimal() and len(text) < 10  # Python reads none of thousands of digits
+
+
 def _numbered(names: list[str]) -> list[str]:
     """Names of classes; of numbers all from 0 on."""
-    if not all(name.isdecimal() for name in names):
+    if not all(map(_is_number, names)):
         return names
     most = max(map(int, names))
     if most >= MOST_CLASSES:

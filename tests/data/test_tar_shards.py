@@ -205,3 +205,66 @@ def test_an_image_that_is_none_is_named_with_its_shard(tmp_path: Path) -> None:
     data = load_train_val(asked.model_copy(update={"skip_bad_files": True, "split_seed": 3}))
 
     assert [name for name, _ in data.facts.skipped] == ["0/a.tar:00004.png"]
+
+
+@pytest.mark.parametrize(
+    ("train", "test"),
+    [
+        ("imagenet1k-train-0.tar", "imagenet1k-validation-0.tar"),
+        ("train/part/0.tar", "test/part/0.tar"),
+        ("train-0.tar", "valid-0.tar"),
+        ("train-test-0.tar", "a_test.tar"),
+    ],
+)
+def test_a_split_is_known_by_a_word_of_the_name_or_by_any_folder(
+    train: str, test: str, tmp_path: Path
+) -> None:
+    (tmp_path / "classnames.txt").write_text("\n".join(CLASSES) + "\n")
+    for name, count in ((train, 9), (test, 6)):
+        cells = [{"png": picture(n), "cls": b"%d" % (n % 3)} for n in range(count)]
+        write_shard(tmp_path / name, cells)
+        (tmp_path / name).with_name("classnames.txt").write_text("\n".join(CLASSES) + "\n")
+    asked = settings(".", dir=str(tmp_path))
+
+    assert len(open_train(asked).images) == 9
+    assert len(open_test(asked).images) == 6
+
+
+def test_shards_of_a_test_split_are_never_trained_on_beside_unnamed_ones(tmp_path: Path) -> None:
+    write_shards(tmp_path, "data")
+    write_shards(tmp_path, "test", shards=1)
+
+    with pytest.raises(DataError, match=r"test-0\.tar, which are no training data"):
+        open_train(settings(".", dir=str(tmp_path)))
+
+
+def test_a_class_of_thousands_of_digits_is_refused(tmp_path: Path) -> None:
+    write_shards(tmp_path)
+    write_shard(tmp_path / "train-2.tar", [{"png": picture(0), "cls": b"9" * 5000}])
+
+    with pytest.raises(DataError, match="must be one of 3"):
+        open_train(settings(".", dir=str(tmp_path)))
+
+
+def member(name: bytes, size: int, kind: bytes = b"0") -> bytes:
+    """A member's header, whatever it claims."""
+    made = bytearray(tarfile.TarInfo(name.decode()).tobuf(tarfile.GNU_FORMAT))
+    made[124:136], made[156:157] = b"\xff" * 4 + size.to_bytes(8, signed=True), kind
+    made[124:136] = made[124:136] if size < 0 else b"%011o\0" % size
+    made[148:156] = b"%06o\0 " % (sum(made[:148]) + sum(made[156:]) + 8 * 32)
+    return bytes(made)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        member(b"a.txt", -512) + bytes(1024),
+        (member(b"././@LongLink", 512, b"L") + b"x" * 512) * 3000,
+        member(b"x", 512, b"x") + (b"9" * 20 + b" a=b\n").ljust(512, b"\0") + member(b"a.png", 0),
+    ],
+)
+def test_headers_that_no_writer_makes_are_refused(content: bytes, tmp_path: Path) -> None:
+    (tmp_path / "train-0.tar").write_bytes(content)
+
+    with pytest.raises(DataError, match="must be a plain tar file"):
+        open_train(settings(".", dir=str(tmp_path)))

@@ -67,7 +67,7 @@ def _read(shards: tuple[str, ...]) -> Arrays:
         "keys": np.array(keys),
         "labels": np.array([number_of[label] for label in labels], np.int32),
         "places": np.array(places, np.int64),
-        "texts": np.array([text.encode() for text in texts]),
+        "texts": np.array([text.encode(errors="replace") for text in texts]),
     }
 
 
@@ -82,6 +82,8 @@ def samples(path: str) -> Iterator[Sample]:
     try:
         with tarfile.open(path, "r:") as tar:
             for member in tar:
+                if member.size < 0:  # tarfile would read the same header for ever
+                    raise tarfile.ReadError(f"{member.name[:80]!r} claims {member.size} bytes")
                 key, ending = _parts(member.name)
                 if not member.isreg() or not ending:
                     continue
@@ -92,7 +94,7 @@ def samples(path: str) -> Iterator[Sample]:
                 found[ending] = member
             if found:
                 yield _sample(tar, path, before, found)
-    except (tarfile.TarError, EOFError) as error:
+    except (tarfile.TarError, EOFError, OverflowError, RecursionError) as error:
         raise DataError(
             f"data.name: {path} must be a plain tar file, which images can be read out of (unpack "
             f"a compressed one): {error}"
