@@ -31,7 +31,7 @@ from ffl_ray.config.settings import DataConfig
 from ffl_ray.data.dataset import Files, Opened, Packed
 from ffl_ray.data.folder import info_of_photos
 from ffl_ray.data.held_back import check_classes, held_back, rest_of
-from ffl_ray.data.tar_shards import names_by_class
+from ffl_ray.data.tar_shards import MOST_CLASSES, names_by_class
 from ffl_ray.errors import DataError, on_one_line
 from ffl_ray.files import expanded
 
@@ -225,7 +225,8 @@ def _classes(
         names = texts.tolist()
     elif values.dtype.kind in "iu":
         labels = values
-        names = names or [str(number) for number in range(int(values.max(initial=0)) + 1)]
+        most = min(int(values.max(initial=0)) + 1, MOST_CLASSES)
+        names = names or [str(number) for number in range(most)]
     else:
         raise DataError(
             f"data.name: column {label} of {settings.name} must hold classes, not {values.dtype} "

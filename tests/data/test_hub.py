@@ -118,6 +118,8 @@ def test_what_can_not_be_used_is_refused_in_one_line(
     rows(6, label).remove_columns("image").save_to_disk(str(tmp_path / "blind"))
     unlabelled = rows(6, datasets.Value("string")).map(lambda _: {"label": -1})
     unlabelled.save_to_disk(str(tmp_path / "unlabelled"))
+    timed = rows(6, datasets.Value("int64")).map(lambda _: {"label": 10**12})
+    timed.save_to_disk(str(tmp_path / "timed"))
     strange = datasets.DatasetDict(a=rows(6, label), b=rows(6, label))
     strange.save_to_disk(str(tmp_path / "strange"))
     fewer = datasets.ClassLabel(names=["ant", "bee", "wasp"])
@@ -129,6 +131,7 @@ def test_what_can_not_be_used_is_refused_in_one_line(
         "two?split=x": r"behind \? may stand image, label, config, not 'split'",
         "blind": "must have one column of images",
         "unlabelled": "must be from 0 to .*, not from -1 to -1: the split may have no labels",
+        "timed": "must be from 0 to 99999, not from 1000000000000 to 1000000000000",
         "strange": "one split of hf:strange must be called train, not a, b",
         "nobody/nothing": "can't be opened: .*; data.download=true fetches it from the hub",
         "no/such/folder": "there is no folder 'no/such/folder'",

@@ -96,6 +96,12 @@ def part_bytes(part: Part) -> bytes:
         UnreadableImageError: the file ends before it does.
     """
     with open(part.path, "rb") as file:  # noqa: PTH123
+        # Before it is read: room for what a foreign file claims is made first.
+        if (
+            min(part.first, part.size) < 0
+            or part.first + part.size > os.fstat(file.fileno()).st_size
+        ):
+            raise UnreadableImageError("the file ends before the image does")
         file.seek(part.first)
         found = file.read(part.size)
     if len(found) < part.size:

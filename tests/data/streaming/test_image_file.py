@@ -12,7 +12,13 @@ import pytest
 from PIL import Image
 
 from ffl_ray.data.streaming.decode import middle_square, random_square
-from ffl_ray.data.streaming.image_file import UnreadableImageError, image_names, opened
+from ffl_ray.data.streaming.image_file import (
+    Part,
+    UnreadableImageError,
+    image_names,
+    opened,
+    part_bytes,
+)
 
 RAMP = np.linspace(0, 65535, 64).reshape(8, 8).astype(np.uint16)
 EIGHT = ((RAMP.astype(np.int64) * 255 + 32767) // 65535).astype(np.uint8)
@@ -115,3 +121,13 @@ def test_hidden_files_and_folders_are_no_images(tmp_path: Path) -> None:
         (tmp_path / name).touch()
 
     assert sorted(image_names(str(tmp_path))) == ["a/1.png", "a/b/4.JPG"]
+
+
+@pytest.mark.parametrize(("first", "size"), [(0, 2**62), (2, 3), (-1, 2), (1, -1)])
+def test_a_part_that_its_file_does_not_hold_is_refused_before_it_is_read(
+    first: int, size: int, tmp_path: Path
+) -> None:
+    (tmp_path / "shard").write_bytes(b"abcd")
+
+    with pytest.raises(UnreadableImageError, match="the file ends before"):
+        part_bytes(Part(str(tmp_path / "shard"), first, size))
