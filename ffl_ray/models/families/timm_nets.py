@@ -23,6 +23,7 @@ from torch import Tensor, nn
 from ffl_ray.config.overrides import nearest
 from ffl_ray.errors import SettingError, on_one_line
 from ffl_ray.models.backbone import Backbone
+from ffl_ray.models.families.torchvision_nets import weights_alone
 from ffl_ray.models.outline import built_on_meta
 from ffl_ray.models.registry import TIMM
 from ffl_ray.models.stages import ChannelsFirst, ChannelsLast
@@ -218,7 +219,8 @@ def _pretrained(name: str, in_channels: int) -> nn.Module:
     file = _file(name)
     overlay = {} if file is None else {"pretrained_cfg_overlay": {"file": str(file)}}
     try:
-        return _features(name, in_channels, pretrained=True, **overlay)
+        with weights_alone():  # timm 1.0.20 unpickles whatever a file holds
+            return _features(name, in_channels, pretrained=True, **overlay)
     except Exception as error:  # the hub's own errors have no common kind
         raise SettingError(
             f"model.pretrained: the weights of {name} can't be loaded "

@@ -137,7 +137,7 @@ def _pretrained(name: str) -> nn.Module:
     model = _model_name(name)
     options = {"aux_logits": False} if model in AUXILIARY else {}
     try:
-        with _weights_alone():
+        with weights_alone():
             network: nn.Module = models.get_model(
                 model, weights="DEFAULT", progress=False, **options
             )
@@ -210,7 +210,7 @@ def _how_to_put(name: str) -> str:
 
 
 @contextmanager
-def _weights_alone() -> Iterator[None]:
+def weights_alone() -> Iterator[None]:
     """Have torch load weights without unpickling anything else meanwhile.
 
     torchvision asks for the opposite, and checks the hash of a file only while it downloads it.

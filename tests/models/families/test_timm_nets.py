@@ -1,5 +1,6 @@
 """Networks of timm as backbones: its features_only form, cut where it gives maps."""
 
+import functools
 import sys
 from pathlib import Path
 
@@ -137,6 +138,18 @@ def test_published_weights_come_from_a_file_in_torchs_folder(hub: Path) -> None:
     kept = [key for key in published if any(torch.equal(published[key], v) for v in state.values())]
     assert kept == [key for key in published if not key.startswith("fc.")]
     assert sum(v.numel() > 1 and bool((v == 0.25).all()) for v in state.values()) == 2
+
+
+def test_no_version_of_timm_unpickles_more_than_weights(
+    hub: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hub.mkdir(parents=True)
+    torch.save({"a": Path("x")}, hub / "resnet10t.c3_in1k.pth")
+    older = functools.partial(torch.load, map_location="cpu", weights_only=False)
+    monkeypatch.setattr("timm.models._helpers._torch_load", lambda path, **_: older(path))
+
+    with pytest.raises(SettingError, match=r"\(UnpicklingError: .*Weights only load failed"):
+        network_of(config_of(f"2*{SMALL}", pretrained=True))
 
 
 def test_weights_that_can_not_be_had_say_where_to_put_them(hub: Path) -> None:
