@@ -33,7 +33,8 @@ def json_object(command: str) -> Iterator[None]:
             yield
     finally:
         _TOLD.pop()
-        sys.stdout.write(json.dumps(plain(fields), ensure_ascii=False) + "\n")
+        # In ASCII: a name of a file, or a terminal, may be of another encoding.
+        sys.stdout.write(json.dumps(plain(fields)) + "\n")
         sys.stdout.flush()
 
 

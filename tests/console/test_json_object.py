@@ -161,3 +161,10 @@ def test_a_measure_tells_its_figures(tmp_path: Path, capfd: pytest.CaptureFixtur
     assert documented("bench") == found.keys() - EVERY
     assert found["figures"] == {"images_per_s": 3.5}
     assert len(pd.read_parquet(found["table"])) == 1
+
+
+def test_a_name_that_no_encoding_has_is_written(capfd: pytest.CaptureFixture[str]) -> None:
+    with json_object("x"):
+        tell(location=os.fsdecode(b"/a/\xff"), study="é")
+
+    assert told(capfd) == {"command": "x", "location": "/a/\udcff", "study": "é"}
