@@ -13,7 +13,7 @@ from ffl_ray.data.facts import DataFacts
 from ffl_ray.data.loader import TrainVal
 from ffl_ray.exported.about import About
 from ffl_ray.models.network import FusionNetwork
-from ffl_ray.models.outline import on_meta
+from ffl_ray.models.outline import awaiting_weights, on_meta
 from ffl_ray.training.setup import new_network
 
 
@@ -31,7 +31,10 @@ def empty_network(
         return new_network(config, data)
     with on_meta():
         network = new_network(config, data)
-    return network.to_empty(device="cpu")
+    plain = config.model_copy(
+        update={"model": config.model.model_copy(update={"pretrained": False})}
+    )
+    return awaiting_weights(network, lambda: new_network(plain, data))
 
 
 def portable(config: Config) -> Config:

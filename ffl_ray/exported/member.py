@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Sequence
-from contextlib import nullcontext
 from pathlib import Path
 
 import torch
@@ -15,13 +14,14 @@ from torch import Tensor, nn
 
 from ffl_ray.config.methods import resolved_from
 from ffl_ray.config.older import of_today
+from ffl_ray.config.settings import ResolvedConfig, ResolvedModel
 from ffl_ray.config.user_code import one_line
 from ffl_ray.errors import ExportError, SettingError, on_one_line
 from ffl_ray.exported.about import CONFIG, SAFETENSORS, About, code_named_in, parse_about
 from ffl_ray.exported.checksums import check_sha256
 from ffl_ray.models.builder import build_network
 from ffl_ray.models.network import FusionNetwork
-from ffl_ray.models.outline import on_meta
+from ffl_ray.models.outline import awaiting_weights, on_meta
 
 
 class Member(nn.Module):
@@ -79,18 +79,25 @@ def rebuilt(about: About) -> Member:
     Published initial weights are not fetched: every weight is in the file anyway.
     """
     config = resolved_from(of_today(about.settings))
-    with on_meta() if config.model.pretrained else nullcontext():
-        network = build_network(
-            config.model,
-            config.fusion,
-            config.distill,
-            image_shape=about.image_shape,
-            num_classes=len(about.classes),
-            seed=config.seed,
-        )
+    plain = config.model.model_copy(update={"pretrained": False})
     if config.model.pretrained:
-        network = network.to_empty(device="cpu")
+        with on_meta():
+            outlined = _network(config, config.model, about)
+        network = awaiting_weights(outlined, lambda: _network(config, plain, about))
+    else:
+        network = _network(config, plain, about)
     return Member(network, about.member, about.mean, about.std)
+
+
+def _network(config: ResolvedConfig, model: ResolvedModel, about: About) -> FusionNetwork:
+    return build_network(
+        model,
+        config.fusion,
+        config.distill,
+        image_shape=about.image_shape,
+        num_classes=len(about.classes),
+        seed=config.seed,
+    )
 
 
 def load_member(folder: str | Path, *, trusted: bool = False) -> Member:

@@ -11,13 +11,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor, nn
 from torch.nn import init
 from torch.nn.functional import batch_norm
 from torch.overrides import TorchFunctionMode
+
+ModuleT = TypeVar("ModuleT", bound=nn.Module)
 
 
 class Outline(TorchFunctionMode):
@@ -83,6 +85,25 @@ def built_on_meta(build: Callable[[], nn.Module]) -> nn.Module:
     with torch.random.fork_rng(devices=[]), torch.device("cpu"), _ParametersOnMeta():
         network = build()
     return network.to("meta")
+
+
+def awaiting_weights(outlined: ModuleT, build: Callable[[], nn.Module]) -> ModuleT:
+    """A network of the meta device in memory, whose weights are about to be loaded.
+
+    Args:
+        outlined: the network.
+        build: gives the same network with numbers, whatever its weights; called where it has
+            buffers that no file of weights holds, such as a transformer's table of positions.
+    """
+    network = outlined.to_empty(device="cpu")
+    saved = network.state_dict().keys()
+    computed = [name for name, _ in network.named_buffers() if name not in saved]
+    if computed:
+        with torch.random.fork_rng(devices=[]):
+            made = dict(build().named_buffers())
+        for name in computed:
+            network.get_buffer(name).copy_(made[name])
+    return network
 
 
 class _ParametersOnMeta(TorchFunctionMode):

@@ -14,8 +14,11 @@ from torch import Tensor, nn
 from ffl_ray.config.image_shapes import image_shape
 from ffl_ray.config.methods import resolved_from
 from ffl_ray.config.settings import ResolvedConfig
+from ffl_ray.data.dataset import DatasetInfo
 from ffl_ray.errors import SettingError
-from ffl_ray.exported.about import code_named_in
+from ffl_ray.export.member import empty_network
+from ffl_ray.exported.about import About, code_named_in
+from ffl_ray.exported.member import rebuilt
 from ffl_ray.models.builder import build_backbone, build_network
 from ffl_ray.models.families import timm_nets
 from ffl_ray.models.network import FusionNetwork
@@ -196,3 +199,24 @@ def test_names_of_libraries_are_no_code_and_other_settings_hide_none() -> None:
     }
 
     assert code_named_in(settings) == ["nets:tiny", "timm:evil"]
+
+
+def test_what_no_file_of_weights_holds_is_computed_anew_for_an_export() -> None:
+    mix = "2*timm:levit_128s.fb_dist_in1k"
+    of_export = {"model.mix": mix, "model.pretrained": True, "distill.method": "ffl"}
+    about = About("branch0", of_export, (3, 224, 224), ("a", "b"), (0.5,) * 3, (0.5,) * 3)
+    large = resolved_from({"model.mix": mix, "data.name": "folder", "data.image_size": 224})
+    pretrained = large.model_copy(
+        update={"model": large.model.model_copy(update={"pretrained": True})}
+    )
+    drawn = dict(network_of(large).named_buffers())
+    none = DatasetInfo(("a", "b"), (0.5,) * 3, (0.5,) * 3, 0, flip=False)
+
+    member = rebuilt(about).network
+    network = empty_network(pretrained, none, (3, 224, 224))
+
+    for made, count in ((member, 11), (network, 22)):
+        saved = made.state_dict().keys()
+        found = {name: b for name, b in made.named_buffers() if name not in saved}
+        assert len(found) >= count
+        assert all(torch.equal(b, drawn[name]) for name, b in found.items())
