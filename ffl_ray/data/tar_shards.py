@@ -94,9 +94,9 @@ def _shards(settings: DataConfig) -> Shards:
     if len(set(roles.values())) == 1:
         return Shards(tuple(roles), ())
     if "train" not in roles.values():
-        held = next(path for path, role in roles.items() if role is not None)
+        named = next(path for path, role in roles.items() if role is not None)
         raise DataError(
-            f"data.name: beside shards like {held}, which are no training data, there must be some "
+            f"data.name: beside shards like {named}, which are no training data, there must be some "
             f"called train*: rename the others, or name only those to train on"
         )
     unknown = next((path for path, role in roles.items() if role is None), None)

@@ -140,7 +140,7 @@ def _most_bytes(chunk: pq.ColumnChunkMetaData) -> int:
         return int(chunk.num_values * 8)
     size: int = chunk.total_uncompressed_size
     if ONCE.issuperset(chunk.encodings):
-        return size + chunk.num_values * 8
+        return int(size + chunk.num_values * 8)
     return int(chunk.num_values * size)
 
 
