@@ -96,8 +96,8 @@ def _shards(settings: DataConfig) -> Shards:
     if "train" not in roles.values():
         named = next(path for path, role in roles.items() if role is not None)
         raise DataError(
-            f"data.name: beside shards like {named}, which are no training data, there must be some "
-            f"called train*: rename the others, or name only those to train on"
+            f"data.name: beside shards like {named}, which are no training data, there must be "
+            f"some called train*: rename the others, or name only those to train on"
         )
     unknown = next((path for path, role in roles.items() if role is None), None)
     if unknown:
