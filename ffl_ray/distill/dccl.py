@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import torch
 from torch import Tensor
 
@@ -11,7 +9,7 @@ from ffl_ray.config.settings import ResolvedDistill
 from ffl_ray.data.dataset import Labels
 from ffl_ray.distill.recipe import Recipe
 from ffl_ray.distill.stages import common_stage_shapes, stage_maps_of
-from ffl_ray.distill.terms import Term, cross_entropies, distillation_kl
+from ffl_ray.distill.terms import Term, cross_entropies, distillation_kl, mean_kl
 from ffl_ray.models.branch_modules import without
 from ffl_ray.models.helpers import Helper
 from ffl_ray.models.init import init_weights
@@ -40,11 +38,15 @@ def dccl_terms(output: NetworkOutput, labels: Labels, settings: ResolvedDistill)
     for index, logits in enumerate(output.branches):
         peers, others = without(index, output.branches), without(index, knowledge)
         stages = zip(knowledge[index], zip(*others, strict=True), strict=True)
-        of_stages = [_mean_kl(own, theirs, temperature) for own, theirs in stages]
-        values[f"peers_to_branches.{index}"] = _mean_kl(logits, peers, temperature)
+        of_stages = [mean_kl(own, theirs, temperature=temperature) for own, theirs in stages]
+        values[f"peers_to_branches.{index}"] = mean_kl(logits, peers, temperature=temperature)
         values[f"stages_to_branches.{index}"] = torch.stack(of_stages).sum()
-        values[f"fused_to_branches.{index}"] = _mean_kl(logits, [output.fused], temperature)
-    to_fused = [_mean_kl(output.fused, [logits], temperature) for logits in output.branches]
+        values[f"fused_to_branches.{index}"] = distillation_kl(
+            logits, output.fused, temperature=temperature
+        )
+    to_fused = [
+        distillation_kl(output.fused, logits, temperature=temperature) for logits in output.branches
+    ]
     values["branches_to_fused"] = torch.stack(to_fused).sum()
     return terms | {name: Term(value, weight, "ramp") for name, value in values.items()}
 
@@ -62,11 +64,6 @@ def crossings(example: NetworkOutput, settings: ResolvedDistill) -> dict[str, He
         init_weights(crossed)
         made[f"crossings{index}"] = Helper(crossed)
     return made
-
-
-def _mean_kl(student: Tensor, teachers: Sequence[Tensor], temperature: float) -> Tensor:
-    kls = [distillation_kl(student, teacher, temperature=temperature) for teacher in teachers]
-    return torch.stack(kls).mean()
 
 
 DCCL = Recipe(dccl_terms, helpers=crossings)

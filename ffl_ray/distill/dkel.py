@@ -8,7 +8,8 @@ from torch import Tensor
 
 from ffl_ray.config.settings import ResolvedDistill
 from ffl_ray.data.dataset import Labels
-from ffl_ray.distill.terms import Term, cross_entropies, distillation_kl, the_rest
+from ffl_ray.distill.terms import Term, cross_entropies, distillation_kl, mean_kl, the_rest
+from ffl_ray.models.branch_modules import without
 from ffl_ray.models.network import NetworkOutput
 
 EPOCHS = 300  # of the published training, in each of which the early share has one value
@@ -33,12 +34,7 @@ def dkel_terms(output: NetworkOutput, labels: Labels, settings: ResolvedDistill)
         value = distillation_kl(student, output.fused, temperature=temperature)
         terms[f"fused_to_branches.{index}"] = Term(value, weight, schedule="ramp")
     for index, student in enumerate(output.branches):
-        kls = [
-            distillation_kl(student, teacher, temperature=temperature)
-            for peer, teacher in enumerate(means)
-            if peer != index
-        ]
-        apart = sum(kls[1:], kls[0]) / len(kls)
+        apart = mean_kl(student, without(index, means), temperature=temperature)
         together = distillation_kl(student, the_rest(means, index), temperature=temperature)
         value = (1 - early) * apart + early * together
         terms[f"mean_teachers_to_branches.{index}"] = Term(value, weight, schedule="ramp")

@@ -7,7 +7,8 @@ from torch import Tensor
 
 from ffl_ray.config.settings import ResolvedDistill
 from ffl_ray.data.dataset import Labels
-from ffl_ray.distill.terms import Logits, Term, cross_entropies, distillation_kl, the_rest
+from ffl_ray.distill.terms import Logits, Term, cross_entropies, mean_kl, the_rest
+from ffl_ray.models.branch_modules import without
 from ffl_ray.models.network import NetworkOutput
 
 
@@ -22,16 +23,12 @@ def dml_terms(output: NetworkOutput, labels: Labels, settings: ResolvedDistill) 
     """
     terms = cross_entropies(output, labels, settings)
     for index, student in enumerate(output.branches):
-        kls = [
-            distillation_kl(
-                student,
-                teacher,
-                temperature=settings.temperature,
-                detach_teacher=settings.detach_targets,
-            )
-            for teacher in _teachers(output.branches, index, settings)
-        ]
-        value = sum(kls[1:], kls[0]) / len(kls)
+        value = mean_kl(
+            student,
+            _teachers(output.branches, index, settings),
+            temperature=settings.temperature,
+            detach_teacher=settings.detach_targets,
+        )
         terms[f"peers_to_branches.{index}"] = Term(value, settings.weight, schedule="ramp")
     return terms
 
@@ -42,4 +39,4 @@ def _teachers(
     """The logits that one branch learns from."""
     if settings.dml_teacher == "mean":
         return [the_rest(branches, index)]
-    return [logits for peer, logits in enumerate(branches) if peer != index]
+    return without(index, branches)

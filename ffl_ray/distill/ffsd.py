@@ -18,7 +18,7 @@ from ffl_ray.distill.stages import (
     normed_mse,
     stage_maps_of,
 )
-from ffl_ray.distill.terms import Term, cross_entropies, distillation_kl
+from ffl_ray.distill.terms import Term, cross_entropies, mean_kl
 from ffl_ray.errors import SettingError
 from ffl_ray.models.branch_modules import without
 from ffl_ray.models.fusion import MapShape
@@ -124,7 +124,7 @@ def _divergences(output: NetworkOutput, settings: ResolvedDistill) -> dict[str, 
     }
     return {
         name: Term(
-            torch.stack([distillation_kl(s, t, temperature=temperature) for t in teachers]).mean(),
+            mean_kl(s, teachers, temperature=temperature),
             settings.weight,
         )
         for name, (s, teachers) in (taught | fused | led).items()

@@ -2,7 +2,8 @@
 
 from ffl_ray.config.settings import ResolvedDistill
 from ffl_ray.data.dataset import Labels
-from ffl_ray.distill.terms import Term, cross_entropies, distillation_kl
+from ffl_ray.distill.terms import Term, cross_entropies, distillation_kl, mean_kl
+from ffl_ray.models.branch_modules import without
 from ffl_ray.models.network import NetworkOutput
 
 
@@ -23,11 +24,7 @@ def pcl_terms(output: NetworkOutput, labels: Labels, settings: ResolvedDistill) 
         value = distillation_kl(student, output.fused, temperature=temperature)
         terms[f"fused_to_branches.{index}"] = Term(value, weight, schedule="ramp")
     for index, student in enumerate(output.branches):
-        kls = [
-            distillation_kl(student, teacher, temperature=temperature)
-            for peer, teacher in enumerate(output.mean_teachers)
-            if peer != index
-        ]
-        value = sum(kls[1:], kls[0]) / len(kls)
+        peers = without(index, output.mean_teachers)
+        value = mean_kl(student, peers, temperature=temperature)
         terms[f"mean_teachers_to_branches.{index}"] = Term(value, weight, schedule="ramp")
     return terms

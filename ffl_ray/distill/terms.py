@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Literal, NamedTuple, get_args
 
 import torch
@@ -75,6 +75,23 @@ def distillation_kl(
         each = F.kl_div(student, teacher, reduction="none").sum(dim=1)
         return (each * per_image).mean() * temperature**2
     return F.kl_div(student, teacher, reduction="batchmean") * temperature**2
+
+
+def mean_kl(
+    student_logits: Logits,
+    teachers: Iterable[Logits],
+    *,
+    temperature: float,
+    detach_teacher: bool = True,
+) -> Float[Tensor, ""]:
+    """The mean of the divergences from some teachers to one student, as `distillation_kl`."""
+    kls = [
+        distillation_kl(
+            student_logits, teacher, temperature=temperature, detach_teacher=detach_teacher
+        )
+        for teacher in teachers
+    ]
+    return sum(kls[1:], kls[0]) / len(kls)
 
 
 def cross_entropies(

@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
-from ffl_ray.results.best import called_best, ranked
+from ffl_ray.results.best import called_best, latest_members, ranked
 from ffl_ray.results.pareto import front
 from ffl_ray.results.study import StudyTables
 
@@ -42,10 +42,9 @@ def outcome(tables: StudyTables, elapsed_s: float) -> dict[str, Any]:
 def _trial(row: Row, tables: StudyTables) -> dict[str, Any]:
     """A trial with what was drawn for it, its objectives, and its members after the last epoch."""
     names = [objective.name for objective in tables.objectives]
-    members = [m for m in tables.members(row["trial_id"]) if m["checkpoint"] == "latest"]
     return {
         **{name: row.get(name) for name in TRIAL},
         "params": json.loads(row.get("params") or "{}"),
         "values": dict(zip(names, row["objective_values"] or [], strict=False)),
-        "members": members,
+        "members": latest_members(tables.members, row["trial_id"]),
     }

@@ -1,6 +1,21 @@
-"""Backbones of one convolution: what the tests of all fusion designs are made of."""
+"""Networks of hardly any weights: backbones of one convolution, classifiers of one number."""
 
-from torch import nn
+import torch
+from torch import Tensor, nn
+
+from ffl_ray.models.network import NetworkOutput
+
+
+class Scaled(nn.Module):
+    """Three classifiers that scale the image, which is its own logits."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.scale = nn.Parameter(torch.tensor([0.5, 1.0, 2.0]))
+
+    def forward(self, images: Tensor) -> NetworkOutput:
+        logits = self.scale[:, None, None] * images
+        return NetworkOutput(logits[:2], logits[2])
 
 
 def narrow(in_channels: int) -> nn.Module:

@@ -8,7 +8,8 @@ import pytest
 import torch
 import torch.nn.functional as F
 from support.helpers import MemorySession, small_config
-from torch import Tensor, nn
+from support.tiny_nets import Scaled
+from torch import Tensor
 
 from ffl_ray.config.methods import resolved_distill
 from ffl_ray.config.overrides import with_overrides
@@ -16,7 +17,6 @@ from ffl_ray.config.settings import DistillConfig
 from ffl_ray.data.batches import Batch
 from ffl_ray.distill.ffl import ffl_terms
 from ffl_ray.errors import FFLRayError
-from ffl_ray.models.network import NetworkOutput
 from ffl_ray.training.engine import Step, train_epoch
 from ffl_ray.training.metrics import metric_sums, outcomes
 from ffl_ray.training.precision import Precision, float64_home
@@ -60,18 +60,6 @@ def test_sums_in_float64_are_those_of_the_cpu() -> None:
     assert float64_home(MPS) == torch.device("cpu")
     assert torch.equal(sums, metric_sums(logits, labels))
     assert torch.equal(found, outcomes(logits, labels))
-
-
-class Scaled(nn.Module):
-    """Three classifiers that scale the image, which is its own logits."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.scale = nn.Parameter(torch.tensor([0.5, 1.0, 2.0]))
-
-    def forward(self, images: Tensor) -> NetworkOutput:
-        logits = self.scale[:, None, None] * images
-        return NetworkOutput(logits[:2], logits[2])
 
 
 def test_an_epochs_losses_are_those_of_the_cpu() -> None:

@@ -3,7 +3,7 @@
 import pytest
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from support.tiny_nets import Scaled
 
 from ffl_ray.config.methods import resolved_distill
 from ffl_ray.config.settings import DistillConfig, OptimConfig
@@ -17,25 +17,13 @@ from ffl_ray.training.engine import Step, train_epoch
 from ffl_ray.training.precision import Precision
 
 
-class Fixed(nn.Module):
-    """Three classifiers that scale the image, which is its own logits."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.scale = nn.Parameter(torch.tensor([0.5, 1.0, 2.0]))
-
-    def forward(self, images: Tensor) -> NetworkOutput:
-        logits = self.scale[:, None, None] * images
-        return NetworkOutput(logits[:2], logits[2])
-
-
 @pytest.mark.parametrize("soft", [False, True])
 def test_losses_are_means_over_examples_and_not_over_batches(soft: bool) -> None:
     generator = torch.Generator().manual_seed(0)
     images = torch.randn(9, 4, generator=generator)
     labels = torch.rand(9, 4, generator=generator).softmax(1) if soft else torch.arange(9) % 4
     batches = [Batch(images[:6], labels[:6], 6), Batch(images[6:], labels[6:], 3)]
-    network, settings = Fixed(), resolved_distill(DistillConfig(label_smoothing=0.2))
+    network, settings = Scaled(), resolved_distill(DistillConfig(label_smoothing=0.2))
 
     step = Step(
         network,
@@ -66,7 +54,7 @@ def test_a_loss_is_told_which_images_it_has_and_how_much_of_the_training_is_done
         told.append((output.share.item(), output.image_indices.tolist()))
         return {"own.0": Term(output.branches.mean())}
 
-    network, labels = Fixed(), torch.arange(9) % 4
+    network, labels = Scaled(), torch.arange(9) % 4
     clock = Clock(OptimConfig(epochs=3, batch_size=6), 9, 1, torch.device("cpu"))
     step = Step(
         network,
