@@ -80,7 +80,8 @@ class SearchConfig(Section):
     )
     time_budget_s: Annotated[float | None, BeforeValidator(seconds)] = setting(
         None,
-        "stop the study after this long, such as 40m; unfinished trials stay interrupted",
+        "stop the search after this long, such as 40m, what it took before an interruption "
+        "included; unfinished trials stay interrupted",
         unit="s",
         gt=0,
         flag="--time-budget-s TIME",

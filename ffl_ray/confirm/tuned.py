@@ -1,8 +1,9 @@
 """Searches for baselines: what was searched for the configs and applies to them, no test split.
 
 Each baseline that a confirmation plans is searched at its own length, with the search's sampler,
-scheduler and time budget, over those dimensions that it has: of the optimiser, augmentation, label
-smoothing, and, alone, backbones of no more MACs. What an arm holds equal (network, epochs) stays.
+scheduler, time budget and metric, over those dimensions that it has: of the optimiser,
+augmentation, label smoothing, and, alone, backbones of no more MACs. What an arm holds equal
+(network, epochs) stays.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from ffl_ray.config.methods import resolved
+from ffl_ray.config.objectives import parse_objectives, quality
 from ffl_ray.config.overrides import flatten, mix_name, with_overrides
 from ffl_ray.config.settings import Config, ResolvedConfig
 from ffl_ray.config.values import parse_mix
@@ -84,7 +86,7 @@ def baseline_searches(
         causes = {pair.kind for pair in confirmation.pairs if pair.baseline == arm.name}
         kinds = applying(arm, causes, request.dimensions, num_classes)
         if kinds and arm.tuned is None:
-            found[arm.name] = _search_of(arm, causes, kinds)
+            found[arm.name] = _search_of(arm, causes, kinds, _objective(causes, request.ranked_by))
     if not found and not any(arm.tuned for arm in baselines):
         raise SettingError(
             f"--tune-baselines must be of a search that varied what a baseline has (optim.*, "
@@ -131,8 +133,23 @@ def _no_dearer(
     return [own, *sorted(name for name in names - {own} if macs(name) <= macs(own))]
 
 
-def _search_of(arm: Arm, causes: set[str], kinds: Mapping[str, Any]) -> BaselineSearch:
-    settings = flatten(config_of(arm))
+def _objective(causes: set[str], ranked_by: str) -> str:
+    """What a baseline's search is judged by: as the config's was, of the member that is compared.
+
+    An untaught network has the config's members; one whose branches share nothing is compared by
+    its ensemble, which of a single branch is that branch.
+
+    Args:
+        ranked_by: the objectives of the config's search.
+    """
+    searched = quality(parse_objectives(ranked_by.split(", ")))
+    return searched.name if "untaught" in causes else f"ensemble.{searched.metric}"
+
+
+def _search_of(
+    arm: Arm, causes: set[str], kinds: Mapping[str, Any], objective: str
+) -> BaselineSearch:
+    settings = flatten(config_of(arm)) | {"objective": objective}
     base = {
         name: value
         for name, value in settings.items()
@@ -192,8 +209,8 @@ def _found(one: BaselineSearch, request: Request) -> Arm:
             f"trials failed, or lacked time; see its report, or confirm without --tune-baselines"
         )
     inherited = config_of(one.arm)
-    places = {name: value for name, value in flatten(inherited).items() if name in MOVES}
-    config = with_overrides(resolved(row_config(order[0])), {"seed": inherited.seed} | places)
+    kept = {name: flatten(inherited)[name] for name in (*MOVES, "seed", "objective")}
+    config = with_overrides(resolved(row_config(order[0])), kept)
     tuning = Tuning(
         f"{FOLDER}/{one.folder}",
         order[0]["trial_id"],

@@ -18,6 +18,7 @@ from ffl_ray.orchestration.search_study import MAY_CHANGE, Search
 from ffl_ray.results.columns import ENDED
 from ffl_ray.results.description import MOVES, check_goes_on, read_description
 from ffl_ray.results.reader import read_rows
+from ffl_ray.results.spent import used_s
 from ffl_ray.results.storage.storage import Storage
 from ffl_ray.search.grid import num_points
 from ffl_ray.search.points import check_space
@@ -48,7 +49,7 @@ def tune_baselines(request: Request, searches: Mapping[str, BaselineSearch]) -> 
         distinct.setdefault(one.folder, one)
     for number, one in enumerate(distinct.values(), start=1):
         storage = request.storage.child(FOLDER).child(one.folder)
-        if _has_ended(storage):
+        if has_ended(storage):
             continue
         make_console().out(
             f"\nBaseline {number} of {len(distinct)}, {one.arm.name}: a search over "
@@ -60,12 +61,16 @@ def tune_baselines(request: Request, searches: Mapping[str, BaselineSearch]) -> 
     return 0
 
 
-def _has_ended(storage: Storage) -> bool:
+def has_ended(storage: Storage) -> bool:
+    """Whether all trials of a search have ended, or its time, which other starts used up."""
     if not (storage.exists("study.json") and storage.exists("trials")):
         return False
-    planned = read_description(storage)["settings"]["search.num_samples"]
-    rows = read_rows(storage, "trials")
-    return sum(row["status"] in ENDED for row in rows) >= int(planned)
+    settings, rows = read_description(storage)["settings"], read_rows(storage, "trials")
+    limit_s = settings.get("search.time_budget_s")
+    ended = sum(row["status"] in ENDED for row in rows)
+    return ended >= int(settings["search.num_samples"]) or (
+        limit_s is not None and used_s(storage) >= limit_s
+    )
 
 
 def _searched(one: BaselineSearch, request: Request, storage: Storage) -> int:

@@ -15,8 +15,8 @@ class Limits(NamedTuple):
 
     Attributes:
         budget_s: of the whole search; none: it has none.
-        used_s: of it, before this start.
-        time_budget_s: of this start; none: it has none.
+        used_s: of its time, before this start.
+        time_budget_s: likewise, which chooses nothing.
         fit: what the budget chose now; none: it chose before, or nothing.
         there: trials that have ended.
         begun: trials that were interrupted and go on.
@@ -43,14 +43,14 @@ def there_text(limits: Limits) -> str:
 
 def limit_lines(limits: Limits) -> Iterator[str]:
     """The time that a search has, and the settings that were chosen to fit it, a line each."""
+    used = f", {as_time(limits.used_s)} of them used before" if limits.used_s >= 1 else ""
     if limits.budget_s is not None:
-        used = f", {as_time(limits.used_s)} of them used before" if limits.used_s >= 1 else ""
         chosen = ""
         if limits.fit is not None:
             chosen = f"; chosen to fit, about {hours(limits.fit.expected_s)} with start and end:"
         yield f"--budget {as_time(limits.budget_s)}{used}: it ends then{chosen}"
     if limits.time_budget_s is not None:
-        yield f"--time-budget-s {as_time(limits.time_budget_s)}: it ends then"
+        yield f"--time-budget-s {as_time(limits.time_budget_s)}{used}: it ends then"
     if limits.fit is not None:
         width = max((len(one.name) for one in limits.fit.chosen), default=0)
         for name, value, more, more_s in limits.fit.chosen:

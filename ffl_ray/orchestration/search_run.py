@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 from typing import NamedTuple
@@ -33,10 +32,9 @@ from ffl_ray.orchestration.search_study import (
     wants_plain,
 )
 from ffl_ray.orchestration.start import start
-from ffl_ray.orchestration.time_budget import Deadline
+from ffl_ray.orchestration.time_budget import Deadline, deadline_of
 from ffl_ray.orchestration.tune_searcher import TuneSearcher
 from ffl_ray.orchestration.tuner import make_tuner, run_rounds
-from ffl_ray.planning.budget import ending_s
 from ffl_ray.planning.gpu_sharing import shared_plan
 from ffl_ray.planning.layout import Plan
 from ffl_ray.planning.member_costs import planned_members
@@ -46,7 +44,6 @@ from ffl_ray.results.columns import PLAIN, PLAIN_ID
 from ffl_ray.results.description import DESCRIPTION, describe_study
 from ffl_ray.results.history import PastTrial, past_trials
 from ffl_ray.results.reader import objective_by_epoch, read_rows
-from ffl_ray.results.spent import note_used
 from ffl_ray.results.steering import Steering
 from ffl_ray.results.study import StudyTables
 from ffl_ray.search.samplers import warn_in_pythons_log
@@ -149,6 +146,8 @@ def _train(
             lambda: trials_left(tables, config),
             config.max_failures,
         )
+        if not recorder.obstacle.message:
+            trials.deadline.note()
     deadline, elapsed_s = trials.deadline, time.monotonic() - started
     left_s, came = deadline.left_s, deadline.came
     status = show_outcome(tables, config, elapsed_s, left_s=left_s, came=came, again=search.again)
@@ -195,33 +194,11 @@ def _open(
     tracking = tracking_of(
         settings.search, tables, lambda number: tables.trials[f"{number:05d}"]["params"]
     )
-    deadline = _deadline(search, limits.used_s, lambda: trial_s(tables, preflight.forecast.trial_s))
+    expected_s = preflight.forecast.trial_s
+    deadline = deadline_of(search, limits.used_s, lambda: trial_s(tables, expected_s))
     return Trials(
         search, plan, tables, retention, view, tracking, facts.num_classes, deadline, plain
     )
-
-
-def _deadline(search: Search, used_s: float, trial_s: Callable[[], float | None]) -> Deadline:
-    """The end of the search: of its budget, or of this command's time budget.
-
-    Only a budget keeps trials from beginning: it is the whole search's, and not this start's alone.
-
-    Args:
-        used_s: by earlier starts.
-    """
-
-    def passed_s() -> float:
-        return time.monotonic() - search.started + used_s
-
-    def note() -> None:
-        note_used(search.storage, passed_s())
-
-    config = search.settings.search
-    left = [] if config.time_budget_s is None else [config.time_budget_s]
-    if config.budget_s is None:
-        return Deadline(min(left, default=None), note=note)
-    left.append(config.budget_s - passed_s() - ending_s(passed_s() - used_s))
-    return Deadline(min(left), trial_s, note)
 
 
 def _fit(trials: Trials, state: str) -> Recorder:

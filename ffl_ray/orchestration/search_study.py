@@ -147,13 +147,16 @@ def wants_plain(search: Search) -> bool:
 
 
 def nothing_left(search: Search) -> int | None:
-    """Show a study whose trials have all ended, or its budget; None when there is more to do."""
+    """Show a study whose trials have all ended, or its time; None when there is more to do."""
     tables, config = search.tables(), search.settings.search
     limits = limits_of(search, tables.trials.rows)
     if limits.there >= config.num_samples:
         said, over = f"all {limits.there} trials ended before; --num-samples adds more", False
     elif config.budget_s is not None and limits.used_s + ENDING_S >= config.budget_s:
         said, over = f"--budget {as_time(config.budget_s)} is used up; a larger one goes on", True
+    elif config.time_budget_s is not None and limits.used_s >= config.time_budget_s:
+        limit = as_time(config.time_budget_s)
+        said, over = f"--time-budget-s {limit} is used up; a larger one goes on", True
     else:
         return None
     make_console().out(f"{search.name}: {said}")

@@ -9,6 +9,10 @@ from typing import Any
 
 from ray.tune import Stopper
 
+from ffl_ray.orchestration.search_study import Search
+from ffl_ray.planning.budget import ending_s
+from ffl_ray.results.spent import note_used
+
 NOTED_EVERY_S = 5.0
 
 
@@ -69,3 +73,27 @@ class Deadline(Stopper):
         self._noted = time.monotonic()
         with suppress(OSError):  # a trial's row that finds no room ends the search
             self._note()
+
+
+def deadline_of(search: Search, used_s: float, trial_s: Callable[[], float | None]) -> Deadline:
+    """The end of the search: of its budget, or of its time budget, whichever comes first.
+
+    Both are the whole search's, earlier starts included. Only a budget keeps trials from beginning.
+
+    Args:
+        used_s: by earlier starts.
+        trial_s: as in `Deadline`.
+    """
+
+    def passed_s() -> float:
+        return time.monotonic() - search.started + used_s
+
+    def note() -> None:
+        note_used(search.storage, passed_s())
+
+    config = search.settings.search
+    left = [] if config.time_budget_s is None else [config.time_budget_s - passed_s()]
+    if config.budget_s is None:
+        return Deadline(min(left, default=None), note=note)
+    left.append(config.budget_s - passed_s() - ending_s(passed_s() - used_s))
+    return Deadline(min(left), trial_s, note)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any
 
@@ -30,6 +31,9 @@ LATEST_COLUMNS = (
     "peak_memory_bytes",
 )
 PROGRESS_EVERY_S = 0.25
+# A file that is there while nobody goes on with a study that somebody has begun, unless a kill
+# came before it.
+LEFT = ".left"
 
 
 class StudyTables:
@@ -102,10 +106,20 @@ class StudyTables:
         """
         named = {"study": name, **description}
         storage.make_folder()
-        return cls(storage, name, objectives, lambda: write_description(storage, named, may_change))
+        tables = cls(
+            storage, name, objectives, lambda: write_description(storage, named, may_change)
+        )
+        storage.delete(LEFT)
+        return tables
 
     def close(self) -> None:
-        """Let others have the study: an exception, or a frame, may keep these tables alive."""
+        """Let others have the study: an exception, or a frame, may keep these tables alive.
+
+        Who watches the study is told that nobody writes it any more.
+        """
+        if self.storage.is_held:
+            with suppress(OSError, StudyError):
+                self.storage.once(held=True).write(LEFT, b"")
         self.storage.unlock()
 
     def start(self, trial_id: str, config: Config, **columns: Any) -> None:

@@ -49,7 +49,7 @@ def show(args: argparse.Namespace) -> int:
 
 
 def _watch(storage: Storage, every_s: float) -> None:
-    """Draw a study until all of it has ended."""
+    """Draw a study until all of it has ended, or nobody goes on with it."""
     console = make_console()
     now = snapshot(storage, console)
     with Live(now.drawn, console=console, auto_refresh=False, vertical_overflow="crop") as live:

@@ -20,6 +20,7 @@ from ffl_ray.results.guard import understood
 from ffl_ray.results.reader import load_tables, records
 from ffl_ray.results.steering import refused
 from ffl_ray.results.storage.storage import Storage
+from ffl_ray.results.study import LEFT
 
 Row = dict[str, Any]
 ENDED = ("completed", "pruned", "failed")
@@ -32,7 +33,8 @@ class Snapshot(NamedTuple):
 
     Attributes:
         drawn: for a console.
-        is_over: whether all of its trials have ended.
+        is_over: whether all of its trials have ended, or nobody goes on with it: it ran out of
+            time, or was stopped. Who was killed may be started again.
     """
 
     drawn: RenderableType
@@ -65,7 +67,7 @@ def snapshot(storage: Storage, console: Console) -> Snapshot:
         for point, reason in refused(storage).items():
             blocks.append(Text(printable_line(f"not tried: {point}: {reason}"), "red"))
         ended = sum(row["status"] in ENDED for row in trials)
-    return Snapshot(Group(*blocks), ended >= planned)
+    return Snapshot(Group(*blocks), ended >= planned or storage.exists(LEFT))
 
 
 def _view(

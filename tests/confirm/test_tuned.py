@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import pytest
@@ -30,9 +31,10 @@ from ffl_ray.confirm.pairs import Chosen
 from ffl_ray.confirm.plan import with_runs
 from ffl_ray.confirm.request import Request
 from ffl_ray.confirm.tuned import FOLDER, baseline_searches, with_tuned
-from ffl_ray.confirm.tuning import search_of
+from ffl_ray.confirm.tuning import has_ended, search_of
 from ffl_ray.errors import SettingError, StudyError
 from ffl_ray.results.description import describe_study
+from ffl_ray.results.spent import note_used
 from ffl_ray.results.storage.storage import Storage
 from ffl_ray.results.study import StudyTables
 from ffl_ray.search.part_space import searched_kinds
@@ -141,6 +143,30 @@ def test_a_baselines_search_begins_with_what_it_inherits_and_has_the_configs_bud
     assert 0 <= time.monotonic() - search.started < 60  # its time is not that of the machine
 
 
+@pytest.mark.parametrize(
+    ("ranked_by", "untaught"),
+    [
+        ("fused.nll", "fused.nll"),
+        ("params, deployed.nll", "deployed.nll"),
+        ("branch0.nll, branch0.accuracy", "branch0.nll"),
+    ],
+)
+def test_a_baselines_search_is_judged_by_the_searchs_metric_of_the_member_that_is_compared(
+    ranked_by: str, untaught: str, tmp_path: Path
+) -> None:
+    asked = request(tmp_path)._replace(ranked_by=ranked_by)
+    path, found = tmp_path / "space.py", {}
+    for name, one in baseline_searches(planned(), asked, 10).items():
+        path.write_text(one.text)
+        search = search_of(load_space(str(path)), one, asked, Storage(str(tmp_path / "s")))
+        assert search.settings.objective == search.settings.search.objectives[0]
+        found[name] = search.settings.search.objectives
+
+    assert found["independent 2*resnet20, 3 epochs"] == ("ensemble.nll",)
+    assert found["independent resnet20, 3 epochs"] == ("ensemble.nll",)  # of a branch: that branch
+    assert found["untaught 2*resnet20, 3 epochs"] == (untaught,)
+
+
 def test_a_space_of_few_points_is_tried_whole(tmp_path: Path) -> None:
     asked = request(tmp_path, {"data.flip": KINDS["data.flip"]}, trials=20)
     one = baseline_searches(planned(), asked, 10)["independent 2*resnet20, 3 epochs"]
@@ -152,10 +178,16 @@ def test_a_space_of_few_points_is_tried_whole(tmp_path: Path) -> None:
     assert (search.settings.search.num_samples, search.settings.search.sampler) == (2, "grid")
 
 
-def searched(folder: Path, config: ResolvedConfig, found: dict[float, dict[str, Any]]) -> None:
+def searched(
+    folder: Path,
+    config: ResolvedConfig,
+    found: dict[float, dict[str, Any]],
+    search: Mapping[str, Any] = MappingProxyType({}),
+) -> None:
     """A finished search for a baseline: the settings that got each validation accuracy."""
     objectives = parse_objectives(["ensemble.accuracy"])
     settings = flatten(config) | {"search.objectives": ("ensemble.accuracy",)}
+    settings |= {"search.num_samples": 4} | search
     description = describe_study("search", settings)
     tables = StudyTables.open(Storage(str(folder)), "s", description, objectives)
     for number, (value, changes) in enumerate(found.items()):
@@ -167,6 +199,18 @@ def searched(folder: Path, config: ResolvedConfig, found: dict[float, dict[str, 
         tables.end(trial_id, "completed", accelerator_s=3.0)
     tables.store()
     tables.close()
+
+
+def test_a_baselines_search_whose_time_is_used_up_has_ended(tmp_path: Path) -> None:
+    folder = tmp_path / FOLDER / "alone"
+    searched(folder, small_config(), {0.5: {}}, {"search.time_budget_s": 30.0})
+    storage = Storage(str(folder))
+
+    note_used(storage, 29.0)
+    before = has_ended(storage)
+    note_used(storage, 30.0)
+
+    assert (before, has_ended(storage)) == (False, True)
 
 
 def tune_all(tmp_path: Path, found: dict[float, dict[str, Any]]) -> Confirmation:
@@ -196,6 +240,9 @@ def test_what_the_searches_found_is_trained_compared_and_registered(tmp_path: Pa
     assert {run.arm for run in plan.runs} == {"00004", "00001", *tuned}
     assert {pair.baseline for pair in plan.pairs} == set(tuned)
     assert len(plan.pairs) == len(before.pairs)
+    assert {config_of(arm).objective for arm in plan.arms} == {
+        config_of(arm).objective for arm in before.arms
+    }
     one = tuned["tuned independent resnet20, 3 epochs"].tuned
     assert one is not None
     assert (one.trial_id, one.trials, one.accelerator_s) == ("00001", 3, 9.0)

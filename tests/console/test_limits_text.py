@@ -36,7 +36,7 @@ def test_a_search_that_goes_on_says_what_it_has_used_and_what_is_there() -> None
 
     assert [*limit_lines(limits)] == [
         "--budget 40m, 1m15s of them used before: it ends then",
-        "--time-budget-s 1m: it ends then",
+        "--time-budget-s 1m, 1m15s of them used before: it ends then",
     ]
     assert there_text(limits) == " (12 there, 1 to go on, 3 new)"
     assert there_text(limits._replace(begun=0)) == " (12 there, 4 new)"

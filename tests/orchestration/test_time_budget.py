@@ -4,12 +4,19 @@ from __future__ import annotations
 
 import threading
 import time
+from pathlib import Path
 
 import pytest
 from ray import cloudpickle
 
 from ffl_ray.orchestration import time_budget
-from ffl_ray.orchestration.time_budget import Deadline
+from ffl_ray.orchestration.search_study import Search, nothing_left
+from ffl_ray.orchestration.time_budget import Deadline, deadline_of
+from ffl_ray.results.description import describe_study
+from ffl_ray.results.spent import note_used, used_s
+from ffl_ray.results.storage.storage import Storage
+from ffl_ray.results.study import StudyTables
+from ffl_ray.search.space import load_space, settle
 
 
 @pytest.mark.parametrize("jump_s", [-7200.0, 0.0, 7200.0])
@@ -60,6 +67,39 @@ def test_it_is_noted_now_and_then_that_the_search_goes_on(monkeypatch: pytest.Mo
         time.sleep(0.01)
 
     assert 2 <= len(noted) <= 6
+
+
+def limited(place: Path, seconds: float) -> Search:
+    """A search that has a time budget and began to start three seconds ago."""
+    space = load_space("digits")
+    settings = settle(space, {"search.time_budget_s": seconds})
+    return Search("s", Storage(str(place)), space, settings, started=time.monotonic() - 3.0)
+
+
+def test_a_time_budget_counts_what_earlier_starts_took(tmp_path: Path) -> None:
+    search = limited(tmp_path, 60.0)
+
+    deadline = deadline_of(search, 50.0, lambda: 1e9)
+    deadline.note()
+
+    assert deadline.left_s == pytest.approx(7.0, abs=1.0)
+    assert deadline.may_begin()  # only a budget keeps a trial from beginning
+    assert used_s(search.storage) == pytest.approx(53.0, abs=1.0)
+
+
+def test_a_search_whose_time_is_used_up_begins_no_ray(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    search = limited(tmp_path, 60.0)
+    described = describe_study("search", search.kept_settings)
+    StudyTables.open(search.storage, "s", described, search.settings.objectives).close()
+
+    note_used(search.storage, 59.9)
+    before = nothing_left(search)
+    note_used(search.storage, 60.0)
+
+    assert (before, nothing_left(search)) == (None, 0)
+    assert "--time-budget-s 1m is used up; a larger one goes on" in capfd.readouterr().out
 
 
 def test_tune_can_pickle_what_knows_the_end() -> None:

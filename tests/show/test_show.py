@@ -9,10 +9,12 @@ import pytest
 from support.confirmations import make_confirmation, planned
 from support.studies import COMPLETED, POINTS, Made, make_study
 
+from ffl_ray.console.terminal import make_console
 from ffl_ray.orchestration.stop_asked import StopAsked
 from ffl_ray.results.steering import Steering, forget_stop, refused
 from ffl_ray.results.storage.storage import Storage
 from ffl_ray.show.__main__ import main
+from ffl_ray.show.snapshot import snapshot
 
 RUNNING = (*COMPLETED[:2], Made(POINTS[2], "running", 2), Made(POINTS[3], "pruned", 1))
 
@@ -48,6 +50,24 @@ def test_a_search_without_an_epoch_is_shown(
     assert main([str(tmp_path)]) == 0
 
     assert f"{len(trials)} running  0 completed" in capfd.readouterr().out
+
+
+def test_what_ran_out_of_time_or_was_stopped_is_over_until_somebody_goes_on_with_it(
+    tmp_path: Path,
+) -> None:
+    def is_over() -> bool:
+        return snapshot(Storage(str(tmp_path)), make_console()).is_over
+
+    tables = make_study(tmp_path, RUNNING)
+    goes_on = is_over()
+    tables.close()
+    left = is_over()
+    again = make_study(tmp_path, ())
+
+    assert (goes_on, left, is_over()) == (False, True, False)
+    tables.close()  # the second time: another process has the study
+    assert not is_over()
+    again.close()
 
 
 def test_a_confirmation_is_shown(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:

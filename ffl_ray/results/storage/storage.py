@@ -12,7 +12,7 @@ import time
 import weakref
 from collections.abc import Callable
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 from urllib.parse import quote
 
 from pyarrow import fs
@@ -47,7 +47,7 @@ class Storage:
         self._limit_s = 0.0 if once else None
         self._retry = Retry(uri)
         self._lease: Lease | None = None
-        self._unlock: Callable[[], object] | None = None
+        self._unlock: weakref.finalize[..., Any] | None = None
         self._unflushed: set[Path] = set()
         self._flushed_at = float("-inf")
         self._fs, self._root = self._retried(lambda: open_uri(uri))
@@ -96,10 +96,14 @@ class Storage:
         made.uri = f"{posixpath.join(address, quoted)}{question}{query}"
         return made
 
-    def once(self) -> Storage:
-        """The same folder, each call tried once, whoever holds it."""
+    def once(self, *, held: bool = False) -> Storage:
+        """The same folder, each call tried once, whoever holds it.
+
+        Args:
+            held: only as long as this process holds it.
+        """
         made = copy.copy(self)
-        made._limit_s, made._lease = 0.0, None
+        made._limit_s, made._lease = 0.0, self._lease if held else None
         return made
 
     def path(self, name: str) -> Path:
@@ -228,6 +232,11 @@ class Storage:
             return False
         self._unlock = weakref.finalize(owner, os.close, descriptor)
         return True
+
+    @property
+    def is_held(self) -> bool:
+        """Whether this process locked the folder, and did not let others have it since."""
+        return self._unlock is not None and self._unlock.alive
 
     def unlock(self) -> None:
         """Let others hold the folder; nothing where it is not held."""
