@@ -187,7 +187,7 @@ def searched(
     """A finished search for a baseline: the settings that got each validation accuracy."""
     objectives = parse_objectives(["ensemble.accuracy"])
     settings = flatten(config) | {"search.objectives": ("ensemble.accuracy",)}
-    settings |= {"search.num_samples": 4} | search
+    settings |= {"search.num_samples": 4, **search}
     description = describe_study("search", settings)
     tables = StudyTables.open(Storage(str(folder)), "s", description, objectives)
     for number, (value, changes) in enumerate(found.items()):
