@@ -76,11 +76,12 @@ def new_optimizer(config: Config, network: FusionNetwork) -> Optimizer:
         weight_decay=optim.weight_decay, fusion_weight_decay=optim.fusion_weight_decay
     ) + phase_groups(network, recipe_of(config.distill).then, optim.weight_decay):
         groups.setdefault(str(group.pop("optimizer", optim.optimizer)), []).append(group)
-    parts = [_of_kind(kind, optim, own) for kind, own in groups.items()]
+    parts = [optimizer_of(kind, optim, own) for kind, own in groups.items()]
     return parts[0] if len(parts) == 1 else Optimizers(parts)
 
 
-def _of_kind(kind: str, optim: OptimConfig, groups: list[dict[str, object]]) -> Optimizer:
+def optimizer_of(kind: str, optim: OptimConfig, groups: list[dict[str, object]]) -> Optimizer:
+    """An optimiser of this kind, by the settings that all kinds share, of groups of parameters."""
     if kind in ("adam", "adamw"):
         adam = PlainAdam if kind == "adam" else PlainAdamW
         betas = (optim.beta1, optim.beta2)
