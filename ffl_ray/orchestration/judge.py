@@ -18,32 +18,40 @@ TRIALS_AN_AUDIT = 8
 class Audits(NamedTuple):
     """Which of the trials that a rule would stop are finished all the same.
 
+    They are drawn one after the other, as if the number of trials that will be stopped were known:
+    each with the odds of what is left to be audited over what is left to be stopped (selection
+    sampling, Fan et al. 1962, JASA 57, 387). So nearly every search has as many as it asks for,
+    where even odds would leave one in six with none.
+
     Attributes:
-        seed: of the search; whether a trial is drawn follows from it and the trial's number.
+        seed: of the search; whether a trial is drawn follows from it, the trial's number and how
+            many have been.
         most: how many.
-        odds: of each trial that would be stopped.
+        trials: of the search.
+        stopped: the share of them that the rule is expected to stop.
     """
 
     seed: int
     most: int
-    odds: float
+    trials: int
+    stopped: float
 
     @classmethod
     def of(cls, search: SearchConfig) -> Audits:
-        """Those of a search, drawn evenly over the trials that it is expected to stop."""
+        """Those of a search."""
         most = min(search.audit_trials, search.num_samples // TRIALS_AN_AUDIT)
-        stopped = search.num_samples * (1 - 1 / search.reduction_factor)
-        return cls(search.seed, most, min(1.0, most / stopped))
+        return cls(search.seed, most, search.num_samples, 1 - 1 / search.reduction_factor)
 
     def draw(self, trial_id: str, audited: int) -> bool:
         """Whether a trial is finished, when so many have been already."""
         if audited >= self.most:
             return False
+        left = 1 + max(0, self.trials - 1 - int(trial_id)) * self.stopped
         generator = np.random.default_rng((self.seed, int(trial_id), AUDIT_STREAM))
-        return bool(generator.random() < self.odds)
+        return bool(generator.random() < (self.most - audited) / left)
 
 
-NO_AUDITS = Audits(0, 0, 0.0)
+NO_AUDITS = Audits(0, 0, 0, 0.0)
 
 
 class Judge:

@@ -13,7 +13,7 @@ Row = Mapping[str, Any]
 
 
 def pruning_cost(trials: Iterable[Row], objectives: Sequence[Objective]) -> str:
-    """What stopping cost, in a sentence; empty where no audited trial was finished.
+    """What stopping cost, in a sentence; empty where no trial was to be stopped.
 
     Audited trials are a random sample of those that are stopped: the share of them that comes out
     best is an estimate of that share among the stopped ones (Wilson's interval).
@@ -29,12 +29,15 @@ def pruning_cost(trials: Iterable[Row], objectives: Sequence[Objective]) -> str:
     values = {row["trial_id"]: float(row["objective_values"][place]) for row in done}
     audited = [row["trial_id"] for row in done if row.get(AUDITED) is not None]
     kept = [objective.score(value) for name, value in values.items() if name not in audited]
-    if not audited or not kept:
+    stopped = len(audited) + sum(row["status"] == "pruned" for row in rows)
+    if not stopped:
         return ""
+    if not audited or not kept:
+        lacking = "no other trial completed" if audited else "search.audit_trials finished none"
+        return f"what stopping cost {stopped} trials is not known: {lacking}"
     best = max(audited, key=lambda name: objective.score(values[name]))
     better = sum(objective.score(values[name]) > max(kept) for name in audited)
     most = 100 * wilson_interval(better, len(audited))[1]
-    stopped = len(audited) + sum(row["status"] == "pruned" for row in rows)
     rank = 1 + sum(other > objective.score(values[best]) for other in kept)
     return (
         f"what stopping cost: of {stopped} trials that were to be stopped {len(audited)}, drawn at "

@@ -5,6 +5,7 @@ from __future__ import annotations
 from types import SimpleNamespace
 from typing import Any, cast
 
+import pytest
 from optuna.trial import TrialState
 from ray.tune.schedulers import TrialScheduler
 
@@ -55,14 +56,34 @@ def test_a_trial_apart_is_never_stopped_and_stops_nobody() -> None:
     assert not judge.lets_pass("00003", 1, 0.4)
 
 
-def test_over_seeds_every_stopped_trial_is_as_likely_to_be_audited_until_there_are_enough() -> None:
-    found = [Judge.of(search(audit_trials=4, seed=seed), ACCURACY, EPOCHS) for seed in range(60)]
-    for judge in found:
-        stopped(judge)
+def audited_of(search: SearchConfig) -> list[int]:
+    """The trials that are audited where the rule stops as many as is expected, in turns."""
+    kept, audits = round(search.reduction_factor), Audits.of(search)
+    found: list[int] = []
+    for number in (number for number in range(search.num_samples) if number % kept):
+        if audits.draw(f"{number:05d}", len(found)):
+            found.append(number)
+    return found
 
-    audited = [int(name) for judge in found for name in judge.audited]
 
-    assert sum(number >= 20 for number in audited) > len(audited) / 3
+def test_over_seeds_every_stopped_trial_is_as_likely_to_be_audited() -> None:
+    found = [audited_of(search(audit_trials=4, seed=seed)) for seed in range(400)]
+
+    numbers = [number for one in found for number in one]
+    assert all(len(one) == 4 for one in found)
+    for start in range(0, 80, 20):
+        share = sum(start <= number < start + 20 for number in numbers) / len(numbers)
+        assert abs(share - 0.25) < 0.04  # 3 standard errors are .032
+
+
+@pytest.mark.parametrize("num_samples", [16, 24, 40])
+def test_a_search_with_the_defaults_audits_two_trials(num_samples: int) -> None:
+    found = [
+        len(audited_of(SearchConfig(num_samples=num_samples, seed=seed))) for seed in range(300)
+    ]
+
+    assert sum(count == 2 for count in found) > 0.8 * len(found)
+    assert sum(count == 0 for count in found) < 0.01 * len(found)
 
 
 def test_none_is_audited_without_being_asked_for_nor_in_a_search_of_a_few_trials() -> None:

@@ -27,8 +27,13 @@ def test_the_audited_ones_are_placed_among_the_others() -> None:
     assert "The best of them, c, has fused.nll 0.2000, place 2 among the 2 others" in said
 
 
-def test_one_that_comes_out_best_is_said_and_without_audits_there_is_nothing_to_say() -> None:
+def test_one_that_comes_out_best_is_said_and_that_nothing_is_known_without_audits() -> None:
     rows = [row("a", 0.2), row("c", 0.1, audited=5)]
+    stopped = [row(f"p{n}", 0.5, "pruned") for n in range(6)]
 
     assert "1 of them came out best" in pruning_cost(rows, NLL)
-    assert pruning_cost(rows[:1], NLL) == pruning_cost(rows[1:], NLL) == ""
+    assert pruning_cost(rows[:1], NLL) == ""
+    assert pruning_cost(rows[:1] + stopped, NLL) == (
+        "what stopping cost 6 trials is not known: search.audit_trials finished none"
+    )
+    assert pruning_cost(rows[1:] + stopped, NLL).startswith("what stopping cost 7 trials is not")
