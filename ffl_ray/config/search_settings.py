@@ -153,6 +153,13 @@ class SearchConfig(Section):
     reduction_factor: float = setting(
         3.0, "ASHA and hyperband keep one trial in this many at each rung", ge=1.5, le=16
     )
+    rung_unit: Literal["epochs", "accelerator-seconds"] = setting(
+        "epochs",
+        "what a trial is held against at a rung of ASHA or hyperband: the others after as many "
+        "epochs, or after as many accelerator-seconds, so that a dear network has to pay for "
+        "itself; never by an epoch before search.grace or behind half of a training",
+        source="docs/search-spaces.md",
+    )
     audit_trials: int = setting(
         2,
         "trials that the scheduler would stop and that are finished all the same, drawn at random, "

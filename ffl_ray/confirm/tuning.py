@@ -28,8 +28,8 @@ from ffl_ray.search.space import SearchSpace, load_space, settle
 BUDGET = [
     f"search.{name}"
     for name in (
-        *("sampler", "startup_trials", "scheduler", "grace", "reduction_factor", "audit_trials"),
-        *("seed", "time_budget_s", "max_failures"),
+        *("sampler", "startup_trials", "scheduler", "grace", "reduction_factor", "rung_unit"),
+        *("audit_trials", "seed", "time_budget_s", "max_failures"),
     )
 ]
 ALONE: dict[str, object] = {"search.plain_baseline": False}

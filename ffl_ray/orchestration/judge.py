@@ -89,11 +89,11 @@ class Judge:
         """Trials that were audited in an earlier run."""
         self.audited |= audited
 
-    def lets_pass(self, trial_id: str, epoch: int, value: float) -> bool:
-        """Whether a trial goes on after this epoch."""
+    def lets_pass(self, trial_id: str, epoch: int, value: float, spent_s: float = 0.0) -> bool:
+        """Whether a trial goes on after this epoch, until which it took so many seconds."""
         if self._rule is None or trial_id in self._apart or epoch >= self._epochs:
             return True
-        if self._rule.lets_pass(trial_id, epoch, value) or trial_id in self.audited:
+        if self._rule.lets_pass(trial_id, epoch, value, spent_s) or trial_id in self.audited:
             return True
         if not self._audits.draw(trial_id, len(self.audited)):
             return False
@@ -105,7 +105,7 @@ class Judge:
         if self._rule is not None and trial_id not in self._apart:
             self._rule.know(trial_id, costs)
 
-    def remember(self, trial_id: str, epoch: int, value: float) -> None:
+    def remember(self, trial_id: str, epoch: int, value: float, spent_s: float = 0.0) -> None:
         """An epoch that was judged before, or is the last."""
         if self._rule is not None and trial_id not in self._apart:
-            self._rule.remember(trial_id, epoch, value)
+            self._rule.remember(trial_id, epoch, value, spent_s)

@@ -7,7 +7,8 @@ epochs is left to end by itself.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any
 
 from ray.tune.experiment import Trial
@@ -30,6 +31,7 @@ def make_scheduler(
     past: Sequence[PastTrial] = (),
     objectives: Sequence[Objective] = (),
     apart: Collection[str] = (),
+    spent_s: Mapping[str, Mapping[int, float]] = MappingProxyType({}),
 ) -> StudyScheduler:
     """The study's scheduler.
 
@@ -39,9 +41,10 @@ def make_scheduler(
         past: trials of an earlier run; their epochs count.
         objectives: of the search; with the costs among them trials are judged by domination.
         apart: trials that are neither stopped nor held against others.
+        spent_s: accelerator-seconds of the earlier trials until each epoch.
     """
     rule = stopping_rule(search, objective, epochs)
-    return StudyScheduler(rule, epochs, past, objectives, Audits.of(search), apart)
+    return StudyScheduler(rule, epochs, past, objectives, Audits.of(search), apart, spent_s)
 
 
 class StudyScheduler(FIFOScheduler):
@@ -54,6 +57,7 @@ class StudyScheduler(FIFOScheduler):
         objectives: of the search; the costs among them are judged too.
         audits: which trials are finished though the rule would stop them.
         apart: trials that are neither stopped nor held against others.
+        spent_s: accelerator-seconds of the earlier trials until each epoch.
 
     Attributes:
         stopped: Tune's ids of the trials that the rule stopped.
@@ -67,10 +71,12 @@ class StudyScheduler(FIFOScheduler):
         objectives: Sequence[Objective] = (),
         audits: Audits = NO_AUDITS,
         apart: Collection[str] = (),
+        spent_s: Mapping[str, Mapping[int, float]] = MappingProxyType({}),
     ) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         self.stopped: set[str] = set()
         self._judge = Judge(rule, epochs, audits, apart)
+        self._spent_s = spent_s
         self._judge.know_audited({t.trial_id: t.audited for t in past if t.audited is not None})
         self._interrupted = {trial.trial_id: trial for trial in past if trial.goes_on}
         self._costs = [(i, one) for i, one in enumerate(objectives) if one.is_cost]
@@ -99,7 +105,7 @@ class StudyScheduler(FIFOScheduler):
     def on_trial_result(self, tune_controller: Any, trial: Trial, result: dict[str, Any]) -> str:
         self._know(trial, result)
         if not _has_epoch(result) or self._judge.lets_pass(
-            trial.config["trial_id"], result["epoch"], result[VALUE]
+            trial.config["trial_id"], result["epoch"], result[VALUE], _spent_s(result)
         ):
             return CONTINUE
         self.stopped.add(trial.trial_id)
@@ -109,7 +115,9 @@ class StudyScheduler(FIFOScheduler):
         """A trial ends; a failure's last result has no epoch and teaches nothing."""
         self._know(trial, result)
         if _has_epoch(result):
-            self._judge.remember(trial.config["trial_id"], result["epoch"], result[VALUE])
+            self._judge.remember(
+                trial.config["trial_id"], result["epoch"], result[VALUE], _spent_s(result)
+            )
 
     def _know(self, trial: Trial, result: dict[str, Any]) -> None:
         """What a trial costs, by its members."""
@@ -119,8 +127,15 @@ class StudyScheduler(FIFOScheduler):
             self._judge.know(trial.config["trial_id"], costs)
 
     def _remember(self, trial_id: str, values: dict[int, float]) -> None:
+        spent_s = self._spent_s.get(trial_id, {})
         for epoch, value in sorted(values.items()):
-            self._judge.remember(trial_id, epoch, value)
+            self._judge.remember(trial_id, epoch, value, spent_s.get(epoch, 0.0))
+
+
+def _spent_s(result: dict[str, Any]) -> float:
+    """Accelerator-seconds that a trial took until this result."""
+    report = result.get("report")
+    return float(report.row["accelerator_s"]) if report and report.row else 0.0
 
 
 def _has_epoch(result: dict[str, Any]) -> bool:

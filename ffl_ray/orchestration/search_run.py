@@ -43,9 +43,10 @@ from ffl_ray.planning.preflight import Preflight, run_preflight
 from ffl_ray.results.columns import PLAIN, PLAIN_ID
 from ffl_ray.results.description import DESCRIPTION, describe_study
 from ffl_ray.results.history import PastTrial, past_trials
-from ffl_ray.results.reader import objective_by_epoch, read_rows
+from ffl_ray.results.reader import objective_by_epoch, read_rows, seconds_by_epoch
 from ffl_ray.results.steering import Steering
 from ffl_ray.results.study import StudyTables
+from ffl_ray.search.rungs import SECONDS
 from ffl_ray.search.samplers import warn_in_pythons_log
 from ffl_ray.search.searcher import StudySearcher
 from ffl_ray.search.warm_start import keep_warm_start
@@ -219,6 +220,7 @@ def _fit(trials: Trials, state: str) -> Recorder:
         past,
         settings.objectives,
         apart=[PLAIN_ID] if is_plain else [],
+        spent_s=seconds_by_epoch(search.storage) if config.rung_unit == SECONDS else {},
     )
     recorder = Recorder(
         tables,

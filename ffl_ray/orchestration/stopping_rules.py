@@ -14,7 +14,7 @@ import numpy as np
 
 from ffl_ray.config.objectives import Objective, dominates
 from ffl_ray.config.settings import SearchConfig
-from ffl_ray.search.rungs import grace_epochs, latest_epoch, num_brackets
+from ffl_ray.search.rungs import SECONDS, grace_epochs, latest_epoch, num_brackets
 
 LEAST_RIVALS = 3  # the median of fewer says nothing
 Curve = Sequence[tuple[int, float]]
@@ -28,12 +28,16 @@ class StoppingRule(Protocol):
         """What a trial costs, if that is searched for too: less is better."""
         ...
 
-    def remember(self, trial_id: str, epoch: int, value: float) -> None:
+    def remember(self, trial_id: str, epoch: int, value: float, spent_s: float = 0.0) -> None:
         """An epoch that was judged before, or is the last: it counts for the others."""
         ...
 
-    def lets_pass(self, trial_id: str, epoch: int, value: float) -> bool:
-        """Whether a trial goes on after this epoch, which counts for the others from now on."""
+    def lets_pass(self, trial_id: str, epoch: int, value: float, spent_s: float = 0.0) -> bool:
+        """Whether a trial goes on after this epoch, which counts for the others from now on.
+
+        Args:
+            spent_s: accelerator-seconds that the trial took until then.
+        """
         ...
 
 
@@ -101,7 +105,9 @@ class SuccessiveHalving:
     With several brackets it is the asynchronous form of Hyperband (Li et al. 2018,
     arXiv:1603.06560): each later bracket stops nobody before a later rung. A trial's bracket
     follows from the seed and its number, more trials going to the earlier ones. Where trials cost
-    something that is searched for too, they are held against each other by `standings`.
+    something that is searched for too, they are held against each other by `standings`. With
+    `search.rung_unit` accelerator-seconds a trial is held at its rung against what every other one
+    had reached after as many seconds, by its epochs between the first rung and `latest`.
 
     Args:
         epochs: planned length of every trial.
@@ -118,6 +124,9 @@ class SuccessiveHalving:
         latest: float = math.inf,
     ) -> None:
         grace, self._factor = grace_epochs(search, epochs), search.reduction_factor
+        self._grace, self._latest = grace, latest
+        self._in_seconds = search.rung_unit == SECONDS
+        self._paid: dict[str, dict[int, tuple[float, float]]] = {}
         self._sign = 1 if maximised else -1
         self._seed = search.seed
         self.brackets = [
@@ -142,25 +151,43 @@ class SuccessiveHalving:
             self._drawn[trial_id] = int(generator.choice(len(odds), p=odds / odds.sum()))
         return self._drawn[trial_id]
 
-    def remember(self, trial_id: str, epoch: int, value: float) -> None:
+    def remember(self, trial_id: str, epoch: int, value: float, spent_s: float = 0.0) -> None:
+        if self._grace <= epoch <= self._latest:
+            self._paid.setdefault(trial_id, {})[epoch] = (spent_s, self._sign * value)
         rung = self._next_rung(trial_id, epoch)
         if rung is not None:
             rung.scores[trial_id] = self._sign * value
 
-    def lets_pass(self, trial_id: str, epoch: int, value: float) -> bool:
+    def lets_pass(self, trial_id: str, epoch: int, value: float, spent_s: float = 0.0) -> bool:
         rung = self._next_rung(trial_id, epoch)
+        others = dict(rung.scores) if rung is not None else {}
+        self.remember(trial_id, epoch, value, spent_s)
         if rung is None:
             return True
-        others = dict(rung.scores)
-        rung.scores[trial_id] = self._sign * value
+        if self._in_seconds:
+            others = self._after(spent_s, trial_id)
+        own = self._sign * value
         if not self._costs.get(trial_id):
-            return is_among_best(rung.scores[trial_id], others.values(), self._factor)
+            return is_among_best(own, others.values(), self._factor)
         known = [one for one in others if one in self._costs]
-        *theirs, own = standings([self._point(rung, one) for one in (*known, trial_id)])
-        return is_among_best(own, theirs, self._factor)
+        scores = [*((one, others[one]) for one in known), (trial_id, own)]
+        *theirs, mine = standings([self._point(*one) for one in scores])
+        return is_among_best(mine, theirs, self._factor)
 
-    def _point(self, rung: Rung, trial_id: str) -> tuple[float, ...]:
-        return (rung.scores[trial_id], *(-cost for cost in self._costs[trial_id]))
+    def _after(self, spent_s: float, trial_id: str) -> dict[str, float]:
+        """The scores that others had after so many accelerator-seconds, where they may be judged.
+
+        Epochs are at hand in the order in which they ended, of a trial that a retry repeats too.
+        """
+        found = {}
+        for other, epochs in self._paid.items():
+            by_then = [score for paid_s, score in epochs.values() if paid_s <= spent_s]
+            if by_then and other != trial_id:
+                found[other] = by_then[-1]
+        return found
+
+    def _point(self, trial_id: str, score: float) -> tuple[float, ...]:
+        return (score, *(-cost for cost in self._costs[trial_id]))
 
     def _next_rung(self, trial_id: str, epoch: int) -> Rung | None:
         return next_rung(self.brackets[self.bracket_of(trial_id)], trial_id, epoch)
@@ -190,10 +217,10 @@ class MedianRule:
         """What is known of each trial: epochs and values."""
         return self._curves
 
-    def remember(self, trial_id: str, epoch: int, value: float) -> None:
+    def remember(self, trial_id: str, epoch: int, value: float, spent_s: float = 0.0) -> None:
         self._curves.setdefault(trial_id, []).append((epoch, value))
 
-    def lets_pass(self, trial_id: str, epoch: int, value: float) -> bool:
+    def lets_pass(self, trial_id: str, epoch: int, value: float, spent_s: float = 0.0) -> bool:
         known = self._curves.get(trial_id, [])
         if any(epoch == before for before, _ in known):  # a retry reports epochs again
             return True

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from ffl_ray.config.settings import ResolvedConfig, SearchConfig
 from ffl_ray.search.points import Point
-from ffl_ray.search.rungs import fair, grace_epochs, latest_epoch
+from ffl_ray.search.rungs import SECONDS, fair, grace_epochs, latest_epoch
 
 # On the digits' grid 90% of 224 networks are worse than a guess (by NLL) after 39 steps, 25% after
 # 52, 4% after 65.
@@ -27,7 +27,19 @@ def pruning_advice(
     configs = [point.config for point in sampled]
     latest = max(configs, key=lambda config: fair(config).epochs / config.optim.epochs)
     found = _no_rung(search, latest) or _too_early(search, latest)
-    return [*found, *(_at_chance(search, configs, num_train, num_classes) if not found else ())]
+    found = found or _at_chance(search, configs, num_train, num_classes)
+    return [*found, *_in_seconds(search)]
+
+
+def _in_seconds(search: SearchConfig) -> list[str]:
+    """What rungs in seconds do, which a forecast by epochs does not hold."""
+    if search.rung_unit != SECONDS:
+        return []
+    return [
+        f"search.rung_unit {SECONDS}: at a rung a trial is held against what the others had "
+        f"reached after as many seconds, so that dear networks are stopped more often than the "
+        f"expected time says, and cheap ones less"
+    ]
 
 
 def _no_rung(search: SearchConfig, config: ResolvedConfig) -> list[str]:

@@ -17,7 +17,7 @@ from ffl_ray.replay.grid import Grid
 # The settings of a search that act in a replay.
 ACT = (
     *("sampler", "startup_trials", "scheduler", "grace", "reduction_factor"),
-    *("audit_trials", "num_samples"),
+    *("rung_unit", "audit_trials", "num_samples"),
 )
 ONE_EPOCH = "one epoch, then the best"
 

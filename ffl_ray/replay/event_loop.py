@@ -54,6 +54,11 @@ class _Trial:
     run: Run
     epoch: int = 0
 
+    @property
+    def spent_s(self) -> float:
+        """Accelerator-seconds of the finished epochs."""
+        return sum(self.run.seconds[: self.epoch])
+
 
 class Draws:
     """Which stored training a point gets: the same for every candidate of a repeat."""
@@ -141,11 +146,11 @@ class _Loop:
         trial.epoch += 1
         result = {"epoch": trial.epoch, VALUE: value, "report": self._report(value)}
         if trial.epoch < self._grid.epochs and self._judge.lets_pass(
-            trial.trial_id, trial.epoch, value
+            trial.trial_id, trial.epoch, value, trial.spent_s
         ):
             self._searcher.on_trial_result(trial.trial_id, result)
             return None
-        self._judge.remember(trial.trial_id, trial.epoch, value)
+        self._judge.remember(trial.trial_id, trial.epoch, value, trial.spent_s)
         self._searcher.on_trial_complete(trial.trial_id, result)
         done = trial.epoch == self._grid.epochs
         score = self._grid.objective.score(value) if done else None

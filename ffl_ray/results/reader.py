@@ -155,8 +155,21 @@ def objective_by_epoch(storage: Storage) -> dict[str, dict[int, float]]:
     Raises:
         StudyError: the epochs table is missing or damaged.
     """
+    return _by_epoch(storage, VALUE)
+
+
+def seconds_by_epoch(storage: Storage) -> dict[str, dict[int, float]]:
+    """The accelerator-seconds of a trial until each finished epoch, by trial.
+
+    Raises:
+        StudyError: the epochs table is missing or damaged.
+    """
+    return _by_epoch(storage, "accelerator_s")
+
+
+def _by_epoch(storage: Storage, column: str) -> dict[str, dict[int, float]]:
     values: dict[str, dict[int, float]] = {}
-    columns = ("trial_id", "epoch", VALUE)
+    columns = ("trial_id", "epoch", column)
     for part in _parts(storage, "epochs", columns):
         for trial_id, epoch, value in zip(*(part[c].to_pylist() for c in columns), strict=True):
             values.setdefault(trial_id, {})[epoch] = value

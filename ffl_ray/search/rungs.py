@@ -12,9 +12,11 @@ from typing import NamedTuple
 
 from ffl_ray.config.methods import resolved_distill
 from ffl_ray.config.settings import Config, OptimConfig, ResolvedConfig, SearchConfig
+from ffl_ray.errors import SettingError
 
 LATEST = 0.5
 MOST_BRACKETS = 3
+SECONDS = "accelerator-seconds"
 
 
 class Fair(NamedTuple):
@@ -70,6 +72,19 @@ def with_own_grace(search: SearchConfig, training: Config) -> SearchConfig:
         return search
     share = min(1.0, fair(training).epochs / training.optim.epochs)
     return search.model_copy(update={"grace": share})
+
+
+def check_rungs(search: SearchConfig) -> None:
+    """Check that a scheduler has the rungs whose unit is set.
+
+    Raises:
+        SettingError: the median rule is to count in seconds.
+    """
+    if search.scheduler == "median" and search.rung_unit == SECONDS:
+        raise SettingError(
+            f"search.rung_unit {SECONDS} takes search.scheduler asha or hyperband, not median, "
+            f"which has no rungs"
+        )
 
 
 def grace_epochs(search: SearchConfig, epochs: int) -> int:

@@ -19,7 +19,7 @@ from ffl_ray.config.settings import Config, ResolvedConfig, StudyConfig
 from ffl_ray.distill.check import check_config
 from ffl_ray.errors import SettingError, SpaceError
 from ffl_ray.search.mix import settings_from_params
-from ffl_ray.search.rungs import with_own_grace
+from ffl_ray.search.rungs import check_rungs, with_own_grace
 from ffl_ray.search.samplers import check_sampler
 from ffl_ray.search.space_trial import as_space_trial
 
@@ -172,6 +172,7 @@ def _with_objectives(study: StudyConfig, *, chosen: bool) -> StudyConfig:
         study = with_reachable_objective(study)
     objectives = parse_objectives(study.search.objectives or (study.objective,))
     check_sampler(study.search, len(objectives))
+    check_rungs(study.search)
     changes: dict[str, object] = {
         "search.objectives": tuple(objective.name for objective in objectives)
     }

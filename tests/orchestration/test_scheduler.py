@@ -170,6 +170,74 @@ def test_earlier_trials_stand_on_the_rungs_where_they_would_have_been_put_then(
     assert any(rung.scores for rungs in replayed.brackets for rung in rungs)
 
 
+SECONDS: Any = {"grace": 0.25, "reduction_factor": 2, "rung_unit": "accelerator-seconds"}
+
+
+def seconds_rule() -> SuccessiveHalving:
+    """Of eight epochs with rungs after the second and the fourth, which is half."""
+    return SuccessiveHalving(SearchConfig(**SECONDS), 8, maximised=True, latest=4)
+
+
+def run(rule: SuccessiveHalving, trial_id: str, epoch_s: float, values: Sequence[float]) -> int:
+    """The epoch after which a trial is stopped; 0: it is not."""
+    for epoch, value in enumerate(values, start=1):
+        if not rule.lets_pass(trial_id, epoch, value, epoch * epoch_s):
+            return epoch
+    return 0
+
+
+def test_in_seconds_a_trial_is_held_against_what_others_had_reached_after_as_many() -> None:
+    rule = seconds_rule()
+    cheap = run(rule, "00000", 1.0, [0.1, 0.2, 0.5, 0.6, 0.9, 0.9, 0.9])
+
+    dear = [
+        run(rule, f"{number:05d}", epoch_s, [0.3, best, 0.7, 0.7])
+        for number, (epoch_s, best) in enumerate([(1.0, 0.3), (1.5, 0.4), (2.0, 0.55)], start=1)
+    ]
+    cheaper = run(rule, "00004", 0.5, [0.0, 0.1, 0.1, 0.1])
+
+    assert cheap == 0
+    # at 2 s .2; at 3 s .5 and .7; at 4 s .6 and not the .9 behind half of its training
+    assert dear == [0, 2, 2]
+    assert cheaper == 4  # nobody had an epoch to be judged by after 1 s; after 2 s two had
+
+
+def test_in_seconds_nobody_is_judged_by_an_epoch_before_the_first_rung() -> None:
+    rule = seconds_rule()
+    run(rule, "00000", 1.0, [0.9])
+
+    assert run(rule, "00001", 1.0, [0.1, 0.1]) == 0
+
+
+def test_a_study_that_goes_on_knows_the_seconds_of_the_earlier_trials() -> None:
+    curves = [(1.0, [0.1, 0.5, 0.6, 0.6]), (3.0, [0.1, 0.2, 0.8, 0.9]), (2.0, [0.4, 0.4, 0.4])]
+    live = make_scheduler(SearchConfig(**SECONDS), ACCURACY, 8)
+    spent: dict[str, dict[int, float]] = {}
+    for number, (epoch_s, values) in enumerate(curves):
+        spent[f"{number:05d}"] = {epoch: epoch * epoch_s for epoch in range(1, len(values) + 1)}
+        result_of(live, added(live, number), epoch_s, values)
+    earlier = [
+        past(number, dict(enumerate(values, start=1)), TrialState.PRUNED)
+        for number, (_, values) in enumerate(curves)
+    ]
+    resumed = make_scheduler(SearchConfig(**SECONDS), ACCURACY, 8, earlier, spent_s=spent)
+
+    for number, epoch_s, value in [(3, 1.0, 0.55), (4, 1.0, 0.45), (5, 4.0, 0.7), (6, 9.0, 0.7)]:
+        found = [
+            result_of(one, added(one, number), epoch_s, [0.0, value]) for one in (live, resumed)
+        ]
+        assert found[0] == found[1]
+
+
+def result_of(scheduler: StudyScheduler, trial: Any, epoch_s: float, values: list[float]) -> str:
+    for epoch, value in enumerate(values, start=1):
+        report = Report({"accelerator_s": epoch * epoch_s}, [], [])
+        result = {"epoch": epoch, VALUE: value, "report": report}
+        if scheduler.on_trial_result(cast(Any, None), trial, result) == TrialScheduler.STOP:
+            return f"stopped at {epoch}"
+    return "goes on"
+
+
 def costing(number: int, accuracy: float, macs: int) -> tuple[Any, dict[str, Any]]:
     members = [{"member": "fused", "accuracy": accuracy, "macs": macs}]
     result = {"epoch": 1, VALUE: accuracy, "report": Report({}, members, [])}

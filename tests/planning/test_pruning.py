@@ -41,6 +41,13 @@ def test_a_grace_before_the_ramp_up_ends_or_the_rate_has_fallen_is_told_what_wou
     assert late.endswith("; --scheduler none judges nobody")
 
 
+def test_rungs_in_seconds_are_told_with_what_they_do() -> None:
+    said = advice(50_000, optim__epochs=300, search__rung_unit="accelerator-seconds")
+
+    assert said.startswith("search.rung_unit accelerator-seconds: at a rung a trial is held")
+    assert advice(50_000, optim__epochs=300) == ""
+
+
 def test_a_schedule_that_hides_the_order_until_half_of_the_training_prunes_nobody() -> None:
     said = advice(50_000, optim__epochs=300, optim__lr_schedule="step")
 

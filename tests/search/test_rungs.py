@@ -6,7 +6,15 @@ import pytest
 
 from ffl_ray.config.overrides import with_overrides
 from ffl_ray.config.settings import Config, SearchConfig
-from ffl_ray.search.rungs import Fair, fair, grace_epochs, rung_epochs, with_own_grace
+from ffl_ray.errors import SettingError
+from ffl_ray.search.rungs import (
+    Fair,
+    check_rungs,
+    fair,
+    grace_epochs,
+    rung_epochs,
+    with_own_grace,
+)
 from ffl_ray.search.space import bundled_folder, load_space, settle
 from ffl_ray.training.optimizer import learning_rate
 from ffl_ray.training.schedules import cosine_lr
@@ -63,6 +71,15 @@ def test_a_grace_that_was_set_stays() -> None:
     search = SearchConfig(grace=0.1)
 
     assert with_own_grace(search, Config()) == search
+
+
+def test_the_median_rule_has_no_rungs_to_count_in_seconds() -> None:
+    wrong = SearchConfig(scheduler="median", rung_unit="accelerator-seconds")
+
+    with pytest.raises(SettingError, match="takes search.scheduler asha or hyperband, not median"):
+        check_rungs(wrong)
+    for scheduler in ("asha", "hyperband", "none"):
+        check_rungs(with_overrides(wrong, {"scheduler": scheduler}))
 
 
 @pytest.mark.parametrize("name", [path.stem for path in bundled_folder().glob("*.py")])
