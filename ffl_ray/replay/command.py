@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import io
 import math
+import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
@@ -46,10 +47,17 @@ class Place(NamedTuple):
 
 
 class Searched(NamedTuple):
-    """One search: its regret at each time, and how many trials it ended."""
+    """One search.
+
+    Attributes:
+        curve: its regret at each time.
+        trials: how many it ended.
+        cpu_s: CPU seconds of searcher, stopping rule and event loop.
+    """
 
     curve: Array
     trials: int
+    cpu_s: float
 
 
 def replay(args: argparse.Namespace) -> int:
@@ -64,6 +72,7 @@ def replay(args: argparse.Namespace) -> int:
     times = np.linspace(0.0, args.budget * grid.training_s, STEPS + 1)
     curves: dict[str, Array] = {}
     trials: dict[str, list[int]] = {}
+    cpu_s: dict[str, list[float]] = {}
     console = make_console()
     console.out(_what(grid, args.repeats, float(times[-1])))
     jobs = min(args.jobs or available_cpus(), args.repeats)
@@ -73,7 +82,8 @@ def replay(args: argparse.Namespace) -> int:
                 found = [*each(partial(_search, one, times), range(args.repeats))]
             curves[one.name] = np.stack([search.curve for search in found])
             trials[one.name] = [search.trials for search in found]
-    board = leaderboard(curves, trials, times)
+            cpu_s[one.name] = [search.cpu_s for search in found]
+    board = leaderboard(curves, trials, cpu_s, times)
     console.out("\n" + shown_board(board).to_markdown(index=False, disable_numparse=True))
     storage = (
         Storage(args.out) if args.out else find_study(args.study, args.storage_path).child("replay")
@@ -105,8 +115,10 @@ def _open(place: Place) -> None:
 
 def _search(candidate: Candidate, times: Array, repeat: int) -> Searched:
     assert _grid is not None, "the pool's processes open it first"
+    begun = time.process_time()
     ended = [*candidate.run(_grid, repeat, float(times[-1]))]
-    return Searched(regret_curve(ended, _grid.worth, times), len(ended))
+    cpu_s = time.process_time() - begun
+    return Searched(regret_curve(ended, _grid.worth, times), len(ended), cpu_s)
 
 
 def _what(grid: Grid, repeats: int, budget_s: float) -> str:

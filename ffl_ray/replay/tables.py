@@ -17,13 +17,17 @@ ENDS = ("", ".low", ".high")
 
 
 def leaderboard(
-    curves: Mapping[str, Array], trials: Mapping[str, Sequence[int]], times: Array
+    curves: Mapping[str, Array],
+    trials: Mapping[str, Sequence[int]],
+    cpu_s: Mapping[str, Sequence[float]],
+    times: Array,
 ) -> pd.DataFrame:
     """Of each candidate its regret at half of the budget and at all of it, and its speed.
 
     Args:
         curves: regret of each repeat at each time, by candidate; the reference is among them.
         trials: how many trials each repeat ended.
+        cpu_s: CPU seconds of each repeat, which trains nothing.
         times: accelerator-seconds; the last one is the budget.
     """
     reference = curves[REFERENCE.name]
@@ -34,6 +38,7 @@ def leaderboard(
             "candidate": name,
             "repeats": len(curve),
             "trials": float(np.mean(trials[name])),
+            "cpu_share": float(np.mean(cpu_s[name]) / times[-1]),
         }
         row |= _interval("regret_at_half", curve[:, half])
         row |= _interval("regret", curve[:, -1])
@@ -90,6 +95,7 @@ def shown_board(board: pd.DataFrame) -> pd.DataFrame:
     ):
         half = (board[f"{name}.high"] - board[f"{name}.low"]) / 2
         frame[title] = [f"{m:.4f} ± {h:.4f}" for m, h in zip(board[name], half, strict=True)]
+    frame["own CPU, of training"] = [f"{share:.2%}" for share in board["cpu_share"]]
     ends = zip(*(board[f"seconds_ratio{end}"] for end in ENDS), strict=True)
     frame["seconds to random's regret at half, of random's"] = [_ratio(*one) for one in ends]
     return frame

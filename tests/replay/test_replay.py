@@ -86,16 +86,22 @@ def test_candidates_of_a_repeat_are_given_the_same_points_and_the_same_trainings
     assert all(plain[point] == halved[point] for point in both)
 
 
-def test_who_is_stopped_is_whom_the_rung_rule_stops(grid: Grid) -> None:
-    ended = [*replayed(grid._replace(workers=1), ASHA, 0, 100.0)]
-    rule = SuccessiveHalving(ASHA, EPOCHS, maximised=False)
-
+@pytest.mark.parametrize("unit", ["epochs", "accelerator-seconds"])
+def test_who_is_stopped_is_whom_the_rung_rule_stops(grid: Grid, unit: str) -> None:
+    search = with_overrides(ASHA, {"rung_unit": unit})
+    ended = [*replayed(grid._replace(workers=1), search, 0, 100.0)]
+    rule = SuccessiveHalving(search, EPOCHS, maximised=False, latest=EPOCHS / 2)
     draws = Draws(grid, 0)
 
     for number, trial in enumerate(ended):
-        values = draws.run(trial.point).values
+        run = draws.run(trial.point)
+        spent = np.cumsum(run.seconds)
         judged = range(1, EPOCHS)
-        stopped = (e for e in judged if not rule.lets_pass(f"{number:05d}", e, values[e - 1]))
+        stopped = (
+            epoch
+            for epoch in judged
+            if not rule.lets_pass(f"{number:05d}", epoch, run.values[epoch - 1], spent[epoch - 1])
+        )
         assert trial.epochs == next(stopped, EPOCHS)
     assert any(trial.score is None for trial in ended)
 
@@ -168,6 +174,7 @@ def test_the_command_writes_a_page_and_tables(
     assert board["candidate"].tolist() == [REFERENCE.name, "sampler=tpe"]
     assert set(repeats["repeat"]) == {0, 1, 2}
     assert (repeats["regret"] >= 0).all()
+    assert board["cpu_share"].between(0, 1, inclusive="neither").all()
     assert "replay.html" in capfd.readouterr().out
     assert "accelerator-seconds" in (folder / "replay" / "replay.html").read_text()
 
