@@ -17,6 +17,7 @@ from ffl_ray.confirm.tables import Row, run_rows, summary_rows, write_confirmed
 from ffl_ray.errors import StudyError
 from ffl_ray.orchestration.final_run import FinalRun
 from ffl_ray.results.guard import is_plain_id, understood
+from ffl_ray.results.looks import check_looks
 from ffl_ray.results.predictions import read_predictions
 from ffl_ray.results.study import StudyTables
 
@@ -95,10 +96,10 @@ class Confirmation(NamedTuple):
                 arms=[_arm_of_today(Arm.load(arm)) for arm in description["arms"]],
                 pairs=[_pair(pair) for pair in description["pairs"]],
                 runs=[Run(**run) for run in description["runs"]],
-                top=int(description.get("top", 0)),
-                looks=int(description.get("looks", 1)),
+                top=_count(description, "top"),
+                looks=check_looks(description.get("looks", 1)),
                 registered=loaded(description, location),
-                search_trials=int(description.get("search_trials", 0)),
+                search_trials=_count(description, "search_trials"),
                 search_s=float(description.get("search_s", 0.0)),
             )
             return cls._checked(found, location)
@@ -159,6 +160,18 @@ class Confirmation(NamedTuple):
         epoch_s = {arm.name: arm.epoch_s or 0.0 for arm in self.arms}
         arm_of = {run.run_id: run.arm for run in self.runs}
         return sum(run.config.optim.epochs * epoch_s[arm_of[run.run_id]] for run in runs)
+
+
+def _count(description: Mapping[str, Any], name: str) -> int:
+    """A number of a study.json; in one of the version before it is 0.
+
+    Raises:
+        ValueError: it is none, or below 0.
+    """
+    found = description.get(name, 0)
+    if type(found) is not int or found < 0:
+        raise ValueError(f"{name} must be a number from 0 on, not {str(found)[:80]}")
+    return found
 
 
 def _pair(stored: dict[str, Any]) -> Pair:

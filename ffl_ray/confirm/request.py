@@ -24,7 +24,7 @@ from ffl_ray.results.columns import ENDED
 from ffl_ray.results.description import MOVES, read_description
 from ffl_ray.results.guard import understood
 from ffl_ray.results.history import study_objectives
-from ffl_ray.results.looks import FIRST_LOOK
+from ffl_ray.results.looks import FIRST_LOOK, MOST_SEEDS
 from ffl_ray.results.reader import find_study, load_tables, records
 from ffl_ray.results.storage.access import open_for_writing
 from ffl_ray.results.storage.storage import Storage
@@ -189,8 +189,10 @@ def _check_race(args: argparse.Namespace) -> None:
             "--until-decided takes as many seeds as the verdicts need: give --max-seeds, no "
             "--seeds, and not --baselines none, with which there is no verdict"
         )
-    if args.max_seeds <= FIRST_LOOK:
-        raise SettingError(f"--max-seeds must be above {FIRST_LOOK}, not {args.max_seeds}")
+    if not FIRST_LOOK < args.max_seeds <= MOST_SEEDS:
+        raise SettingError(
+            f"--max-seeds must be above {FIRST_LOOK} and at most {MOST_SEEDS}, not {args.max_seeds}"
+        )
 
 
 def _changes(args: argparse.Namespace) -> dict[str, object]:

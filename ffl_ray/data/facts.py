@@ -7,6 +7,8 @@ from typing import Any, NamedTuple
 
 MOST_NAMED = 10  # differences of one message
 PARTS = ("", "test_")
+MOST_IMAGES = 2**40
+MOST = {"num_classes": 2**20}  # a network is planned with as many logits
 
 
 class DataFacts(NamedTuple):
@@ -81,7 +83,7 @@ def facts_in(before: Mapping[str, Any]) -> DataFacts:
     """The facts that JSON holds.
 
     Raises:
-        ValueError: a value is of another kind.
+        ValueError: a value is of another kind, or a number that there can't be.
     """
     found: dict[str, Any] = {}
     if not isinstance(before, Mapping):
@@ -94,7 +96,9 @@ def facts_in(before: Mapping[str, Any]) -> DataFacts:
             if not isinstance(value, list | tuple) or not all(isinstance(v, kind) for v in value):
                 raise ValueError(f"of the data, {name} is {repr(value)[:80]}")
             value = tuple(map(tuple, value)) if pair else tuple(value)
-        elif type(value) is not type(default):
+        elif type(value) is not type(default) or (
+            isinstance(value, int) and not 0 <= value <= MOST.get(name, MOST_IMAGES)
+        ):
             raise ValueError(f"of the data, {name} is {repr(value)[:80]}")
         found[name] = value
     return DataFacts(**found)

@@ -9,7 +9,8 @@ columns, where there are several, and `config`. A label is a ClassLabel, or text
 `train` is the train split, `test` or else `validation` the test split; without these a fifth of
 every class is set aside. The package `datasets` keeps rows in Arrow files
 (Parquet is converted once, into its cache) in which each image's bytes lie as they are: they are
-read from there, in any order, by processes that need neither `datasets` nor pyarrow.
+read from there, in any order, by processes that need neither `datasets` nor pyarrow. A row may
+name an image file instead: one of the data set's own folder, or of the hub's cache.
 """
 
 from __future__ import annotations
@@ -28,20 +29,17 @@ import torch
 from ffl_ray.config.image_shapes import image_side
 from ffl_ray.config.overrides import nearest
 from ffl_ray.config.settings import DataConfig
-from ffl_ray.data.dataset import Files, Opened, Packed
+from ffl_ray.data.dataset import Files, Opened
 from ffl_ray.data.folder import info_of_photos
 from ffl_ray.data.held_back import check_classes, held_back, rest_of
+from ffl_ray.data.hub_files import Rows, is_saved, places
 from ffl_ray.data.tar_shards import MOST_CLASSES, names_by_class
 from ffl_ray.errors import DataError, on_one_line
 from ffl_ray.files import expanded
 
 PREFIX = "hf:"
 TESTS = ("test", "validation", "valid", "val")
-WHOLE = -1  # bytes of an image that is a file of its own
 _HUB_NAME = re.compile(r"[\w.-]+(/[\w.-]+)?")
-
-Rows = Any
-"""A `datasets.Dataset`: the package has no types that are checked here."""
 
 
 class Asked(NamedTuple):
@@ -79,7 +77,8 @@ def open_train(settings: DataConfig) -> Opened:
     """The images that may be trained on and validated with.
 
     Raises:
-        DataError: there is no such data set, or no column of images, or of labels.
+        DataError: there is no such data set, or no column of images, or of labels, or a row names
+            a file outside its folder.
     """
     train, test = _train_and_test(settings)
     opened = _opened(settings, train)
@@ -139,7 +138,7 @@ def _splits(settings: DataConfig) -> dict[str, Rows]:
 
 
 def _loaded(library: Any, asked: Asked, local: Path | None) -> Any:
-    if local and any((local / mark).is_file() for mark in ("dataset_dict.json", "state.json")):
+    if local and is_saved(local):
         return library.load_from_disk(str(local))
     return library.load_dataset(str(local or asked.name), asked.config)
 
@@ -173,7 +172,7 @@ def _opened(settings: DataConfig, rows: Rows) -> Opened:
     keys = [b"%08d" % number for number in range(len(labels))]
     names = names_by_class(classes, labels.tolist(), keys)
     size = image_side(settings)
-    packed = _places(settings, rows, image)
+    packed = places(settings, rows, image, is_local(settings.name, settings.dir))
     files = Files(packed.files[0], names, torch.from_numpy(labels), size, packed)
     return Opened(files, info_of_photos(classes, size))
 
@@ -244,48 +243,3 @@ def _classes(
             f"own, not {names[:5]}"
         )
     return tuple(map(str, names)), labels.astype(np.int64)
-
-
-def _places(settings: DataConfig, rows: Rows, image: str) -> Packed:
-    """Where the bytes of each row's image lie in the Arrow files."""
-    files = [str(file["filename"]) for file in rows.cache_files]
-    found = [_in_file(settings, path, number, image) for number, path in enumerate(files)]
-    places = np.concatenate([part for part, _ in found]) if found else np.empty((0, 3), np.int64)
-    own = [path for _, paths in found for path in paths]
-    if len(places) + len(own) != len(rows) or (own and len(places)):
-        raise DataError(
-            f"data.name: the images of {settings.name} must all lie in its Arrow files or all in "
-            f"files of their own: save it anew with save_to_disk"
-        )
-    if not own:
-        return Packed(tuple(files), places)
-    whole = [(number, 0, WHOLE) for number in range(len(own))]
-    return Packed(tuple(own), np.array(whole, np.int64))
-
-
-def _in_file(
-    settings: DataConfig, path: str, number: int, image: str
-) -> tuple[np.ndarray[tuple[int, int], np.dtype[np.int64]], list[str]]:
-    """Places of the images in one Arrow file; or the paths of those that lie outside."""
-    pyarrow = importlib.import_module("pyarrow")
-    mapped = pyarrow.memory_map(path).read_buffer()
-    places: list[Any] = [np.empty((0, 3), np.int64)]
-    own: list[str] = []
-    for batch in pyarrow.ipc.open_stream(mapped):
-        column = batch.column(image)
-        kept = column.field("bytes")
-        if kept.null_count == len(kept):
-            own += [str(Path(value)) for value in column.field("path").to_pylist() if value]
-            continue
-        if kept.null_count:
-            raise DataError(f"data.name: {settings.name} has rows without an image ({path})")
-        wide = pyarrow.types.is_large_binary(kept.type)
-        if not wide and not pyarrow.types.is_binary(kept.type):
-            raise DataError(f"data.name: images of {settings.name} must be bytes, not {kept.type}")
-        _, ends, data = kept.buffers()
-        bounds = np.frombuffer(ends, np.int64 if wide else np.int32)
-        bounds = bounds[kept.offset : kept.offset + len(kept) + 1].astype(np.int64)
-        begin = data.address - mapped.address if len(kept) else 0
-        count = np.full(len(kept), number)
-        places.append(np.stack([count, begin + bounds[:-1], np.diff(bounds)], axis=1))
-    return np.concatenate(places), own

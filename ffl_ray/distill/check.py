@@ -1,11 +1,18 @@
-"""Checks of a config before anything trains; torch is loaded for own code and a teacher alone."""
+"""Checks of a config before anything trains.
+
+Torch is loaded for own code, a teacher, and a method that asks for maps of some shape alone.
+"""
 
 from ffl_ray.config.batch_checks import check_batches
+from ffl_ray.config.methods import method_of
 from ffl_ray.config.roles import check_roles
 from ffl_ray.config.settings import ResolvedConfig
 from ffl_ray.config.user_code import is_own
 from ffl_ray.errors import SettingError
 from ffl_ray.models.registry import check_model
+
+# What a loss reads that is made in some shape by the branches.
+SHAPED = frozenset({"stage_maps", "later_stages", "fused_map"})
 
 
 def check_config(config: ResolvedConfig) -> None:
@@ -13,8 +20,8 @@ def check_config(config: ResolvedConfig) -> None:
 
     Raises:
         SettingError: as `check_model`, `check_batches` and `check_roles` do, a method of the user's
-            own breaks its contract, a teacher from outside does not suit
-            the data, or a folder of data is named that nothing would read.
+            own breaks its contract or can't be built of such branches, a teacher from outside does
+            not suit the data, or a folder of data is named that nothing would read.
     """
     if config.data.name == "digits" and config.data.dir is not None:
         raise SettingError(
@@ -32,3 +39,7 @@ def check_config(config: ResolvedConfig) -> None:
         from ffl_ray.distill.user_method import check_contract  # loads torch
 
         check_contract(config.distill, len(config.model.mix))
+    if method_of(config.distill).needs & SHAPED:
+        from ffl_ray.distill.networks import check_built  # loads torch
+
+        check_built(config)

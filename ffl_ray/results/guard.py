@@ -213,5 +213,28 @@ def flaw_in(description: object) -> str | None:
         return f"the study's name is {description['study'][:120]!r}"
     if not re.fullmatch(KIND, description["kind"]):
         return f"the kind of study is {description['kind'][:80]!r}"
-    bad = [v for v in (description.get("versions") or {}).values() if not isinstance(v, str)]
-    return f"a version is {repr(bad[0])[:80]}" if bad else None
+    return _flaw_in_values(description)
+
+
+def _flaw_in_values(description: dict[str, object]) -> str | None:
+    """What is wrong with a version, or an integer, if anything is."""
+    versions = description.get("versions")
+    for value in versions.values() if isinstance(versions, dict) else ():
+        if not isinstance(value, str):
+            return f"a version is {repr(value)[:80]}"
+    large = next((one for one in _integers(description) if abs(one[1]) > LARGEST), None)
+    return f"{large[0][:80]!r} is {str(large[1])[:80]}, beyond {LARGEST}" if large else None
+
+
+def _integers(value: object, place: str = "") -> Iterator[tuple[str, int]]:
+    """The integers in a JSON value, each with where it stands."""
+    if isinstance(value, int):
+        yield place, value
+        return
+    parts: Iterable[tuple[object, object]] = ()
+    if isinstance(value, dict):
+        parts = value.items()
+    elif isinstance(value, list):
+        parts = enumerate(value)
+    for key, part in parts:
+        yield from _integers(part, f"{place}.{key}" if place else str(key))

@@ -19,6 +19,8 @@ from jaxtyping import Float
 from scipy.special import stdtr
 
 FIRST_LOOK = 4  # seeds; fewer see differences of many deviations alone
+# The draws take memory and time by the seed: at this many 0.5 GB and some seconds.
+MOST_SEEDS = 500
 # The images are the same at all looks: of the error so much is theirs at each of them, whatever
 # their share of the variance is (docs/verdicts.md has the errors).
 IMAGES_SHARE = 0.6
@@ -30,13 +32,29 @@ def nominal(alpha: float, looks: int) -> float:
 
     Args:
         looks: after 4, 5, ... seeds.
+
+    Raises:
+        ValueError: there are more than any race may have.
     """
+    check_looks(looks)
     if looks == 1:
         return alpha
     # With the least p of k draws below it, k + 2 sqrt(k) of them are counted.
     k = math.floor((math.sqrt(1 + alpha * DRAWS) - 1) ** 2)
     drawn = float(_least_levels(looks)[k - 1]) * (1 - 1e-12) if k else 0.0
     return max(alpha / looks, drawn)
+
+
+def check_looks(looks: int) -> int:
+    """A number of looks that a race may have.
+
+    Raises:
+        ValueError: it is none.
+    """
+    most = MOST_SEEDS - FIRST_LOOK + 1
+    if type(looks) is not int or not 1 <= looks <= most:
+        raise ValueError(f"looks must be from 1 to {most}, not {str(looks)[:80]}")
+    return looks
 
 
 @functools.lru_cache(maxsize=8)

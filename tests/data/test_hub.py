@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from pathlib import Path
 
 import datasets
+import pyarrow as pa
 import pytest
 import torch
 from support.brought import CLASSES, picture
@@ -144,6 +146,52 @@ def test_what_can_not_be_used_is_refused_in_one_line(
     with pytest.raises(NoTestSplitError, match="hold the classes of train, and lacks 'moth'"):
         open_test(settings("others", dir=str(tmp_path)))
     assert open_train(settings("two?label=other", dir=str(tmp_path))).info.classes == CLASSES
+
+
+def naming(folder: Path, paths: list[str]) -> None:
+    """Have a saved data set's rows name image files, as somebody else may have written them."""
+    label = datasets.ClassLabel(names=list(CLASSES))
+    rows(len(paths), label).save_to_disk(str(folder))
+    (file,) = folder.glob("*.arrow")
+    table = pa.ipc.open_stream(file.read_bytes()).read_all()
+    images = pa.array([{"bytes": None, "path": path} for path in paths], table.schema[0].type)
+    with pa.ipc.new_stream(file, table.schema) as stream:
+        stream.write_table(table.set_column(0, table.schema[0], images))
+
+
+def test_a_row_names_image_files_of_its_data_sets_folder_alone(tmp_path: Path) -> None:
+    own, private = tmp_path / "theirs", tmp_path / "private"
+    own.mkdir()
+    private.mkdir()
+    for number in range(9):
+        (own / f"{number}.png").write_bytes(picture(number))
+    (private / "me.png").write_bytes(picture(0))
+    (own / "door").symlink_to(private)
+    good = [str(own / f"{number}.png") for number in range(9)]
+
+    naming(own, good)
+    opened = open_train(settings("theirs", dir=str(tmp_path)))
+    for bad in (private / "me.png", own / "../private/me.png", own / "door/me.png", "x\0/me.png"):
+        naming(own, [*good[:8], str(bad)])
+        with pytest.raises(DataError, match="must lie in its own folder, .*, not at ") as error:
+            open_train(settings("theirs", dir=str(tmp_path)))
+        assert "\n" not in str(error.value)
+
+    assert isinstance(opened.images, Files)
+    assert {str(opened.images.source(n)) for n in range(len(opened.images))} <= set(good)
+
+
+def test_a_saved_data_set_lists_arrow_files_of_its_own_folder_alone(
+    saved: Path, tmp_path: Path
+) -> None:
+    naming(tmp_path / "theirs", [])
+    state = tmp_path / "theirs" / "state.json"
+    (private,) = (saved / "both" / "test").glob("*.arrow")
+    listed = json.loads(state.read_text()) | {"_data_files": [{"filename": str(private)}]}
+    state.write_text(json.dumps(listed))
+
+    with pytest.raises(DataError, match="must lie in its own folder, .*/theirs, not at '.*arrow'"):
+        open_train(settings("theirs", dir=str(tmp_path)))
 
 
 def test_without_the_package_the_command_that_installs_it_is_named(

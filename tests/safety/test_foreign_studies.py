@@ -18,6 +18,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 from plotly.offline import get_plotlyjs
+from support.confirmations import planned
 from support.studies import COMPLETED, Made, make_study, params
 
 from ffl_ray import results
@@ -29,6 +30,7 @@ from ffl_ray.console.log import everything_else_to
 from ffl_ray.console.plain_text import in_markdown, in_spreadsheet, printable, printable_line
 from ffl_ray.console.result_tables import best_table
 from ffl_ray.console.terminal import make_console
+from ffl_ray.data.facts import facts_in
 from ffl_ray.errors import SettingError, StudyError
 from ffl_ray.export.predictions import Output
 from ffl_ray.orchestration.retention import CheckpointRetention, best_of_search
@@ -109,6 +111,33 @@ def test_a_run_of_a_confirmation_that_leads_out_is_refused() -> None:
 
 
 @pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"looks": 10**9}, "looks must be from 1 to 497, not 1000000000"),
+        ({"looks": 0}, "looks must be from 1 to 497, not 0"),
+        ({"looks": "2"}, "looks must be from 1 to 497, not 2"),
+        ({"top": -1}, "top must be a number from 0 on, not -1"),
+        ({"search_trials": True}, "search_trials must be a number from 0 on, not True"),
+    ],
+)
+def test_a_confirmation_with_numbers_that_there_can_not_be_is_refused(
+    change: dict[str, object], said: str
+) -> None:
+    described = {"kind": "confirm", "settings": {}, **planned().dump()} | change
+
+    with pytest.raises(StudyError, match=f"^place/study.json is damaged: {said}$"):
+        Confirmation.load(described, "place")
+
+
+@pytest.mark.parametrize(
+    "change", [{"num_train": -1}, {"num_val": 2**41}, {"num_classes": 2**20 + 1}, {"num_val": True}]
+)
+def test_facts_of_data_that_there_can_not_be_are_refused(change: dict[str, object]) -> None:
+    with pytest.raises(ValueError, match=f"of the data, {next(iter(change))} is"):
+        facts_in({"num_train": 3} | change)
+
+
+@pytest.mark.parametrize(
     ("change", "flaw"),
     [
         ({"study": "../../x"}, "the study's name is '../../x'"),
@@ -119,6 +148,11 @@ def test_a_run_of_a_confirmation_that_leads_out_is_refused() -> None:
         ({"versions": {"torch": {}}}, "a version is {}"),
         ({"schema_version": True}, "'schema_version' is True"),
         ({"space": 1}, "'space' is 1"),
+        ({"plan": {"workers": [1, 2**62]}}, "'plan.workers.1' is 4611686018427387904, beyond 9007"),
+        (
+            {"settings": {"search.num_samples": -(10**99)}},
+            "'settings.search.num_samples' is -100",
+        ),
     ],
 )
 def test_a_description_of_another_shape_is_damage(change: dict[str, object], flaw: str) -> None:
