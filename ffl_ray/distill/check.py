@@ -11,8 +11,9 @@ from ffl_ray.config.user_code import is_own
 from ffl_ray.errors import SettingError
 from ffl_ray.models.registry import check_model
 
-# What a loss reads that is made in some shape by the branches.
-SHAPED = frozenset({"stage_maps", "later_stages", "fused_map"})
+# What a loss reads whose shape may not suit it; for what it makes anew `check_model` asks enough.
+SHAPED = frozenset({"stage_maps", "fused_map"})
+ANEW = frozenset({"later_stages"})
 
 
 def check_config(config: ResolvedConfig) -> None:
@@ -39,7 +40,8 @@ def check_config(config: ResolvedConfig) -> None:
         from ffl_ray.distill.user_method import check_contract  # loads torch
 
         check_contract(config.distill, len(config.model.mix))
-    if method_of(config.distill).needs & SHAPED:
+    needs = method_of(config.distill).needs
+    if needs & SHAPED and (not needs & ANEW or is_own(config.distill.method)):
         from ffl_ray.distill.networks import check_built  # loads torch
 
         check_built(config)

@@ -7,7 +7,7 @@ import functools
 import torch
 
 from ffl_ray.config.image_shapes import image_shape
-from ffl_ray.config.methods import resolved_distill
+from ffl_ray.config.methods import method_of, resolved_distill
 from ffl_ray.config.overrides import mix_name
 from ffl_ray.config.settings import (
     DistillConfig,
@@ -75,7 +75,9 @@ def check_built(config: ResolvedConfig) -> None:
         named = DistillConfig(method=distill.method, gates=distill.gates)
         distill = resolved_distill(named, config.model)
     model = config.model.model_copy(update={"pretrained": False})  # of equal shapes
-    _check_outline(model, config.fusion, distill, image_shape(config.data))
+    fused = is_own(distill.method) or "fused_map" in method_of(distill).needs
+    fusion = config.fusion if fused else FusionConfig()
+    _check_outline(model, fusion, distill, image_shape(config.data))
 
 
 @functools.lru_cache(maxsize=4096)

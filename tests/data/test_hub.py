@@ -184,7 +184,7 @@ def test_a_row_names_image_files_of_its_data_sets_folder_alone(tmp_path: Path) -
 def test_a_saved_data_set_lists_arrow_files_of_its_own_folder_alone(
     saved: Path, tmp_path: Path
 ) -> None:
-    naming(tmp_path / "theirs", [])
+    rows(3, datasets.ClassLabel(names=list(CLASSES))).save_to_disk(str(tmp_path / "theirs"))
     state = tmp_path / "theirs" / "state.json"
     (private,) = (saved / "both" / "test").glob("*.arrow")
     listed = json.loads(state.read_text()) | {"_data_files": [{"filename": str(private)}]}

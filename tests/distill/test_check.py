@@ -50,7 +50,11 @@ def test_a_config_that_is_let_in_can_be_built_and_has_a_loss(method: str) -> Non
             "at least 2 stages for distill.method layered_ffl, which reads .*, not 1",
         ),
         (
-            {"distill__method": "ffsd", "model__mix": "3*resnet8", "fusion__design": "pooled_linear"},
+            {
+                "distill__method": "ffsd",
+                "model__mix": "3*resnet8",
+                "fusion__design": "pooled_linear",
+            },
             "fusion.design must merge maps into one .*, not pooled_linear",
         ),
     ],
