@@ -13,8 +13,10 @@ from ffl_ray.planning.cost import DataSize, training_cost
 
 DATA = DataSize(10, 64, 16)
 # Other widths, other numbers of stages, and one stage of other resolutions.
-MIXES = ("2*resnet8+wrn10_2", "resnet8+vgg11+resnet8", "2*support.tiny_nets:narrow")
-MIXES += ("2*support.tiny_nets:narrow+support.tiny_nets:wide",)
+MIXES = (
+    *("2*resnet8+wrn10_2", "resnet8+vgg11+resnet8", "2*support.tiny_nets:narrow"),
+    "2*support.tiny_nets:narrow+support.tiny_nets:wide",
+)
 
 
 @pytest.mark.parametrize("method", METHODS)
