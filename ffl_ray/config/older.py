@@ -20,6 +20,11 @@ SIZE, FOLDER_SIDE = "data.image_size", 64  # what it was of every data set
 WARM_START = "search.warm_start"
 PER_CLASS, WITH_MCL = "data.images_per_class", "distill.contrast_weight"  # a setting since then
 METHOD, TEACHER = "distill.method", "distill.kdcl_teacher"
+# What other methods ignored until they refused it: its default, and the methods that read it.
+UNREAD: dict[str, tuple[object, tuple[str, ...]]] = {
+    TEACHER: ("min_logit", ("kdcl",)),
+    SHARES[DECAY]: (1_000 / PUBLISHED_STEPS, ("pcl", "dkel")),
+}
 # What a method's own value was, where it is another one now.
 STAGES = "model.trunk_stages"
 OWN: dict[str, dict[str, object]] = {
@@ -63,7 +68,17 @@ def of_today(settings: Mapping[str, Any]) -> dict[str, Any]:
     for name in SHARES.keys() & settings.keys():
         length, today = _number(settings[name]), SHARES[name]
         found[today] = LEFT.get(today) if length is None else _share(name, length, epochs or 1)
+    if of_a_training:
+        _forget_unread(found)
     return found
+
+
+def _forget_unread(found: dict[str, Any]) -> None:
+    """Give what a training's method does not read its default: it was ignored without a word."""
+    for name, (default, methods) in UNREAD.items():
+        if name in found and METHOD in found and found[METHOD] not in methods:
+            own = ":" in str(found[METHOD])
+            found[name] = found[name] if own else default
 
 
 def as_then(name: str, share: Any, epochs: Any) -> Any:

@@ -13,6 +13,8 @@ from ffl_ray.errors import SettingError
 
 # The methods whose loss reads a setting; a method of the user's own may read any.
 READ_BY: Mapping[str, tuple[str, ...]] = {
+    "kdcl_teacher": ("kdcl",),
+    "ema_span": ("pcl", "dkel"),
     "dml_teacher": ("dml",),
     "ce_weight": ("cl_ilr",),
     "detach_targets": ("dml", "cl_ilr"),

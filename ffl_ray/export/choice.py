@@ -79,26 +79,40 @@ def _trial(rule: Rule, study: Rows) -> Choice:
     left = [candidate for candidate in found if candidate.trial_id in kept]
     if not any(rule.max_macs is None or c.macs <= rule.max_macs for c in left):
         raise StudyError(gone)
-    other = rule.choose(_called(rule, left, study), objective)
+    other = rule.choose(_called(rule, found, study, left), objective)
     return Choice(other, f"note: another would be picked, but {gone}")
 
 
-def _called(rule: Rule, found: Sequence[Candidate], study: Rows) -> Sequence[Candidate]:
+def _called(
+    rule: Rule,
+    found: Sequence[Candidate],
+    study: Rows,
+    left: Sequence[Candidate] | None = None,
+) -> Sequence[Candidate]:
     """The candidates of the trial that a search calls best, where the rule leaves the trial open.
 
     Of several objectives nothing is called best: those that keep the constraints, if any does.
+
+    Args:
+        left: those that may be chosen, whatever candidates a mean over seeds is of; none: all.
     """
+    left = found if left is None else left
     if rule.pick != "best" or rule.max_macs is not None or rule.trial is not None:
-        return found
-    keeping = [c for c in found if keeps_constraints(study.trials[c.trial_id])] or found
+        return left
+    keeping = [c for c in left if keeps_constraints(study.trials[c.trial_id])] or left
     if rule.member is not None:
         return keeping
     members: dict[str, list[Row]] = {}
     for row in study.members:
         members.setdefault(row["trial_id"], []).append(row)
     objectives = pick.study_objectives(study.description)
-    rows = [study.trials[name] for name in dict.fromkeys(c.trial_id for c in keeping)]
-    called = called_best(ranked(rows, objectives), objectives, lambda name: members[name])
+    rows = [study.trials[name] for name in dict.fromkeys(c.trial_id for c in found)]
+    called = called_best(
+        ranked(rows, objectives),
+        objectives,
+        lambda name: members[name],
+        {c.trial_id for c in keeping},
+    )
     return [c for c in keeping if called is None or c.trial_id == called.trial_id]
 
 

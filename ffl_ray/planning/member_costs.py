@@ -10,6 +10,7 @@ from ffl_ray.config.constraints import Constraint, parse_constraint
 from ffl_ray.config.image_shapes import image_shape
 from ffl_ray.config.roles import roles_in
 from ffl_ray.config.settings import (
+    Config,
     FusionConfig,
     ResolvedConfig,
     ResolvedDistill,
@@ -21,7 +22,8 @@ from ffl_ray.models.builder import build_network
 from ffl_ray.models.cost import MemberCost, member_costs
 from ffl_ray.models.outline import on_meta
 from ffl_ray.planning.cost import network_distill
-from ffl_ray.search.points import Point
+from ffl_ray.search.points import Point, every_config
+from ffl_ray.search.space import SearchSpace
 
 
 def planned_members(config: ResolvedConfig, num_classes: int) -> list[dict[str, Any]]:
@@ -73,6 +75,29 @@ def checked_constraints(sampled: Sequence[Point], search: SearchConfig, num_clas
     if not kept:
         raise PlanError(f"search.constraints can't be kept together: {words}")
     return words
+
+
+def check_grid(space: SearchSpace, base: Config, search: SearchConfig, num_classes: int) -> None:
+    """Check that a grid has as many points that keep what a network decides as are to be tried.
+
+    Raises:
+        PlanError: it has fewer.
+    """
+    bounds = [parse_constraint(text) for text in search.constraints]
+    known = [bound for bound in bounds if bound.is_known_before]
+    if search.sampler != "grid" or not known:
+        return
+    kept = 0
+    for config in every_config(space, base):
+        rows = planned_members(config, num_classes)
+        kept += all(bound.excess(rows) <= 0 for bound in known)
+        if kept >= search.num_samples:
+            return
+    names = " and ".join(bound.name for bound in known)
+    raise PlanError(
+        f"search.num_samples must be at most the {kept} points of {space.path} that keep {names}, "
+        f"for search.sampler grid, not {search.num_samples}"
+    )
 
 
 def _check_kept(

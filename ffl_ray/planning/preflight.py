@@ -21,7 +21,7 @@ from ffl_ray.planning.limits import (
     check_storage,
     worker_room,
 )
-from ffl_ray.planning.member_costs import checked_constraints
+from ffl_ray.planning.member_costs import check_grid, checked_constraints
 from ffl_ray.planning.nodes import Cluster, free_disk, mounts
 from ffl_ray.planning.pruning import pruning_advice
 from ffl_ray.planning.throughput import Timed, fit, measure
@@ -78,10 +78,12 @@ def run_preflight(
     """The preflight of a study on the machines that there are; what can't work is refused.
 
     Raises:
-        PlanError: storage, memory or disk do not do for it.
+        PlanError: storage, memory or disk do not do for it, or a grid has too few points that keep
+            what a network decides.
     """
     nodes = cluster.nodes()
     check_storage(storage.location, storage.is_local, nodes, mounts())
+    check_grid(space, base, search, facts.num_classes)
     sampled = sampled_points(space, base)
     data = data_size(facts)
     costs = training_costs([point.config for point in sampled], data, plan.num_workers)

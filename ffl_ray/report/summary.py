@@ -11,6 +11,7 @@ from ffl_ray.config.objectives import MAXIMISED
 from ffl_ray.console.terminal import duration
 from ffl_ray.report.blocks import Block, Note
 from ffl_ray.report.source import MIX, Study
+from ffl_ray.results.best import BUT_SEED, seeds_of_configs
 from ffl_ray.results.pruning import pruning_cost
 from ffl_ray.results.reader import records
 from ffl_ray.results.statistics import wilson_interval
@@ -159,14 +160,24 @@ def _trust(study: Study) -> str:
     if study.has_confirmation:
         return (
             f"Apart from the confirmed results all of it is selection data: the search chose by "
-            f"the validation split, and each config ran with one seed.{within} What was measured "
-            f"on the test split stands under Confirmed results alone."
+            f"the validation split, and each config ran with {_seeds(study)}.{within} What was "
+            f"measured on the test split stands under Confirmed results alone."
         )
     return (
         f"All of it is selection data: the search chose by the validation split, each config ran "
-        f"with one seed, and the test split is untouched.{within} Only "
+        f"with {_seeds(study)}, and the test split is untouched.{within} Only "
         f"python -m ffl_ray.confirm says which differences are real."
     )
+
+
+def _seeds(study: Study) -> str:
+    """How many seeds the completed configs ran with, in words."""
+    names = [name for name in ("seed", *BUT_SEED) if name in study.completed]
+    counts = seeds_of_configs(records(study.completed[names]))
+    least, most = min(counts), max(counts)
+    if most == 1:
+        return "one seed"
+    return f"{most} seeds" if least == most else f"{least} to {most} seeds"
 
 
 def _running(study: Study) -> str:

@@ -65,7 +65,10 @@ def ranked(rows: Iterable[AnyRow], objectives: Sequence[Objective]) -> list[AnyR
 
 
 def called_best(
-    ranked: Sequence[Row], objectives: Sequence[Objective], members_of: MembersOf
+    ranked: Sequence[Row],
+    objectives: Sequence[Objective],
+    members_of: MembersOf,
+    among: Collection[str] | None = None,
 ) -> Best | None:
     """The cheapest of the trials whose value lies within one standard error of the best one's.
 
@@ -79,11 +82,14 @@ def called_best(
         ranked: the completed trials, best first.
         objectives: of the search; several have a front and no best.
         members_of: the member rows of a trial.
+        among: ids of the trials that may be called best, whatever trials a mean is of; none: any.
     """
     if not ranked or len(objectives) > 1:
         return None
     (objective,) = objectives
-    configs = _by_config(ranked, objective)
+    configs = _by_config(ranked, objective, among)
+    if not configs:
+        return None
     top = configs[0]
     members = latest_members(members_of, top["trial_id"])
     if not members:
@@ -106,21 +112,39 @@ def called_best(
     return Best(best, macs[best], top["trial_id"], macs[top["trial_id"]], error, row.get(SEEDS, 1))
 
 
-def _by_config(ranked: Sequence[Row], objective: Objective) -> list[Row]:
+def _by_config(
+    ranked: Sequence[Row], objective: Objective, among: Collection[str] | None
+) -> list[Row]:
     """The best trial of each config with the mean value over its seeds, the best mean first."""
+
+    def may(row: Row) -> bool:
+        return among is None or row["trial_id"] in among
+
     if len({row.get("seed") for row in ranked}) < 2:
-        return list(ranked)
-    found: dict[str, list[Row]] = {}
-    for row in ranked:
-        found.setdefault(_config_of(row), []).append(row)
+        return [row for row in ranked if may(row)]
     means = []
-    for rows in found.values():
+    for rows in _configs(ranked):
         mean = fmean(row["objective_values"][0] for row in rows)
-        means.append({**rows[0], "objective_values": [mean], SEEDS: len(rows)})
+        means += [
+            {**row, "objective_values": [mean], SEEDS: len(rows)} for row in rows if may(row)
+        ][:1]
     return sorted(
         means,
         key=lambda row: (not keeps_constraints(row), -objective.score(row["objective_values"][0])),
     )
+
+
+def _configs(rows: Iterable[Row]) -> list[list[Row]]:
+    """The rows of each config, whatever their seed."""
+    found: dict[str, list[Row]] = {}
+    for row in rows:
+        found.setdefault(_config_of(row), []).append(row)
+    return list(found.values())
+
+
+def seeds_of_configs(rows: Iterable[Row]) -> list[int]:
+    """With how many seeds each of the configs was trained."""
+    return [len({row.get("seed") for row in config}) for config in _configs(rows)]
 
 
 def _config_of(row: Row) -> str:

@@ -68,6 +68,22 @@ def points(
         yield _check_point(space, base, sampled, fixed)
 
 
+def every_config(space: SearchSpace, base: Config) -> Iterator[ResolvedConfig]:
+    """The checked config of every point of a space without continuous parameters.
+
+    Raises:
+        SettingError: as `every_point` does, or a point breaks a rule.
+    """
+    proposed: dict[str, Any] = {}
+
+    def suggest(trial: optuna.Trial) -> None:
+        nonlocal proposed
+        proposed = space.suggest(trial)
+
+    for _ in every_point(suggest):
+        yield proposed_config(base, proposed)
+
+
 def check_space(
     space: SearchSpace,
     base: Config,

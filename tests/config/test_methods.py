@@ -99,6 +99,8 @@ def ktg_with(gates: str) -> dict[str, object]:
          r"model.trunk_stages must be 0 for .* ffsd, whose branches are whole networks, not -1"),
         ({"distill.layer_decay": 0.1}, r"layer_decay must be 0.5 for .* ffl: it is layered_ffl's"),
         ({"model.mix": "resnet20"}, r"at least 2 branches for distill.method ffl, not 1"),
+        ({"distill.kdcl_teacher": "linear"}, r"must be min_logit for .* ffl: it is kdcl's alone"),
+        ({"distill.ema_span": 0.5}, r"ema_span must be 0.008\d* for .* ffl: it is pcl and dkel's"),
         ({"distill.gates": "correct"},
          r"distill.gates must be none for .* ffl: it is ktg's alone, not correct"),
         *[(ktg_with(gates), message) for gates, message in (

@@ -38,6 +38,21 @@ def test_a_row_of_a_table_of_before_is_the_training_that_it_was() -> None:
     assert row_config(today).distill.kdcl_teacher == "general"
 
 
+def test_what_a_method_of_before_ignored_is_no_difference_now() -> None:
+    said = {"distill.kdcl_teacher": "linear", "distill.ema_span": 0.5, "distill.views": False}
+
+    ffl, kdcl, pcl, own = (
+        row_config({"distill.method": name, **said}).distill
+        for name in ("ffl", "kdcl", "pcl", "support.own_methods:plain")
+    )
+
+    default = Config().distill
+    assert (ffl.kdcl_teacher, ffl.ema_span) == (default.kdcl_teacher, default.ema_span)
+    assert (kdcl.kdcl_teacher, kdcl.ema_span) == ("linear", default.ema_span)
+    assert (pcl.kdcl_teacher, pcl.ema_span) == (default.kdcl_teacher, 0.5)
+    assert (own.kdcl_teacher, own.ema_span) == ("linear", 0.5)
+
+
 def test_a_search_leaves_it_to_each_method_as_it_did() -> None:
     before = flatten(Config())
     del before[OWN_BATCHES]

@@ -86,6 +86,26 @@ def test_where_the_best_was_not_kept_the_best_of_the_rest_comes_with_a_note() ->
     assert note.startswith("note: another would be picked, but the checkpoint of trial 00001")
 
 
+def test_of_what_was_kept_the_best_mean_over_all_seeds_is_chosen() -> None:
+    """Trials 0 and 2 are one config, of which the unlucky one's weights are gone."""
+    values = {"00000": 0.30, "00001": 0.75, "00002": 0.80}
+    other = config_columns(with_overrides(Config(), {"seed": 1, "optim.lr": 0.3}))
+    trials = {
+        name: row | (other if name == "00001" else {}) | {"objective_values": [values[name]]}
+        for name, row in TRIALS.items()
+    }
+    members = [{"images": 100} | row for row in MEMBERS]
+    gone = with_overrides(Config(), {"seed": 3, "optim.lr": 0.5})
+    trials["00003"] = TRIALS["00001"] | config_columns(gone) | {"trial_id": "00003"}
+    members += [row | {"trial_id": "00003"} for row in members if row["trial_id"] == "00001"]
+    kept = {"00001": "latest", "00002": "latest"}
+
+    candidate, note = choose(Rule(), Rows(DESCRIPTION, trials, members, kept))
+
+    assert candidate.trial_id == "00001"
+    assert "trial 00003" in note
+
+
 @pytest.mark.parametrize(
     ("rule", "kept"),
     [(Rule(), set[str]()), (Rule(trial="1"), {"00000"}), (Rule(trial="1", max_macs=10), {"00002"})],

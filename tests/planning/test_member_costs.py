@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import itertools
+from pathlib import Path
+from typing import Literal
 
 import pytest
 from support.helpers import FOUR_DIMENSIONS
 
+from ffl_ray.config.methods import resolved
+from ffl_ray.config.overrides import with_overrides
 from ffl_ray.config.settings import SearchConfig
 from ffl_ray.errors import PlanError
-from ffl_ray.planning.member_costs import checked_constraints, planned_members
+from ffl_ray.planning.member_costs import check_grid, checked_constraints, planned_members
 from ffl_ray.search.points import points
 from ffl_ray.search.space import load_space, settle
 
@@ -46,3 +50,37 @@ def test_the_plan_says_how_many_configs_keep_what_a_network_decides() -> None:
 def test_what_no_config_keeps_is_refused(bounds: tuple[str, ...], said: str) -> None:
     with pytest.raises(PlanError, match=said):
         checked_constraints(ENDS, SearchConfig(constraints=bounds), 10)
+
+
+GRID = """
+BASE = {"data.name": "digits"}
+
+def search_space(trial):
+    trial.suggest_categorical("model.mix", ["2*resnet8", "2*resnet14", "2*resnet20"])
+    trial.suggest_categorical("fusion.design", ["sum", "mean"])
+"""
+
+
+@pytest.mark.parametrize(
+    ("sampler", "constraints", "trials"),
+    [("grid", True, 4), ("random", True, 6), ("grid", False, 6)],
+)
+def test_a_grid_has_as_many_points_within_bounds_as_are_tried(
+    sampler: Literal["grid", "random"], constraints: bool, trials: int, tmp_path: Path
+) -> None:
+    path = tmp_path / "space.py"
+    path.write_text(GRID)
+    space = load_space(str(path))
+    base = settle(space, {}).training
+    middle = planned_members(resolved(with_overrides(base, {"model.mix": "2*resnet14"})), 10)
+    bound = f"ensemble.macs<={next(r['macs'] for r in middle if r['member'] == 'ensemble')}"
+    search = SearchConfig(
+        sampler=sampler, num_samples=trials, constraints=(bound,) if constraints else ()
+    )
+
+    check_grid(space, base, search, 10)
+
+    if sampler == "grid" and constraints:
+        more = search.model_copy(update={"num_samples": 5})
+        with pytest.raises(PlanError, match=r"at most the 4 points .* keep ensemble.macs<=\d+, "):
+            check_grid(space, base, more, 10)

@@ -60,4 +60,6 @@ def test_what_one_seed_was_lucky_with_is_no_best_here_either(tmp_path: Path) -> 
         tables.trials.update(trial_id, objective_values=[value])
     tables.trials.store()
 
-    assert "Best by fused.accuracy: trial 00002 with" in text_of(tmp_path)
+    said = text_of(tmp_path)
+    assert "Best by fused.accuracy: trial 00002 with" in said
+    assert "each config ran with 1 to 2 seeds, and the test split is untouched" in said
