@@ -51,7 +51,8 @@ class Method(NamedTuple):
             last stages are of rising depth (AHBF); by so many blocks where no mix is named.
         detached: no gradient of the fused logits reaches the branches, whatever fusion.detach says.
         deployed: the member that its authors ship: any of the kind branch or mean_teacher, the
-            leader, or one by its name, such as fused or branch0.
+            leader, the target, which is the branch that model.leader names and of which ensemble
+            and fused are made as of any other (KTG), or one by its name, such as fused or branch0.
         whole: the member that is made of all others; none named: the fused classifier, or the
             ensemble where there is none.
         needs: what its loss reads beside logits; nothing else is kept or computed. stage_maps,

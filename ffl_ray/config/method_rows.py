@@ -56,7 +56,7 @@ METHODS: dict[str, Method] = {
         temperature=1.0,
         ramp_up=0,
         needs=frozenset({"share"}),
-        deployed="branch0",
+        deployed="target",
         source="Minami et al. 2020, ACCV, arXiv:1909.04286",
     ),
     "layered_ffl": Method(

@@ -39,6 +39,7 @@ __all__ = [
     "made_of",
     "method_of",
     "mix_of",
+    "named_branch",
     "needs_held_out",
     "resolved",
     "resolved_distill",
@@ -167,8 +168,18 @@ def leader_of(model: ResolvedModel, distill: DistillConfig) -> int | None:
     Raises:
         SettingError: one is named that there is not.
     """
-    wanted, mix = model.leader, model.mix
-    if not method_of(distill).leader:
+    named = named_branch(model, distill)
+    return named if method_of(distill).leader else None
+
+
+def named_branch(model: ResolvedModel, distill: DistillConfig) -> int | None:
+    """The index of the leader, or of the target; none where the method has neither.
+
+    Raises:
+        SettingError: one is named that there is not.
+    """
+    wanted, mix, method = model.leader, model.mix, method_of(distill)
+    if not method.leader and method.deployed != "target":
         if wanted is not None:
             raise SettingError(
                 f"model.leader must be none for distill.method {distill.method}, which has no "
@@ -176,7 +187,7 @@ def leader_of(model: ResolvedModel, distill: DistillConfig) -> int | None:
             )
         return None
     if wanted is None:
-        counted = method_of(distill).least_leads
+        counted = method.least_leads
         return min(range(len(mix)), key=lambda k: _by_numbers(mix[k])) if counted else 0
     if wanted in mix:
         return mix.index(wanted)

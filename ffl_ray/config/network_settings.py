@@ -41,9 +41,9 @@ class ModelConfig(Section):
     )
     leader: Annotated[str | None, Optional, BeforeValidator(as_text)] = setting(
         None,
-        "okddip, ffsd and switokd: the branch that learns from the others and is deployed, by its "
-        "backbone or its place in the mix, from 0; none: the first, by the alphabet (switokd: by "
-        "the numbers, resnet20 before resnet110)",
+        "okddip, ffsd and switokd: the branch that learns from the others and is deployed, and of "
+        "ktg the target, which is deployed; by its backbone or its place in the mix, from 0; none: "
+        "the first, by the alphabet (switokd: by the numbers, resnet20 before resnet110)",
     )
     trunk_stages: Annotated[int | None, Optional] = setting(
         None,

@@ -6,21 +6,22 @@ import string
 from collections.abc import Iterable
 from typing import Literal
 
-from ffl_ray.config.methods import Method, leader_of, method_of
+from ffl_ray.config.methods import Method, method_of, named_branch
 from ffl_ray.config.settings import ResolvedConfig
 from ffl_ray.errors import SettingError
 
 Role = Literal["deployed", "whole"]
 
 
-def role_of(member: str, method: Method, leader: int | None) -> Role | None:
+def role_of(member: str, method: Method, named: int | None) -> Role | None:
     """The role of a member of a network that a method trained, if it has one.
 
     Args:
         member: its name.
-        leader: index of the branch that leads, where the method has such a branch.
+        named: index of the leader, or of the target, where the method has such a branch.
     """
-    shipped = f"branch{leader}" if method.deployed == "leader" else method.deployed
+    by_place = method.deployed in ("leader", "target")
+    shipped = f"branch{named}" if by_place else method.deployed
     if shipped in (member, member.rstrip(string.digits)):
         return "deployed"
     whole = method.whole or ("ensemble" if method.head is None else "fused")
@@ -64,5 +65,5 @@ def roles_in(config: ResolvedConfig, members: Iterable[str]) -> dict[str, Role |
     Raises:
         SettingError: the method is the user's own, and can't be imported.
     """
-    method, leader = method_of(config.distill), leader_of(config.model, config.distill)
-    return {member: role_of(member, method, leader) for member in members}
+    method, named = method_of(config.distill), named_branch(config.model, config.distill)
+    return {member: role_of(member, method, named) for member in members}

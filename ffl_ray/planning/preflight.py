@@ -78,14 +78,12 @@ def run_preflight(
     """The preflight of a study on the machines that there are; what can't work is refused.
 
     Raises:
-        PlanError: storage, memory or disk do not do for it, or a grid has too few points that keep
-            what a network decides.
+        PlanError: storage, memory or disk do not do for it, or `check_grid` refuses it.
     """
     nodes = cluster.nodes()
     check_storage(storage.location, storage.is_local, nodes, mounts())
     check_grid(space, base, search, facts.num_classes)
-    sampled = sampled_points(space, base)
-    data = data_size(facts)
+    sampled, data = sampled_points(space, base), data_size(facts)
     costs = training_costs([point.config for point in sampled], data, plan.num_workers)
     room = worker_room(plan, nodes)
     ends = [(sampled[i].config, costs[i]) for i in _fitting_ends(costs, room)]

@@ -86,14 +86,20 @@ def called_best(
     """
     if not ranked or len(objectives) > 1:
         return None
-    (objective,) = objectives
-    configs = _by_config(ranked, objective, among)
-    if not configs:
-        return None
+    configs = _by_config(ranked, objectives[0], among)
+    members = latest_members(members_of, configs[0]["trial_id"]) if configs else []
+    return _cheapest(configs, objectives[0], members, members_of) if members else None
+
+
+def _cheapest(
+    configs: Sequence[Row], objective: Objective, members: Sequence[Row], members_of: MembersOf
+) -> Best:
+    """The cheapest of the configs within one standard error of the first.
+
+    Args:
+        members: of the first.
+    """
     top = configs[0]
-    members = latest_members(members_of, top["trial_id"])
-    if not members:
-        return None
     value = top["objective_values"][0]
     error = standard_error(value, objective, members)
     least = objective.score(value) - error

@@ -3,7 +3,8 @@
 import pytest
 from support.helpers import small_config
 
-from ffl_ray.config.methods import METHODS, Method
+from ffl_ray.config.method_checks import check_method
+from ffl_ray.config.methods import METHODS, Method, leader_of
 from ffl_ray.config.roles import check_roles, role_of, roles_in
 from ffl_ray.errors import SettingError
 
@@ -23,7 +24,7 @@ PUBLISHED = {
     "okddip": (["branch1"], "ensemble"),
     "pcl": (["mean_teacher0", "mean_teacher1"], "fused"),
     "okdph": (["averaged"], "ensemble"),
-    "ktg": (["branch0"], "ensemble"),
+    "ktg": (["branch1"], "ensemble"),
     "layered_ffl": (BRANCHES, "fused"),
     "ffsd": (["branch1"], "fused"),
     "dccl": (BRANCHES, "fused"),
@@ -49,6 +50,19 @@ def test_every_method_ships_what_its_authors_ship(name: str) -> None:
     }
 
 
+def test_the_target_of_a_graph_is_named_and_stays_a_branch_like_others() -> None:
+    settings = {"distill__method": "ktg", "model__mix": "resnet14+resnet8"}
+    named = small_config(**settings, model__leader="resnet8", objective="ensemble.nll")
+    left = small_config(**settings, objective="ensemble.nll")
+
+    assert named.model.mix == ("resnet14", "resnet8")
+    assert roles_in(named, ["branch0", "branch1"]) == {"branch0": None, "branch1": "deployed"}
+    assert roles_in(left, ["branch0", "branch1"]) == {"branch0": "deployed", "branch1": None}
+    assert leader_of(named.model, named.distill) is None  # the ensemble is made of both
+    with pytest.raises(SettingError, match="model.leader must be a backbone of resnet14.resnet8, "):
+        check_method(small_config(**settings, model__leader="resnet20", objective="ensemble.nll"))
+
+
 def test_the_leader_is_the_branch_that_the_settings_name() -> None:
     settings = {"distill__method": "okddip", "model__mix": "2*resnet8+resnet14"}
     config = small_config(**settings, model__leader="resnet8", objective="deployed.accuracy")
@@ -60,7 +74,7 @@ def test_the_leader_is_the_branch_that_the_settings_name() -> None:
     assert list(named.values()) == ["deployed", None]
 
 
-@pytest.mark.parametrize("deployed", ["mean_teacher", "leader", "branch2", "target"])
+@pytest.mark.parametrize("deployed", ["mean_teacher", "leader", "branch2", "teacher"])
 def test_a_method_that_ships_what_it_has_not_is_refused(
     deployed: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
