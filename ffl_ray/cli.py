@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import argparse
 import importlib
+import os
 import re
+import select
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import nullcontext
@@ -22,9 +24,10 @@ from ffl_ray.config.settings_file import read_settings
 from ffl_ray.console.json_object import json_object, tell
 from ffl_ray.console.plain_text import printable_line
 from ffl_ray.console.stopping import stoppable
-from ffl_ray.errors import FAILED, INTERRUPTED, WRONG, FFLRayError
+from ffl_ray.errors import FAILED, INTERRUPTED, UNREAD, WRONG, FFLRayError
 from ffl_ray.planning.layout import wait_passively
 
+STDOUT = 1
 SHELLS = ("bash", "zsh")
 DOTTED = re.compile(r"--([a-z_]+(?:\.\w+)+)(?:=(.*))?", re.DOTALL)
 UNKNOWN = "unrecognized arguments: "
@@ -235,8 +238,12 @@ def _status(args: argparse.Namespace, command: Callable[[], int]) -> int:
 
             print_settings()
             return 0
-        return command()
+        status = command()
+        sys.stdout.flush()
+        return status
     except (FFLRayError, OSError) as error:
+        if isinstance(error, BrokenPipeError) and _is_unread():
+            return UNREAD
         line = printable_line(str(error))
         sys.stderr.write(f"error: {line}\n")
         tell(error=line)
@@ -244,6 +251,16 @@ def _status(args: argparse.Namespace, command: Callable[[], int]) -> int:
     except KeyboardInterrupt:
         sys.stderr.write("interrupted\n")
         return INTERRUPTED
+
+
+def _is_unread() -> bool:
+    """Whether nobody reads standard output any more, as behind `| head`; then it leads nowhere."""
+    poll = select.poll()
+    poll.register(STDOUT, 0)
+    gone = any(event & (select.POLLERR | select.POLLHUP) for _, event in poll.poll(0))
+    if gone:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), STDOUT)
+    return gone
 
 
 def overrides_of(args: argparse.Namespace) -> dict[str, object]:

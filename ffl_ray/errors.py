@@ -16,6 +16,7 @@ FFLRayError
 FAILED = 1
 WRONG = 2
 INTERRUPTED = 130
+UNREAD = 141  # as a shell says of a process that SIGPIPE ended
 
 
 def on_one_line(error: object) -> str:

@@ -12,6 +12,7 @@ from support.helpers import ROOT, run
 from ffl_ray.cli import COMMANDS, completion, main
 from ffl_ray.config.overrides import settings
 from ffl_ray.config.settings import StudyConfig
+from ffl_ray.errors import UNREAD
 
 HEAVY = {"torch", "ray", "optuna", "pandas", "plotly", "onnxruntime"}
 TRAINING = ("tune", "train")
@@ -182,3 +183,19 @@ def test_completion_loads_neither_torch_nor_ray() -> None:
     code = "from ffl_ray.cli import completion\n"
     code += "assert completion('bash') and 'tune' in completion('zsh')"
     assert not HEAVY & loaded_by(code)
+
+
+def test_a_reader_that_has_gone_is_no_error() -> None:
+    """As behind `| head -1`."""
+    writes = "lambda: 0 * sys.stdout.write('x' * 100_000)"
+    code = f"import sys, ffl_ray.cli as c; sys.exit(c.refusing(c.new_parser('x', ''), {writes}))"
+    command = subprocess.Popen(
+        [sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.PIPE, cwd=ROOT
+    )
+    assert command.stdout is not None
+
+    command.stdout.close()
+    command.stdout = None
+
+    assert command.communicate(timeout=60)[1] == b""
+    assert command.returncode == UNREAD

@@ -11,7 +11,7 @@ from rich.table import Table
 from ffl_ray.confirm.compared import MARGIN, check_margin
 from ffl_ray.confirm.tables import FOLDER, Row, read_confirmed
 from ffl_ray.console.plain_text import printable_row
-from ffl_ray.console.terminal import make_console
+from ffl_ray.console.terminal import make_console, say
 from ffl_ray.errors import SettingError, StudyError
 from ffl_ray.results.across import over_data_sets
 from ffl_ray.results.description import read_description
@@ -70,7 +70,7 @@ def across(studies: Sequence[str], storage_path: str | None, margin: float = MAR
     total = found.summary
     table.add_row("all", "", "", shown(total, 100), str(total.n), found.judged.verdict)
     console.print(table)
-    console.out(words(found, margin))
+    say(console, words(found, margin))
     return 0
 
 

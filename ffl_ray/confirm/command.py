@@ -33,7 +33,7 @@ from ffl_ray.confirm.view import (
 from ffl_ray.console.data_text import data_text
 from ffl_ray.console.json_object import tell
 from ffl_ray.console.result_tables import where_text
-from ffl_ray.console.terminal import make_console
+from ffl_ray.console.terminal import make_console, say
 from ffl_ray.data.facts import DataFacts, facts_in
 from ffl_ray.models.registry import check_weights_here
 from ffl_ray.orchestration.final_run import FinalRun, waiting_runs
@@ -133,12 +133,12 @@ def _train(request: Request, before: Confirmation | None) -> int:
             confirmation = with_tuned_baselines(confirmation, request, plan, facts)
         if before is None or not _opened(request):
             confirmation = confirmation.as_registered()
-    console.out(data_text(facts))
-    console.out(plan_words(confirmation, _waiting(request, confirmation), plan))
+    say(console, data_text(facts))
+    say(console, plan_words(confirmation, _waiting(request, confirmation), plan))
     if request.dry_run:
         if request.tune_baselines is not None:
             searches = baseline_searches(confirmation, request, facts.num_classes)
-            console.out(tuning_words(searches, request.tune_baselines, plan))
+            say(console, tuning_words(searches, request.tune_baselines, plan))
         return 0
     with closing(_tables(request, confirmation, plan, facts)) as tables:
         record_look(confirmation, request.storage)
@@ -251,11 +251,12 @@ def show_confirmed(confirmation: Confirmation, tables: StudyTables) -> None:
     num_train = read_description(tables.storage)["data"]["num_train"]
     images = summary[0]["images"]
     if confirmation.race:
-        console.out(race_words(confirmation, tables, waiting))
+        say(console, race_words(confirmation, tables, waiting))
     elif waiting:
-        console.out(
+        say(
+            console,
             f"Not all yet: {waiting} of {len(confirmation.asked)} trainings are still to be done. "
-            f"n says how many seeds a number has so far; a pair that has none is not shown."
+            f"n says how many seeds a number has so far; a pair that has none is not shown.",
         )
     words = how_measured(
         confirmation.seeds[: max(row["n"] for row in summary)],
@@ -266,7 +267,7 @@ def show_confirmed(confirmation: Confirmation, tables: StudyTables) -> None:
         summary[0]["over"],
         [arm.name for arm in confirmation.arms if _holds_out(config_of(arm))],
     )
-    console.out(words)
-    console.out(look_words(confirmation, tables.storage))
+    say(console, words)
+    say(console, look_words(confirmation, tables.storage))
     place = tables.storage.child("comparisons").location
     console.out(f"\n{where_text(tables.storage.location, place, 'verdicts')}")

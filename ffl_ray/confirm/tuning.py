@@ -12,7 +12,7 @@ from ffl_ray.config.overrides import settings as settings_of
 from ffl_ray.config.settings import StudyConfig
 from ffl_ray.confirm.request import Request
 from ffl_ray.confirm.tuned import FOLDER, BaselineSearch
-from ffl_ray.console.terminal import make_console
+from ffl_ray.console.terminal import make_console, say
 from ffl_ray.orchestration.search_run import run_search
 from ffl_ray.orchestration.search_study import MAY_CHANGE, Search
 from ffl_ray.results.columns import ENDED
@@ -51,9 +51,10 @@ def tune_baselines(request: Request, searches: Mapping[str, BaselineSearch]) -> 
         storage = request.storage.child(FOLDER).child(one.folder)
         if has_ended(storage):
             continue
-        make_console().out(
+        say(
+            make_console(),
             f"\nBaseline {number} of {len(distinct)}, {one.arm.name}: a search over "
-            f"{', '.join(one.searched)}, as the config had one.\n"
+            f"{', '.join(one.searched)}, as the config had one.\n",
         )
         status = _searched(one, request, storage)
         if status:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Literal
 
+from rich.cells import cell_len
 from rich.console import Group, RenderableType
+from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
@@ -20,6 +22,8 @@ from ffl_ray.planning.layout import Plan
 from ffl_ray.results.statistics import Summary, shown
 
 Row = dict[str, Any]
+SETTLES = "settled by"
+NAMES = ("member", "metric", "verdict")
 STYLES = {"better": "green", "worse": "red", "equal": "cyan"}
 EQUAL = {
     "epochs": "same number of epochs, cost of inference as the MACs say",
@@ -66,82 +70,123 @@ def tuning_words(searches: Mapping[str, BaselineSearch], trials: int, plan: Plan
 
 
 def summary_table(rows: Sequence[Row]) -> RenderableType:
-    """Every member of every arm, on the test split."""
-    table = Table(title="test split, mean ± half the 95% interval", title_justify="left", box=None)
-    for name in ("config", "mix", "method", "member"):
-        table.add_column(name)
-    for name in ("epochs", "n", "accuracy %", "NLL", "parameters", "MACs", "seconds"):
-        table.add_column(name, justify="right", no_wrap=True)
-    before = None
-    for row in map(printable_row, distinct_members(rows)):
-        again = row["arm"] == before
-        before = row["arm"]
-        name = row["trial_id"] or "baseline"
-        table.add_row(
-            "" if again else name,
-            Text("" if again else row["mix"]),
-            Text("" if again else row["method"]),
-            row["member"],
-            str(row["epochs"]),
-            str(row["n"]),
-            shown(_summary(row, "accuracy"), scale=100),
-            shown(_summary(row, "nll"), digits=3),
-            f"{row['parameters']:,}",
-            f"{row['macs']:,}",
-            f"{row['accelerator_s']:.1f}",
-        )
-    return table
+    """Every member of every arm, on the test split; under each arm's name its members."""
+    heads = ("member", "accuracy %", "NLL", "parameters", "MACs")
+    arms = []
+    for of_arm in _grouped(distinct_members(rows), "arm"):
+        name = of_arm[0]["trial_id"] or "baseline"
+        head = "{mix} {method}: {epochs} epochs, n {n}, {accelerator_s:.1f} s".format(**of_arm[0])
+        arms.append((f"{name}  {head}", [_member_cells(row) for row in of_arm]))
+    return _sections("test split, mean ± half the 95% interval", heads, arms)
+
+
+def _member_cells(row: Row) -> tuple[str, ...]:
+    return (
+        row["member"],
+        shown(_summary(row, "accuracy"), scale=100),
+        shown(_summary(row, "nll"), digits=3),
+        f"{row['parameters']:,}",
+        f"{row['macs']:,}",
+    )
 
 
 def comparison_table(rows: Sequence[Row]) -> RenderableType:
     """Every difference to a baseline, by what both sides have in common."""
+    numbers = ("difference", "p", "seen\nfrom", "MACs")
+    heads = ("member", "metric", *numbers, "verdict", SETTLES)
     found: list[RenderableType] = []
     for equal, words in EQUAL.items():
         for parity in dict.fromkeys(row.get("parity") for row in rows):
             some = [row for row in rows if (row["equal"], row.get("parity")) == (equal, parity)]
             title = f"against training without teaching, {words}{(parity and f', {parity}') or ''}"
-            found += [_differences(some, title), Text("")] if some else []
+            pairs = [
+                (_pair(of_pair[0]), [_difference_cells(row) for row in of_pair])
+                for of_pair in _grouped(some, "arm", "baseline", "baseline_member", "n")
+            ]
+            found += [_sections(title, heads, pairs), Text("")] if some else []
     return Group(*found[:-1])
 
 
-def _differences(rows: Sequence[Row], title: str) -> Table:
-    table = Table(title=title, title_justify="left", box=None)
-    for name in ("config", "member", "baseline", "metric"):
-        table.add_column(name)
-    for name in ("difference", "p", "seen from", "n", "MACs", "seconds"):
-        table.add_column(name, justify="right", no_wrap=True)
-    table.add_column("verdict")
-    before = None
+def _pair(row: Row) -> str:
+    seconds = _ratio(row["accelerator_s"], row["baseline_accelerator_s"])
+    return (
+        f"{row['trial_id']} against {row['baseline']}, {row['baseline_member']}: "
+        f"n {row['n']}, {seconds} its seconds"
+    )
+
+
+def _difference_cells(row: Row) -> tuple[str | Text, ...]:
+    percent = row["metric"] == "accuracy"
+    return (
+        row["member"],
+        "accuracy %" if percent else "NLL",
+        _signed(_summary(row, "difference"), percent),
+        _p(row["p"]),
+        _least(row["detectable"], percent),
+        _ratio(row["macs"], row["baseline_macs"]),
+        Text(verdict_words(row), style=STYLES.get(row["verdict"], "dim")),
+        settling_words(row),
+    )
+
+
+def _grouped(rows: Sequence[Row], *names: str) -> list[list[Row]]:
+    """Printable rows that are alike in some columns, in the order of their first ones."""
+    groups: dict[tuple[Any, ...], list[Row]] = {}
     for row in map(printable_row, rows):
-        mine = (row["arm"], row["member"], row["baseline"])
-        again = mine == before
-        before = mine
-        percent = row["metric"] == "accuracy"
-        table.add_row(
-            "" if again else row["trial_id"],
-            "" if again else row["member"],
-            Text("" if again else f"{row['baseline']}: {row['baseline_member']}"),
-            "accuracy %" if percent else "NLL",
-            _signed(_summary(row, "difference"), percent),
-            _p(row["p"]),
-            _least(row["detectable"], percent),
-            str(row["n"]),
-            _ratio(row["macs"], row["baseline_macs"]),
-            _ratio(row["accelerator_s"], row["baseline_accelerator_s"]),
-            Text(verdict_words(row), style=STYLES.get(row["verdict"], "dim")),
-        )
-    return table
+        groups.setdefault(tuple(row[name] for name in names), []).append(row)
+    return list(groups.values())
+
+
+def _sections(
+    title: str, heads: Sequence[str], sections: Sequence[tuple[str, Sequence[Sequence[str | Text]]]]
+) -> RenderableType:
+    """A table of several parts, a line above each; columns stand below each other in all.
+
+    Args:
+        sections: the line of each, and its rows.
+    """
+    cells = [heads, *(row for _, rows in sections for row in rows)]
+    widths = [max(map(_width, column)) for column in zip(*cells, strict=True)]
+    found: list[RenderableType] = [Text(title, style="italic", overflow="fold")]
+    found.append(_aligned(heads, widths, (), show_header=True))
+    for line, rows in sections:
+        found += [Text(line, overflow="fold"), _aligned(heads, widths, rows)]
+    return Group(*found)
+
+
+def _aligned(
+    heads: Sequence[str],
+    widths: Sequence[int],
+    rows: Iterable[Sequence[str | Text]],
+    show_header: bool = False,
+) -> RenderableType:
+    """Rows under a line, whose columns have such widths; the last one takes the room there is."""
+    table = Table(box=None, pad_edge=False, show_header=show_header)
+    for head, width in zip(heads, widths, strict=True):
+        last = head == SETTLES
+        justify: Literal["left", "right"] = "left" if last or head in NAMES else "right"
+        table.add_column(head, min_width=None if last else width, justify=justify, no_wrap=not last)
+    for row in rows:
+        table.add_row(*row)
+    return Padding(table, (0, 0, 0, 2))
+
+
+def _width(cell: str | Text) -> int:
+    return max(map(cell_len, str(cell).split("\n")))
 
 
 def verdict_words(row: Row) -> str:
-    """A verdict; where it is undecided, what would settle it, and * for the primary one."""
-    words = str(row["verdict"])
-    if words == "undecided" and row.get("more_seeds"):
-        minutes = row["more_s"] / 60
-        words += f": {row['more_seeds']} seeds more, {minutes:,.1f} accelerator-minutes"
-    elif words == "undecided":
-        words += ": too few images, whatever the seeds"
-    return f"{words} *" if row.get("primary") else words
+    """A verdict, and * for the primary one."""
+    return f"{row['verdict']}{' *' * bool(row.get('primary'))}"
+
+
+def settling_words(row: Row) -> str:
+    """What would settle a verdict that is undecided; else nothing."""
+    if row["verdict"] != "undecided":
+        return ""
+    if not row.get("more_seeds"):
+        return "more images"
+    return f"{row['more_seeds']} seeds, {row['more_s'] / 60:,.1f} min"
 
 
 def _summary(row: Row, name: str) -> Summary:
@@ -192,7 +237,8 @@ def how_measured(
         f"train and val together, {num_train:,} images, measured once, after the last epoch, on "
         f"{tested}.",
         f"{intervals(over)} Differences are paired by seed. MACs and seconds: ours over the "
-        f"baseline's. Seen from: the least true difference that is seen in four of five trials.",
+        f"baseline's. Seen from: the least true difference that is seen in four of five trials. "
+        f"Settled by: so many seeds more, in accelerator-minutes; or by images, where no seeds do.",
     ]
     if without_val:
         words.append(

@@ -10,7 +10,7 @@ from rich.text import Text
 
 from ffl_ray.console.data_text import data_text
 from ffl_ray.console.limits_text import Limits, limit_lines, there_text
-from ffl_ray.console.terminal import hours
+from ffl_ray.console.terminal import Prose, hours
 from ffl_ray.planning.limits import gigabytes
 from ffl_ray.planning.preflight import Preflight
 from ffl_ray.planning.space_check import SpaceCheck
@@ -46,12 +46,12 @@ def plan_lines(preflight: Preflight, trials: int, limits: Limits = Limits()) -> 
     """
     data = data_text(preflight.facts).replace("\n", "\n      ")
     return Group(
-        Text(f"data  {data}"),
-        Text(f"plan  {_trials(preflight, limits)}, each with {_resources(preflight)}"),
-        Text(f"      {_time(preflight, trials)}; disk {_disk(preflight)}"),
-        *(Text(f"      {line}") for line in limit_lines(limits)),
-        Text(f"      memory {_memory(preflight)}"),
-        *([Text(f"      {preflight.constraints}")] if preflight.constraints else []),
+        Prose(f"data  {data}"),
+        Prose(f"plan  {_trials(preflight, limits)}, each with {_resources(preflight)}"),
+        Prose(f"      {_time(preflight, trials)}; disk {_disk(preflight)}"),
+        *(Prose(f"      {line}") for line in limit_lines(limits)),
+        Prose(f"      memory {_memory(preflight)}"),
+        *([Prose(f"      {preflight.constraints}")] if preflight.constraints else []),
         *_warnings(preflight),
     )
 
@@ -128,7 +128,7 @@ def _between(values: Iterable[int]) -> str:
     return f"{low:,}" if low == high else f"{low:,} to {high:,}"
 
 
-def _warnings(preflight: Preflight) -> list[Text]:
+def _warnings(preflight: Preflight) -> list[Prose]:
     count = len(preflight.forecast.memory_bytes)
     lines = []
     if preflight.misfits:
@@ -136,4 +136,4 @@ def _warnings(preflight: Preflight) -> list[Text]:
             f"{preflight.misfits} of {count} sampled configs won't fit the memory: they will fail"
         )
     lines += preflight.advice
-    return [Text(line, style="yellow") for line in lines]
+    return [Prose(line, style="yellow") for line in lines]

@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import functools
 import logging
+import re
 import sys
+import textwrap
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import TextIO
 
-from rich.console import Console, ConsoleOptions, RenderableType
+from rich.console import Console, ConsoleOptions, RenderableType, RenderResult
 from rich.segment import Segment
+from rich.text import Text
 
 from ffl_ray.console.plain_text import printable, spelled_out
 
 PIPE_WIDTH = 160
+LABEL = re.compile(r"\S*  +")
 STORAGE_LOGGER = "ffl_ray.storage"
 
 
@@ -44,6 +48,36 @@ def _console_on(out: TextIO | None) -> Console:
     )
 
 
+class Prose:
+    """Words of which a terminal's lines break between two; behind a label they stay behind it."""
+
+    def __init__(self, text: str, style: str = "") -> None:
+        self._text, self._style = text, style
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        yield Text(_on(console, self._text, options.max_width), style=self._style)
+
+
+def say(console: Console, text: str) -> None:
+    """Print prose: on a terminal its lines break between words, elsewhere they are whole."""
+    console.out(_on(console, text, console.width))
+
+
+def _on(console: Console, text: str, width: int) -> str:
+    if not console.is_terminal:
+        return text
+    return "\n".join(_broken(line, width) for line in text.split("\n"))
+
+
+def _broken(line: str, width: int) -> str:
+    label = LABEL.match(line)
+    indent = " " * (label.end() if label and label.end() < width // 2 else 0)
+    wrapped = textwrap.wrap(
+        line, width, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False
+    )
+    return "\n".join(wrapped)
+
+
 class StorageNews(logging.Handler):
     """Prints a line when the storage stops answering, and when it answers again."""
 
@@ -52,7 +86,7 @@ class StorageNews(logging.Handler):
         self._console = console
 
     def emit(self, record: logging.LogRecord) -> None:
-        self._console.out(printable(record.getMessage()))
+        say(self._console, printable(record.getMessage()))
 
 
 @contextmanager

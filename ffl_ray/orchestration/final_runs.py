@@ -15,7 +15,7 @@ from ffl_ray.config.objectives import parse_objective
 from ffl_ray.config.settings import ResolvedConfig, SearchConfig
 from ffl_ray.console.live import StudyView
 from ffl_ray.console.plain_text import printable_line
-from ffl_ray.console.terminal import duration, make_console
+from ffl_ray.console.terminal import duration, make_console, say
 from ffl_ray.data.facts import DataFacts
 from ffl_ray.errors import FAILED, INTERRUPTED, StudyError
 from ffl_ray.orchestration.final_run import FinalRun, waiting_runs
@@ -120,11 +120,11 @@ def _ended(
     counts = Counter(row["status"] for row in rows)
     states = ", ".join(f"{count} {status}" for status, count in sorted(counts.items()))
     console = make_console()
-    console.out(f"\n{len(rows)} runs in {duration(elapsed_s)}: {states}\n")
+    say(console, f"\n{len(rows)} runs in {duration(elapsed_s)}: {states}\n")
     for row in rows:
         if row["status"] == "failed":
             error = printable_line(f"{row['error_type']}: {row['error']}")
-            console.out(f"{row['trial_id']} failed: {error}")
+            say(console, f"{row['trial_id']} failed: {error}")
     if counts["completed"] == len(runs):
         return 0
     if counts["completed"] + counts["failed"] < len(runs):

@@ -10,8 +10,9 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 from ffl_ray.config.objectives import Objective
-from ffl_ray.results.best import MembersOf, called_best, of_configs, ranked
+from ffl_ray.results.best import MembersOf, called_best, latest_members, of_configs, ranked
 from ffl_ray.results.columns import BASELINE, PLAIN
+from ffl_ray.results.pareto import knee, non_dominated
 from ffl_ray.results.storage.storage import Storage
 
 Row = dict[str, Any]
@@ -31,7 +32,8 @@ def best_of_search(
     Args:
         objectives: what the trials are ranked by.
         count: ended trials that keep their last checkpoint: first the one that is called best,
-            then the plain baseline.
+            then the plain baseline, then the knee of accuracy against cost and the rest of that
+            front, which `export` picks from, then the next best.
         members_of: the member rows of a trial.
     """
 
@@ -41,11 +43,31 @@ def best_of_search(
         rows = [row for row in rows if row["trial_id"] in stored]
         order = ranked(rows, objectives)
         order.sort(key=lambda row: called is None or row["trial_id"] != called.trial_id)
-        order[1:] = sorted(order[1:], key=lambda row: row.get(BASELINE) != PLAIN)
+        fronts = _front_of(order, members_of)
+        order[1:] = sorted(
+            order[1:],
+            key=lambda row: (row.get(BASELINE) != PLAIN, fronts.get(row["trial_id"], len(order))),
+        )
         best = {row["trial_id"]: (LATEST,) for row in order[:count]}
         return best | _both(row for row in rows if row["status"] in GOES_ON)
 
     return kept
+
+
+def _front_of(completed: Sequence[Row], members_of: MembersOf) -> dict[str, int]:
+    """The places of trials on the front of accuracy against MACs of members, the knee's first."""
+    members = [
+        row
+        for trial in completed
+        for row in latest_members(members_of, trial["trial_id"])
+        if row.get("accuracy") is not None and row.get("macs")
+    ]
+    if not members:
+        return {}
+    on_it = [members[i] for i in non_dominated([(m["accuracy"], -m["macs"]) for m in members])]
+    at_knee = on_it.pop(knee([(m["accuracy"], m["macs"]) for m in on_it]))
+    order = dict.fromkeys(m["trial_id"] for m in (at_knee, *on_it))
+    return {trial_id: place for place, trial_id in enumerate(order)}
 
 
 def latest_of_runs(winners: Collection[str]) -> Rule:

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from ffl_ray.console.live import StudyView
 from ffl_ray.console.plan_view import plan_lines, plan_table
-from ffl_ray.console.terminal import make_console
+from ffl_ray.console.terminal import make_console, say
 from ffl_ray.console.trial_text import PLAIN_WORDS, trial_words
 from ffl_ray.console.view import Views
 from ffl_ray.data.facts import DataFacts
@@ -80,7 +80,7 @@ def run_search(search: Search, address: str | None, *, dry_run: bool) -> int:
         rows = read_rows(search.storage, "trials") if search.storage.exists(DESCRIPTION) else []
         make_console().print(plan_table(preflight, limits_of(search, rows)))
         if plain is not None:
-            make_console().out(f"\n{plain.words}")
+            say(make_console(), f"\n{plain.words}")
         return 0
     return _train(search, preflight, facts, plain)
 
@@ -153,7 +153,7 @@ def _train(
     left_s, came = deadline.left_s, deadline.came
     status = show_outcome(tables, config, elapsed_s, left_s=left_s, came=came, again=search.again)
     if tracking.lines:
-        make_console().out("\n" + "\n".join(tracking.lines))
+        say(make_console(), "\n" + "\n".join(tracking.lines))
     if recorder.obstacle.message:
         trouble = _trouble(recorder.obstacle)
         raise StudyError(f"{search.storage.location} {trouble}, and give {again}")
@@ -184,7 +184,7 @@ def _open(
     limits = limits_of(search, tables.trials.rows)
     console.print(plan_lines(preflight, trials_left(tables, settings.search), limits))
     if plain is not None:
-        console.out(f"      {plain.words}")
+        say(console, f"      {plain.words}")
     title = (
         f"{search.name}: {planned} trials, {plan.max_concurrent_trials} at once, on "
         f"{settings.data.name} ({facts.num_train:,} to train, {facts.num_val:,} to validate)"

@@ -22,7 +22,7 @@ from ffl_ray.console.limits_text import Limits
 from ffl_ray.console.log import log_file
 from ffl_ray.console.plain_text import printable_line
 from ffl_ray.console.result_tables import best_table, front_table, next_text, where_text
-from ffl_ray.console.terminal import duration, make_console
+from ffl_ray.console.terminal import duration, make_console, say
 from ffl_ray.errors import FAILED, INTERRUPTED
 from ffl_ray.orchestration.outcome import outcome
 from ffl_ray.planning.budget import ENDING_S, Fit
@@ -186,7 +186,7 @@ def show_outcome(
     # One that was interrupted while its actors still started has no interrupted trial.
     left = trials_left(tables, search)
     why = why_ended(search, left, left_s, came=came)
-    console.out(f"\n{len(rows)} trials in {duration(elapsed_s)}: {states}{why}\n")
+    say(console, f"\n{len(rows)} trials in {duration(elapsed_s)}: {states}{why}\n")
     _show_trials(tables, console)
     tell(**outcome(tables, elapsed_s))
     if counts["completed"] and (left <= 0 or came) and again is None:
@@ -196,7 +196,7 @@ def show_outcome(
         console.out(f"\nto go on: {again or f'the same command with --name {tables.name}'}{more}")
     plain = held_against_plain(rows, tables.objectives, tables.members)
     if plain is not None and plain.says != "searched":
-        console.out(f"\n{plain.verdict}: python -m ffl_ray.confirm tells")
+        say(console, f"\n{plain.verdict}: python -m ffl_ray.confirm tells")
     if left > 0 and not came:
         return INTERRUPTED
     return 0 if counts["completed"] or left > 0 else FAILED
@@ -209,11 +209,11 @@ def _show_answers(tables: StudyTables, console: Console) -> None:
     answers = study_answers(trials, epochs, objective)
     plain = held_against_plain(tables.trials.rows, tables.objectives, tables.members)
     if plain is not None:
-        console.out(f"{plain.words}\n")
+        say(console, f"{plain.words}\n")
     if answers:
-        console.out(f"answers, from {answers[0].n} trials, on {objective.name}")
+        say(console, f"answers, from {answers[0].n} trials, on {objective.name}")
         for line in sentences(answers, objective):
-            console.out(f"  {printable_line(line)}")
+            say(console, f"  {printable_line(line)}")
         console.print()
 
 
@@ -230,10 +230,10 @@ def _show_trials(tables: StudyTables, console: Console) -> None:
         console.print()
     cost = pruning_cost(rows, tables.objectives)
     if cost:
-        console.out(f"{cost}\n")
+        say(console, f"{cost}\n")
     failed = next((row for row in rows if row["status"] == "failed"), None)
     if failed is not None:
         error = printable_line(f"{failed['error_type']}: {failed['error']}")
-        console.out(f"{failed['trial_id']} failed: {error}")
+        say(console, f"{failed['trial_id']} failed: {error}")
         console.out(f"all messages: column error of the trials table; {log_file(storage)}\n")
     console.out(where_text(storage.location, storage.child("trials").location))

@@ -17,7 +17,7 @@ from ffl_ray.config.overrides import changeable, flatten, with_overrides
 from ffl_ray.config.settings import Config, ResolvedConfig, SearchConfig
 from ffl_ray.console.data_text import data_text
 from ffl_ray.console.result_tables import members_table, where_text
-from ffl_ray.console.terminal import make_console
+from ffl_ray.console.terminal import make_console, say
 from ffl_ray.console.train_view import TrainView
 from ffl_ray.console.trial_text import trial_words
 from ffl_ray.distill.check import check_config
@@ -92,8 +92,8 @@ def _dry_run(training: Training) -> int:
     with console.status("opening the data and measuring"):
         plan, facts, _ = _home(training)
         words = _plan_words(training, plan, facts)
-    console.out(data_text(facts))
-    console.out(f"{_title(training, plan)}: {words}")
+    say(console, data_text(facts))
+    say(console, f"{_title(training, plan)}: {words}")
     return 0
 
 
@@ -112,13 +112,13 @@ def _run(training: Training) -> int:
     with console.status("opening the data"):
         plan, facts, train = _home(training)
     with closing(_open(training, plan, facts)) as tables:
-        console.out(data_text(facts))
-        console.out(_title(training, plan))
+        say(console, data_text(facts))
+        say(console, _title(training, plan))
         view = TrainView(console, training.config.optim.epochs)
         if TRIAL_ID not in tables.trials or tables.trials[TRIAL_ID]["status"] != "completed":
             words = _plan_words(training, plan, facts, if_long=True)
             if words:
-                console.out(f"plan  {words}")
+                say(console, f"plan  {words}")
             tables.start(TRIAL_ID, training.config, **plan.columns())
             job = Job.planned(TRIAL_ID, training.config, training.storage.location, plan)
             _attempt(partial(train, job), tables, view)

@@ -10,7 +10,7 @@ from ffl_ray.config.overrides import flatten
 from ffl_ray.config.settings import SearchConfig
 from ffl_ray.console.data_text import data_text
 from ffl_ray.console.result_tables import where_text
-from ffl_ray.console.terminal import make_console
+from ffl_ray.console.terminal import make_console, say
 from ffl_ray.orchestration.final_run import FinalRun, completed_tables
 from ffl_ray.orchestration.final_runs import run_final_runs
 from ffl_ray.orchestration.ray_setup import own_ray
@@ -60,7 +60,7 @@ def reproduce(asked: Reproduction, args: argparse.Namespace) -> int:
     ended = completed_tables(storage, name, runs) if goes_on else None
     if ended is None:
         return _train(args.address, asked, runs, search, storage, name)
-    make_console().out(f"{name}: all {len(runs)} trainings ended before")
+    say(make_console(), f"{name}: all {len(runs)} trainings ended before")
     _finish(ended, asked, runs)
     return 0
 
@@ -77,9 +77,9 @@ def _dry_run(
         plan, facts = start(address, runs[0].config, search, storage, final=True)
         configs = [run.config for run in runs]
         seconds = expected_seconds(configs, plan, facts, cluster=address is not None)
-    make_console().out(plan_words(asked.name, configs, plan, facts, seconds))
+    say(make_console(), plan_words(asked.name, configs, plan, facts, seconds))
     if asked.departures.words:
-        make_console().out(f"{asked.departures.words}: not comparable with the published value")
+        say(make_console(), f"{asked.departures.words}: not comparable with the published value")
     return 0
 
 
@@ -96,7 +96,7 @@ def _train(
         plan, facts = start(address, runs[0].config, search, storage, final=True)
     description = describe_study(KIND, asked.settings(), plan=plan._asdict(), data=facts._asdict())
     opened = StudyTables.open(storage, name, description, (), may_change=MAY_CHANGE)
-    make_console().out(data_text(facts))
+    say(make_console(), data_text(facts))
     title = (
         f"{name}: {len(runs)} trainings of {asked.name}, {plan.max_concurrent_trials} at once, "
         f"{facts.num_train:,} images to train on"
@@ -107,7 +107,7 @@ def _train(
         opening = Opening(name, KIND, registered, len(runs), now(), begun)
         record_opening(place, split, opening)
         number = look_at(place, split, opening) or 1
-        make_console().out(f"the {nth(number)} look at this test split from {place.location}")
+        say(make_console(), f"the {nth(number)} look at this test split from {place.location}")
         status = run_final_runs(
             tables, runs, search, plan, title=title, again=f"the same command with --name {name}"
         )

@@ -48,7 +48,7 @@ class HeldAgainst(NamedTuple):
         return {
             "plain": f"the plain baseline wins: {name} beats trial {best}, the best of the others",
             "neither": f"the search has nothing that is told from the plain baseline, {name}: its "
-            f"best is trial {best}",
+            f"best value is trial {best}'s",
             "searched": f"trial {best} beats the plain baseline, {name}",
         }[self.says]
 

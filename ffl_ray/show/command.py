@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 from rich.live import Live
 
-from ffl_ray.console.terminal import make_console
+from ffl_ray.console.terminal import make_console, say
 from ffl_ray.errors import SettingError, StudyError
 from ffl_ray.results.description import read_description
 from ffl_ray.results.history import distributions_of
@@ -79,7 +79,7 @@ def steer(storage: Storage, points: Sequence[str], *, stop: bool) -> None:
     place = open_for_writing(storage.uri, probe=False)
     for point in points:
         ask_for(place, point)
-        console.out(f"asked for {point}: its driver tries it next, or when the search goes on")
+        say(console, f"asked for {point}: its driver tries it next, or when the search goes on")
     if stop:
         ask_to_stop(place)
         name = read_description(storage)["study"]

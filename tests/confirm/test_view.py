@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
 from rich.console import Console
 
 from ffl_ray.confirm.view import comparison_table, how_measured, summary_table
@@ -24,8 +25,8 @@ DIFFERENCE: dict[str, Any] = {
 }  # fmt: skip
 
 
-def text(table: Any) -> str:
-    console = Console(width=200, highlight=False)
+def text(table: Any, width: int = 200) -> str:
+    console = Console(width=width, highlight=False)
     with console.capture() as capture:
         console.print(table)
     return capture.get()
@@ -48,12 +49,30 @@ def test_a_difference_is_shown_with_both_costs_and_its_verdict() -> None:
     lines = text(comparison_table([DIFFERENCE, nll])).splitlines()
 
     assert lines[0].startswith("against training without teaching, same accelerator-seconds")
-    for words in ("+1.20 ± 0.25", "<.001", " 0.40 ", "x0.66", "x0.99", "better *"):
-        assert words in lines[2]
-    assert "+0.012 ± 0.003" in lines[3]
-    assert ".210" in lines[3]
-    assert lines[3].rstrip().endswith("undecided: 4 seeds more, 2.0 accelerator-minutes")
-    assert "too few images" in text(comparison_table([nll | {"more_seeds": None}]))
+    found = lines.index(
+        "00003 against independent 2*resnet20, 45 epochs, ensemble: n 5, x0.99 its seconds"
+    )
+    for words in ("+1.20 ± 0.25", "<.001", " 0.40 ", "x0.66", "better *"):
+        assert words in lines[found + 1]
+    assert "+0.012 ± 0.003" in lines[found + 2]
+    assert ".210" in lines[found + 2]
+    assert "undecided" in lines[found + 2]
+    assert lines[found + 2].rstrip().endswith("4 seeds, 2.0 min")
+    assert "more images" in text(comparison_table([nll | {"more_seeds": None}]))
+
+
+@pytest.mark.parametrize("width", [80, 100, 140])
+def test_nothing_is_shortened_at(width: int) -> None:
+    mix = SUMMARY | {"mix": "2*resnet20+wrn16_2+resnet32+shufflenet_v2"}
+    rows = [DIFFERENCE, DIFFERENCE | {"metric": "nll", "verdict": "undecided", "more_seeds": None}]
+
+    found = text(summary_table([mix]), width) + text(comparison_table(rows), width)
+
+    assert "…" not in found
+    assert max(map(len, found.splitlines())) <= width
+    whole = " ".join(found.split())
+    for words in ("2*resnet20+wrn16_2+resnet32+shufflenet_v2 ffl: 30", "+1.20 ± 0.25", "477,882"):
+        assert words in whole
 
 
 def test_how_it_was_measured_is_said_in_words() -> None:

@@ -64,6 +64,18 @@ def test_the_plain_baseline_stays_behind_the_best(study: Storage) -> None:
     assert set(files(study)) == {"0", "1", "4", "6"}
 
 
+def test_what_the_knee_picks_from_stays_behind_the_best(study: Storage) -> None:
+    accuracies, macs = {"0": 0.7, "1": 0.9, "5": 0.8}, {"0": 10, "1": 1000, "5": 900}
+
+    def members(trial_id: str) -> list[dict[str, object]]:
+        fused = {"member": "fused", "checkpoint": "latest", "accuracy": accuracies[trial_id]}
+        return [fused | {"macs": macs[trial_id], "trial_id": trial_id}]
+
+    CheckpointRetention(study, best_of_search(ONE, 2, members)).apply(ROWS)
+
+    assert set(files(study)) == {"0", "1", "4", "6"}
+
+
 def test_a_better_trial_takes_the_place_of_the_least(study: Storage) -> None:
     retention = best(study, 2)
     retention.apply(ROWS)
