@@ -16,7 +16,8 @@ from xdist.remote import Producer
 from xdist.scheduler import LoadScopeScheduling
 
 # Files whose tests run one after the other in one process. No more than two Rays are started at
-# one time; the two groups take about as long. What is exported is trained and exported once.
+# one time; the two groups take about as long. What is exported is trained and exported once, and
+# torch's compiler, which takes seconds to import, is loaded with torchvision in that process alone.
 GROUPS = {
     "tests/test_tune.py": "ray 1",
     "tests/confirm/test_command.py": "ray 1",
@@ -27,6 +28,14 @@ GROUPS = {
     "tests/reproduce/test_command.py": "ray 1",
     "tests/safety/test_private_search.py": "ray 1",
     "tests/test_cli.py": "ray 2",
+    "tests/bench/test_input.py": "exported",
+    "tests/data/test_files.py": "exported",
+    "tests/data/test_hub.py": "exported",
+    "tests/data/test_policies.py": "exported",
+    "tests/data/test_trivial_augment.py": "exported",
+    "tests/distill/test_teacher.py": "exported",
+    "tests/models/families/test_timm_nets.py": "exported",
+    "tests/models/families/test_torchvision_nets.py": "exported",
 }
 
 

@@ -26,6 +26,7 @@ from urllib.parse import parse_qsl
 import numpy as np
 import torch
 
+from ffl_ray.config.extras import import_extra
 from ffl_ray.config.image_shapes import image_side
 from ffl_ray.config.overrides import nearest
 from ffl_ray.config.settings import DataConfig
@@ -156,12 +157,7 @@ def _offline(library: Any, offline: bool) -> Iterator[None]:
 
 
 def _library(name: str) -> Any:
-    try:
-        return importlib.import_module("datasets")
-    except ImportError as error:
-        raise DataError(
-            f'data.name: {name} needs the package datasets: pip install "ffl_ray[hf]"'
-        ) from error
+    return import_extra("datasets", "hf", f"data.name: {name}", DataError)
 
 
 def _opened(settings: DataConfig, rows: Rows) -> Opened:

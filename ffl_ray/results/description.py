@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import json
 import platform
 import re
@@ -202,6 +203,7 @@ def check_same_settings(
         )
 
 
+@functools.cache
 def _versions() -> dict[str, str]:
     found = {}
     for package in PACKAGES:
@@ -212,6 +214,7 @@ def _versions() -> dict[str, str]:
     return found
 
 
+@functools.cache
 def _git_commit() -> str | None:
     """Commit of the code that runs, when it runs from a git checkout."""
     folder = Path(__file__).parent

@@ -111,9 +111,12 @@ class Parts:
         Raises:
             StudyError: as `read`.
         """
+        names = self.names()
+        if len(names) == 1:
+            return [self.read(names[0], columns)]
         workers = os.cpu_count() if self._storage.is_local else None
         with ThreadPoolExecutor(workers) as pool:
-            return list(pool.map(lambda name: self.read(name, columns), self.names()))
+            return list(pool.map(lambda name: self.read(name, columns), names))
 
     def write(self, part: int, rows: pa.Table, *, compressed: bool = True) -> None:
         """Replace one part in one step.
@@ -178,7 +181,9 @@ class Parts:
             unknown = row.keys() - self._known
             if unknown:
                 raise KeyError(f"table {self._table} has no column {sorted(unknown)}")
-        return pa.Table.from_pylist(rows, schema=self.schema)
+        # One call of Arrow's for all columns: `Table.from_pylist` makes one, and more, for each.
+        whole = pa.Table.from_struct_array(pa.array(rows, pa.struct(list(self.schema))))
+        return whole.replace_schema_metadata(self.schema.metadata)
 
 
 def number(name: str) -> int:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import importlib.util
 import shlex
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
+from ffl_ray.config.extras import is_installed
 from ffl_ray.errors import SettingError
 from ffl_ray.trackers.tracker import Place, Tracker
 from ffl_ray.trackers.trackio_runs import trackio_runs, trackio_where
@@ -37,7 +37,7 @@ def check_trackers(names: Sequence[str]) -> None:
     """
     for name in names:
         module, extra = TRACKERS[name].module, TRACKERS[name].extra
-        if importlib.util.find_spec(module) is None:
+        if not is_installed(module):
             raise SettingError(
                 f'search.track {name} needs the package {module}: pip install "ffl_ray[{extra}]"'
             )

@@ -8,14 +8,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
+from support.late import Late
 
-from benchmarks.compare.input import compared
 from ffl_ray.bench.__main__ import parser
 from ffl_ray.bench.input import default_counts, found_of
 from ffl_ray.bench.photos import write_photos
 from ffl_ray.config.overrides import with_overrides
 from ffl_ray.config.settings import Config
 from ffl_ray.errors import SettingError
+
+input_ = Late("benchmarks.compare.input")  # it imports torchvision
 
 
 def test_made_files_have_the_size_and_the_weight_of_photographs(tmp_path: Path) -> None:
@@ -55,7 +57,7 @@ def test_the_bottleneck_is_named_and_how_many_processes_would_balance(
 
 
 def test_imagefolder_is_compared_by_the_same_number_of_processes() -> None:
-    figures = {figure.name: figure.value for figure in compared(rates(450.0))}
+    figures = {figure.name: figure.value for figure in input_.compared(rates(450.0))}
 
     assert figures["plain_2_images_per_s"] == pytest.approx(300.0)
     assert figures["stream_2_over_plain"] == pytest.approx(2.0)

@@ -10,8 +10,8 @@ import pytest
 import torch
 import torch.nn.functional as F
 from PIL import Image
+from support.late import Late
 from torch import Tensor
-from torchvision import datasets
 
 from ffl_ray.config.image_shapes import image_shape
 from ffl_ray.config.settings import DATA_SETS, DataConfig
@@ -23,6 +23,8 @@ from ffl_ray.data.facts import differences
 from ffl_ray.data.folder import look, notes, open_train
 from ffl_ray.data.loader import TrainVal, load_train_val, open_test, read_all
 from ffl_ray.errors import DataError, SettingError
+
+datasets = Late("torchvision.datasets")
 
 
 def cifar100(root: Path | str) -> DataConfig:

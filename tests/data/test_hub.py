@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 import sys
 from pathlib import Path
+from typing import Any
 
-import datasets
 import pyarrow as pa
 import pytest
 import torch
 from support.brought import CLASSES, picture
+from support.late import Late
 
 from ffl_ray.config.settings import Config, DataConfig
 from ffl_ray.data.dataset import Files, Images
@@ -22,13 +23,15 @@ from ffl_ray.data.streaming.stream import served
 from ffl_ray.errors import DataError, NoTestSplitError
 from ffl_ray.planning.data_dir import absolute_data_dir
 
+datasets = Late("datasets")
+
 
 def settings(name: str, **changes: object) -> DataConfig:
     given = {"name": f"hf:{name}", "image_size": 8, "val_fraction": 0.25}
     return DataConfig.model_validate(given | changes)
 
 
-def rows(count: int, label: datasets.ClassLabel | datasets.Value) -> datasets.Dataset:
+def rows(count: int, label: Any) -> Any:
     """Images of three classes in turn, the label a number or its name."""
     numbered = isinstance(label, datasets.ClassLabel)
     return datasets.Dataset.from_dict(

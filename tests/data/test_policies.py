@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 import torch
+from support.late import Late
 from torch import Tensor
-from torchvision.transforms import v2
 
 from ffl_ray.config.distill_settings import POLICIES
 from ffl_ray.data.batches import Augmentation, EpochRequest
@@ -14,10 +14,11 @@ from ffl_ray.data.device_images import DeviceImages
 from ffl_ray.data.policies import augmented, cut_out, draw_policy
 from ffl_ray.data.shards import Shard
 
+v2 = Late("torchvision.transforms.v2")
 MEAN = (0.5, 0.25, 0.75)
 TORCHVISION = {
     "rotation": lambda: v2.RandomRotation(15),
-    "randaugment": v2.RandAugment,
+    "randaugment": lambda: v2.RandAugment(num_ops=2, magnitude=9),
     "autoaugment": lambda: v2.AutoAugment(v2.AutoAugmentPolicy.CIFAR10),
 }
 

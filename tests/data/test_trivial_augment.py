@@ -4,9 +4,11 @@ from typing import Any
 
 import pytest
 import torch
-from torchvision.transforms.v2 import TrivialAugmentWide
+from support.late import Late
 
 from ffl_ray.data.trivial_augment import trivial_augment
+
+v2 = Late("torchvision.transforms.v2")
 
 
 def images(count: int, height: int, width: int, channels: int) -> torch.Tensor:
@@ -21,13 +23,13 @@ def test_every_image_is_what_torchvision_makes_of_it_under_its_seed_and_equal_on
 ) -> None:
     pixels = images(900, *shape)
     calls = []
-    real = TrivialAugmentWide.forward
+    real = v2.TrivialAugmentWide.forward
 
     def counted(*args: Any) -> Any:
         calls.append(args)
         return real(*args)
 
-    monkeypatch.setattr(TrivialAugmentWide, "forward", counted)
+    monkeypatch.setattr(v2.TrivialAugmentWide, "forward", counted)
 
     found = trivial_augment(pixels, list(range(900)))
 
@@ -37,7 +39,7 @@ def test_every_image_is_what_torchvision_makes_of_it_under_its_seed_and_equal_on
     for seed in range(900):
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
-            expected = TrivialAugmentWide()(pixels[seed].permute(2, 0, 1))
+            expected = v2.TrivialAugmentWide()(pixels[seed].permute(2, 0, 1))
         assert torch.equal(found[seed].permute(2, 0, 1), expected)
     assert (found != pixels).flatten(1).any(1).sum() > 450
 

@@ -9,9 +9,9 @@ import pytest
 import torch
 from support.compared import assert_same_weights, weights, without_times
 from support.helpers import MemorySession, small_config
+from support.late import Late
 from support.reference import given, random_output, reference_kl
 from torch import Tensor
-from torchvision import models
 
 from ffl_ray.config.methods import METHODS, resolved_distill
 from ffl_ray.config.settings import DistillConfig, ResolvedConfig
@@ -31,6 +31,7 @@ from ffl_ray.exported.member import Member, load_member
 from ffl_ray.training.setup import prepare
 from ffl_ray.training.worker import run_worker
 
+models = Late("torchvision.models")
 HUNDRED = DatasetInfo(tuple(map(str, range(100))), (0.5,) * 3, (0.25,) * 3, 4, flip=True)
 LABELS = torch.tensor([3, 1, 4, 1, 5, 9])
 

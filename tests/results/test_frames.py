@@ -5,14 +5,16 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-import polars as pl
 import pyarrow as pa
 import pytest
+from support.late import Late
 from support.studies import make_study
 
 import ffl_ray.results
 from ffl_ray.errors import SettingError
 from ffl_ray.results import frames
+
+pl = Late("polars")
 
 
 @pytest.mark.parametrize("table", ["trials", "epochs", "members"])

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import shutil
 from collections import Counter
 from collections.abc import Iterator
 from itertools import count
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, NamedTuple
 
 import pandas as pd
 import pyarrow.parquet as pq
@@ -29,35 +30,21 @@ TRIALS = ("00000", "00001", "00002")
 EPOCHS = 9
 
 
-class Killed(BaseException):
-    """As if the process were gone: nothing in between catches it."""
-
-
 class Watched:
-    """A storage that calls back around each write, and can die at one.
+    """A storage that notes each write.
 
     Args:
         storage: where everything really goes.
-        dies_at: number of the write at which the process is killed, from 0.
-        after: whether that write still arrives.
     """
 
-    def __init__(
-        self, storage: Storage, dies_at: int | None = None, *, after: bool = False
-    ) -> None:
+    def __init__(self, storage: Storage) -> None:
         self.storage = storage
         self.writes: list[str] = []
         self.deleted: list[str] = []
-        self._dies_at = dies_at
-        self._after = after
 
     def write(self, name: str, data: bytes | memoryview, *, copied: bool = False) -> None:
-        dies = len(self.writes) == self._dies_at
         self.writes.append(name)
-        if not dies or self._after:
-            self.storage.write(name, data, copied=copied)
-        if dies:
-            raise Killed
+        self.storage.write(name, data, copied=copied)
 
     def delete(self, name: str) -> None:
         self.deleted.append(name)
@@ -140,10 +127,35 @@ def test_no_row_moves_to_another_part_and_none_is_deleted(tmp_path: Path) -> Non
     assert len(places) == 5 * PART - 1
 
 
-def count_writes(folder: Path) -> int:
-    watched = Watched(Storage(str(folder)))
-    write_all(watched, [])
-    return len(watched.writes)
+class Killed(NamedTuple):
+    """What a kill at a write leaves: the folder as it is on disk, and the epochs told so far."""
+
+    folder: Path
+    told: list[tuple[str, int]]
+
+
+def killed_at_writes(root: Path, *, after: bool) -> list[Killed]:
+    """A study into `root / "whole"`, and what a kill at every third write would have left of it.
+
+    Args:
+        after: whether that write still arrived.
+    """
+    told: list[tuple[str, int]] = []
+    left: list[Killed] = []
+
+    class Copied(Watched):
+        def write(self, name: str, data: bytes | memoryview, *, copied: bool = False) -> None:
+            moment = len(self.writes)
+            if after:
+                super().write(name, data, copied=copied)
+            if moment % 3 == 0:
+                folder = shutil.copytree(root / "whole", root / str(moment))
+                left.append(Killed(folder, [*told]))
+            if not after:
+                super().write(name, data, copied=copied)
+
+    write_all(Copied(Storage(str(root / "whole"))), told)
+    return left
 
 
 @pytest.mark.parametrize("after", [False, True])
@@ -153,13 +165,10 @@ def test_a_kill_at_any_write_costs_at_most_the_epoch_in_flight(
     # Progress is stored after every other epoch, however fast the machine is.
     clock = SimpleNamespace(monotonic=count(0, PROGRESS_EVERY_S / 2).__next__)
     monkeypatch.setattr("ffl_ray.results.study.time", clock)
-    writes = count_writes(tmp_path / "whole")
+    left = killed_at_writes(tmp_path, after=after)
     whole = read_rows(Storage(str(tmp_path / "whole")), "members")
-    for moment in range(0, writes, 3):
-        folder = tmp_path / str(moment)
-        told: list[tuple[str, int]] = []
-        with pytest.raises(Killed):
-            write_all(Watched(Storage(str(folder)), moment, after=after), told)
+    assert len(left) > 20
+    for folder, told in left:
         if (folder / "epochs" / "part-00000.parquet").exists():
             stored = stored_epochs(folder)
             assert set(told) <= set(stored)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import os
 import subprocess
 import sys
@@ -13,6 +12,7 @@ import pytest
 from support.helpers import ROOT
 from support.tracked import events, runs, trackio_history, wandb_history
 
+from ffl_ray.config.extras import is_installed
 from ffl_ray.config.overrides import with_overrides
 from ffl_ray.config.settings import Config, SearchConfig
 from ffl_ray.errors import SettingError
@@ -65,6 +65,18 @@ def test_what_is_not_known_or_not_installed_is_refused_by_name(
         with_overrides(SearchConfig(), {"track": "comet"})
     for name, tracker in TRACKERS.items():
         monkeypatch.setitem(sys.modules, tracker.module, None)
+        with pytest.raises(SettingError, match=rf"search.track {name} needs .*\[{tracker.extra}\]"):
+            check_trackers([name])
+
+
+def test_a_folder_of_a_trackers_name_is_not_the_tracker(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """W&B writes into ./wandb, which Python takes for a package where no other has the name."""
+    monkeypatch.setattr(sys, "path", [str(tmp_path)])
+    for name, tracker in TRACKERS.items():
+        (tmp_path / tracker.module).mkdir()
+        monkeypatch.delitem(sys.modules, tracker.module, raising=False)
         with pytest.raises(SettingError, match=rf"search.track {name} needs .*\[{tracker.extra}\]"):
             check_trackers([name])
 
@@ -128,7 +140,7 @@ def test_a_run_of_wandb_holds_each_epoch_and_how_the_trial_ended(
 def test_a_trial_that_goes_on_goes_on_in_its_run_of_trackio(
     elsewhere: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    if importlib.util.find_spec("trackio") is None:
+    if not is_installed("trackio"):
         pytest.skip("trackio is not installed")
     monkeypatch.delenv("TRACKIO_DIR", raising=False)
     folder = tmp_path / "trackio"

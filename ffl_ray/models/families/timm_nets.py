@@ -13,13 +13,13 @@ from __future__ import annotations
 
 import functools
 import importlib
-import importlib.util
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from ffl_ray.config.extras import import_extra, is_installed
 from ffl_ray.config.overrides import nearest
 from ffl_ray.errors import SettingError, on_one_line
 from ffl_ray.models.backbone import Backbone
@@ -49,7 +49,7 @@ class LastMap(nn.Module):
 @functools.cache
 def names() -> list[str]:
     """Names of all networks, alone and with the tag of published weights; none without timm."""
-    if importlib.util.find_spec("timm") is None:
+    if not is_installed("timm"):
         return []
     timm = _timm("")
     return [f"{TIMM}{name}" for name in (*timm.list_models(), *timm.list_pretrained())]
@@ -164,12 +164,7 @@ def _timm(name: str) -> Any:
     Raises:
         SettingError: it is not installed.
     """
-    try:
-        return importlib.import_module("timm")
-    except ImportError as error:
-        raise SettingError(
-            f'model.mix: {name} needs the package timm: pip install "ffl_ray[timm]"'
-        ) from error
+    return import_extra("timm", "timm", f"model.mix: {name}", SettingError)
 
 
 def _features(name: str, in_channels: int, **weights: object) -> nn.Module:

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import huggingface_hub.constants
 import pytest
-import timm
 import torch
 from safetensors.torch import save_file
+from support.late import Late
 from torch import Tensor, nn
 
 from ffl_ray.config.image_shapes import image_shape
@@ -20,7 +20,6 @@ from ffl_ray.export.member import empty_network
 from ffl_ray.exported.about import About, code_named_in
 from ffl_ray.exported.member import rebuilt
 from ffl_ray.models.builder import build_backbone, build_network
-from ffl_ray.models.families import timm_nets
 from ffl_ray.models.network import FusionNetwork
 from ffl_ray.models.registry import (
     backbone_row,
@@ -30,6 +29,7 @@ from ffl_ray.models.registry import (
     full_name,
 )
 
+timm = Late("timm")
 SMALL = "timm:resnet10t.c3_in1k"
 
 
@@ -185,7 +185,7 @@ def test_without_timm_the_command_that_installs_it_is_named(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setitem(sys.modules, "timm", None)
-    monkeypatch.setattr(timm_nets, "names", list)
+    monkeypatch.setattr("ffl_ray.models.families.timm_nets.names", list)
 
     with pytest.raises(SettingError, match=r'needs the package timm: pip install "ffl_ray\[timm\]'):
         backbone_row("timm:resnet14t")

@@ -9,9 +9,8 @@ from typing import Any
 
 import pytest
 import torch
+from support.late import Late
 from torch import Tensor, nn
-from torchvision import models
-from torchvision.models.feature_extraction import create_feature_extractor
 
 from ffl_ray.config.image_shapes import image_shape
 from ffl_ray.config.methods import resolved_from
@@ -21,11 +20,14 @@ from ffl_ray.errors import SettingError
 from ffl_ray.models.backbone import Backbone
 from ffl_ray.models.builder import build_backbone, build_network
 from ffl_ray.models.cost import member_costs
-from ffl_ray.models.families import torchvision_nets
 from ffl_ray.models.network import FusionNetwork
 from ffl_ray.models.registry import backbone_row, check_images, check_model
-from ffl_ray.models.stages import cut_stages, find_cuts, trace
 
+models = Late("torchvision.models")
+extraction = Late("torchvision.models.feature_extraction")
+torchvision_nets = Late("ffl_ray.models.families.torchvision_nets")
+cut = Late("ffl_ray.models.stages")
+ALL = "FFL_RAY_TEST_TORCHVISION" in os.environ
 STAGES = {
     "resnet18": (4, 512),
     "vgg11_bn": (4, 512),
@@ -94,7 +96,7 @@ def test_the_stages_chain_to_the_last_feature_map(name: str) -> None:
 def test_the_map_is_that_of_torchvisions_feature_extractor(name: str, end: str) -> None:
     torch.manual_seed(0)
     network = models.get_model(name)
-    extractor = create_feature_extractor(network, [end]).eval()
+    extractor = extraction.create_feature_extractor(network, [end]).eval()
     torch.manual_seed(0)
     backbone = whole(torchvision_nets.build(3, name=named(name)))
     images = torch.randn(2, 3, 64, 64)
@@ -109,13 +111,13 @@ def test_the_map_is_that_of_torchvisions_feature_extractor(name: str, end: str) 
 def test_a_vision_transformers_map_is_its_patch_tokens_in_their_places() -> None:
     torch.manual_seed(0)
     network = models.VisionTransformer(32, 16, 1, 2, 8, 16).eval()
-    cuts = find_cuts(copy.deepcopy(network).to("meta"), 32)
-    backbone = whole(cut_stages(network, cuts)).eval()
+    cuts = cut.find_cuts(copy.deepcopy(network).to("meta"), 32)
+    backbone = whole(cut.cut_stages(network, cuts)).eval()
     images = torch.randn(2, 3, 32, 32)
 
     with torch.no_grad():
         feature_map: Tensor = backbone(images)
-        tokens = create_feature_extractor(network, ["encoder.ln"])(images)["encoder.ln"]
+        tokens = extraction.create_feature_extractor(network, ["encoder.ln"])(images)["encoder.ln"]
 
     assert feature_map.shape == (2, 8, 2, 2)
     torch.testing.assert_close(feature_map[:, :, 0, 1], tokens[:, 2])
@@ -263,11 +265,10 @@ def test_on_the_meta_device_nothing_is_downloaded(hub: Path) -> None:
 
 
 @pytest.mark.skipif(
-    "FFL_RAY_TEST_TORCHVISION" not in os.environ,
-    reason="a few minutes: FFL_RAY_TEST_TORCHVISION=1 builds all networks of torchvision",
+    not ALL, reason="a few minutes: FFL_RAY_TEST_TORCHVISION=1 builds all networks of torchvision"
 )
 @pytest.mark.parametrize("pretrained", [False, True])
-@pytest.mark.parametrize("name", torchvision_nets.names())
+@pytest.mark.parametrize("name", torchvision_nets.names() if ALL else ["resnet18"])
 def test_every_network_of_torchvision_is_a_backbone(name: str, pretrained: bool) -> None:
     side = torchvision_nets.least_side(name, pretrained) if pretrained else 224
     check_images(name, (3, max(side, 224), max(side, 224)), pretrained=pretrained)
@@ -276,7 +277,7 @@ def test_every_network_of_torchvision_is_a_backbone(name: str, pretrained: bool)
         in_training, in_evaluation = (
             [
                 re.sub("_tensor_constant[0-9]+", "constant", str(node.format_node()))
-                for node in trace(network.train(mode)).graph.nodes
+                for node in cut.trace(network.train(mode)).graph.nodes
             ]
             for mode in (True, False)
         )
