@@ -15,7 +15,6 @@ name an image file instead: one of the data set's own folder, or of the hub's ca
 
 from __future__ import annotations
 
-import importlib
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
