@@ -235,7 +235,10 @@ def corrected(comparisons: Sequence[Row]) -> str:
     if not count:
         return ""
     first = any(row.get("primary") for row in comparisons)
-    family = f"{count} verdicts" if not first else f"{count - 1} others"
+    if first and count == 1:
+        return "The primary comparison is tested at 5%."
+    others = "other one" if count == 2 else f"{count - 1} others"
+    family = f"{count} verdicts" if not first else others
     alone = "The primary comparison is tested at 5%; among the " if first else "Among the "
     return (
         f"{alone}{family} a difference where there is none is said with a probability of 5% at "

@@ -168,7 +168,7 @@ def _aligned(
         table.add_column(head, min_width=None if last else width, justify=justify, no_wrap=not last)
     for row in rows:
         table.add_row(*row)
-    return Padding(table, (0, 0, 0, 2))
+    return Padding(table, (0, 0, 0, 2), expand=False)
 
 
 def _width(cell: str | Text) -> int:

@@ -133,10 +133,12 @@ def _introduction(about: About, source: Source, config: Config) -> str:
     }.get(about.member, f"One branch, {row['backbone']}, of a network of {mix}")
     if about.member.startswith("mean_teacher"):
         what += ", its weights averaged over the training's last part"
+    how = f"{what}, trained together by `{config.distill.method}`"
+    if len(mix_of(config)) == 1:
+        how = f"One network, {mix}, trained alone"
     return (
-        f"{what}, trained together by `{config.distill.method}` on {config.data.name} and "
-        f"exported alone: {row['parameters']:,} parameters, {row['macs']:,} "
-        f"multiply-accumulates per image. {source.chosen}"
+        f"{how} on {config.data.name} and exported alone: {row['parameters']:,} parameters, "
+        f"{row['macs']:,} multiply-accumulates per image. {source.chosen}"
     )
 
 
