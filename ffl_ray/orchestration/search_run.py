@@ -25,6 +25,7 @@ from ffl_ray.orchestration.scheduler import make_scheduler
 from ffl_ray.orchestration.search_study import (
     MAY_CHANGE,
     Search,
+    begun,
     limits_of,
     show_outcome,
     trial_s,
@@ -41,11 +42,12 @@ from ffl_ray.planning.member_costs import planned_members
 from ffl_ray.planning.plain_baseline import PlainBaseline, plain_baseline
 from ffl_ray.planning.preflight import Preflight, run_preflight
 from ffl_ray.results.columns import PLAIN, PLAIN_ID
-from ffl_ray.results.description import DESCRIPTION, describe_study
+from ffl_ray.results.description import describe_study
 from ffl_ray.results.history import PastTrial, past_trials
-from ffl_ray.results.reader import objective_by_epoch, read_rows, seconds_by_epoch
+from ffl_ray.results.reader import objective_by_epoch, seconds_by_epoch
 from ffl_ray.results.steering import Steering
 from ffl_ray.results.study import StudyTables
+from ffl_ray.results.writer import Row
 from ffl_ray.search.rungs import SECONDS
 from ffl_ray.search.samplers import warn_in_pythons_log
 from ffl_ray.search.searcher import StudySearcher
@@ -75,9 +77,9 @@ def run_search(search: Search, address: str | None, *, dry_run: bool) -> int:
             where = trial_cluster(plan, joined=joined), cluster_machines()
             search, plan, facts = fitted(search, plan, facts, *where, joined=joined)
         preflight = _preflight(search, plan, facts, joined=address is not None)
-    plain = _plain_baseline(search, preflight, facts, joined=address is not None)
+    rows = begun(search)
+    plain = _plain_baseline(search, rows, preflight, facts, joined=address is not None)
     if dry_run:
-        rows = read_rows(search.storage, "trials") if search.storage.exists(DESCRIPTION) else []
         make_console().print(plan_table(preflight, limits_of(search, rows)))
         if plain is not None:
             say(make_console(), f"\n{plain.words}")
@@ -86,10 +88,14 @@ def run_search(search: Search, address: str | None, *, dry_run: bool) -> int:
 
 
 def _plain_baseline(
-    search: Search, preflight: Preflight, facts: DataFacts, *, joined: bool
+    search: Search, rows: list[Row], preflight: Preflight, facts: DataFacts, *, joined: bool
 ) -> PlainBaseline | None:
-    """The plain baseline that is still to be begun, if one is."""
-    if not wants_plain(search):
+    """The plain baseline that is still to be begun, if one is.
+
+    Args:
+        rows: of the trials table.
+    """
+    if not wants_plain(search, rows):
         return None
     with make_console().status("measuring what the plain baseline takes"):
         return plain_baseline(

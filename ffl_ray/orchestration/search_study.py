@@ -28,7 +28,7 @@ from ffl_ray.orchestration.outcome import outcome
 from ffl_ray.planning.budget import ENDING_S, Fit
 from ffl_ray.results.best import called_best, ranked
 from ffl_ray.results.columns import ENDED, PLAIN_ID
-from ffl_ray.results.description import read_description
+from ffl_ray.results.description import DESCRIPTION, read_description
 from ffl_ray.results.pareto import front
 from ffl_ray.results.plain import held_against_plain
 from ffl_ray.results.pruning import pruning_cost
@@ -131,19 +131,28 @@ def trial_s(tables: StudyTables, expected_s: float | None) -> float | None:
     return median(done) if done else expected_s
 
 
-def wants_plain(search: Search) -> bool:
+def begun(search: Search) -> list[dict[str, Any]]:
+    """The rows of a search's trials table; none where it has none yet."""
+    there = search.storage.exists(DESCRIPTION) and search.storage.exists("trials")
+    return read_rows(search.storage, "trials") if there else []
+
+
+def wants_plain(search: Search, rows: Sequence[Mapping[str, Any]]) -> bool:
     """Whether the plain baseline is still to be begun.
 
     Not in a study of the version before, whose second trial is another one.
+
+    Args:
+        rows: of its trials table.
     """
     settings, storage = search.settings.search, search.storage
     if not settings.plain_baseline or settings.sampler == "grid" or settings.num_samples < 2:
         return False
-    if not storage.exists("study.json"):
+    if not storage.exists(DESCRIPTION):
         return True
     before = read_description(storage)["settings"]
-    begun = storage.exists("trials") and {row["trial_id"] for row in read_rows(storage, "trials")}
-    return "search.plain_baseline" in before and PLAIN_ID not in (begun or ())
+    known = {row["trial_id"] for row in rows}
+    return "search.plain_baseline" in before and PLAIN_ID not in known
 
 
 def nothing_left(search: Search) -> int | None:

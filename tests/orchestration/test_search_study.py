@@ -1,0 +1,52 @@
+"""What is left of a search, from its trials table, which is read once."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from ffl_ray.orchestration.search_study import Search, begun, limits_of, wants_plain
+from ffl_ray.results.description import describe_study
+from ffl_ray.results.parts import Parts
+from ffl_ray.results.storage.storage import Storage
+from ffl_ray.results.study import StudyTables
+from ffl_ray.search.space import load_space, settle
+
+
+def search_in(place: Path, **changes: object) -> Search:
+    space = load_space("digits")
+    settings = settle(space, {f"search.{name}": value for name, value in changes.items()})
+    return Search("s", Storage(str(place)), space, settings)
+
+
+def test_the_plain_baseline_is_wanted_until_it_has_begun(tmp_path: Path) -> None:
+    search = search_in(tmp_path)
+    new = wants_plain(search, begun(search))
+    described = describe_study("search", search.kept_settings)
+    tables = StudyTables.open(search.storage, "s", described, search.settings.objectives)
+
+    tables.start("00000", search.settings.training, params="{}", distributions="{}")
+    one = wants_plain(search, begun(search))
+    tables.start("00001", search.settings.training, params="{}", distributions="{}")
+
+    assert (new, one, wants_plain(search, begun(search))) == (True, True, False)
+    assert not wants_plain(search_in(tmp_path / "new", plain_baseline=False), [])
+    assert not wants_plain(search_in(tmp_path / "new", num_samples=1), [])
+
+
+def test_a_plan_reads_the_trials_table_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    search = search_in(tmp_path)
+    described = describe_study("search", search.kept_settings)
+    StudyTables.open(search.storage, "s", described, search.settings.objectives).close()
+    read: list[Parts] = []
+    read_all = Parts.read_all
+    monkeypatch.setattr(Parts, "read_all", lambda self, *a: read.append(self) or read_all(self, *a))
+
+    rows = begun(search)
+    wants_plain(search, rows)
+    limits_of(search, rows)
+
+    assert len(read) == 1
