@@ -14,7 +14,7 @@ from ffl_ray.planning.cost import DataSize, TrainingCost, training_costs
 from ffl_ray.planning.forecast import epochs_share, sampled_points, trial_seconds
 from ffl_ray.planning.layout import Plan
 from ffl_ray.planning.nodes import Cluster
-from ffl_ray.planning.preflight import measured
+from ffl_ray.planning.preflight import steadily_measured
 from ffl_ray.planning.throughput import Curve
 from ffl_ray.search.points import Point
 from ffl_ray.search.space import SearchSpace
@@ -76,7 +76,7 @@ class SearchTime:
         else:
             between = least
         chosen = [self._one(least, min), self._one(between, max), self._one(most, max)]
-        timed = measured(chosen, self._plan, cluster)
+        timed = steadily_measured(chosen, self._plan, cluster)
         passed_s = self._spent.passed_s + time.monotonic() - began
         self._spent = self._spent._replace(passed_s=passed_s)
         if timed is not None:

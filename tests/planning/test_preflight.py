@@ -58,6 +58,49 @@ def test_a_study_is_forecast_without_a_file_written(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
+class Disturbed:
+    """A machine on which each round of two trainings takes so many times as long as alone."""
+
+    def __init__(self, *times: float | None) -> None:
+        self.left = [*times]
+
+    def nodes(self) -> list[Node]:
+        return []
+
+    def call(self, function: Callable[..., Any], *args: Any, cpus: float, gpus: float) -> Any:
+        slower = self.left.pop(0)
+        return slower and [Timed(10, 1.0 * slower), Timed(20, 3.0 * slower)]
+
+
+@pytest.mark.parametrize(
+    ("times", "found", "left"),
+    [
+        ((3.0, 2.0, 1.0, 1.01, 1.0), 1.0, 1),  # what starts beside it is waited for
+        ((2.0, 1.95, 1.0), 1.95, 1),  # what stays is met by the trials as well
+        ((1.0, 1.2, 1.0), 1.0, 1),
+        ((8.0, 7.0, 6.0, 5.0, 4.0, 3.0, 2.0), 3.0, 1),
+        ((2.0, None, 1.0), 2.0, 1),
+        ((None, 1.0), None, 1),
+    ],
+)
+def test_speed_is_measured_until_it_gets_no_faster(
+    times: tuple[float | None, ...], found: float | None, left: int
+) -> None:
+    cluster = Disturbed(*times)
+
+    timed = preflight.steadily_measured([], Plan(1, 1, 1, 0), cluster)
+
+    assert timed == (found and [Timed(10, found), Timed(20, 3.0 * found)])
+    assert len(cluster.left) == left
+
+
+def test_a_gpu_is_measured_once() -> None:
+    cluster = Disturbed(3.0, 1.0)
+
+    assert preflight.steadily_measured([], Plan(1, 1, 1, 1), cluster) is not None
+    assert cluster.left == [1.0]
+
+
 def test_a_machine_with_too_little_memory_is_refused_before_anything_is_measured(
     tmp_path: Path,
 ) -> None:
