@@ -55,7 +55,7 @@ class Prediction(NamedTuple):
 PARTS = (
     Part("versions", 15, False, "which torch, CUDA, cuDNN, driver and GPU"),
     Part("fresh", 30, False, "a training in a process that has not touched its device before"),
-    Part("equal", 90, False, "recorded steps against steps one by one: the same bits, by method"),
+    Part("equal", 115, False, "recorded steps against steps one by one: the same bits, by method"),
     Part("refused", 20, True, "streams and memory after a step that can't be recorded"),
     Part("step", 60, False, "milliseconds of a step, its capture, an evaluation, a checkpoint"),
     Part("branches", 40, True, "branches on streams of their own inside a recorded step"),

@@ -14,29 +14,12 @@ from typing import Any
 import torch
 
 from benchmarks.gpu.trainings import Bench, Figures, Kept, trained, whole_batches
+from ffl_ray.config.methods import METHODS
 from ffl_ray.config.overrides import flatten, shown
 from ffl_ray.planning.cost import DataSize, training_cost
 from ffl_ray.training.setup import Training
 from ffl_ray.training.steps import epoch_step
 
-METHODS = (
-    "ffl",
-    "independent",
-    "dml",
-    "cl_ilr",
-    "one",
-    "kdcl",
-    "okddip",
-    "pcl",
-    "okdph",
-    "layered_ffl",
-    "ffsd",
-    "dccl",
-    "dcm",
-    "mcl",
-    "lmcl",
-    "ahbf",
-)
 VARIANTS: dict[str, dict[str, Any]] = {
     **{name: {"distill__method": name} for name in METHODS},
     "ffl adamw": {"optim__optimizer": "adamw", "optim__lr": 1e-3},
@@ -91,7 +74,7 @@ def equal(bench: Bench) -> Figures:
     torch.backends.cudnn.deterministic = True
     try:
         for name, changes in VARIANTS.items():
-            mix = f"3*{bench.mix.partition('*')[2]}" if name in ("okddip", "ffsd") else bench.mix
+            mix = mix_for(changes.get("distill__method", "ffl"), bench.mix)
             settings = {"data__name": bench.small, "compute__precision": "float32"} | changes
             recorded, plain = (
                 trained(bench, model__mix=mix, compute__cuda_graphs=graphs, **settings)
@@ -103,6 +86,12 @@ def equal(bench: Bench) -> Figures:
     finally:
         torch.use_deterministic_algorithms(False)
         torch.backends.cudnn.deterministic = False
+
+
+def mix_for(method: str, mix: str) -> str:
+    """A mix such as 2*resnet32, with as many branches as a method needs at least."""
+    count, _, backbone = mix.partition("*")
+    return f"{max(int(count), METHODS[method].least_branches)}*{backbone}"
 
 
 def _same(one: Kept, other: Kept) -> bool:

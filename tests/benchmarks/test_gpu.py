@@ -5,6 +5,7 @@ import json
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -15,8 +16,9 @@ from benchmarks.gpu import right
 from benchmarks.gpu.__main__ import in_its_own_process, parser
 from benchmarks.gpu.plan import PARTS, PREDICTIONS, Part, verdicts
 from benchmarks.gpu.trainings import Bench
-from ffl_ray.config.methods import resolved_from
+from ffl_ray.config.methods import METHODS, resolved_from
 from ffl_ray.config.overrides import flatten, shown
+from ffl_ray.distill.check import check_config
 
 # Of a machine that has torch alone nothing of these is found, but what stands in for it.
 WITHOUT = """
@@ -68,6 +70,15 @@ def test_it_runs_with_torch_alone_and_writes_what_it_found(tmp_path: Path) -> No
     )
     expected = {name: shown(value) for name, value in flatten(config).items()}
     assert found["parts"]["fresh"]["figures"]["settings"] == expected
+
+
+@pytest.mark.parametrize(("name", "changes"), right.VARIANTS.items())
+def test_every_method_is_held_to_the_same_bits(name: str, changes: dict[str, Any]) -> None:
+    assert METHODS.keys() <= right.VARIANTS.keys()
+    method = changes.get("distill__method", "ffl")
+    bench = Bench(torch.device("cpu"), "2*resnet8", "tiny", "tiny", 32, 1, (1, 2))
+
+    check_config(bench.config(model__mix=right.mix_for(method, bench.mix), **changes))
 
 
 def test_the_plan_is_shown_without_torch() -> None:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
+import pyarrow as pa
 import pytest
 
 from ffl_ray.orchestration.search_study import Search, begun, limits_of, wants_plain
@@ -43,7 +45,12 @@ def test_a_plan_reads_the_trials_table_once(
     StudyTables.open(search.storage, "s", described, search.settings.objectives).close()
     read: list[Parts] = []
     read_all = Parts.read_all
-    monkeypatch.setattr(Parts, "read_all", lambda self, *a: read.append(self) or read_all(self, *a))
+
+    def noted(parts: Parts, columns: Sequence[str] | None = None) -> list[pa.Table]:
+        read.append(parts)
+        return read_all(parts, columns)
+
+    monkeypatch.setattr(Parts, "read_all", noted)
 
     rows = begun(search)
     wants_plain(search, rows)
