@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import heapq
 from collections.abc import Iterable, Iterator, Mapping
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 import numpy as np
 
@@ -20,6 +20,19 @@ ACT = (
     *("rung_unit", "audit_trials", "num_samples"),
 )
 ONE_EPOCH = "one epoch, then the best"
+
+
+class Policy(Protocol):
+    """A way to search, by settings or of its own; a process of the pool gets a copy."""
+
+    @property
+    def name(self) -> str:
+        """Of it in tables and pictures."""
+        ...
+
+    def run(self, grid: Grid, repeat: int, budget_s: float) -> Iterator[Ended]:
+        """The trials of one search, in the order in which they end."""
+        ...
 
 
 class Candidate(NamedTuple):

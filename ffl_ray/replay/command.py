@@ -6,7 +6,7 @@ import argparse
 import io
 import math
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
 from functools import partial
@@ -21,7 +21,7 @@ import ffl_ray
 from ffl_ray.console.terminal import make_console
 from ffl_ray.errors import SettingError
 from ffl_ray.planning.layout import available_cpus
-from ffl_ray.replay.candidates import Candidate, candidates
+from ffl_ray.replay.candidates import Policy, candidates
 from ffl_ray.replay.grid import Grid, open_grid
 from ffl_ray.replay.regret import Array, regret_curve
 from ffl_ray.replay.tables import curves_table, leaderboard, repeats_table, shown_board
@@ -60,14 +60,21 @@ class Searched(NamedTuple):
     cpu_s: float
 
 
-def replay(args: argparse.Namespace) -> int:
-    """The exit status of a replay with these options."""
+def replay(args: argparse.Namespace, more: Sequence[Policy] = ()) -> int:
+    """The exit status of a replay with these options.
+
+    Args:
+        more: candidates that are no settings of a search.
+    """
     for name, least in (("repeats", 2), ("budget", 1), ("workers", 1), ("jobs", 1)):
         given = getattr(args, name)
         if given is not None and not least <= given < math.inf:
             rule = "finite" if given == math.inf else f"at least {least}"
             raise SettingError(f"--{name} must be {rule}, not {given:g}")
-    chosen, place = candidates(args.candidate), Place(args.study, args.storage_path, args.workers)
+    chosen, place = (
+        [*candidates(args.candidate), *more],
+        Place(args.study, args.storage_path, args.workers),
+    )
     grid = place.open()
     times = np.linspace(0.0, args.budget * grid.training_s, STEPS + 1)
     curves: dict[str, Array] = {}
@@ -113,7 +120,7 @@ def _open(place: Place) -> None:
     _grid = place.open()
 
 
-def _search(candidate: Candidate, times: Array, repeat: int) -> Searched:
+def _search(candidate: Policy, times: Array, repeat: int) -> Searched:
     assert _grid is not None, "the pool's processes open it first"
     begun = time.process_time()
     ended = [*candidate.run(_grid, repeat, float(times[-1]))]
