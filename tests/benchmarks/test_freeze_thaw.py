@@ -30,7 +30,7 @@ def made_curves(count: int) -> np.ndarray:
 
 
 def test_the_end_of_a_curve_is_expected_as_its_chain_goes_on() -> None:
-    ends = expected_ends(made_curves(20_000))
+    ends = expected_ends(made_curves(10_000))
 
     assert ends.slope == pytest.approx([0.125, 0.25, 0.5, 1], abs=0.01)
     assert ends.intercept == pytest.approx([-1.75, -1.5, -1, 0], abs=0.01)
@@ -82,12 +82,12 @@ def test_the_gain_of_a_plan_with_one_look_is_what_playing_it_gains() -> None:
     rate = gain_rate(mean, variances, np.array([2.0]), trained, best)[0]
 
     generator = np.random.default_rng(0)
-    after_one = 0.3 + np.sqrt(0.3) * generator.normal(size=400_000)
-    after_all = after_one + np.sqrt(0.5) * generator.normal(size=400_000)
+    after_one = 0.3 + np.sqrt(0.3) * generator.normal(size=100_000)
+    after_all = after_one + np.sqrt(0.5) * generator.normal(size=100_000)
     played = [
         np.where(after_one < bound, np.maximum(best - after_all, 0), 0).mean()
         / (2.0 * (1 + (after_one < bound).mean()))
-        for bound in np.linspace(-1, 2, 31)
+        for bound in np.linspace(-1, 2, 16)
     ]
     without = expected_gain(mean, np.sqrt(np.array([0.8])), best)[0] / 4
     assert rate == pytest.approx(max(*played, without), rel=0.05)
