@@ -126,7 +126,7 @@ class _Search:
         return self._trials[-1]
 
     def _most_promising(self) -> _Trial:
-        """The resting trial, or a new one of a point without one, of the highest gain per second."""
+        """The resting trial, or a new one elsewhere, of the highest gain per second."""
         resting = [
             trial
             for trial in self._trials
