@@ -14,6 +14,7 @@ import numpy as np
 from ffl_ray.config.objectives import Objective
 
 Array = np.ndarray[Any, np.dtype[np.float64]]
+Ints = np.ndarray[Any, np.dtype[np.int64]]
 PRIOR_TRIALS, PRIOR_SLOPE = 3.0, 0.7
 PRIOR_STEPS = 2.0
 FENCE = 1.5

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from scipy.special import ndtr
 
-from benchmarks.freeze_thaw.curves import Array
+from benchmarks.freeze_thaw.curves import Array, Ints
 
 NODES, WEIGHTS = np.polynomial.hermite_e.hermegauss(7)
 WEIGHTS = WEIGHTS / WEIGHTS.sum()
@@ -21,7 +21,7 @@ def expected_gain(mean: Array, sd: Array, best: float) -> Array:
 
 
 def gain_rate(
-    mean: Array, variances: Array, epoch_s: Array, trained: Array, best: float, fair: int = 1
+    mean: Array, variances: Array, epoch_s: Array, trained: Ints, best: float, fair: int = 1
 ) -> Array:
     """The gain per second of each training by the best plan with one look.
 

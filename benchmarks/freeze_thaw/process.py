@@ -8,7 +8,7 @@ import numpy as np
 from scipy.linalg import solve_triangular
 from scipy.special import expit
 
-from benchmarks.freeze_thaw.curves import Array
+from benchmarks.freeze_thaw.curves import Array, Ints
 
 TRIES = 10
 
@@ -24,7 +24,7 @@ class Told(NamedTuple):
         spread: their variance.
     """
 
-    places: np.ndarray[tuple[int], np.dtype[np.int64]]
+    places: Ints
     ends: Array
     variances: Array
     mean: float
@@ -73,7 +73,7 @@ class Process:
     def believe(self, told: Told) -> Belief:
         """The posterior of every point's worth."""
         share = expit(self._chosen[-1])
-        everywhere = told.spread * share * self._correlation(self._chosen)
+        everywhere = told.spread * share * _correlation(self._chosen, self._distances)
         within = everywhere[np.ix_(told.places, told.places)]
         seeds = told.spread * (1 - share)
         factor = np.linalg.cholesky(within + np.diag(told.variances + seeds))
@@ -82,18 +82,19 @@ class Process:
         variance = np.diag(everywhere) - (projected**2).sum(axis=0)
         return Belief(mean + solved @ projected, np.maximum(variance, 1e-9), seeds)
 
-    def _correlation(self, chosen: Array) -> Array:
-        return np.exp(-np.tensordot(np.exp(-chosen[:-1]), self._distances, axes=1))
-
     def _log_posterior(self, chosen: Array, told: Told) -> float:
         share = expit(chosen[-1])
-        places = np.ix_(range(len(self._distances)), told.places, told.places)
-        within = np.exp(-np.tensordot(np.exp(-chosen[:-1]), self._distances[places], axes=1))
+        among = self._distances[:, told.places[:, None], told.places]
+        within = _correlation(chosen, among)
         seeds = told.variances + told.spread * (1 - share)
         factor = np.linalg.cholesky(told.spread * share * within + np.diag(seeds))
         solved, _ = _centred(factor, told)
         prior = (chosen[:-1] ** 2).sum() / 2 + (chosen[-1] - 1) ** 2 / 4
         return float(-solved @ solved / 2 - np.log(np.diag(factor)).sum() - prior)
+
+
+def _correlation(chosen: Array, distances: Array) -> Array:
+    return np.asarray(np.exp(-np.tensordot(np.exp(-chosen[:-1]), distances, axes=1)))
 
 
 def _centred(factor: Array, told: Told) -> tuple[Array, float]:

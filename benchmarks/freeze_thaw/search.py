@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from benchmarks.freeze_thaw.curves import Array, expected_ends, fenced, log_loss
+from benchmarks.freeze_thaw.curves import Array, Ints, expected_ends, fenced, log_loss
 from benchmarks.freeze_thaw.gain import expected_gain, gain_rate
 from benchmarks.freeze_thaw.points import Points, points_of
 from benchmarks.freeze_thaw.process import Belief, Process, Told
@@ -185,8 +185,8 @@ class _Search:
 def _highest(
     belief: Belief,
     precision: Array,
-    places: Array,
-    trained: Array,
+    places: Ints,
+    trained: Ints,
     epoch_s: Array,
     best: float,
     first_look: int,
