@@ -94,15 +94,6 @@ def test_the_gain_of_a_plan_with_one_look_is_what_playing_it_gains() -> None:
     assert gain_rate(mean, variances, np.array([4.0]), trained, best)[0] == pytest.approx(rate / 2)
 
 
-def test_a_search_spends_its_budget_and_finishes_what_it_answers_with(grid: Grid) -> None:
-    ended = [*FreezeThaw("freeze-thaw").run(grid, 1, 200.0)]
-
-    times = [trial.at_s for trial in ended]
-    assert times == sorted(times)
-    assert times[-1] <= 200.0
-    assert {trial.epochs for trial in ended} == {EPOCHS}
-
-
 class Unseen(tuple[float, ...]):
     """The values of a training, of which none may be read before those ahead of it."""
 
@@ -115,16 +106,16 @@ class Unseen(tuple[float, ...]):
         return super().__getitem__(epoch)
 
 
-@pytest.mark.parametrize("rests", [True, False])
-def test_a_search_reads_no_value_of_an_epoch_that_is_not_trained(grid: Grid, rests: bool) -> None:
+def test_a_search_reads_no_value_of_an_epoch_that_is_not_trained(grid: Grid) -> None:
     runs = {
         point: [run._replace(values=Unseen(run.values)) for run in found]
         for point, found in grid.runs.items()
     }
 
-    ended = [*FreezeThaw("x", rests=rests).run(grid._replace(runs=runs), 0, 100.0)]
+    ended = [*FreezeThaw("freeze-thaw").run(grid._replace(runs=runs), 0, 60.0)]
 
+    times = [trial.at_s for trial in ended]
+    assert times == sorted(times)
+    assert 50.0 < times[-1] <= 60.0
+    assert {trial.epochs for trial in ended} == {EPOCHS}
     assert all(isinstance(trial.run.values, Unseen) for trial in ended)
-    read = [run.values.read for found in runs.values() for run in found]  # type: ignore[attr-defined]
-    assert max(read) == EPOCHS
-    assert not rests or 0 < min(one for one in read if one) < EPOCHS
