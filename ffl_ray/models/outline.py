@@ -16,7 +16,7 @@ from typing import Any, TypeVar
 import torch
 from torch import Tensor, nn
 from torch.nn import init
-from torch.nn.functional import batch_norm
+from torch.nn.functional import batch_norm, gelu, hardswish, hardtanh, relu, relu6, silu
 from torch.overrides import TorchFunctionMode
 
 ModuleT = TypeVar("ModuleT", bound=nn.Module)
@@ -48,7 +48,9 @@ class Outline(TorchFunctionMode):
         named = kwargs or {}
         if func in _DRAWS:
             return args[0] if args else named["tensor"]
-        shaped: Callable[..., Any] = self._stand_ins.get(func, func)
+        # What is traced is given no tensor.
+        shapes = all(isinstance(x, Tensor) for x in args[:1])
+        shaped: Callable[..., Any] = self._stand_ins.get(func, func) if shapes else func
         out = shaped(*args, **named)
         if func in (torch.conv2d, torch.conv_transpose2d):
             spread = args[0] if func is torch.conv_transpose2d else out
@@ -71,9 +73,10 @@ def outlined(device: str = "cpu") -> Iterator[Outline]:
 def on_meta() -> Iterator[None]:
     """Tensors and modules made inside are on the meta device; run them inside too.
 
-    Torch's own batch norm is a long Python function there, most of a network's time.
+    Torch's own batch norm and activations are long Python functions there, most of a network's
+    time.
     """
-    with torch.device("meta"), Outline({batch_norm: _batch_norm}):
+    with torch.device("meta"), Outline({batch_norm: _batch_norm, **_ACTIVATIONS}):
         yield
 
 
@@ -140,6 +143,20 @@ class _BatchNorm(torch.autograd.Function):
         x, weight, _ = ctx.saved_tensors
         of_weight = None if weight is None else torch.empty_like(weight)
         return torch.empty_like(x), of_weight, of_weight
+
+
+class _Activation(torch.autograd.Function):
+    """An activation's output shape; its backward needs the output."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor) -> Tensor:
+        out = x.new_empty(x.shape)
+        ctx.save_for_backward(out)
+        return out
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> Tensor:
+        return torch.empty_like(gradient)
 
 
 def _conv2d(
@@ -209,6 +226,11 @@ def _batch_norm(
     return out
 
 
+def _activation(input: Tensor, *rest: Any, **named: Any) -> Tensor:
+    out: Tensor = _Activation.apply(input)
+    return out
+
+
 def _at(size: int | Sequence[int], axis: int) -> int:
     return size if isinstance(size, int) else size[axis if len(size) > 1 else 0]
 
@@ -228,6 +250,9 @@ _DRAWS = {
     Tensor.normal_,
     Tensor.uniform_,
 }
+_ACTIVATIONS: dict[Callable[..., Any], Callable[..., Tensor]] = dict.fromkeys(
+    (relu, relu6, hardtanh, hardswish, silu, gelu), _activation
+)
 _STAND_INS: dict[Callable[..., Any], Callable[..., Tensor]] = {
     torch.conv2d: _conv2d,
     torch.conv_transpose2d: _conv_transpose2d,

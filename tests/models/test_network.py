@@ -1,8 +1,5 @@
 """Networks: published sizes, every part used, any mix, any design, any image size."""
 
-import subprocess
-import sys
-
 import pytest
 import torch
 from torch.utils.flop_counter import FlopCounterMode
@@ -102,11 +99,13 @@ def test_macs_are_those_of_the_authors_program(depth: int, vanilla: float, fused
 def test_macs_are_those_that_torch_counts(mix: str, design: str) -> None:
     network = network_of(mix, size=16, fusion__design=design).eval()
     costs = member_costs(network, (3, 16, 16))
+    # The other members are the same with every design.
+    names = costs if design == next(iter(FUSION_DESIGNS)) else ["fused"]
 
-    for name, cost in costs.items():
+    for name in names:
         with torch.no_grad(), FlopCounterMode(display=False) as counter:
             network.member(name, torch.zeros(1, 3, 16, 16))
-        assert counter.get_total_flops() == 2 * cost.macs
+        assert counter.get_total_flops() == 2 * costs[name].macs
 
 
 @pytest.mark.parametrize("num_branches", [2, 4, 8])
@@ -231,18 +230,3 @@ def test_a_depth_that_a_family_lacks_is_refused() -> None:
         cifar_resnet(3, depth=31)
     with pytest.raises(SettingError, match=r"6n \+ 4 with n >= 1, not 20"):
         wide_resnet(3, depth=20, widen=2)
-
-
-def test_building_and_costing_a_bundled_network_loads_no_compiler_and_no_torchvision() -> None:
-    program = (
-        "import sys; from ffl_ray.config.methods import resolved_from\n"
-        "from ffl_ray.models.cost import member_costs\n"
-        "from ffl_ray.models.builder import build_network\n"
-        "config = resolved_from({})\n"
-        "network = build_network(config.model, config.fusion, image_shape=(1, 8, 8),"
-        " num_classes=10, seed=0)\n"
-        "member_costs(network, (1, 8, 8))\n"
-        "assert not {'torch._dynamo', 'torchvision'} & set(sys.modules)\n"
-    )
-
-    subprocess.run([sys.executable, "-c", program], check=True)

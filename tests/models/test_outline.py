@@ -12,7 +12,9 @@ from ffl_ray.models.outline import on_meta, outlined
 
 
 def layers() -> nn.Sequential:
-    return nn.Sequential(nn.Conv2d(3, 4, 3, bias=False), nn.BatchNorm2d(4), nn.Flatten())
+    activations = nn.ReLU(inplace=True), nn.ReLU6(), nn.Hardswish(), nn.SiLU(), nn.GELU()
+    convolution = nn.Conv2d(3, 4, 3, bias=False)
+    return nn.Sequential(convolution, nn.BatchNorm2d(4), *activations, nn.Flatten())
 
 
 def test_a_network_on_meta_has_the_shapes_and_gradients_of_a_real_one() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import functools
 import io
 from collections.abc import Sequence
 from pathlib import Path
@@ -194,6 +195,16 @@ def test_missing_test_files_of_cifar_are_found_before_training(name: str, tmp_pa
         read_test(DataConfig(name=name, dir=str(tmp_path)), DataFacts())
 
 
+@functools.cache
+def nodes_of_package() -> dict[str, list[ast.AST]]:
+    """The syntax of every file of the package, by its path in it."""
+    package = ROOT / "ffl_ray"
+    return {
+        str(path.relative_to(package)): list(ast.walk(ast.parse(path.read_text())))
+        for path in package.rglob("*.py")
+    }
+
+
 def test_only_the_final_path_names_the_test_split() -> None:
     allowed = {"training/final.py"} | {
         f"data/{name}.py"
@@ -208,27 +219,24 @@ def test_only_the_final_path_names_the_test_split() -> None:
             "tar_shards",
         )
     }
-    package = ROOT / "ffl_ray"
 
     naming = set()
-    for path in package.rglob("*.py"):
-        for node in ast.walk(ast.parse(path.read_text())):
+    for path, nodes in nodes_of_package().items():
+        for node in nodes:
             names = {getattr(node, key, None) for key in ("id", "attr", "name")}
             if {"open_test", "_test_folder"} & names or getattr(node, "value", None) == "open_test":
-                naming.add(str(path.relative_to(package)))
+                naming.add(path)
 
     assert naming == allowed
 
 
 def test_only_final_runs_reach_the_final_path() -> None:
-    package = ROOT / "ffl_ray"
     imports: dict[str, set[str]] = {}
-    for path in package.rglob("*.py"):
-        for node in ast.walk(ast.parse(path.read_text())):
+    for path, nodes in nodes_of_package().items():
+        for node in nodes:
             if isinstance(node, ast.ImportFrom):
                 for alias in node.names:
-                    key = f"{node.module}.{alias.name}"
-                    imports.setdefault(key, set()).add(str(path.relative_to(package)))
+                    imports.setdefault(f"{node.module}.{alias.name}", set()).add(path)
 
     assert imports["ffl_ray.training.final.run_final"] == {"orchestration/local.py"}
     assert imports.get("ffl_ray.orchestration.final_runs.run_final_runs", set()) <= {

@@ -1,5 +1,6 @@
 """The fast path beside an obvious slow one: the same training, step by step."""
 
+import functools
 from collections.abc import Iterator
 from itertools import chain, islice
 
@@ -13,16 +14,16 @@ from ffl_ray.config.settings import ResolvedConfig
 from ffl_ray.data.augment import draw
 from ffl_ray.data.batches import EpochRequest
 from ffl_ray.data.dataset import DatasetInfo
-from ffl_ray.data.loader import TrainVal, load_train_val
+from ffl_ray.data.loader import load_train_val
 from ffl_ray.training.setup import new_network, prepare
 from ffl_ray.training.steps import step_of
 
-STEPS, BATCH, WEIGHT, LR = 50, 20, 0.7, 0.01  # more than an epoch, whose last batch is smaller
+STEPS, BATCH, WEIGHT, LR = 50, 4, 0.7, 0.01  # more than an epoch, whose last batch is smaller
 
 
 def config_of(seed: int) -> ResolvedConfig:
     return small_config(
-        model__mix="2*resnet8", data__fraction=0.5, distill__temperature=3.0, seed=seed
+        model__mix="2*resnet8", data__fraction=0.1, distill__temperature=3.0, seed=seed
     )
 
 
@@ -38,8 +39,15 @@ def plainly_augmented(image: Tensor, shift: Tensor, flip: bool, info: DatasetInf
     return cropped.flip(2) if flip else cropped
 
 
-def plain_batches(data: TrainVal, seed: int) -> Iterator[tuple[Tensor, Tensor]]:
-    """Images and labels of every step, image by image."""
+@functools.cache
+def plain_batches(seed: int) -> list[tuple[Tensor, Tensor]]:
+    """Images and labels of every step."""
+    return list(islice(_batches(seed), STEPS))
+
+
+def _batches(seed: int) -> Iterator[tuple[Tensor, Tensor]]:
+    """Images and labels of one step after the other, image by image."""
+    data = load_train_val(config_of(seed).data)
     for epoch in range(STEPS):
         generator = torch.Generator().manual_seed(seed * 1_000_003 + epoch)
         order = torch.randperm(len(data.train), generator=generator)
@@ -94,7 +102,7 @@ def plain_training(seed: int, steps: int, *, smooth: bool) -> list[Tensor]:
     optimizer = torch.optim.SGD(
         groups, lr=LR, momentum=config.optim.momentum, nesterov=True, foreach=False
     )
-    for images, labels in islice(plain_batches(data, seed), steps):
+    for images, labels in plain_batches(seed)[:steps]:
         optimizer.zero_grad()
         loss = plain_loss(network, images, labels, 3.0)
         torch.autograd.backward(loss)

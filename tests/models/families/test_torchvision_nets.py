@@ -21,6 +21,7 @@ from ffl_ray.models.backbone import Backbone
 from ffl_ray.models.builder import build_backbone, build_network
 from ffl_ray.models.cost import member_costs
 from ffl_ray.models.network import FusionNetwork
+from ffl_ray.models.outline import on_meta
 from ffl_ray.models.registry import backbone_row, check_images, check_model
 
 models = Late("torchvision.models")
@@ -70,9 +71,9 @@ def network_of(config: ResolvedConfig, num_classes: int = 10) -> FusionNetwork:
 @pytest.mark.parametrize("name", STAGES)
 def test_the_stages_chain_to_the_last_feature_map(name: str) -> None:
     stages, width = STAGES[name]
-    with torch.device("meta"):
+    with on_meta():
         backbone = build_backbone(named(name), 3)
-        x = backbone.stem(torch.zeros(2, 3, 224, 224))
+        x = backbone.stem(torch.empty(2, 3, 224, 224))
         shapes = [(x := stage(x)).shape for stage in backbone.stages]
 
     assert backbone_row(named(name)).num_stages == stages == len(backbone.stages)
@@ -174,7 +175,7 @@ def test_equal_seeds_give_equal_weights_and_torchvisions_own_initialisation() ->
 )
 def test_costs_are_those_that_torchvision_publishes(name: str, gmacs: float) -> None:
     config = config_of(f"2*{named(name)}", trunk_stages=0, image_size=224)
-    with torch.device("meta"):
+    with on_meta():
         network = network_of(config, num_classes=1000)
         cost = member_costs(network, (3, 224, 224))["branch0"]
     weights = models.get_model_weights(name).DEFAULT
