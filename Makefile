@@ -4,6 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 UV_VERSION := 0.13.9
 ARGS ?=
+SLOW := $(FFL_RAY_TEST_SLOW)
 # A red check or test hides no later one: make fails after the last of them.
 MAKEFLAGS += --keep-going
 # Programs that many processes start are compiled once.
@@ -15,19 +16,17 @@ unexport PYTHONDONTWRITEBYTECODE
 tune: $(VENV)/.runtime  ## the default search on the embedded data; ARGS="..." adds options
 	$(BIN)/python -m ffl_ray.tune $(ARGS)
 
-test: $(if $(ARGS),test-some,test-together test-alone)  ## every check and test, whichever is red; ARGS="tests/data" runs those alone
+test: $(if $(ARGS),test-some,test-together $(if $(SLOW),test-alone))  ## every check and test, whichever is red; ARGS="tests/data" runs those alone
 
 test-some: $(VENV)/.dev
 	$(BIN)/python -m pytest $(ARGS)
 
-# Long tests on demand, most of which start Ray, run one by one after all others.
-ALONE := $(if $(FFL_RAY_TEST_SLOW),ray or alone,alone)
-
+# Long tests on demand start Ray, and with all that do they run one by one after all others.
 test-together: $(VENV)/.dev
-	OMP_WAIT_POLICY=PASSIVE $(BIN)/python -m pytest -n 3 --dist loadscope --no-loadscope-reorder -m "not ($(ALONE))"
+	OMP_WAIT_POLICY=PASSIVE $(BIN)/python -m pytest -n 3 --dist loadscope --no-loadscope-reorder $(if $(SLOW),-m "not ray")
 
 test-alone: $(VENV)/.dev
-	$(BIN)/python -m pytest -m "$(ALONE)" $(shell grep -rlE 'mark\.($(subst $() or ,|,$(ALONE)))' tests)
+	$(BIN)/python -m pytest -m ray $(shell grep -rl 'mark\.ray' tests)
 
 test-cluster: $(VENV)/.dev  ## `ray up` for real on machines of one's own (root; see tests/cluster)
 	FFL_RAY_TEST_SLOW=1 $(BIN)/python -m pytest -v -s tests/cluster

@@ -3,11 +3,11 @@
 import os
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
-from support.helpers import ROOT, run
+from support.forked import run as run_forked
+from support.helpers import ROOT, command, run
 
 from ffl_ray.cli import COMMANDS, completion, main
 from ffl_ray.config.overrides import settings
@@ -36,18 +36,23 @@ def test_importing_and_asking_for_help_load_neither_torch_nor_ray(code: str) -> 
     assert not HEAVY & loaded_by(code)
 
 
-@pytest.mark.alone
 @pytest.mark.parametrize("name", COMMANDS)
 def test_help_answers_in_half_a_second(name: str) -> None:
-    times = []
+    """Of CPU: what it takes on an idle machine, whatever else runs on this one."""
     for _ in range(3):
-        started = time.perf_counter()
-        done = run(name, "--help")
-        times.append(time.perf_counter() - started)
+        with subprocess.Popen(
+            command(name, "--help"), stdout=subprocess.PIPE, text=True, cwd=ROOT
+        ) as process:
+            assert process.stdout is not None
+            shown = process.stdout.read()
+            _, status, used = os.wait4(process.pid, 0)
+            process.returncode = os.waitstatus_to_exitcode(status)
+        if (taken_s := used.ru_utime + used.ru_stime) < 0.5:
+            break
 
-    assert done.returncode == 0
-    assert f"usage: python -m ffl_ray.{name}" in done.stdout
-    assert min(times) < 0.5
+    assert process.returncode == 0
+    assert f"usage: python -m ffl_ray.{name}" in shown
+    assert taken_s < 0.5
 
 
 @pytest.mark.parametrize("name", TRAINING)
@@ -137,7 +142,7 @@ def test_a_damaged_cifar_file_is_refused_before_any_training(
 @pytest.mark.skipif((os.cpu_count() or 1) > 99, reason="a machine that has the workers")
 @pytest.mark.ray
 def test_more_workers_than_cpus_are_refused(tmp_path: Path) -> None:
-    done = run("tune", "--num-workers", "99", "--storage-path", str(tmp_path))
+    done = run_forked("tune", "--num-workers", "99", "--storage-path", str(tmp_path))
 
     assert done.returncode == 2
     assert f"needs 99 CPUs, and there are {os.cpu_count()}: use --num-workers" in done.stderr

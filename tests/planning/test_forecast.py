@@ -6,6 +6,7 @@ import random
 import time
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -159,8 +160,12 @@ def test_a_training_is_timed_for_its_budget_after_it_has_waited_ready_for_the_ot
     assert time.perf_counter() - windows[0] >= 0.3  # an epoch is over long before
 
 
-@pytest.mark.alone
-def test_a_training_takes_between_half_and_twice_what_is_predicted() -> None:
+def test_a_training_takes_between_half_and_twice_what_is_predicted(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    # One thread's CPU: what a clock says on an idle machine, whatever else runs on this one.
+    clock = SimpleNamespace(perf_counter=time.process_time)
+    monkeypatch.setattr("ffl_ray.planning.throughput.time", clock)
     measured = [small_config(model__mix=mix) for mix in ("2*resnet20", "2*wrn16_2")]
     config = small_config(model__mix="resnet20+wrn16_2", data__fraction=1.0, optim__epochs=2)
     data = load_train_val(config.data)
@@ -170,9 +175,9 @@ def test_a_training_takes_between_half_and_twice_what_is_predicted() -> None:
     session.num_threads = 1
 
     line = fit(measure(measured, costs, 1, "cpu"))
-    started = time.perf_counter()
+    started = time.process_time()
     run_worker(config, session)
-    real = time.perf_counter() - started
+    real = time.process_time() - started
 
     trial = [training_cost(config, size)]
     search = SearchConfig(num_samples=1)

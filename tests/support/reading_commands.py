@@ -8,6 +8,7 @@ tests of the pages do not run, with the reason; a program that it does not name 
 from __future__ import annotations
 
 import argparse
+import functools
 import importlib
 import importlib.util
 import warnings
@@ -53,6 +54,7 @@ NOT_RUN = {
 # What the AWS command line takes beside the parameters of an operation.
 AWS_OWN = {"cidr", "output", "port", "profile", "protocol", "query", "region", "source-group"}
 Words = tuple[str, ...]
+SEARCHES: set[tuple[str, ...]] = set()  # those that were checked already
 
 
 class Here(NamedTuple):
@@ -108,7 +110,7 @@ def _check_ours(words: Words, here: Here) -> None:
     if not words[3:]:  # a sentence names the command
         assert hasattr(module, "main") or "__main__" in Path(str(module.__file__)).read_text()
         return
-    args = _parsed(module.parser(), words[3:])
+    args = _parsed(_parser(module.__name__), words[3:])
     changes = parse_assignments(getattr(args, "set", []))
     if words[2] == "ffl_ray.tune":
         _check_search(args, changes, here)
@@ -116,6 +118,12 @@ def _check_ours(words: Words, here: Here) -> None:
     study = with_overrides(StudyConfig(), changes)
     if words[2] == "ffl_ray.train":
         check_model(resolved(study.training))
+
+
+@functools.cache
+def _parser(module: str) -> argparse.ArgumentParser:
+    parser: argparse.ArgumentParser = importlib.import_module(module).parser()
+    return parser
 
 
 def _parsed(parser: argparse.ArgumentParser, words: Words) -> argparse.Namespace:
@@ -126,9 +134,16 @@ def _parsed(parser: argparse.ArgumentParser, words: Words) -> argparse.Namespace
 
 
 def _check_search(args: argparse.Namespace, changes: dict[str, object], here: Here) -> None:
-    space = load_space(str(here.file(args.space)) if args.space.endswith(".py") else args.space)
-    study = settle(space, changes | flag_values(args))
+    """Check a search once, on however many pages its command stands."""
+    place = str(here.file(args.space)) if args.space.endswith(".py") else args.space
+    given = changes | flag_values(args)
+    asked = (str(here.folder), place, repr(sorted(given.items())), repr(list(changes)))
+    if asked in SEARCHES:
+        return
+    space = load_space(place)
+    study = settle(space, given)
     check_space(space, study.training, list(changes), study.search)
+    SEARCHES.add(asked)
 
 
 def _check_module(words: Words) -> None:
