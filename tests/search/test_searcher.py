@@ -246,11 +246,11 @@ def test_every_sampler_goes_on_as_if_it_had_never_stopped(sampler: str) -> None:
 
     search = SearchConfig(seed=5, startup_trials=3, sampler=sampler)  # type: ignore[arg-type]
     whole, first = new_searcher(search=search), new_searcher(search=search)
-    run(whole, range(8))
-    run(first, range(5))
+    run(whole, range(6))
+    run(first, range(4))
 
     second = new_searcher(search=search, past=history(first))
-    run(second, range(5, 8))
+    run(second, range(4, 6))
 
     assert [t.params for t in second.study.trials] == [t.params for t in whole.study.trials]
 
