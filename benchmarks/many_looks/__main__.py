@@ -159,14 +159,13 @@ def main() -> None:
     args = parser.parse_args()
     grid, groups = groups_of(args.study, args.storage_path, args.role)
     by = f"{args.role}.{grid.objective.metric}" if args.role else grid.objective.name
-    seed = 1 + max(config.seed for group in groups for config in group.configs)
     for choice in CHOICES:
         some = [group for group in groups if group.choice == choice]
         if args.trainings is not None:
             some = random.Random(0).sample(some, min(args.trainings, len(some)))
         if some:
             folder = Path(args.out) / "many_looks" / grid.name
-            looks = [kept(group.config(seed), folder, args.threads) for group in some]
+            looks = [kept(group.config(), folder, args.threads) for group in some]
             tell(grid, some, looks, by)
 
 

@@ -40,6 +40,7 @@ class Group(NamedTuple):
         names: the values of the choice, in the order of the points.
         configs: of one training of each point.
         real: what the trainings were worth, turned so that more is better.
+        seed: of the training that is looked at, which no training of the grid has.
     """
 
     choice: str
@@ -47,14 +48,15 @@ class Group(NamedTuple):
     names: tuple[str, ...]
     configs: tuple[ResolvedConfig, ...]
     real: Curves
+    seed: int
 
-    def config(self, seed: int) -> ResolvedConfig:
+    def config(self) -> ResolvedConfig:
         """Of the training that is looked at.
 
         For fusion designs it is that of the default design where the grid has it; for mixes its
         branches are the fewest that hold every mix of the group.
         """
-        changed: dict[str, object] = {SEED: seed, "compute.cuda_graphs": False}
+        changed: dict[str, object] = {SEED: self.seed, "compute.cuda_graphs": False}
         if self.choice == MIX:
             counts = (Counter(config.model.mix) for config in self.configs)
             most = functools.reduce(operator.or_, counts)
@@ -72,7 +74,7 @@ class Group(NamedTuple):
         kind = HEAD if self.choice == DESIGN else SUBSET
         seen = rows[rows["kind"] == kind].copy()
         if self.choice == MIX:
-            mix = self.config(0).model.mix
+            mix = self.config().model.mix
             seen["look"] = [
                 shown(tuple(mix[int(index)] for index in name.split("+"))) for name in seen["look"]
             ]
@@ -111,7 +113,7 @@ def groups_of(
     def of_seeds(runs: Sequence[Run]) -> list[Run]:
         return sorted(runs, key=lambda run: configs[run.trial_id].seed)
 
-    found = []
+    found, unused = [], 1 + max(config.seed for config in configs.values())
     for choice in CHOICES:
         for fixed, points in _apart(grid, choice).items():
             trials = [[run.trial_id for run in of_seeds(grid.runs[point])] for _, point in points]
@@ -122,6 +124,7 @@ def groups_of(
                     names=tuple(name for name, _ in points),
                     configs=tuple(configs[of_point[0]] for of_point in trials),
                     real=np.array([[curves[one] for one in of_point] for of_point in trials]),
+                    seed=unused,
                 )
             )
     return grid, found

@@ -107,14 +107,16 @@ def test_a_grid_s_groups_are_its_points_that_differ_in_one_choice(tmp_path: Path
                 [[-final_nll(name, temperature, seed) for seed in range(SEEDS)] for name in DESIGNS]
             )
         )
-        config = group.config(SEEDS)
+        config = group.config()
         assert (config.seed, config.distill.temperature) == (SEEDS, temperature)
 
 
 def test_the_training_for_mixes_holds_them_all_and_a_mix_is_the_mean_of_its_subsets() -> None:
     mixes = ("2*resnet8", "resnet14+resnet8")
-    group = Group(MIX, (), mixes, tuple(tiny(model__mix=mix) for mix in mixes), np.zeros((2, 2, 1)))
-    assert group.config(7).model.mix == ("resnet14", "resnet8", "resnet8")
+    group = Group(
+        MIX, (), mixes, tuple(tiny(model__mix=mix) for mix in mixes), np.zeros((2, 2, 1)), 7
+    )
+    assert group.config().model.mix == ("resnet14", "resnet8", "resnet8")
     nll = {"0": 9.0, "0+1": 1.0, "0+2": 2.0, "1+2": 4.0, "0+1+2": 9.0}
     rows = pd.DataFrame(
         [{"epoch": 1, "kind": SUBSET, "look": name, "nll": value} for name, value in nll.items()]
