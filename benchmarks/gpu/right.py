@@ -20,8 +20,14 @@ from ffl_ray.planning.cost import DataSize, training_cost
 from ffl_ray.training.setup import Training
 from ffl_ray.training.steps import epoch_step
 
+
+def _design(method: str) -> dict[str, Any]:
+    """A fusion design for a method that the default one, which merges no maps, does not suit."""
+    return {"fusion__design": "sum"} if "fused_map" in METHODS[method].needs else {}
+
+
 VARIANTS: dict[str, dict[str, Any]] = {
-    **{name: {"distill__method": name} for name in METHODS},
+    **{name: {"distill__method": name} | _design(name) for name in METHODS},
     "ffl adamw": {"optim__optimizer": "adamw", "optim__lr": 1e-3},
     "ffl bfloat16": {"compute__precision": "bfloat16"},
     "kdcl general_batch": {"distill__method": "kdcl", "distill__kdcl_teacher": "general_batch"},
