@@ -7,6 +7,7 @@ import sys
 
 from ffl_ray import cli
 from ffl_ray.config.flags import add_flags, flag_values
+from ffl_ray.config.overrides import parse_assignments
 
 DESCRIPTION = """Search for the best way to fuse and distil branches on your data.
 
@@ -51,7 +52,16 @@ def _search(args: argparse.Namespace) -> int:
     from ffl_ray.orchestration.search_start import start_search
 
     named = cli.named_settings(args) | flag_values(args)
-    return start_search(args, cli.settings_of_file(args) | named, fixed=list(named))
+    return start_search(args, cli.settings_of_file(args) | named, fixed=fixed_settings(args))
+
+
+def fixed_settings(args: argparse.Namespace) -> list[str]:
+    """The settings that the space must not choose as well.
+
+    `--seed` is not among them: where the space gives each training its seed, it is the sampler's.
+    """
+    flags = [name for name in flag_values(args) if name != "seed"]
+    return list(dict.fromkeys([*parse_assignments(args.set), *flags]))
 
 
 if __name__ == "__main__":

@@ -13,6 +13,8 @@ from ffl_ray.cli import COMMANDS, completion, main
 from ffl_ray.config.overrides import settings
 from ffl_ray.config.settings import StudyConfig
 from ffl_ray.errors import UNREAD
+from ffl_ray.tune import fixed_settings
+from ffl_ray.tune import parser as tune_parser
 
 HEAVY = {"torch", "ray", "optuna", "pandas", "plotly", "onnxruntime"}
 TRAINING = ("tune", "train")
@@ -204,3 +206,15 @@ def test_a_reader_that_has_gone_is_no_error() -> None:
 
     assert command.communicate(timeout=60)[1] == b""
     assert command.returncode == UNREAD
+
+
+@pytest.mark.parametrize(
+    ("words", "fixed"),
+    [
+        (["--seed", "1"], ["search.seed"]),  # where a space chooses, it seeds the sampler alone
+        (["--set", "seed=1"], ["seed"]),
+        (["--optim.epochs", "3", "--seed", "1"], ["optim.epochs", "search.seed"]),
+    ],
+)
+def test_what_the_command_line_names_is_not_searched(words: list[str], fixed: list[str]) -> None:
+    assert fixed_settings(tune_parser().parse_args(words)) == fixed

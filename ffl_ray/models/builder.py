@@ -18,7 +18,7 @@ from ffl_ray.errors import SettingError
 from ffl_ray.models.averages import AveragedWeights
 from ffl_ray.models.backbone import Backbone
 from ffl_ray.models.branch_modules import BranchModules, without
-from ffl_ray.models.fusion import Fusion, MapShape, MergesMaps, build_fusion
+from ffl_ray.models.fusion import Fusion, MapShape, build_fusion, merges_maps
 from ffl_ray.models.init import init_weights
 from ffl_ray.models.method_modules import LogitGate, PeerAttention
 from ffl_ray.models.network import FusionNetwork
@@ -214,7 +214,7 @@ def _head(
     name = design if method.head == "fusion" else method.head
     fusion = build_fusion(name, maps, trunk_width, num_classes)
     init_weights(fusion.projections if is_own(name) else fusion)
-    if "fused_map" in method.needs and not isinstance(fusion.design, MergesMaps):
+    if "fused_map" in method.needs and not merges_maps(fusion.design):
         raise SettingError(
             f"fusion.design must merge maps into one for a distill.method that reads the fused "
             f"map, not {name}, which merges pooled features"

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Sequence
-from typing import NamedTuple, Protocol, runtime_checkable
+from typing import NamedTuple, Protocol, TypeGuard
 
 from torch import Tensor, nn
 
@@ -73,7 +73,6 @@ def common_shape(shapes: list[MapShape]) -> MapShape:
     )
 
 
-@runtime_checkable
 class MergesMaps(Protocol):
     """A fusion design that merges maps into one, which it pools and classifies."""
 
@@ -82,6 +81,14 @@ class MergesMaps(Protocol):
     def fused_map(self, maps: list[Map], trunk_features: Features) -> Map:
         """The map that is pooled and classified."""
         ...
+
+
+def merges_maps(design: object) -> TypeGuard[MergesMaps]:
+    """Whether a design does so.
+
+    Python 3.12 looks for a protocol's attributes past `__getattr__`, where a module's modules are.
+    """
+    return hasattr(design, "fused_map") and hasattr(design, "classifier")
 
 
 class Fusion(nn.Module):
@@ -106,12 +113,12 @@ class Fusion(nn.Module):
 
     def fused_map(self, maps: list[Map], trunk_features: Features) -> Map:
         """What `classify` pools, where the design has such a map."""
-        assert isinstance(self.design, MergesMaps), "the builder looks at the design"
+        assert merges_maps(self.design), "the builder looks at the design"
         return self.design.fused_map(self._aligned(maps), trunk_features)
 
     def classify(self, fused_map: Map) -> Logits:
         """Logits of the fused map."""
-        assert isinstance(self.design, MergesMaps), "the builder looks at the design"
+        assert merges_maps(self.design), "the builder looks at the design"
         return self.design.classifier(fused_map)
 
     def _aligned(self, maps: list[Map]) -> list[Map]:

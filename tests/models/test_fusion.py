@@ -10,7 +10,15 @@ from docs.networks_page import documented, meta_fusion, meta_images, meta_networ
 from ffl_ray.config.settings import DESIGNS, FusionConfig, ResolvedModel
 from ffl_ray.models.builder import build_network
 from ffl_ray.models.cost import count_macs, count_parameters
-from ffl_ray.models.fusion import FUSION_DESIGNS, Fusion, MapShape, Projection, build_fusion
+from ffl_ray.models.fusion import (
+    FUSION_DESIGNS,
+    Fusion,
+    MapShape,
+    MergesMaps,
+    Projection,
+    build_fusion,
+    merges_maps,
+)
 from ffl_ray.models.fusion_designs import FusionShape
 from ffl_ray.models.outline import on_meta
 
@@ -167,6 +175,16 @@ def test_a_design_is_its_formula(name: str, shape: FusionShape) -> None:
     logits = design(maps, normal(3, shape.trunk_width))
 
     torch.testing.assert_close(logits, REFERENCES[name](design, maps))
+
+
+@pytest.mark.parametrize("design", DESIGNS)
+def test_a_design_that_merges_maps_is_known_by_every_python(design: str) -> None:
+    """From Python 3.12 on a protocol that is looked for at run time sees no submodules."""
+    shapes = [MapShape(8, 4, 4)] * 3
+    fusion = build_fusion(design, shapes, 8, 10)
+
+    assert merges_maps(fusion.design) == hasattr(type(fusion.design), "fused_map")
+    assert not getattr(MergesMaps, "_is_runtime_protocol", False)
 
 
 def test_attention_does_not_see_the_order_of_branches() -> None:
