@@ -239,7 +239,8 @@ def _status(args: argparse.Namespace, command: Callable[[], int]) -> int:
             print_settings()
             return 0
         status = command()
-        sys.stdout.flush()
+        if sys.stdout is not None:  # Python's, where it was closed
+            sys.stdout.flush()
         return status
     except (FFLRayError, OSError) as error:
         if isinstance(error, BrokenPipeError) and _is_unread():

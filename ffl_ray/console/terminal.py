@@ -64,7 +64,7 @@ def say(console: Console, text: str) -> None:
 
 
 def _on(console: Console, text: str, width: int) -> str:
-    if not console.is_terminal:
+    if not console.is_terminal or width < 1:  # some terminals say that they have none
         return text
     return "\n".join(_broken(line, width) for line in text.split("\n"))
 

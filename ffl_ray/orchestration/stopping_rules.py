@@ -7,7 +7,7 @@ them against. Here they are functions of the results, which earlier runs of a st
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import NamedTuple, Protocol
 
 import numpy as np
@@ -106,8 +106,9 @@ class SuccessiveHalving:
     arXiv:1603.06560): each later bracket stops nobody before a later rung. A trial's bracket
     follows from the seed and its number, more trials going to the earlier ones. Where trials cost
     something that is searched for too, they are held against each other by `standings`. With
-    `search.rung_unit` accelerator-seconds a trial is held at its rung against what every other one
-    had reached after as many seconds, by its epochs between the first rung and `latest`.
+    `search.rung_unit` accelerator-seconds a trial is held at its rung against what the others on it
+    had reached after as many seconds, by their epochs between the first rung and `latest`; who was
+    stopped at an earlier rung is none of them.
 
     Args:
         epochs: planned length of every trial.
@@ -165,7 +166,7 @@ class SuccessiveHalving:
         if rung is None:
             return True
         if self._in_seconds:
-            others = self._after(spent_s, trial_id)
+            others = self._after(spent_s, others)
         own = self._sign * value
         if not self._costs.get(trial_id):
             return is_among_best(own, others.values(), self._factor)
@@ -174,15 +175,16 @@ class SuccessiveHalving:
         *theirs, mine = standings([self._point(*one) for one in scores])
         return is_among_best(mine, theirs, self._factor)
 
-    def _after(self, spent_s: float, trial_id: str) -> dict[str, float]:
+    def _after(self, spent_s: float, others: Iterable[str]) -> dict[str, float]:
         """The scores that others had after so many accelerator-seconds, where they may be judged.
 
         Epochs are at hand in the order in which they ended, of a trial that a retry repeats too.
         """
         found = {}
-        for other, epochs in self._paid.items():
-            by_then = [score for paid_s, score in epochs.values() if paid_s <= spent_s]
-            if by_then and other != trial_id:
+        for other in others:
+            paid = self._paid.get(other, {}).values()
+            by_then = [score for paid_s, score in paid if paid_s <= spent_s]
+            if by_then:
                 found[other] = by_then[-1]
         return found
 

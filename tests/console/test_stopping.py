@@ -1,5 +1,6 @@
 """A command that is stopped from outside: it says at once that it heard, and how it was stopped."""
 
+import argparse
 import signal
 import subprocess
 import sys
@@ -7,6 +8,7 @@ import sys
 import pytest
 from support.helpers import ROOT
 
+from ffl_ray.cli import guarded
 from ffl_ray.console.stopping import STOPPING
 
 PROGRAM = """
@@ -57,3 +59,9 @@ def test_a_stop_is_answered_at_once_and_the_status_says_which(
     assert process.returncode == 128 + number
     assert out == f"{STOPPING}\n"
     assert errors == ("" if ctrl_c == "lost" else "interrupted\n")
+
+
+def test_a_command_without_standard_output_ends_as_it_did(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "stdout", None)  # as after >&-
+
+    assert guarded(argparse.Namespace(), lambda: 0) == 0

@@ -33,6 +33,15 @@ def test_a_terminal_breaks_between_words_and_goes_on_behind_the_label(width: int
     assert all(len(line) <= width for line in lines if "/a/path" not in line)
 
 
+def test_a_terminal_that_has_no_width_gets_whole_lines(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "0")
+    console = Console(file=io.StringIO(), force_terminal=True)
+
+    say(console, "some words")
+
+    assert console.file.getvalue() == "some words\n"  # type: ignore[attr-defined]
+
+
 def test_prose_in_a_table_of_others_does_the_same() -> None:
     console = Console(width=40, force_terminal=True, color_system=None, file=io.StringIO())
     with console.capture() as caught:

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import Any, cast
 
+import numpy as np
 import pytest
 from optuna.trial import TrialState
 from ray.tune.schedulers import TrialScheduler
@@ -200,6 +201,18 @@ def test_in_seconds_a_trial_is_held_against_what_others_had_reached_after_as_man
     # at 2 s .2; at 3 s .5 and .7; at 4 s .6 and not the .9 behind half of its training
     assert dear == [0, 2, 2]
     assert cheaper == 4  # nobody had an epoch to be judged by after 1 s; after 2 s two had
+
+
+def test_in_seconds_of_equal_networks_rungs_stop_whom_they_stop_by_epochs() -> None:
+    values = np.random.default_rng(0).permutation(40) / 40
+    stopped = []
+    for unit in ("epochs", "accelerator-seconds"):
+        search = SearchConfig(grace=0.05, reduction_factor=2, rung_unit=cast(Any, unit))
+        rule = SuccessiveHalving(search, 40, maximised=True, latest=20)
+        stopped.append([run(rule, f"{n:05d}", 1.0, [v] * 40) for n, v in enumerate(values)])
+
+    assert stopped[0] == stopped[1]
+    assert len({*stopped[0]}) > 3  # at the first rung and at later ones
 
 
 def test_in_seconds_nobody_is_judged_by_an_epoch_before_the_first_rung() -> None:
