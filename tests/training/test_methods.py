@@ -112,6 +112,7 @@ def test_a_stopped_training_goes_on_to_the_same_weights(method: str, gates: str 
     found = weights(resumed)
     for name, value in weights(whole).items():
         assert torch.equal(found[name], value), name
+    assert resumed.rows[0]["time"] == whole.rows[0]["time"]  # it was not trained again
     assert resumed.rows[-1]["loss.total"] == whole.rows[-1]["loss.total"]
 
 

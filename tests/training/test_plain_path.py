@@ -18,7 +18,7 @@ from ffl_ray.data.loader import load_train_val
 from ffl_ray.training.setup import new_network, prepare
 from ffl_ray.training.steps import step_of
 
-STEPS, BATCH, WEIGHT, LR = 50, 4, 0.7, 0.01  # more than an epoch, whose last batch is smaller
+STEPS, BATCH, WEIGHT, LR = 50, 5, 0.7, 0.01  # more than an epoch, whose last batch is smaller
 
 
 def config_of(seed: int) -> ResolvedConfig:
@@ -42,7 +42,9 @@ def plainly_augmented(image: Tensor, shift: Tensor, flip: bool, info: DatasetInf
 @functools.cache
 def plain_batches(seed: int) -> list[tuple[Tensor, Tensor]]:
     """Images and labels of every step."""
-    return list(islice(_batches(seed), STEPS))
+    batches = list(islice(_batches(seed), STEPS))
+    assert 1 < min(len(labels) for _, labels in batches) < BATCH  # the last one of an epoch
+    return batches
 
 
 def _batches(seed: int) -> Iterator[tuple[Tensor, Tensor]]:
