@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import numpy as np
 import pytest
 from support.grids import EPOCHS, make_grid
@@ -95,9 +97,12 @@ def test_the_gain_of_a_plan_with_one_look_is_what_playing_it_gains() -> None:
 
 
 class Unseen(tuple[float, ...]):
-    """The values of a training, of which none may be read before those ahead of it."""
+    """The values of a training, which are read one by one."""
 
     read = 0
+
+    def __iter__(self) -> Iterator[float]:
+        raise AssertionError
 
     def __getitem__(self, epoch: object) -> float:  # type: ignore[override]
         assert isinstance(epoch, int)
@@ -106,16 +111,21 @@ class Unseen(tuple[float, ...]):
         return super().__getitem__(epoch)
 
 
-def test_a_search_reads_no_value_of_an_epoch_that_is_not_trained(grid: Grid) -> None:
+@pytest.mark.parametrize("budget_s", [30.0, 60.0])
+def test_a_search_reads_no_value_of_an_epoch_that_is_not_trained(
+    budget_s: float, grid: Grid
+) -> None:
     runs = {
         point: [run._replace(values=Unseen(run.values)) for run in found]
         for point, found in grid.runs.items()
     }
 
-    ended = [*FreezeThaw("freeze-thaw").run(grid._replace(runs=runs), 0, 60.0)]
+    ended = [*FreezeThaw("freeze-thaw").run(grid._replace(runs=runs), 0, budget_s)]
 
     times = [trial.at_s for trial in ended]
     assert times == sorted(times)
-    assert 50.0 < times[-1] <= 60.0
+    assert budget_s - 10 < times[-1] <= budget_s
     assert {trial.epochs for trial in ended} == {EPOCHS}
-    assert all(isinstance(trial.run.values, Unseen) for trial in ended)
+    seen = [(run.values, run.seconds) for found in runs.values() for run in found]
+    read_s = [sum(seconds[: values.read]) for values, seconds in seen if isinstance(values, Unseen)]
+    assert 0 < sum(read_s) <= budget_s
