@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Literal
 
 from rich.cells import cell_len
-from rich.console import Group, RenderableType
+from rich.console import Console, ConsoleOptions, Group, RenderableType, RenderResult
 from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
@@ -22,7 +22,8 @@ from ffl_ray.planning.layout import Plan
 from ffl_ray.results.statistics import Summary, shown
 
 Row = dict[str, Any]
-SETTLES = "settled by"
+Cells = Sequence[str | Text]
+SETTLES, LEAST = "settled by", 3  # characters
 NAMES = ("member", "metric", "verdict")
 STYLES = {"better": "green", "worse": "red", "equal": "cyan"}
 EQUAL = {
@@ -77,7 +78,7 @@ def summary_table(rows: Sequence[Row]) -> RenderableType:
         name = of_arm[0]["trial_id"] or "baseline"
         head = "{mix} {method}: {epochs} epochs, n {n}, {accelerator_s:.1f} s".format(**of_arm[0])
         arms.append((f"{name}  {head}", [_member_cells(row) for row in of_arm]))
-    return _sections("test split, mean ± half the 95% interval", heads, arms)
+    return _Sections("test split, mean ± half the 95% interval", heads, arms)
 
 
 def _member_cells(row: Row) -> tuple[str, ...]:
@@ -103,7 +104,7 @@ def comparison_table(rows: Sequence[Row]) -> RenderableType:
                 (_pair(of_pair[0]), [_difference_cells(row) for row in of_pair])
                 for of_pair in _grouped(some, "arm", "baseline", "baseline_member", "n")
             ]
-            found += [_sections(title, heads, pairs), Text("")] if some else []
+            found += [_Sections(title, heads, pairs), Text("")] if some else []
     return Group(*found[:-1])
 
 
@@ -137,27 +138,47 @@ def _grouped(rows: Sequence[Row], *names: str) -> list[list[Row]]:
     return list(groups.values())
 
 
-def _sections(
-    title: str, heads: Sequence[str], sections: Sequence[tuple[str, Sequence[Sequence[str | Text]]]]
-) -> RenderableType:
+class _Sections:
     """A table of several parts, a line above each; columns stand below each other in all.
+
+    In too little room for them each row is a few words, of which none is left out.
 
     Args:
         sections: the line of each, and its rows.
     """
-    cells = [heads, *(row for _, rows in sections for row in rows)]
-    widths = [max(map(_width, column)) for column in zip(*cells, strict=True)]
-    found: list[RenderableType] = [Text(title, style="italic", overflow="fold")]
-    found.append(_aligned(heads, widths, (), show_header=True))
-    for line, rows in sections:
-        found += [Text(line, overflow="fold"), _aligned(heads, widths, rows)]
-    return Group(*found)
+
+    def __init__(
+        self, title: str, heads: Sequence[str], sections: Sequence[tuple[str, Sequence[Cells]]]
+    ) -> None:
+        self._title, self._heads, self._sections = title, heads, sections
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        heads = self._heads
+        cells = [heads, *(row for _, rows in self._sections for row in rows)]
+        widths = [max(map(_width, column)) for column in zip(*cells, strict=True)]
+        least = [LEAST if head == SETTLES else w for head, w in zip(heads, widths, strict=True)]
+        has_room = sum(least) + 2 * len(least) <= options.max_width
+        yield Text(self._title, style="italic", overflow="fold")
+        if has_room:
+            yield _aligned(heads, widths, (), show_header=True)
+        for line, rows in self._sections:
+            yield Text(line, overflow="fold")
+            yield _aligned(heads, widths, rows) if has_room else _in_words(heads, rows)
+
+
+def _in_words(heads: Sequence[str], rows: Iterable[Cells]) -> RenderableType:
+    """Rows of which each cell stands behind its column's name."""
+    named = [
+        ", ".join(f"{' '.join(h.split())} {c}" for h, c in zip(heads, row, strict=True) if str(c))
+        for row in rows
+    ]
+    return Padding(Text("\n".join(named), overflow="fold"), (0, 0, 0, 2), expand=False)
 
 
 def _aligned(
     heads: Sequence[str],
     widths: Sequence[int],
-    rows: Iterable[Sequence[str | Text]],
+    rows: Iterable[Cells],
     show_header: bool = False,
 ) -> RenderableType:
     """Rows under a line, whose columns have such widths; the last one takes the room there is."""

@@ -18,6 +18,7 @@ from rich.text import Text
 from ffl_ray.console.plain_text import printable, spelled_out
 
 PIPE_WIDTH = 160
+TERMINAL_WIDTH = 80  # where it has none
 LABEL = re.compile(r"\S*  +")
 STORAGE_LOGGER = "ffl_ray.storage"
 
@@ -43,9 +44,12 @@ def make_console() -> Console:
 @functools.lru_cache(maxsize=1)
 def _console_on(out: TextIO | None) -> Console:
     piped = out is None or not out.isatty()
-    return PlainConsole(
+    console = PlainConsole(
         file=out, highlight=False, markup=False, emoji=False, width=PIPE_WIDTH if piped else None
     )
+    if console.width < 1:  # COLUMNS=0, as some terminals have it, prints nothing
+        console.width = TERMINAL_WIDTH
+    return console
 
 
 class Prose:
@@ -64,7 +68,7 @@ def say(console: Console, text: str) -> None:
 
 
 def _on(console: Console, text: str, width: int) -> str:
-    if not console.is_terminal or width < 1:  # some terminals say that they have none
+    if not console.is_terminal:
         return text
     return "\n".join(_broken(line, width) for line in text.split("\n"))
 

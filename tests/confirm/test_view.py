@@ -75,6 +75,15 @@ def test_nothing_is_shortened_at(width: int) -> None:
         assert words in whole
 
 
+def test_in_little_room_no_verdict_is_left_out() -> None:
+    seeds = {"verdict": "undecided", "more_seeds": 12, "more_s": 720.0}
+
+    found = " ".join(text(comparison_table([DIFFERENCE, DIFFERENCE | seeds]), 60).split())
+
+    assert "verdict better *" in found
+    assert "seen from 0.40, MACs x0.66, verdict undecided *, settled by 12 seeds, 12.0" in found
+
+
 def test_how_it_was_measured_is_said_in_words() -> None:
     said = how_measured([1000, 1001, 1002], 50_000, 10_000, "Of 16.", "fused.accuracy, fused.macs")
 

@@ -7,7 +7,7 @@ import io
 import pytest
 from rich.console import Console
 
-from ffl_ray.console.terminal import Prose, say
+from ffl_ray.console.terminal import Prose, make_console, say
 
 FIRST = "plan  24 trials, 2 at once, each with 1 worker"
 TEXT = f"{FIRST}\n      about 25 min; /a/path/of/more/than/forty/characters/that/is/one"
@@ -33,13 +33,15 @@ def test_a_terminal_breaks_between_words_and_goes_on_behind_the_label(width: int
     assert all(len(line) <= width for line in lines if "/a/path" not in line)
 
 
-def test_a_terminal_that_has_no_width_gets_whole_lines(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_terminal_that_says_no_width_is_printed_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    out = io.StringIO()
+    monkeypatch.setattr(out, "isatty", lambda: True)
+    monkeypatch.setattr("sys.__stdout__", out)
     monkeypatch.setenv("COLUMNS", "0")
-    console = Console(file=io.StringIO(), force_terminal=True)
 
-    say(console, "some words")
+    say(make_console(), "some words")
 
-    assert console.file.getvalue() == "some words\n"  # type: ignore[attr-defined]
+    assert out.getvalue() == "some words\n"
 
 
 def test_prose_in_a_table_of_others_does_the_same() -> None:
