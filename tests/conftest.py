@@ -29,6 +29,7 @@ GROUPS = {
     "tests/safety/test_private_search.py": "ray 1",
     "tests/test_cli.py": "ray 2",
     "tests/bench/test_input.py": "exported",
+    "tests/benchmarks/test_messy_photos.py": "exported",
     "tests/data/test_files.py": "exported",
     "tests/data/test_hub.py": "exported",
     "tests/data/test_policies.py": "exported",
