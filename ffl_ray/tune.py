@@ -14,7 +14,8 @@ DESCRIPTION = """Search for the best way to fuse and distil branches on your dat
 SPACE is a Python file with BASE and search_space(trial), or the name of a bundled space
 (digits, folder, cifar10, cifar100, cifar100_short, tiny, imagenet; branch_count, mix, fusion and
 temperature ask one question each; methods, methods_short and ablations try every point with
-three seeds). The default, digits, needs no download.
+three seeds; recipes searches methods with their settings). The default, digits, needs no
+download.
 A search space is Python code and runs as such: open only those that you trust.
 
 The same command with the same --name goes on: ended trials stay, interrupted ones continue after

@@ -56,6 +56,7 @@ def test_a_bundled_space_proposes_only_what_can_be_trained(name: str) -> None:
     others = {
         "graph": {"gates.1>0", "gates.0>2", "gates.fused>1"},
         "layers": {f"distill.layer_{of}" for of in ("weight", "to_branch_weight", "decay")},
+        "recipes": {"distill.method", "distill.temperature", "distill.kdcl_teacher"},
     }
     assert (ONE_QUESTION | EVERY_POINT | others).get(name, four) <= set(names)
 

@@ -7,6 +7,7 @@ import functools
 import io
 import json
 import random
+import re
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -157,5 +158,7 @@ def _predict(model: Path, place: Path, more: list[str]) -> None:
         raise WrongError(f"predict ends with {status}: {said.getvalue()}")
     if status:
         raise ExportError(said.getvalue().strip())
-    if not out.getvalue() or "nan" in out.getvalue().lower():
+    # A class may be called nan: then its probability follows.
+    shown = re.sub(r'nan"?,? *("probability": )?(?=\d)', "", out.getvalue().lower())
+    if not shown or "nan" in shown:
         raise WrongError(f"predict says {out.getvalue()!r}")
