@@ -65,10 +65,11 @@ def _own_folders(local: Path | None) -> list[Path]:
     if local and is_saved(local):
         return [local]
     config = importlib.import_module("datasets").config
+    extracted = Path(config.EXTRACTED_DATASETS_PATH)  # may lie outside the downloads
     if local:
-        return [local, Path(config.EXTRACTED_DATASETS_PATH)]
+        return [local, extracted]
     hub = importlib.import_module("huggingface_hub").constants
-    return [Path(hub.HF_HUB_CACHE), Path(config.DOWNLOADED_DATASETS_PATH)]
+    return [Path(hub.HF_HUB_CACHE), Path(config.DOWNLOADED_DATASETS_PATH), extracted]
 
 
 def _check_inside(settings: DataConfig, folders: Sequence[Path], paths: Iterable[str]) -> None:
