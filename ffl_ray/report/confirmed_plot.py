@@ -46,7 +46,7 @@ def differences(comparisons: Sequence[Row], measured: str) -> Plot | Missing:
         figure.add_vrect(
             x0=-100 * margin, x1=100 * margin, fillcolor=GREY, opacity=0.18, line_width=0
         )
-    figure.update_xaxes(title="points of accuracy,<br>ours minus the baseline's")
+    figure.update_xaxes(title="points of accuracy,<br>ours minus theirs")
     labels = [_label(row) for row in rows]
     lines = 1 + max(label.count("<br>") for label in labels)
     figure.update_yaxes(
