@@ -237,10 +237,13 @@ def corrected(comparisons: Sequence[Row]) -> str:
     first = any(row.get("primary") for row in comparisons)
     if first and count == 1:
         return "The primary comparison is tested at 5%."
-    others = "other one" if count == 2 else f"{count - 1} others"
-    family = f"{count} verdicts" if not first else others
-    alone = "The primary comparison is tested at 5%; among the " if first else "Among the "
+    family = f"among the {count - 1} others" if count > 2 else "in the other one"
+    alone = (
+        f"The primary comparison is tested at 5%; {family}"
+        if first
+        else f"Among the {count} verdicts"
+    )
     return (
-        f"{alone}{family} a difference where there is none is said with a probability of 5% at "
+        f"{alone} a difference where there is none is said with a probability of 5% at "
         f"most for all together (Holm), and so is equal where the margin is passed."
     )
