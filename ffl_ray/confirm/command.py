@@ -24,10 +24,9 @@ from ffl_ray.confirm.request import Request
 from ffl_ray.confirm.tuned import baseline_searches
 from ffl_ray.confirm.tuning import tune_baselines
 from ffl_ray.confirm.view import (
-    comparison_table,
+    confirmed_tables,
     how_measured,
     plan_words,
-    summary_table,
     tuning_words,
 )
 from ffl_ray.console.data_text import data_text
@@ -245,7 +244,7 @@ def show_confirmed(confirmation: Confirmation, tables: StudyTables) -> None:
     if not summary:
         return
     console = make_console()
-    for table in (summary_table(summary), comparison_table(compared)):
+    for table in confirmed_tables(rows, tables.storage.location):
         console.print(table)
         console.print()
     num_train = read_description(tables.storage)["data"]["num_train"]

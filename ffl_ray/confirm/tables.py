@@ -14,6 +14,7 @@ from ffl_ray.confirm.measured import Measured, effect_of
 from ffl_ray.confirm.opponents import PLURALS
 from ffl_ray.confirm.pairs import Arm, Run
 from ffl_ray.results.final_columns import CONFIRMED
+from ffl_ray.results.guard import understood
 from ffl_ray.results.parts import Parts
 from ffl_ray.results.statistics import Summary, summary
 from ffl_ray.results.storage.storage import Storage
@@ -135,8 +136,9 @@ def confirmed_accuracy(storage: Storage, trial_id: str, member: str) -> Confirme
         storage: of the study, whose confirmation is its folder `confirmed`.
     """
     found = read_confirmed(storage.child(FOLDER))
-    arms = {row["arm"] for row in found["summary"] if row["trial_id"] == trial_id}
-    return _accuracy(found, arms, member)
+    with understood(storage.location):
+        arms = {row["arm"] for row in found["summary"] if row["trial_id"] == trial_id}
+        return _accuracy(found, arms, member)
 
 
 def accuracy_of_run(storage: Storage, run_id: str, member: str) -> ConfirmedAccuracy | None:
@@ -146,8 +148,9 @@ def accuracy_of_run(storage: Storage, run_id: str, member: str) -> ConfirmedAccu
         storage: the folder `confirmed` of a study.
     """
     found = read_confirmed(storage)
-    arms = {row["arm"] for row in found["runs"] if row["run_id"] == run_id}
-    return _accuracy(found, arms, member)
+    with understood(storage.location):
+        arms = {row["arm"] for row in found["runs"] if row["run_id"] == run_id}
+        return _accuracy(found, arms, member)
 
 
 def _accuracy(

@@ -19,6 +19,7 @@ from ffl_ray.console.plain_text import printable_row
 from ffl_ray.console.terminal import hours
 from ffl_ray.orchestration.final_run import FinalRun
 from ffl_ray.planning.layout import Plan
+from ffl_ray.results.guard import understood
 from ffl_ray.results.statistics import Summary, shown
 
 Row = dict[str, Any]
@@ -68,6 +69,21 @@ def tuning_words(searches: Mapping[str, BaselineSearch], trials: int, plan: Plan
         f"each: at most {hours(seconds / plan.max_concurrent_trials)}, less where trials are "
         f"stopped early"
     )
+
+
+def confirmed_tables(rows: Mapping[str, Sequence[Row]], place: str) -> list[RenderableType]:
+    """Members, and differences of the pairs that some seed has.
+
+    Args:
+        rows: of the confirmation's tables.
+        place: that holds them, for the message.
+
+    Raises:
+        StudyError: they hold what no confirmation has.
+    """
+    with understood(place):
+        compared = [row for row in rows["comparisons"] if row["n"]]
+        return [summary_table(rows["summary"]), comparison_table(compared)]
 
 
 def summary_table(rows: Sequence[Row]) -> RenderableType:

@@ -146,7 +146,9 @@ class _How(NamedTuple):
 
 def _how(rows: Sequence[Row]) -> _How:
     """Mix, method, fusion design and temperature of some trials; what does not vary stands once."""
-    words = [dict(zip(HOW, _how_words(row), strict=True)) for row in rows]
+    words = [
+        {name: text or "-" for name, text in zip(HOW, _how_words(row), strict=True)} for row in rows
+    ]
     # The plain baseline's name says that it is taught by no method.
     taught = [w for w, row in zip(words, rows, strict=True) if row.get(BASELINE) != PLAIN] or words
     first = taught[0] if taught else {}

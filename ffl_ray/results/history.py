@@ -192,5 +192,6 @@ def study_objectives(storage: Storage) -> tuple[Objective, ...]:
     description = read_description(storage)
     if description["kind"] != "search":
         raise StudyError(f"{storage.location} is no search: it holds a {description['kind']}")
-    names = description["settings"]["search.objectives"]
-    return parse_objectives(names or [description["settings"]["objective"]])
+    with understood(storage.location):
+        names = description["settings"]["search.objectives"]
+        return parse_objectives(names or [description["settings"]["objective"]])

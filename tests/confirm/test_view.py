@@ -7,7 +7,13 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from ffl_ray.confirm.view import comparison_table, how_measured, summary_table
+from ffl_ray.confirm.view import (
+    comparison_table,
+    confirmed_tables,
+    how_measured,
+    summary_table,
+)
+from ffl_ray.errors import StudyError
 
 SUMMARY: dict[str, Any] = {
     "arm": "00003", "trial_id": "00003", "mix": "2*resnet20", "method": "ffl", "member": "fused",
@@ -96,3 +102,10 @@ def test_how_it_was_measured_is_said_in_words() -> None:
     held = how_measured([1], 5, None, "", "fused.accuracy", without_val=["00003", "00004"])
     assert "But 00003, 00004: trained on train alone" in held
     assert "1 training (seeds 1000, none" in how_measured([1000], 5, None, "", "fused.accuracy")
+
+
+def test_members_that_nobody_measured_are_refused_in_one_line() -> None:
+    rows = {"summary": [SUMMARY | {"parameters": None}], "comparisons": []}
+
+    with pytest.raises(StudyError, match="place holds values that no study has"):
+        confirmed_tables(rows, "place")

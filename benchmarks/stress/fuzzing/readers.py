@@ -28,7 +28,7 @@ from ffl_ray.confirm.pairs import Chosen
 from ffl_ray.confirm.plan import following
 from ffl_ray.confirm.request import request_of
 from ffl_ray.confirm.tables import confirmed_accuracy
-from ffl_ray.confirm.view import comparison_table, summary_table
+from ffl_ray.confirm.view import confirmed_tables
 from ffl_ray.console.result_tables import best_table, front_table, members_table
 from ffl_ray.console.terminal import make_console
 from ffl_ray.console.trial_text import row_words
@@ -218,8 +218,8 @@ def _confirm(rng: random.Random, place: Path) -> None:
         rows = write_tables(before, tables)
         console = make_console()
         console.file = io.StringIO()
-        console.print(summary_table(rows["summary"]))
-        console.print(comparison_table(rows["comparisons"]))
+        for table in confirmed_tables(rows, storage.location):
+            console.print(table)
 
 
 def _accuracy(rng: random.Random, place: Path) -> None:
