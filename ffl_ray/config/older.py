@@ -76,9 +76,9 @@ def of_today(settings: Mapping[str, Any]) -> dict[str, Any]:
 def _forget_unread(found: dict[str, Any]) -> None:
     """Give what a training's method does not read its default: it was ignored without a word."""
     for name, (default, methods) in UNREAD.items():
-        if name in found and METHOD in found and found[METHOD] not in methods:
-            own = ":" in str(found[METHOD])
-            found[name] = found[name] if own else default
+        method = found.get(METHOD, ":")  # one's own, which may read anything
+        if name in found and method not in methods and ":" not in str(method):
+            found[name] = default
 
 
 def as_then(name: str, share: Any, epochs: Any) -> Any:

@@ -244,7 +244,7 @@ def show_confirmed(confirmation: Confirmation, tables: StudyTables) -> None:
     if not summary:
         return
     console = make_console()
-    for table in confirmed_tables(rows, tables.storage.location):
+    for table in confirmed_tables(summary, compared, tables.storage.location):
         console.print(table)
         console.print()
     num_train = read_description(tables.storage)["data"]["num_train"]

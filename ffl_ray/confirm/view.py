@@ -71,19 +71,20 @@ def tuning_words(searches: Mapping[str, BaselineSearch], trials: int, plan: Plan
     )
 
 
-def confirmed_tables(rows: Mapping[str, Sequence[Row]], place: str) -> list[RenderableType]:
-    """Members, and differences of the pairs that some seed has.
+def confirmed_tables(
+    summary: Sequence[Row], compared: Sequence[Row], place: str
+) -> list[RenderableType]:
+    """Members, and differences.
 
     Args:
-        rows: of the confirmation's tables.
+        summary, compared: rows of the confirmation's tables.
         place: that holds them, for the message.
 
     Raises:
         StudyError: they hold what no confirmation has.
     """
     with understood(place):
-        compared = [row for row in rows["comparisons"] if row["n"]]
-        return [summary_table(rows["summary"]), comparison_table(compared)]
+        return [summary_table(summary), comparison_table(compared)]
 
 
 def summary_table(rows: Sequence[Row]) -> RenderableType:

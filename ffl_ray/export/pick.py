@@ -24,7 +24,6 @@ from typing import Any, NamedTuple
 from ffl_ray.config.objectives import Objective, parse_objectives, quality
 from ffl_ray.errors import StudyError
 from ffl_ray.results import pareto
-from ffl_ray.results.pareto import non_dominated
 
 Row = Mapping[str, Any]
 
@@ -175,9 +174,8 @@ def within(found: Sequence[Candidate], max_macs: int) -> Candidate:
 
 def accuracy_front(found: Sequence[Candidate]) -> list[Candidate]:
     """The candidates that no other beats in accuracy and cost, the most accurate first."""
-    scores = [(candidate.accuracy, -float(candidate.macs)) for candidate in found]
-    points = {scores[i]: found[i] for i in reversed(non_dominated(scores))}
-    return sorted(points.values(), key=lambda c: -c.accuracy)
+    points = [(candidate.accuracy, float(candidate.macs)) for candidate in found]
+    return [found[i] for i in pareto.accuracy_front(points)]
 
 
 def _named(found: Sequence[Candidate], objective: Objective) -> list[Candidate]:

@@ -12,7 +12,7 @@ from typing import Any
 from ffl_ray.config.objectives import Objective
 from ffl_ray.results.best import MembersOf, called_best, latest_members, of_configs, ranked
 from ffl_ray.results.columns import BASELINE, PLAIN
-from ffl_ray.results.pareto import knee, non_dominated
+from ffl_ray.results.pareto import accuracy_front, knee
 from ffl_ray.results.storage.storage import Storage
 
 Row = dict[str, Any]
@@ -64,7 +64,8 @@ def _front_of(completed: Sequence[Row], members_of: MembersOf) -> dict[str, int]
     ]
     if not members:
         return {}
-    on_it = [members[i] for i in non_dominated([(m["accuracy"], -m["macs"]) for m in members])]
+    members.sort(key=lambda m: (m["trial_id"], m["member"]))  # of equal ones export's choice
+    on_it = [members[i] for i in accuracy_front([(m["accuracy"], m["macs"]) for m in members])]
     at_knee = on_it.pop(knee([(m["accuracy"], m["macs"]) for m in on_it]))
     order = dict.fromkeys(m["trial_id"] for m in (at_knee, *on_it))
     return {trial_id: place for place, trial_id in enumerate(order)}

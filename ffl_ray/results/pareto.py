@@ -58,6 +58,17 @@ def non_dominated(scores: Sequence[Sequence[float]]) -> list[int]:
     return found
 
 
+def accuracy_front(points: Sequence[tuple[float, float]]) -> list[int]:
+    """Positions of the points that no other beats, the best first; of equal ones the first.
+
+    Args:
+        points: accuracy and cost of each.
+    """
+    scores = [(accuracy, -cost) for accuracy, cost in points]
+    places = {scores[i]: i for i in reversed(non_dominated(scores))}
+    return sorted(places.values(), key=lambda i: -points[i][0])
+
+
 def knee(points: Sequence[tuple[float, float]]) -> int:
     """The place of the point at the knee of quality against cost.
 

@@ -105,7 +105,5 @@ def test_how_it_was_measured_is_said_in_words() -> None:
 
 
 def test_members_that_nobody_measured_are_refused_in_one_line() -> None:
-    rows = {"summary": [SUMMARY | {"parameters": None}], "comparisons": []}
-
     with pytest.raises(StudyError, match="place holds values that no study has"):
-        confirmed_tables(rows, "place")
+        confirmed_tables([SUMMARY | {"parameters": None}], [], "place")

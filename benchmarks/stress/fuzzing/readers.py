@@ -218,7 +218,8 @@ def _confirm(rng: random.Random, place: Path) -> None:
         rows = write_tables(before, tables)
         console = make_console()
         console.file = io.StringIO()
-        for table in confirmed_tables(rows, storage.location):
+        shown = confirmed_tables(rows["summary"], rows["comparisons"], storage.location)
+        for table in shown:
             console.print(table)
 
 
