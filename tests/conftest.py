@@ -9,9 +9,7 @@ import tempfile
 from pathlib import Path
 
 import pytest
-import torch
-from support.forked import FOLDER
-from support.helpers import NUM_THREADS
+from support.fork_server import FOLDER
 from xdist.remote import Producer
 from xdist.scheduler import LoadScopeScheduling
 
@@ -53,7 +51,9 @@ def group_of(nodeid: str) -> str:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """A folder for what forks the commands, of this run and all its processes."""
+    """A folder for what forks the commands, and where tests are run what they find there."""
+    if config.getoption("dist", "no") == "no":
+        config.pluginmanager.import_plugin("support.fixtures")
     if not hasattr(config, "workerinput"):
         os.environ[FOLDER] = folder = tempfile.mkdtemp(prefix="ffl_ray-", dir="/tmp")
         config.add_cleanup(lambda: shutil.rmtree(folder))
@@ -80,18 +80,3 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     first = ("ray 1", "ray 2", "exported", "tests/training/test_methods.py", "tests/test_lint.py")
     order = {group: place for place, group in enumerate(first)}
     items.sort(key=lambda item: order.get(group_of(item.nodeid), len(first)))
-
-
-@pytest.fixture(autouse=True)
-def equal_threads() -> None:
-    """Equal threads in every test: bit-identity depends on them."""
-    torch.set_num_threads(NUM_THREADS)
-
-
-@pytest.fixture
-def cifar_data() -> Path:
-    """Real CIFAR files, where FFL_RAY_TEST_DATA names their folder."""
-    found = os.environ.get("FFL_RAY_TEST_DATA")
-    if not found or not (Path(found) / "cifar-100-python").is_dir():
-        pytest.skip("FFL_RAY_TEST_DATA names no folder with cifar-100-python")
-    return Path(found)

@@ -19,6 +19,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+FOLDER = "FFL_RAY_TEST_FORKS"
 # Not the commands' own files, which are run as programs.
 LOADED = (
     "ffl_ray.orchestration.search_start",

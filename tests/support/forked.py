@@ -16,9 +16,8 @@ from pathlib import Path
 from typing import IO
 
 from support import fork_server
+from support.fork_server import FOLDER
 from support.helpers import ROOT, with_root
-
-FOLDER = "FFL_RAY_TEST_FORKS"
 
 
 class Forked:
