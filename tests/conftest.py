@@ -6,7 +6,6 @@ import gc
 import os
 import shutil
 import tempfile
-from pathlib import Path
 
 import pytest
 from support.fork_server import FOLDER
