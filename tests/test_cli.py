@@ -13,6 +13,7 @@ from ffl_ray.cli import COMMANDS, completion, main
 from ffl_ray.config.overrides import settings
 from ffl_ray.config.settings import StudyConfig
 from ffl_ray.errors import UNREAD
+from ffl_ray.planning.layout import available_cpus
 from ffl_ray.tune import fixed_settings
 from ffl_ray.tune import parser as tune_parser
 
@@ -141,13 +142,13 @@ def test_a_damaged_cifar_file_is_refused_before_any_training(
     )
 
 
-@pytest.mark.skipif((os.cpu_count() or 1) > 99, reason="a machine that has the workers")
-@pytest.mark.ray
 def test_more_workers_than_cpus_are_refused(tmp_path: Path) -> None:
-    done = run_forked("tune", "--num-workers", "99", "--storage-path", str(tmp_path))
+    workers = str(available_cpus() + 97)
+
+    done = run_forked("tune", "--num-workers", workers, "--storage-path", str(tmp_path))
 
     assert done.returncode == 2
-    assert f"needs 99 CPUs, and there are {os.cpu_count()}: use --num-workers" in done.stderr
+    assert f"needs {workers} CPUs, and there are {available_cpus()}: use --num-" in done.stderr
     assert list(tmp_path.iterdir()) == []
 
 

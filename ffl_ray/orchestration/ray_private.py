@@ -96,6 +96,15 @@ def _changed(owner: object, name: str, value: object) -> Iterator[None]:
         setattr(owner, name, kept)
 
 
+def detected_cpus() -> int:
+    """The CPUs that a Ray which starts here would take for its own.
+
+    Of a container those that it is given, and else all of the machine's: it does not ask which of
+    them this process may use. UPSTREAM/_private/utils.py, `get_num_cpus`.
+    """
+    return int(utils.get_num_cpus())
+
+
 def count_no_callbacks() -> None:
     """Have Tune load no tracker to count its users. UPSTREAM/air/_internal/usage.py."""
     usage.tag_callbacks = _nothing

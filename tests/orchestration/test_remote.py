@@ -8,6 +8,8 @@ import sys
 import pytest
 from support.helpers import ROOT
 
+from ffl_ray.planning.layout import available_cpus
+
 PROGRAM = """
 import contextlib, io, json, os, time
 import ray, torch
@@ -78,7 +80,7 @@ print(json.dumps({
 
 
 @pytest.mark.ray
-@pytest.mark.skipif((os.cpu_count() or 1) < 2, reason="two calls at once take two CPUs")
+@pytest.mark.skipif(available_cpus() < 2, reason="two calls at once take two CPUs")
 def test_calls_return_refuse_end_in_time_and_share_one_gpu_at_the_same_time() -> None:
     inherited = {n: v for n, v in os.environ.items() if n != "OMP_WAIT_POLICY"}
 
