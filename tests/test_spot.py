@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 import os
 import signal
 import subprocess
 import sys
 import threading
 import time
+from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -40,6 +42,14 @@ def drains(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return notes
 
 
+def wait_until(what: Callable[[], bool]) -> None:
+    """Return once it is so, or fail after a minute."""
+    ends = time.monotonic() + 60
+    while not what():
+        assert time.monotonic() < ends
+        time.sleep(0.02)
+
+
 @pytest.mark.parametrize(("cloud", "notice_s"), [("aws", 120), ("gcp", 30)])
 def test_a_warning_drains_the_node_and_then_marks_it(
     cloud: str, notice_s: int, drains: Path, own_mark: Path
@@ -51,43 +61,51 @@ def test_a_warning_drains_the_node_and_then_marks_it(
             args=(["--cloud", cloud, "--metadata", address, "--poll", "0.05", "--node-id", "ab"],),
         )
         listener.start()
-        time.sleep(0.3)
+        wait_until(lambda: any(line.startswith("GET") for line in metadata.asked))
         before = (own_mark.exists(), drains.exists())
+        warned = int(time.time())  # AWS tells whole seconds
         metadata.warn(notice_s)
-        listener.join(10)
+        listener.join(60)
+    heard_by = time.time()
 
     assert before == (False, False)
     assert is_preempted()
-    assert float(own_mark.read_text()) == pytest.approx(time.time() + notice_s, abs=5)
+    deadline = float(own_mark.read_text())
+    assert warned <= deadline - notice_s <= heard_by
     (line,) = drains.read_text().splitlines()
     assert line.startswith("drain-node --reason=DRAIN_NODE_REASON_PREEMPTION")
     assert line.endswith("--node-id=ab")
     remaining = int(line.split("--deadline-remaining-seconds=")[1].split()[0])
-    assert notice_s - 5 <= remaining <= notice_s
+    assert int(deadline - heard_by) <= remaining <= notice_s
 
 
 def test_a_silent_or_confused_service_is_asked_again(capsys: pytest.CaptureFixture[str]) -> None:
-    metadata = Metadata()
-    with served(metadata) as address:
-        dead = address  # nobody listens there any more, afterwards
+    server = ThreadingHTTPServer(("127.0.0.1", 0), _Preempted, bind_and_activate=False)
+    server.server_bind()  # the port is taken, and nobody listens there yet
+    address = f"http://127.0.0.1:{server.server_address[1]}"
     found: list[float] = []
+    said: list[str] = []
     listener = threading.Thread(
-        target=lambda: found.append(wait_for_warning("gcp", dead, 0.05)), daemon=True
+        target=lambda: found.append(wait_for_warning("gcp", address, 0.05)), daemon=True
     )
     listener.start()
-    time.sleep(0.3)
-    assert listener.is_alive()
 
-    server = ThreadingHTTPServer(("127.0.0.1", int(dead.rsplit(":", 1)[1])), _Preempted)
+    def told() -> int:
+        said.append(capsys.readouterr().out)
+        return "".join(said).count("no answer from")
+
+    wait_until(lambda: told() > 0)
+    time.sleep(0.3)  # it is asked some times more, and nothing is said of that
+    waits = listener.is_alive()
+    server.server_activate()
     serving = threading.Thread(target=server.serve_forever)
     serving.start()
-    listener.join(10)
+    listener.join(60)
     server.shutdown()
     serving.join()
     server.server_close()
 
-    assert found
-    assert capsys.readouterr().out.count("no answer from") == 1
+    assert (waits, len(found), told()) == (True, 1, 1)
 
 
 class _Preempted(BaseHTTPRequestHandler):
@@ -116,8 +134,8 @@ def test_kubernetes_warns_by_ending_the_pod(drains: Path, own_mark: Path) -> Non
 
     assert main(["--now", "1"]) == 0
 
-    assert 1 <= time.time() - started < 3
-    assert own_mark.exists()
+    assert time.time() - started > 0.99  # a pod goes when its hook has ended
+    assert started + 1 <= float(own_mark.read_text())
     assert "--deadline-remaining-seconds=0" in drains.read_text()
 
 
@@ -125,16 +143,25 @@ def test_a_drain_that_hangs_is_not_waited_for(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, own_mark: Path
 ) -> None:
     hanging = tmp_path / "hanging"
-    hanging.write_text("#!/bin/sh\nexec sleep 5\n")
+    hanging.write_text("#!/bin/sh\nexec sleep 600\n")
     hanging.chmod(0o755)
     monkeypatch.setattr("ffl_ray.spot.ray_executable", lambda: str(hanging))
-    marked: list[float] = []
-    monkeypatch.setattr("ffl_ray.spot.leave_mark", lambda deadline: marked.append(time.time()))
-    started = time.time()
+    waited: list[float] = []
+    wait = subprocess.Popen.wait
 
-    main(["--now", "1.5"])
+    def noted(process: subprocess.Popen[bytes], timeout: float | None = None) -> int:
+        waited.append(math.inf if timeout is None else timeout)
+        return wait(process, timeout)
 
-    assert marked[0] - started < 1.2
+    monkeypatch.setattr(subprocess.Popen, "wait", noted)
+
+    main(["--now", "0.9"])
+
+    before_mark, to_the_end, after_kill = waited
+    assert 0 <= before_mark < 0.301  # a third of the time left
+    assert 0 <= to_the_end < 0.901 - before_mark
+    assert after_kill == math.inf
+    assert own_mark.exists()
 
 
 def test_a_new_life_of_the_machine_forgets_the_mark_and_a_second_listener_leaves(
@@ -148,7 +175,7 @@ def test_a_new_life_of_the_machine_forgets_the_mark_and_a_second_listener_leaves
         assert first.stdout is not None
         assert f"asking {address} every 0.1 s" in first.stdout.readline()
         second = subprocess.run(
-            command + options, capture_output=True, text=True, timeout=20, check=True
+            command + options, capture_output=True, text=True, timeout=60, check=True
         )
         first.terminate()
         first.wait()
@@ -186,15 +213,21 @@ def test_a_mark_counts_only_from_this_user_or_root_and_for_five_minutes(
     assert not is_preempted()
 
 
-def test_to_look_for_the_mark_costs_less_than_twenty_microseconds() -> None:
-    times = []
-    for _ in range(5):
-        started = time.perf_counter()
-        for _ in range(1000):
-            is_preempted()
-        times.append((time.perf_counter() - started) / 1000)
+def test_to_look_for_the_mark_costs_about_what_a_question_to_the_file_system_does(
+    own_mark: Path,
+) -> None:
+    """1.3 times of it; three times where pathlib asks, or a file is opened."""
+    place = str(own_mark)
+    least = dict.fromkeys((is_preempted, lambda: os.path.lexists(place)), math.inf)
+    for _ in range(20):
+        for ask, before in least.items():
+            started = time.perf_counter()
+            for _ in range(100):
+                ask()
+            least[ask] = min(before, time.perf_counter() - started)
 
-    assert min(times) < 20e-6
+    ours, bare = least.values()
+    assert ours < 2 * bare
 
 
 def test_the_listener_needs_neither_torch_nor_ray() -> None:
@@ -216,11 +249,8 @@ def test_the_line_that_starts_it_leaves_it_running_when_its_shell_is_gone(tmp_pa
         )
         line = line.replace("--cloud aws", f"--cloud aws --metadata {address}")
         environment = os.environ | {"PYTHONPATH": str(root)}
-        subprocess.run(["bash", "-c", line], env=environment, check=True, timeout=10)
-        until = time.time() + 20
-        while "asking" not in (log.read_text() if log.exists() else ""):
-            assert time.time() < until
-            time.sleep(0.1)
+        subprocess.run(["bash", "-c", line], env=environment, check=True, timeout=60)
+        wait_until(lambda: log.exists() and "asking" in log.read_text())
         (pid,) = listeners(address)
         session = os.getsid(pid)
         os.kill(pid, signal.SIGTERM)

@@ -91,7 +91,8 @@ def fill(folder: Path) -> Path:
 
 def losses(folder: Path) -> dict[tuple[str, int], float]:
     """Every stored epoch's loss, each stored once, in order, of a trial that has a row."""
-    trials, epochs, _ = ffl_ray.results.load("study", str(folder))
+    epochs = ffl_ray.results.load("study", str(folder)).epochs
+    trials = ffl_ray.results.load("study", str(folder)).trials  # a search may run: read after them
     for trial_id, rows in epochs.groupby("trial_id"):
         assert list(rows.epoch) == list(range(1, len(rows) + 1)), trial_id
         assert trial_id in set(trials.trial_id)
@@ -174,7 +175,8 @@ def test_sigterm_ends_it_as_ctrl_c_does_with_the_tables_complete(
     assert process.returncode == 128 + signal.SIGTERM
     assert errors == ""
     assert out.count(STOPPING) == 1
-    assert "2 interrupted" in out
+    # How many run at once is the machine's answer, and one may have begun well before the next.
+    assert f"{len(trials)} interrupted" in out
     assert "to go on: the same command with --name study" in out
     assert set(trials.status) == {"interrupted"}
     assert int(trials.epochs_done.sum()) == len(epochs)

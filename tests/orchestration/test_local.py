@@ -6,13 +6,15 @@ import sys
 import pytest
 
 SCRIPT = """
+import os
 import threading
 from pathlib import Path
 import torch
 from ffl_ray.orchestration.local import give_back_memory
 
 def held_mb():
-    return int(Path("/proc/self/statm").read_text().split()[1]) * 4096 / 1e6
+    pages = int(Path("/proc/self/statm").read_text().split()[1])
+    return pages * os.sysconf("SC_PAGE_SIZE") / 1e6
 
 def train():
     for _ in range(3):

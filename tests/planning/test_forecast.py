@@ -160,7 +160,7 @@ def test_a_training_is_timed_for_its_budget_after_it_has_waited_ready_for_the_ot
     assert time.perf_counter() - windows[0] >= 0.3  # an epoch is over long before
 
 
-def test_a_training_takes_between_half_and_twice_what_is_predicted(
+def test_the_steps_of_a_training_take_between_half_and_twice_what_is_predicted(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     # One thread's CPU: what a clock says on an idle machine, whatever else runs on this one.
@@ -183,7 +183,10 @@ def test_a_training_takes_between_half_and_twice_what_is_predicted(
     search = SearchConfig(num_samples=1)
     predicted = forecast([point(config)], trial, size, search, Plan(1, 1, 1, 0), line).trial_s
     assert predicted is not None
-    assert 0.5 < predicted / real < 2
+    # Measured on any processor .84 to .90, whose speed is in both. The seconds of a start and of
+    # an epoch's end are constants, which are more than all the steps where these take no time.
+    steps_s = predicted - START_S["one"] - 2 * EPOCH_S
+    assert 0.5 < steps_s / real < 2
 
 
 def test_a_full_part_of_the_tables_takes_no_more_than_its_rows_are_said_to(tmp_path: Path) -> None:

@@ -200,9 +200,11 @@ def test_marks_lie_in_a_folder_of_this_user_alone(
     monkeypatch.delenv("FFL_RAY_PREEMPTION", raising=False)
     assert lock_path().parent == folder
 
-    monkeypatch.setattr("os.getuid", lambda: 912_345_678)
+    nobody = 900_000_000 + os.getpid()  # another run of this test has a number of its own
+    monkeypatch.setattr("os.getuid", lambda: nobody)
     monkeypatch.setattr("ffl_ray.spot.ray_executable", lambda: "true")
-    other = Path("/tmp/ffl_ray-912345678")
+    other = Path(f"/tmp/ffl_ray-{nobody}")
+    other.unlink(missing_ok=True)  # of a run that was killed
     other.symlink_to(precious.parent)
     try:
         assert spot.main(["--now", "0"]) == 1
