@@ -13,8 +13,8 @@ import psutil
 from ffl_ray.orchestration import ray_agent
 
 
-# What has lost its parent is the first process's, which need not collect what ended.
-def living_still(process: psutil.Process) -> bool:
+def lives(process: psutil.Process) -> bool:
+    """Whether it runs. An orphan that ended stays there where the first process collects none."""
     try:
         return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
     except psutil.NoSuchProcess:
@@ -36,9 +36,9 @@ def test_it_says_that_it_listens_nowhere_and_goes_with_its_raylet(tmp_path: Path
         assert raylet.stdout is not None
         process = psutil.Process(int(raylet.stdout.readline()))
         while len(list(tmp_path.iterdir())) < 3 or list(tmp_path.glob(".*")):
-            assert process.is_running()
+            assert lives(process)
             time.sleep(0.01)
-        living = process.status() != psutil.STATUS_ZOMBIE
+        living = lives(process)
         raylet.kill()
 
     assert living
@@ -46,7 +46,7 @@ def test_it_says_that_it_listens_nowhere_and_goes_with_its_raylet(tmp_path: Path
         f"{port}_ab12": "-1" for port in ray_agent.PORTS
     }
     until = time.monotonic() + 60
-    while living_still(process):
+    while lives(process):
         assert time.monotonic() < until
         time.sleep(0.05)
 
