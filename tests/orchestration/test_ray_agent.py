@@ -16,7 +16,7 @@ from ffl_ray.orchestration import ray_agent
 def lives(process: psutil.Process) -> bool:
     """Whether it runs. An orphan that ended stays there where the first process collects none."""
     try:
-        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+        return bool(process.is_running() and process.status() != psutil.STATUS_ZOMBIE)
     except psutil.NoSuchProcess:
         return False
 
