@@ -1,4 +1,8 @@
-"""The four dimensions on a fifth of CIFAR-100, three epochs: a first look on two CPU cores."""
+"""The four dimensions on a sixth of CIFAR-100 at 16x16, twelve epochs: a look on two CPU cores.
+
+Small ResNets, 6,400 images to train on and 1,600 to validate on, by the fused classifier's NLL;
+trials are stopped at half as everywhere: `--data-dir DATA`.
+"""
 
 import optuna
 
@@ -6,16 +10,20 @@ from ffl_ray.search import suggest_mix
 
 BASE = {
     "data.name": "cifar100",
-    "data.fraction": 0.2,
-    "optim.epochs": 3,
+    "data.image_size": 16,
+    "data.fraction": 0.16,
+    "data.val_fraction": 0.2,
+    "optim.epochs": 12,
+    "optim.batch_size": 64,
     "optim.lr_schedule": "cosine",
-    "search.num_samples": 8,
-    "search.scheduler": "none",
+    "objective": "fused.nll",
+    "search.cpus_per_trial": 1,
+    "search.num_samples": 20,
 }
 
 
 def search_space(trial: optuna.Trial) -> dict[str, object]:
-    suggest_mix(trial, num_branches=(2, 3), backbones=("resnet20", "wrn16_2"))
+    suggest_mix(trial, num_branches=(2, 3), backbones=("resnet8", "resnet14", "resnet20"))
     trial.suggest_categorical(
         "fusion.design", ["concat_depthwise", "concat_pointwise", "sum", "gated"]
     )

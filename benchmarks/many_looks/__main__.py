@@ -38,7 +38,7 @@ from benchmarks.many_looks.ranks import (
     with_the_rest,
     without,
 )
-from ffl_ray.config.overrides import flatten, shown
+from ffl_ray.config.overrides import flatten, shown, with_overrides
 from ffl_ray.config.settings import ResolvedConfig
 from ffl_ray.replay.grid import Grid
 
@@ -151,6 +151,7 @@ def main() -> None:
     parser.formatter_class = argparse.ArgumentDefaultsHelpFormatter
     parser.add_argument("study", nargs="?", default=GRID, help="a grid, as of ffl_ray.replay")
     parser.add_argument("--storage-path")
+    parser.add_argument("--data-dir", help="where its data are, unless it is where they were")
     parser.add_argument(
         "--role", help="such as ensemble: judge real trainings by its metric, not the objective"
     )
@@ -158,6 +159,7 @@ def main() -> None:
     parser.add_argument("--trainings", type=int, help="of each choice at most, drawn at random")
     args = parser.parse_args()
     grid, groups = groups_of(args.study, args.storage_path, args.role)
+    elsewhere = {"data.dir": args.data_dir} if args.data_dir else {}
     by = f"{args.role}.{grid.objective.metric}" if args.role else grid.objective.name
     for choice in CHOICES:
         some = [group for group in groups if group.choice == choice]
@@ -165,7 +167,8 @@ def main() -> None:
             some = random.Random(0).sample(some, min(args.trainings, len(some)))
         if some:
             folder = Path(args.out) / "many_looks" / grid.name
-            looks = [kept(group.config(), folder, args.threads) for group in some]
+            configs = [with_overrides(group.config(), elsewhere) for group in some]
+            looks = [kept(config, folder, args.threads) for config in configs]
             tell(grid, some, looks, by)
 
 

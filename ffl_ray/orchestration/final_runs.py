@@ -15,13 +15,14 @@ from ffl_ray.config.objectives import parse_objective
 from ffl_ray.config.settings import ResolvedConfig, SearchConfig
 from ffl_ray.console.live import StudyView
 from ffl_ray.console.plain_text import printable_line
-from ffl_ray.console.terminal import duration, make_console, say
+from ffl_ray.console.terminal import make_console, say
 from ffl_ray.data.facts import DataFacts
 from ffl_ray.errors import FAILED, INTERRUPTED, StudyError
 from ffl_ray.orchestration.final_run import FinalRun, waiting_runs
 from ffl_ray.orchestration.fixed import FixedRuns
 from ffl_ray.orchestration.job import Job
 from ffl_ray.orchestration.live_run import live_run
+from ffl_ray.orchestration.outcome import how_many
 from ffl_ray.orchestration.ray_setup import ray_state
 from ffl_ray.orchestration.recorder import Recorder
 from ffl_ray.orchestration.remote import trial_cluster
@@ -120,7 +121,7 @@ def _ended(
     counts = Counter(row["status"] for row in rows)
     states = ", ".join(f"{count} {status}" for status, count in sorted(counts.items()))
     console = make_console()
-    say(console, f"\n{len(rows)} runs in {duration(elapsed_s)}: {states}\n")
+    say(console, f"\n{how_many(rows, 'runs', elapsed_s)}: {states}\n")
     for row in rows:
         if row["status"] == "failed":
             error = printable_line(f"{row['error_type']}: {row['error']}")

@@ -4,15 +4,33 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from ffl_ray.console.terminal import duration
 from ffl_ray.results.best import called_best, latest_members, ranked
 from ffl_ray.results.pareto import front
 from ffl_ray.results.study import StudyTables
 
 Row = Mapping[str, Any]
 TRIAL = ("trial_id", "status", "epochs_done", "model.mix", "distill.method", "accelerator_s")
+
+
+def how_many(rows: Sequence[Row], what: str, elapsed_s: float) -> str:
+    """How many there are, and in which time how many of them ended.
+
+    Args:
+        rows: of the trials table.
+        what: they are, such as trials.
+        elapsed_s: since the first of them began now.
+    """
+    begun = datetime.now(UTC) - timedelta(seconds=elapsed_s)
+    before = sum(row["ended"] is not None and row["ended"] < begun for row in rows)
+    if before == len(rows):
+        return f"{len(rows)} {what}"
+    now = f", {len(rows) - before} of them" if before else ""
+    return f"{len(rows)} {what}{now} in {duration(elapsed_s)}"
 
 
 def outcome(tables: StudyTables, elapsed_s: float) -> dict[str, Any]:

@@ -22,9 +22,9 @@ from ffl_ray.console.limits_text import Limits
 from ffl_ray.console.log import log_file
 from ffl_ray.console.plain_text import printable_line
 from ffl_ray.console.result_tables import best_table, front_table, next_text, where_text
-from ffl_ray.console.terminal import duration, make_console, say
+from ffl_ray.console.terminal import make_console, say
 from ffl_ray.errors import FAILED, INTERRUPTED
-from ffl_ray.orchestration.outcome import outcome
+from ffl_ray.orchestration.outcome import how_many, outcome
 from ffl_ray.planning.budget import ENDING_S, Fit
 from ffl_ray.results.best import called_best, ranked
 from ffl_ray.results.columns import ENDED, PLAIN_ID
@@ -195,7 +195,7 @@ def show_outcome(
     # One that was interrupted while its actors still started has no interrupted trial.
     left = trials_left(tables, search)
     why = why_ended(search, left, left_s, came=came)
-    say(console, f"\n{len(rows)} trials in {duration(elapsed_s)}: {states}{why}\n")
+    say(console, f"\n{how_many(rows, 'trials', elapsed_s)}: {states}{why}\n")
     _show_trials(tables, console)
     tell(**outcome(tables, elapsed_s))
     if counts["completed"] and (left <= 0 or came) and again is None:

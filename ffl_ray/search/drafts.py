@@ -11,12 +11,15 @@ from optuna.trial import TrialState
 
 from ffl_ray.config.settings import SearchConfig
 from ffl_ray.search.optuna_private import copied, fixed_trial
+from ffl_ray.search.repeats import REPEATED
 from ffl_ray.search.samplers import new_sampler
 
 MOST_DRAFTS = 200
 # So many of them are the sampler's, and the others random: a Gaussian process takes half a second.
 OWN_DRAFTS = {"gp": 2}
 MOST_OWN_DRAFTS = 50
+# Of those that were had: a sampler that has settled on a point draws it again and again.
+MOST_REPEATS = 10
 Params = Mapping[str, Any]
 
 
@@ -43,15 +46,16 @@ def draft(
     """
     copy = copied(study)
     found: tuple[Params, float] = {}, float("inf")
-    own = OWN_DRAFTS.get(search.sampler, MOST_OWN_DRAFTS)
+    own, repeats = OWN_DRAFTS.get(search.sampler, MOST_OWN_DRAFTS), 0
     at_random = search.model_copy(update={"sampler": "random"})
     for attempt in range(MOST_DRAFTS):
-        is_own = attempt < own
+        is_own = attempt < own and repeats < MOST_REPEATS
         copy.sampler = sampler_at(attempt) if is_own else new_sampler(at_random, number, attempt)
         trial = fixed_trial(copy, None, fixed)
         excess = violation(trial)
         if excess < found[1]:
             found = dict(trial.params), excess
+        repeats += excess == REPEATED
         if excess <= 0 or trial.params.keys() == fixed.keys():
             break
         copy.tell(trial, state=TrialState.FAIL)

@@ -368,6 +368,70 @@ def test_a_grid_that_goes_on_proposes_every_point_once_with_trials_at_once() -> 
     assert len({repr(sorted(point.items())) for point in points}) == len(points) == 24
 
 
+def four_points(trial: optuna.Trial) -> dict[str, object]:
+    trial.suggest_categorical("fusion.design", ["sum", "gated"])
+    trial.suggest_int("optim.batch_size", 32, 64, step=32)
+    return {}
+
+
+def trained(searcher: StudySearcher, names: str, value: float = 0.5) -> list[tuple[Any, ...]]:
+    """The points of some trials, each with its seed."""
+    made = []
+    for name in names:
+        config = searcher.suggest(name)["config"]
+        searcher.on_trial_complete(name, result(EPOCHS, value))
+        made.append((config.fusion.design, config.optim.batch_size, config.seed))
+    return made
+
+
+@pytest.mark.parametrize("sampler", ["tpe", "random", "nsga2", "cmaes", "gp", "grid"])
+def test_a_point_comes_again_when_all_were_had_and_then_with_the_next_seed(sampler: Any) -> None:
+    search = SearchConfig(sampler=sampler, startup_trials=2)
+    space = SearchSpace("s.py", {}, four_points)
+    first = new_searcher(space=space, search=search)
+
+    made = trained(first, "abc")
+    second = new_searcher(space=space, search=search, past=history(first))
+    made += trained(second, "defghi")
+
+    assert {seed for *_, seed in made[:4]} == {BASE.seed}
+    assert len(set(made[:4])) == 4
+    assert len(set(made)) == len(made) == 9
+    assert {seed for *_, seed in made[4:6]} == {BASE.seed + 1}
+
+
+def test_a_choice_without_settings_of_its_own_is_not_trained_again_while_others_are_there() -> None:
+    def suggested(trial: optuna.Trial) -> dict[str, object]:
+        design = trial.suggest_categorical("fusion.design", ["sum", "gated"])
+        if design == "gated":
+            trial.suggest_float("distill.temperature", 1.0, 8.0)
+        return {}
+
+    searcher = new_searcher(space=SearchSpace("s.py", {}, suggested))
+    for number in range(24):
+        config = searcher.suggest(str(number))["config"]
+        good = 0.9 if config.fusion.design == "sum" else 0.1
+        searcher.on_trial_complete(str(number), result(EPOCHS, good))
+
+    designs = [trial.params["fusion.design"] for trial in searcher.study.trials]
+    assert designs.count("sum") == 1
+
+
+def test_a_space_that_gives_every_trial_a_seed_has_no_repeats() -> None:
+    def suggested(trial: optuna.Trial) -> dict[str, object]:
+        trial.suggest_categorical("fusion.design", ["sum", "gated"])
+        return {"seed": trial.number}
+
+    space = SearchSpace("s.py", {}, suggested)
+    search = SearchConfig(sampler="random")
+    searcher = new_searcher(space=space, search=search)
+    seeds = [searcher.suggest(str(number))["config"].seed for number in range(20)]
+
+    assert seeds == list(range(20))
+    designs = [trial.params["fusion.design"] for trial in searcher.study.trials]
+    assert 4 < designs.count("sum") < 16
+
+
 def costs(config: Any) -> list[dict[str, Any]]:
     return [{"member": "fused", "macs": len(config.model.mix) * 1000, "parameters": 1}]
 

@@ -11,6 +11,8 @@ import pandas as pd
 from jaxtyping import Float
 
 from ffl_ray.config.objectives import MAXIMISED, MINIMISED, VALUE, Objective
+from ffl_ray.config.overrides import flatten
+from ffl_ray.config.settings import Config
 from ffl_ray.results.columns import BASELINE, PLAIN
 from ffl_ray.results.search_answers.dimensions import Dimension, dimensions_of
 from ffl_ray.results.search_answers.effects import Answer, answers_of
@@ -52,14 +54,24 @@ def study_answers(trials: pd.DataFrame, epochs: pd.DataFrame, objective: Objecti
     return answers_of(dimensions, values, weights, in_logs=in_logs)
 
 
+def _distinct(trials: pd.DataFrame) -> pd.DataFrame:
+    """Trials no two of which have all settings in common: of those that have, the longest one."""
+    longest = trials.sort_values("epochs_done", ascending=False, kind="stable")
+    settings = [name for name in flatten(Config()) if name in trials]
+    return longest[~longest[settings].astype(str).duplicated()].sort_index()
+
+
 def compared(trials: pd.DataFrame, epochs: pd.DataFrame, objective: Objective) -> Compared:
     """What is compared of a study: all trials that have an epoch and did not fail.
 
-    The plain baseline, which is no point of the space, is not among them.
+    The plain baseline, which is no point of the space, is not among them; nor is a trial that was
+    another one again, as searches of before had them: the same to the bit, it is no second
+    observation.
     """
     if BASELINE in trials:
         trials = trials[trials[BASELINE] != PLAIN]
-        epochs = epochs[epochs["trial_id"].isin(trials["trial_id"])]
+    trials = _distinct(trials)
+    epochs = epochs[epochs["trial_id"].isin(trials["trial_id"])]
     known = epochs[VALUE].dropna()
     in_logs = objective.metric in MINIMISED and bool((known > 0).all())
     found = outcomes(trials, epochs, in_logs=in_logs)

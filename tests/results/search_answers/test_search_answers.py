@@ -27,6 +27,7 @@ def made(n: int, seed: int = 0, *, design: float = 0.0, slope: float = 0.0) -> p
             "trial_id": [f"{number:05d}" for number in range(n)],
             "status": "completed",
             "optim.epochs": 1,
+            "epochs_done": 1,
             "params": '{"fusion.design": 0, "distill.temperature": 1.0, "seed": 3}',
             "fusion.design": generator.choice(DESIGNS, n),
             "distill.temperature": generator.uniform(1, 8, n),
@@ -54,6 +55,16 @@ def test_a_planted_effect_is_told_with_its_size_and_the_other_dimension_is_not()
     said = sentences(list(found.values()), ACCURACY)
     assert said[0].startswith("fusion.design: sum is worse than the others by ")
     assert "distill.temperature: not told apart (p " in said[1]
+
+
+def test_a_training_that_was_made_again_is_no_second_observation() -> None:
+    trials = made(12)
+    again = trials.loc[[3] * 30].assign(trial_id=[f"{100 + number}" for number in range(30)])
+
+    found = answered(pd.concat([trials, again], ignore_index=True))
+
+    assert found == answered(trials)
+    assert answered(pd.concat([trials, again.assign(seed=range(30))], ignore_index=True)) != found
 
 
 def test_the_plain_baseline_is_no_trial_of_theirs() -> None:
