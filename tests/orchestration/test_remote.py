@@ -2,11 +2,9 @@
 
 import json
 import os
-import subprocess
-import sys
 
 import pytest
-from support.helpers import ROOT
+from support.forked import run_program
 
 from ffl_ray.planning.layout import available_cpus
 
@@ -82,17 +80,8 @@ print(json.dumps({
 @pytest.mark.ray
 @pytest.mark.skipif(available_cpus() < 2, reason="two calls at once take two CPUs")
 def test_calls_return_refuse_end_in_time_and_share_one_gpu_at_the_same_time() -> None:
-    inherited = {n: v for n, v in os.environ.items() if n != "OMP_WAIT_POLICY"}
-
-    done = subprocess.run(
-        [sys.executable, "-c", PROGRAM],
-        cwd=ROOT,
-        env=inherited | {"PYTHONPATH": str(ROOT), "RAY_OVERRIDE_RESOURCES": '{"GPU": 2}'},
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=120,
-    )
+    two_gpus = '{"GPU": 2}'
+    done = run_program(PROGRAM, OMP_WAIT_POLICY=None, RAY_OVERRIDE_RESOURCES=two_gpus)
 
     assert done.returncode == 0, done.stderr
     told = json.loads(done.stdout.splitlines()[-1])  # Ray may have said that a worker died

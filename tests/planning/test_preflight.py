@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
-from support.helpers import FOUR_DIMENSIONS, ROOT
+from support.forked import run_program
+from support.helpers import FOUR_DIMENSIONS
 
 from ffl_ray.config.overrides import with_overrides
 from ffl_ray.errors import PlanError
@@ -189,14 +188,7 @@ def test_a_dry_run_shows_the_plan_and_leaves_nothing_on_disk_or_in_its_process(
     tmp_path: Path,
 ) -> None:
     options = ["--dry-run", "--storage-path", str(tmp_path), "--num-samples", "30"]
-    done = subprocess.run(
-        [sys.executable, "-c", IN_ONE_PROCESS, "tune", FOUR_DIMENSIONS, *options],
-        capture_output=True,
-        text=True,
-        timeout=240,
-        check=False,
-        cwd=ROOT,
-    )
+    done = run_program(IN_ONE_PROCESS, "tune", FOUR_DIMENSIONS, *options)
 
     assert done.returncode == 0, done.stderr
     assert done.stderr == ""

@@ -16,6 +16,7 @@ import runpy
 import signal
 import socket
 import sys
+import types
 from pathlib import Path
 from typing import Any
 
@@ -73,17 +74,22 @@ def _mind(asked: socket.socket) -> None:
 
 
 def _become(told: dict[str, Any], streams: list[int]) -> None:
-    """Be a command, as `python -m` starts it."""
+    """Be a command, as `python -m` starts it, or a program, as `python -c` does."""
     for place, stream in enumerate(streams):
         os.dup2(stream, place)
         os.close(stream)
     signal.signal(signal.SIGINT, signal.default_int_handler)
     os.chdir(told["cwd"])
     os.environ.clear()
-    os.environ.update(told["environment"])
+    os.environ.update({n: value for n, value in told["environment"].items() if value is not None})
     sys.argv[1:] = told["options"]
     sys.path[0] = told["cwd"]
-    runpy.run_module(told["module"], run_name="__main__", alter_sys=True)
+    if "program" in told:
+        sys.argv[0] = "-c"
+        sys.modules["__main__"] = main = types.ModuleType("__main__")
+        exec(told["program"], vars(main))
+    else:
+        runpy.run_module(told["module"], run_name="__main__", alter_sys=True)
 
 
 if __name__ == "__main__":

@@ -12,6 +12,7 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import IO
 
@@ -19,17 +20,20 @@ from support import fork_server
 from support.fork_server import FOLDER
 from support.helpers import ROOT, with_root
 
+Changes = Mapping[str, str | None]
+
 
 class Forked:
     """A command that runs, with what the tests use of `subprocess.Popen`."""
 
-    def __init__(self, words: list[str], piped: bool, cwd: Path, changes: dict[str, str]) -> None:
+    def __init__(
+        self, what: dict[str, str], options: Sequence[str], piped: bool, cwd: Path, changes: Changes
+    ) -> None:
         self.returncode: int | None = None
         self._said = ["", ""]
-        module, *options = words
-        environment = os.environ | {"PYTHONPATH": with_root()} | changes
-        told = {"module": f"ffl_ray.{module}", "options": options, "cwd": str(cwd)}
-        text = json.dumps(told | {"environment": environment}).encode()
+        environment = os.environ | {"PYTHONPATH": with_root()} | dict(changes)
+        told = what | {"options": options, "cwd": str(cwd), "environment": environment}
+        text = json.dumps(told).encode()
         nothing = os.open(os.devnull, os.O_RDWR)
         pipes = [os.pipe(), os.pipe()] if piped else []
         streams = [nothing, *(writes for _, writes in pipes)] if piped else [nothing] * 3
@@ -87,23 +91,40 @@ class Forked:
 
 
 def start(
-    name: str, *options: str, out: int = subprocess.DEVNULL, cwd: Path = ROOT, **environment: str
+    name: str,
+    *options: str,
+    out: int = subprocess.DEVNULL,
+    cwd: Path = ROOT,
+    **environment: str | None,
 ) -> Forked:
     """Start a command that can be interrupted, even where this process ignores Ctrl-C."""
-    return Forked([name, *options], out == subprocess.PIPE, cwd, environment)
+    what = {"module": f"ffl_ray.{name}"}
+    return Forked(what, options, out == subprocess.PIPE, cwd, environment)
 
 
 def run(
-    name: str, *options: str, timeout_s: float = 240, cwd: Path = ROOT, **environment: str
+    name: str, *options: str, timeout_s: float = 240, cwd: Path = ROOT, **environment: str | None
 ) -> subprocess.CompletedProcess[str]:
     """Run a command to its end, in a pipe."""
     command = start(name, *options, out=subprocess.PIPE, cwd=cwd, **environment)
+    return _ended(command, [name, *options], timeout_s)
+
+
+def run_program(
+    text: str, *options: str, timeout_s: float = 240, **environment: str | None
+) -> subprocess.CompletedProcess[str]:
+    """Run a program to its end as `python -c` does, in a pipe; a variable of None is unset."""
+    program = Forked({"program": text}, options, True, ROOT, environment)
+    return _ended(program, [text, *options], timeout_s)
+
+
+def _ended(command: Forked, words: list[str], timeout_s: float) -> subprocess.CompletedProcess[str]:
     try:
         said = command.communicate(timeout=timeout_s)
     except subprocess.TimeoutExpired:
         command.send_signal(signal.SIGKILL)
         raise
-    return subprocess.CompletedProcess([name, *options], command.returncode or 0, *said)
+    return subprocess.CompletedProcess(words, command.returncode or 0, *said)
 
 
 def _connect() -> socket.socket:

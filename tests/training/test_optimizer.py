@@ -1,11 +1,10 @@
 """Optimisers that are torch's own without its compiler, and the learning rate they are given."""
 
-import subprocess
-import sys
 from typing import Any
 
 import pytest
 import torch
+from support.forked import run_program
 from support.helpers import ROOT, small_config
 from torch.optim import SGD, Adam, AdamW, Optimizer
 
@@ -60,7 +59,9 @@ def test_building_costing_and_training_load_no_compiler_and_no_torchvision() -> 
         "assert not {'torch._dynamo', 'torchvision'} & set(sys.modules)\n"
     )
 
-    subprocess.run([sys.executable, "-c", code], check=True, cwd=ROOT)
+    done = run_program(code)
+
+    assert done.returncode == 0, done.stderr
 
 
 @pytest.mark.parametrize(
