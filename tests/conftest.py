@@ -14,7 +14,8 @@ from xdist.scheduler import LoadScopeScheduling
 
 # Files whose tests run one after the other in one process. No more than two Rays are started at
 # one time; the two groups take about as long. What is exported is trained and exported once, and
-# torch's compiler, which takes seconds to import, is loaded with torchvision in that process alone.
+# torch's compiler, which takes seconds to import, is loaded with torchvision in that process alone;
+# and, for trainings of several processes, in one that these are forked from.
 GROUPS = {
     "tests/test_tune.py": "ray 1",
     "tests/confirm/test_command.py": "ray 1",
@@ -25,6 +26,8 @@ GROUPS = {
     "tests/reproduce/test_command.py": "ray 1",
     "tests/safety/test_private_search.py": "ray 1",
     "tests/test_cli.py": "ray 2",
+    "tests/training/test_distributed.py": "shared",
+    "tests/training/test_epoch_checkpoint.py": "shared",
     "tests/bench/test_input.py": "exported",
     "tests/benchmarks/test_messy_photos.py": "exported",
     "tests/data/test_files.py": "exported",
