@@ -8,6 +8,7 @@ during a capture, and what torch 2.11 still does wrong after a capture that fail
 
 from __future__ import annotations
 
+import functools
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
@@ -38,7 +39,7 @@ class Tape:
     """The operators of one capture."""
 
     def __init__(self) -> None:
-        self.steps: list[tuple[Any, tuple[Any, ...], dict[str, Any], Any]] = []
+        self.steps: list[tuple[Any, tuple[Any, ...], dict[str, Any], list[Tensor | None]]] = []
         self.inside: set[int] = set()
         self.before: dict[int, tuple[Tensor, Tensor]] = {}
 
@@ -48,10 +49,13 @@ class Tape:
             key = changed.untyped_storage().data_ptr()
             if key not in self.inside and key not in self.before:
                 self.before[key] = (changed, changed.detach().clone())
-        known = {x.untyped_storage().data_ptr() for x in tensors((args, kwargs))}
+        given = tensors((args, kwargs))
+        ids = {*map(id, given)}
+        known = {x.untyped_storage().data_ptr() for x in given}
         found = func(*args, **kwargs)
-        self.inside |= {x.untyped_storage().data_ptr() for x in tensors(found)} - known
-        self.steps.append((func, args, kwargs, found))
+        made = tensors(found)
+        self.inside |= {x.untyped_storage().data_ptr() for x in made} - known
+        self.steps.append((func, args, kwargs, [None if id(x) in ids else x for x in made]))
         return found
 
     @torch.no_grad()
@@ -59,35 +63,41 @@ class Tape:
         """Nothing was computed: what was there is as before, and what is new holds no number."""
         for changed, value in self.before.values():
             changed.copy_(value)
-        for *_, found in self.steps:
-            for x in tensors(found):
-                if x.is_floating_point() and x.untyped_storage().data_ptr() in self.inside:
-                    x.fill_(float("nan"))
+        made = [x for *_, made in self.steps for x in made if x is not None]
+        for x in made:
+            if x.is_floating_point() and x.untyped_storage().data_ptr() in self.inside:
+                x.fill_(float("nan"))
 
     @torch.no_grad()
     def replay(self) -> None:
         """Run all operators again, into the memory that they had."""
-        for func, args, kwargs, found in self.steps:
-            given = {id(x) for x in tensors((args, kwargs))}
+        for func, args, kwargs, made in self.steps:
             again = func(*args, **kwargs)
             if func in MESSAGES:
                 Work.unbox(again[1]).wait()
-            for old, new in zip(tensors(found), tensors(again), strict=True):
-                if id(old) not in given and old.data_ptr() != new.data_ptr():
+            for old, new in zip(made, tensors(again), strict=True):
+                if old is not None and old.data_ptr() != new.data_ptr():
                     old.copy_(new)
 
 
 def tensors(tree: Any) -> list[Tensor]:
     """All tensors of some arguments or results."""
+    if isinstance(tree, Tensor):
+        return [tree]
     return [x for x in tree_leaves(tree) if isinstance(x, Tensor)]
+
+
+@functools.cache
+def written(func: Any) -> list[tuple[int, str]]:
+    """Places and names of the arguments that an operator writes into by its schema."""
+    formal = enumerate(func._schema.arguments)
+    return [(i, a.name) for i, a in formal if a.alias_info and a.alias_info.is_write]
 
 
 def changed_by(func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> list[Tensor]:
     """Arguments that an operator writes into."""
-    formal = func._schema.arguments
-    named = {a.name: args[i] if i < len(args) else kwargs.get(a.name) for i, a in enumerate(formal)}
-    written = [named[a.name] for a in formal if a.alias_info and a.alias_info.is_write]
-    return tensors([*written, *(args[i] for i in CHANGES.get(func, ()))])
+    found = [args[i] if i < len(args) else kwargs.get(name) for i, name in written(func)]
+    return tensors([*found, *(args[i] for i in CHANGES.get(func, ()))])
 
 
 def one_hot(labels: Tensor, num_classes: int) -> Tensor:

@@ -37,10 +37,11 @@ from ffl_ray.training.setup import new_network, prepare, prepared
 from ffl_ray.training.worker import run_epoch, run_worker
 
 GPU = torch.device("cuda", 0)
+TINY = "support.tiny_nets:narrow"
 # Learning rates that float32 holds exactly, as a GPU keeps them; 5 whole batches an epoch, and one
 # image and some; both kinds of batch are validated as well.
 SMALL = {
-    "model__mix": "2*resnet8",
+    "model__mix": f"2*{TINY}",
     "data__fraction": 0.2,
     "optim__batch_size": 48,
     "optim__lr": 0.125,
@@ -105,12 +106,12 @@ def test_a_training_makes_a_context_before_it_asks_for_memory() -> None:
 
 
 METHODS = [
-    {"distill__method": "ffl"},
+    {"distill__method": "ffl", "model__mix": "2*resnet8"},
     {"distill__method": "dkel"},
     {"distill__method": "switokd"},
     # A 5000th of it, by which the maps are trained, is a power of two.
     {"distill__method": "afd", "optim__lr": 625 / 4096},
-    {"distill__method": "okddip", "model__mix": "3*resnet8"},
+    {"distill__method": "okddip", "model__mix": f"3*{TINY}"},
     {"distill__method": "kdcl", "distill__kdcl_teacher": "general_batch"},
     {
         "distill__method": "okdph",
@@ -209,7 +210,7 @@ def test_what_can_t_be_recorded_is_trained_step_by_step_and_said(
 
 def test_memory_that_ends_in_a_step_ends_one_training_alone() -> None:
     cuda = SimulatedCuda()
-    cuda.last_operator = 1_000
+    cuda.last_operator = 300
     stream = cuda.stream
 
     with pytest.raises(torch.OutOfMemoryError):
@@ -254,7 +255,8 @@ def test_float32_is_float32_and_tf32_has_its_own_name(precision: str) -> None:
 def test_a_step_in_bfloat16_touches_the_gpu_alone_and_gives_float32(
     method: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    mix = f"{max(2, OWN[method].least_branches)}*resnet8"
+    of_stages = method == "ffl" or "stage_maps" in OWN[method].needs
+    mix = f"{max(2, OWN[method].least_branches)}*{'resnet8' if of_stages else TINY}"
     config = small_config(model__mix=mix, distill__method=method, objective="ensemble.accuracy")
     data = load_train_val(config.data)
     outputs: list[NetworkOutput] = []
@@ -297,12 +299,14 @@ def test_on_a_gpu_recorded_steps_give_the_parameters_of_steps_one_by_one(
     settings: dict[str, object], precision: str
 ) -> None:
     found = []
+    named = SMALL | settings
+    real = named | {"model__mix": str(named["model__mix"]).replace(TINY, "resnet8")}
     for records in (True, False):
         own = {"compute__cuda_graphs": records, "compute__precision": precision}
         session = MemorySession()
         session.device = GPU
         with cudnn.flags(enabled=True, deterministic=True):
-            run_worker(small_config(**SMALL | own | settings), session)
+            run_worker(small_config(**real | own), session)
         weights = torch.load(io.BytesIO(session.files["latest.pt"]), weights_only=True)["network"]
         found.append((weights, [row["recorded"] for row in session.rows]))
 
