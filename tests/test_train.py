@@ -18,7 +18,7 @@ from ffl_ray.results.storage.storage import Storage
 from ffl_ray.train import main
 
 SMALL = [
-    "--set", "model.mix=2*resnet20", "--set", "data.fraction=0.3", "--set", "optim.batch_size=64",
+    "--set", "model.mix=2*resnet8", "--set", "data.fraction=0.3", "--set", "optim.batch_size=64",
     "--set", "distill.ramp_up=0.5", "--name", "study", "--cpus-per-trial", "1",
 ]  # fmt: skip
 
@@ -73,7 +73,7 @@ def test_a_dry_run_says_what_it_takes_and_writes_nothing(
 def test_killed_and_called_again_it_ends_as_if_nothing_had_happened(
     tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    options = [*SMALL, "--set", "optim.epochs=8"]
+    options = [*SMALL, "--set", "model.mix=2*resnet20", "--set", "optim.epochs=8"]
     assert main([*options, "--storage-path", str(tmp_path / "whole")]) == 0
     killed = start("train", *options, "--storage-path", str(tmp_path / "killed"))
     part = tmp_path / "killed" / "study" / "epochs" / "part-00000.parquet"

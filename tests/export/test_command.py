@@ -12,6 +12,7 @@ from support.exported import SOURCE, Exported, tiny_trained
 from support.forked import run
 from support.helpers import ROOT
 
+from ffl_ray import train
 from ffl_ray.config.settings import Config
 from ffl_ray.errors import DataError, ExportError
 from ffl_ray.export import __main__ as export
@@ -42,12 +43,15 @@ def test_a_folder_holds_its_files_readable_by_all(exported: Exported) -> None:
     assert [path.name for path in folder.parent.glob(".*")] == []
 
 
-def test_an_export_tells_what_it_wrote(
-    study: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
-) -> None:
-    place = ["--storage-path", str(study), "--out", str(tmp_path / "o"), "--format", "safetensors"]
+def test_an_export_tells_what_it_wrote(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    small = ["model.mix=2*support.tiny_nets:narrow", "data.fraction=0.1", "optim.epochs=1"]
+    options = [word for setting in small for word in ("--set", setting)]
+    assert train.main([*options, "--name", "tiny", "--storage-path", str(tmp_path)]) == 0
+    capfd.readouterr()
+    out = ["--out", str(tmp_path / "o"), "--format", "safetensors"]
+    place = ["--storage-path", str(tmp_path), *out]
 
-    assert export.main(["mixed", "--member", "branch0", "--table", "--json", *place]) == 0
+    assert export.main(["tiny", "--member", "branch0", "--table", "--json", *place]) == 0
 
     out, err = capfd.readouterr()
     found = json.loads(out)

@@ -13,7 +13,7 @@ from ffl_ray.results.schema import arrow_schema
 from ffl_ray.training.worker import run_worker
 
 
-@pytest.mark.parametrize("mix", ["2*resnet20", "resnet20+resnet20+wrn16_2"])
+@pytest.mark.parametrize("mix", ["2*resnet8", "resnet8+resnet8+wrn10_1"])
 def test_the_same_seed_twice_is_bit_identical(mix: str) -> None:
     first, second = MemorySession(), MemorySession()
 
@@ -129,7 +129,7 @@ def test_digits_are_learned_by_every_member() -> None:
 def test_rows_name_columns_of_the_tables_and_members_are_n_plus_2() -> None:
     session = MemorySession()
 
-    run_worker(small_config(optim__epochs=1, model__mix="3*resnet20"), session)
+    run_worker(small_config(optim__epochs=1, model__mix="3*resnet8"), session)
 
     assert set(session.rows[0]) <= set(arrow_schema("epochs").names)
     assert set(session.members[0][0]) <= set(arrow_schema("members").names)
