@@ -1,7 +1,6 @@
 """Functions called on the machines that Ray has: they return, refuse, end in time, and meet."""
 
 import json
-import os
 
 import pytest
 from support.forked import run_program
