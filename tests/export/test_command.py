@@ -48,8 +48,8 @@ def test_an_export_tells_what_it_wrote(tmp_path: Path, capfd: pytest.CaptureFixt
     options = [word for setting in small for word in ("--set", setting)]
     assert train.main([*options, "--name", "tiny", "--storage-path", str(tmp_path)]) == 0
     capfd.readouterr()
-    out = ["--out", str(tmp_path / "o"), "--format", "safetensors"]
-    place = ["--storage-path", str(tmp_path), *out]
+    exported = ["--out", str(tmp_path / "o"), "--format", "safetensors"]
+    place = ["--storage-path", str(tmp_path), *exported]
 
     assert export.main(["tiny", "--member", "branch0", "--table", "--json", *place]) == 0
 
