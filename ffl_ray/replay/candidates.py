@@ -107,13 +107,16 @@ def _candidate(text: str) -> Candidate:
 def one_epoch_first(grid: Grid, repeat: int, budget_s: float) -> Iterator[Ended]:
     """Random points, of each its first epoch; then the best of them to their end.
 
+    None comes again while there are others.
     There are as many points as full trainings in the budget (Bohdal et al. 2023,
     arXiv:2307.15422: a single epoch ranks configs nearly as well as many do).
     """
     generator = np.random.default_rng((repeat, 1))
     points, draws = sorted(grid.runs), Draws(grid, repeat)
     count = max(2, round(budget_s / grid.training_s))
-    chosen = [points[place] for place in generator.integers(len(points), size=count)]
+    rounds = -(-count // len(points))
+    order = np.concatenate([generator.permutation(len(points)) for _ in range(rounds)])
+    chosen = [points[place] for place in order[:count]]
     runs = [(point, draws.run(point)) for point in chosen]
     free = [0.0] * grid.workers
     for _, run in runs:

@@ -61,7 +61,11 @@ class _Trial:
 
 
 class Draws:
-    """Which stored training a point gets: the same for every candidate of a repeat."""
+    """Which stored training a point gets: the same for every candidate of a repeat.
+
+    A point that comes again has another seed, as in a search; when all of its trainings were had
+    they come anew.
+    """
 
     def __init__(self, grid: Grid, repeat: int) -> None:
         self._grid = grid
@@ -72,9 +76,9 @@ class Draws:
     def run(self, point: Point) -> Run:
         """The training that the next visit of a point sees."""
         runs = self._grid.runs[point]
-        key = (self._repeat, self._places[point], self._visits[point])
+        order = np.random.default_rng((self._repeat, self._places[point])).permutation(len(runs))
         self._visits[point] += 1
-        return runs[int(np.random.default_rng(key).integers(len(runs)))]
+        return runs[int(order[(self._visits[point] - 1) % len(runs)])]
 
 
 def replayed(grid: Grid, search: SearchConfig, repeat: int, budget_s: float) -> Iterator[Ended]:
