@@ -112,6 +112,18 @@ def test_one_epoch_first_finishes_the_best(grid: Grid) -> None:
     scores = [trial.score or 0 for trial in ended]
     assert scores == sorted(scores, reverse=True)
     assert all(trial.at_s <= 60.0 for trial in ended)
+    assert len({trial.point for trial in ended}) == min(len(ended), len(grid.runs))
+
+
+def test_a_point_that_comes_again_has_its_other_training(grid: Grid) -> None:
+    for repeat in range(8):
+        draws = Draws(grid, repeat)
+        for point, runs in grid.runs.items():
+            visits = [draws.run(point) for _ in range(2 * len(runs))]
+            assert {id(run) for run in visits[: len(runs)]} == {id(run) for run in runs}
+            assert visits[len(runs) :] == visits[: len(runs)]
+    first = {Draws(grid, repeat).run(min(grid.runs)).trial_id for repeat in range(8)}
+    assert len(first) == len(grid.runs[min(grid.runs)])
 
 
 def test_regret_is_of_the_answer_and_falls_when_a_better_trial_completes() -> None:
