@@ -14,7 +14,6 @@ kept up to date until the study has ended, or until Ctrl-C; in a pipe it is writ
 --enqueue and --stop leave a file in the study's folder, which its driver reads: a point is tried
 next, in the place of one that the sampler would have drawn; a stop is what Ctrl-C is to the driver,
 and the same command goes on from there. Who may write the folder may steer the study."""
-EVERY_S = 2.0
 
 
 def parser() -> argparse.ArgumentParser:
@@ -22,7 +21,10 @@ def parser() -> argparse.ArgumentParser:
     made = cli.new_parser("show", DESCRIPTION)
     cli.add_study(made)
     made.add_argument(
-        "--every", type=float, default=EVERY_S, metavar="S", help="seconds (default %(default)g)"
+        "--every",
+        type=float,
+        metavar="S",
+        help="seconds (default 2); given, it waits for who goes on with a study that was left",
     )
     made.add_argument("--once", action="store_true", help="show it once, in a terminal too")
     made.add_argument(

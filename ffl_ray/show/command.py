@@ -6,7 +6,9 @@ import argparse
 import time
 from collections.abc import Sequence
 
+from rich.console import Group
 from rich.live import Live
+from rich.text import Text
 
 from ffl_ray.console.terminal import make_console, say
 from ffl_ray.errors import SettingError, StudyError
@@ -22,6 +24,8 @@ from ffl_ray.show.snapshot import snapshot
 
 # A study that takes long to read is read less often: this share of the time, at most.
 BUSY = 0.2
+EVERY_S = 2.0
+WAITING = Text("nobody goes on with it: waiting for who does, until Ctrl-C", "dim")
 
 
 def show(args: argparse.Namespace) -> int:
@@ -31,8 +35,9 @@ def show(args: argparse.Namespace) -> int:
         StudyError: it can't be read, or written to.
         SettingError: a point that is asked for is none of its space.
     """
-    if args.every <= 0:
-        raise SettingError(f"--every must be above 0, not {args.every:g}")
+    every_s = EVERY_S if args.every is None else args.every
+    if every_s <= 0:
+        raise SettingError(f"--every must be above 0, not {every_s:g}")
     storage = find_study(args.study, args.storage_path)
     if args.enqueue or args.stop:
         steer(storage, args.enqueue, stop=args.stop)
@@ -42,21 +47,27 @@ def show(args: argparse.Namespace) -> int:
         console.print(snapshot(storage, console).drawn)
         return 0
     try:
-        _watch(storage, args.every)
+        watch(storage, every_s, waits=args.every is not None)
     except KeyboardInterrupt:
         console.print()
     return 0
 
 
-def _watch(storage: Storage, every_s: float) -> None:
-    """Draw a study until all of it has ended, or nobody goes on with it."""
+def watch(storage: Storage, every_s: float, *, waits: bool) -> None:
+    """Draw a study until all of it has ended, or nobody goes on with it.
+
+    Args:
+        waits: where nobody does at first, for whoever will: a command takes a while to start.
+    """
     console = make_console()
-    now = snapshot(storage, console)
-    with Live(now.drawn, console=console, auto_refresh=False, vertical_overflow="crop") as live:
-        while not now.is_over:
+    with Live(console=console, auto_refresh=False, vertical_overflow="crop") as live:
+        while True:
             began = time.monotonic()
             now = snapshot(storage, console)
-            live.update(now.drawn, refresh=True)
+            waits = waits and now.is_left
+            live.update(Group(now.drawn, *([WAITING] if waits else [])), refresh=True)
+            if now.has_ended or (now.is_left and not waits):
+                return
             took = time.monotonic() - began
             time.sleep(max(every_s, took / BUSY))
 

@@ -33,12 +33,14 @@ class Snapshot(NamedTuple):
 
     Attributes:
         drawn: for a console.
-        is_over: whether all of its trials have ended, or nobody goes on with it: it ran out of
-            time, or was stopped. Who was killed may be started again.
+        has_ended: whether all of its trials have.
+        is_left: whether nobody goes on with it: it ran out of time, or was stopped. Who was killed
+            may be started again.
     """
 
     drawn: RenderableType
-    is_over: bool
+    has_ended: bool
+    is_left: bool
 
 
 def snapshot(storage: Storage, console: Console) -> Snapshot:
@@ -67,7 +69,7 @@ def snapshot(storage: Storage, console: Console) -> Snapshot:
         for point, reason in refused(storage).items():
             blocks.append(Text(printable_line(f"not tried: {point}: {reason}"), "red"))
         ended = sum(row["status"] in ENDED for row in trials)
-    return Snapshot(Group(*blocks), ended >= planned or storage.exists(LEFT))
+    return Snapshot(Group(*blocks), ended >= planned, storage.exists(LEFT))
 
 
 def _view(

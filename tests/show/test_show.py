@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import time
 from pathlib import Path
 
 import pytest
@@ -13,7 +14,9 @@ from ffl_ray.console.terminal import make_console
 from ffl_ray.orchestration.stop_asked import StopAsked
 from ffl_ray.results.steering import Steering, forget_stop, refused
 from ffl_ray.results.storage.storage import Storage
+from ffl_ray.results.study import StudyTables
 from ffl_ray.show.__main__ import main
+from ffl_ray.show.command import watch
 from ffl_ray.show.snapshot import snapshot
 
 RUNNING = (*COMPLETED[:2], Made(POINTS[2], "running", 2), Made(POINTS[3], "pruned", 1))
@@ -55,19 +58,44 @@ def test_a_search_without_an_epoch_is_shown(
 def test_what_ran_out_of_time_or_was_stopped_is_over_until_somebody_goes_on_with_it(
     tmp_path: Path,
 ) -> None:
-    def is_over() -> bool:
-        return snapshot(Storage(str(tmp_path)), make_console()).is_over
+    def is_left() -> bool:
+        return snapshot(Storage(str(tmp_path)), make_console()).is_left
 
     tables = make_study(tmp_path, RUNNING)
-    goes_on = is_over()
+    goes_on = is_left()
     tables.close()
-    left = is_over()
+    left = is_left()
     again = make_study(tmp_path, ())
 
-    assert (goes_on, left, is_over()) == (False, True, False)
+    assert (goes_on, left, is_left()) == (False, True, False)
     tables.close()  # the second time: another process has the study
-    assert not is_over()
+    assert not is_left()
     again.close()
+
+
+def test_who_asks_to_watch_a_study_that_was_left_waits_for_its_next_driver(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make_study(tmp_path, RUNNING).close()
+    drivers: list[StudyTables] = []
+    looks = iter(["starts", "begins", "runs", "ends"])
+
+    def sleep(seconds: float) -> None:
+        now = next(looks)
+        if now == "begins":
+            drivers.append(make_study(tmp_path, ()))
+        elif now == "ends":
+            drivers.pop().close()
+
+    monkeypatch.setattr(time, "sleep", sleep)
+    watch(Storage(str(tmp_path)), 2.0, waits=False)
+    waited_for = next(looks)
+
+    watch(Storage(str(tmp_path)), 2.0, waits=True)
+
+    assert waited_for == "starts"
+    assert next(looks, None) is None
+    assert not drivers
 
 
 def test_a_confirmation_is_shown(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
