@@ -11,9 +11,10 @@ from ffl_ray.config.variants import (
     check_apart,
     check_ladder,
     check_own_batches,
+    check_read,
     check_teacher,
-    check_variants,
     check_view_policies,
+    check_weights,
 )
 from ffl_ray.errors import SettingError
 
@@ -23,8 +24,8 @@ def check_method(config: ResolvedConfig) -> None:
 
     Raises:
         SettingError: too few branches, a leader that there is not, a ramp-up longer than the
-            training, views where maps are fused, shared stages where none may be, a variant that
-            the method has not, or an objective of a member that there is not; or as `check_gates`
+            training, views where maps are fused, shared stages where none may be, a setting that
+            has no effect, or an objective of a member that there is not; or as `check_gates`
             does.
     """
     name, method = config.distill.method, method_of(config.distill)
@@ -42,7 +43,8 @@ def check_method(config: ResolvedConfig) -> None:
             f"{config.distill.ramp_up:g}"
         )
     check_views(config)
-    check_variants(config.distill)
+    check_read(config)
+    check_weights(config.distill)
     check_teacher(config)
     check_own_batches(config)
     check_view_policies(config, count + method.student_average)

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from ffl_ray.config.readers import without_effect
+
 EPOCHS = "optim.epochs"
 DECAY = "distill.ema_decay"
 # What was counted in epochs, or per step, and is a share of the training now.
@@ -20,11 +22,6 @@ SIZE, FOLDER_SIDE = "data.image_size", 64  # what it was of every data set
 WARM_START = "search.warm_start"
 PER_CLASS, WITH_MCL = "data.images_per_class", "distill.contrast_weight"  # a setting since then
 METHOD, TEACHER = "distill.method", "distill.kdcl_teacher"
-# What other methods ignored until they refused it: its default, and the methods that read it.
-UNREAD: dict[str, tuple[object, tuple[str, ...]]] = {
-    TEACHER: ("min_logit", ("kdcl",)),
-    SHARES[DECAY]: (1_000 / PUBLISHED_STEPS, ("pcl", "dkel")),
-}
 # What a method's own value was, where it is another one now.
 STAGES = "model.trunk_stages"
 OWN: dict[str, dict[str, object]] = {
@@ -74,11 +71,13 @@ def of_today(settings: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _forget_unread(found: dict[str, Any]) -> None:
-    """Give what a training's method does not read its default: it was ignored without a word."""
-    for name, (default, methods) in UNREAD.items():
-        method = found.get(METHOD, ":")  # one's own, which may read anything
-        if name in found and method not in methods and ":" not in str(method):
-            found[name] = default
+    """Give what has no effect its default: methods ignored it without a word."""
+    for name, value in without_effect(found).items():
+        if str(found[name]) not in (
+            str(value),
+            str([*value] if isinstance(value, tuple) else value),
+        ):
+            found[name] = value
 
 
 def as_then(name: str, share: Any, epochs: Any) -> Any:

@@ -138,7 +138,7 @@ class OptimConfig(Section):
     )
     optimizer: Literal["sgd", "adamw"] = setting(
         "sgd",
-        "which optimiser; a setting that belongs to the other one is ignored",
+        "which optimiser; a setting that belongs to the other one is refused",
         source=f"{AUTHORS}; adamw: Loshchilov and Hutter 2019, arXiv:1711.05101",
     )
     lr: float = setting(

@@ -1,63 +1,61 @@
-"""Settings that are a variant of some methods alone: where they apply, and what goes together."""
+"""Settings that some methods alone take: where they apply, and what goes together."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any, TypeVar
 
 from ffl_ray.config.methods import method_of
-from ffl_ray.config.overrides import mix_name, shown
-from ffl_ray.config.settings import DistillConfig, ResolvedConfig
-from ffl_ray.config.user_code import is_own
+from ffl_ray.config.overrides import flatten, mix_name, shown, with_overrides
+from ffl_ray.config.readers import READ_BY, without_effect
+from ffl_ray.config.settings import Config, DistillConfig, ResolvedConfig
 from ffl_ray.config.values import split_deeper
 from ffl_ray.errors import SettingError
 
-# The methods whose loss reads a setting; a method of the user's own may read any.
-READ_BY: Mapping[str, tuple[str, ...]] = {
-    "kdcl_teacher": ("kdcl",),
-    "ema_span": ("pcl", "dkel"),
-    "dml_teacher": ("dml",),
-    "ce_weight": ("cl_ilr",),
-    "detach_targets": ("dml", "cl_ilr"),
-    **dict.fromkeys(
-        (
-            "averaged_weight",
-            "averaged_gradient",
-            "student_shares",
-            "write_back",
-            "write_back_steps",
-        ),
-        ("okdph",),
-    ),
-    "gates": ("ktg",),
-    **dict.fromkeys(
-        ("layer_weight", "layer_to_branch_weight", "layer_decay", "layer_detach"), ("layered_ffl",)
-    ),
-    **dict.fromkeys(("diversity_weight", "attention_weight", "decoder_weight"), ("ffsd",)),
-    **dict.fromkeys(("contrast_weight", "contrast_temperature"), ("mcl", "lmcl")),
-    "logit_teacher": ("mcl",),
-    **dict.fromkeys(("assistant_weight", "deeper_weight"), ("ahbf",)),
-    "early_span": ("dkel",),
-    "entropy_limit": ("confident_dml",),
-    "entropy_schedule": ("confident_dml",),
-}
-
+ConfigT = TypeVar("ConfigT", bound=Config)
 TEACHERS = ("teacher_file", "teacher_to", "teacher_weight", "teacher_temperature")
 
 
-def check_variants(distill: DistillConfig) -> None:
-    """Check that a variant is set for methods that have it, and goes with their weights.
+def as_read(config: ConfigT) -> ConfigT:
+    """The same training, with its default for whatever of the config has no effect."""
+    settings = flatten(config)
+    changes = {
+        name: value
+        for name, value in without_effect(settings).items()
+        if settings[name] not in (value, None)
+    }
+    return with_overrides(config, changes) if changes else config
+
+
+def check_read(config: ResolvedConfig) -> None:
+    """Check that whatever is set away from its default has an effect.
 
     Raises:
-        SettingError: it is set for another method, or cl_ilr's cross-entropies are left less than
-            nothing.
+        SettingError: it has none beside the method, the optimiser or another choice.
     """
-    for name, methods in READ_BY.items():
-        value, default = getattr(distill, name), DistillConfig.model_fields[name].default
-        if value != default and distill.method not in methods and not is_own(distill.method):
-            raise SettingError(
-                f"distill.{name} must be {shown(default)} for distill.method {distill.method}: it "
-                f"is {' and '.join(methods)}'s alone, not {shown(value)}"
-            )
+    settings = flatten(config)
+    for name, value in without_effect(settings).items():
+        if settings[name] != value:
+            raise SettingError(unread_text(name, settings))
+
+
+def unread_text(name: str, settings: Mapping[str, Any]) -> str:
+    """What is wrong with a setting that has no effect beside the others, in a line."""
+    readers, left = READ_BY[name], shown(without_effect(settings)[name])
+    method = readers.of == "distill.method"
+    beside = f"{'for' if method else 'where'} {readers.of}{'' if method else ' is'}"
+    return (
+        f"{name} must be {left} {beside} {settings[readers.of]}: it is read by {readers.words}, "
+        f"not {shown(settings[name])}"
+    )
+
+
+def check_weights(distill: DistillConfig) -> None:
+    """Check that cl_ilr's cross-entropies are left at least nothing.
+
+    Raises:
+        SettingError: they are left less.
+    """
     if distill.method == "cl_ilr" and distill.ce_weight is None and (distill.weight or 0) > 1:
         raise SettingError(
             f"distill.weight must be at most 1 for distill.method cl_ilr, whose cross-entropies "

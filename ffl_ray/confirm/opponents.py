@@ -21,7 +21,7 @@ from ffl_ray.config.overrides import mix_name, with_overrides
 from ffl_ray.config.roles import roles_in
 from ffl_ray.config.settings import DistillConfig, ResolvedConfig
 from ffl_ray.config.user_code import is_own
-from ffl_ray.config.variants import TEACHERS
+from ffl_ray.config.variants import TEACHERS, as_read
 from ffl_ray.errors import SettingError
 
 Kind = Literal["alone", "together", "untaught", "same_macs"]
@@ -182,4 +182,4 @@ def untaught(config: ResolvedConfig) -> ResolvedConfig:
             f"not {method}"
         )
     off = TURNED_OFF.get(method, NO_WEIGHT) | {"distill.gates": with_labels(config.distill.gates)}
-    return with_overrides(config, off | NO_TEACHER | {"seed": 0})
+    return as_read(with_overrides(config, off | NO_TEACHER | {"seed": 0}))

@@ -26,7 +26,7 @@ from ffl_ray.planning.nodes import Cluster, free_disk, mounts
 from ffl_ray.planning.pruning import pruning_advice
 from ffl_ray.planning.throughput import Timed, fit, measure
 from ffl_ray.results.storage.storage import Storage
-from ffl_ray.search.points import Point
+from ffl_ray.search.points import Point, effect_advice
 from ffl_ray.search.space import SearchSpace
 
 ROUNDS = 3
@@ -47,7 +47,7 @@ class Preflight(NamedTuple):
         typical: the dearest config that was timed, with its cost; none when none was.
         gpu_memory_bytes: free on the fullest GPU; none without one.
         advice: what to change, a line each: the driver would hold the trials up, or they would be
-            stopped before they learned.
+            stopped before they learned, or a searched setting has no effect at some points.
         facts: of the data.
         constraints: how many sampled configs keep those that a network decides; empty: none does.
         memory_factor: how many times the estimated memory the timed ones held of a GPU that they
@@ -103,6 +103,7 @@ def run_preflight(
         advice=[
             *filter(None, [driver_advice(expected, search, _mean_epochs(sampled))]),
             *pruning_advice(sampled, search, facts.num_train, facts.num_classes),
+            *effect_advice(sampled),
         ],
         facts=facts,
         constraints=checked_constraints(sampled, search, facts.num_classes),

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 import optuna
@@ -11,7 +12,10 @@ from optuna.trial import FrozenTrial
 
 from ffl_ray.config.constraints import parse_constraint
 from ffl_ray.config.method_checks import check_objective
+from ffl_ray.config.overrides import flatten
+from ffl_ray.config.readers import READ_BY, without_effect
 from ffl_ray.config.settings import Config, ResolvedConfig, SearchConfig
+from ffl_ray.config.variants import unread_text
 from ffl_ray.errors import SettingError, SpaceError
 from ffl_ray.search.alone_sampler import AloneSampler
 from ffl_ray.search.distributions import gathered
@@ -101,13 +105,15 @@ def check_space(
 
     Raises:
         SpaceError: it proposes nothing, an unknown setting or a value out of bounds.
-        SettingError: it has fewer points than a grid shall try, or not one that is to come first.
+        SettingError: it has fewer points than a grid shall try, or not one that is to come first,
+            or a setting of it or of the command line has no effect at any point.
     """
-    found: list[Mapping[str, BaseDistribution]] = []
-    for point in points(space, base, RANDOM_CHECKS, fixed):
-        found.append(point.distributions)
-        if search is not None:
+    sampled = list(points(space, base, RANDOM_CHECKS, fixed))
+    found = [point.distributions for point in sampled]
+    if search is not None:
+        for point in sampled:
             _check_searchable(space, point, search)
+    _check_effects(space, base, sampled, fixed)
     if search is not None:
         read_points(space.suggest, search.enqueue, base)
     if search is not None and search.sampler == "grid":
@@ -120,6 +126,43 @@ def check_space(
         )
     check_priors(space.priors, names, space.path)
     return list(names)
+
+
+def effect_advice(sampled: Sequence[Point]) -> Iterator[str]:
+    """Of each searched setting that has no effect at some points a line that says so."""
+    idle = Counter(name for one in sampled for name in one.params.keys() & _idle(one.config))
+    for name, count in sorted(idle.items()):
+        asked = sum(name in one.params for one in sampled)
+        yield (
+            f"{name} has no effect at {count} of {asked} sampled points, and its default there: it "
+            f"is read by {READ_BY[name].words}"
+        )
+
+
+def _idle(config: ResolvedConfig) -> set[str]:
+    return set(without_effect(flatten(config)))
+
+
+def _check_effects(
+    space: SearchSpace, base: Config, sampled: Sequence[Point], fixed: Sequence[str]
+) -> None:
+    """Check that what is set or searched has an effect at some point.
+
+    What the space sets or searches beside a choice that the command line made is let pass.
+    """
+    idle = set.intersection(*(_idle(point.config) for point in sampled))
+    searched = {name for point in sampled for name in point.params}
+    found, started = flatten(sampled[0].config), flatten(base)
+    for name in sorted(idle):
+        if name not in fixed and READ_BY[name].of in fixed:
+            continue
+        if name in searched:
+            raise SpaceError(
+                f"{space.path} searches {name}, which has no effect at any point: it is read by "
+                f"{READ_BY[name].words}, and {READ_BY[name].of} is {found[READ_BY[name].of]}"
+            )
+        if started[name] not in (found[name], None):
+            raise SettingError(unread_text(name, found | {name: started[name]}))
 
 
 def _check_searchable(space: SearchSpace, point: Point, search: SearchConfig) -> None:

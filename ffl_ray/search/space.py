@@ -16,6 +16,7 @@ from ffl_ray.config.methods import resolved, with_reachable_objective
 from ffl_ray.config.objectives import parse_objectives, quality
 from ffl_ray.config.overrides import brief, nearest, shown, with_overrides
 from ffl_ray.config.settings import Config, ResolvedConfig, StudyConfig
+from ffl_ray.config.variants import as_read
 from ffl_ray.distill.check import check_config
 from ffl_ray.errors import SettingError, SpaceError
 from ffl_ray.search.mix import settings_from_params
@@ -194,11 +195,11 @@ def trial_config(space: SearchSpace, base: Config, trial: optuna.Trial) -> Resol
 
 
 def proposed_config(base: Config, proposed: Mapping[str, object]) -> ResolvedConfig:
-    """The checked config that a proposal makes of the base.
+    """The checked config that a proposal makes of the base; what has no effect has its default.
 
     Raises:
         SettingError: it names an unknown setting or breaks a rule.
     """
-    config = resolved(with_overrides(base, proposed))
+    config = resolved(as_read(with_overrides(base, proposed)))
     check_config(config)
     return config

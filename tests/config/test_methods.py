@@ -79,30 +79,46 @@ def ktg_with(gates: str) -> dict[str, object]:
           "objective": "ensemble.nll"}, r"own_batches .* where model.trunk_stages is not 0.*is 1"),
         ({"distill.ramp_up": 80}, r"distill.ramp_up must be at most 1, a share .*, not 80"),
         ({"distill.dml_teacher": "mean"},
-         r"distill.dml_teacher must be each for distill.method ffl: it is dml's alone, not mean"),
+         r"dml_teacher must be each for distill.method ffl: it is read by dml alone, not mean"),
         ({"distill.detach_targets": False, "distill.method": "okddip", "model.mix": "3*resnet8"},
-         r"detach_targets must be true for .* okddip: it is dml and cl_ilr's alone, not false"),
+         r"must be true for .* okddip: it is read by dml and cl_ilr alone, not false"),
         ({"distill.ce_weight": 1, "distill.method": "dml", "objective": "ensemble.accuracy"},
-         r"distill.ce_weight must be none for distill.method dml: it is cl_ilr's alone, not 1.0"),
+         r"ce_weight must be none for distill.method dml: it is read by cl_ilr alone, not 1.0"),
         ({"distill.method": "okdph", "model.mix": "resnet8+resnet14"},
          r"model.mix must hold one backbone for distill.method okdph.*not resnet14.resnet8"),
         ({"distill.method": "okdph", "model.trunk_stages": 2},
          r"model.trunk_stages must be 0 for distill.method okdph.*not 2"),
         ({"distill.method": "switokd", "model.trunk_stages": -1}, r"must be 0 for .* switokd.*-1"),
-        ({"distill.entropy_limit": 0.5}, r"entropy_limit must be 1.0 for .* it is confident_dml's"),
+        ({"distill.entropy_limit": 0.5}, r"must be 1.0 for .* it is read by confident_dml"),
         ({"distill.method": "okdph", "distill.views": True, "distill.view_policies": "cutout"},
          r"view_policies must name one for each of the 3 views of .* okdph with 2\*resnet8"),
         ({"distill.view_policies": "cutout"}, r"view_policies must be none where .*views is false"),
-        ({"distill.write_back": 0.1}, r"write_back must be 0.5 for .* ffl: it is okdph's alone"),
+        ({"distill.write_back": 0.1}, r"must be 0.5 for .* ffl: it is read by okdph alone"),
         ({"objective": "averaged.nll"}, r"member that distill.method ffl has .it has no averaged"),
         ({"model.mix": "3*resnet8", "distill.method": "ffsd", "model.trunk_stages": -1},
          r"model.trunk_stages must be 0 for .* ffsd, whose branches are whole networks, not -1"),
-        ({"distill.layer_decay": 0.1}, r"layer_decay must be 0.5 for .* ffl: it is layered_ffl's"),
+        ({"distill.layer_decay": 0.1}, r"must be 0.5 for .* ffl: it is read by layered_ffl"),
         ({"model.mix": "resnet20"}, r"at least 2 branches for distill.method ffl, not 1"),
-        ({"distill.kdcl_teacher": "linear"}, r"must be min_logit for .* ffl: it is kdcl's alone"),
-        ({"distill.ema_span": 0.5}, r"ema_span must be 0.008\d* for .* ffl: it is pcl and dkel's"),
+        ({"distill.kdcl_teacher": "linear"}, r"must be min_logit .* is read by kdcl alone"),
+        ({"distill.ema_span": 0.5}, r"must be 0.008\d* for .*: it is read by pcl and dkel"),
+        ({"distill.weight": 0.5}, r"weight must be 1.0 for .* ffl: it is read by every method "
+                                  r"but ffl, independent and layered_ffl, not 0.5"),
+        ({"distill.target_epsilon": 0, "distill.method": "dml"}, r"ffl, layered_ffl, one, okddip"),
+        ({"distill.fused_to_branch": False, "distill.method": "pcl"}, r"by ffl and layered_ffl a"),
+        ({"distill.ensemble_to_fused_temperature": 2, "distill.method": "ffsd",
+          "model.mix": "3*resnet8"}, r"temperature must be none .* by ffl and layered_ffl a"),
+        ({"distill.ramp_up": 0.5, "distill.method": "independent"}, r"every method but indepen"),
+        ({"fusion.design": "sum", "distill.method": "dml"},
+         r"must be concat_depthwise for .* dml: .* and ktg with fused in dis.* alone"),
+        ({"optim.momentum": 0.5, "optim.optimizer": "adamw"},
+         r"momentum must be 0.9 where optim.optimizer is adamw: it is read by sgd alone, not 0.5"),
+        ({"optim.beta1": 0.5}, r"optim.optimizer is sgd: it is read by adamw, ffsd and afd a"),
+        ({"optim.lr_milestones": "0.2", "optim.lr_schedule": "cosine"},
+         r"must be 0.5,0.75 where optim.lr_schedule is cosine: .* step alone, not 0.2"),
+        ({"data.mixing_alpha": 0.5}, r"must be 1.0 where data.mixing is none: .* mixup and cutmix"),
+        ({"data.flip": True, "data.augment": "none"}, r"none where data.augment is none"),
         ({"distill.gates": "correct"},
-         r"distill.gates must be none for .* ffl: it is ktg's alone, not correct"),
+         r"distill.gates must be none for .* ffl: it is read by ktg alone, not correct"),
         *[(ktg_with(gates), message) for gates, message in (
             ("5>0=through", r"distill.gates must name members of the network, 0 to 1, fused or "
                             r"ensemble, not '5'"),
@@ -117,14 +133,14 @@ def ktg_with(gates: str) -> dict[str, object]:
          r"model.mix must hold one backbone for distill.method ahbf.*not resnet14.resnet8"),
         ({"distill.method": "ahbf", "distill.views": True}, r"false for .* ahbf, which fuses maps"),
         ({"distill.logit_teacher": True, "distill.method": "lmcl"}, r"logit_teacher must be false"),
-        ({"distill.contrast_weight": 1}, r"must be 0.1 for .* ffl: it is mcl and lmcl's"),
+        ({"distill.contrast_weight": 1}, r"must be 0.1 for .* ffl: it is read by mcl and lmcl"),
         (ktg_with("1>0=correct") | {"data.mixing": "mixup"},
          r"data.mixing must be none for a gate correct of distill.gates, which asks whether"),
     ],
 )  # fmt: skip
 def test_what_a_method_can_not_do_is_refused(changes: dict[str, object], message: str) -> None:
     with pytest.raises(SettingError, match=message):
-        check_method(with_overrides(small_config(), changes))
+        check_method(small_config(**changes))
 
 
 @pytest.mark.parametrize(
@@ -151,7 +167,7 @@ def test_a_student_is_smaller_than_its_teachers_where_nobody_names_it(
 def test_the_weights_of_cl_ilr_are_free_where_both_are_named() -> None:
     changes = {"distill.method": "cl_ilr", "distill.weight": 2, "distill.ce_weight": 1}
 
-    check_method(with_overrides(small_config(), changes | {"objective": "ensemble.accuracy"}))
+    check_method(small_config(**changes, objective="ensemble.accuracy"))
 
 
 def test_the_objective_is_the_ensembles_where_nothing_is_fused() -> None:

@@ -6,6 +6,7 @@ import pytest
 from support.helpers import small_config
 
 from ffl_ray.config.methods import METHODS
+from ffl_ray.config.settings import DESIGNS
 from ffl_ray.distill.check import check_config
 from ffl_ray.errors import SettingError
 from ffl_ray.planning.cost import DataSize, training_cost
@@ -28,7 +29,7 @@ def test_a_config_that_is_let_in_can_be_built_and_has_a_loss(method: str) -> Non
             config = small_config(
                 data__name="cifar10",
                 distill__method=method,
-                fusion__design="sum",
+                fusion__design="sum" if METHODS[method].head == "fusion" else DESIGNS[0],
                 objective="ensemble.accuracy",
                 model__mix=mix,
                 model__trunk_stages=0,

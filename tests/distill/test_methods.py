@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
+from typing import Any
 
 import pytest
 import torch
@@ -16,15 +17,21 @@ from ffl_ray.config.image_shapes import image_shape
 from ffl_ray.config.methods import (
     METHODS,
     resolved_distill,
+    resolved_from,
 )
+from ffl_ray.config.overrides import flatten
+from ffl_ray.config.readers import READ_BY, without_effect
 from ffl_ray.config.roles import members_of
-from ffl_ray.config.settings import DistillConfig, ResolvedConfig
+from ffl_ray.config.settings import DistillConfig, ResolvedConfig, ResolvedDistill
 from ffl_ray.distill.networks import build_trained
-from ffl_ray.distill.registry import TERMS, loss_terms_of
+from ffl_ray.distill.registry import RECIPES, TERMS, loss_terms_of
 from ffl_ray.distill.terms import total_loss
 from ffl_ray.exported.member import stripped
 from ffl_ray.models.network import FusionNetwork, NetworkOutput
 
+# By hooks, the network, or the engine.
+READ_ELSEWHERE = {"ramp_up", "ema_span", "averaged_gradient", "student_shares", "write_back"}
+READ_ELSEWHERE |= {"write_back_steps"}
 OTHERS = [name for name in METHODS if name not in ("ffl", "dcm", "mcl", "lmcl", "ahbf")]
 
 
@@ -346,3 +353,30 @@ def test_every_divergence_follows_the_ramp_up_and_no_cross_entropy_does(method: 
     assert {name: term.schedule for name, term in terms.items()} == {
         name: "ramp" if rises(method, name) else "none" for name in terms
     }
+
+
+class Watched:
+    """Settings that note which of them are read."""
+
+    def __init__(self, settings: ResolvedDistill) -> None:
+        self.settings, self.read = settings, set[str]()
+
+    def __getattr__(self, name: str) -> object:
+        self.read.add(name)
+        return getattr(self.settings, name)
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_a_setting_is_said_to_have_an_effect_where_a_loss_reads_it(method: str) -> None:
+    output = given(method, random_output(3))
+    settings = flatten(resolved_from({"distill.method": method}))
+    watched: Any = Watched(resolved_distill(DistillConfig(method=method)))
+
+    recipe = RECIPES[method]
+    for terms in (recipe.terms, *(phase.terms for phase in recipe.then)):
+        terms(output, torch.arange(6) // 2, watched)
+
+    named = {name.removeprefix("distill.") for name in READ_BY if name.startswith("distill.")}
+    idle = {name.removeprefix("distill.") for name in without_effect(settings)}
+    of_dml = {"dml_teacher", "detach_targets"} if method == "afd" else set()  # whose form is fixed
+    assert watched.read & named - of_dml == named - idle - READ_ELSEWHERE

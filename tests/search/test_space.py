@@ -1,6 +1,7 @@
 """Search spaces: the bundled ones hold, and a wrong one is refused before anything starts."""
 
 import re
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
@@ -11,8 +12,8 @@ from ffl_ray.config.overrides import flatten, with_overrides
 from ffl_ray.config.settings import Config, SearchConfig
 from ffl_ray.errors import SettingError, SpaceError
 from ffl_ray.search.grid import every_point
-from ffl_ray.search.points import check_space, points
-from ffl_ray.search.space import bundled_folder, load_space, settle
+from ffl_ray.search.points import check_space, effect_advice, points
+from ffl_ray.search.space import SearchSpace, bundled_folder, load_space, settle
 
 ONE_QUESTION = {
     "branch_count": {"num_branches"},
@@ -322,3 +323,60 @@ def test_ladders_that_no_budget_can_choose_from_are_refused(
 
     with pytest.raises(SpaceError, match=said):
         load_space(written(tmp_path, text))
+
+
+METHODS_TOGETHER = """
+BASE = {{"optim.epochs": 3, "objective": "ensemble.nll", {base}}}
+def search_space(t):
+    t.suggest_categorical("distill.method", {methods})
+    t.suggest_float("distill.{name}", {low}, {high})
+"""
+
+
+def together(folder: Path, *methods: str, base: str = "", name: str = "weight") -> SearchSpace:
+    ends = {"low": 0.5, "high": 0.9}
+    text = METHODS_TOGETHER.format(base=base, methods=methods, name=name, **ends)
+    return load_space(written(folder, text))
+
+
+def test_what_has_no_effect_at_a_point_has_its_default_there(tmp_path: Path) -> None:
+    space = together(tmp_path, "ffl", "dml", base="'distill.target_epsilon': 1e-6")
+    base = settle(space, {}).training
+
+    found = [point for point in points(space, base, 20) if point.params["distill.weight"] != 1]
+    advice = list(effect_advice(found))
+
+    of_ffl, of_dml = (
+        [one for one in found if one.config.distill.method == name] for name in ("ffl", "dml")
+    )
+    assert {one.config.distill.weight for one in of_ffl} == {1.0}
+    assert {one.config.distill.target_epsilon for one in of_ffl} == {1e-6}
+    assert {one.config.distill.target_epsilon for one in of_dml} == {1e-7}
+    assert [one.config.distill.weight for one in of_dml] == [
+        one.params["distill.weight"] for one in of_dml
+    ]
+    assert advice == [
+        f"distill.weight has no effect at {len(of_ffl)} of {len(found)} sampled points, and its "
+        f"default there: it is read by every method but ffl, independent and layered_ffl"
+    ]
+
+
+def test_what_has_no_effect_at_any_point_is_refused(tmp_path: Path) -> None:
+    def check(space: SearchSpace, overrides: Mapping[str, object]) -> None:
+        settled = settle(space, overrides)
+        check_space(space, settled.training, [*overrides], settled.search)
+
+    space = together(tmp_path, "ffl", "layered_ffl")
+    with pytest.raises(SpaceError, match=r"searches distill.weight, which has no effect at any po"):
+        check(space, {})
+    epsilon = {"distill.target_epsilon": 1e-6}
+    space = together(tmp_path, "dml", "kdcl")
+    with pytest.raises(SettingError, match=r"target_epsilon must be 1e-07 for .* dml: .*not 1e-06"):
+        check(space, epsilon)
+    check(together(tmp_path, "dml", "ffl"), epsilon)
+    space = together(tmp_path, "dml", base="'optim.optimizer': 'adamw', 'optim.momentum': .5")
+    with pytest.raises(SettingError, match=r"momentum must be 0.9 where optim.optimizer is adamw"):
+        check(space, {})
+    check(space, {"optim.optimizer": "sgd"})
+    space = together(tmp_path, "dml", base="'optim.momentum': .5")
+    check(space, {"optim.optimizer": "adamw"})  # the command line's choice, not the space's
