@@ -100,15 +100,21 @@ def run_preflight(
         sampled=sampled,
         typical=ends[-1] if ends else None,
         gpu_memory_bytes=_least_gpu_memory(nodes),
-        advice=[
-            *filter(None, [driver_advice(expected, search, _mean_epochs(sampled))]),
-            *pruning_advice(sampled, search, facts.num_train, facts.num_classes),
-            *effect_advice(sampled),
-        ],
+        advice=_advice(expected, sampled, search, facts),
         facts=facts,
         constraints=checked_constraints(sampled, search, facts.num_classes),
         memory_factor=_times_the_estimate(ends, timed) if timed else 1.0,
     )
+
+
+def _advice(
+    expected: Forecast, sampled: list[Point], search: SearchConfig, facts: DataFacts
+) -> list[str]:
+    return [
+        *filter(None, [driver_advice(expected, search, _mean_epochs(sampled))]),
+        *pruning_advice(sampled, search, facts.num_train, facts.num_classes),
+        *effect_advice(sampled),
+    ]
 
 
 def data_size(facts: DataFacts) -> DataSize:
