@@ -29,9 +29,10 @@ BUDGET = [
     f"search.{name}"
     for name in (
         *("sampler", "startup_trials", "scheduler", "grace", "reduction_factor", "rung_unit"),
-        *("audit_trials", "seed", "time_budget_s", "max_failures"),
+        *("audit_trials", "seed", "max_failures"),
     )
 ]
+TIMES = ("search.time_budget_s", "search.budget_s")  # a budget is a limit where nothing is chosen
 ALONE: dict[str, object] = {"search.plain_baseline": False}
 RESOURCES = [
     one.name.removeprefix("search.") for one in settings_of(StudyConfig) if one.marks.resource
@@ -67,7 +68,7 @@ def has_ended(storage: Storage) -> bool:
     if not (storage.exists("study.json") and storage.exists("trials")):
         return False
     settings, rows = read_description(storage)["settings"], read_rows(storage, "trials")
-    limit_s = settings.get("search.time_budget_s")
+    limit_s = settings.get(TIMES[0])
     ended = sum(row["status"] in ENDED for row in rows)
     return ended >= int(settings["search.num_samples"]) or (
         limit_s is not None and used_s(storage) >= limit_s
@@ -94,6 +95,8 @@ def search_of(
     """
     found = of_today(request.searched["settings"])
     budget = {name: found[name] for name in BUDGET if name in found}
+    times = [found[name] for name in TIMES if found.get(name) is not None]
+    budget[TIMES[0]] = min(times, default=None)
     # The place that the study had, unless there is a new one.
     given = {**one.arm.settings, **request.settings}
     places = {name: given[name] for name in MOVES & given.keys()}

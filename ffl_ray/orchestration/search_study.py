@@ -26,6 +26,7 @@ from ffl_ray.console.terminal import make_console, say
 from ffl_ray.errors import FAILED, INTERRUPTED
 from ffl_ray.orchestration.outcome import how_many, outcome
 from ffl_ray.planning.budget import ENDING_S, Fit
+from ffl_ray.planning.plain_baseline import has_plain
 from ffl_ray.results.best import called_best, ranked
 from ffl_ray.results.columns import ENDED, PLAIN_ID
 from ffl_ray.results.description import DESCRIPTION, read_description
@@ -145,8 +146,8 @@ def wants_plain(search: Search, rows: Sequence[Mapping[str, Any]]) -> bool:
     Args:
         rows: of its trials table.
     """
-    settings, storage = search.settings.search, search.storage
-    if not settings.plain_baseline or settings.sampler == "grid" or settings.num_samples < 2:
+    storage = search.storage
+    if not has_plain(search.settings.search):
         return False
     if not storage.exists(DESCRIPTION):
         return True

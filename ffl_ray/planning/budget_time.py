@@ -14,8 +14,10 @@ from ffl_ray.planning.cost import DataSize, TrainingCost, training_costs
 from ffl_ray.planning.forecast import epochs_share, sampled_points, trial_seconds
 from ffl_ray.planning.layout import Plan
 from ffl_ray.planning.nodes import Cluster
+from ffl_ray.planning.plain_baseline import has_plain
 from ffl_ray.planning.preflight import steadily_measured
 from ffl_ray.planning.throughput import Curve
+from ffl_ray.search.first_points import default_config
 from ffl_ray.search.points import Point
 from ffl_ray.search.space import SearchSpace
 
@@ -60,6 +62,7 @@ class SearchTime:
         self._space, self._settle, self._plan = space, settle, plan
         self._data, self._spent = data, spent
         self._known: dict[tuple[str, ...], tuple[list[Point], list[TrainingCost]]] = {}
+        self._defaults: dict[tuple[str, ...], tuple[ResolvedConfig, TrainingCost]] = {}
         self._curve = Curve(())
 
     def measure(self, ladders: Ladders, cluster: Cluster) -> bool:
@@ -116,11 +119,26 @@ class SearchTime:
             sized = _at_side(cost, point.config, study)
             trials_s.append(trial_seconds(epochs, sized, data, self._plan, self._curve))
             shares.append(_share(epochs, study.search))
-        rounds = max(study.search.num_samples / self._plan.max_concurrent_trials, 1.0)
         trial_s = sum(trials_s) / len(trials_s) * sum(shares) / len(shares)
+        plain_s = self._default_s(values, study, data) if has_plain(study.search) else trial_s
+        in_all_s = (study.search.num_samples - 1) * trial_s + plain_s
+        training_s = max(in_all_s / self._plan.max_concurrent_trials, trial_s, plain_s)
         decoding_s = (num_train + num_val) * self._spent.image_s
         around_s = self._spent.passed_s + BEGINNING_S + ending_s(self._spent.passed_s)
-        return around_s + decoding_s + SLACK * rounds * trial_s
+        return around_s + decoding_s + SLACK * training_s
+
+    def _default_s(self, values: Values, study: StudyConfig, data: DataSize) -> float:
+        """Seconds of the defaults to their end, for which the plain baseline is trained as well."""
+        backbones = study.search.backbones
+        if backbones not in self._defaults:
+            space = self._space._replace(backbones=backbones)
+            config = default_config(space, study.training)
+            (cost,) = training_costs([config], self._data, self._plan.num_workers)
+            self._defaults[backbones] = config, cost
+        config, cost = self._defaults[backbones]
+        epochs = values.get(EPOCHS, config.optim.epochs)
+        sized = _at_side(cost, config, study)
+        return trial_seconds(epochs, sized, data, self._plan, self._curve)
 
     def _sampled(self, study: StudyConfig) -> tuple[list[Point], list[TrainingCost]]:
         """Random points of the space with the study's backbones, and what each costs."""

@@ -52,6 +52,11 @@ class PlainBaseline(NamedTuple):
         )
 
 
+def has_plain(search: SearchConfig) -> bool:
+    """Whether a search that begins has a plain baseline."""
+    return search.plain_baseline and search.sampler != "grid" and search.num_samples > 1
+
+
 def plain_baseline(
     space: SearchSpace,
     base: Config,

@@ -201,6 +201,23 @@ def searched(
     tables.close()
 
 
+@pytest.mark.parametrize(
+    ("limit_s", "budget_s", "left_s"), [(None, 60.0, 60.0), (30.0, 60.0, 30.0), (None, None, None)]
+)
+def test_a_baselines_search_ends_when_a_search_with_a_budget_did(
+    limit_s: float | None, budget_s: float | None, left_s: float | None, tmp_path: Path
+) -> None:
+    times = {"search.time_budget_s": limit_s, "search.budget_s": budget_s}
+    asked = request(tmp_path)._replace(searched={"settings": times})
+    one = baseline_searches(planned(), asked, 10)["independent resnet20, 6 epochs"]
+    path = tmp_path / "space.py"
+    path.write_text(one.text)
+
+    config = search_of(load_space(str(path)), one, asked, Storage(str(tmp_path / "s"))).settings
+
+    assert (config.search.time_budget_s, config.search.budget_s) == (left_s, None)
+
+
 def test_a_baselines_search_whose_time_is_used_up_has_ended(tmp_path: Path) -> None:
     folder = tmp_path / FOLDER / "alone"
     searched(folder, small_config(), {0.5: {}}, {"search.time_budget_s": 30.0})

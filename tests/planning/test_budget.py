@@ -24,6 +24,7 @@ from ffl_ray.planning.budget import (
 )
 from ffl_ray.planning.budget_time import BEGINNING_S, SearchTime, Spent
 from ffl_ray.planning.cost import DataSize
+from ffl_ray.planning.forecast import epochs_share
 from ffl_ray.planning.layout import Plan
 from ffl_ray.planning.pruning import FEWEST_STEPS, pruning_advice
 from ffl_ray.planning.throughput import Curve, Timed
@@ -186,7 +187,8 @@ def test_a_search_is_looked_at_under_settings_that_may_be_chosen() -> None:
 
 
 def test_the_time_of_a_search_is_that_of_its_forecast_and_what_lies_around() -> None:
-    few = {"search.backbones": "resnet8", "data.image_size": 16, "search.num_samples": 10}
+    few: Named = {"search.backbones": "resnet8", "data.image_size": 16, "search.num_samples": 10}
+    few |= {"search.plain_baseline": False}
     small = SearchTime(FOLDER, settled, Plan(2, 1, 1, 0), DataSize(10, 800, 200), Spent(20.0, 0.01))
     small.known_speed(SPEED)
     other: dict[str, Named] = {
@@ -208,6 +210,25 @@ def test_the_time_of_a_search_is_that_of_its_forecast_and_what_lies_around() -> 
     assert took["half of the data"] < around + (decoding + trainings) * 0.6
     assert took["as it is"] < took["larger images"]
     assert took["as it is"] < took["larger networks"]
+
+
+def test_the_plain_baseline_is_counted_with_the_length_of_the_defaults_unpruned() -> None:
+    few = {"search.backbones": "resnet8", "data.image_size": 16, "search.num_samples": 10}
+    data, around = DataSize(10, 800, 200), 20.0 + BEGINNING_S + ending_s(20.0)
+    searches = {at_once: Plan(at_once, 1, 1, 0) for at_once in (1, 10)}
+    took: dict[tuple[int, bool], float] = {}
+    for at_once, plan in searches.items():
+        needed = SearchTime(FOLDER, settled, plan, data, Spent(20.0))
+        needed.known_speed(SPEED)
+        for plain in (True, False):
+            took[at_once, plain] = needed({**few, "search.plain_baseline": plain}) - around
+
+    share = epochs_share(settled(few).optim.epochs, settled(few).search)
+    cheapest = took[1, False] / 10 / share  # of ten trials of one, were none of them pruned
+    longer = took[1, True] - took[1, False]
+    assert 0.3 < share < 0.7
+    assert longer == pytest.approx(cheapest * (1 - share), rel=0.5)
+    assert took[10, True] > 1.2 * took[10, False]  # it takes longer than all others at once
 
 
 def test_speed_between_measured_networks_is_interpolated_and_beyond_them_proportional() -> None:
