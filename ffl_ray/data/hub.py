@@ -32,7 +32,7 @@ from ffl_ray.config.settings import DataConfig
 from ffl_ray.data.dataset import Files, Opened
 from ffl_ray.data.folder import info_of_photos
 from ffl_ray.data.held_back import check_classes, held_back, rest_of
-from ffl_ray.data.hub_files import Rows, is_saved, places
+from ffl_ray.data.hub_files import Rows, check_links, is_saved, places
 from ffl_ray.data.tar_shards import MOST_CLASSES, names_by_class
 from ffl_ray.errors import DataError, on_one_line
 from ffl_ray.files import expanded
@@ -123,6 +123,8 @@ def _splits(settings: DataConfig) -> dict[str, Rows]:
         )
     library = _library(settings.name)
     library.disable_progress_bars()
+    if local:
+        check_links(settings, local)
     try:
         with _offline(library, not settings.download):
             found = _loaded(library, asked, local)

@@ -56,6 +56,21 @@ def places(settings: DataConfig, rows: Rows, image: str, local: Path | None) -> 
     return Packed(tuple(own), np.array(whole, np.int64))
 
 
+def check_links(settings: DataConfig, local: Path) -> None:
+    """Check that no link in a data set's own folder leads out of it, but into the hub's cache.
+
+    Raises:
+        DataError: one does.
+    """
+    links = (
+        os.path.join(place, name)  # noqa: PTH118
+        for place, folders, files in os.walk(local)
+        for name in (*folders, *files)
+        if os.path.islink(os.path.join(place, name))  # noqa: PTH114, PTH118
+    )
+    _check_inside(settings, [local, _hub_cache()], links)
+
+
 def _own_folders(local: Path | None) -> list[Path]:
     """The folders in which a data set's image files lie: its own, and the caches of what is packed.
 
@@ -68,27 +83,35 @@ def _own_folders(local: Path | None) -> list[Path]:
     extracted = Path(config.EXTRACTED_DATASETS_PATH)  # may lie outside the downloads
     if local:
         return [local, extracted]
-    hub = importlib.import_module("huggingface_hub").constants
-    return [Path(hub.HF_HUB_CACHE), Path(config.DOWNLOADED_DATASETS_PATH), extracted]
+    return [_hub_cache(), Path(config.DOWNLOADED_DATASETS_PATH), extracted]
+
+
+def _hub_cache() -> Path:
+    return Path(importlib.import_module("huggingface_hub").constants.HF_HUB_CACHE)
 
 
 def _check_inside(settings: DataConfig, folders: Sequence[Path], paths: Iterable[str]) -> None:
     """Check that files lie in folders of a data set, as a file of somebody else's names them.
 
     Raises:
-        DataError: one leads elsewhere.
+        DataError: one leads elsewhere, be it by a link.
     """
     real = [folder.resolve() for folder in folders]
+
+    def is_inside(place: str) -> bool:
+        there = Path(place.replace("\0", "")).resolve()
+        return any(there.is_relative_to(folder) for folder in real)
+
     inside: dict[str, bool] = {}
     for path in paths:
         parent = os.path.dirname(path)  # noqa: PTH120
         if parent not in inside:
-            there = Path(parent.replace("\0", "")).resolve()
-            inside[parent] = any(there.is_relative_to(folder) for folder in real)
-        if not inside[parent]:
+            inside[parent] = is_inside(parent)
+        is_link = os.path.islink(path)  # noqa: PTH114
+        if not inside[parent] or (is_link and not is_inside(path)):
             raise DataError(
                 f"data.name: the files of {settings.name} must lie in its own folder, "
-                f"{folders[0]}, not at {on_one_line(path)[:300]!r}"
+                f"{folders[0]}, not at {on_one_line(path)[:300]!r}{', a link' * is_link}"
             )
 
 

@@ -173,8 +173,12 @@ def test_a_row_names_image_files_of_its_data_sets_folder_alone(tmp_path: Path) -
     good = [str(own / f"{number}.png") for number in range(9)]
 
     naming(own, good)
+    with pytest.raises(DataError, match=r"own folder, .*, not at '.*/theirs/door', a link"):
+        open_train(settings("theirs", dir=str(tmp_path)))
+    (own / "door").unlink()
+    (own / "9.png").symlink_to(own / "0.png")
     opened = open_train(settings("theirs", dir=str(tmp_path)))
-    for bad in (private / "me.png", own / "../private/me.png", own / "door/me.png", "x\0/me.png"):
+    for bad in (private / "me.png", own / "../private/me.png", "x\0/me.png"):
         naming(own, [*good[:8], str(bad)])
         with pytest.raises(DataError, match="must lie in its own folder, .*, not at ") as error:
             open_train(settings("theirs", dir=str(tmp_path)))
@@ -182,6 +186,17 @@ def test_a_row_names_image_files_of_its_data_sets_folder_alone(tmp_path: Path) -
 
     assert isinstance(opened.images, Files)
     assert {str(opened.images.source(n)) for n in range(len(opened.images))} <= set(good)
+
+
+@pytest.mark.parametrize("name", ["train-0.arrow", "3.png", "test.parquet"])
+def test_a_single_file_that_is_a_link_is_not_followed(name: str, tmp_path: Path) -> None:
+    own, private = tmp_path / "theirs", tmp_path / "private"
+    private.write_bytes(picture(0))
+    own.mkdir()
+    (own / name).symlink_to(private)
+
+    with pytest.raises(DataError, match=rf"own folder, .*theirs, not at '.*{name}', a link"):
+        open_train(settings("theirs", dir=str(tmp_path)))
 
 
 def test_a_saved_data_set_lists_arrow_files_of_its_own_folder_alone(
