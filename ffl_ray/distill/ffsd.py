@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ffl_ray.config.settings import ResolvedDistill
+from ffl_ray.config.settings import DESIGNS, ResolvedDistill
 from ffl_ray.data.dataset import Labels
 from ffl_ray.distill.recipe import Recipe
 from ffl_ray.distill.stages import (
@@ -78,8 +78,8 @@ def ffsd_helpers(example: NetworkOutput, settings: ResolvedDistill) -> dict[str,
     fused = MapShape(*example.kept.fused_map.shape[1:])
     if fused != shapes[-1]:
         raise SettingError(
-            f"fusion.design must merge maps into one of their shape for distill.method "
-            f"{settings.method}, {in_words(shapes[-1:])}, not {in_words([fused])}"
+            f"fusion.design must merge maps into one of their shape, as {DESIGNS[0]} does, for "
+            f"distill.method {settings.method}, {in_words(shapes[-1:])}, not {in_words([fused])}"
         )
     students = without(example.leader, range(len(example.branches)))
     expanding = expansion(shapes[-1].channels, len(students))

@@ -11,7 +11,13 @@ import torch
 from torch import Tensor, nn
 
 from ffl_ray.config.methods import Method, leader_of, method_of
-from ffl_ray.config.settings import DistillConfig, FusionConfig, ResolvedModel, branch_seed
+from ffl_ray.config.settings import (
+    DESIGNS,
+    DistillConfig,
+    FusionConfig,
+    ResolvedModel,
+    branch_seed,
+)
 from ffl_ray.config.user_code import is_own
 from ffl_ray.config.values import split_deeper
 from ffl_ray.errors import SettingError
@@ -216,8 +222,8 @@ def _head(
     init_weights(fusion.projections if is_own(name) else fusion)
     if "fused_map" in method.needs and not merges_maps(fusion.design):
         raise SettingError(
-            f"fusion.design must merge maps into one for a distill.method that reads the fused "
-            f"map, not {name}, which merges pooled features"
+            f"fusion.design must merge maps into one, as {DESIGNS[0]} does, for a distill.method "
+            f"that reads the fused map, not {name}, which merges pooled features"
         )
     return fusion
 

@@ -65,7 +65,7 @@ def test_a_config_that_is_let_in_can_be_built_and_has_a_loss(method: str) -> Non
                 "model__mix": "3*resnet8",
                 "fusion__design": "pooled_linear",
             },
-            "fusion.design must merge maps into one .*, not pooled_linear",
+            "must merge maps into one, as concat_depthwise does, .*, not pooled_linear",
         ),
     ],
 )
