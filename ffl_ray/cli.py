@@ -8,7 +8,7 @@ import os
 import re
 import select
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import nullcontext
 from pathlib import Path
 from types import MappingProxyType
@@ -147,18 +147,22 @@ def new_parser(command: str, description: str) -> argparse.ArgumentParser:
     return made
 
 
-def add_common_options(parser: argparse.ArgumentParser, *, trials: bool = True) -> None:
+def add_common_options(
+    parser: argparse.ArgumentParser, *, trials: bool = True, without: Collection[str] = ()
+) -> None:
     """Add the options that every training command has.
 
     Args:
         trials: whether it runs several trainings, of which some may run at once.
+        without: settings that have a flag, which the command would refuse or pass over.
     """
     common = parser.add_argument_group("settings and places")
     add_set(common)
     common.add_argument(
         "--settings", action="store_true", help="list every setting with its default and stop"
     )
-    for action in add_flags(common, lambda setting: not setting.name.startswith("search.")):
+    of_training = add_flags(common, lambda one: not one.name.startswith(("search.", *without)))
+    for action in of_training:
         if action.metavar == "DIR":
             names_files(action)
     common.add_argument("--name", help="of the study; by default made from the time")
@@ -290,3 +294,7 @@ def resources_of(args: argparse.Namespace, trainings: int) -> SearchConfig:
     resources = {setting.name for setting in settings(StudyConfig) if setting.marks.resource}
     given = {name: value for name, value in flag_values(args).items() if name in resources}
     return with_overrides(StudyConfig(), {"search.num_samples": trainings} | given).search
+
+
+if __name__ == "__main__":
+    sys.exit(main())

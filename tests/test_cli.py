@@ -1,14 +1,18 @@
 """The commands as a person meets them: instant help, one-line errors."""
 
+import importlib
 import os
+import runpy
 import subprocess
 import sys
+from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
 from support.forked import run as run_forked
 from support.helpers import ROOT, command, run
 
+import ffl_ray
 from ffl_ray.cli import COMMANDS, completion, main
 from ffl_ray.config.overrides import settings
 from ffl_ray.config.settings import StudyConfig
@@ -28,6 +32,22 @@ def loaded_by(code: str) -> set[str]:
         [sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT
     )
     return set(done.stdout.split())
+
+
+@pytest.mark.parametrize("module", ["ffl_ray", "ffl_ray.cli"])
+def test_the_package_and_its_module_are_the_command(
+    module: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys, "argv", [module, "--version"])
+
+    with (
+        pytest.warns(RuntimeWarning) if module == "ffl_ray.cli" else nullcontext(),
+        pytest.raises(SystemExit) as ended,
+    ):
+        runpy.run_module(module, run_name="__main__")
+
+    assert ended.value.code == 0
+    assert capsys.readouterr().out == f"{ffl_ray.__version__}\n"
 
 
 @pytest.mark.parametrize(
@@ -56,6 +76,24 @@ def test_help_answers_in_half_a_second(name: str) -> None:
     assert process.returncode == 0
     assert f"usage: python -m ffl_ray.{name}" in shown
     assert taken_s < 0.5
+
+
+@pytest.mark.parametrize(
+    ("name", "idle"),
+    [
+        ("confirm", {"--seed", "--skip-bad-files", "--predictions"}),
+        ("reproduce", {"--predictions"}),
+    ],
+)
+def test_a_flag_that_would_be_refused_or_passed_over_is_not_offered(
+    name: str, idle: set[str]
+) -> None:
+    parser = importlib.import_module(COMMANDS[name].module).parser()
+
+    offered = {word for action in parser._actions for word in action.option_strings}
+
+    assert not offered & idle
+    assert {"--data-dir", "--num-workers", "--seeds"} <= offered
 
 
 @pytest.mark.parametrize("name", TRAINING)

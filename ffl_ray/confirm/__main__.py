@@ -36,7 +36,7 @@ def parser() -> argparse.ArgumentParser:
         "--dry-run", action="store_true", help="show what would be trained and how long, and stop"
     )
     cli.add_json(made)
-    cli.add_common_options(made)
+    cli.add_common_options(made, without=("seed", "data.skip_bad_files", "compute.predictions"))
     return made
 
 

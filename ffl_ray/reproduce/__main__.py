@@ -36,7 +36,7 @@ def parser() -> argparse.ArgumentParser:
         metavar="ROW",
         help="only these, such as resnet-32/ffl-s or resnet-32/* or */pcl",
     )
-    cli.add_common_options(made)
+    cli.add_common_options(made, without=("compute.predictions",))  # always kept
     scale = made.add_argument_group("scale")
     scale.add_argument("--seeds", type=int, metavar="N", help="trainings of each row (default 3)")
     scale.add_argument("--epochs", type=int, metavar="E", help="in place of 300")
