@@ -1,7 +1,7 @@
 """A grid to replay searches on: seven mixes, four designs, four temperatures, two seeds each.
 
 Every point is trained to its end, so that `python -m ffl_ray.replay` can say what a sampler and a
-scheduler would have found. The embedded digits with 402 images to train on, by the fused
+scheduler would have found. The embedded digits with 404 images to train on, by the fused
 classifier's NLL: hard enough not to saturate. 224 trials, half an hour on two cores.
 """
 

@@ -1,9 +1,14 @@
 """Splits: stratified, fixed by a seed, named by a hash."""
 
+import re
+
 import pytest
 import torch
 
+from ffl_ray.config.image_shapes import num_classes
+from ffl_ray.data import digits
 from ffl_ray.data.splits import split_hash, stratified_split
+from ffl_ray.search.space import bundled_folder, load_space, settle
 
 LABELS = torch.arange(1000) % 7
 
@@ -39,3 +44,21 @@ def test_all_or_nothing_can_be_held_out(fraction: float) -> None:
     split = stratified_split(LABELS, fraction, seed=0)
 
     assert len(split.held_out) == fraction * 1000
+
+
+SPACES = {path.stem: path.read_text() for path in bundled_folder().glob("*.py")}
+TRAIN, VAL = (re.compile(rf"([\d,]+)\s(?:images\s)?to\s{part}") for part in ("train", "validate"))
+
+
+@pytest.mark.parametrize("name", sorted(n for n, text in SPACES.items() if TRAIN.search(text)))
+def test_a_space_says_how_many_images_it_trains_and_validates_on(name: str) -> None:
+    data = settle(load_space(name), {}).data
+    labels = torch.arange(50_000) % (num_classes(data) or 0)
+    if data.name == "digits":
+        labels = digits.open_train(data).images.labels
+    used = labels[stratified_split(labels, data.fraction, 0).held_out]
+
+    parts = [f"{len(part):,}" for part in stratified_split(used, data.val_fraction, 1)]
+
+    assert TRAIN.findall(SPACES[name]) == parts[:1]
+    assert VAL.findall(SPACES[name]) in ([], parts[1:])
