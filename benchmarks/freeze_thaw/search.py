@@ -19,9 +19,11 @@ from benchmarks.freeze_thaw.curves import Array, Ints, expected_ends, fenced, lo
 from benchmarks.freeze_thaw.gain import expected_gain, gain_rate
 from benchmarks.freeze_thaw.points import Points, points_of
 from benchmarks.freeze_thaw.process import Belief, Process, Told
+from ffl_ray.config.settings import SearchConfig
+from ffl_ray.orchestration.judge import Judge
 from ffl_ray.replay.event_loop import Draws, Ended
 from ffl_ray.replay.grid import Grid, Run
-from ffl_ray.search.rungs import fair
+from ffl_ray.search.rungs import fair, with_own_grace
 
 STARTUP = 4  # trials at random points, trained to their end
 POPULATION = 8  # the first trials, which say how trainings spread before a model chose any
@@ -36,14 +38,18 @@ class FreezeThaw(NamedTuple):
     Attributes:
         name: of it in tables and pictures.
         rests: whether a trial may rest; else each is trained to its end, and the model proposes.
+        at_once: a trial may rest after any epoch; else from the first that is fair for a rung.
+        stops: whether ASHA stops trials, which then do not go on.
     """
 
     name: str
     rests: bool = True
+    at_once: bool = False
+    stops: bool = False
 
     def run(self, grid: Grid, repeat: int, budget_s: float) -> Iterator[Ended]:
-        """The trials of one search that were completed, or failed."""
-        yield from _Search(grid, repeat, rests=self.rests).run(budget_s)
+        """The trials of one search that were completed, stopped, or failed."""
+        yield from _Search(grid, repeat, self).run(budget_s)
 
 
 @dataclass
@@ -53,7 +59,7 @@ class _Trial:
     run: Run
     losses: list[float] = field(default_factory=list)
     busy: bool = False
-    failed: bool = False
+    is_over: bool = False  # it failed, or was stopped
 
     @property
     def epoch_s(self) -> float:
@@ -61,10 +67,12 @@ class _Trial:
 
 
 class _Search:
-    def __init__(self, grid: Grid, repeat: int, *, rests: bool) -> None:
-        self._grid, self._rests = grid, rests
+    def __init__(self, grid: Grid, repeat: int, how: FreezeThaw) -> None:
+        self._grid, self._rests = grid, how.rests
         self._draws = Draws(grid, repeat)
-        self._fair = fair(grid.product.base).epochs
+        self._fair = 1 if how.at_once else fair(grid.product.base).epochs
+        asha = SearchConfig(scheduler="asha" if how.stops else "none", audit_trials=0)
+        self._judge = Judge.of(with_own_grace(asha, grid.product.base), grid.objective, grid.epochs)
         self._generator = np.random.default_rng((repeat, 7))
         self._space: Points = points_of(grid)
         self._first = self._generator.permutation(len(self._space.points)).tolist()
@@ -89,12 +97,16 @@ class _Search:
         trial.busy = False
         done, point = len(trial.losses), self._space.points[trial.place]
         if done == len(trial.run.values):
-            trial.failed = True
+            trial.is_over = True
             return Ended(0.0, point, trial.run, done, None)
         value = trial.run.values[done]
         trial.losses.append(log_loss(value, self._grid.objective))
         if done + 1 < self._grid.epochs:
-            return None
+            spent_s = sum(trial.run.seconds[: done + 1])
+            if self._judge.lets_pass(f"{trial.number:05d}", done + 1, value, spent_s):
+                return None
+            trial.is_over = True
+            return Ended(0.0, point, trial.run, done + 1, None)
         return Ended(0.0, point, trial.run, done + 1, self._grid.objective.score(value))
 
     def _train(self, now: float, trial: _Trial) -> None:
@@ -107,7 +119,7 @@ class _Search:
     def _next(self, trial: _Trial) -> _Trial:
         """What the worker of this trial trains on."""
         done = len(trial.losses)
-        goes_on = not trial.failed and done < self._grid.epochs
+        goes_on = not trial.is_over and done < self._grid.epochs
         if goes_on and (trial.number < STARTUP or not self._rests or done < self._fair):
             return trial
         if len(self._trials) < STARTUP or not any(self._is_complete(one) for one in self._trials):
@@ -130,7 +142,7 @@ class _Search:
         resting = [
             trial
             for trial in self._trials
-            if trial.losses and not (trial.busy or trial.failed or self._is_complete(trial))
+            if trial.losses and not (trial.busy or trial.is_over or self._is_complete(trial))
         ]
         known = [trial for trial in self._trials if trial.losses]
         told, precision = self._told(known)
@@ -138,7 +150,7 @@ class _Search:
             self._process.learn(told)
         self._decisions += 1
         belief = self._process.believe(told)
-        begun = {one.place for one in self._trials if not (one.failed or self._is_complete(one))}
+        begun = {one.place for one in self._trials if not (one.is_over or self._is_complete(one))}
         fresh = [place for place in range(len(self._space.points)) if place not in begun]
         places = np.array([*(one.place for one in resting), *fresh])
         trained = np.zeros(len(places), int)
