@@ -19,6 +19,7 @@ import numpy as np
 import pandas as pd
 from optuna.distributions import CategoricalDistribution
 
+from benchmarks.common import ended
 from ffl_ray.config.objectives import VALUE, Objective, Row, parse_objective
 from ffl_ray.config.overrides import shown
 from ffl_ray.config.settings import SearchConfig
@@ -237,4 +238,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    ended(main)

@@ -1,13 +1,17 @@
-"""What the benchmarks share: running a search, and a mean with its 95% interval."""
+"""What the benchmarks share: their end, running a search, and a mean with its 95% interval."""
 
 from __future__ import annotations
 
 import argparse
+import shlex
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import NoReturn
 
+from ffl_ray import cli
+from ffl_ray.errors import StudyError
 from ffl_ray.results import load
 from ffl_ray.results.reader import Results
 from ffl_ray.results.statistics import shown
@@ -23,6 +27,19 @@ def new_parser(description: str) -> argparse.ArgumentParser:
 def out_folder(description: str) -> Path:
     """Where the studies go, for a benchmark without options of its own."""
     return Path(new_parser(description).parse_args().out)
+
+
+def ended(command: Callable[[], int | None]) -> NoReturn:
+    """End this process with what a benchmark gives; what it can't do becomes one line."""
+
+    def ran() -> int:
+        try:
+            return command() or 0
+        except subprocess.CalledProcessError as error:
+            said = f"{shlex.join(map(str, error.cmd))} ended with exit status {error.returncode}"
+            raise StudyError(said) from error
+
+    sys.exit(cli.refusing(argparse.Namespace(), ran))
 
 
 def tune_command(out: Path, name: str, *options: str) -> list[str]:

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from benchmarks.common import interval, new_parser, search, show
+from benchmarks.common import ended, interval, new_parser, search, show
 from ffl_ray.results.reader import Results
 
 SEEDS = range(5)
@@ -80,4 +80,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    ended(main)

@@ -12,7 +12,7 @@ import subprocess
 import time
 from pathlib import Path
 
-from benchmarks.common import out_folder, show, tune_command
+from benchmarks.common import ended, out_folder, show, tune_command
 from ffl_ray.results import load
 
 
@@ -51,4 +51,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    ended(main)

@@ -17,6 +17,9 @@ from numpy.typing import NDArray
 from PIL import Image
 from torchvision.datasets import CIFAR10
 
+from benchmarks.common import ended
+from ffl_ray.errors import DataError
+
 CLASSES = {"Flugzeuge": 0, "Autos": 1, "Vögel": 2, "Katzen": 3, "Rehe im Wald": 4}
 EACH = 200
 LEFTOVERS = (".DS_Store", "Thumbs.db", "notes.txt", ".thumbnails/001.jpg", "__MACOSX/._001.jpg")
@@ -29,8 +32,14 @@ def main() -> None:
     parser.add_argument("photos", type=Path, help="folder to be made")
     parser.add_argument("--seed", type=int, default=0)
     args = parser.parse_args()
+    try:
+        images = CIFAR10(args.data, train=True)
+    except RuntimeError as error:
+        raise DataError(f"DATA must be a folder of CIFAR-10, not {args.data}: {error}") from error
+    if args.photos.exists():
+        raise DataError(f"PHOTOS must be a folder that is not there yet, not {args.photos}")
     args.photos.mkdir(parents=True)
-    make(CIFAR10(args.data, train=True), args.photos, np.random.default_rng(args.seed))
+    make(images, args.photos, np.random.default_rng(args.seed))
 
 
 def make(images: CIFAR10, photos: Path, random: np.random.Generator) -> None:
@@ -91,4 +100,4 @@ def leave_behind(photos: Path) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    ended(main)

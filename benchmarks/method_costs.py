@@ -15,6 +15,7 @@ from collections.abc import Callable
 
 import torch
 
+from benchmarks.common import ended
 from ffl_ray.config.methods import METHODS, resolved_from, with_reachable_objective
 from ffl_ray.config.settings import ResolvedConfig
 from ffl_ray.distill.networks import build_trained
@@ -88,4 +89,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    ended(main)

@@ -11,6 +11,7 @@ from typing import NamedTuple
 import pandas as pd
 from scipy.special import stdtrit
 
+from benchmarks.common import ended
 from ffl_ray.config.image_shapes import num_classes
 from ffl_ray.config.methods import METHODS, resolved
 from ffl_ray.config.objectives import rows_of_role
@@ -188,4 +189,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    ended(main)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import statistics
 
-from benchmarks.common import interval, show
+from benchmarks.common import ended, interval, show
 from ffl_ray.config.methods import resolved_from
 from ffl_ray.config.overrides import parse_assignments, with_overrides
 from ffl_ray.config.settings import ResolvedConfig
@@ -61,4 +61,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    ended(main)

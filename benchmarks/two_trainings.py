@@ -21,7 +21,7 @@ from unittest.mock import patch
 
 import psutil
 
-from benchmarks.common import show
+from benchmarks.common import ended, show
 from ffl_ray.bench.stepping import Stepper, our_stepper
 from ffl_ray.config.methods import resolved_from
 from ffl_ray.config.overrides import flatten
@@ -132,4 +132,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    ended(main)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import statistics
 
-from benchmarks.common import interval, out_folder, search, show
+from benchmarks.common import ended, interval, out_folder, search, show
 
 SEEDS = range(5)
 FIRST = 6
@@ -42,4 +42,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    ended(main)

@@ -10,11 +10,11 @@ goes on; seeds are trained one after the other, so that an early end leaves whol
 from __future__ import annotations
 
 import argparse
-import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+from benchmarks.common import ended
 from ffl_ray import tune
 from ffl_ray.config.methods import resolved
 from ffl_ray.config.overrides import flatten, parse_assignments, with_overrides
@@ -128,4 +128,4 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    ended(main)

@@ -21,7 +21,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from benchmarks.common import new_parser, show
+from benchmarks.common import ended, new_parser, show
 from benchmarks.many_looks.groups import CHOICES, Group, groups_of
 from benchmarks.many_looks.looks import looked_at
 from benchmarks.many_looks.ranks import (
@@ -173,4 +173,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    ended(main)

@@ -22,7 +22,7 @@ from typing import NamedTuple
 
 import pandas as pd
 
-from benchmarks.common import new_parser, show
+from benchmarks.common import ended, new_parser, show
 from benchmarks.stress.fault_table import Injection, append, read, table
 from benchmarks.stress.object_store import object_store
 from benchmarks.stress.running import RunningSearch
@@ -255,4 +255,4 @@ def found(
 
 
 if __name__ == "__main__":
-    main()
+    ended(main)

@@ -19,6 +19,7 @@ from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
+from benchmarks.common import ended
 from benchmarks.stress.fuzzing.outcome import LIMIT_S, WAITING, Outcome, run_case
 
 KINDS = {
@@ -133,4 +134,4 @@ def outcomes(kind: str, seed: int, first: int, count: int) -> Iterator[Outcome]:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    ended(main)

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from benchmarks.common import out_folder, search, show, tune_command
+from benchmarks.common import ended, out_folder, search, show, tune_command
 from ffl_ray.results import load
 
 KILLS = 10
@@ -88,4 +88,4 @@ def ids(count: int) -> list[str]:
 
 
 if __name__ == "__main__":
-    main()
+    ended(main)

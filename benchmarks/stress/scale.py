@@ -11,10 +11,9 @@ from __future__ import annotations
 
 import json
 import signal
-import sys
 from pathlib import Path
 
-from benchmarks.common import new_parser, show
+from benchmarks.common import ended, new_parser, show
 from benchmarks.stress.scaling.measures import MEASURES, store
 from benchmarks.stress.scaling.tables import tables
 
@@ -51,4 +50,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    ended(main)

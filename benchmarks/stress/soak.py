@@ -26,7 +26,7 @@ from typing import Any, NamedTuple
 import pandas as pd
 import psutil
 
-from benchmarks.common import new_parser, show
+from benchmarks.common import ended, new_parser, show
 from benchmarks.stress.soaking.groups import GroupCounter
 from benchmarks.stress.soaking.leaks import verdict
 from benchmarks.stress.soaking.picture import draw
@@ -273,4 +273,4 @@ def append(folder: Path, rows: list[dict[str, Any]]) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    ended(main)

@@ -22,6 +22,7 @@ import torch
 import torch.distributed as dist
 from torch.multiprocessing.spawn import spawn
 
+from benchmarks.common import ended
 from ffl_ray.config.methods import resolved_from
 from ffl_ray.orchestration.local import LocalSession
 from ffl_ray.results.storage.storage import Storage
@@ -92,4 +93,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    ended(main)

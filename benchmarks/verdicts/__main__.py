@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 import pandas as pd
 
+from benchmarks.common import ended
 from benchmarks.verdicts.coverage import coverage, verdict_shares
 from benchmarks.verdicts.racing import errors, savings
 
@@ -30,4 +31,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    ended(main)
