@@ -14,9 +14,10 @@ from ffl_ray.config.gates import reads_fused
 from ffl_ray.config.method_rows import METHODS
 from ffl_ray.config.network_settings import FusionConfig
 from ffl_ray.config.training_settings import DataConfig, OptimConfig
+from ffl_ray.config.values import Section
 
 METHOD, TEACHER = "distill.method", "distill.teacher"
-SECTIONS = {
+SECTIONS: Mapping[str, type[Section]] = {
     "distill": DistillConfig,
     "fusion": FusionConfig,
     "optim": OptimConfig,
