@@ -73,11 +73,9 @@ def of_today(settings: Mapping[str, Any]) -> dict[str, Any]:
 def _forget_unread(found: dict[str, Any]) -> None:
     """Give what has no effect its default: methods ignored it without a word."""
     for name, value in without_effect(found).items():
-        if str(found[name]) not in (
-            str(value),
-            str([*value] if isinstance(value, tuple) else value),
-        ):
-            found[name] = value
+        as_stored = [*value] if isinstance(found[name], list) else value  # JSON has no tuples
+        if str(found[name]) != str(as_stored):
+            found[name] = as_stored
 
 
 def as_then(name: str, share: Any, epochs: Any) -> Any:

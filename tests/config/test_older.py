@@ -53,6 +53,20 @@ def test_what_a_method_of_before_ignored_is_no_difference_now() -> None:
     assert (own.kdcl_teacher, own.ema_span) == ("linear", 0.5)
 
 
+def test_a_checkpoint_and_a_study_of_before_with_what_was_ignored_go_on() -> None:
+    today = flatten(resolved_from({"optim.lr_schedule": "cosine"}))
+    ignored = {"distill.weight": 0.5, "optim.beta1": 0.5, "optim.lr_milestones": (0.2,)}
+    stored = json.loads(json.dumps(today | ignored))
+
+    in_a_study = to_go_on_with(stored)
+    in_a_checkpoint = to_go_on_with({k: str(v) for k, v in (today | ignored).items()})
+
+    assert in_a_study == json.loads(json.dumps(today))
+    assert {k: str(v) for k, v in in_a_checkpoint.items()} == {k: str(v) for k, v in today.items()}
+    leaves = flatten(Config()) | ignored  # a search's, which has its space decide
+    assert to_go_on_with(leaves)["distill.weight"] == 0.5
+
+
 def test_a_search_leaves_it_to_each_method_as_it_did() -> None:
     before = flatten(Config())
     del before[OWN_BATCHES]
