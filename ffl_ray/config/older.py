@@ -73,7 +73,8 @@ def of_today(settings: Mapping[str, Any]) -> dict[str, Any]:
 def _forget_unread(found: dict[str, Any]) -> None:
     """Give what has no effect its default: methods ignored it without a word."""
     for name, value in without_effect(found).items():
-        as_stored = [*value] if isinstance(found[name], list) else value  # JSON has no tuples
+        is_list = isinstance(value, tuple) and isinstance(found[name], list)
+        as_stored = [*value] if is_list else value  # JSON has no tuples
         if str(found[name]) != str(as_stored):
             found[name] = as_stored
 
