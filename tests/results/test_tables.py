@@ -1,8 +1,6 @@
 """Tables: whole at every moment, growing part by part, true to their schema."""
 
 import json
-import multiprocessing
-import os
 import shutil
 import signal
 import time
@@ -11,12 +9,12 @@ from pathlib import Path
 import pandas as pd
 import pyarrow.parquet as pq
 import pytest
-from support.tables import EPOCH, members, new_study
+from support.forked import start_program
+from support.helpers import ROOT
+from support.tables import new_study
 
 import ffl_ray.results
-from ffl_ray.config.settings import Config
 from ffl_ray.errors import SettingError, StudyError
-from ffl_ray.results import writer
 from ffl_ray.results.columns import TABLES
 from ffl_ray.results.description import (
     check_name,
@@ -77,22 +75,27 @@ def test_a_table_that_is_opened_again_goes_on_behind_its_rows(tmp_path: Path) ->
     assert list(pd.read_parquet(tmp_path / "trials").status) == ["completed"]
 
 
-def write_for_ever(folder: str) -> None:
-    writer.ROWS_PER_PART = SMALL_PART
-    study = new_study(Path(folder))
-    study.start("00000", Config())
-    epoch = 0
-    while True:
-        epoch += 1
-        row = EPOCH | {"epoch": epoch, "best_epoch": epoch}
-        study.epoch("00000", row, members(epoch), members(epoch))
+WRITING_FOR_EVER = f"""
+import itertools, sys
+from pathlib import Path
+
+sys.path.insert(0, {str(ROOT / "tests")!r})
+from support.tables import EPOCH, members, new_study
+
+from ffl_ray.config.settings import Config
+from ffl_ray.results import writer
+
+writer.ROWS_PER_PART = {SMALL_PART}
+study = new_study(Path(sys.argv[1]))
+study.start("00000", Config())
+for epoch in itertools.count(1):
+    row = EPOCH | {{"epoch": epoch, "best_epoch": epoch}}
+    study.epoch("00000", row, members(epoch), members(epoch))
+"""
 
 
 def test_tables_are_whole_while_they_are_written_and_after_a_kill(tmp_path: Path) -> None:
-    process = multiprocessing.get_context("spawn").Process(
-        target=write_for_ever, args=(str(tmp_path),)
-    )
-    process.start()
+    process = start_program(WRITING_FOR_EVER, str(tmp_path))
     deadline = time.monotonic() + 60
     seen = 0
     while seen < 2 * SMALL_PART + 10 and time.monotonic() < deadline:
@@ -101,9 +104,8 @@ def test_tables_are_whole_while_they_are_written_and_after_a_kill(tmp_path: Path
             assert epochs == list(range(1, len(epochs) + 1))
             assert len(epochs) >= seen
             seen = len(epochs)
-    assert process.pid is not None
-    os.kill(process.pid, signal.SIGKILL)
-    process.join()
+    process.send_signal(signal.SIGKILL)
+    process.communicate(timeout=60)
 
     results = ffl_ray.results.load(str(tmp_path))
 

@@ -110,11 +110,18 @@ def run(
     return _ended(command, [name, *options], timeout_s)
 
 
+def start_program(
+    text: str, *options: str, out: int = subprocess.DEVNULL, **environment: str | None
+) -> Forked:
+    """Start a program as `python -c` does; a variable that is None is unset."""
+    return Forked({"program": text}, options, out == subprocess.PIPE, ROOT, environment)
+
+
 def run_program(
     text: str, *options: str, timeout_s: float = 240, **environment: str | None
 ) -> subprocess.CompletedProcess[str]:
-    """Run a program to its end as `python -c` does, in a pipe; a variable of None is unset."""
-    program = Forked({"program": text}, options, True, ROOT, environment)
+    """Run a program to its end, in a pipe."""
+    program = start_program(text, *options, out=subprocess.PIPE, **environment)
     return _ended(program, [text, *options], timeout_s)
 
 
