@@ -1,28 +1,29 @@
 """kill -9 of the driver of a 20-trial search at ten random moments, then 20 trials more.
 
 Each time the same command goes on. Shown: every trial ended, none run twice, no finished epoch
-lost or doubled, and proposals equal to those of a search that was never killed: by random
-sampling, where nothing depends on what two trials at once finish first.
+lost or doubled, the folder within the bound that the plan stated, and proposals equal to those of
+a search that was never killed: by random sampling without stopping, where nothing depends on what
+two trials at once finish first. With `--sampler tpe --scheduler asha` it does.
 """
 
 from __future__ import annotations
 
 import random
+import re
 import signal
 import subprocess
 import time
+from contextlib import suppress
 from pathlib import Path
+from typing import NamedTuple
 
 import pandas as pd
 
-from benchmarks.common import ended, out_folder, search, show, tune_command
+from benchmarks.common import ended, new_parser, search, show, tune_command
 from ffl_ray.results import load
 
 KILLS = 10
-OPTIONS = (
-    "digits", "--sampler", "random", "--set", "data.fraction=0.5", "--set", "optim.epochs=8",
-    "--num-samples",
-)  # fmt: skip
+OPTIONS = ("digits", "--set", "data.fraction=0.5", "--set", "optim.epochs=8")
 
 
 def epochs_of(out: Path, name: str) -> dict[tuple[str, int], float]:
@@ -37,44 +38,91 @@ def epochs_of(out: Path, name: str) -> dict[tuple[str, int], float]:
     return found
 
 
-def kill_once(out: Path, name: str, delay_s: float) -> bool:
-    """Start the search and kill its driver some seconds after the first new epoch, if it lives."""
-    before = len(epochs_of(out, name))
-    process = subprocess.Popen(tune_command(out, name, *OPTIONS, "20"), stdout=subprocess.DEVNULL)
-    while process.poll() is None and len(epochs_of(out, name)) == before:
-        time.sleep(0.1)
-    time.sleep(delay_s)
-    alive = process.poll() is None
-    process.send_signal(signal.SIGKILL)
-    process.wait()
-    return alive
+class Search(NamedTuple):
+    """A search of 20 trials, or more.
+
+    Attributes:
+        out: folder of the studies.
+        options: of its command.
+    """
+
+    out: Path
+    options: tuple[str, ...]
+
+    def command(self, name: str, trials: int = 20) -> list[str]:
+        """Of the search under a name."""
+        return tune_command(self.out, name, *self.options, "--num-samples", str(trials))
+
+    def kill_once(self, name: str, delay_s: float) -> tuple[bool, int]:
+        """Start it and kill its driver some seconds after the first new epoch.
+
+        Returns:
+            Whether it lived, and the bytes of its folder at most.
+        """
+        before, most = len(epochs_of(self.out, name)), 0
+        with (self.out / f"{name}.log").open("a") as log:
+            process = subprocess.Popen(self.command(name), stdout=log)
+        ends = float("inf")
+        while process.poll() is None and time.monotonic() < ends:
+            time.sleep(0.1)
+            most = max(most, size_of(self.out / name))
+            if ends == float("inf") and len(epochs_of(self.out, name)) > before:
+                ends = time.monotonic() + delay_s
+        alive = process.poll() is None
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+        return alive, most
+
+
+def size_of(folder: Path) -> int:
+    """Bytes of a folder's files; of those that vanish meanwhile none."""
+    total = 0
+    for path in folder.rglob("*"):
+        with suppress(OSError):
+            total += path.lstat().st_size
+    return total
+
+
+def kill_ten_times(search: Search) -> dict[tuple[str, int], float]:
+    """The losses of all epochs that were stored when it was killed for the last time."""
+    generator = random.Random(0)
+    seen: dict[tuple[str, int], float] = {}
+    kills = largest = 0
+    for _ in range(KILLS):
+        alive, most = search.kill_once("killed", generator.uniform(0, 4))
+        kills, largest = kills + alive, max(largest, most)
+        now = epochs_of(search.out, "killed")
+        lost = [key for key, loss in seen.items() if now.get(key) != loss]
+        show(f"kill {kills}: {len(now)} epochs stored, {len(lost)} lost or changed")
+        seen = now
+    stated = re.search("disk at most ([0-9.]+ .B)", (search.out / "killed.log").read_text())
+    assert stated, "the plan states a bound"
+    show(f"its folder: {largest / 1e6:.1f} MB at most, and the plan's bound {stated[1]}")
+    return seen
 
 
 def main() -> None:
     """Run the killed and the quiet search and print what became of both."""
-    out = out_folder(__doc__ or "")
+    parser = new_parser(__doc__ or "")
+    parser.add_argument("--sampler", default="random")
+    parser.add_argument("--scheduler", default="none")
+    args = parser.parse_args()
+    out = Path(args.out)
     out.mkdir(parents=True, exist_ok=True)
-    generator = random.Random(0)
-    seen: dict[tuple[str, int], float] = {}
-    kills = 0
-    for _ in range(KILLS):
-        kills += kill_once(out, "killed", generator.uniform(0, 4))
-        now = epochs_of(out, "killed")
-        lost = [key for key, loss in seen.items() if now.get(key) != loss]
-        show(f"kill {kills}: {len(now)} epochs stored, {len(lost)} lost or changed")
-        seen = now
-    killed = search(out, "killed", *OPTIONS, "20").trials
-    quiet = search(out, "quiet", *OPTIONS, "20").trials
+    ways = ("--sampler", args.sampler, "--scheduler", args.scheduler)
+    asked = Search(out, (*OPTIONS, *ways))
+    seen = kill_ten_times(asked)
+    trials = ("--num-samples", "20")
+    killed = search(out, "killed", *asked.options, *trials).trials
+    quiet = search(out, "quiet", *asked.options, *trials).trials
     after = epochs_of(out, "killed")
     lost = [key for key, loss in seen.items() if after.get(key) != loss]
-    show(f"\nafter {kills} kills: {killed['status'].value_counts().to_dict()}")
+    show(f"\nafter {KILLS} kills: {killed['status'].value_counts().to_dict()}")
     show(f"trials {len(killed)}, ids in order: {list(killed['trial_id']) == ids(20)}")
     total = killed["epochs_done"].sum()
     show(f"epochs: {len(after)} stored, {total} by the trials' rows, {len(lost)} lost")
     show(f"same proposals as the quiet search: {list(killed['params']) == list(quiet['params'])}")
-    subprocess.run(
-        tune_command(out, "killed", *OPTIONS, "40"), check=True, stdout=subprocess.DEVNULL
-    )
+    subprocess.run(asked.command("killed", 40), check=True, stdout=subprocess.DEVNULL)
     more = load("killed", str(out)).trials
     same = list(more["params"][:20]) == list(killed["params"])
     show(
