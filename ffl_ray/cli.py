@@ -154,18 +154,18 @@ def add_common_options(
 
     Args:
         trials: whether it runs several trainings, of which some may run at once.
-        without: settings that have a flag, which the command would refuse or pass over.
+        without: settings that have a flag, and name, that the command would refuse or ignore.
     """
     common = parser.add_argument_group("settings and places")
     add_set(common)
     common.add_argument(
         "--settings", action="store_true", help="list every setting with its default and stop"
     )
-    of_training = add_flags(common, lambda one: not one.name.startswith(("search.", *without)))
-    for action in of_training:
+    for action in add_flags(common, lambda one: not one.name.startswith(("search.", *without))):
         if action.metavar == "DIR":
             names_files(action)
-    common.add_argument("--name", help="of the study; by default made from the time")
+    if "name" not in without:
+        common.add_argument("--name", help="of the study; by default made from the time")
     add_storage_path(common)
     at_once = "search.max_concurrent_trials"
     add_flags(common, lambda one: one.marks.resource and (trials or one.name != at_once))

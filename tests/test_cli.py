@@ -81,7 +81,7 @@ def test_help_answers_in_half_a_second(name: str) -> None:
 @pytest.mark.parametrize(
     ("name", "idle"),
     [
-        ("confirm", {"--seed", "--skip-bad-files", "--predictions"}),
+        ("confirm", {"--name", "--seed", "--skip-bad-files", "--predictions"}),
         ("reproduce", {"--predictions"}),
     ],
 )

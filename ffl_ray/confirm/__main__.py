@@ -24,6 +24,9 @@ The plan is registered before the test split opens; the same command goes on whe
 other options are refused from then on. Every look at a test split is counted in the storage path.
 Seeds are the first integers from 1000 on that the search did not use, equal for all configs."""
 
+# Seeds, place and settings follow from the study; predictions are kept in any case.
+PASSED_OVER = ("name", "seed", "data.skip_bad_files", "compute.predictions")
+
 
 def parser() -> argparse.ArgumentParser:
     """The command's options; building it loads neither torch nor ray."""
@@ -36,7 +39,7 @@ def parser() -> argparse.ArgumentParser:
         "--dry-run", action="store_true", help="show what would be trained and how long, and stop"
     )
     cli.add_json(made)
-    cli.add_common_options(made, without=("seed", "data.skip_bad_files", "compute.predictions"))
+    cli.add_common_options(made, without=PASSED_OVER)
     return made
 
 

@@ -176,11 +176,6 @@ def _check_options(args: argparse.Namespace) -> None:
     if args.tune_baselines is not None and args.baselines == "none":
         raise SettingError("--tune-baselines must be with baselines, not --baselines none")
     check_margin(args.margin)
-    for option in ("seed", "name"):
-        if getattr(args, option) is not None:
-            raise SettingError(
-                f"--{option} is not for confirm: seeds and place follow from the study"
-            )
 
 
 def _check_race(args: argparse.Namespace) -> None:
