@@ -38,6 +38,8 @@ GROUPS = {
     "tests/models/families/test_timm_nets.py": "exported",
     "tests/models/families/test_torchvision_nets.py": "exported",
 }
+# Folders and files whose tests train or wait.
+LONG = ("shared", "tests/training/", "tests/trackers/", "tests/test_train", "tests/test_spot")
 
 
 class Groups(LoadScopeScheduling):  # type: ignore[misc]
@@ -80,7 +82,12 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> Groups 
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """What starts Ray begins at once, since it takes longest; then what else takes long."""
+    """What starts Ray begins at once, since it takes longest; files of short tests fill the end."""
     first = ("ray 1", "ray 2", "exported", "tests/training/test_methods.py", "tests/test_lint.py")
     order = {group: place for place, group in enumerate(first)}
-    items.sort(key=lambda item: order.get(group_of(item.nodeid), len(first)))
+
+    def place(item: pytest.Item) -> int:
+        group = group_of(item.nodeid)
+        return order.get(group, len(first) + (not group.startswith(LONG)))
+
+    items.sort(key=place)

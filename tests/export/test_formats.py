@@ -33,6 +33,8 @@ def outputs(folder, images):
     return session.run(["logits"], {"images": images})[0]
 """
 COMPARE = """
+import gc
+gc.disable()  # what is loaded stays
 import numpy as np
 for folder in sys.argv[1:]:
     cases = np.load(folder + "/../" + folder.rpartition("/")[2] + ".npz")

@@ -2,7 +2,6 @@
 
 import pytest
 import torch
-from torch.utils.flop_counter import FlopCounterMode
 
 from ffl_ray.config.methods import resolved_from
 from ffl_ray.errors import SettingError
@@ -97,6 +96,8 @@ def test_macs_are_those_of_the_authors_program(depth: int, vanilla: float, fused
     "mix", ["resnet20+wrn16_2", "densenet7_12+mobilenet_v2+shufflenet_v2", "2*vgg11"]
 )
 def test_macs_are_those_that_torch_counts(mix: str, design: str) -> None:
+    from torch.utils.flop_counter import FlopCounterMode  # it loads Triton
+
     network = network_of(mix, size=16, fusion__design=design).eval()
     costs = member_costs(network, (3, 16, 16))
     # The other members are the same with every design.
