@@ -59,23 +59,32 @@ def test_importing_and_asking_for_help_load_neither_torch_nor_ray(code: str) -> 
     assert not HEAVY & loaded_by(code)
 
 
+def cpu_s_of(words: list[str]) -> tuple[float, str]:
+    """Seconds of CPU that a command takes, which is what it takes on an idle machine; its output.
+
+    Raises:
+        AssertionError: it fails.
+    """
+    with subprocess.Popen(words, stdout=subprocess.PIPE, text=True, cwd=ROOT) as process:
+        assert process.stdout is not None
+        shown = process.stdout.read()
+        _, status, used = os.wait4(process.pid, 0)
+        process.returncode = os.waitstatus_to_exitcode(status)
+    assert process.returncode == 0
+    return used.ru_utime + used.ru_stime, shown
+
+
 @pytest.mark.parametrize("name", COMMANDS)
 def test_help_answers_in_half_a_second(name: str) -> None:
-    """Of CPU: what it takes on an idle machine, whatever else runs on this one."""
-    for _ in range(3):
-        with subprocess.Popen(
-            command(name, "--help"), stdout=subprocess.PIPE, text=True, cwd=ROOT
-        ) as process:
-            assert process.stdout is not None
-            shown = process.stdout.read()
-            _, status, used = os.wait4(process.pid, 0)
-            process.returncode = os.waitstatus_to_exitcode(status)
-        if (taken_s := used.ru_utime + used.ru_stime) < 0.5:
+    """Where Python takes .07 s to load pydantic; half of all machines are slower than that."""
+    for _ in range(5):
+        taken_s, shown = cpu_s_of(command(name, "--help"))
+        unit_s, _ = cpu_s_of([sys.executable, "-c", "import pydantic"])
+        if taken_s < 7 * unit_s:
             break
 
-    assert process.returncode == 0
     assert f"usage: python -m ffl_ray.{name}" in shown
-    assert taken_s < 0.5
+    assert taken_s < 7 * unit_s  # 1.2 to 5 times
 
 
 @pytest.mark.parametrize(

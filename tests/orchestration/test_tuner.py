@@ -104,7 +104,9 @@ def test_a_trial_that_never_began_or_has_a_retry_left_is_lost_and_another_has_fa
     assert view.ended == ["00002 failed"]
 
 
-def test_a_stop_from_outside_ends_it(tmp_path: Path) -> None:
+def test_a_stop_from_outside_ends_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = SimpleNamespace(monotonic=lambda: 100.0)
+    monkeypatch.setattr("ffl_ray.orchestration.stop_asked.time", clock)
     storage, view = Storage(str(tmp_path)), SilentView()
     retention = CheckpointRetention(storage, best_of_search((), 1))
     tables = StudyTables(storage, "study")

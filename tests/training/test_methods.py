@@ -63,16 +63,18 @@ def weights(session: MemorySession) -> dict[str, Tensor]:
 # Where a few alike ones leave a method without what it is named for: a ladder of depths, a teacher
 # larger than its student, several averages whose mean is none of them.
 ACTING = {"ahbf": "resnet8+resnet8+1+resnet8+2", "switokd": "resnet8+resnet14", "dkel": "3*resnet8"}
-EPOCHS = {"ahbf": 5}
+# At the others' learning rate one seed of five learns the ladder. Over seeds and processors the
+# least accuracy of a method is .73 to .94, and .10 to .54 of its first losses are left.
+OWN: dict[str, dict[str, object]] = {"ahbf": {"optim__epochs": 5, "optim__lr": 0.03}}
 
 
 @pytest.mark.parametrize("method", METHODS)
 def test_every_member_learns_digits(method: str) -> None:
     alike = f"{max(2, METHODS[method].least_branches)}*resnet8"
-    rises = {} if method == "independent" else {"distill__ramp_up": 0.2}
-    config = config_for(
-        method, model__mix=ACTING.get(method, alike), optim__epochs=EPOCHS.get(method, 4), **rises
-    )
+    own = {"optim__epochs": 4} | OWN.get(method, {})
+    if method != "independent":
+        own["distill__ramp_up"] = 0.2
+    config = config_for(method, model__mix=ACTING.get(method, alike), **own)
     count = len(config.model.mix)
 
     session = train(config)

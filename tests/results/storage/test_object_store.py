@@ -90,14 +90,14 @@ def test_an_outage_in_the_middle_costs_no_row(
     tables.start("00000", Config())
     tables.epoch("00000", epoch_row(1), [], [])
     wire.cut()
-    threading.Timer(3, wire.mend).start()
     started = time.monotonic()
+    threading.Timer(3, wire.mend).start()
 
     for epoch in (2, 3):
         tables.epoch("00000", epoch_row(epoch), [], [])
     tables.end("00000", "completed")
 
-    assert time.monotonic() - started > 2.5
+    assert time.monotonic() - started >= 3
     assert list(ffl_ray.results.load(uri(server, "outage")).epochs.epoch) == [1, 2, 3]
     assert "does not answer; trying again for" in caplog.text
     assert "answers again after" in caplog.text
