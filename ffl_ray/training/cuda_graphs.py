@@ -22,6 +22,7 @@ from torch.torch_version import TorchVersion
 from ffl_ray.data.batches import Batch
 from ffl_ray.distill.terms import SCHEDULES
 from ffl_ray.training.engine import LossRow, Step
+from ffl_ray.training.turns import waiting
 
 WARM_UP_STEPS = 3
 WAITS = "synchronizing CUDA operation"
@@ -37,6 +38,24 @@ ONE_CAPTURE = threading.Lock()
 def new_stream(device: torch.device) -> torch.cuda.Stream:
     """A stream of a GPU."""
     return torch.cuda.Stream(device)  # type: ignore[no-untyped-call]
+
+
+def start_afresh(device: torch.device) -> None:
+    """Have a GPU forget the training before.
+
+    Nothing may be asked of a GPU's memory before this process has a context on it.
+    """
+    if device.type == "cuda":
+        torch.cuda.init()  # type: ignore[no-untyped-call]
+        torch.cuda.set_device(device)
+        empty_cache()
+        torch.cuda.reset_peak_memory_stats(device)
+
+
+def empty_cache() -> None:
+    """Give back what a GPU's allocator keeps; after a failed capture an older one can't."""
+    if not Captures.left_capturing:
+        torch.cuda.empty_cache()
 
 
 class Captures:
@@ -141,7 +160,9 @@ class CudaGraphs:
             batch, ready = ahead
             torch.cuda.current_stream(self._device).wait_event(ready)
             if len(under_way) == 2:
-                under_way[0][1].synchronize()
+                if not under_way[0][1].query():
+                    with waiting():
+                        under_way[0][1].synchronize()
                 del under_way[0]
             ahead = self._made(batches)
             yield batch

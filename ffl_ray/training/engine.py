@@ -20,6 +20,7 @@ from ffl_ray.training.gradients import average_gradients, drop_gradients, gather
 from ffl_ray.training.metrics import metric_sums
 from ffl_ray.training.parted_step import Parts, step_where
 from ffl_ray.training.precision import Precision, in_float64
+from ffl_ray.training.turns import next_turn, wait_for
 
 
 class TrainedEpoch(NamedTuple):
@@ -217,10 +218,12 @@ def train_epoch(
     for batch in batches:
         sums.add(step.run(batch))
         between()
+        next_turn()
     if sums.sums is None:
         raise ValueError("an epoch must hold at least one batch, not 0")
     if step.world_size > 1:
         dist.all_reduce(sums.sums)
+    wait_for(sums.sums.device)
     *totals, images = sums.sums.tolist()
     losses = {name: value / images for name, value in zip(sums.names, totals, strict=True)}
     return TrainedEpoch(losses, round(images))
@@ -257,10 +260,12 @@ def evaluate(
     for batch in batches:
         row = sums_of(batch)
         sums = row if sums is None else sums + row
+        next_turn()
     if sums is None:
         raise ValueError("an evaluation must hold at least one batch, not 0")
     if world_size > 1:
         dist.all_reduce(sums)
+    wait_for(sums.device)
     return sums
 
 

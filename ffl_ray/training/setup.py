@@ -8,6 +8,7 @@ import resource
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import NamedTuple
 
 import torch
@@ -32,11 +33,12 @@ from ffl_ray.models.cost import MemberCost, member_costs
 from ffl_ray.models.latency import member_latencies
 from ffl_ray.models.network import FusionNetwork
 from ffl_ray.training.clock import Clock
-from ffl_ray.training.cuda_graphs import Captures, CudaGraphs, new_stream
+from ffl_ray.training.cuda_graphs import Captures, CudaGraphs, new_stream, start_afresh
 from ffl_ray.training.optimizer import new_optimizer, set_learning_rate
 from ffl_ray.training.parted_step import in_parts
 from ffl_ray.training.precision import Precision, format_of, set_format
 from ffl_ray.training.session import Session
+from ffl_ray.training.turns import kept_for_this_training
 
 # Not a setting: nobody has measured yet whether it pays.
 BRANCH_STREAMS = "FFL_RAY_BRANCH_STREAMS"
@@ -96,7 +98,7 @@ def prepare(config: ResolvedConfig, session: Session, *, final: bool = False) ->
         final: train on train and val together; nothing is left to validate with.
     """
     device = choose_device(config, session)
-    _start_afresh(device)
+    start_afresh(device)
     data, held_out = _held_out(config, _opened(config, session.world_size, final=final))
     pool = LoaderPool(
         config.data.num_loader_processes or max(1, session.num_threads - 1),
@@ -136,24 +138,11 @@ def _format(config: ResolvedConfig, device: torch.device, data: TrainVal, sessio
     return format_of(config.compute.precision, device, pixels, session.world_size)
 
 
-def _start_afresh(device: torch.device) -> None:
-    """Have a GPU forget the training before.
-
-    Nothing may be asked of a GPU's memory before this process has a context on it.
-    """
-    if device.type == "cuda":
-        torch.cuda.init()  # type: ignore[no-untyped-call]
-        torch.cuda.set_device(device)
-        if not Captures.left_capturing:
-            torch.cuda.empty_cache()
-        torch.cuda.reset_peak_memory_stats(device)
-
-
 def _on_gpu(
     config: ResolvedConfig, network: FusionNetwork, device: torch.device, kind: str, images: int
 ) -> CudaGraphs:
     """What a training on a GPU keeps there; the GPU is set to its number format."""
-    set_format(kind)
+    kept_for_this_training(partial(set_format, kind))
     if os.environ.get(BRANCH_STREAMS) == "1":
         network.branch_streams = [new_stream(device) for _ in network.branches[1:]]
     steps = config.optim.epochs * math.ceil(images / config.optim.batch_size)

@@ -36,6 +36,7 @@ from ffl_ray.training.schedules import schedule_weights
 from ffl_ray.training.session import Report, Row, Session
 from ffl_ray.training.setup import Training, peak_memory_bytes, prepared
 from ffl_ray.training.steps import Examined, epoch_batches, examined, measured, train_on
+from ffl_ray.training.turns import seat_here
 
 # Several workers do not wait for their rows to be stored. When the search is killed they may live
 # on for ten seconds: their checkpoint says what they reported meanwhile.
@@ -132,7 +133,7 @@ def run_epoch(training: Training, progress: Progress, write: Write) -> Progress:
         "best_epoch": progress.best_epoch or None,
         "epoch_s": epoch_s,
         "accelerator_s": progress.accelerator_s,
-        "peak_memory_bytes": peak_memory_bytes(training.train.device),
+        "peak_memory_bytes": None if seat_here() else peak_memory_bytes(training.train.device),
     }
     best = members if before is None or progress.latest_is_best else before.best
     predictions = prediction_rows(found.predictions, len(training.val.images))
@@ -171,7 +172,7 @@ def _train(training: Training, progress: Progress, started: float, write: Write)
         "distill_weight": weights["ramp"],
         **loss_columns(trained.losses),
         "train_s": train_s,
-        "train_cpu_s": time.process_time() - cpu_before,
+        "train_cpu_s": None if seat_here() else time.process_time() - cpu_before,
         "images_per_s": trained.images / train_s,
         "precision": training.precision.name,
         "recorded": graphs.replays > replays_before if graphs else None,

@@ -3,12 +3,14 @@
 What a test runs under `SimulatedCuda` takes the path of a GPU from device to graph. Its results
 are real ones: a capture computes nothing and notes each operator; a replay runs these again, into
 the same memory. What CUDA refuses is refused: memory calls before a context, reads by the host
-during a capture, and what torch 2.11 still does wrong after a capture that failed.
+during a capture, what another thread may not do meanwhile, and what torch 2.11 still does wrong
+after a capture that failed.
 """
 
 from __future__ import annotations
 
 import functools
+import threading
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
@@ -132,6 +134,9 @@ class Event:
     def __init__(self, cuda: SimulatedCuda) -> None:
         self._cuda = cuda
 
+    def query(self) -> bool:
+        return False
+
     def synchronize(self) -> None:
         self._cuda.note("event.synchronize")
 
@@ -148,6 +153,8 @@ class Graph:
 
     def replay(self) -> None:
         self._cuda.note("replay")
+        if self._cuda.tape is not None:
+            raise RuntimeError("Offset increment outside graph capture encountered unexpectedly.")
         self.tape.replay()
 
 
@@ -164,6 +171,7 @@ class SimulatedCuda(TorchDispatchMode):  # type: ignore[no-untyped-call]
         last_operator: the one for which memory does not do.
         modes: error mode of each capture.
         convolved: batch sizes of convolutions, and whether their kernels were measured.
+        worked_on: streams on which anything was computed.
     """
 
     def __init__(self, version: str = "2.15", *, memory_ends: bool = False) -> None:
@@ -176,7 +184,20 @@ class SimulatedCuda(TorchDispatchMode):  # type: ignore[no-untyped-call]
         self.initialised = self.broken = self.watching = self.failed = False
         self.operators, self.last_operator = 0, -1
         self.tape: Tape | None = None
-        self.stream = Stream(self)
+        self.capturing = 0
+        self.default_stream = Stream(self)
+        self.worked_on: set[Stream] = set()
+        self._of_thread = threading.local()
+
+    @property
+    def stream(self) -> Stream:
+        """The current one of this thread."""
+        stream: Stream = getattr(self._of_thread, "stream", self.default_stream)
+        return stream
+
+    @stream.setter
+    def stream(self, stream: Stream) -> None:
+        self._of_thread.stream = stream
 
     def note(self, call: str, *, needs_context: bool = True) -> None:
         """A call that came.
@@ -207,7 +228,8 @@ class SimulatedCuda(TorchDispatchMode):  # type: ignore[no-untyped-call]
             warnings.warn("called a synchronizing CUDA operation", stacklevel=2)
         if func is aten.convolution.default:
             self.convolved.add((args[0].shape[0], torch.backends.cudnn.benchmark))
-        if self.tape is None:
+        self.worked_on.add(self.stream)
+        if self.tape is None or self.capturing != threading.get_ident():
             return func(*args, **kwargs)
         if func in READS:
             self.failed = True
@@ -226,7 +248,7 @@ class SimulatedCuda(TorchDispatchMode):  # type: ignore[no-untyped-call]
         self.modes.append(capture_error_mode)
         before, self.stream, self.failed = self.stream, stream or Stream(self), False
         self.note("capture")
-        self.tape = graph.tape
+        self.tape, self.capturing = graph.tape, threading.get_ident()
         try:
             yield
         finally:
@@ -248,7 +270,7 @@ class SimulatedCuda(TorchDispatchMode):  # type: ignore[no-untyped-call]
 
     def empty_cache(self) -> None:
         self.calls.append("empty_cache")
-        if self.broken:
+        if self.broken or self.tape is not None:
             raise RuntimeError("captures_underway.empty() INTERNAL ASSERT FAILED")
 
     def set_device(self, device: torch.device | int) -> None:
@@ -292,7 +314,9 @@ class SimulatedCuda(TorchDispatchMode):  # type: ignore[no-untyped-call]
             "current_device": lazily(0),
             "get_device_capability": lazily((9, 0)),
             "is_bf16_supported": lambda *_: True,
-            "is_current_stream_capturing": lambda: self.tape is not None,
+            "is_current_stream_capturing": lambda: (
+                self.tape is not None and self.capturing == threading.get_ident()
+            ),
             "set_device": self.set_device,
             "empty_cache": self.empty_cache,
             "reset_peak_memory_stats": noted("reset_peak_memory_stats"),
@@ -334,7 +358,13 @@ class SimulatedCuda(TorchDispatchMode):  # type: ignore[no-untyped-call]
     @contextmanager
     def running(self) -> Iterator[None]:
         """Have this process use it, and its tensors."""
-        with self.installed(), self:
+        with self.installed(), self.here():
+            yield
+
+    @contextmanager
+    def here(self) -> Iterator[None]:
+        """Have this thread's tensors be of it, where it is installed."""
+        with self:
             # As FakeTensorMode does: torch.tensor(device=...) is then an operator like others.
             torch._C._set_only_lift_cpu_tensors(True)
             try:

@@ -14,6 +14,7 @@ import torch
 from support.helpers import MemorySession, small_config
 from support.own_methods import ASKING
 from support.simulated_cuda import SimulatedCuda
+from support.threaded import in_threads
 from torch import Tensor
 from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.backends import cudnn
@@ -34,6 +35,7 @@ from ffl_ray.training.optimizer import new_optimizer
 from ffl_ray.training.precision import Precision, set_format
 from ffl_ray.training.progress import Progress
 from ffl_ray.training.setup import new_network, prepare, prepared
+from ffl_ray.training.turns import Seat, Turns, seated
 from ffl_ray.training.worker import run_epoch, run_worker
 
 GPU = torch.device("cuda", 0)
@@ -123,6 +125,31 @@ METHODS = [
     {"distill__method": "ffsd", "model__mix": "3*resnet8", "optim__lr": 25 / 128},
     {"distill__method": ASKING},
 ]
+
+
+def test_trainings_in_threads_record_and_replay_what_each_does_alone() -> None:
+    own = [{"seed": 1}, {"seed": 2, "compute__precision": "tf32", "optim__optimizer": "adamw"}]
+    configs = [small_config(**SMALL | one | {"optim__epochs": 1}) for one in own]
+    alone = [trained(config, SimulatedCuda()) for config in configs]
+    beside, cuda, turns = [MemorySession() for _ in configs], SimulatedCuda(), Turns()
+
+    def work(config: ResolvedConfig, session: MemorySession) -> Callable[[], object]:
+        session.device = GPU
+
+        def train() -> None:
+            with cuda.here(), seated(Seat(turns), GPU):
+                run_worker(config, session)
+
+        return train
+
+    with cuda.installed():
+        raised = in_threads([work(*each) for each in zip(configs, beside, strict=True)])
+
+    assert raised == [None, None]
+    assert list(map(learned, beside)) == list(map(learned, alone))
+    assert [row["recorded"] for session in beside for row in session.rows] == [True, True]
+    assert len(cuda.modes) == 4
+    assert cuda.default_stream not in cuda.worked_on
 
 
 @pytest.mark.parametrize("settings", METHODS, ids=lambda s: "-".join(map(str, s.values())))

@@ -1,0 +1,141 @@
+"""Turns of the trainings that share a process: a thread each, one of which works at a time.
+
+PyTorch keeps much for a whole process: the generator that initial weights are drawn from, flags of
+cuDNN and cuBLAS, what a capture of CUDA is in the middle of (a replay in another thread fails
+meanwhile). A thread that works by turns finds all of it as if it were alone. It gives its turn up
+between two steps, and while it waits for its device, its storage or its driver. The device is
+shared all the same: each training has a stream of its own, and some of its steps are under way.
+
+A training that has its process to itself has no seat there, and nothing here does anything.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+
+import torch
+
+_HERE = threading.local()
+
+
+class Turns:
+    """Turns of some threads: who has waited longest is next."""
+
+    def __init__(self) -> None:
+        self._guard = threading.Lock()
+        self._waiting: deque[threading.Lock] = deque()
+        self._taken = False
+
+    def take(self) -> None:
+        """Wait for a turn."""
+        with self._guard:
+            if not self._taken:
+                self._taken = True
+                return
+            called = threading.Lock()
+            called.acquire()
+            self._waiting.append(called)
+        called.acquire()
+
+    def give(self) -> None:
+        """End this thread's turn."""
+        with self._guard:
+            if self._waiting:
+                self._waiting.popleft().release()
+            else:
+                self._taken = False
+
+
+class Seat:
+    """A training's place among those of its process.
+
+    Attributes:
+        stopped: it is to end, as its next turn begins.
+    """
+
+    def __init__(self, turns: Turns) -> None:
+        self.turns = turns
+        self.stopped = False
+        self.keeps: list[Callable[[], None]] = []
+
+    def resume(self) -> None:
+        """Set what the process has one of as this training needs it.
+
+        Raises:
+            SystemExit: it is to end.
+        """
+        if self.stopped:
+            raise SystemExit
+        for keep in self.keeps:
+            keep()
+
+
+def seat_here() -> Seat | None:
+    """This thread's seat; none where a training has its process to itself."""
+    seat: Seat | None = getattr(_HERE, "seat", None)
+    return seat
+
+
+@contextmanager
+def seated(seat: Seat, device: torch.device) -> Iterator[None]:
+    """A block in which this thread trains by turns, on a stream of its own of a GPU."""
+    seat.turns.take()
+    _HERE.seat = seat
+    try:
+        with ExitStack() as stack:
+            if device.type == "cuda":
+                stream = torch.cuda.Stream(device)  # type: ignore[no-untyped-call]
+                stack.enter_context(torch.cuda.stream(stream))
+            yield
+    finally:
+        _HERE.seat = None
+        seat.turns.give()
+
+
+@contextmanager
+def waiting() -> Iterator[None]:
+    """A block in which this thread only waits: others have their turns meanwhile.
+
+    Raises:
+        SystemExit: the training is to end.
+    """
+    seat = seat_here()
+    if seat is None:
+        yield
+        return
+    seat.turns.give()
+    try:
+        yield
+    finally:
+        seat.turns.take()
+    seat.resume()
+
+
+def next_turn() -> None:
+    """Let every other training of this process take a step.
+
+    Raises:
+        SystemExit: the training is to end.
+    """
+    with waiting():
+        pass
+
+
+def wait_for(device: torch.device) -> None:
+    """Return when a GPU has done what this thread has asked it for."""
+    if device.type == "cuda":
+        done = torch.cuda.Event(blocking=True)  # type: ignore[no-untyped-call]
+        torch.cuda.current_stream(device).record_event(done)
+        with waiting():
+            done.synchronize()
+
+
+def kept_for_this_training(keep: Callable[[], None]) -> None:
+    """Call what sets something of the whole process, now and as each turn begins."""
+    keep()
+    seat = seat_here()
+    if seat is not None:
+        seat.keeps.append(keep)
