@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import tempfile
+import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, ExitStack, nullcontext
@@ -15,12 +16,13 @@ from torch import nn
 from torch.profiler import ProfilerActivity, profile
 
 from benchmarks.gpu.trainings import WARM_STEPS, Bench, Figures, batches_of, whole_batches
-from ffl_ray.bench.stepping import Stepper, our_stepper
+from ffl_ray.bench.stepping import Stepper, endless, our_stepper, timed_steps
 from ffl_ray.config.overrides import flatten
 from ffl_ray.training.checkpoint import dump_checkpoint
 from ffl_ray.training.progress import Progress
 from ffl_ray.training.setup import Training
 from ffl_ray.training.steps import epoch_step, measured, step_of
+from ffl_ray.training.turns import Seat, Turns, seated, waiting
 
 STEPS = {"cpu": 2, "cuda": 50}
 PROFILED_STEPS = 5
@@ -131,7 +133,12 @@ def _grouped_gain(bench: Bench, count: int) -> float:
 
 def together(bench: Bench) -> Figures:
     """Images a second of several trainings, as a multiple of one's."""
-    for way, rate in (("streams", _rate_of_streams), ("processes", _rate_of_processes)):
+    ways = {
+        "streams": _rate_of_streams,
+        "processes": _rate_of_processes,
+        "threads": _rate_of_threads,
+    }
+    for way, rate in ways.items():
         alone = None
         for count in bench.counts:
             found = rate(bench, count)
@@ -186,6 +193,23 @@ def _rate_of_processes(bench: Bench, count: int) -> float:
             list(pool.map(Stepper.seconds, sides, [WARM_STEPS] * count))
             taken = list(pool.map(Stepper.seconds, sides, [steps] * count))
     return sum(steps * bench.batch / seconds for seconds in taken)
+
+
+def _rate_of_threads(bench: Bench, count: int) -> float:
+    """Trainings in threads of this process, by turns, as trials that share one."""
+    turns, together = Turns(), threading.Barrier(count, timeout=60)
+    steps = 8 * STEPS[bench.device.type]
+
+    def rate(number: int) -> float:
+        with seated(Seat(turns), bench.device), bench.training(seed=number) as training:
+            batches = endless(training)
+            timed_steps(training, batches, WARM_STEPS)
+            with waiting():
+                together.wait()
+            return steps * bench.batch / timed_steps(training, batches, steps)
+
+    with ThreadPoolExecutor(count) as pool:
+        return sum(pool.map(rate, range(count)))
 
 
 def first(bench: Bench) -> Figures:

@@ -56,10 +56,13 @@ PARTS = (
     Part("versions", 15, False, "which torch, CUDA, cuDNN, driver and GPU"),
     Part("fresh", 30, False, "a training in a process that has not touched its device before"),
     Part("equal", 115, False, "recorded steps against steps one by one: the same bits, by method"),
+    Part("threads", 25, False, "trainings in threads against each alone: the same bits"),
     Part("refused", 20, True, "streams and memory after a step that can't be recorded"),
     Part("step", 60, False, "milliseconds of a step, its capture, an evaluation, a checkpoint"),
     Part("branches", 40, True, "branches on streams of their own inside a recorded step"),
-    Part("together", 75, False, "trainings at once: in one process, and in one each"),
+    Part(
+        "together", 95, False, "trainings at once: in one process, by turns or threads, in one each"
+    ),
     Part("first", 40, False, "seconds of a first step, with and without measured kernels"),
     Part("memory", 30, True, "context and peak memory against the plan's estimate"),
     Part("trivial", 20, False, "a batch of TrivialAugment"),
@@ -79,6 +82,8 @@ PREDICTIONS = (
         )
     ),
     Prediction("equal", "ffl adamw.recorded", 1, 1, "AdamW: steps are recorded"),
+    Prediction("threads", "equal", 1, 1, "trainings in threads: all weights are as alone"),
+    Prediction("threads", "recorded", 1, 1, "trainings in threads: steps are recorded"),
     Prediction("refused", "ended", 1, 1, "the training that can't be recorded ends well"),
     Prediction("refused", "left_bytes", -NO_LIMIT, 0, "bytes that it leaves allocated"),
     Prediction("refused", "recorded_after", 1, 1, "the one after it is recorded"),
@@ -94,6 +99,9 @@ PREDICTIONS = (
     Prediction("together", "streams.2", 1.6, NO_LIMIT, "2 trainings in a process, times the rate"),
     Prediction("together", "streams.4", 2.2, NO_LIMIT, "4 trainings in a process, times the rate"),
     Prediction("together", "streams.8", 2.6, NO_LIMIT, "8 trainings in a process, times the rate"),
+    Prediction("together", "threads.2", 1.4, NO_LIMIT, "2 trainings in threads, times the rate"),
+    Prediction("together", "threads.4", 1.9, NO_LIMIT, "4 trainings in threads, times the rate"),
+    Prediction("together", "threads.8", 2.1, NO_LIMIT, "8 trainings in threads, times the rate"),
     Prediction("together", "processes.4", -NO_LIMIT, 1.15, "4 processes, no MPS, times the rate"),
     Prediction("first", "measured_s", 4, 8, "a first step with cudnn.benchmark, s"),
     Prediction("first", "measured_in_thread_s", 2, 3, "the same in a new thread, s"),

@@ -8,6 +8,9 @@ import io
 import itertools
 import os
 import sys
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +22,7 @@ from ffl_ray.config.overrides import flatten, shown
 from ffl_ray.planning.cost import DataSize, training_cost
 from ffl_ray.training.setup import Training
 from ffl_ray.training.steps import epoch_step
+from ffl_ray.training.turns import Seat, Turns, seated
 
 
 def _design(method: str) -> dict[str, Any]:
@@ -76,9 +80,7 @@ def fresh(bench: Bench) -> Figures:
 
 def equal(bench: Bench) -> Figures:
     """Two epochs with a partial batch, recorded and not, of every method: the same bits."""
-    torch.use_deterministic_algorithms(True, warn_only=True)
-    torch.backends.cudnn.deterministic = True
-    try:
+    with _deterministic():
         for name, changes in VARIANTS.items():
             mix = mix_for(changes.get("distill__method", "ffl"), bench.mix)
             settings = {"data__name": bench.small, "compute__precision": "float32"} | changes
@@ -88,7 +90,33 @@ def equal(bench: Bench) -> Figures:
             )
             yield f"{name}.equal", int(_same(recorded, plain))
             if bench.device.type == "cuda":
-                yield f"{name}.recorded", [int(row["recorded"]) for row in recorded.rows][-1]
+                yield f"{name}.recorded", int(recorded.rows[-1]["recorded"])
+
+
+def threads(bench: Bench) -> Figures:
+    """Trainings in threads of this process, by turns, against each of them alone: the same bits."""
+    settings = {"data__name": bench.small, "compute__precision": "float32"}
+    turns, seeds = Turns(), range(max(bench.counts[:3]))
+
+    def beside(seed: int) -> Kept:
+        with seated(Seat(turns), bench.device):
+            return trained(bench, seed=seed, **settings)
+
+    with _deterministic(), ThreadPoolExecutor(len(seeds)) as pool:
+        found = list(pool.map(beside, seeds))
+        alone = [trained(bench, seed=seed, **settings) for seed in seeds]
+    yield "equal", int(all(map(_same, found, alone)))
+    if bench.device.type == "cuda":
+        yield "recorded", int(all(one.rows[-1]["recorded"] for one in found))
+
+
+@contextmanager
+def _deterministic() -> Iterator[None]:
+    """Have a computation that is done twice give the same bits."""
+    torch.use_deterministic_algorithms(True, warn_only=True)
+    torch.backends.cudnn.deterministic = True
+    try:
+        yield
     finally:
         torch.use_deterministic_algorithms(False)
         torch.backends.cudnn.deterministic = False

@@ -78,6 +78,14 @@ class SearchConfig(Section):
         source="docs.nvidia.com/deploy/mps",
         resource=True,
     )
+    one_process: Literal["auto", "on", "off"] = setting(
+        "auto",
+        "whether trials that share a GPU train in one process of it, a thread each, by turns: "
+        "auto, where that is measured to be faster than processes of their own; on, wherever they "
+        "share one; off, nowhere",
+        source="docs/performance.md",
+        resource=True,
+    )
     time_budget_s: Annotated[float | None, BeforeValidator(seconds)] = setting(
         None,
         "stop the search after this long, such as 40m, what it took before an interruption "

@@ -25,6 +25,7 @@ def plan_table(preflight: Preflight, limits: Limits = Limits()) -> RenderableTyp
         ("data", Text(data_text(preflight.facts))),
         ("trials", _trials(preflight, limits)),
         ("each trial", _resources(preflight)),
+        *([("sharing", Text(preflight.sharing))] if preflight.sharing else []),
         ("expected time", _time(preflight)),
         *(("limit", Text(line)) for line in limit_lines(limits)),
         ("disk", _disk(preflight)),
@@ -48,6 +49,7 @@ def plan_lines(preflight: Preflight, trials: int, limits: Limits = Limits()) -> 
     return Group(
         Prose(f"data  {data}"),
         Prose(f"plan  {_trials(preflight, limits)}, each with {_resources(preflight)}"),
+        *([Prose(f"      {preflight.sharing}")] if preflight.sharing else []),
         Prose(f"      {_time(preflight, trials)}; disk {_disk(preflight)}"),
         *(Prose(f"      {line}") for line in limit_lines(limits)),
         Prose(f"      memory {_memory(preflight)}"),
@@ -91,6 +93,8 @@ def _resources(preflight: Preflight) -> str:
         _count(plan.num_workers, "worker"),
         _count(plan.num_workers * plan.cpus_per_worker, "CPU"),
     ]
+    if plan.in_one_process:
+        return ", ".join([*words, f"{_count(gpus, 'GPU')} in a process that they share"])
     return ", ".join([*words, _count(gpus, "GPU")] if gpus else [*words, "no GPU"])
 
 

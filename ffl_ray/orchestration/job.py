@@ -24,6 +24,7 @@ class Job(NamedTuple):
         cpus_per_worker: CPUs, and so threads, of each.
         gpus_per_worker: GPUs of each.
         final: train on train and val together, and open the test split at the end.
+        in_one_process: train in the process that the trials of its GPU share.
     """
 
     trial_id: str
@@ -33,6 +34,7 @@ class Job(NamedTuple):
     cpus_per_worker: int
     gpus_per_worker: float
     final: bool = False
+    in_one_process: bool = False
 
     @classmethod
     def planned(
@@ -47,6 +49,7 @@ class Job(NamedTuple):
             cpus_per_worker=plan.cpus_per_worker,
             gpus_per_worker=plan.gpus_per_worker,
             final=final,
+            in_one_process=plan.in_one_process,
         )
 
     @property
@@ -58,6 +61,20 @@ class Job(NamedTuple):
     def files(self) -> Storage:
         """The folder of its checkpoints."""
         return Storage(self.study).child(f"checkpoints/{self.trial_id}")
+
+
+class Told(NamedTuple):
+    """What a training tells next: a finished epoch, or how it ended.
+
+    Attributes:
+        report: of the epoch; none: it has ended.
+        failure: what a retry can't mend, as `failures.failure_of` has it.
+        error: what a retry may mend.
+    """
+
+    report: Report | None = None
+    failure: dict[str, Any] | None = None
+    error: Exception | None = None
 
 
 def report_metrics(report: Report) -> dict[str, Any]:

@@ -18,8 +18,10 @@ from ffl_ray.planning.layout import Machines, Plan, available_cpus, make_plan
 from ffl_ray.planning.limits import CONTEXT_BYTES
 from ffl_ray.planning.spare_cpus import spare_cpus
 from ffl_ray.results.storage.storage import Storage
+from ffl_ray.training.cuda_graphs import empty_cache
 from ffl_ray.training.final import run_final
 from ffl_ray.training.session import Report, Session
+from ffl_ray.training.turns import waiting
 from ffl_ray.training.worker import run_worker
 
 LOG = logging.getLogger(__name__)
@@ -56,10 +58,12 @@ class LocalSession:
         files.make_folder()
 
     def read(self, name: str) -> bytes | None:
-        return self._files.read(name)
+        with waiting():
+            return self._files.read(name)
 
     def write(self, name: str, data: bytes) -> None:
-        write_unless_ended(self._files, name, data)
+        with waiting():
+            write_unless_ended(self._files, name, data)
 
     def report(self, report: Report) -> None:
         self._on_report(report)
@@ -102,12 +106,17 @@ def _gpu_is_lost() -> bool:
 
 
 def train_sharing(job: Job, on_report: Callable[[Report], None]) -> None:
-    """Train a job on its share of a GPU, and go on with it once when memory ran out.
+    """Train a job on its share of a GPU, which this process has to itself."""
+    bound_gpu_memory(job.gpus_per_worker)
+    train_again_without_memory(job, on_report)
+
+
+def train_again_without_memory(job: Job, on_report: Callable[[Report], None]) -> None:
+    """Train a job that shares a GPU, and go on with it once when memory ran out.
 
     What its neighbours hold beside their tensors (contexts, libraries' workspaces) is in nobody's
     share; and what this process holds of the training before, in pieces, is given back.
     """
-    bound_gpu_memory(job.gpus_per_worker)
     try:
         train_here(job, on_report)
     except RuntimeError as error:
@@ -116,7 +125,7 @@ def train_sharing(job: Job, on_report: Callable[[Report], None]) -> None:
         LOG.warning("trial %s goes on once more: %s", job.trial_id, error)
     else:
         return
-    torch.cuda.empty_cache()
+    empty_cache()
     train_here(job, on_report)
 
 

@@ -120,7 +120,10 @@ def _preflight(search: Search, plan: Plan, facts: DataFacts, *, joined: bool) ->
 
     preflight = check(plan)
     shared = shared_plan(preflight, settings.search, cluster_machines, call_together)
-    return preflight if shared == plan else check(shared)
+    if shared.plan != plan:
+        preflight = check(shared.plan)
+    forecast = preflight.forecast.slower(shared.slowdown)
+    return preflight._replace(sharing=shared.sharing, forecast=forecast)
 
 
 class Trials(NamedTuple):

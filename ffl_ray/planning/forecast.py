@@ -54,6 +54,10 @@ class Forecast(NamedTuple):
     memory_bytes: list[int]
     parameters: tuple[int, int]
 
+    def slower(self, times: float) -> Forecast:
+        """The forecast of trials that take so many times as long, beside others on a GPU."""
+        return self._replace(trial_s=None if self.trial_s is None else times * self.trial_s)
+
     def seconds(self, trials: int | None = None) -> tuple[float, float] | None:
         """Seconds with ASHA, and when no trial is pruned; None when nothing was measured.
 

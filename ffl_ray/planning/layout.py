@@ -45,12 +45,14 @@ class Plan(NamedTuple):
         num_workers: processes of a trial.
         cpus_per_worker: CPUs, and so threads, of each.
         gpus_per_worker: GPUs of each; a fraction only when a trial has one worker.
+        in_one_process: trials that share a GPU train in one process of it.
     """
 
     max_concurrent_trials: int
     num_workers: int
     cpus_per_worker: int
     gpus_per_worker: float
+    in_one_process: bool = False
 
     def columns(self) -> dict[str, float]:
         """The resources of each trial, as columns of the trials table."""
@@ -95,6 +97,7 @@ def make_plan(
         num_workers=workers,
         cpus_per_worker=per_worker,
         gpus_per_worker=gpus / workers,
+        in_one_process=search.one_process == "on" and 0 < gpus < 1,
     )
 
 

@@ -68,7 +68,8 @@ class Room(NamedTuple):
 def worker_room(plan: Plan, nodes: Sequence[Node]) -> Room:
     """Memory that each worker may take, when as many work at once as the plan says.
 
-    A GPU that several trials share is divided by the fraction each room. On CPUs a machine's
+    A GPU that several trials share is divided by the fraction each room; in one process they have
+    one CUDA context together. On CPUs a machine's
     memory, up to where Ray begins to kill, is divided among the workers that it takes at once.
     """
     return _gpu_room(plan, nodes) if plan.gpus_per_worker else _cpu_room(plan, nodes)
@@ -80,7 +81,8 @@ def _gpu_room(plan: Plan, nodes: Sequence[Node]) -> Room:
         return Room(None, True, None)
     least = min(free)
     share = min(1.0, plan.gpus_per_worker)
-    return Room(int(least * share) - CONTEXT_BYTES, True, least - CONTEXT_BYTES)
+    of_context = share * CONTEXT_BYTES if plan.in_one_process else CONTEXT_BYTES
+    return Room(int(least * share - of_context), True, least - CONTEXT_BYTES)
 
 
 def _cpu_room(plan: Plan, nodes: Sequence[Node]) -> Room:

@@ -52,6 +52,7 @@ class Preflight(NamedTuple):
         constraints: how many sampled configs keep those that a network decides; empty: none does.
         memory_factor: how many times the estimated memory the timed ones held of a GPU that they
             had to themselves.
+        sharing: how trials share a GPU, with what was measured of it; empty: nothing was.
     """
 
     plan: Plan
@@ -66,6 +67,7 @@ class Preflight(NamedTuple):
     facts: DataFacts = DataFacts()
     constraints: str = ""
     memory_factor: float = 1.0
+    sharing: str = ""
 
 
 def run_preflight(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 import time
 from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
@@ -18,6 +19,7 @@ from ffl_ray.training.engine import train_epoch
 from ffl_ray.training.session import Report
 from ffl_ray.training.setup import Training, prepared
 from ffl_ray.training.steps import epoch_batches, epoch_step
+from ffl_ray.training.turns import wait_for
 
 BUDGET_S = 0.4
 # Forward multiply-accumulates of a measured step: on one CPU core, a second or two.
@@ -35,11 +37,13 @@ class Timed(NamedTuple):
         seconds_per_image: in training.
         memory_bytes: held of the GPU for tensors, what libraries work in and recorded steps among
             them; none on a CPU, and where its batch was cut.
+        loss: mean over its first steps, in nats.
     """
 
     macs: int
     seconds_per_image: float
     memory_bytes: int | None = None
+    loss: float = math.nan
 
 
 class Throughput(NamedTuple):
@@ -147,7 +151,7 @@ def _timed(
     changes = {"optim.batch_size": batch, "compute.measure_latency": False}
     with prepared(with_overrides(config, changes), session) as training:
         step, batches = epoch_step(training, distill_weight=1.0), _endless(training)
-        train_epoch(step, itertools.islice(batches, WARM_STEPS[kind]))
+        warm = train_epoch(step, itertools.islice(batches, WARM_STEPS[kind]))
         wait()
         started = time.perf_counter()
         # What it returns is read from the device: all its steps are done by then.
@@ -155,7 +159,7 @@ def _timed(
         seconds = (time.perf_counter() - started) / done.images
         whole = kind == "cuda" and batch == config.optim.batch_size
         held = torch.cuda.max_memory_reserved(session.device) if whole else None
-    return Timed(cost.macs, seconds, held)
+    return Timed(cost.macs, seconds, held, warm.losses["total"])
 
 
 def _endless(training: Training) -> Iterator[Batch]:
@@ -172,7 +176,7 @@ def _for_seconds(
     ends = time.perf_counter() + budget_s
     for number, batch in enumerate(batches, 1):
         yield batch
-        if device.type == "cuda" and number % STEPS_AHEAD == 0:
-            torch.cuda.synchronize(device)
+        if number % STEPS_AHEAD == 0:
+            wait_for(device)
         if time.perf_counter() >= ends:
             return

@@ -114,7 +114,12 @@ TRIALS = [
         f"alone for the same seconds, no point of the space; null: what the search proposed",
     ),
     Column("accelerator_s", FLOAT, "s", "seconds of training and validation, times workers"),
-    Column("peak_memory_bytes", INT, "bytes", "GPU: allocated at most; CPU: of the process so far"),
+    Column(
+        "peak_memory_bytes",
+        INT,
+        "bytes",
+        "GPU: allocated at most; CPU: of the process so far; none: trials share it",
+    ),
 ]
 EPOCHS = [
     *_IDS,
@@ -175,11 +180,21 @@ EPOCHS = [
     Column("precision", TEXT, "", "computed in: float32, tf32 or bfloat16"),
     Column("recorded", BOOL, "", "whether steps were replayed from a CUDA graph; null on a CPU"),
     Column("train_s", FLOAT, "s", "training"),
-    Column("train_cpu_s", FLOAT, "s", "CPU time of rank 0's process meanwhile, over its threads"),
+    Column(
+        "train_cpu_s",
+        FLOAT,
+        "s",
+        "CPU time of rank 0's process meanwhile, over its threads; none: trials share it",
+    ),
     Column("epoch_s", FLOAT, "s", "training and validation"),
     Column("images_per_s", FLOAT, "images/s", "training, over all workers"),
     Column("accelerator_s", FLOAT, "s", "epoch_s times workers, summed over the trial's epochs"),
-    Column("peak_memory_bytes", INT, "bytes", "GPU: allocated at most; CPU: of the process so far"),
+    Column(
+        "peak_memory_bytes",
+        INT,
+        "bytes",
+        "GPU: allocated at most; CPU: of the process so far; none: trials share it",
+    ),
 ]
 MEMBER = Column(
     *("member", TEXT, ""),

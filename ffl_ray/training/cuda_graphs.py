@@ -160,7 +160,7 @@ class CudaGraphs:
             batch, ready = ahead
             torch.cuda.current_stream(self._device).wait_event(ready)
             if len(under_way) == 2:
-                if not under_way[0][1].query():
+                if not under_way[0][1].query():  # type: ignore[no-untyped-call]
                     with waiting():
                         under_way[0][1].synchronize()
                 del under_way[0]

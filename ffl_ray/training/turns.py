@@ -68,13 +68,16 @@ class Seat:
             SystemExit: it is to end.
         """
         if self.stopped:
+            if torch.cuda.is_initialized():  # type: ignore[no-untyped-call]
+                # Its memory is let go of next, and steps may be under way there.
+                torch.cuda.current_stream().synchronize()
             raise SystemExit
         for keep in self.keeps:
             keep()
 
 
 def seat_here() -> Seat | None:
-    """This thread's seat; none where a training has its process to itself."""
+    """The seat of this thread; none where a training has its process to itself."""
     seat: Seat | None = getattr(_HERE, "seat", None)
     return seat
 
@@ -106,6 +109,7 @@ def waiting() -> Iterator[None]:
     if seat is None:
         yield
         return
+    seat.resume()
     seat.turns.give()
     try:
         yield

@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -12,6 +13,7 @@ import torch
 from support.helpers import ROOT
 from support.simulated_cuda import SimulatedCuda
 
+from benchmarks import thread_turns
 from benchmarks.gpu import right
 from benchmarks.gpu.__main__ import in_its_own_process, parser
 from benchmarks.gpu.plan import PARTS, PREDICTIONS, Part, verdicts
@@ -52,7 +54,7 @@ def run_without(gone: str, *options: str) -> str:
 
 
 def test_it_runs_with_torch_alone_and_writes_what_it_found(tmp_path: Path) -> None:
-    parts = "versions,fresh,refused,step,numbers"
+    parts = "versions,fresh,threads,refused,step,numbers"
     options = ("--device", "cpu", "--rounds", "1", "--parts", parts, "--out", str(tmp_path))
 
     told = run_without("pydantic,ray,optuna,pandas,pyarrow", *options)
@@ -63,6 +65,7 @@ def test_it_runs_with_torch_alone_and_writes_what_it_found(tmp_path: Path) -> No
     assert list(found["parts"]) == parts.split(",")
     assert found["parts"]["refused"]["note"] == "needs CUDA: not run on a CPU"
     assert found["parts"]["step"]["figures"]["eager_ms"] > 0
+    assert found["parts"]["threads"]["figures"] == {"equal": 1}
     assert {one["verdict"] for one in found["verdicts"]} == {"not run"}
     config = resolved_from(
         {"data.name": "benchmarks.gpu.trainings:tiny", "model.mix": "2*resnet8"}
@@ -108,6 +111,19 @@ def test_a_part_for_cuda_alone_ends_on_a_simulated_gpu(monkeypatch: pytest.Monke
         found = dict(right.refused(bench))
 
     assert found == {"ended": 1, "left_bytes": 0, "own_stream": True, "recorded_after": 1}
+
+
+def test_threads_are_held_against_one_thread_on_a_stand_in_for_a_gpu(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    short = ["--seconds", "0.02", "--rounds", "1", "--launch-ms", "0.05"]
+    monkeypatch.setattr(sys, "argv", ["thread_turns", *short])
+
+    assert thread_turns.main() == 0
+
+    rates = re.findall(r"[a-z] (\d+)", capsys.readouterr().out)
+    assert len(rates) == 12
+    assert all(int(rate) > 0 for rate in rates)
 
 
 @pytest.mark.parametrize(

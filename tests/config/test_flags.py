@@ -82,6 +82,7 @@ def test_what_may_change_when_a_search_goes_on_is_marked_and_resources_may() -> 
         "search.cpus_per_trial",
         "search.gpus_per_trial",
         "search.mps",
+        "search.one_process",
     }
     assert {name for name, marks in marked.items() if marks.may_change and not marks.resource} == {
         "search.num_samples",

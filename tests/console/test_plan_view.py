@@ -77,6 +77,16 @@ def test_a_driver_that_would_hold_trials_up_is_said_in_both_views() -> None:
     assert all("one driver takes about 83 reports a second" in text for text in texts)
 
 
+def test_how_trials_share_a_gpu_is_said_in_both_views_with_what_was_measured() -> None:
+    plan = Plan(8, 1, 2, 0.125, in_one_process=True)
+    measured = PREFLIGHT._replace(plan=plan, sharing="images/s of a GPU: alone 100")
+
+    texts = [shown(plan_table(measured)), shown(plan_lines(measured, trials=4))]
+
+    assert all("1 worker, 2 CPUs, 0.125 GPUs in a process that they share" in x for x in texts)
+    assert all("images/s of a GPU: alone 100" in text for text in texts)
+
+
 def test_what_is_not_known_is_said_or_left_out() -> None:
     unknown = PREFLIGHT._replace(
         plan=Plan(2, 2, 4, 0),

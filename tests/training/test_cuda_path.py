@@ -128,7 +128,10 @@ METHODS = [
 
 
 def test_trainings_in_threads_record_and_replay_what_each_does_alone() -> None:
-    own = [{"seed": 1}, {"seed": 2, "compute__precision": "tf32", "optim__optimizer": "adamw"}]
+    own: list[dict[str, object]] = [
+        {"seed": 1},
+        {"seed": 2, "compute__precision": "tf32", "optim__optimizer": "adamw"},
+    ]
     configs = [small_config(**SMALL | one | {"optim__epochs": 1}) for one in own]
     alone = [trained(config, SimulatedCuda()) for config in configs]
     beside, cuda, turns = [MemorySession() for _ in configs], SimulatedCuda(), Turns()

@@ -31,9 +31,7 @@ DIFFERENT: list[dict[str, object]] = [
 ]
 
 
-def training(
-    config: ResolvedConfig, session: MemorySession, turns: Turns
-) -> Callable[[], object]:
+def training(config: ResolvedConfig, session: MemorySession, turns: Turns) -> Callable[[], object]:
     def work() -> None:
         with seated(Seat(turns), CPU):
             run_worker(config, session)
