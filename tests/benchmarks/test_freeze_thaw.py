@@ -10,9 +10,15 @@ from support.grids import EPOCHS, make_grid
 
 from benchmarks.freeze_thaw.curves import expected_ends, fenced
 from benchmarks.freeze_thaw.gain import expected_gain, gain_rate
+from benchmarks.freeze_thaw.luck import rank_correlations, regret_of_best
 from benchmarks.freeze_thaw.process import Process, Told
 from benchmarks.freeze_thaw.search import FreezeThaw
-from ffl_ray.replay.grid import Grid, open_grid
+from ffl_ray.config.objectives import parse_objective
+from ffl_ray.config.overrides import with_overrides
+from ffl_ray.config.settings import Config
+from ffl_ray.replay.grid import Grid, Run, open_grid
+from ffl_ray.search.product import Product
+from ffl_ray.search.space import SearchSpace
 
 
 @pytest.fixture(scope="module")
@@ -111,21 +117,49 @@ class Unseen(tuple[float, ...]):
         return super().__getitem__(epoch)
 
 
-@pytest.mark.parametrize("budget_s", [30.0, 60.0])
+@pytest.mark.parametrize(
+    ("how", "budget_s"),
+    [
+        (FreezeThaw("freeze-thaw"), 30.0),
+        (FreezeThaw("freeze-thaw"), 60.0),
+        (FreezeThaw("rest after any epoch", at_once=True), 60.0),
+        (FreezeThaw("ASHA's rung", rests=False, stops=True), 60.0),
+    ],
+)
 def test_a_search_reads_no_value_of_an_epoch_that_is_not_trained(
-    budget_s: float, grid: Grid
+    how: FreezeThaw, budget_s: float, grid: Grid
 ) -> None:
     runs = {
         point: [run._replace(values=Unseen(run.values)) for run in found]
         for point, found in grid.runs.items()
     }
 
-    ended = [*FreezeThaw("freeze-thaw").run(grid._replace(runs=runs), 0, budget_s)]
+    early = {"optim.lr_schedule": "constant", "distill.ramp_up": 0.25} if how.stops else {}
+    base = with_overrides(grid.product.base, early)  # of which two epochs are fair
+
+    ended = [
+        *how.run(grid._replace(runs=runs, product=grid.product._replace(base=base)), 0, budget_s)
+    ]
 
     times = [trial.at_s for trial in ended]
     assert times == sorted(times)
     assert budget_s - 10 < times[-1] <= budget_s
-    assert {trial.epochs for trial in ended} == {EPOCHS}
+    assert all((trial.score is None) == (trial.epochs < EPOCHS) for trial in ended)
+    assert any(trial.epochs < EPOCHS for trial in ended) == how.stops
     seen = [(run.values, run.seconds) for found in runs.values() for run in found]
     read_s = [sum(seconds[: values.read]) for values, seconds in seen if isinstance(values, Unseen)]
     assert 0 < sum(read_s) <= budget_s
+
+
+def test_what_limits_a_search_is_read_off_a_grid_of_known_luck() -> None:
+    def runs(*lasts: float) -> list[Run]:
+        return [Run("", (1 - last, last, last), (1.0, 1.0, 1.0), failed=False) for last in lasts]
+
+    found = {("good",): runs(0.8, 0.9), ("lucky",): runs(0.99, 0.5), ("bad",): runs(0.1, 0.2)}
+    objective = parse_objective("fused.accuracy")
+    product = Product(SearchSpace("", {}, lambda _: {}), (), Config())
+    grid = Grid("made", product, objective, epochs=3, workers=1, runs=found)
+
+    assert regret_of_best(grid, 1) == 0
+    assert regret_of_best(grid, 2) == pytest.approx(0.85 - 0.745)
+    assert rank_correlations(grid) == [pytest.approx((-1, -1)), pytest.approx((1, 1))]
