@@ -17,7 +17,7 @@ from ffl_ray.config.objectives import parse_objective
 from ffl_ray.config.overrides import with_overrides
 from ffl_ray.config.settings import Config
 from ffl_ray.replay.grid import Grid, Run, open_grid
-from ffl_ray.search.product import Product
+from ffl_ray.search.product import Point, Product
 from ffl_ray.search.space import SearchSpace
 
 
@@ -155,7 +155,11 @@ def test_what_limits_a_search_is_read_off_a_grid_of_known_luck() -> None:
     def runs(*lasts: float) -> list[Run]:
         return [Run("", (1 - last, last, last), (1.0, 1.0, 1.0), failed=False) for last in lasts]
 
-    found = {("good",): runs(0.8, 0.9), ("lucky",): runs(0.99, 0.5), ("bad",): runs(0.1, 0.2)}
+    found: dict[Point, list[Run]] = {
+        ("good",): runs(0.8, 0.9),
+        ("lucky",): runs(0.99, 0.5),
+        ("bad",): runs(0.1, 0.2),
+    }
     objective = parse_objective("fused.accuracy")
     product = Product(SearchSpace("", {}, lambda _: {}), (), Config())
     grid = Grid("made", product, objective, epochs=3, workers=1, runs=found)
