@@ -70,8 +70,6 @@ def pytest_collection(session: pytest.Session) -> None:
 
 def pytest_collection_finish(session: pytest.Session) -> None:
     gc.freeze()
-    # Else garbage is looked for after every 700 new objects, and exporters make millions.
-    gc.set_threshold(10_000)
     gc.enable()
 
 
