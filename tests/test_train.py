@@ -77,11 +77,12 @@ def test_killed_and_called_again_it_ends_as_if_nothing_had_happened(
     assert main([*options, "--storage-path", str(tmp_path / "whole")]) == 0
     killed = start("train", *options, "--storage-path", str(tmp_path / "killed"))
     part = tmp_path / "killed" / "study" / "epochs" / "part-00000.parquet"
-    wait_for_epochs(tmp_path / "killed" / "study", 3, every_s=0.05)
+    # Six epochs are left to whoever looks, should it be slow and the training fast.
+    wait_for_epochs(tmp_path / "killed" / "study", 2, every_s=0.02)
     killed.send_signal(signal.SIGKILL)
     killed.communicate()
     done_before = len(pd.read_parquet(part.parent))
-    assert 3 <= done_before < 8
+    assert 2 <= done_before < 8
 
     capfd.readouterr()
     again = main([*options, "--storage-path", str(tmp_path / "killed")])
