@@ -27,6 +27,7 @@ from ray.tune.progress_reporter import TrialProgressCallback
 from ray.util.placement_group import PlacementGroup
 
 from ffl_ray.orchestration import ray_agent
+from ffl_ray.planning.layout import available_cpus
 
 UPSTREAM = "https://github.com/ray-project/ray/blob/ray-2.60.0/python/ray"
 
@@ -96,13 +97,17 @@ def _changed(owner: object, name: str, value: object) -> Iterator[None]:
         setattr(owner, name, kept)
 
 
-def detected_cpus() -> int:
-    """The CPUs that a Ray which starts here would take for its own.
+def cpus_to_take() -> int | None:
+    """The CPUs of a Ray that starts here; none: what it finds itself.
 
-    Of a container those that it is given, and else all of the machine's: it does not ask which of
-    them this process may use. UPSTREAM/_private/utils.py, `get_num_cpus`.
+    It finds those that a container is given, or all of the machine's, and does not ask which of
+    them this process may use: Slurm and taskset leave it a few. UPSTREAM/_private/utils.py,
+    `get_num_cpus`.
     """
-    return int(utils.get_num_cpus())
+    usable = available_cpus()
+    if usable == os.cpu_count():
+        return None
+    return min(usable, int(utils.get_num_cpus(override_docker_cpu_warning=True)))
 
 
 def count_no_callbacks() -> None:

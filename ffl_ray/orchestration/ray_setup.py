@@ -22,14 +22,14 @@ from ffl_ray.files import user_folder
 from ffl_ray.orchestration.mps import PIPES, stop_mps
 from ffl_ray.orchestration.ray_private import (
     count_no_callbacks,
-    detected_cpus,
+    cpus_to_take,
     is_head_gone,
     read_environment_again,
     session_folder,
     without_helpers,
 )
 from ffl_ray.orchestration.sessions import take_session
-from ffl_ray.planning.layout import PASSIVE_WAITING, Machines, available_cpus, wait_passively
+from ffl_ray.planning.layout import PASSIVE_WAITING, Machines, wait_passively
 from ffl_ray.results.storage.retry import VARIABLE as RETRY_S
 
 ENVIRONMENT = {
@@ -165,12 +165,10 @@ def start_ray(address: str | None) -> None:
 
 def _start_here(options: Mapping[str, Any]) -> None:
     count_no_callbacks()
-    cpus = min(detected_cpus(), available_cpus())  # Slurm and taskset leave a process a few
+    options = {"num_cpus": cpus_to_take(), "include_dashboard": False, **options}
     try:
         with without_helpers():
-            context: Any = ray.init(
-                address="local", num_cpus=cpus, include_dashboard=False, **options
-            )
+            context: Any = ray.init(address="local", **options)
     except Exception as error:
         first = (str(error).strip() or type(error).__name__).splitlines()[0]
         raise PlanError(
