@@ -58,6 +58,9 @@ def pytest_configure(config: pytest.Config) -> None:
     """A folder for what forks the commands, and where tests are run what they find there."""
     if config.getoption("dist", "no") == "no":
         config.pluginmanager.import_plugin("support.fixtures")
+    os.environ["TERM"] = "xterm-256color"  # of a dumb one rich believes no width that it is told
+    for name in ("COLUMNS", "LINES", "FORCE_COLOR"):
+        os.environ.pop(name, None)
     if not hasattr(config, "workerinput"):
         os.environ[FOLDER] = folder = tempfile.mkdtemp(prefix="ffl_ray-", dir="/tmp")
         config.add_cleanup(lambda: shutil.rmtree(folder))
