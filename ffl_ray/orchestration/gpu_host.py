@@ -19,6 +19,7 @@ import ray
 from ray.exceptions import RayActorError
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
+from ffl_ray.orchestration.failures import is_out_of_memory
 from ffl_ray.orchestration.job import Job, Told
 from ffl_ray.orchestration.processes import wait_for_end
 from ffl_ray.training.session import Report
@@ -66,9 +67,9 @@ class GpuHost:
         """
         return self._trainings.told(trial_id, heard)
 
-    def stop(self, trial_id: str) -> None:
-        """End a job; it writes nothing any more."""
-        self._trainings.stop(trial_id)
+    def stop(self, trial_id: str, pid: int) -> None:
+        """End the job that a process began; it writes nothing any more."""
+        self._trainings.stop(trial_id, pid)
 
 
 def train_in_host(
@@ -81,7 +82,8 @@ def train_in_host(
         on_failure: called with what ended the job where a retry can't mend it.
 
     Returns:
-        Whether it has ended: not where that process is lost.
+        Whether it has ended: not where that process is lost, or its memory did not do twice:
+        nothing bounds a training there, and a neighbour may be who takes it.
 
     Raises:
         Exception: as the training, where a retry may mend it.
@@ -93,7 +95,7 @@ def train_in_host(
             told = _followed(host, job, on_report)
         finally:
             with suppress(RayActorError):
-                ray.get(host.stop.remote(job.trial_id))
+                ray.get(host.stop.remote(job.trial_id, os.getpid()))
     except RayActorError as error:
         LOG.warning(
             "trial %s goes on by itself: the process it shared is lost: %s", job.trial_id, error
@@ -101,6 +103,9 @@ def train_in_host(
         ray.kill(host)
         if pid is not None:  # it may not write any more
             wait_for_end(pid, ENDS_WITHIN_S)
+        return False
+    if told.error is not None and is_out_of_memory(told.error):
+        LOG.warning("trial %s goes on by itself: %s", job.trial_id, told.error)
         return False
     if told.error is not None:
         raise told.error

@@ -9,9 +9,19 @@ import time
 
 import torch
 
-from ffl_ray.orchestration.failures import failure_of, preemption_for_ray, retry_may_help
+from ffl_ray.orchestration.failures import (
+    failure_of,
+    is_out_of_memory,
+    preemption_for_ray,
+    retry_may_help,
+)
 from ffl_ray.orchestration.job import Job, Told
-from ffl_ray.orchestration.local import GpuLostError, give_back_memory, train_again_without_memory
+from ffl_ray.orchestration.local import (
+    GpuLostError,
+    give_back_memory,
+    gpu_is_lost,
+    train_again_without_memory,
+)
 from ffl_ray.orchestration.processes import is_alive
 from ffl_ray.training.cuda_graphs import Captures
 from ffl_ray.training.session import Report
@@ -64,18 +74,32 @@ class HostedTraining:
         try:
             with seated(self._seat, device), preemption_for_ray():
                 train_again_without_memory(self.job, self._report)
-        except SystemExit:
-            return
-        except GpuLostError as error:
-            _end_process(str(error))
-        except Exception as error:
-            self._tell(
-                Told(error=error) if retry_may_help(error) else Told(failure=failure_of(error))
-            )
+        except BaseException as error:
+            self._end(error)
         else:
             self._tell(Told())
         finally:
             give_back_memory()
+
+    def _end(self, error: BaseException) -> None:
+        """Tell how it ended, whatever was raised: who waits for it would wait for ever."""
+        if isinstance(error, SystemExit) and self._seat.stopped:
+            return
+        if self._has_lost_gpu(error):
+            _end_process(str(error))
+        elif isinstance(error, Exception) and (retry_may_help(error) or is_out_of_memory(error)):
+            self._tell(Told(error=error))
+        else:
+            self._tell(Told(failure=failure_of(error)))
+
+    def _has_lost_gpu(self, error: BaseException) -> bool:
+        if not isinstance(error, RuntimeError) or isinstance(error, GpuLostError):
+            return isinstance(error, GpuLostError)
+        self._seat.turns.take()  # nobody captures meanwhile
+        try:
+            return gpu_is_lost()
+        finally:
+            self._seat.turns.give()
 
     def _report(self, report: Report) -> None:
         with waiting():
@@ -106,19 +130,20 @@ class HostedTrainings:
 
     def begin(self, job: Job, pid: int) -> None:
         """Begin one; those of the same trial, or of the process that asks, have ended then."""
+        self._used_s = time.monotonic()
         for one in list(self._trainings.values()):
             if one.job.trial_id == job.trial_id or one.pid == pid:
-                self.stop(one.job.trial_id)
+                self.stop(one.job.trial_id, one.pid)
         self._trainings[job.trial_id] = HostedTraining(job, pid, self._turns)
 
     def told(self, trial_id: str, heard: int) -> Told | None:
         """What one tells next; None when that is nothing for a second."""
         return self._trainings[trial_id].told(heard)
 
-    def stop(self, trial_id: str) -> None:
-        """End one; nothing where it was ended before."""
+    def stop(self, trial_id: str, pid: int) -> None:
+        """End one that a process asked for; nothing where it was ended before."""
         one = self._trainings.get(trial_id)
-        if one is not None:
+        if one is not None and one.pid == pid:
             one.stop()
             one.join()
             if self._trainings.get(trial_id) is one:  # and not the next attempt's
@@ -129,13 +154,16 @@ class HostedTrainings:
         """Look after them for ever."""
         while True:
             time.sleep(LOOK_EVERY_S)
-            self.look()
+            try:
+                self.look()
+            except Exception:
+                LOG.exception("not looked after the trainings of this process")
 
     def look(self) -> None:
         """End what nobody waits for any more, a training or the process, and what can't go on."""
         for trial_id, one in list(self._trainings.items()):
             if not is_alive(one.pid):
-                self.stop(trial_id)
+                self.stop(trial_id, one.pid)
         if not self._trainings and time.monotonic() - self._used_s > IDLE_S:
             _end_process("")
         if Captures.left_capturing:

@@ -69,7 +69,7 @@ class Told(NamedTuple):
     Attributes:
         report: of the epoch; none: it has ended.
         failure: what a retry can't mend, as `failures.failure_of` has it.
-        error: what a retry may mend.
+        error: what a retry may mend, or a process to itself where memory ran out.
     """
 
     report: Report | None = None

@@ -89,12 +89,12 @@ def train_job(job: Job, session: Session) -> None:
     try:
         (run_final if job.final else run_worker)(job.config, session)
     except RuntimeError as error:
-        if _gpu_is_lost():
+        if gpu_is_lost():
             raise GpuLostError(f"{type(error).__name__}: {error}") from error
         raise
 
 
-def _gpu_is_lost() -> bool:
+def gpu_is_lost() -> bool:
     """Whether the CUDA context of this process is broken; it stays so for ever."""
     if not torch.cuda.is_initialized():  # type: ignore[no-untyped-call]
         return False

@@ -7,11 +7,13 @@ import time
 
 
 def is_alive(pid: int) -> bool:
-    """Whether a process of this user has not ended."""
+    """Whether a process has not ended."""
     try:
         os.kill(pid, 0)
     except ProcessLookupError:
         return False
+    except PermissionError:  # another user's
+        return True
     return True
 
 

@@ -22,18 +22,22 @@ _HERE = threading.local()
 
 
 class Turns:
-    """Turns of some threads: who has waited longest is next."""
+    """Turns of some threads: who has waited longest is next.
+
+    Attributes:
+        taken: somebody works.
+    """
 
     def __init__(self) -> None:
         self._guard = threading.Lock()
         self._waiting: deque[threading.Lock] = deque()
-        self._taken = False
+        self.taken = False
 
     def take(self) -> None:
         """Wait for a turn."""
         with self._guard:
-            if not self._taken:
-                self._taken = True
+            if not self.taken:
+                self.taken = True
                 return
             called = threading.Lock()
             called.acquire()
@@ -46,7 +50,7 @@ class Turns:
             if self._waiting:
                 self._waiting.popleft().release()
             else:
-                self._taken = False
+                self.taken = False
 
 
 class Seat:
@@ -67,13 +71,21 @@ class Seat:
         Raises:
             SystemExit: it is to end.
         """
+        self.end_if_stopped()
+        for keep in self.keeps:
+            keep()
+
+    def end_if_stopped(self) -> None:
+        """Nothing, or the training's end.
+
+        Raises:
+            SystemExit: it is to end.
+        """
         if self.stopped:
             if torch.cuda.is_initialized():  # type: ignore[no-untyped-call]
                 # Its memory is let go of next, and steps may be under way there.
                 torch.cuda.current_stream().synchronize()
             raise SystemExit
-        for keep in self.keeps:
-            keep()
 
 
 def seat_here() -> Seat | None:
@@ -109,7 +121,7 @@ def waiting() -> Iterator[None]:
     if seat is None:
         yield
         return
-    seat.resume()
+    seat.end_if_stopped()
     seat.turns.give()
     try:
         yield

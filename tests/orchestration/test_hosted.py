@@ -80,12 +80,14 @@ def test_a_trial_waits_for_what_is_made_of_its_report_and_ends_there(
 
     assert trainings.told("00000", 0) is None
     assert long.files.read("latest.pt") == stored
-    trainings.stop("00000")
+    trainings.stop("00000", 1)  # A call of an attempt before, which comes late.
+    assert trainings.told("00000", 0) is None
+    trainings.stop("00000", os.getpid())
 
     assert first.report is not None
     assert first.report.row["epoch"] == 1
     assert long.files.read("latest.pt") == stored
-    trainings.stop("00000")  # Nothing is left of it.
+    trainings.stop("00000", os.getpid())  # Nothing is left of it.
 
 
 def test_who_begins_again_finds_the_training_before_ended(
@@ -97,7 +99,7 @@ def test_who_begins_again_finds_the_training_before_ended(
     trainings.begin(job(tmp_path), 1)
     trainings.begin(job(tmp_path), os.getpid())  # tried again by another actor
     trainings.begin(job(tmp_path, "00001"), os.getpid())  # the next trial of that one
-    trainings.stop("00001")
+    trainings.stop("00001", os.getpid())
 
     assert at_once == [1, 0] * 3
 
@@ -132,7 +134,7 @@ def test_a_training_ends_with_the_trial_that_asked_for_it_and_the_process_when_i
 def test_memory_that_ends_costs_one_trial_and_a_lost_gpu_the_process(
     tmp_path: Path, trainings: HostedTrainings, ended: list[int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    failures: list[Exception] = [torch.OutOfMemoryError("CUDA out of memory")] * 3
+    failures: list[BaseException] = [torch.OutOfMemoryError("CUDA out of memory")] * 3
     calls: list[str] = []
 
     def train(config: object, session: object) -> None:
@@ -145,16 +147,21 @@ def test_memory_that_ends_costs_one_trial_and_a_lost_gpu_the_process(
 
     found = [train_one(trainings, job(tmp_path)) for _ in range(2)]
 
-    assert found[0].failure is not None
-    assert found[0].failure["error"][0] == "OutOfMemoryError"
+    assert isinstance(found[0].error, torch.OutOfMemoryError)  # may be a neighbour's: no failure
     assert found[1] == Told()
     assert calls == ["train", "empty_cache", "train"] * 2
+    failures.append(SystemExit("the method's own"))
+    assert train_one(trainings, job(tmp_path)).failure == {
+        "error": ("SystemExit", "the method's own"),
+        "ends_study": False,
+    }
     failures.append(OSError("the storage does not answer"))
     assert isinstance(train_one(trainings, job(tmp_path)).error, OSError)
     failures.append(RuntimeError("CUDA error: an illegal memory access"))
-    monkeypatch.setattr(local, "_gpu_is_lost", lambda: True)
+    # Nobody but the training's end looks: the GPU was lost outside of it.
+    monkeypatch.setattr(hosted, "gpu_is_lost", lambda: True)
     trainings.begin(job(tmp_path), os.getpid())
-    trainings.stop("00000")
+    trainings.stop("00000", os.getpid())
     assert ended == [1]
     monkeypatch.setattr(Captures, "left_capturing", True)
     trainings.look()

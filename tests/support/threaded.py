@@ -16,9 +16,12 @@ def in_threads(works: Sequence[Callable[[], object]]) -> list[BaseException | No
         except BaseException as error:
             raised[place] = error
 
-    threads = [threading.Thread(target=run, args=(place,)) for place in range(len(works))]
+    threads = [
+        threading.Thread(target=run, args=(place,), daemon=True) for place in range(len(works))
+    ]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join(60)
+    assert not any(thread.is_alive() for thread in threads), "a work has no end"
     return raised

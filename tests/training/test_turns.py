@@ -110,12 +110,11 @@ def test_a_failure_while_others_have_their_turns_is_raised_and_ends_this_one_s()
         with seated(Seat(turns), CPU), waiting():
             raise OSError("no space left on device")
 
-    failed, other = in_threads([fails, lambda: training(small_config(), MemorySession(), turns)])
-    [after] = in_threads([lambda: seated(Seat(turns), CPU).__enter__()])
+    failed, other = in_threads([fails, training(small_config(**SMALL), MemorySession(), turns)])
 
     assert isinstance(failed, OSError)
     assert other is None
-    assert after is None
+    assert not turns.taken
 
 
 def test_alone_there_are_no_turns() -> None:
