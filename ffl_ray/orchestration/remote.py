@@ -136,7 +136,7 @@ def call_together(
         except GetTimeoutError:
             return None
         except RayError as error:
-            LOG.warning("%d at once do not fit: %s", count, first_cause(error))
+            LOG.warning("not measured, %d processes at once: %s", count, first_cause(error))
             return None
         finally:
             ray.kill(gate)

@@ -6,6 +6,7 @@ torch is imported where a trial runs, not in the driver that only names these fu
 
 from __future__ import annotations
 
+import sys
 from typing import Any
 
 from ray import tune
@@ -32,6 +33,8 @@ def train_in_actor(config: dict[str, Any]) -> None:
     """
     job = Job(**config)
     try:
+        if job.in_one_process:
+            _give_back_gpu_memory()
         if not (job.in_one_process and train_in_host(job, _report, _report_failure)):
             _train_by_itself(job)
     except Exception as error:
@@ -63,6 +66,13 @@ def _train_by_itself(job: Job) -> None:
         raise
     finally:
         give_back_memory()
+
+
+def _give_back_gpu_memory() -> None:
+    """Give back what a trial before, which went on by itself, has left: it was in its share."""
+    loaded = sys.modules.get("ffl_ray.training.cuda_graphs")
+    if loaded is not None:
+        loaded.empty_cache()
 
 
 def train_on_workers(config: dict[str, Any]) -> None:

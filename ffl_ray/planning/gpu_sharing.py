@@ -5,6 +5,8 @@ They share it in processes of their own, or in one process, a thread each: what 
 
 from __future__ import annotations
 
+import logging
+import math
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -28,8 +30,10 @@ LEAST_GAIN = 1.05
 # A study that takes less is over before sharing would have paid for the measurement.
 LEAST_STUDY_S = 600.0
 BUDGET_S = 3.0
-# First losses of one training, done twice: kernels that add in any order differ by less.
-SAME_LOSS = 1.05
+# First losses of one training, done twice, are apart by less: kernels may add in any order.
+SAME_LOSS = 0.1
+WHERE = {False: "in processes of their own", True: "in one process"}
+LOG = logging.getLogger(__name__)
 
 
 class CallTogether(Protocol):
@@ -95,7 +99,7 @@ def shared_plan(
     how = {"gpus_per_trial": 1 / best.trials, "one_process": "on" if best.in_one_process else "off"}
     return Shared(
         make_plan(search.model_copy(update=how), machines),
-        sharing_text(rates),
+        sharing_text(rates, ways),
         best.trials * rates[Way(1)] / rates[best],
     )
 
@@ -154,15 +158,23 @@ def best_way(rates: Mapping[Way, float]) -> Way:
     return best
 
 
-def sharing_text(rates: Mapping[Way, float]) -> str:
-    """What was measured of a GPU, and what is made of it."""
+def sharing_text(rates: Mapping[Way, float], ways: Sequence[Way] = ()) -> str:
+    """What was measured of a GPU, and what is made of it.
+
+    Args:
+        ways: that were to be measured.
+    """
     best, parts = best_way(rates), [f"alone {rates[Way(1)]:,.0f}"]
-    for in_one_process, where in ((False, "in processes of their own"), (True, "in one process")):
+    for in_one_process, where in WHERE.items():
         found = [
             f"{w.trials}: {rates[w]:,.0f}"
             for w in sorted(rates)
             if w != Way(1) and w.in_one_process == in_one_process
         ]
+        missed = sorted(
+            {w.trials for w in ways if w not in rates and w.in_one_process == in_one_process}
+        )
+        found += [f"{trials}: not measured" for trials in missed]
         parts += [f"{where} {', '.join(found)}"] if found else []
     chosen = f"{best.trials} share it{' in one process' if best.in_one_process else ''}"
     return (
@@ -202,6 +214,7 @@ def measured_rates(
         if found is None and way == Way(1):
             return None
         if found is None:
+            LOG.warning("not measured: %d trainings %s", way.trials, WHERE[way.in_one_process])
             ended.add(way.in_one_process)
         else:
             rates[way] = sum(found)
@@ -248,7 +261,7 @@ def _rate_of_threads(
     # Who failed comes before those that waited for it.
     found = [one.result() for one in sorted(asked, key=_waited_in_vain)]
     losses = [one.loss for one in found]
-    if not all(loss <= SAME_LOSS * min(losses) for loss in losses):  # nor where one is no number
+    if not max(losses) - min(losses) <= SAME_LOSS or any(map(math.isnan, losses)):
         raise RuntimeError(f"one training in {count} threads has losses of {losses}")
     return sum(1 / one.seconds_per_image for one in found)
 

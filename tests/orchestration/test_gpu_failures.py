@@ -10,7 +10,7 @@ import torch
 from ray import tune
 from support.helpers import small_config
 
-from ffl_ray.orchestration import local
+from ffl_ray.orchestration import local, tune_trial
 from ffl_ray.orchestration.failures import FAILURE, retry_may_help
 from ffl_ray.orchestration.job import Job
 from ffl_ray.orchestration.local import GpuLostError
@@ -107,3 +107,17 @@ def test_a_trial_that_shares_a_gpu_goes_on_once_when_memory_ran_out(
     calls = [call for call in gpu.calls if call != "synchronize"]
     assert calls == ["0.25", "train", "empty_cache", "train"]
     assert len(gpu.reports) == failed
+
+
+def test_an_actor_gives_back_what_a_trial_by_itself_left_before_its_next_one_is_shared(
+    tmp_path: Path, gpu: FakeGpu, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shared = iter([False, True])
+    monkeypatch.setattr(tune_trial, "train_in_host", lambda *_: next(shared))
+    one = job(tmp_path, 0.25) | {"in_one_process": True}
+
+    train_in_actor(one)
+    gpu.calls.append("next")
+    train_in_actor(one)
+
+    assert gpu.calls[-4:] == ["0.25", "train", "next", "empty_cache"]

@@ -63,7 +63,10 @@ def test_what_was_measured_of_a_gpu_is_said() -> None:
         "images/s of a GPU: alone 27,300; in processes of their own 2: 34,400; in one process "
         "2: 41,500, 4: 55,140: 4 share it in one process"
     )
-    assert sharing_text(one_each(100.0, 90.0)).endswith("own 2: 90: none share it")
+    ways = [Way(1), Way(2), Way(2, True), Way(4, True)]
+    assert sharing_text(one_each(100.0, 90.0), ways).endswith(
+        "own 2: 90; in one process 2: not measured, 4: not measured: none share it"
+    )
 
 
 @pytest.mark.parametrize(
@@ -163,7 +166,7 @@ def test_threads_of_one_process_are_taken_where_they_are_faster() -> None:
 
     assert shared.plan == Plan(32, 1, 1, 0.125, in_one_process=True)
     assert "in one process 2: 150, 4: 200, 8: 230" in shared.sharing
-    assert "own 2: 140;" in shared.sharing
+    assert "own 2: 140, 4: not measured, 8: not measured;" in shared.sharing
 
 
 @pytest.mark.parametrize(("one_process", "taken"), [("on", True), ("auto", False), ("off", False)])
@@ -239,8 +242,9 @@ def test_threads_are_timed_beside_each_other_and_must_learn_the_same(
 
     assert found is not None
     assert min(found.values()) > 0
-    losses = iter([2.3, math.nan])
+    losses = iter([-1e-9, 1e-9, 2.3, math.nan])
     monkeypatch.setattr(gpu_sharing, "measure", lambda *_: [Timed(1, 1.0, None, next(losses))])
+    assert measured_rates(config, cost, [Way(2, True)], here, device="cpu") == {Way(2, True): 2.0}
     with pytest.raises(RuntimeError, match="in 2 threads has losses of"):
         measured_rates(config, cost, [Way(2, True)], here, device="cpu")
     broken = iter([BrokenBarrierError(), MemoryError("full")])
