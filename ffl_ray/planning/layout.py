@@ -9,6 +9,8 @@ from ffl_ray.config.settings import SearchConfig
 from ffl_ray.errors import PlanError
 
 MOST_CPUS_PER_WORKER = 8
+# PyTorch has 32 streams of a GPU in a process, and hands them out again; a training takes three.
+MOST_IN_ONE_PROCESS = 10
 # Threads of OpenMP spin for milliseconds while they wait for each other, unless told before torch
 # is imported. On cores that others use as well, a training beside another one then stands nearly
 # still. Asleep at once a small network is half as fast on idle cores: some microseconds do.
@@ -84,6 +86,9 @@ def make_plan(
     workers = search.num_workers
     gpus = _gpus(search, machines, device)
     _check_gpus(gpus, workers, machines, elastic)
+    in_one_process = search.one_process == "on" and 0 < gpus < 1
+    if in_one_process:
+        _check_streams(gpus)
     at_once = most_at_once(search)
     if gpus:
         at_once = min(at_once, int(machines.gpus / gpus + 1e-6))
@@ -97,7 +102,7 @@ def make_plan(
         num_workers=workers,
         cpus_per_worker=per_worker,
         gpus_per_worker=gpus / workers,
-        in_one_process=search.one_process == "on" and 0 < gpus < 1,
+        in_one_process=in_one_process,
     )
 
 
@@ -139,6 +144,15 @@ def _check_apples(search: SearchConfig) -> None:
         raise PlanError(
             f"search.gpus_per_trial must be left out on compute.device mps, not "
             f"{search.gpus_per_trial:g}"
+        )
+
+
+def _check_streams(gpus: float) -> None:
+    if int(1 / gpus + 1e-6) > MOST_IN_ONE_PROCESS:
+        raise PlanError(
+            f"search.gpus_per_trial must be at least {1 / MOST_IN_ONE_PROCESS:g} with "
+            f"search.one_process on, not {gpus:g}: PyTorch has 32 streams of a GPU in a process, "
+            "and a training takes three"
         )
 
 

@@ -22,7 +22,7 @@ from torch.torch_version import TorchVersion
 from ffl_ray.data.batches import Batch
 from ffl_ray.distill.terms import SCHEDULES
 from ffl_ray.training.engine import LossRow, Step
-from ffl_ray.training.turns import waiting
+from ffl_ray.training.turns import new_stream, waiting
 
 WARM_UP_STEPS = 3
 WAITS = "synchronizing CUDA operation"
@@ -33,11 +33,6 @@ UNWINDS_SINCE = "2.13"
 TUNED_STEPS = 5_000
 LOG = logging.getLogger(__name__)
 ONE_CAPTURE = threading.Lock()
-
-
-def new_stream(device: torch.device) -> torch.cuda.Stream:
-    """A stream of a GPU."""
-    return torch.cuda.Stream(device)  # type: ignore[no-untyped-call]
 
 
 def start_afresh(device: torch.device) -> None:

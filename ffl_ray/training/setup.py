@@ -33,12 +33,12 @@ from ffl_ray.models.cost import MemberCost, member_costs
 from ffl_ray.models.latency import member_latencies
 from ffl_ray.models.network import FusionNetwork
 from ffl_ray.training.clock import Clock
-from ffl_ray.training.cuda_graphs import Captures, CudaGraphs, new_stream, start_afresh
+from ffl_ray.training.cuda_graphs import Captures, CudaGraphs, start_afresh
 from ffl_ray.training.optimizer import new_optimizer, set_learning_rate
 from ffl_ray.training.parted_step import in_parts
 from ffl_ray.training.precision import Precision, format_of, set_format
 from ffl_ray.training.session import Session
-from ffl_ray.training.turns import kept_for_this_training
+from ffl_ray.training.turns import kept_for_this_training, new_stream
 
 # Not a setting: nobody has measured yet whether it pays.
 BRANCH_STREAMS = "FFL_RAY_BRANCH_STREAMS"

@@ -26,12 +26,16 @@ class Turns:
 
     Attributes:
         taken: somebody works.
+        spare_streams: of trainings that have ended. PyTorch has 32 of a GPU and hands them out one
+            after the other, again and again: without these a long training would come to share its
+            own with the eleventh after it, and the memory that its graphs' products work in.
     """
 
     def __init__(self) -> None:
         self._guard = threading.Lock()
         self._waiting: deque[threading.Lock] = deque()
         self.taken = False
+        self.spare_streams: list[torch.cuda.Stream] = []
 
     def take(self) -> None:
         """Wait for a turn."""
@@ -64,6 +68,19 @@ class Seat:
         self.turns = turns
         self.stopped = False
         self.keeps: list[Callable[[], None]] = []
+        self._streams: list[torch.cuda.Stream] = []
+
+    def new_stream(self, device: torch.device) -> torch.cuda.Stream:
+        """A stream that no other training has until this one leaves."""
+        spare = self.turns.spare_streams
+        self._streams.append(spare.pop() if spare else torch.cuda.Stream(device))  # type: ignore[no-untyped-call]
+        return self._streams[-1]
+
+    def leave(self) -> None:
+        """End this thread's last turn."""
+        self.turns.spare_streams += reversed(self._streams)  # each for the same use
+        self._streams = []
+        self.turns.give()
 
     def resume(self) -> None:
         """Set what the process has one of as this training needs it.
@@ -102,12 +119,19 @@ def seated(seat: Seat, device: torch.device) -> Iterator[None]:
     try:
         with ExitStack() as stack:
             if device.type == "cuda":
-                stream = torch.cuda.Stream(device)  # type: ignore[no-untyped-call]
-                stack.enter_context(torch.cuda.stream(stream))
+                stack.enter_context(torch.cuda.stream(seat.new_stream(device)))
             yield
     finally:
         _HERE.seat = None
-        seat.turns.give()
+        seat.leave()
+
+
+def new_stream(device: torch.device) -> torch.cuda.Stream:
+    """A stream of a GPU, for the training of this thread alone."""
+    seat = seat_here()
+    if seat is None:
+        return torch.cuda.Stream(device)  # type: ignore[no-untyped-call]
+    return seat.new_stream(device)
 
 
 @contextmanager

@@ -51,6 +51,8 @@ def test_a_plan_uses_what_there_is(
          "whole number for each of the 2 workers, or .*not 0.5.*NCCL"),
         ({"num_workers": 2, "gpus_per_trial": 3}, Machines(16, 4), "whole number.*not 3"),
         ({"gpus_per_trial": 1.5}, Machines(16, 4), "whole number.*not 1.5"),
+        ({"gpus_per_trial": 0.09, "one_process": "on"}, Machines(16, 1),
+         "gpus_per_trial must be at least 0.1 with search.one_process on, not 0.09"),
         ({"cpus_per_trial": 8}, Machines(8, 0, 4, 0),
          "a worker needs 8 CPUs, and no node has more than 4: use --cpus-per-trial 4"),
         ({"gpus_per_trial": 2}, Machines(8, 2, 4, 1), "needs 2 GPUs, and no node has more than 1"),

@@ -10,6 +10,7 @@ after a capture that failed.
 from __future__ import annotations
 
 import functools
+import itertools
 import threading
 import warnings
 from collections.abc import Callable, Iterator
@@ -186,6 +187,8 @@ class SimulatedCuda(TorchDispatchMode):  # type: ignore[no-untyped-call]
         self.tape: Tape | None = None
         self.capturing = 0
         self.default_stream = Stream(self)
+        # As many as PyTorch has of a GPU, one after the other and again.
+        self.pooled_streams = itertools.cycle([Stream(self) for _ in range(32)])
         self.worked_on: set[Stream] = set()
         self._of_thread = threading.local()
 
@@ -325,7 +328,7 @@ class SimulatedCuda(TorchDispatchMode):  # type: ignore[no-untyped-call]
             "set_sync_debug_mode": self.watch,
             "current_stream": lambda *_: self.stream,
             "stream": self.on,
-            "Stream": lambda *_, **__: Stream(self),
+            "Stream": lambda *_, **__: next(self.pooled_streams),
             "Event": lambda *_, **__: Event(self),
             "CUDAGraph": lambda *_, **__: Graph(self),
             "graph": self.capture,

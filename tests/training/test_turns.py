@@ -5,14 +5,17 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 import torch
 from support.compared import assert_same_weights, weights, without_times
 from support.helpers import MemorySession, small_config
+from support.simulated_cuda import SimulatedCuda
 from support.threaded import in_threads
 
 from ffl_ray.config.settings import ResolvedConfig
+from ffl_ray.training.cuda_graphs import Captures, CudaGraphs
 from ffl_ray.training.turns import Seat, Turns, kept_for_this_training, next_turn, seated, waiting
 from ffl_ray.training.worker import run_worker
 
@@ -101,6 +104,37 @@ def test_a_stopped_training_ends_as_its_turn_begins_and_others_go_on() -> None:
 
     assert isinstance(ended, SystemExit)
     assert went_on is None
+
+
+def test_trainings_one_after_the_other_have_no_stream_of_one_that_lives() -> None:
+    cuda, turns, gpu = SimulatedCuda(), Turns(), torch.device("cuda", 0)
+    lasts, others = set[Any](), set[Any]()
+    came, went = threading.Event(), threading.Event()
+
+    def trains(taken: set[Any]) -> None:
+        captures = Captures(gpu, allowed=True)
+        graphs = CudaGraphs(captures, steps_planned=1)
+        taken |= {cuda.stream, captures._stream, graphs._makes_on}
+
+    def lives() -> None:
+        with cuda.here(), seated(Seat(turns), gpu):
+            trains(lasts)
+            came.set()
+            with waiting():
+                went.wait(30)
+
+    def come_and_go() -> None:
+        came.wait(30)
+        for _ in range(20):
+            with cuda.here(), seated(Seat(turns), gpu):
+                trains(others)
+        went.set()
+
+    with cuda.installed():
+        assert in_threads([lives, come_and_go]) == [None, None]
+
+    assert (len(lasts), len(others)) == (3, 3)
+    assert not lasts & others
 
 
 def test_a_failure_while_others_have_their_turns_is_raised_and_ends_this_one_s() -> None:
