@@ -208,8 +208,15 @@ def _rate_of_threads(bench: Bench, count: int) -> float:
                 together.wait()
             return steps * bench.batch / timed_steps(training, batches, steps)
 
+    def rate_or_end(number: int) -> float:
+        try:
+            return rate(number)
+        except BaseException:
+            together.abort()
+            raise
+
     with ThreadPoolExecutor(count) as pool:
-        return sum(pool.map(rate, range(count)))
+        return sum(pool.map(rate_or_end, range(count)))
 
 
 def first(bench: Bench) -> Figures:

@@ -36,6 +36,8 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "ffl bfloat16": {"compute__precision": "bfloat16"},
     "kdcl general_batch": {"distill__method": "kdcl", "distill__kdcl_teacher": "general_batch"},
 }
+# With three streams each they are more than the 32 that PyTorch has.
+COME_AND_GO = 12
 # PyTorch 175276: graphs of one pool after the other fail without it.
 WORKSPACES = b"clearCublasWorkspacesForStream"
 
@@ -108,6 +110,21 @@ def threads(bench: Bench) -> Figures:
     yield "equal", int(all(map(_same, found, alone)))
     if bench.device.type == "cuda":
         yield "recorded", int(all(one.rows[-1]["recorded"] for one in found))
+        yield "lasting", int(_lasts_beside_others(bench, settings))
+
+
+def _lasts_beside_others(bench: Bench, settings: dict[str, Any]) -> bool:
+    """Whether a training learns, bit for bit, what it learns alone while a dozen come and go."""
+    turns, long = Turns(), settings | {"optim__epochs": COME_AND_GO}
+
+    def beside(number: int) -> Kept:
+        own = settings | {"seed": number, "optim__epochs": 1}
+        with seated(Seat(turns), bench.device):
+            return trained(bench, **own if number else long)
+
+    with _deterministic(), ThreadPoolExecutor(2) as pool:
+        lasting, *_ = pool.map(beside, range(1 + COME_AND_GO))
+        return _same(lasting, trained(bench, **long))
 
 
 @contextmanager

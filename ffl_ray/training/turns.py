@@ -3,8 +3,10 @@
 PyTorch keeps much for a whole process: the generator that initial weights are drawn from, flags of
 cuDNN and cuBLAS, what a capture of CUDA is in the middle of (a replay in another thread fails
 meanwhile). A thread that works by turns finds all of it as if it were alone. It gives its turn up
-between two steps, and while it waits for its device, its storage or its driver. The device is
-shared all the same: each training has a stream of its own, and some of its steps are under way.
+between two steps, and while it waits for its device's steps, for checkpoints to be stored, or for
+its driver; not while it opens data, waits for images to be decoded, captures or measures. The
+device is shared all the same: each training has streams of its own, and some of its steps are
+under way.
 
 A training that has its process to itself has no seat there, and nothing here does anything.
 """
