@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any, NamedTuple
+from unittest.mock import MagicMock
 
 import pytest
+import ray
 import torch
 from ray import tune
 from support.helpers import small_config
 
-from ffl_ray.orchestration import local, tune_trial
+from ffl_ray.orchestration import gpu_host, local, tune_trial
 from ffl_ray.orchestration.failures import FAILURE, retry_may_help
-from ffl_ray.orchestration.job import Job
+from ffl_ray.orchestration.job import Job, Told
 from ffl_ray.orchestration.local import GpuLostError
 from ffl_ray.orchestration.train_workers import train_loop
 from ffl_ray.orchestration.tune_trial import train_in_actor
@@ -121,3 +124,18 @@ def test_an_actor_gives_back_what_a_trial_by_itself_left_before_its_next_one_is_
     train_in_actor(one)
 
     assert gpu.calls[-4:] == ["0.25", "train", "next", "empty_cache"]
+
+
+def test_a_trial_whose_memory_ended_in_a_shared_process_goes_on_in_its_own_on_its_share(
+    tmp_path: Path, gpu: FakeGpu, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    host = MagicMock()
+    monkeypatch.setattr(gpu_host, "_host_here", lambda _: host)
+    monkeypatch.setattr(ray, "get", lambda asked: asked)
+    host.told.remote.return_value = Told(error=FULL)
+
+    train_in_actor(job(tmp_path, 0.25) | {"in_one_process": True})
+
+    assert gpu.calls[-2:] == ["0.25", "train"]
+    assert gpu.reports == []
+    host.stop.remote.assert_called_once_with("00000", os.getpid())
