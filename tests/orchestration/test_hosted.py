@@ -15,6 +15,7 @@ from support.helpers import NUM_THREADS, MemorySession, small_config
 from ffl_ray.orchestration import hosted, local
 from ffl_ray.orchestration.hosted import HostedTrainings
 from ffl_ray.orchestration.job import Job, Told
+from ffl_ray.orchestration.processes import is_alive
 from ffl_ray.planning.layout import Plan
 from ffl_ray.training.cuda_graphs import Captures
 from ffl_ray.training.session import Report, Session
@@ -171,3 +172,21 @@ def test_memory_that_ends_costs_one_trial_and_a_lost_gpu_the_process(
 def train_one(trainings: HostedTrainings, one: Job) -> Told:
     trainings.begin(one, os.getpid())
     return heard_to_end(trainings, one.trial_id)[1]
+
+
+def test_the_watch_goes_on_whatever_it_meets_and_another_user_s_process_lives(
+    trainings: HostedTrainings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    met: list[BaseException] = [SystemExit(), OSError("too many open files")]
+
+    def meets(*_: object) -> None:
+        raise met.pop()
+
+    monkeypatch.setattr(hosted, "LOOK_EVERY_S", 0.0)
+    monkeypatch.setattr(trainings, "look", meets)
+    with pytest.raises(SystemExit):
+        trainings.watch()
+
+    met.append(PermissionError("not this user's"))
+    monkeypatch.setattr(os, "kill", meets)
+    assert is_alive(1)
