@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import hashlib
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
@@ -14,10 +15,11 @@ from optuna.storages import BaseStorage, InMemoryStorage
 from optuna.trial import TrialState
 
 from ffl_ray.config.objectives import Objective, parse_objectives
+from ffl_ray.config.overrides import settings
 from ffl_ray.config.settings import Config
 from ffl_ray.errors import StudyError
 from ffl_ray.results.columns import AUDITED, BASELINE, PLAIN
-from ffl_ray.results.description import read_description
+from ffl_ray.results.description import MOVES, read_description
 from ffl_ray.results.guard import check_numbers, understood
 from ffl_ray.results.reader import find_study, objective_by_epoch, read_rows
 from ffl_ray.results.sampler_state import plain_state
@@ -48,6 +50,8 @@ class PastTrial(NamedTuple):
         sampler_state: what Optuna's sampler noted of it, and of the study in its time.
         audited: the epoch after which the scheduler would have stopped it; it was let pass.
         baseline: what it is held up as, of `ffl_ray.results.columns`; none: what was proposed.
+        seed: of its training.
+        training: `training_key` of it.
     """
 
     trial_id: str
@@ -60,6 +64,8 @@ class PastTrial(NamedTuple):
     sampler_state: dict[str, Any]
     audited: int | None = None
     baseline: str | None = None
+    seed: int = 0
+    training: str = ""
 
     @property
     def goes_on(self) -> bool:
@@ -84,6 +90,17 @@ class PastTrial(NamedTuple):
             system_attrs=self.sampler_state.get("trial", {}),
             intermediate_values={} if len(self.values) > 1 else self.epochs,
         )
+
+
+def training_key(row: Mapping[str, Any]) -> str:
+    """What tells a training from all others but its seed: equal for a row and its config's columns.
+
+    Args:
+        row: of the trials table, or of `config_columns`.
+    """
+    names = {setting.name for setting in settings(Config)} - {"seed", *MOVES}
+    given = [(name, row[name]) for name in sorted(names) if row.get(name) is not None]
+    return hashlib.sha256(repr(given).encode()).hexdigest()
 
 
 def past_trials(trials: Iterable[Row], values: Mapping[str, dict[int, float]]) -> list[PastTrial]:
@@ -114,6 +131,8 @@ def _past_trial(row: Row, values: Mapping[str, dict[int, float]]) -> PastTrial:
         sampler_state=plain_state(json.loads(row["sampler_state"] or "{}")),
         audited=row.get(AUDITED),
         baseline=baseline,
+        seed=row.get("seed") or 0,
+        training=training_key(row),
     )
 
 

@@ -44,9 +44,7 @@ def draft(
     Returns:
         The point, and by how much it breaks one; 0 or less: it keeps all.
     """
-    # A random sampler looks at nothing, and copies of 10,000 trials take most of a second.
-    learns = search.sampler not in ("random", "grid")
-    copy = copied(study) if learns else optuna.create_study(directions=study.directions)
+    copy = copied(study)
     found: tuple[Params, float] = {}, float("inf")
     own, repeats = OWN_DRAFTS.get(search.sampler, MOST_OWN_DRAFTS), 0
     at_random = search.model_copy(update={"sampler": "random"})

@@ -1,79 +1,64 @@
-"""Repeats: a point that a search has had is passed over, or trained with the next seed.
+"""Repeats: a training that a search has had is passed over, or made with the next seed.
 
-The same point with the same seed is the same training to the bit: its seconds are lost, and whoever
-counts trials takes it for a second observation.
+The same settings with the same seed are the same training to the bit: its seconds are lost, and
+whoever counts trials takes it for a second observation. Points that differ in what their method
+does not read are one training too.
 """
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Collection, Iterable, Sequence
-
-import optuna
-from optuna.distributions import FloatDistribution
-from optuna.trial import FrozenTrial
+from collections.abc import Iterable, Mapping
+from typing import Any
 
 from ffl_ray.config.overrides import with_overrides
 from ffl_ray.config.settings import MOST_SEEDS, ResolvedConfig
-from ffl_ray.results.columns import BASELINE, PLAIN
-from ffl_ray.results.history import PastTrial
-from ffl_ray.search.grid import key_of
+from ffl_ray.results.columns import PLAIN
+from ffl_ray.results.history import PastTrial, training_key
+from ffl_ray.results.schema import config_columns
 
-# By how much a point that was had breaks a bound: less than any that a network breaks.
+# By how much a training that was had breaks a bound: less than any that a network breaks.
 REPEATED = 1e-9
+# Trials for which others are looked for: a sampler is asked by a copy of the study, which grows.
+LOOKED_FOR = 500
 
 
 class Repeats:
-    """The points that a search has had.
+    """The trainings that a search has had, by their settings, and the seeds of each.
 
     Args:
-        seed: of the search's trials, unless their space gives them seeds of their own.
-        trials: of the search as Optuna has them.
-        past: those of them that are in the tables.
+        past: trials of an earlier run.
     """
 
-    def __init__(self, seed: int, trials: Sequence[FrozenTrial], past: Iterable[PastTrial]) -> None:
-        self._seed = seed
-        self._counts: Counter[str] = Counter()
-        self._are_possible = False
-        self._own_seeds = False
-        seeds = {int(one.trial_id): one.config.seed for one in past if one.config is not None}
-        for trial in trials:
-            begun = trial.number in seeds and trial.user_attrs.get(BASELINE) != PLAIN
-            if begun or trial.params:
-                self._note(trial, seeds.get(trial.number, seed))
+    def __init__(self, past: Iterable[PastTrial]) -> None:
+        self._had: dict[str, set[int]] = {}
+        self._have_ended = False
+        for trial in past:
+            if trial.baseline != PLAIN:
+                self._had.setdefault(trial.training, set()).add(trial.seed)
 
-    @property
-    def are_possible(self) -> bool:
-        """Whether a sampler may propose again what was had, and something else instead."""
-        return self._are_possible and not self._own_seeds
+    def are_passed_over(self, number: int) -> bool:
+        """Whether another training is looked for in place of one that was had, for a trial."""
+        return number < LOOKED_FOR and not self._have_ended
 
-    @property
-    def points(self) -> Collection[str]:
-        """`key_of` every point."""
-        return self._counts.keys()
-
-    def excess(self, trial: optuna.Trial) -> float:
-        """By how much a drawn point breaks the rule that it is new; 0: it is."""
-        return REPEATED if not self._own_seeds and key_of(trial.params) in self._counts else 0.0
+    def excess(self, config: ResolvedConfig) -> float:
+        """By how much a training breaks the rule that it is new; 0: it is."""
+        return REPEATED if config.seed in self._seeds(config) else 0.0
 
     def end(self, excess: float) -> None:
         """Take repeats as they come from now on, if the best that was drawn is one."""
-        self._are_possible &= excess != REPEATED
+        self._have_ended |= excess == REPEATED
 
-    def seeded(self, trial: optuna.Trial, config: ResolvedConfig) -> ResolvedConfig:
-        """The config of a trial that begins, with the next seed if its point was had."""
-        count = self._counts[key_of(trial.params)]
-        self._note(trial, config.seed)
-        if count == 0 or self._own_seeds or "seed" in trial.params:
-            return config
-        return with_overrides(config, {"seed": (config.seed + count) % MOST_SEEDS})
+    def begun(self, config: ResolvedConfig, params: Mapping[str, Any]) -> ResolvedConfig:
+        """The config of a trial that begins: with the next seed that its training has not had.
 
-    def _note(self, trial: optuna.Trial | FrozenTrial, seed: int) -> None:
-        key, kinds = key_of(trial.params), trial.distributions.values()
-        expected = (self._seed, (self._seed + self._counts[key]) % MOST_SEEDS)
-        self._own_seeds |= "seed" not in trial.params and seed not in expected
-        self._are_possible |= not any(
-            isinstance(kind, FloatDistribution) and kind.step is None for kind in kinds
-        )
-        self._counts[key] += 1
+        Args:
+            params: of its point; a seed among them stays.
+        """
+        had, seed = self._seeds(config), config.seed
+        while seed in had and "seed" not in params:
+            seed = (seed + 1) % MOST_SEEDS
+        had.add(seed)
+        return config if seed == config.seed else with_overrides(config, {"seed": seed})
+
+    def _seeds(self, config: ResolvedConfig) -> set[int]:
+        return self._had.setdefault(training_key(config_columns(config)), set())

@@ -29,11 +29,11 @@ from ffl_ray.search.distributions import drawn_columns
 from ffl_ray.search.drafts import draft
 from ffl_ray.search.excerpt import Excerpt
 from ffl_ray.search.first_points import Params, default_point, read_points, untried
-from ffl_ray.search.grid import Grid
+from ffl_ray.search.grid import Grid, key_of
 from ffl_ray.search.mirror import Mirror
 from ffl_ray.search.optuna_private import fixed_trial
 from ffl_ray.search.priors import WithPriors
-from ffl_ray.search.repeats import Repeats
+from ffl_ray.search.repeats import REPEATED, Repeats
 from ffl_ray.search.samplers import new_sampler
 from ffl_ray.search.space import SearchSpace, trial_config
 from ffl_ray.search.warm_start import PriorTrial, WarmStart
@@ -98,7 +98,8 @@ class StudySearcher:
         self._space, self._base, self._make_job = space, base, make_job
         self._grid = Grid(space.suggest, search.seed) if search.sampler == "grid" else None
         self._excerpt = Excerpt(self.study, search)
-        self._repeats = Repeats(base.seed, self._trials(), past)
+        self._had = {key_of(trial.params) for trial in self._trials()}
+        self._repeats = Repeats(past)
         self._default = default_point(space.suggest, base)
         self._first, self._best = self._untried_points()
         self._asked: dict[str, optuna.Trial] = {}
@@ -140,7 +141,9 @@ class StudySearcher:
             trial.set_user_attr(BASELINE, PLAIN)
         else:
             trial = self._ask(number)
-            config = self._repeats.seeded(trial, trial_config(self._space, self._base, trial))
+            proposed = trial_config(self._space, self._base, trial)
+            config = self._repeats.begun(proposed, trial.params)
+            self._had.add(key_of(trial.params))
             if trial.number == 0 and trial.params == self._default:
                 trial.set_user_attr(BASELINE, DEFAULT)
         self._asked[trial_id] = trial
@@ -163,7 +166,7 @@ class StudySearcher:
         first = int(place == 0)  # trial 0 is the default's
         asked = asked_points(self._steering, self._space.suggest, self._base)
         self._first[first:first] = untried(asked, [trial.params for trial in self._trials()])
-        if self._known_bounds() or self._repeats.are_possible:
+        if self._known_bounds() or self._repeats.are_passed_over(place):
             params = self._kept(place)
         else:
             params = self._fixed(place) or self._excerpt.propose(self._space.suggest, place)
@@ -184,9 +187,7 @@ class StudySearcher:
 
     def _known_bounds(self) -> list[Constraint]:
         """The constraints that a network decides before it is trained."""
-        if self._known_members is None:
-            return []
-        return [constraint for constraint in self._constraints if constraint.is_known_before]
+        return [one for one in self._constraints if self._known_members and one.is_known_before]
 
     def _kept(self, place: int) -> Params:
         """The parameters of a number's trial: new if they can be, within known bounds."""
@@ -198,8 +199,9 @@ class StudySearcher:
             study = self._excerpt.at(place) or self.study
             sampler_at = functools.partial(self._sampler, place)
             params, excess = draft(study, self._search, place, sampler_at, fixed, self._violation)
-            if excess <= 0 or not fixed:
+            if not fixed:
                 self._repeats.end(excess)
+            if excess <= REPEATED or not fixed:
                 return params
             before = fixed
 
@@ -207,14 +209,14 @@ class StudySearcher:
         """By how much a trial's point breaks the known bounds at worst, as a share of each."""
         config, bounds = trial_config(self._space, self._base, trial), self._known_bounds()
         members = self._known_members(config) if self._known_members and bounds else []
-        return max([self._repeats.excess(trial), *(bound.excess(members) for bound in bounds)])
+        return max([self._repeats.excess(config), *(bound.excess(members) for bound in bounds)])
 
     def _fixed(self, place: int) -> Params:
         """The parameters of a number's trial that no sampler draws."""
         if self._first:
             return self._first.pop(0)
         if self._grid is not None:
-            return self._grid.take(self._repeats.points)
+            return self._grid.take(self._had)
         if self._warm_start is None or place >= self._search.startup_trials:
             return {}
         if self._best:

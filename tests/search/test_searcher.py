@@ -14,7 +14,7 @@ from support.helpers import FOUR_DIMENSIONS
 from ffl_ray.config.methods import resolved
 from ffl_ray.config.objectives import VALUE, parse_objectives
 from ffl_ray.config.overrides import with_overrides
-from ffl_ray.config.settings import Config, SearchConfig
+from ffl_ray.config.settings import Config, ResolvedConfig, SearchConfig
 from ffl_ray.errors import SettingError, SpaceError
 from ffl_ray.results.history import PastTrial, distributions_of, past_trials
 from ffl_ray.results.schema import config_columns, params_of
@@ -60,13 +60,16 @@ def result(epoch: int, value: float) -> dict[str, Any]:
     return {"epoch": epoch, VALUE: value, "report": Report({}, members, [])}
 
 
-def run_trial(searcher: StudySearcher, name: str, values: list[float], error: bool = False) -> None:
-    """As Tune does: the last result comes with the completion alone."""
-    searcher.suggest(name)
+def run_trial(
+    searcher: StudySearcher, name: str, values: list[float], error: bool = False
+) -> ResolvedConfig:
+    """As Tune does: the last result comes with the completion alone; the trial's config."""
+    config: ResolvedConfig = searcher.suggest(name)["config"]
     for epoch, value in enumerate(values[:-1], start=1):
         searcher.on_trial_result(name, result(epoch, value))
     last = result(len(values), values[-1]) if values else None
     searcher.on_trial_complete(name, last, error=error)
+    return config
 
 
 @pytest.mark.parametrize(
@@ -162,13 +165,22 @@ def test_a_job_carries_the_trials_number_and_a_checked_config() -> None:
     assert set(columns["distributions"]) == set(columns["params"])
 
 
-def history(searcher: StudySearcher, interrupted: Set[int] = frozenset()) -> list[PastTrial]:
-    """What the tables would hold of a searcher's trials."""
+def history(
+    searcher: StudySearcher,
+    interrupted: Set[int] = frozenset(),
+    configs: Sequence[Config] = (),
+) -> list[PastTrial]:
+    """What the tables would hold of a searcher's trials.
+
+    Args:
+        configs: of the trials; none: what their parameters make of the base.
+    """
     states = {TrialState.COMPLETE: "completed", TrialState.PRUNED: "pruned"}
     rows, values = [], {}
     for trial in searcher.study.trials:
         trial_id = f"{trial.number:05d}"
-        config = with_overrides(BASE, settings_from_params(trial.params))
+        made = resolved(with_overrides(BASE, settings_from_params(trial.params)))
+        config = configs[trial.number] if configs else made
         status = "running" if trial.number in interrupted else states[trial.state]
         ids = {"trial_id": trial_id, "status": status, "attempt": 1}
         columns = searcher.optuna_columns(trial.number) | {"objective_values": trial.values}
@@ -304,12 +316,11 @@ def test_choices_of_every_kind_survive_the_tables_and_a_mirror() -> None:
     whole, first = new_searcher(space=space), new_searcher(space=space)
     for index in range(12):
         run_trial(whole, str(index), [0.1 * (index % 4)] * EPOCHS)
-    for index in range(8):
-        run_trial(first, str(index), [0.1 * (index % 4)] * EPOCHS)
+    configs = [run_trial(first, str(i), [0.1 * (i % 4)] * EPOCHS) for i in range(8)]
 
     second = new_searcher(
         space=space,
-        past=history(first, interrupted={7}),
+        past=history(first, interrupted={7}, configs=configs),
         mirror=Mirror(storage, "mine", parse_objectives(["fused.accuracy"])),
     )
     for index in range(7, 12):
@@ -374,30 +385,56 @@ def four_points(trial: optuna.Trial) -> dict[str, object]:
     return {}
 
 
-def trained(searcher: StudySearcher, names: str, value: float = 0.5) -> list[tuple[Any, ...]]:
-    """The points of some trials, each with its seed."""
-    made = []
+def trained(searcher: StudySearcher, names: str, value: float = 0.5) -> list[ResolvedConfig]:
+    """The configs of some trials, all trained to their end."""
+    configs = []
     for name in names:
-        config = searcher.suggest(name)["config"]
+        configs.append(searcher.suggest(name)["config"])
         searcher.on_trial_complete(name, result(EPOCHS, value))
-        made.append((config.fusion.design, config.optim.batch_size, config.seed))
-    return made
+    return configs
 
 
 @pytest.mark.parametrize("sampler", ["tpe", "random", "nsga2", "cmaes", "gp", "grid"])
-def test_a_point_comes_again_when_all_were_had_and_then_with_the_next_seed(sampler: Any) -> None:
+def test_a_training_comes_again_when_all_were_had_and_then_with_the_next_seed(sampler: Any) -> None:
     search = SearchConfig(sampler=sampler, startup_trials=2)
     space = SearchSpace("s.py", {}, four_points)
     first = new_searcher(space=space, search=search)
 
-    made = trained(first, "abc")
-    second = new_searcher(space=space, search=search, past=history(first))
-    made += trained(second, "defghi")
+    configs = trained(first, "abcdef")
+    past = history(first, configs=configs)
+    configs += trained(new_searcher(space=space, search=search, past=past), "ghi")
 
-    assert {seed for *_, seed in made[:4]} == {BASE.seed}
+    made = [(one.fusion.design, one.optim.batch_size, one.seed) for one in configs]
     assert len(set(made[:4])) == 4
-    assert len(set(made)) == len(made) == 9
+    assert {seed for *_, seed in made[:4]} == {BASE.seed}
     assert {seed for *_, seed in made[4:6]} == {BASE.seed + 1}
+    assert len(set(made)) == len(made) == 9
+
+
+@pytest.mark.parametrize("given", [{}, {"seed": 7}])
+def test_a_space_of_one_training_gets_one_seed_after_the_other(given: dict[str, object]) -> None:
+    space = SearchSpace("s.py", {}, lambda _: given)
+    first = new_searcher(space=space)
+
+    configs = trained(first, "abc")
+    again = new_searcher(space=space, past=history(first, configs=configs))
+    configs += trained(again, "de")
+
+    begins = int(str(given.get("seed", BASE.seed)))
+    assert [one.seed for one in configs] == [begins + number for number in range(5)]
+
+
+def test_points_that_differ_in_what_nobody_reads_are_one_training() -> None:
+    def suggested(trial: optuna.Trial) -> dict[str, object]:
+        trial.suggest_categorical("fusion.design", ["sum", "gated"])
+        trial.suggest_categorical("distill.kdcl_teacher", ["naive", "linear", "min_logit"])
+        return {}
+
+    configs = trained(new_searcher(space=SearchSpace("s.py", {}, suggested)), "abcd")
+
+    assert {one.fusion.design for one in configs[:2]} == {"sum", "gated"}
+    assert [one.seed for one in configs[:2]] == [BASE.seed] * 2
+    assert BASE.seed not in {one.seed for one in configs[2:]}
 
 
 def test_a_choice_without_settings_of_its_own_is_not_trained_again_while_others_are_there() -> None:
@@ -425,11 +462,15 @@ def test_a_space_that_gives_every_trial_a_seed_has_no_repeats() -> None:
     space = SearchSpace("s.py", {}, suggested)
     search = SearchConfig(sampler="random")
     searcher = new_searcher(space=space, search=search)
-    seeds = [searcher.suggest(str(number))["config"].seed for number in range(20)]
+    configs = trained(searcher, "abcdefghijklmnopqrst")
 
-    assert seeds == list(range(20))
-    designs = [trial.params["fusion.design"] for trial in searcher.study.trials]
+    assert [one.seed for one in configs] == list(range(20))
+    designs = [one.fusion.design for one in configs]
     assert 4 < designs.count("sum") < 16
+    first = new_searcher(space=space, search=search)
+    half = trained(first, "abcdefghij")
+    second = new_searcher(space=space, search=search, past=history(first, configs=half))
+    assert half + trained(second, "klmnopqrst") == configs  # as if it had never been interrupted
 
 
 def costs(config: Any) -> list[dict[str, Any]]:
