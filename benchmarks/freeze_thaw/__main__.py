@@ -12,7 +12,7 @@ import sys
 from benchmarks.freeze_thaw.luck import luck_lines
 from benchmarks.freeze_thaw.search import FreezeThaw
 from ffl_ray import cli
-from ffl_ray.replay.__main__ import parser
+from ffl_ray.replay.__main__ import parser as replay_parser
 from ffl_ray.replay.command import replay
 from ffl_ray.replay.grid import open_grid
 
@@ -23,11 +23,16 @@ VARIANTS = (
 )
 
 
+def parser() -> argparse.ArgumentParser:
+    """The command line: replay's, and which forms."""
+    options = replay_parser()
+    options.add_argument("--variants", action="store_true", help="replay its variants instead")
+    return options
+
+
 def main(arguments: list[str] | None = None) -> int:
     """The command's exit status."""
-    options = parser()
-    options.add_argument("--variants", action="store_true", help="replay its variants instead")
-    args = options.parse_args(arguments)
+    args = parser().parse_args(arguments)
     random = [] if args.variants else ["sampler=random scheduler=asha"]
     args.candidate = args.candidate or ["sampler=tpe scheduler=asha", *random]
     return cli.guarded(args, lambda: _replay(args))

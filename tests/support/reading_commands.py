@@ -153,8 +153,8 @@ def _check_module(words: Words) -> None:
     if found.submodule_search_locations:
         found = importlib.util.find_spec(f"{words[2]}.__main__")
         assert found is not None, f"{words[2]} is no command"
-    if words[2] == "benchmarks.compare" and words[3:]:
-        _parsed(importlib.import_module("benchmarks.compare.__main__").parser(), words[3:])
+    if words[2] in ("benchmarks.compare", "benchmarks.freeze_thaw") and words[3:]:
+        _parsed(importlib.import_module(f"{words[2]}.__main__").parser(), words[3:])
     elif words[2].startswith("benchmarks."):
         text = Path(str(found.origin)).read_text(encoding="utf-8")
         for option in (word for word in words[3:] if word.startswith("--")):
