@@ -103,7 +103,7 @@ def search_of(
     settings = settle(space, budget | places | ALONE | _sampled(one, request.tune_baselines or 1))
     own = {name: getattr(request.search, name) for name in RESOURCES} | {"keep_checkpoints": 0}
     settings = settings.model_copy(update={"search": settings.search.model_copy(update=own)})
-    check_space(space, settings.training, (), settings.search)
+    check_space(space, settings.training, (), settings.search, chosen=None)
     started = time.monotonic()
     return Search(one.folder, storage, space, settings, started=started, again="the same command")
 

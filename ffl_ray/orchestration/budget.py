@@ -108,7 +108,7 @@ def _laid_out(
         facts: of the share that was looked at.
     """
     settings = search.settings
-    check_space(search.space, settings.training, search=settings.search)
+    check_space(search.space, settings.training, search=settings.search, chosen=None)
     plan = make_plan(settings.search, machines, device=settings.compute.device, elastic=joined)
     if settings.data.fraction != looked_at:
         flat = flatten(settings.training)

@@ -26,11 +26,11 @@ def how_many(rows: Sequence[Row], what: str, elapsed_s: float) -> str:
         elapsed_s: since the first of them began now.
     """
     begun = datetime.now(UTC) - timedelta(seconds=elapsed_s)
-    before = sum(row["ended"] is not None and row["ended"] < begun for row in rows)
-    if before == len(rows):
+    now = sum(row["ended"] is not None and row["ended"] >= begun for row in rows)
+    if not now:
         return f"{len(rows)} {what}"
-    now = f", {len(rows) - before} of them" if before else ""
-    return f"{len(rows)} {what}{now} in {duration(elapsed_s)}"
+    of_them = f", {now} of them" if now < len(rows) else ""
+    return f"{len(rows)} {what}{of_them} in {duration(elapsed_s)}"
 
 
 def outcome(tables: StudyTables, elapsed_s: float) -> dict[str, Any]:

@@ -44,7 +44,9 @@ def start_search(
     search = _search_of(args, overrides)
     space, settings = search.space, search.settings
     check_trackers(settings.search.track)
-    check_space(space, settings.training, fixed, settings.search)
+    # What a version before let pass goes on: its trials train as it is read.
+    chosen = None if search.storage.exists(DESCRIPTION) else overrides
+    check_space(space, settings.training, fixed, settings.search, chosen)
     if args.check:
         return _show_networks(space, settings)
     if args.address is None:

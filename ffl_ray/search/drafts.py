@@ -27,8 +27,8 @@ def draft(
     study: optuna.Study,
     search: SearchConfig,
     number: int,
-    sampler_at: Callable[[int], BaseSampler],
     fixed: Params,
+    sampler_at: Callable[[int], BaseSampler],
     violation: Callable[[optuna.Trial], float],
 ) -> tuple[Params, float]:
     """The first point that a sampler proposes and that keeps every bound, or the nearest to it.
@@ -37,8 +37,8 @@ def draft(
 
     Args:
         number: of the trial that the point is for.
-        sampler_at: the sampler of an attempt, from 0.
         fixed: parameters that the sampler does not draw.
+        sampler_at: the sampler of an attempt, from 0.
         violation: suggests a trial's point, and says by how much it breaks a bound.
 
     Returns:

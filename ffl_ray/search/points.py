@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from typing import Any, NamedTuple
 
 import optuna
@@ -93,12 +93,15 @@ def check_space(
     base: Config,
     fixed: Sequence[str] = (),
     search: SearchConfig | None = None,
+    chosen: Collection[str] | None = (),
 ) -> list[str]:
     """Check that what the space proposes can be trained: the ends of ranges, and random points.
 
     Args:
         fixed: settings that the command line set; a space must not search them as well.
         search: whose objectives every point must have, and whose sampler must take the space.
+        chosen: settings that were given beside the space; what they leave without effect is let
+            pass. None: nothing is held to have an effect, as in a search that has begun.
 
     Returns:
         The names of the searched parameters.
@@ -113,7 +116,8 @@ def check_space(
     if search is not None:
         for point in sampled:
             _check_searchable(space, point, search)
-    _check_effects(space, base, sampled, fixed)
+    if chosen is not None:
+        _check_effects(space, base, sampled, chosen)
     if search is not None:
         read_points(space.suggest, search.enqueue, base)
     if search is not None and search.sampler == "grid":
@@ -144,17 +148,17 @@ def _idle(config: ResolvedConfig) -> set[str]:
 
 
 def _check_effects(
-    space: SearchSpace, base: Config, sampled: Sequence[Point], fixed: Sequence[str]
+    space: SearchSpace, base: Config, sampled: Sequence[Point], chosen: Collection[str]
 ) -> None:
     """Check that what is set or searched has an effect at some point.
 
-    What the space sets or searches beside a choice that the command line made is let pass.
+    What the space sets or searches beside a choice that was made for it is let pass.
     """
     idle = set.intersection(*(_idle(point.config) for point in sampled))
     searched = {name for point in sampled for name in point.params}
     found, started = flatten(sampled[0].config), flatten(base)
     for name in sorted(idle):
-        if name not in fixed and READ_BY[name].of in fixed:
+        if name not in chosen and READ_BY[name].of in chosen:
             continue
         if name in searched:
             raise SpaceError(

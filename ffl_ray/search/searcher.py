@@ -13,7 +13,7 @@ from optuna.samplers import BaseSampler
 from optuna.storages import InMemoryStorage
 from optuna.trial import FrozenTrial, TrialState
 
-from ffl_ray.config.constraints import Constraint, parse_constraint
+from ffl_ray.config.constraints import parse_constraint
 from ffl_ray.config.methods import resolved
 from ffl_ray.config.objectives import VALUE, Objective, Row
 from ffl_ray.config.overrides import flatten, with_overrides
@@ -90,6 +90,7 @@ class StudySearcher:
         self._plain = plain
         self._constraints = [parse_constraint(text) for text in search.constraints]
         self._known_members = known_members
+        self._bounds = [one for one in self._constraints if known_members and one.is_known_before]
         self._mirror, self._steering = mirror, steering
         self._waiting = self._unfinished(past)
         for trial in past:
@@ -141,8 +142,8 @@ class StudySearcher:
             trial.set_user_attr(BASELINE, PLAIN)
         else:
             trial = self._ask(number)
-            proposed = trial_config(self._space, self._base, trial)
-            config = self._repeats.begun(proposed, trial.params)
+            config = trial_config(self._space, self._base, trial)
+            config = self._repeats.begun(config, trial.params)
             self._had.add(key_of(trial.params))
             if trial.number == 0 and trial.params == self._default:
                 trial.set_user_attr(BASELINE, DEFAULT)
@@ -166,7 +167,7 @@ class StudySearcher:
         first = int(place == 0)  # trial 0 is the default's
         asked = asked_points(self._steering, self._space.suggest, self._base)
         self._first[first:first] = untried(asked, [trial.params for trial in self._trials()])
-        if self._known_bounds() or self._repeats.are_passed_over(place):
+        if self._bounds or self._repeats.are_passed_over(place):
             params = self._kept(place)
         else:
             params = self._fixed(place) or self._excerpt.propose(self._space.suggest, place)
@@ -185,31 +186,29 @@ class StudySearcher:
         made = new_sampler(self._search, place, attempt)
         return WithPriors(made, self._space.priors, self._search) if self._space.priors else made
 
-    def _known_bounds(self) -> list[Constraint]:
-        """The constraints that a network decides before it is trained."""
-        return [one for one in self._constraints if self._known_members and one.is_known_before]
-
     def _kept(self, place: int) -> Params:
         """The parameters of a number's trial: new if they can be, within known bounds."""
         before: Params | None = None
         while True:
+            owed = bool(self._first) or self._grid is not None
             fixed = self._fixed(place)
             if fixed == before:  # a warm start has no other
                 fixed = {}
             study = self._excerpt.at(place) or self.study
-            sampler_at = functools.partial(self._sampler, place)
-            params, excess = draft(study, self._search, place, sampler_at, fixed, self._violation)
+            at = functools.partial(self._sampler, place), functools.partial(self._excess, place)
+            params, excess = draft(study, self._search, place, fixed, *at)
             if not fixed:
                 self._repeats.end(excess)
-            if excess <= REPEATED or not fixed:
+            if excess <= (REPEATED if owed else 0) or not fixed:
                 return params
             before = fixed
 
-    def _violation(self, trial: optuna.Trial) -> float:
-        """By how much a trial's point breaks the known bounds at worst, as a share of each."""
-        config, bounds = trial_config(self._space, self._base, trial), self._known_bounds()
-        members = self._known_members(config) if self._known_members and bounds else []
-        return max([self._repeats.excess(config), *(bound.excess(members) for bound in bounds)])
+    def _excess(self, place: int, trial: optuna.Trial) -> float:
+        """By how much a point breaks the known bounds at worst, as a share of each, or repeats."""
+        config = trial_config(self._space, self._base, trial)
+        members = self._known_members(config) if self._known_members and self._bounds else []
+        had = self._repeats.excess(config) if self._repeats.are_passed_over(place) else 0.0
+        return max([had, *(bound.excess(members) for bound in self._bounds)])
 
     def _fixed(self, place: int) -> Params:
         """The parameters of a number's trial that no sampler draws."""

@@ -14,7 +14,7 @@ from ffl_ray.orchestration.outcome import how_many
     [
         ([1, 30, 59], "3 trials in 1:00"),
         ([1, 30, 61, 6000], "4 trials, 2 of them in 1:00"),
-        ([1, None], "2 trials in 1:00"),
+        ([1, None], "2 trials, 1 of them in 1:00"),
         ([61, 6000], "2 trials"),
     ],
 )

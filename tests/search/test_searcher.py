@@ -454,6 +454,25 @@ def test_a_choice_without_settings_of_its_own_is_not_trained_again_while_others_
     assert designs.count("sum") == 1
 
 
+def test_where_all_were_had_none_is_looked_for_within_bounds_either() -> None:
+    asked: list[ResolvedConfig] = []
+
+    def members(config: ResolvedConfig) -> list[dict[str, Any]]:
+        asked.append(config)
+        return costs(config)
+
+    search = SearchConfig(startup_trials=2, constraints=("fused.macs<=5000",))
+    space = SearchSpace("s.py", {}, four_points)
+    searcher = new_searcher(space=space, search=search, known_members=members)
+
+    trained(searcher, "abcde")
+    before = len(asked)
+    trained(searcher, "fgh")
+
+    assert before > 100  # the fifth looked for another
+    assert len(asked) == before + 3
+
+
 def test_a_space_that_gives_every_trial_a_seed_has_no_repeats() -> None:
     def suggested(trial: optuna.Trial) -> dict[str, object]:
         trial.suggest_categorical("fusion.design", ["sum", "gated"])

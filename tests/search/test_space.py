@@ -364,11 +364,15 @@ def test_what_has_no_effect_at_a_point_has_its_default_there(tmp_path: Path) -> 
 def test_what_has_no_effect_at_any_point_is_refused(tmp_path: Path) -> None:
     def check(space: SearchSpace, overrides: Mapping[str, object]) -> None:
         settled = settle(space, overrides)
-        check_space(space, settled.training, [*overrides], settled.search)
+        check_space(space, settled.training, [*overrides], settled.search, [*overrides])
 
     space = together(tmp_path, "ffl", "layered_ffl")
     with pytest.raises(SpaceError, match=r"searches distill.weight, which has no effect at any po"):
         check(space, {})
+    # A file or a budget that makes the choice, and a search that has begun, go on.
+    settled = settle(space, {})
+    for chosen in (None, ["distill.method"]):
+        check_space(space, settled.training, (), settled.search, chosen)
     epsilon = {"distill.target_epsilon": 1e-6}
     space = together(tmp_path, "dml", "kdcl")
     with pytest.raises(SettingError, match=r"target_epsilon must be 1e-07 for .* dml: .*not 1e-06"):

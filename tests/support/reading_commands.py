@@ -142,7 +142,7 @@ def _check_search(args: argparse.Namespace, changes: dict[str, object], here: He
         return
     space = load_space(place)
     study = settle(space, given)
-    check_space(space, study.training, list(changes), study.search)
+    check_space(space, study.training, list(changes), study.search, list(changes))
     SEARCHES.add(asked)
 
 

@@ -54,9 +54,14 @@ def study_answers(trials: pd.DataFrame, epochs: pd.DataFrame, objective: Objecti
     return answers_of(dimensions, values, weights, in_logs=in_logs)
 
 
-def _distinct(trials: pd.DataFrame) -> pd.DataFrame:
-    """Trials no two of which have all settings in common: of those that have, the longest one."""
-    longest = trials.sort_values("epochs_done", ascending=False, kind="stable")
+def _distinct(trials: pd.DataFrame, epochs: pd.DataFrame) -> pd.DataFrame:
+    """Trials no two of which have all settings in common: of those that have, the longest one.
+
+    Those that failed are not among them.
+    """
+    trials = trials[trials["status"] != "failed"]
+    done = trials["trial_id"].map(epochs.groupby("trial_id").size()).fillna(0)
+    longest = trials.loc[done.sort_values(ascending=False, kind="stable").index]
     settings = [name for name in flatten(Config()) if name in trials]
     return longest[~longest[settings].astype(str).duplicated()].sort_index()
 
@@ -70,7 +75,7 @@ def compared(trials: pd.DataFrame, epochs: pd.DataFrame, objective: Objective) -
     """
     if BASELINE in trials:
         trials = trials[trials[BASELINE] != PLAIN]
-    trials = _distinct(trials)
+    trials = _distinct(trials, epochs)
     epochs = epochs[epochs["trial_id"].isin(trials["trial_id"])]
     known = epochs[VALUE].dropna()
     in_logs = objective.metric in MINIMISED and bool((known > 0).all())
