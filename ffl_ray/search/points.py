@@ -112,7 +112,6 @@ def check_space(
             or a setting of it or of the command line has no effect at any point.
     """
     sampled = list(points(space, base, RANDOM_CHECKS, fixed))
-    found = [point.distributions for point in sampled]
     if search is not None:
         for point in sampled:
             _check_searchable(space, point, search)
@@ -120,9 +119,8 @@ def check_space(
         _check_effects(space, base, sampled, chosen)
     if search is not None:
         read_points(space.suggest, search.enqueue, base)
-    if search is not None and search.sampler == "grid":
         _check_grid(space, search)
-    names = gathered(found)
+    names = gathered(point.distributions for point in sampled)
     if space.backbones and not any(name.startswith(PREFIX) for name in names):
         raise SettingError(
             f"search.backbones must be none where a space draws no mix ({space.path}), not "
@@ -183,6 +181,8 @@ def _check_searchable(space: SearchSpace, point: Point, search: SearchConfig) ->
 
 
 def _check_grid(space: SearchSpace, search: SearchConfig) -> None:
+    if search.sampler != "grid":
+        return
     try:
         size = sum(1 for _ in every_point(space.suggest))
     except SettingError as error:

@@ -86,8 +86,7 @@ class StudySearcher:
         self.study = new_optuna_study(objectives, past, storage=self._storage)
         self._objectives = tuple(objectives)
         self._search = search
-        self._warm_start = warm_start
-        self._plain = plain
+        self._warm_start, self._plain = warm_start, plain
         self._constraints = [parse_constraint(text) for text in search.constraints]
         self._known_members = known_members
         self._bounds = [one for one in self._constraints if known_members and one.is_known_before]
