@@ -7,6 +7,7 @@ import shlex
 import subprocess
 import sys
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import NoReturn
 
@@ -27,6 +28,15 @@ def new_parser(description: str) -> argparse.ArgumentParser:
 def out_folder(description: str) -> Path:
     """Where the studies go, for a benchmark without options of its own."""
     return Path(new_parser(description).parse_args().out)
+
+
+def size_of(folder: Path) -> int:
+    """Bytes of all files below; one that vanishes meanwhile counts nothing."""
+    total = 0
+    for path in folder.rglob("*"):
+        with suppress(OSError):
+            total += path.stat().st_size
+    return total
 
 
 def ended(command: Callable[[], int | None]) -> NoReturn:

@@ -6,23 +6,12 @@ plan states before it starts.
 
 from __future__ import annotations
 
-import contextlib
 import re
 import subprocess
 import time
-from pathlib import Path
 
-from benchmarks.common import ended, out_folder, show, tune_command
+from benchmarks.common import ended, out_folder, show, size_of, tune_command
 from ffl_ray.results import load
-
-
-def size_of(folder: Path) -> int:
-    """Bytes of all files below; one that vanishes meanwhile counts nothing."""
-    total = 0
-    for path in folder.rglob("*"):
-        with contextlib.suppress(OSError):
-            total += path.stat().st_size
-    return total
 
 
 def main() -> None:

@@ -13,13 +13,12 @@ import re
 import signal
 import subprocess
 import time
-from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
 import pandas as pd
 
-from benchmarks.common import ended, new_parser, search, show, tune_command
+from benchmarks.common import ended, new_parser, search, show, size_of, tune_command
 from ffl_ray.results import load
 
 KILLS = 10
@@ -74,15 +73,6 @@ class Search(NamedTuple):
         return alive, most
 
 
-def size_of(folder: Path) -> int:
-    """Bytes of a folder's files; of those that vanish meanwhile none."""
-    total = 0
-    for path in folder.rglob("*"):
-        with suppress(OSError):
-            total += path.lstat().st_size
-    return total
-
-
 def kill_ten_times(search: Search) -> dict[tuple[str, int], float]:
     """The losses of all epochs that were stored when it was killed for the last time."""
     generator = random.Random(0)
@@ -112,9 +102,8 @@ def main() -> None:
     ways = ("--sampler", args.sampler, "--scheduler", args.scheduler)
     asked = Search(out, (*OPTIONS, *ways))
     seen = kill_ten_times(asked)
-    trials = ("--num-samples", "20")
-    killed = search(out, "killed", *asked.options, *trials).trials
-    quiet = search(out, "quiet", *asked.options, *trials).trials
+    twenty = (*asked.options, "--num-samples", "20")
+    killed, quiet = (search(out, name, *twenty).trials for name in ("killed", "quiet"))
     after = epochs_of(out, "killed")
     lost = [key for key, loss in seen.items() if after.get(key) != loss]
     show(f"\nafter {KILLS} kills: {killed['status'].value_counts().to_dict()}")

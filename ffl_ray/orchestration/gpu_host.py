@@ -15,13 +15,13 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
 
+import psutil
 import ray
 from ray.exceptions import RayActorError
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from ffl_ray.orchestration.failures import is_out_of_memory
 from ffl_ray.orchestration.job import Job, Told
-from ffl_ray.orchestration.processes import wait_for_end
 from ffl_ray.training.session import Report
 
 # Calls of all its trials at once, each in a thread of Ray's; most of them wait.
@@ -101,8 +101,8 @@ def train_in_host(
             "trial %s goes on by itself: the process it shared is lost: %s", job.trial_id, error
         )
         ray.kill(host)
-        if pid is not None:  # it may not write any more
-            wait_for_end(pid, ENDS_WITHIN_S)
+        if pid is not None:
+            _wait_for_end(pid)
         return False
     if told.error is not None and is_out_of_memory(told.error):
         LOG.warning("trial %s goes on by itself: %s", job.trial_id, told.error)
@@ -112,6 +112,12 @@ def train_in_host(
     if told.failure is not None:
         on_failure(told.failure)
     return True
+
+
+def _wait_for_end(pid: int) -> None:
+    """Return when a process has ended, so that it writes nothing more, or after some seconds."""
+    with suppress(psutil.Error):
+        psutil.Process(pid).wait(ENDS_WITHIN_S)
 
 
 def _followed(host: Any, job: Job, on_report: Callable[[Report], None]) -> Told:

@@ -7,6 +7,7 @@ import os
 import threading
 import time
 
+import psutil
 import torch
 
 from ffl_ray.orchestration.failures import (
@@ -22,7 +23,6 @@ from ffl_ray.orchestration.local import (
     gpu_is_lost,
     train_again_without_memory,
 )
-from ffl_ray.orchestration.processes import is_alive
 from ffl_ray.training.cuda_graphs import Captures
 from ffl_ray.training.session import Report
 from ffl_ray.training.turns import Seat, Turns, seated, waiting
@@ -162,7 +162,7 @@ class HostedTrainings:
     def look(self) -> None:
         """End what nobody waits for any more, a training or the process, and what can't go on."""
         for trial_id, one in list(self._trainings.items()):
-            if not is_alive(one.pid):
+            if not psutil.pid_exists(one.pid):
                 self.stop(trial_id, one.pid)
         if not self._trainings and time.monotonic() - self._used_s > IDLE_S:
             _end_process("")

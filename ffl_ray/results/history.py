@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import hashlib
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
@@ -15,16 +14,16 @@ from optuna.storages import BaseStorage, InMemoryStorage
 from optuna.trial import TrialState
 
 from ffl_ray.config.objectives import Objective, parse_objectives
-from ffl_ray.config.overrides import settings
 from ffl_ray.config.settings import Config
 from ffl_ray.errors import StudyError
 from ffl_ray.results.columns import AUDITED, BASELINE, PLAIN
-from ffl_ray.results.description import MOVES, read_description
+from ffl_ray.results.description import read_description
 from ffl_ray.results.guard import check_numbers, understood
 from ffl_ray.results.reader import find_study, objective_by_epoch, read_rows
 from ffl_ray.results.sampler_state import plain_state
 from ffl_ray.results.schema import kept_choice, params_of, row_config
 from ffl_ray.results.storage.storage import Storage
+from ffl_ray.results.trainings import training_key
 
 Row = Mapping[str, Any]
 STATES = {
@@ -90,17 +89,6 @@ class PastTrial(NamedTuple):
             system_attrs=self.sampler_state.get("trial", {}),
             intermediate_values={} if len(self.values) > 1 else self.epochs,
         )
-
-
-def training_key(row: Mapping[str, Any]) -> str:
-    """What tells a training from all others but its seed: equal for a row and its config's columns.
-
-    Args:
-        row: of the trials table, or of `config_columns`.
-    """
-    names = {setting.name for setting in settings(Config)} - {"seed", *MOVES}
-    given = [(name, row[name]) for name in sorted(names) if row.get(name) is not None]
-    return hashlib.sha256(repr(given).encode()).hexdigest()
 
 
 def past_trials(trials: Iterable[Row], values: Mapping[str, dict[int, float]]) -> list[PastTrial]:

@@ -13,8 +13,9 @@ from typing import Any
 from ffl_ray.config.overrides import with_overrides
 from ffl_ray.config.settings import MOST_SEEDS, ResolvedConfig
 from ffl_ray.results.columns import PLAIN
-from ffl_ray.results.history import PastTrial, training_key
+from ffl_ray.results.history import PastTrial
 from ffl_ray.results.schema import config_columns
+from ffl_ray.results.trainings import training_key
 
 # By how much a training that was had breaks a bound: less than any that a network breaks.
 REPEATED = 1e-9

@@ -11,12 +11,12 @@ import pandas as pd
 from jaxtyping import Float
 
 from ffl_ray.config.objectives import MAXIMISED, MINIMISED, VALUE, Objective
-from ffl_ray.config.overrides import flatten
-from ffl_ray.config.settings import Config
 from ffl_ray.results.columns import BASELINE, PLAIN
+from ffl_ray.results.reader import records
 from ffl_ray.results.search_answers.dimensions import Dimension, dimensions_of
 from ffl_ray.results.search_answers.effects import Answer, answers_of
 from ffl_ray.results.search_answers.outcomes import outcomes
+from ffl_ray.results.trainings import training_key
 
 LEAST_TRIALS = 4
 MOST_LOG = 700.0  # of a float
@@ -62,8 +62,8 @@ def _distinct(trials: pd.DataFrame, epochs: pd.DataFrame) -> pd.DataFrame:
     trials = trials[trials["status"] != "failed"]
     done = trials["trial_id"].map(epochs.groupby("trial_id").size()).fillna(0)
     longest = trials.loc[done.sort_values(ascending=False, kind="stable").index]
-    settings = [name for name in flatten(Config()) if name in trials]
-    return longest[~longest[settings].astype(str).duplicated()].sort_index()
+    same = [(training_key(row), row.get("seed")) for row in records(longest)]
+    return longest[~pd.Series(same, longest.index, dtype=object).duplicated()].sort_index()
 
 
 def compared(trials: pd.DataFrame, epochs: pd.DataFrame, objective: Objective) -> Compared:
