@@ -1,91 +1,128 @@
-"""What a training step of every method costs beside independent branches: for docs/methods.md.
+"""What an epoch of every method costs beside independent branches: for docs/methods.md.
 
-    python -m benchmarks.method_costs
+    python -m benchmarks.method_costs --data-dir DATA
 
-CPU seconds of forward pass, loss, backward pass and step, the least of several rounds over all
-methods, with the branches as published (own sharing). Hooks, such as OKDPH's averaging, are not in
-them.
+CPU seconds of whole epochs as a training takes them (steps, phases, hooks, validation) on
+CIFAR-100 at 16x16, one thread; the methods take turns, an epoch each, and of each the median
+counts. As published, and with all stages but the last shared where a method may share them.
 """
 
 from __future__ import annotations
 
 import argparse
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack
+from statistics import median
 
+import pandas as pd
 import torch
 
 from benchmarks.common import ended
 from ffl_ray.config.methods import METHODS, resolved_from, with_reachable_objective
 from ffl_ray.config.settings import ResolvedConfig
-from ffl_ray.distill.networks import build_trained
-from ffl_ray.distill.registry import recipe_of
-from ffl_ray.distill.terms import total_loss
-from ffl_ray.models.network import FusionNetwork
-from ffl_ray.training.optimizer import new_optimizer
+from ffl_ray.planning.throughput import StepTimer
+from ffl_ray.training.resume import resume
+from ffl_ray.training.setup import prepared
+from ffl_ray.training.worker import run_epoch
 
-IMAGE, CLASSES = (3, 32, 32), 100
 BASELINE = "independent"
+SHARED = -1  # all stages but the last
+AS_PUBLISHED, EQUAL = "as published", "equal sharing"
+
+Cell = tuple[str, str]
 
 
-def config_of(method: str, mix: str) -> ResolvedConfig:
-    """A method as published on these branches."""
-    named: dict[str, object] = {"data.name": "cifar100", "model.mix": mix}
-    return with_reachable_objective(resolved_from(named | {"distill.method": method}))
+def config_of(method: str, branches: int, backbone: str, **named: object) -> ResolvedConfig:
+    """A method on branches of one backbone, each deeper than the last where it trains a ladder.
+
+    Args:
+        named: settings by name, with __ for a dot.
+    """
+    deeper = METHODS[method].deeper
+    rungs = (f"{backbone}+{deeper * i}" if deeper * i else backbone for i in range(branches))
+    settings: dict[str, object] = {"model.mix": "+".join(rungs), "distill.method": method}
+    settings |= {name.replace("__", "."): value for name, value in named.items()}
+    return with_reachable_objective(resolved_from(settings))
 
 
-def step_of(config: ResolvedConfig, batch: int) -> tuple[Callable[[], None], FusionNetwork]:
-    """What takes one training step, further phases too, on random images; and what it trains."""
-    network = build_trained(config, image_shape=IMAGE, num_classes=CLASSES)
-    optimizer = new_optimizer(config, network)
-    recipe = recipe_of(config.distill)
-    losses = [recipe.terms, *(phase.terms for phase in recipe.then)]
-    views = config.num_views
-    images = torch.randn(*[views] * (views > 1), batch, *IMAGE)
-    labels = torch.arange(batch) // 2
-    if config.distill.own_batches:
-        labels = labels.expand(views, -1)
-    share = torch.tensor(0.5, dtype=torch.float64)
-
-    def step() -> None:
-        for terms in losses:
-            output = network(images)._replace(share=share, image_indices=torch.arange(batch))
-            optimizer.zero_grad()
-            loss = total_loss(terms(output, labels, config.distill), 1.0)
-            torch.autograd.backward(loss)
-            optimizer.step()
-        network.after_step()
-
-    return step, network
+def configs(options: argparse.Namespace) -> dict[Cell, ResolvedConfig]:
+    """Every method as published and, where it may, at equal sharing."""
+    named: dict[str, object] = {
+        "data__name": "cifar100",
+        "data__dir": options.data_dir,
+        "data__image_size": 16,
+        "data__fraction": options.fraction,
+        "optim__epochs": options.rounds + 1,
+    }
+    found = {}
+    for name, method in METHODS.items():
+        own = config_of(name, options.branches, options.backbone, **named)
+        found[name, AS_PUBLISHED] = own
+        if method.may_share and own.model.trunk_stages != SHARED:
+            shared = named | {"model__trunk_stages": SHARED}
+            found[name, EQUAL] = config_of(name, options.branches, options.backbone, **shared)
+    return found
 
 
-def least_seconds(steps: dict[str, Callable[[], None]], rounds: int) -> dict[str, float]:
-    """The least CPU seconds of each step, after one that is not counted."""
-    found: dict[str, list[float]] = {name: [] for name in steps}
+class Epochs:
+    """A training whose epochs are taken one by one, by one thread.
+
+    Args:
+        left: ends it.
+
+    Attributes:
+        progress: after the epochs so far.
+    """
+
+    def __init__(self, config: ResolvedConfig, left: ExitStack) -> None:
+        self._session = StepTimer(1, torch.device("cpu"))
+        self._training = left.enter_context(prepared(config, self._session))
+        self.progress = resume(self._training, self._session)
+
+    def __call__(self) -> None:
+        """Train one more."""
+        self.progress = run_epoch(self._training, self.progress, self._session.write)
+
+
+def cpu_seconds(epochs: Mapping[Cell, Callable[[], None]], rounds: int) -> dict[Cell, float]:
+    """The median CPU seconds of an epoch of each, after one that is not counted."""
+    found: dict[Cell, list[float]] = {cell: [] for cell in epochs}
     for _ in range(rounds + 1):
-        for name, step in steps.items():
-            start = time.process_time()
-            step()
-            found[name].append(time.process_time() - start)
-    return {name: min(seconds[1:]) for name, seconds in found.items()}
+        for cell, epoch in epochs.items():
+            started = time.process_time()
+            epoch()
+            found[cell].append(time.process_time() - started)
+    return {cell: median(seconds[1:]) for cell, seconds in found.items()}
+
+
+def rows(seconds: Mapping[Cell, float]) -> Iterator[dict[str, str]]:
+    """A row for each method, in times of independent branches that share nothing."""
+    unit = seconds[BASELINE, AS_PUBLISHED]
+    for name in dict.fromkeys(method for method, _ in seconds):
+        kinds = (AS_PUBLISHED, EQUAL)
+        ratios = {kind: seconds[name, kind] / unit for kind in kinds if (name, kind) in seconds}
+        yield {"method": f"`{name}`"} | {
+            kind: f"{ratios[kind]:.2f}" if kind in ratios else "" for kind in kinds
+        }
 
 
 def main() -> None:
     """Measure them all, and print a table."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--mix", default="3*resnet20", help="branches of every method")
-    parser.add_argument("--batch-size", type=int, default=32, help="images a step")
+    parser.add_argument("--data-dir", required=True, help="folder with the files of CIFAR-100")
+    parser.add_argument("--backbone", default="resnet8", help="of every branch")
+    parser.add_argument("--branches", type=int, default=3, help="of every method")
+    parser.add_argument("--fraction", type=float, default=0.05, help="of the images")
     parser.add_argument(
-        "--rounds", type=int, default=5, help="steps of each method, of which the fastest counts"
+        "--rounds", type=int, default=5, help="epochs of each method, of which the median counts"
     )
     options = parser.parse_args()
-    torch.set_num_threads(1)
-    configs = {method: config_of(method, options.mix) for method in METHODS}
-    steps = {name: step_of(config, options.batch_size)[0] for name, config in configs.items()}
-    seconds = least_seconds(steps, options.rounds)
-    print("| method | seconds of a step |\n|---|---|")  # noqa: T201
-    for name in METHODS:
-        print(f"| `{name}` | {seconds[name] / seconds[BASELINE]:.2f} |")  # noqa: T201
+    with ExitStack() as left:
+        epochs = {cell: Epochs(config, left) for cell, config in configs(options).items()}
+        seconds = cpu_seconds(epochs, options.rounds)
+    table = pd.DataFrame(rows(seconds))
+    print(table.to_markdown(index=False, disable_numparse=True))  # noqa: T201
 
 
 if __name__ == "__main__":

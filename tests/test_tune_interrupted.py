@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 import psutil
 import pytest
-from support.forked import run, start
+from support.forked import environment_of, run, start
 from support.helpers import wait_for_epochs
 
 import ffl_ray.results
@@ -48,7 +48,7 @@ def actors_of(mark: str) -> list[tuple[int, str]]:
     for process in psutil.process_iter():
         with contextlib.suppress(psutil.Error):
             title = " ".join(process.cmdline())
-            if title.startswith("ray::") and mark in process.environ().values():
+            if title.startswith("ray::") and mark in environment_of(process).values():
                 found.append((process.pid, title))
     return found
 

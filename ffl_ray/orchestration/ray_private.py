@@ -6,6 +6,7 @@ does not do. A newer Ray that drops one breaks here, and at import.
 
 from __future__ import annotations
 
+import inspect
 import os
 import sys
 from collections.abc import Iterator
@@ -26,7 +27,7 @@ from ray.tune.experiment import Trial
 from ray.tune.progress_reporter import TrialProgressCallback
 from ray.util.placement_group import PlacementGroup
 
-from ffl_ray.orchestration import ray_agent
+from ffl_ray.orchestration import ray_agent, ray_worker
 from ffl_ray.planning.layout import available_cpus
 
 UPSTREAM = "https://github.com/ray-project/ray/blob/ray-2.60.0/python/ray"
@@ -68,8 +69,8 @@ def without_helpers() -> Iterator[None]:
 
     That is an autoscaler, a dashboard's server with all that it imports, its agent, a reader of
     the workers' logs; a start takes 5 s of CPU less. `include_dashboard=False` starts the server
-    all the same. UPSTREAM/_private/node.py, `start_head_processes`; UPSTREAM/_private/services.py,
-    `start_raylet`.
+    all the same. Its workers begin by a program of ours. UPSTREAM/_private/node.py,
+    `start_head_processes`; UPSTREAM/_private/services.py, `start_raylet`.
     """
     python_of: Any = services._build_python_executable_command_memory_profileable
 
@@ -78,12 +79,20 @@ def without_helpers() -> Iterator[None]:
             return [sys.executable, "-IS", ray_agent.__file__]
         return python_of(component, *options)
 
+    start_raylet = services.start_raylet
+
+    def start_with_ours(*options: Any, **named: Any) -> Any:
+        told = inspect.signature(start_raylet).bind(*options, **named)
+        told.arguments["setup_worker_path"] = ray_worker.__file__
+        return start_raylet(*told.args, **told.kwargs)
+
     servers = ("start_monitor", "start_log_monitor", "start_api_server")
     with ExitStack() as changes:
         for name in servers:
             changes.enter_context(_changed(Node, name, _nothing))
         changes.enter_context(_changed(utils, "get_dashboard_dependency_error", _nothing))
         changes.enter_context(_changed(services, python_of.__name__, start_of))
+        changes.enter_context(_changed(services, start_raylet.__name__, start_with_ours))
         yield
 
 

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from typing import Any, NamedTuple
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
 
 import pandas as pd
 
@@ -24,7 +26,8 @@ from ffl_ray.search.mix import NUM_BRANCHES, settings_from_params
 MIX = "model.mix"
 
 
-class Study(NamedTuple):
+@dataclass(frozen=True, eq=False)
+class Study:
     """A study that a report is made from.
 
     Attributes:
@@ -68,7 +71,7 @@ class Study(NamedTuple):
         names = self.trials["data.name"].dropna().unique()
         return str(self.description["settings"].get("data.name") or ", ".join(sorted(names)))
 
-    @property
+    @cached_property
     def quality(self) -> Objective:
         """The objective that says how good a trial is: the first that is no cost."""
         return quality(self.objectives)
@@ -79,12 +82,12 @@ class Study(NamedTuple):
         found = self.description.get("data", {}).get("num_val")
         return None if found is None or self.splits != ["val"] else int(found)
 
-    @property
+    @cached_property
     def splits(self) -> list[str]:
         """The splits that members were measured on: val, or test where a study confirms another."""
         return sorted(set(self.members["split"].dropna())) or ["val"]
 
-    @property
+    @cached_property
     def completed(self) -> pd.DataFrame:
         """The trials that were trained to their end, best first by quality.
 
@@ -95,31 +98,32 @@ class Study(NamedTuple):
         order = sorted(range(len(found)), key=lambda place: not keeps[place])
         return found.iloc[order].reset_index(drop=True)
 
-    @property
+    @cached_property
     def called_best(self) -> Best | None:
         """The trial that the end of the search called best."""
         if len(self.objectives) > 1:
             return None
         wanted = {"trial_id", "status", "objective_values", "sampler_state", "seed", *BUT_SEED}
         rows = records(self.trials[[name for name in self.trials if name in wanted]])
-        return called_best(ranked(rows, self.objectives), self.objectives, self._members_of())
+        return called_best(ranked(rows, self.objectives), self.objectives, self._members_of)
 
-    @property
+    @cached_property
     def against_plain(self) -> HeldAgainst | None:
         """The plain baseline held against what was found, if there is one."""
         if not self.is_search or BASELINE not in self.trials:
             return None
         names = ["trial_id", "status", "objective_values", "sampler_state", BASELINE, MIX]
         rows = records(self.trials[[*names, "accelerator_s"]])
-        return held_against_plain(rows, self.objectives, self._members_of())
+        return held_against_plain(rows, self.objectives, self._members_of)
 
+    @cached_property
     def _members_of(self) -> MembersOf:
         members: dict[str, list[Mapping[str, Any]]] = {}
         for row in records(self.members):
             members.setdefault(row["trial_id"], []).append(row)
         return lambda name: members.get(name, [])
 
-    @property
+    @cached_property
     def searched(self) -> list[str]:
         """The columns of the trials table that a search varied, the branches first."""
         names = dict.fromkeys(

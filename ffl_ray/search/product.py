@@ -6,6 +6,7 @@ backbones is suggested by `suggest_mix`, anything else from the distribution tha
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
@@ -19,7 +20,9 @@ from optuna.distributions import (
 )
 
 from ffl_ray.config.overrides import brief, flatten, shown, with_overrides
+from ffl_ray.config.readers import without_effect
 from ffl_ray.config.settings import Config, ResolvedConfig
+from ffl_ray.config.variants import as_read
 from ffl_ray.errors import StudyError
 from ffl_ray.results.history import distributions_of
 from ffl_ray.results.schema import row_config
@@ -86,7 +89,7 @@ def product_of(
     drawn = MIX in names and MIX not in kinds
     mixes = sorted({tuple(sorted(one[MIX] or ())) for one in values}) if drawn else []
     _check_mixes(mixes, place)
-    _check_full({point_of(config, names) for config in configs}, place)
+    _check_full(configs, names, place)
     base = with_overrides(configs[0], {name: settings.get(name) for name in names})
     return Product(SearchSpace(place, {}, _function(mixes, kinds)), names, base)
 
@@ -146,13 +149,29 @@ def _check_mixes(mixes: Sequence[tuple[str, ...]], place: str) -> None:
         )
 
 
-def _check_full(points: set[Point], place: str) -> None:
-    """Check that every combination of values is there."""
-    columns = [sorted(set(column)) for column in zip(*points, strict=True)]
-    full = math.prod(len(column) for column in columns)
-    if len(points) < full:
+def _check_full(configs: Sequence[Config], names: Sequence[str], place: str) -> None:
+    """Check that every combination of values is there, each as far as it is read."""
+    points = full = {point_of(config, names) for config in configs}
+    columns = _read_values(configs, names)
+    if len(points) != math.prod(map(len, columns)):
+        combined = (zip(names, values, strict=True) for values in itertools.product(*columns))
+        read = (as_read(with_overrides(configs[0], dict(one))) for one in combined)
+        full = {point_of(config, names) for config in read}
+    if missing := len(full - points):
         raise StudyError(
-            f"a replay takes a full grid, and {place} holds {len(points)} of {full} points "
-            f"({brief(', '.join(f'{len(column)}' for column in columns))} values of each "
+            f"a replay takes a full grid, and {place} holds {len(full) - missing} of {len(full)} "
+            f"points ({brief(', '.join(f'{len(column)}' for column in columns))} values of each "
             f"parameter): let its search go on to the end"
         )
+
+
+def _read_values(configs: Sequence[Config], names: Sequence[str]) -> list[list[Any]]:
+    """The values of each setting beside which it has an effect."""
+    found: list[dict[str, Any]] = [{} for _ in names]
+    for config in configs:
+        values = flatten(config)
+        unread = without_effect(values)
+        for column, name in zip(found, names, strict=True):
+            if name not in unread:
+                column[shown(values[name])] = values[name]
+    return [[*column.values()] for column in found]

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import psutil
 import pytest
-from support.forked import run, start
+from support.forked import environment_of, run, start
 
 import ffl_ray.results
 
@@ -54,7 +54,7 @@ def reachable(mark: str, before: set[int]) -> dict[str, str]:
     found = {}
     for process in psutil.process_iter():
         with contextlib.suppress(psutil.Error):
-            if process.pid in before or mark not in process.environ().values():
+            if process.pid in before or mark not in environment_of(process).values():
                 continue
             for one in process.net_connections("inet"):
                 address = ipaddress.ip_address(one.laddr.ip)

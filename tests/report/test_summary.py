@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 from support.studies import POINTS, Made, make_study
@@ -39,7 +40,7 @@ def test_trials_that_were_pruned_while_they_guessed_are_counted(tmp_path: Path) 
 def test_the_best_is_the_trial_that_the_search_called_best(tmp_path: Path) -> None:
     tables = make_study(tmp_path)
     study = open_study(Storage(str(tmp_path)))
-    few = study._replace(members=study.members.assign(images=25))
+    few = replace(study, members=study.members.assign(images=25))
 
     said = [" ".join(b.text for b in overview(one) if isinstance(b, Note)) for one in (study, few)]
 

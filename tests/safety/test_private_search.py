@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from support.fork_server import FOLDER
 from support.forked import Forked, run, run_program, start
 from support.helpers import ROOT
 
@@ -78,7 +79,9 @@ def test_a_search_takes_no_orders_and_writes_no_secrets(tmp_path: Path, ray_fold
     environment = SECRETS | {"RAY_TMPDIR": str(ray_folder)}
     words = [str(tmp_path / "space.py"), "--name", "mine", "--storage-path", str(studies)]
 
-    search = start("tune", *words, out=subprocess.PIPE, cwd=ROOT, **environment)
+    # Its workers are started as a user's are, and not forked.
+    told: dict[str, str | None] = {**environment, FOLDER: None}
+    search = start("tune", *words, out=subprocess.PIPE, cwd=ROOT, **told)
     port = port_of(ray_folder, search)
     intruders = [
         intrude(port, RAY_AUTH_MODE="disabled"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 from typing import Any
 
@@ -12,6 +13,7 @@ from optuna.distributions import CategoricalDistribution, distribution_to_json
 from ffl_ray.config.methods import resolved
 from ffl_ray.config.overrides import with_overrides
 from ffl_ray.config.settings import Config
+from ffl_ray.config.variants import as_read
 from ffl_ray.errors import StudyError
 from ffl_ray.results.schema import config_columns
 from ffl_ray.search.product import product_of
@@ -45,3 +47,31 @@ def test_a_mix_that_was_a_choice_is_suggested_as_one() -> None:
 
     assert {one["model.mix"] for one in proposed} == set(MIXES[:2])
     assert {*trials[0].params} == {"model.mix"}
+
+
+CHOICES: dict[str, tuple[str | float, ...]] = {
+    "optim.optimizer": ("sgd", "adamw"),
+    "optim.momentum": (0.5, 0.7),  # AdamW reads none
+    "optim.lr": (0.1, 0.2),
+}
+FIRST = {name: values[0] for name, values in CHOICES.items()}
+
+
+def rows_of_choices(points: list[tuple[object, ...]]) -> list[dict[str, Any]]:
+    kinds = {
+        name: json.loads(distribution_to_json(CategoricalDistribution(values)))
+        for name, values in CHOICES.items()
+    }
+    configs = [with_overrides(Config(), dict(zip(CHOICES, point, strict=True))) for point in points]
+    return [
+        config_columns(resolved(as_read(config))) | {"distributions": json.dumps(kinds)}
+        for config in configs
+    ]
+
+
+def test_points_that_differ_in_what_is_not_read_are_one() -> None:
+    rows = rows_of_choices([*itertools.product(*CHOICES.values())])
+
+    assert {*product_of(rows, "grid", FIRST).names} == {*CHOICES}
+    with pytest.raises(StudyError, match=r"grid holds 5 of 6 points \(2, 2, 2 values of each"):
+        product_of(rows[1:], "grid", FIRST)

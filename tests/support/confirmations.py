@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from ffl_ray.results.description import describe_study
 from ffl_ray.results.storage.storage import Storage
 from ffl_ray.results.study import StudyTables
 from support.helpers import small_config
+from support.templates import copied
 
 SEEDS = (1000, 1001, 1002)
 SETTINGS = {"baselines": "both", "search.num_workers": 1}
@@ -58,15 +60,25 @@ def make_confirmation(
     more = {"data": {"split_hash": split_hash, "num_train": 1438, "num_val": 0}}
     description = describe_study(KIND, plan.settings, **more, **plan.dump())
     name = f"{study.name}/confirmed"
-    tables = StudyTables.open(Storage(str(study / "confirmed")), name, description, ())
     count = len(plan.runs) if completed is None else completed
-    for number, run in enumerate(plan.final_runs[: count + 1]):
-        tables.start(run.run_id, run.config)
-        if number < count:
-            finish(tables, run.run_id, run.config, rows_of(run.config, split_hash))
-    if count == len(plan.runs):
-        write_tables(plan, tables)
-    return tables
+
+    def opened(folder: Path) -> StudyTables:
+        return StudyTables.open(Storage(str(folder)), name, description, ())
+
+    runs = plan.final_runs[: count + 1]
+    members = [rows_of(run.config, split_hash) for run in runs]
+
+    def write(folder: Path) -> None:
+        with closing(opened(folder)) as tables:
+            for number, (run, rows) in enumerate(zip(runs, members, strict=True)):
+                tables.start(run.run_id, run.config)
+                if number < count:
+                    finish(tables, run.run_id, run.config, rows)
+            if count == len(plan.runs):
+                write_tables(plan, tables)
+
+    copied(study / "confirmed", (description | {"created": ""}, name, count, members), write)
+    return opened(study / "confirmed")
 
 
 def finish(tables: StudyTables, run_id: str, config: Config, members: list[dict[str, Any]]) -> None:

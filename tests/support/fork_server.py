@@ -1,7 +1,9 @@
-"""A process that has loaded what commands load, and forks one for each that a test gives.
+"""Processes that have loaded what commands, and Ray's workers, load, and fork one for each.
 
-A command in a process of its own costs 4 s of CPU otherwise, before it does anything.
-`python fork_server.py FOLDER` listens in FOLDER until that is gone, or who started it.
+A command in a process of its own costs 4 s of CPU otherwise, before it does anything, a worker 3.
+`python fork_server.py serve FOLDER` listens in FOLDER until that is gone, or who started it. The
+Ray of a command starts its workers by this file too, with Ray's options, but where the command is
+not told the folder.
 """
 
 from __future__ import annotations
@@ -17,41 +19,84 @@ import signal
 import socket
 import sys
 import types
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 FOLDER = "FFL_RAY_TEST_FORKS"
-# Not the commands' own files, which are run as programs.
-LOADED = (
-    "ffl_ray.orchestration.search_start",
-    "ffl_ray.orchestration.search_run",
-    "ffl_ray.orchestration.train_run",
-    "ffl_ray.confirm.command",
-    "ffl_ray.reproduce.command",
-    "ffl_ray.export.command",
-    "ffl_ray.report.command",
-)
+SERVE, COMMANDS, WORKERS = "serve", "commands", "workers"
+# Not the commands' own files, which are run as programs; and for a worker nothing that imports Ray,
+# which takes its job from the environment as it is imported.
+LOADED = {
+    COMMANDS: (
+        "ffl_ray.orchestration.search_start",
+        "ffl_ray.orchestration.search_run",
+        "ffl_ray.orchestration.train_run",
+        "ffl_ray.confirm.command",
+        "ffl_ray.reproduce.command",
+        "ffl_ray.export.command",
+        "ffl_ray.report.command",
+    ),
+    WORKERS: ("ffl_ray.training.final", "ffl_ray.results.writer"),
+}
 
 
 def serve(folder: Path) -> None:
     parent = os.getppid()
-    for name in LOADED:
-        importlib.import_module(name)
-    gc.freeze()
+    if os.fork() == 0:
+        _listen(folder, WORKERS, os.getppid())
+    else:
+        _listen(folder, COMMANDS, parent)
+
+
+def _listen(folder: Path, name: str, parent: int) -> None:
+    """Fork a process for each that asks; what it needs is loaded when the first one does."""
+    loaded: Sequence[str] = LOADED[name]
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as listening:
-        listening.bind(str(folder / "new"))
+        listening.bind(str(folder / f"new-{name}"))
         listening.listen()
-        (folder / "new").rename(folder / "socket")
+        (folder / f"new-{name}").rename(folder / name)
         listening.settimeout(1)
         while folder.exists() and os.getppid() == parent:
             with contextlib.suppress(TimeoutError):
                 asked, _ = listening.accept()
+                for module in loaded:
+                    importlib.import_module(module)
+                loaded = ()
+                gc.freeze()
                 if os.fork() == 0:
                     listening.close()
                     _mind(asked)
                     return
                 asked.close()
+
+
+def asked_for(folder: Path, name: str, told: dict[str, Any], streams: list[int]) -> socket.socket:
+    """A connection to a server that was asked for a process; its id and exit status come."""
+    connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    connection.connect(str(folder / name))
+    socket.send_fds(connection, [json.dumps(told).encode()], streams)
+    return connection
+
+
+def answer(connection: socket.socket) -> int:
+    (number,) = array.array("q", connection.recv(8, socket.MSG_WAITALL))
+    return number
+
+
+def be_a_worker(options: list[str]) -> None:
+    """Have a worker of Ray forked, and end as it does; or become what prepares it."""
+    from ffl_ray.orchestration.ray_worker import command_of
+
+    python, *command = command_of(options)
+    if not command[0].endswith("default_worker.py"):
+        os.execv(python, [python, *command])
+    told = {"file": command[0], "options": command[1:], "environment": {**os.environ}}
+    folder = Path(os.environ[FOLDER])
+    with asked_for(folder, WORKERS, told | {"cwd": str(Path.cwd())}, [0, 1, 2]) as connection:
+        answer(connection)  # its process id, which it tells the raylet itself
+        sys.exit(answer(connection))
 
 
 def _mind(asked: socket.socket) -> None:
@@ -74,16 +119,24 @@ def _mind(asked: socket.socket) -> None:
 
 
 def _become(told: dict[str, Any], streams: list[int]) -> None:
-    """Be a command, as `python -m` starts it, or a program, as `python -c` does."""
+    """Be a command, as `python -m` starts it, a program, as `python -c` does, or a worker."""
     for place, stream in enumerate(streams):
         os.dup2(stream, place)
         os.close(stream)
     signal.signal(signal.SIGINT, signal.default_int_handler)
     os.chdir(told["cwd"])
+    environment = {n: value for n, value in told["environment"].items() if value is not None}
     os.environ.clear()
-    os.environ.update({n: value for n, value in told["environment"].items() if value is not None})
+    os.environ.update(environment)
+    Path(sys.argv[2], str(os.getpid())).write_text(json.dumps(environment), encoding="utf-8")
     sys.argv[1:] = told["options"]
     sys.path[0] = told["cwd"]
+    if "file" in told:
+        sys.argv[0] = told["file"]
+        runpy.run_path(told["file"], run_name="__main__")
+        return
+    if FOLDER in environment:
+        importlib.import_module("ffl_ray.orchestration.ray_worker").__file__ = __file__
     if "program" in told:
         sys.argv[0] = "-c"
         sys.modules["__main__"] = main = types.ModuleType("__main__")
@@ -93,4 +146,7 @@ def _become(told: dict[str, Any], streams: list[int]) -> None:
 
 
 if __name__ == "__main__":
-    serve(Path(sys.argv[1]))
+    if sys.argv[1] == SERVE:
+        serve(Path(sys.argv[2]))
+    else:
+        be_a_worker(sys.argv[1:])

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import array
 import fcntl
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
 import threading
@@ -16,8 +14,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import IO
 
+import psutil
+
 from support import fork_server
-from support.fork_server import FOLDER
+from support.fork_server import COMMANDS, FOLDER, LOADED, SERVE, answer, asked_for
 from support.helpers import ROOT, with_root
 
 Changes = Mapping[str, str | None]
@@ -33,12 +33,10 @@ class Forked:
         self._said = ["", ""]
         environment = os.environ | {"PYTHONPATH": with_root()} | dict(changes)
         told = what | {"options": options, "cwd": str(cwd), "environment": environment}
-        text = json.dumps(told).encode()
         nothing = os.open(os.devnull, os.O_RDWR)
         pipes = [os.pipe(), os.pipe()] if piped else []
         streams = [nothing, *(writes for _, writes in pipes)] if piped else [nothing] * 3
-        self._answers = _connect()
-        socket.send_fds(self._answers, [text], streams)
+        self._answers = asked_for(_folder(), COMMANDS, told, streams)
         for stream in {nothing, *streams}:
             os.close(stream)
         self._readers = [
@@ -47,15 +45,11 @@ class Forked:
         ]
         for reader in self._readers:
             reader.start()
-        self.pid = self._answer()
+        self.pid = answer(self._answers)
 
     def _read(self, place: int, stream: IO[str]) -> None:
         with stream:
             self._said[place] = stream.read()
-
-    def _answer(self) -> int:
-        (number,) = array.array("q", self._answers.recv(8, socket.MSG_WAITALL))
-        return number
 
     def poll(self) -> int | None:
         return self._waited(0)
@@ -83,7 +77,7 @@ class Forked:
         if self.returncode is None:
             self._answers.settimeout(timeout)
             try:
-                self.returncode = self._answer()
+                self.returncode = answer(self._answers)
                 self._answers.close()
             except (TimeoutError, BlockingIOError):
                 pass
@@ -125,6 +119,15 @@ def run_program(
     return _ended(program, [text, *options], timeout_s)
 
 
+def environment_of(process: psutil.Process) -> dict[str, str]:
+    """Its variables; of a forked one those that it was given, which the system does not know."""
+    given = Path(os.environ[FOLDER], str(process.pid))
+    found: dict[str, str] = (
+        json.loads(given.read_text(encoding="utf-8")) if given.exists() else process.environ()
+    )
+    return found
+
+
 def _ended(command: Forked, words: list[str], timeout_s: float) -> subprocess.CompletedProcess[str]:
     try:
         said = command.communicate(timeout=timeout_s)
@@ -134,16 +137,14 @@ def _ended(command: Forked, words: list[str], timeout_s: float) -> subprocess.Co
     return subprocess.CompletedProcess(words, command.returncode or 0, *said)
 
 
-def _connect() -> socket.socket:
-    """A connection to the server of this run of the tests, which the first one starts."""
+def _folder() -> Path:
+    """Where the servers of this run of the tests listen, which the first one starts."""
     folder = Path(os.environ[FOLDER])
     with (folder / "lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        if not (folder / "socket").exists():
-            words = [sys.executable, fork_server.__file__, str(folder)]
+        if not (folder / COMMANDS).exists():
+            words = [sys.executable, fork_server.__file__, SERVE, str(folder)]
             os.posix_spawn(words[0], words, os.environ | {"PYTHONPATH": with_root()})
-        while not (folder / "socket").exists():
+        while not all((folder / name).exists() for name in LOADED):
             time.sleep(0.05)
-    connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-    connection.connect(str(folder / "socket"))
-    return connection
+    return folder

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from contextlib import closing
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -18,6 +19,7 @@ from ffl_ray.results.description import describe_study
 from ffl_ray.results.storage.storage import Storage
 from ffl_ray.results.study import StudyTables
 from ffl_ray.search.mix import settings_from_params, suggest_mix
+from support.templates import copied
 
 EPOCHS = 3
 SPACE = "def search_space(trial):\n    '''<four dimensions>'''\n"
@@ -82,10 +84,21 @@ def make_study(
         more |= {"space": SPACE, "plan": {"max_concurrent_trials": 2, "num_workers": 1}}
     description = describe_study(kind, settings, **more)
     found = parse_objectives(objectives)
-    tables = StudyTables.open(Storage(str(folder)), "made", description, found)
-    for number, trial in enumerate(trials):
-        _write(tables, f"{number:05d}", trial, searched=kind == "search")
-    return tables
+
+    def opened(place: Path | str) -> StudyTables:
+        return StudyTables.open(Storage(str(place)), "made", description, found)
+
+    def write(place: Path | str) -> StudyTables:
+        with closing(opened(place)) as tables:
+            for number, trial in enumerate(trials):
+                _write(tables, f"{number:05d}", trial, searched=kind == "search")
+        return tables
+
+    if "://" in str(folder):
+        write(folder)
+    else:
+        copied(Path(folder), (trials, objectives, kind), write)
+    return opened(folder)
 
 
 def _write(tables: StudyTables, trial_id: str, trial: Made, *, searched: bool) -> None:
