@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from ffl_ray.models.network import FusionNetwork
+from ffl_ray.models.outline import Outline
 
 ResultT = TypeVar("ResultT")
 
@@ -23,23 +24,26 @@ class MemberCost(NamedTuple):
 
 
 def member_costs(
-    network: FusionNetwork, image_shape: tuple[int, int, int]
+    network: FusionNetwork, image_shape: tuple[int, int, int], outline: Outline | None = None
 ) -> dict[str, MemberCost]:
     """The cost of every member: convolutions and matrix products count, nothing else does.
 
     Matrix products are linear layers, those inside attention, and einsum. torch's
     FlopCounterMode gives the same numbers (a test holds it) and takes 5 s on its first use.
+
+    Args:
+        outline: inside which the network was built; this is called inside, too.
     """
     was_training = network.training
     network.eval()
     images = torch.zeros(1, *image_shape, device=next(network.parameters()).device)
-    costs = {name: _cost(network, name, images) for name in network.member_names}
+    costs = {name: _cost(network, name, images, outline) for name in network.member_names}
     network.train(was_training)
     return costs
 
 
-def _cost(network: FusionNetwork, name: str, images: Tensor) -> MemberCost:
-    macs, _ = count_macs(lambda: network.member(name, images))
+def _cost(network: FusionNetwork, name: str, images: Tensor, outline: Outline | None) -> MemberCost:
+    macs, _ = count_macs(lambda: network.member(name, images), outline)
     return MemberCost(count_parameters(*network.member_modules(name)), macs)
 
 
@@ -49,11 +53,16 @@ def count_parameters(*modules: nn.Module) -> int:
     return sum(p.numel() for p in parameters.values())
 
 
-def count_macs(run: Callable[[], ResultT]) -> tuple[int, ResultT]:
-    """Multiply-accumulates of one call of `run`, over all its images, and what it gives."""
+def count_macs(run: Callable[[], ResultT], outline: Outline | None = None) -> tuple[int, ResultT]:
+    """Multiply-accumulates of one call of `run`, over all its images, and what it gives.
+
+    Args:
+        outline: whose convolutions are stand-ins that it counts itself.
+    """
+    before = outline.macs if outline else 0
     with torch.no_grad(), plain_attention(), MacCounter() as counter:
         result = run()
-    return counter.macs, result
+    return counter.macs + (outline.macs - before if outline else 0), result
 
 
 class MacCounter(TorchDispatchMode):  # type: ignore[no-untyped-call]

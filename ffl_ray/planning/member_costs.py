@@ -20,7 +20,8 @@ from ffl_ray.config.settings import (
 from ffl_ray.errors import PlanError
 from ffl_ray.models.builder import build_network
 from ffl_ray.models.cost import MemberCost, member_costs
-from ffl_ray.models.outline import on_meta
+from ffl_ray.models.outline import outlined
+from ffl_ray.models.registry import is_bundled
 from ffl_ray.planning.cost import network_distill
 from ffl_ray.search.points import Point, every_config
 from ffl_ray.search.space import SearchSpace
@@ -49,11 +50,14 @@ def _costs(
 ) -> dict[str, MemberCost]:
     """The cost of each member of a network without numbers."""
     empty = model.model_copy(update={"pretrained": False})  # of equal size, not downloaded
-    with on_meta():
+    # Of a library's networks the matrix products are most, which the meta device does not compute;
+    # elsewhere it takes seconds to load.
+    device = "cpu" if all(map(is_bundled, model.mix)) else "meta"
+    with outlined(device) as outline:
         network = build_network(
             empty, fusion, distill, image_shape=image, num_classes=num_classes, seed=0
         )
-        return member_costs(network, image)
+        return member_costs(network, image, outline)
 
 
 def checked_constraints(sampled: Sequence[Point], search: SearchConfig, num_classes: int) -> str:

@@ -68,9 +68,8 @@ def _macs_of_whole(config: ResolvedConfig, num_classes: int) -> int:
             num_classes=num_classes,
             seed=0,
         ).eval()
-        outline.macs = 0
-        macs, _ = count_macs(lambda: network.member(member, torch.empty(1, *image)))
-    return outline.macs + macs
+        macs, _ = count_macs(lambda: network.member(member, torch.empty(1, *image)), outline)
+    return macs
 
 
 def _candidates(backbone: str, wanted: int, macs_of: Callable[[str], int]) -> Iterator[str]:

@@ -9,10 +9,13 @@ from typing import Literal
 import pytest
 from support.helpers import FOUR_DIMENSIONS
 
-from ffl_ray.config.methods import resolved
+from ffl_ray.config.image_shapes import image_shape
+from ffl_ray.config.methods import resolved, resolved_from, with_reachable_objective
 from ffl_ray.config.overrides import with_overrides
 from ffl_ray.config.settings import SearchConfig
+from ffl_ray.distill.networks import build_trained
 from ffl_ray.errors import PlanError
+from ffl_ray.models.cost import MemberCost, member_costs
 from ffl_ray.planning.member_costs import check_grid, checked_constraints, planned_members
 from ffl_ray.search.points import points
 from ffl_ray.search.space import load_space, settle
@@ -24,6 +27,30 @@ ENDS = list(itertools.islice(points(DIGITS, settle(DIGITS, {}).training, 0), 2))
 def macs(place: int) -> int:
     rows = planned_members(ENDS[place].config, 10)
     return int(next(row["macs"] for row in rows if row["member"] == "ensemble"))
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"model.mix": "resnet8+wrn16_2", "fusion.design": "gated"},
+        {"model.mix": "2*resnet8", "distill.method": "one"},
+        {"model.mix": "2*resnet8", "distill.method": "ktg"},
+        {"model.mix": "resnet8+resnet8+4+resnet8+8", "distill.method": "ahbf"},
+        {"model.mix": "2*torchvision:squeezenet1_1", "data.name": "cifar10"},
+    ],
+    ids=str,
+)
+def test_costs_without_numbers_are_those_of_the_network(settings: dict[str, object]) -> None:
+    config = with_reachable_objective(resolved_from(settings))
+    image = image_shape(config.data)
+    network = build_trained(config, image_shape=image, num_classes=10)
+
+    planned = {row.pop("member"): row for row in planned_members(config, 10)}
+
+    assert {name: MemberCost(row["parameters"], row["macs"]) for name, row in planned.items()} == {
+        name: cost for name, cost in member_costs(network, image).items() if name in planned
+    }
+    assert {*planned} == {*network.member_names}
 
 
 def test_the_plan_says_how_many_configs_keep_what_a_network_decides() -> None:

@@ -48,13 +48,15 @@ def test_a_plain_optimizer_is_torchs_to_the_bit(
     assert torch.equal(trained(plain, settings), trained(torchs, settings))
 
 
-def test_building_costing_and_training_load_no_compiler_and_no_torchvision() -> None:
+def test_planning_building_costing_and_training_load_no_compiler_and_no_torchvision() -> None:
     code = (
         f"import sys; sys.path.insert(0, {str(ROOT / 'tests')!r})\n"
+        "from ffl_ray.planning.member_costs import planned_members\n"
         "from ffl_ray.training.worker import run_worker\n"
         "from support.helpers import MemorySession, small_config\n"
         "for name in ('sgd', 'adamw'):\n"
         "    config = small_config(data__fraction=0.1, optim__epochs=1, optim__optimizer=name)\n"
+        "    assert planned_members(config, 10)\n"
         "    run_worker(config, MemorySession())\n"
         "assert not {'torch._dynamo', 'torchvision'} & set(sys.modules)\n"
     )
