@@ -107,7 +107,10 @@ def test_killed_workers_a_full_disk_and_a_killed_driver_lose_no_finished_epoch(
     options = [space, *QUICK, "--set", "optim.epochs=8", "--num-samples", "5"]
     options += ["--storage-path", str(folder)]
     mark = f"mark-{random.random()}"
-    process = start("tune", *options, out=subprocess.PIPE, FFL_RAY_TEST_MARK=mark)
+    # Its workers are started by Ray, and not forked: whom a kill orphans is a user's case.
+    process = start(
+        "tune", *options, out=subprocess.PIPE, FFL_RAY_TEST_MARK=mark, FFL_RAY_TEST_FORKS=None
+    )
     wait_for_epochs(folder / "study", 2)
     victim = next(pid for pid, title in actors_of(mark) if "ImplicitFunc" in title)
     os.kill(victim, signal.SIGKILL)

@@ -23,6 +23,7 @@ from ffl_ray.errors import SettingError, on_one_line
 from ffl_ray.models.builder import ImageShape, build_network, later_stages, seeded
 from ffl_ray.models.network import FusionNetwork
 from ffl_ray.models.outline import outlined
+from ffl_ray.models.registry import check_all_images
 
 ANY_CLASSES = 2
 PLACE = -2  # of the helpers' random numbers: branches count from 0, and -1 is the fusion's
@@ -86,6 +87,7 @@ def _check_outline(
 ) -> None:
     data = ResolvedData(images_per_class=1)  # its images do not count here
     config = ResolvedConfig(data=data, model=model, fusion=fusion, distill=distill)
+    check_all_images(model, image)
     try:
         with outlined():
             build_trained(config, image_shape=image, num_classes=ANY_CLASSES)

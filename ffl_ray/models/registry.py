@@ -17,7 +17,7 @@ from ffl_ray.config.image_shapes import image_shape
 from ffl_ray.config.method_checks import check_method
 from ffl_ray.config.methods import method_of
 from ffl_ray.config.overrides import nearest
-from ffl_ray.config.settings import Config, ResolvedConfig
+from ffl_ray.config.settings import Config, ResolvedConfig, ResolvedModel
 from ffl_ray.config.user_code import is_own
 from ffl_ray.config.values import split_deeper
 from ffl_ray.errors import SettingError
@@ -129,6 +129,19 @@ def check_images(name: str, image_shape: tuple[int, int, int], *, pretrained: bo
     full = full_name(name)
     if ":" in full:
         _module_of(full).check_images(full, image_shape, pretrained)
+
+
+def check_all_images(model: ResolvedModel, image_shape: tuple[int, int, int]) -> None:
+    """Check that every backbone can train on such images, before an outline of it is made.
+
+    A check runs a library's network backward, which inside an outline can't be done; there it is
+    known by then.
+
+    Raises:
+        SettingError: as `check_images`.
+    """
+    for name in dict.fromkeys(model.mix):
+        check_images(name, image_shape, pretrained=model.pretrained)
 
 
 def check_model(config: ResolvedConfig) -> None:

@@ -28,7 +28,7 @@ from ffl_ray.distill.registry import recipe_of
 from ffl_ray.models.cost import MacCounter
 from ffl_ray.models.network import FusionNetwork, NetworkOutput
 from ffl_ray.models.outline import outlined
-from ffl_ray.models.registry import check_model
+from ffl_ray.models.registry import check_all_images, check_model
 from ffl_ray.training.steps import EVAL_BATCH
 
 FLOAT_BYTES = 4
@@ -197,6 +197,7 @@ def _run_outline(
     """A network's outline after one forward pass: MACs of members and helpers, and saved bytes."""
     model = config.model.model_copy(update={"pretrained": False})  # of equal size, not downloaded
     config = config.model_copy(update={"model": model})
+    check_all_images(model, image)
     with outlined(device) as outline:
         network = build_trained(config, image_shape=image, num_classes=num_classes)
         views = config.num_views

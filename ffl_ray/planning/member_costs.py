@@ -21,7 +21,7 @@ from ffl_ray.errors import PlanError
 from ffl_ray.models.builder import build_network
 from ffl_ray.models.cost import MemberCost, member_costs
 from ffl_ray.models.outline import outlined
-from ffl_ray.models.registry import is_bundled
+from ffl_ray.models.registry import check_all_images, is_bundled
 from ffl_ray.planning.cost import network_distill
 from ffl_ray.search.points import Point, every_config
 from ffl_ray.search.space import SearchSpace
@@ -53,6 +53,7 @@ def _costs(
     # Of a library's networks the matrix products are most, which the meta device does not compute;
     # elsewhere it takes seconds to load.
     device = "cpu" if all(map(is_bundled, model.mix)) else "meta"
+    check_all_images(empty, image)
     with outlined(device) as outline:
         network = build_network(
             empty, fusion, distill, image_shape=image, num_classes=num_classes, seed=0

@@ -18,6 +18,7 @@ from ffl_ray.models.bundled import FAMILIES, Family
 from ffl_ray.models.cost import count_macs
 from ffl_ray.models.depths import Choices, Series
 from ffl_ray.models.outline import outlined
+from ffl_ray.models.registry import check_all_images
 from ffl_ray.planning.cost import network_size
 
 MOST = 200  # blocks in a stage, and times the width
@@ -59,6 +60,7 @@ def _macs_of_whole(config: ResolvedConfig, num_classes: int) -> int:
     image = image_shape(config.data)
     model = config.model.model_copy(update={"pretrained": False})  # of equal size, not downloaded
     member = "ensemble" if method_of(config.distill).head is None else "fused"
+    check_all_images(model, image)
     with outlined() as outline:
         network = build_network(
             model,

@@ -6,9 +6,9 @@ backbones is suggested by `suggest_mix`, anything else from the distribution tha
 
 from __future__ import annotations
 
-import itertools
 import math
 from collections.abc import Callable, Mapping, Sequence
+from itertools import product
 from typing import Any, NamedTuple
 
 import optuna
@@ -26,6 +26,7 @@ from ffl_ray.config.variants import as_read
 from ffl_ray.errors import StudyError
 from ffl_ray.results.history import distributions_of
 from ffl_ray.results.schema import row_config
+from ffl_ray.search.grid import MOST_POINTS
 from ffl_ray.search.mix import num_multisets, suggest_mix
 from ffl_ray.search.space import SearchSpace
 
@@ -73,13 +74,14 @@ def product_of(
     configs = [row_config(row) for row in rows]
     values = [flatten(config) for config in configs]
     varying = [name for name in values[0] if len({shown(one[name]) for one in values}) > 1]
+    names = tuple(name for name in varying if name != SEED)
+    read = _read_values(values)
     kinds = {
-        name: _narrowed(kind, [one[name] for one in values])
+        name: _narrowed(kind, read[name])
         for name, kind in distributions_of(rows[0]["distributions"]).items()
         if name in values[0] and name != SEED
     }
     _check_steps(kinds, place)
-    names = tuple(name for name in varying if name != SEED)
     other = [name for name in names if name not in kinds and name != MIX]
     if other:
         raise StudyError(
@@ -89,7 +91,10 @@ def product_of(
     drawn = MIX in names and MIX not in kinds
     mixes = sorted({tuple(sorted(one[MIX] or ())) for one in values}) if drawn else []
     _check_mixes(mixes, place)
-    _check_full(configs, names, place)
+    for name in names:
+        if isinstance(kinds.get(name), (IntDistribution, FloatDistribution)):
+            read[name] = [one[name] for one in values]  # a range proposes all that it holds
+    _check_full(configs, {name: _distinct(read[name]) for name in names}, place)
     base = with_overrides(configs[0], {name: settings.get(name) for name in names})
     return Product(SearchSpace(place, {}, _function(mixes, kinds)), names, base)
 
@@ -98,7 +103,7 @@ def _narrowed(kind: BaseDistribution, values: Sequence[Any]) -> BaseDistribution
     """A choice among the values that some row has; any other distribution as it is."""
     if not isinstance(kind, CategoricalDistribution):
         return kind
-    found = {shown(value) for value in values}
+    found = {*map(shown, values)}
     return CategoricalDistribution([one for one in kind.choices if shown(one) in found])
 
 
@@ -149,29 +154,41 @@ def _check_mixes(mixes: Sequence[tuple[str, ...]], place: str) -> None:
         )
 
 
-def _check_full(configs: Sequence[Config], names: Sequence[str], place: str) -> None:
-    """Check that every combination of values is there, each as far as it is read."""
-    points = full = {point_of(config, names) for config in configs}
-    columns = _read_values(configs, names)
-    if len(points) != math.prod(map(len, columns)):
-        combined = (zip(names, values, strict=True) for values in itertools.product(*columns))
+def _check_full(
+    configs: Sequence[Config], columns: Mapping[str, Sequence[Any]], place: str
+) -> None:
+    """Check that every combination of values is there, each as far as it is read.
+
+    Args:
+        columns: the values of each parameter.
+    """
+    points = {point_of(config, [*columns]) for config in configs}
+    count = math.prod(map(len, columns.values()))
+    if len(points) == count:
+        return
+    full = points
+    if count <= MOST_POINTS:  # as many as a grid may have
+        combined = (zip(columns, values, strict=True) for values in product(*columns.values()))
         read = (as_read(with_overrides(configs[0], dict(one))) for one in combined)
-        full = {point_of(config, names) for config in read}
-    if missing := len(full - points):
+        full = {point_of(config, [*columns]) for config in read}
+        count = len(full)
+    if missing := max(len(full - points), count - len(points)):
         raise StudyError(
-            f"a replay takes a full grid, and {place} holds {len(full) - missing} of {len(full)} "
-            f"points ({brief(', '.join(f'{len(column)}' for column in columns))} values of each "
+            f"a replay takes a full grid, and {place} holds {count - missing} of {count} points "
+            f"({brief(', '.join(f'{len(column)}' for column in columns.values()))} values of each "
             f"parameter): let its search go on to the end"
         )
 
 
-def _read_values(configs: Sequence[Config], names: Sequence[str]) -> list[list[Any]]:
-    """The values of each setting beside which it has an effect."""
-    found: list[dict[str, Any]] = [{} for _ in names]
-    for config in configs:
-        values = flatten(config)
-        unread = without_effect(values)
-        for column, name in zip(found, names, strict=True):
-            if name not in unread:
-                column[shown(values[name])] = values[name]
-    return [[*column.values()] for column in found]
+def _read_values(rows: Sequence[Mapping[str, Any]]) -> dict[str, list[Any]]:
+    """The values of each setting in the rows where it has an effect; in all, if there are none."""
+    unread = [without_effect(row) for row in rows]
+    read = {
+        name: [row[name] for row, idle in zip(rows, unread, strict=True) if name not in idle]
+        for name in rows[0]
+    }
+    return {name: found or [row[name] for row in rows] for name, found in read.items()}
+
+
+def _distinct(values: Sequence[Any]) -> list[Any]:
+    return [*{shown(value): value for value in values}.values()]

@@ -16,6 +16,8 @@ from ffl_ray.config.settings import SearchConfig
 from ffl_ray.distill.networks import build_trained
 from ffl_ray.errors import PlanError
 from ffl_ray.models.cost import MemberCost, member_costs
+from ffl_ray.models.families import timm_nets
+from ffl_ray.planning.cost import DataSize, training_cost
 from ffl_ray.planning.member_costs import check_grid, checked_constraints, planned_members
 from ffl_ray.search.points import points
 from ffl_ray.search.space import load_space, settle
@@ -37,20 +39,31 @@ def macs(place: int) -> int:
         {"model.mix": "2*resnet8", "distill.method": "ktg"},
         {"model.mix": "resnet8+resnet8+4+resnet8+8", "distill.method": "ahbf"},
         {"model.mix": "2*torchvision:squeezenet1_1", "data.name": "cifar10"},
+        {"model.mix": "resnet8+timm:resnet10t", "data.name": "cifar10"},
     ],
     ids=str,
 )
 def test_costs_without_numbers_are_those_of_the_network(settings: dict[str, object]) -> None:
+    timm_nets.check_images.cache_clear()  # as in a process that has built none
     config = with_reachable_objective(resolved_from(settings))
+    planned = {row.pop("member"): row for row in planned_members(config, 10)}
     image = image_shape(config.data)
     network = build_trained(config, image_shape=image, num_classes=10)
-
-    planned = {row.pop("member"): row for row in planned_members(config, 10)}
 
     assert {name: MemberCost(row["parameters"], row["macs"]) for name, row in planned.items()} == {
         name: cost for name, cost in member_costs(network, image).items() if name in planned
     }
     assert {*planned} == {*network.member_names}
+
+
+def test_a_librarys_network_with_published_weights_is_planned_without_them() -> None:
+    timm_nets.check_images.cache_clear()
+    mix = {"model.mix": "2*timm:resnet10t.c3_in1k", "model.pretrained": True}
+    config = resolved_from(mix | {"data.name": "cifar10", "distill.method": "independent"})
+
+    size = training_cost(config, DataSize(10, 1, 1))
+
+    assert size.macs == sum(row["macs"] for row in planned_members(config, 10)[:2])
 
 
 def test_the_plan_says_how_many_configs_keep_what_a_network_decides() -> None:

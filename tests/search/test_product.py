@@ -49,9 +49,10 @@ def test_a_mix_that_was_a_choice_is_suggested_as_one() -> None:
     assert {*trials[0].params} == {"model.mix"}
 
 
+SEVERAL = ("lr", "momentum", "weight_decay", "warmup")
 CHOICES: dict[str, tuple[str | float, ...]] = {
     "optim.optimizer": ("sgd", "adamw"),
-    "optim.momentum": (0.5, 0.7),  # AdamW reads none
+    "optim.momentum": (0.5, 0.9),  # AdamW reads none, and is left at .9
     "optim.lr": (0.1, 0.2),
 }
 FIRST = {name: values[0] for name, values in CHOICES.items()}
@@ -75,3 +76,25 @@ def test_points_that_differ_in_what_is_not_read_are_one() -> None:
     assert {*product_of(rows, "grid", FIRST).names} == {*CHOICES}
     with pytest.raises(StudyError, match=r"grid holds 5 of 6 points \(2, 2, 2 values of each"):
         product_of(rows[1:], "grid", FIRST)
+
+
+def test_a_value_that_no_trial_reads_is_not_proposed() -> None:
+    rows = rows_of_choices([*itertools.product(("sgd", "adamw"), (0.5,), (0.1, 0.2))])
+    study = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=0))
+
+    space = product_of(rows, "grid", FIRST).space
+
+    proposed = [space.suggest(study.ask()) for _ in range(20)]
+    assert {one["optim.momentum"] for one in proposed} == {0.5}
+
+
+def test_rows_of_many_values_are_refused_at_once() -> None:
+    kinds = {f"optim.{name}": [i / 100 for i in range(1, 31)] for name in SEVERAL}
+    grids = {
+        n: json.loads(distribution_to_json(CategoricalDistribution(v))) for n, v in kinds.items()
+    }
+    configs = [with_overrides(Config(), {n: v[i] for n, v in kinds.items()}) for i in range(30)]
+    rows = [config_columns(resolved(c)) | {"distributions": json.dumps(grids)} for c in configs]
+
+    with pytest.raises(StudyError, match="grid holds 30 of 810000 points"):
+        product_of(rows, "grid", {n: v[0] for n, v in kinds.items()})

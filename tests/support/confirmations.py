@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -68,17 +67,22 @@ def make_confirmation(
     runs = plan.final_runs[: count + 1]
     members = [rows_of(run.config, split_hash) for run in runs]
 
-    def write(folder: Path) -> None:
-        with closing(opened(folder)) as tables:
-            for number, (run, rows) in enumerate(zip(runs, members, strict=True)):
-                tables.start(run.run_id, run.config)
-                if number < count:
-                    finish(tables, run.run_id, run.config, rows)
-            if count == len(plan.runs):
-                write_tables(plan, tables)
+    def write(folder: Path) -> StudyTables:
+        tables = opened(folder)
+        for number, (run, rows) in enumerate(zip(runs, members, strict=True)):
+            tables.start(run.run_id, run.config)
+            if number < count:
+                finish(tables, run.run_id, run.config, rows)
+        if count == len(plan.runs):
+            write_tables(plan, tables)
+        return tables
 
-    copied(study / "confirmed", (description | {"created": ""}, name, count, members), write)
-    return opened(study / "confirmed")
+    folder = study / "confirmed"
+    if count < len(plan.runs) or folder.exists():  # where one runs, its writer holds rows back
+        return write(folder)
+    said = (description | {"created": ""}, name, members)
+    copied(folder, said, lambda place: write(place).close())
+    return opened(folder)
 
 
 def finish(tables: StudyTables, run_id: str, config: Config, members: list[dict[str, Any]]) -> None:

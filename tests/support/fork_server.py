@@ -114,8 +114,15 @@ def _mind(asked: socket.socket) -> None:
     asked.sendall(array.array("q", [child]))
     _, status = os.waitpid(child, 0)
     with contextlib.suppress(OSError):
+        _given(child).unlink()
+    with contextlib.suppress(OSError):
         asked.sendall(array.array("q", [os.waitstatus_to_exitcode(status)]))
     os._exit(0)
+
+
+def _given(process: int) -> Path:
+    """Where the variables of a forked process stand, which the system does not know."""
+    return Path(sys.argv[2], f"{process}.json")
 
 
 def _become(told: dict[str, Any], streams: list[int]) -> None:
@@ -128,7 +135,9 @@ def _become(told: dict[str, Any], streams: list[int]) -> None:
     environment = {n: value for n, value in told["environment"].items() if value is not None}
     os.environ.clear()
     os.environ.update(environment)
-    Path(sys.argv[2], str(os.getpid())).write_text(json.dumps(environment), encoding="utf-8")
+    given = _given(os.getpid())
+    given.with_suffix(".new").write_text(json.dumps(environment), encoding="utf-8")
+    given.with_suffix(".new").rename(given)
     sys.argv[1:] = told["options"]
     sys.path[0] = told["cwd"]
     if "file" in told:

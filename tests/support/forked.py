@@ -121,10 +121,11 @@ def run_program(
 
 def environment_of(process: psutil.Process) -> dict[str, str]:
     """Its variables; of a forked one those that it was given, which the system does not know."""
-    given = Path(os.environ[FOLDER], str(process.pid))
-    found: dict[str, str] = (
-        json.loads(given.read_text(encoding="utf-8")) if given.exists() else process.environ()
-    )
+    try:
+        text = Path(os.environ[FOLDER], f"{process.pid}.json").read_text(encoding="utf-8")
+    except FileNotFoundError:
+        text = json.dumps(process.environ())
+    found: dict[str, str] = json.loads(text)
     return found
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from contextlib import closing
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -89,15 +88,16 @@ def make_study(
         return StudyTables.open(Storage(str(place)), "made", description, found)
 
     def write(place: Path | str) -> StudyTables:
-        with closing(opened(place)) as tables:
-            for number, trial in enumerate(trials):
-                _write(tables, f"{number:05d}", trial, searched=kind == "search")
+        tables = opened(place)
+        for number, trial in enumerate(trials):
+            _write(tables, f"{number:05d}", trial, searched=kind == "search")
         return tables
 
-    if "://" in str(folder):
-        write(folder)
-    else:
-        copied(Path(folder), (trials, objectives, kind), write)
+    # Where one runs, its writer holds rows back.
+    running = any(trial.status == "running" for trial in trials)
+    if running or "://" in str(folder) or Path(folder).exists():
+        return write(folder)
+    copied(Path(folder), (trials, objectives, kind), lambda place: write(place).close())
     return opened(folder)
 
 

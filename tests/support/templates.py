@@ -15,17 +15,14 @@ _made: dict[str, Path] = {}
 
 
 def copied(folder: Path, said: object, write: Callable[[Path], object]) -> None:
-    """Fill a folder as it is written for what is said; one that is there is written into.
+    """A new folder, filled as it is written for what is said.
 
     Args:
         said: all that is written, in what `repr` tells apart.
     """
-    if folder.exists():
-        write(folder)
-        return
     key = repr((said, writer.ROWS_PER_PART, writer.KEYED_ROWS_PER_PART))
     if key not in _made:
-        template = Path(FOLDERS().name, str(len(_made)))
+        template = Path(tempfile.mkdtemp(dir=FOLDERS().name), "study")
         write(template)
         _made[key] = template
     shutil.copytree(_made[key], folder)
