@@ -37,6 +37,7 @@ GROUPS = {
     "tests/distill/test_teacher.py": "exported",
     "tests/models/families/test_timm_nets.py": "exported",
     "tests/models/families/test_torchvision_nets.py": "exported",
+    "tests/planning/test_member_costs.py": "exported",
 }
 # Folders and files whose tests train or wait.
 LONG = ("shared", "tests/training/", "tests/trackers/", "tests/test_train", "tests/test_spot")
