@@ -16,7 +16,6 @@ from ffl_ray.config.settings import SearchConfig
 from ffl_ray.distill.networks import build_trained
 from ffl_ray.errors import PlanError
 from ffl_ray.models.cost import MemberCost, member_costs
-from ffl_ray.models.families import timm_nets
 from ffl_ray.planning.cost import DataSize, training_cost
 from ffl_ray.planning.member_costs import check_grid, checked_constraints, planned_members
 from ffl_ray.search.points import points
@@ -29,6 +28,13 @@ ENDS = list(itertools.islice(points(DIGITS, settle(DIGITS, {}).training, 0), 2))
 def macs(place: int) -> int:
     rows = planned_members(ENDS[place].config, 10)
     return int(next(row["macs"] for row in rows if row["member"] == "ensemble"))
+
+
+def as_if_none_was_built() -> None:
+    """Forget which networks of timm were checked: whoever plans first has checked none."""
+    from ffl_ray.models.families import timm_nets  # loads torchvision and torch's compiler
+
+    timm_nets.check_images.cache_clear()
 
 
 @pytest.mark.parametrize(
@@ -44,7 +50,7 @@ def macs(place: int) -> int:
     ids=str,
 )
 def test_costs_without_numbers_are_those_of_the_network(settings: dict[str, object]) -> None:
-    timm_nets.check_images.cache_clear()  # as in a process that has built none
+    as_if_none_was_built()
     config = with_reachable_objective(resolved_from(settings))
     planned = {row.pop("member"): row for row in planned_members(config, 10)}
     image = image_shape(config.data)
@@ -57,7 +63,7 @@ def test_costs_without_numbers_are_those_of_the_network(settings: dict[str, obje
 
 
 def test_a_librarys_network_with_published_weights_is_planned_without_them() -> None:
-    timm_nets.check_images.cache_clear()
+    as_if_none_was_built()
     mix = {"model.mix": "2*timm:resnet10t.c3_in1k", "model.pretrained": True}
     config = resolved_from(mix | {"data.name": "cifar10", "distill.method": "independent"})
 
