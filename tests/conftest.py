@@ -37,10 +37,20 @@ GROUPS = {
     "tests/distill/test_teacher.py": "exported",
     "tests/models/families/test_timm_nets.py": "exported",
     "tests/models/families/test_torchvision_nets.py": "exported",
+    "tests/models/families/test_backbones.py": "exported",
     "tests/planning/test_member_costs.py": "exported",
 }
+# What a page draws with takes seconds to import, too.
+FOLDERS = {"tests/export/": "exported", "tests/report/": "drawn", "tests/replay/": "drawn"}
 # Folders and files whose tests train or wait.
-LONG = ("shared", "tests/training/", "tests/trackers/", "tests/test_train", "tests/test_spot")
+LONG = (
+    "drawn",
+    "shared",
+    "tests/training/",
+    "tests/trackers/",
+    "tests/test_train",
+    "tests/test_spot",
+)
 
 
 class Groups(LoadScopeScheduling):  # type: ignore[misc]
@@ -52,7 +62,10 @@ class Groups(LoadScopeScheduling):  # type: ignore[misc]
 
 def group_of(nodeid: str) -> str:
     file = nodeid.partition("::")[0]
-    return "exported" if file.startswith("tests/export/") else GROUPS.get(file, file)
+    for folder, group in FOLDERS.items():
+        if file.startswith(folder):
+            return group
+    return GROUPS.get(file, file)
 
 
 def pytest_configure(config: pytest.Config) -> None:

@@ -74,7 +74,7 @@ def test_train_on_two_workers_listens_to_this_machine_and_fills_the_tables(tmp_p
     before = set(psutil.pids())
     process = start(
         "train", *options, "--num-workers", "2", "--name", "study", out=subprocess.PIPE,
-        FFL_RAY_TEST_MARK=mark, FFL_RAY_TEST_FORKS=None,  # workers are started as a user's are
+        FFL_RAY_TEST_MARK=mark,
     )  # fmt: skip
     reached: dict[str, str] = {}
     while process.poll() is None:
