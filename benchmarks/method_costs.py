@@ -19,16 +19,20 @@ import pandas as pd
 import torch
 
 from benchmarks.common import ended
-from ffl_ray.config.methods import METHODS, resolved_from, with_reachable_objective
+from benchmarks.methods import BASELINE, SHARED, WAYS
+from ffl_ray.config.methods import (
+    METHODS,
+    mix_of_method,
+    resolved_from,
+    with_reachable_objective,
+)
 from ffl_ray.config.settings import ResolvedConfig
 from ffl_ray.planning.throughput import StepTimer
 from ffl_ray.training.resume import resume
 from ffl_ray.training.setup import prepared
 from ffl_ray.training.worker import run_epoch
 
-BASELINE = "independent"
-SHARED = -1  # all stages but the last
-AS_PUBLISHED, EQUAL = "as published", "equal sharing"
+AS_PUBLISHED, EQUAL = WAYS
 
 Cell = tuple[str, str]
 
@@ -39,9 +43,8 @@ def config_of(method: str, branches: int, backbone: str, **named: object) -> Res
     Args:
         named: settings by name, with __ for a dot.
     """
-    deeper = METHODS[method].deeper
-    rungs = (f"{backbone}+{deeper * i}" if deeper * i else backbone for i in range(branches))
-    settings: dict[str, object] = {"model.mix": "+".join(rungs), "distill.method": method}
+    mix = mix_of_method(METHODS[method], backbone, branches)
+    settings: dict[str, object] = {"model.mix": mix, "distill.method": method}
     settings |= {name.replace("__", "."): value for name, value in named.items()}
     return with_reachable_objective(resolved_from(settings))
 
@@ -100,10 +103,9 @@ def rows(seconds: Mapping[Cell, float]) -> Iterator[dict[str, str]]:
     """A row for each method, in times of independent branches that share nothing."""
     unit = seconds[BASELINE, AS_PUBLISHED]
     for name in dict.fromkeys(method for method, _ in seconds):
-        kinds = (AS_PUBLISHED, EQUAL)
-        ratios = {kind: seconds[name, kind] / unit for kind in kinds if (name, kind) in seconds}
+        ratios = {way: seconds[name, way] / unit for way in WAYS if (name, way) in seconds}
         yield {"method": f"`{name}`"} | {
-            kind: f"{ratios[kind]:.2f}" if kind in ratios else "" for kind in kinds
+            way: f"{ratios[way]:.2f}" if way in ratios else "" for way in WAYS
         }
 
 

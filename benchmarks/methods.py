@@ -22,7 +22,7 @@ from ffl_ray.results.schema import row_config
 from ffl_ray.results.statistics import shown, summary
 
 BASELINE = "independent"
-SHARED = -1
+SHARED = -1  # all stages but the last
 WAYS = ("as published", "equal sharing")
 ROLES = ("deployed", "whole")
 ERROR = 0.05  # that any verdict of a table is wrong

@@ -125,14 +125,15 @@ def resolved_model(config: Config) -> ResolvedModel:
     if config.model.trunk_stages is None:
         own["trunk_stages"] = method_of(config.distill).trunk_stages
     if config.model.mix is None:
-        own["mix"] = mix_by_default(method_of(config.distill))
+        method = method_of(config.distill)
+        own["mix"] = mix_of_method(method, DEFAULT_BACKBONE, method.num_branches)
     return ResolvedModel(**dict(config.model) | own)
 
 
-def mix_by_default(method: Method) -> tuple[str, ...]:
-    """The mix that a method trains where none is named: alike, or each deeper than the last."""
-    more = (method.deeper * index for index in range(method.num_branches))
-    return tuple(f"{DEFAULT_BACKBONE}+{blocks}" if blocks else DEFAULT_BACKBONE for blocks in more)
+def mix_of_method(method: Method, backbone: str, count: int) -> tuple[str, ...]:
+    """The branches of one backbone that suit a method: alike, or each deeper than the last."""
+    more = (method.deeper * index for index in range(count))
+    return tuple(f"{backbone}+{blocks}" if blocks else backbone for blocks in more)
 
 
 def resolved_data(config: Config) -> ResolvedData:

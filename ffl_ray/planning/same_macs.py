@@ -6,20 +6,15 @@ import math
 import re
 from collections.abc import Callable, Iterator
 
-import torch
-
 from ffl_ray.config.image_shapes import image_shape
 from ffl_ray.config.methods import method_of, resolved_from
 from ffl_ray.config.settings import ResolvedConfig
 from ffl_ray.config.values import split_deeper
 from ffl_ray.errors import SettingError
-from ffl_ray.models.builder import build_network
 from ffl_ray.models.bundled import FAMILIES, Family
-from ffl_ray.models.cost import count_macs
 from ffl_ray.models.depths import Choices, Series
-from ffl_ray.models.outline import outlined
-from ffl_ray.models.registry import check_all_images
 from ffl_ray.planning.cost import network_size
+from ffl_ray.planning.member_costs import planned_members
 
 MOST = 200  # blocks in a stage, and times the width
 
@@ -57,21 +52,9 @@ def _macs_of_whole(config: ResolvedConfig, num_classes: int) -> int:
 
     Averaged weights and a leader, which are in neither, do not count.
     """
-    image = image_shape(config.data)
-    model = config.model.model_copy(update={"pretrained": False})  # of equal size, not downloaded
     member = "ensemble" if method_of(config.distill).head is None else "fused"
-    check_all_images(model, image)
-    with outlined() as outline:
-        network = build_network(
-            model,
-            config.fusion,
-            config.distill,
-            image_shape=image,
-            num_classes=num_classes,
-            seed=0,
-        ).eval()
-        macs, _ = count_macs(lambda: network.member(member, torch.empty(1, *image)), outline)
-    return macs
+    rows = planned_members(config, num_classes)
+    return next(int(row["macs"]) for row in rows if row["member"] == member)
 
 
 def _candidates(backbone: str, wanted: int, macs_of: Callable[[str], int]) -> Iterator[str]:

@@ -75,9 +75,9 @@ def product_of(
     values = [flatten(config) for config in configs]
     varying = [name for name in values[0] if len({shown(one[name]) for one in values}) > 1]
     names = tuple(name for name in varying if name != SEED)
-    read = _read_values(values)
+    found = _read_values(values)
     kinds = {
-        name: _narrowed(kind, read[name])
+        name: _narrowed(kind, found[name])
         for name, kind in distributions_of(rows[0]["distributions"]).items()
         if name in values[0] and name != SEED
     }
@@ -91,10 +91,9 @@ def product_of(
     drawn = MIX in names and MIX not in kinds
     mixes = sorted({tuple(sorted(one[MIX] or ())) for one in values}) if drawn else []
     _check_mixes(mixes, place)
-    for name in names:
-        if isinstance(kinds.get(name), (IntDistribution, FloatDistribution)):
-            read[name] = [one[name] for one in values]  # a range proposes all that it holds
-    _check_full(configs, {name: _distinct(read[name]) for name in names}, place)
+    ranges = {n for n, kind in kinds.items() if not isinstance(kind, CategoricalDistribution)}
+    every = {name: [one[name] for one in values] for name in ranges}  # proposed, read or not
+    _check_full(configs, {name: _distinct((found | every)[name]) for name in names}, place)
     base = with_overrides(configs[0], {name: settings.get(name) for name in names})
     return Product(SearchSpace(place, {}, _function(mixes, kinds)), names, base)
 

@@ -7,16 +7,8 @@ from contextlib import ExitStack
 import pytest
 from support.helpers import small_config
 
-from benchmarks.method_costs import (
-    AS_PUBLISHED,
-    BASELINE,
-    EQUAL,
-    SHARED,
-    Epochs,
-    configs,
-    cpu_seconds,
-    rows,
-)
+from benchmarks.method_costs import AS_PUBLISHED, EQUAL, Epochs, configs, cpu_seconds, rows
+from benchmarks.methods import BASELINE, SHARED
 from ffl_ray.config.methods import METHODS
 
 

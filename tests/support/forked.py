@@ -124,7 +124,7 @@ def environment_of(process: psutil.Process) -> dict[str, str]:
     try:
         text = Path(os.environ[FOLDER], f"{process.pid}.json").read_text(encoding="utf-8")
     except FileNotFoundError:
-        text = json.dumps(process.environ())
+        return dict(process.environ())
     found: dict[str, str] = json.loads(text)
     return found
 
