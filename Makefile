@@ -7,8 +7,11 @@ ARGS ?=
 SLOW := $(FFL_RAY_TEST_SLOW)
 # A red check or test hides no later one: make fails after the last of them.
 MAKEFLAGS += --keep-going
-# Programs that many processes start are compiled once.
+# What many processes load at one time is compiled once, by loading it; all that is installed takes
+# six times as long.
 unexport PYTHONDONTWRITEBYTECODE
+TRAINING := ray.train.torch, ray.tune
+OTHERS := optuna.visualization, pandas, plotly.graph_objects, scipy.stats, sklearn.datasets
 .NOTPARALLEL:
 
 .PHONY: tune test test-some test-together test-alone test-cluster lint docs docs-serve lock audit wheel dist clean
@@ -44,8 +47,9 @@ $(VENV)/.uv:
 	@touch $@
 
 $(VENV)/.runtime: $(VENV)/.uv requirements.txt pyproject.toml
-	$(BIN)/uv pip install --quiet --compile-bytecode --python $(BIN)/python --require-hashes -r requirements.txt
+	$(BIN)/uv pip install --quiet --python $(BIN)/python --require-hashes -r requirements.txt
 	$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation -e .
+	$(BIN)/python -c 'import $(OTHERS)' & $(BIN)/python -c 'import $(TRAINING)' && wait
 	@touch $@
 
 $(VENV)/.dev: $(VENV)/.runtime requirements-dev.txt

@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import difflib
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from functools import cache
+from operator import attrgetter
 from typing import Any, NamedTuple, TypeVar, cast
 
 from pydantic import BaseModel, ValidationError
@@ -60,16 +62,15 @@ def nearest(name: object, known: list[str]) -> str:
     return f"; the nearest known is {close[0]!r}" if close else ""
 
 
-def flatten(config: BaseModel, prefix: str = "") -> dict[str, Any]:
+@cache
+def _readers(model: type[BaseModel]) -> Mapping[str, Callable[[BaseModel], Any]]:
+    """What reads each setting, by its dotted name."""
+    return {one.name: attrgetter(one.name) for one in settings(model)}
+
+
+def flatten(config: BaseModel) -> dict[str, Any]:
     """A config as dotted names and plain values; the inverse of `with_overrides`."""
-    flat: dict[str, Any] = {}
-    for name in type(config).model_fields:
-        value = getattr(config, name)
-        if isinstance(value, BaseModel):
-            flat |= flatten(value, f"{prefix}{name}.")
-        else:
-            flat[f"{prefix}{name}"] = value
-    return flat
+    return {name: read(config) for name, read in _readers(type(config)).items()}
 
 
 def mix_name(mix: tuple[str, ...]) -> str:
@@ -99,10 +100,10 @@ def with_overrides(config: ConfigT, overrides: Mapping[str, object]) -> ConfigT:
         SettingError: a name is unknown (the nearest known one is named) or a value breaks its
             rule (setting, rule and value are named).
     """
-    known = [setting.name for setting in settings(type(config))]
+    known = _readers(type(config))
     for name in overrides:
         if name not in known:
-            hint = renamed(name) or nearest(name, known)
+            hint = renamed(name) or nearest(name, [*known])
             raise SettingError(f"unknown setting {brief(repr(name))}{hint}")
     nested: dict[str, Any] = {}
     for name, value in (flatten(config) | dict(overrides)).items():

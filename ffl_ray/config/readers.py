@@ -7,6 +7,7 @@ differ by it alone are one training.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
+from functools import cache
 from typing import Any, NamedTuple
 
 from ffl_ray.config.distill_settings import METHOD_NAMES, DistillConfig
@@ -82,6 +83,7 @@ def _listed(names: Iterable[str]) -> str:
     return f"{', '.join(first)} and {last}" if first else last
 
 
+@cache
 def _default(name: str) -> Any:
     section, _, leaf = name.partition(".")
     return SECTIONS[section].model_fields[leaf].default

@@ -10,7 +10,7 @@ torch's too, for whoever counts operations or runs backward.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import Any, TypeVar
 
 import torch
@@ -48,13 +48,16 @@ class Outline(TorchFunctionMode):
         named = kwargs or {}
         if func in _DRAWS:
             return args[0] if args else named["tensor"]
-        # What is traced is given no tensor.
-        shapes = all(isinstance(x, Tensor) for x in args[:1])
-        shaped: Callable[..., Any] = self._stand_ins.get(func, func) if shapes else func
-        out = shaped(*args, **named)
+        stand_in = self._stand_ins.get(func)
+        if stand_in is None:
+            return func(*args, **named)
+        given = {**dict(zip(("input", "weight"), args, strict=False)), **named}
+        if not isinstance(given.get("input"), Tensor):  # what is traced is given none
+            return func(*args, **named)
+        out = stand_in(*args, **named)
         if func in (torch.conv2d, torch.conv_transpose2d):
-            spread = args[0] if func is torch.conv_transpose2d else out
-            self.macs += spread.numel() * args[1][0].numel()
+            spread = given["input"] if func is torch.conv_transpose2d else out
+            self.macs += spread.numel() * given["weight"][0].numel()
         return out
 
 
@@ -65,7 +68,9 @@ def outlined(device: str = "cpu") -> Iterator[Outline]:
     Args:
         device: meta, or cpu; a network must run where it was built.
     """
-    with torch.device(device), Outline(_STAND_INS) as outline:
+    # A context of a device that is the default anyway is a call more for every operation.
+    is_default = torch.get_default_device() == torch.device(device)
+    with nullcontext() if is_default else torch.device(device), Outline(_STAND_INS) as outline:
         yield outline
 
 
@@ -160,7 +165,7 @@ class _Activation(torch.autograd.Function):
 
 
 def _conv2d(
-    x: Tensor,
+    input: Tensor,
     weight: Tensor,
     bias: Tensor | None = None,
     stride: int | Sequence[int] = 1,
@@ -169,25 +174,25 @@ def _conv2d(
     groups: int = 1,
 ) -> Tensor:
     out_channels, per_group, *kernel = weight.shape
-    if x.shape[1] != per_group * groups:
+    if input.shape[1] != per_group * groups:
         raise RuntimeError(
-            f"a convolution's input must have {per_group * groups} channels, not {x.shape[1]}"
+            f"a convolution's input must have {per_group * groups} channels, not {input.shape[1]}"
         )
     sides = []
     for axis in (0, 1):
         span = _at(dilation, axis) * (kernel[axis] - 1)
-        length = x.shape[2 + axis] + _added(padding, axis, span)
+        length = input.shape[2 + axis] + _added(padding, axis, span)
         if length <= span:
             raise RuntimeError(
                 f"a convolution's padded input must be at least {span + 1} long, not {length}"
             )
         sides.append((length - span - 1) // _at(stride, axis) + 1)
-    out: Tensor = _Conv2d.apply(x, weight, (x.shape[0], out_channels, *sides))
+    out: Tensor = _Conv2d.apply(input, weight, (input.shape[0], out_channels, *sides))
     return out
 
 
 def _conv_transpose2d(
-    x: Tensor,
+    input: Tensor,
     weight: Tensor,
     bias: Tensor | None = None,
     stride: int | Sequence[int] = 1,
@@ -198,19 +203,19 @@ def _conv_transpose2d(
 ) -> Tensor:
     _, per_group, *kernel = weight.shape
     sides = [
-        (x.shape[2 + axis] - 1) * _at(stride, axis)
+        (input.shape[2 + axis] - 1) * _at(stride, axis)
         - 2 * _at(padding, axis)
         + _at(dilation, axis) * (kernel[axis] - 1)
         + _at(output_padding, axis)
         + 1
         for axis in (0, 1)
     ]
-    out: Tensor = _Conv2d.apply(x, weight, (x.shape[0], per_group * groups, *sides))
+    out: Tensor = _Conv2d.apply(input, weight, (input.shape[0], per_group * groups, *sides))
     return out
 
 
 def _batch_norm(
-    x: Tensor,
+    input: Tensor,
     running_mean: Tensor | None,
     running_var: Tensor | None,
     weight: Tensor | None = None,
@@ -218,11 +223,11 @@ def _batch_norm(
     *rest: Any,
     **named: Any,
 ) -> Tensor:
-    if weight is not None and weight.shape[0] != x.shape[1]:
+    if weight is not None and weight.shape[0] != input.shape[1]:
         raise RuntimeError(
-            f"batch norm's input must have {weight.shape[0]} channels, not {x.shape[1]}"
+            f"batch norm's input must have {weight.shape[0]} channels, not {input.shape[1]}"
         )
-    out: Tensor = _BatchNorm.apply(x, weight, bias)
+    out: Tensor = _BatchNorm.apply(input, weight, bias)
     return out
 
 

@@ -204,7 +204,14 @@ def _conformed(found: pa.Table, schema: pa.Schema) -> pa.Table:
     """What was read, with all columns of a schema in its order and types."""
     if found.schema.equals(schema, check_metadata=True):
         return found
+    there = set(found.schema.names)
+    columns = []
     for field in schema:
-        if field.name not in found.column_names:
-            found = found.append_column(field, pa.nulls(found.num_rows, field.type))
-    return found.select(schema.names).cast(schema)
+        if field.name in there:
+            column = found.column(field.name)
+        else:
+            column = pa.nulls(found.num_rows, field.type)
+        if not column.type.equals(field.type, check_metadata=True):
+            column = column.cast(field.type)  # Parquet names an item of a list otherwise
+        columns.append(column)
+    return pa.Table.from_arrays(columns, schema=schema)

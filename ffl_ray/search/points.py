@@ -62,11 +62,14 @@ def points(
         SpaceError: it proposes nothing, an unknown setting or a value out of bounds.
     """
     ends, most_choices = _study(_EndSampler()), 1
-    while len(ends.trials) < 2 * most_choices:
-        yield _check_point(space, base, ends, fixed)
-        for distribution in ends.trials[-1].distributions.values():
+    asked = 0
+    while asked < 2 * most_choices:
+        point = _check_point(space, base, ends, fixed)
+        asked += 1
+        for distribution in point.distributions.values():
             if isinstance(distribution, CategoricalDistribution):
                 most_choices = max(most_choices, len(distribution.choices))
+        yield point
     sampled = _study(optuna.samplers.RandomSampler(seed=0))
     for _ in range(random):
         yield _check_point(space, base, sampled, fixed)
@@ -199,7 +202,8 @@ def _check_point(
 ) -> Point:
     trial = study.ask()
     config, proposed = _proposal(space, base, trial)
-    if not trial.params:
+    params = trial.params  # a copy each time
+    if not params:
         raise SpaceError(
             f"{space.path} is empty: search_space(trial) must suggest at least one setting"
         )
@@ -209,7 +213,7 @@ def _check_point(
             f"{twice[0]} is chosen by {space.path}, so it can't be set on the command line too"
         )
     at_end = isinstance(study.sampler, _EndSampler)
-    return Point(config, trial.params, trial.distributions, at_end)
+    return Point(config, params, trial.distributions, at_end)
 
 
 def _proposal(

@@ -58,6 +58,21 @@ def test_an_outlined_convolution_has_the_shape_of_a_real_one(
     assert out.shape == real(x).shape
 
 
+@pytest.mark.parametrize("transposed", [False, True])
+def test_an_outlined_convolution_takes_its_tensors_by_name(transposed: bool) -> None:
+    convolve = F.conv_transpose2d if transposed else F.conv2d
+    weight = torch.zeros(4, 4, 3, 3)
+
+    with outlined() as by_place:
+        first = convolve(torch.zeros(2, 4, 9, 10), weight, padding=1)
+    with outlined() as by_name:
+        second = convolve(input=torch.zeros(2, 4, 9, 10), weight=weight, padding=1)
+        normed = F.batch_norm(input=second, running_mean=None, running_var=None, training=True)
+
+    assert first.shape == second.shape == normed.shape == (2, 4, 9, 10)
+    assert by_place.macs == by_name.macs == 2 * 4 * 9 * 10 * 4 * 9
+
+
 def test_an_outline_refuses_what_torch_refuses() -> None:
     with outlined():
         images = torch.zeros(2, 3, 4, 4)
