@@ -24,12 +24,14 @@ from ffl_ray.planning.limits import (
 from ffl_ray.planning.member_costs import check_grid, checked_constraints
 from ffl_ray.planning.nodes import Cluster, free_disk, mounts
 from ffl_ray.planning.pruning import pruning_advice
-from ffl_ray.planning.throughput import Timed, fit, measure
+from ffl_ray.planning.throughput import BUDGET_S, Timed, fit, measure
 from ffl_ray.results.storage.storage import Storage
 from ffl_ray.search.points import Point, effect_advice
 from ffl_ray.search.space import SearchSpace
 
 ROUNDS = 3
+# Of a CPU; ratios of rounds that take longer vary as much, since all are disturbed alike.
+ROUND_S = 0.15
 # Of what is timed until it gets no faster, by this share of the time at least.
 MOST_ROUNDS, GAIN = 6, 0.1
 
@@ -135,7 +137,8 @@ def repeatedly_measured(
         None when no machine was free within a minute.
     """
     costs = training_costs(configs, data_size(facts), plan.num_workers)
-    timed = measured([*zip(configs, costs, strict=True)] * ROUNDS, plan, cluster)
+    budget_s = BUDGET_S if plan.gpus_per_worker else ROUND_S
+    timed = measured([*zip(configs, costs, strict=True)] * ROUNDS, plan, cluster, budget_s)
     if timed is None:
         return None
     count = len(configs)
@@ -160,7 +163,10 @@ def _times_the_estimate(
 
 
 def measured(
-    trainings: Sequence[tuple[ResolvedConfig, TrainingCost]], plan: Plan, cluster: Cluster
+    trainings: Sequence[tuple[ResolvedConfig, TrainingCost]],
+    plan: Plan,
+    cluster: Cluster,
+    budget_s: float = BUDGET_S,
 ) -> list[Timed] | None:
     """Trainings timed where a worker of a plan will be; None when no machine was free."""
     timed: list[Timed] | None = cluster.call(
@@ -169,6 +175,7 @@ def measured(
         [cost for _, cost in trainings],
         plan.cpus_per_worker,
         "cuda" if plan.gpus_per_worker else "cpu",
+        budget_s,
         cpus=plan.cpus_per_worker,
         gpus=plan.gpus_per_worker,
     )
@@ -207,10 +214,14 @@ def _seconds_of(timed: Timed) -> float:
 
 
 def _measure(
-    settings: list[Mapping[str, Any]], costs: list[TrainingCost], num_threads: int, device: str
+    settings: list[Mapping[str, Any]],
+    costs: list[TrainingCost],
+    num_threads: int,
+    device: str,
+    budget_s: float,
 ) -> list[Timed]:
     configs = [resolved_from(flat) for flat in settings]
-    return measure(configs, costs, num_threads, device)
+    return measure(configs, costs, num_threads, device, budget_s)
 
 
 def _checked_disk(expected: Forecast, storage: Storage) -> int | None:
