@@ -73,7 +73,7 @@ def epoch_row(epoch: int) -> dict[str, object]:
 def test_a_study_in_a_bucket_is_read_by_its_uri(server: int) -> None:
     place = uri(server, "mine/study")
 
-    make_study(place)
+    make_study(place).close()
 
     trials = ffl_ray.results.load(place).trials
     named = ffl_ray.results.load("study", uri(server, "mine")).trials
