@@ -37,7 +37,8 @@ def redacted(text: str, *addresses: str) -> str:
         addresses: URLs whose secrets are hidden wherever they stand, in whole or broken by a
             library that took a / or @ in them for its own.
     """
-    for secret in sorted({*_of_environment(), *_pieces(addresses)}, key=len, reverse=True):
+    known = _of_environment() if len(text) >= _SHORTEST else ()
+    for secret in sorted({*known, *_pieces(addresses)}, key=len, reverse=True):
         text = text.replace(secret, HIDDEN)
     if "%" in text:
         text = _WORD.sub(lambda found: _decoded(found[0]), text)

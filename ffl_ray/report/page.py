@@ -21,6 +21,7 @@ from plotly.offline import get_plotlyjs
 from ffl_ray.console.plain_text import printable
 from ffl_ray.report.blocks import Block, Code, Missing, Pictures, Plot, Section, Table
 from ffl_ray.report.numbers import readable_frame
+from ffl_ray.report.style import template
 
 POLICY = (
     "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; "
@@ -100,9 +101,11 @@ def _safe(text: str) -> str:
 
 
 def _figure(identity: str, plot: Plot) -> str:
+    figure = _safe_in_plot(plot.figure.to_plotly_json())
+    figure["layout"]["template"] = template()
     drawn = plotly.io.to_html(
-        _safe_in_plot(plot.figure.to_plotly_json()), validate=False, full_html=False,
-        include_plotlyjs=False, config=CONFIG, div_id=identity, default_width="100%",
+        figure, validate=False, full_html=False, include_plotlyjs=False, config=CONFIG,
+        div_id=identity, default_width="100%",
     )  # fmt: skip
     return f"<figure>{drawn}<figcaption>{_safe(plot.caption)}</figcaption></figure>"
 
