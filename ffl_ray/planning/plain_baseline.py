@@ -23,9 +23,13 @@ from ffl_ray.planning.layout import Plan
 from ffl_ray.planning.member_costs import planned_members
 from ffl_ray.planning.nodes import Cluster
 from ffl_ray.planning.preflight import data_size, repeatedly_measured
+from ffl_ray.planning.throughput import BUDGET_S
 from ffl_ray.search.first_points import default_config
 from ffl_ray.search.points import Point
 from ffl_ray.search.space import SearchSpace
+
+# Of a CPU: the ratio of longer rounds varies as much, for what disturbs one training does both.
+ROUND_S = 0.15
 
 
 class PlainBaseline(NamedTuple):
@@ -66,7 +70,7 @@ def plain_baseline(
     facts: DataFacts,
     cluster: Cluster,
 ) -> PlainBaseline:
-    """The plain baseline of a search; a few seconds of its steps and of the defaults' are timed.
+    """The plain baseline of a search; a second of its steps and of the defaults' is timed.
 
     Args:
         sampled: points of the space, whose backbones it is one of.
@@ -78,7 +82,8 @@ def plain_baseline(
     least = _judged_macs(default, facts.num_classes)
     config = alone[_largest(members, least, search)]
     both = [default, config]
-    timed = repeatedly_measured(both, plan, facts, cluster)
+    budget_s = BUDGET_S if plan.gpus_per_worker else ROUND_S
+    timed = repeatedly_measured(both, plan, facts, cluster, budget_s)
     data = data_size(facts)
     costs = training_costs(both, data)
     theirs, own = timed or [float(cost.training_macs) for cost in costs]

@@ -30,8 +30,6 @@ from ffl_ray.search.points import Point, effect_advice
 from ffl_ray.search.space import SearchSpace
 
 ROUNDS = 3
-# Of a CPU; ratios of rounds that take longer vary as much, since all are disturbed alike.
-ROUND_S = 0.15
 # Of what is timed until it gets no faster, by this share of the time at least.
 MOST_ROUNDS, GAIN = 6, 0.1
 
@@ -127,17 +125,23 @@ def data_size(facts: DataFacts) -> DataSize:
 
 
 def repeatedly_measured(
-    configs: Sequence[ResolvedConfig], plan: Plan, facts: DataFacts, cluster: Cluster
+    configs: Sequence[ResolvedConfig],
+    plan: Plan,
+    facts: DataFacts,
+    cluster: Cluster,
+    budget_s: float = BUDGET_S,
 ) -> list[float] | None:
     """Seconds per image of each config, the least of some rounds that alternate between them.
 
     For ratios: what disturbs the machine for a moment disturbs one of a config's rounds alone.
 
+    Args:
+        budget_s: of a round of one config.
+
     Returns:
         None when no machine was free within a minute.
     """
     costs = training_costs(configs, data_size(facts), plan.num_workers)
-    budget_s = BUDGET_S if plan.gpus_per_worker else ROUND_S
     timed = measured([*zip(configs, costs, strict=True)] * ROUNDS, plan, cluster, budget_s)
     if timed is None:
         return None
