@@ -49,7 +49,8 @@ $(VENV)/.uv:
 $(VENV)/.runtime: $(VENV)/.uv requirements.txt pyproject.toml
 	$(BIN)/uv pip install --quiet --python $(BIN)/python --require-hashes -r requirements.txt
 	$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation -e .
-	$(BIN)/python -c 'import $(OTHERS)' & $(BIN)/python -c 'import $(TRAINING)' && wait
+	$(BIN)/python -c 'import $(OTHERS)' & others=$$!; \
+		$(BIN)/python -c 'import $(TRAINING)'; status=$$?; wait $$others && exit $$status
 	@touch $@
 
 $(VENV)/.dev: $(VENV)/.runtime requirements-dev.txt

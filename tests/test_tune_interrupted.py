@@ -104,7 +104,7 @@ def test_killed_workers_a_full_disk_and_a_killed_driver_lose_no_finished_epoch(
     small_disk: Disk, space: str, capfd: pytest.CaptureFixture[str]
 ) -> None:
     folder = small_disk.folder
-    options = [space, *QUICK, "--set", "optim.epochs=8", "--num-samples", "5"]
+    options = [space, *QUICK, "--set", "optim.epochs=12", "--num-samples", "5"]
     options += ["--storage-path", str(folder)]
     mark = f"mark-{random.random()}"
     # Its workers are started by Ray, and not forked: whom a kill orphans is a user's case.

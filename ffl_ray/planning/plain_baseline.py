@@ -70,7 +70,7 @@ def plain_baseline(
     facts: DataFacts,
     cluster: Cluster,
 ) -> PlainBaseline:
-    """The plain baseline of a search; a second of its steps and of the defaults' is timed.
+    """The plain baseline of a search; its steps and the defaults' are timed.
 
     Args:
         sampled: points of the space, whose backbones it is one of.

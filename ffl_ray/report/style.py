@@ -34,7 +34,6 @@ def template() -> dict[str, Any]:
 def styled(figure: go.Figure, height: int = 400) -> go.Figure:
     """A figure in the report's style but for `template`; its title is the caption's business."""
     figure.update_layout(
-        template={},
         title=None,
         colorway=CYCLE,
         font={"family": "system-ui, sans-serif", "size": 13, "color": "#222222"},
@@ -47,6 +46,7 @@ def styled(figure: go.Figure, height: int = 400) -> go.Figure:
     )
     figure.update_xaxes(automargin=True, title_standoff=8)
     figure.update_yaxes(automargin=True, title_standoff=8)
+    figure.layout.template = None
     return figure
 
 

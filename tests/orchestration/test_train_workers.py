@@ -54,7 +54,8 @@ def reachable(mark: str, before: set[int]) -> set[tuple[int, str]]:
     """
     found = set()
     for one in psutil.net_connections("inet"):
-        if one.pid is None or one.pid in before or one.status not in LISTENING:
+        listens = one.status in LISTENING and one.laddr
+        if one.pid is None or one.pid in before or not listens:
             continue
         address = ipaddress.ip_address(one.laddr.ip)
         plain = getattr(address, "ipv4_mapped", None) or address
@@ -67,7 +68,8 @@ def reachable(mark: str, before: set[int]) -> set[tuple[int, str]]:
 def train_workers() -> set[int]:
     """Ids of Ray Train's living workers, whose titles say at times what they do."""
     titled = psutil.process_iter(["cmdline"])
-    return {one.pid for one in titled if "ray::RayTrainWorker" in (one.info["cmdline"] or "")}
+    named = ((one.pid, " ".join(one.info["cmdline"] or ())) for one in titled)
+    return {number for number, title in named if title.startswith("ray::RayTrainWorker")}
 
 
 def test_train_on_two_workers_listens_to_this_machine_and_fills_the_tables(tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """`python -m ffl_ray.report`: one file that opens offline, for studies in every state."""
 
+import json
 import re
 import shutil
 import subprocess
@@ -8,6 +9,7 @@ from html import unescape
 from pathlib import Path
 
 import pandas as pd
+import plotly.graph_objects as go
 import pytest
 from plotly.offline import get_plotlyjs
 from support.forked import run
@@ -15,6 +17,7 @@ from support.helpers import ROOT
 from support.studies import COMPLETED, POINTS, Made, make_study
 
 from ffl_ray.report.__main__ import main
+from ffl_ray.report.style import styled, template
 
 LOST = ("TrainingDivergedError", "loss is not finite <after> step 3")
 STATES: dict[str, tuple[Made, ...]] = {
@@ -65,6 +68,17 @@ def test_a_study_in_any_state_gives_a_page_without_an_empty_plot(
     assert library.count(get_plotlyjs()) == (PLOTS[state] > 0)
     for heading in ("Best trials", "Accuracy against inference cost", "Failures", "Provenance"):
         assert f"<h2>{heading}</h2>" in page
+
+
+def test_a_figure_copies_none_of_plotlys_style_and_its_page_has_it(tmp_path: Path) -> None:
+    make_study(tmp_path, COMPLETED[:1])
+
+    page = page_of(tmp_path)
+
+    assert "template" not in styled(go.Figure()).to_plotly_json()["layout"]
+    text = json.dumps(template()["layout"]["colorscale"], separators=(",", ":"))
+    assert page.count(text) == PLOTS["one trial"]
+    assert '"plot_bgcolor":"white"' in page
 
 
 def test_a_page_asks_nobody_for_anything(tmp_path: Path) -> None:
