@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 import psutil
 import pytest
-from support.forked import environment_of, run, start
+from support.forked import actors_of, run, start
 from support.helpers import wait_for_epochs
 
 import ffl_ray.results
@@ -40,17 +40,6 @@ def processes_of(folder: Path) -> list[str]:
     """Command lines of living processes that name a folder."""
     commands = (" ".join(one.info["cmdline"] or ()) for one in psutil.process_iter(["cmdline"]))
     return [command for command in commands if str(folder) in command]
-
-
-def actors_of(mark: str) -> list[tuple[int, str]]:
-    """Process id and title of the living Ray actors whose environment holds a mark."""
-    found = []
-    for process in psutil.process_iter():
-        with contextlib.suppress(psutil.Error):
-            title = " ".join(process.cmdline())
-            if title.startswith("ray::") and mark in environment_of(process).values():
-                found.append((process.pid, title))
-    return found
 
 
 @pytest.fixture

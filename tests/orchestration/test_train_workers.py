@@ -12,7 +12,7 @@ from pathlib import Path
 
 import psutil
 import pytest
-from support.forked import environment_of, run, start
+from support.forked import actors_of, environment_of, run, start
 
 import ffl_ray.results
 
@@ -65,13 +65,6 @@ def reachable(mark: str, before: set[int]) -> set[tuple[int, str]]:
     return found
 
 
-def train_workers() -> set[int]:
-    """Ids of Ray Train's living workers, whose titles say at times what they do."""
-    titled = psutil.process_iter(["cmdline"])
-    named = ((one.pid, " ".join(one.info["cmdline"] or ())) for one in titled)
-    return {number for number, title in named if title.startswith("ray::RayTrainWorker")}
-
-
 def test_train_on_two_workers_listens_to_this_machine_and_fills_the_tables(tmp_path: Path) -> None:
     options = [
         "--set", "model.mix=2*resnet8", "--set", "data.val_fraction=0.2", "--set",
@@ -88,7 +81,8 @@ def test_train_on_two_workers_listens_to_this_machine_and_fills_the_tables(tmp_p
     workers: set[int] = set()
     while process.poll() is None:
         reached |= reachable(mark, before)
-        workers |= train_workers()
+        titled = actors_of(mark)  # a title says at times what its worker does
+        workers |= {number for number, title in titled if title.startswith("ray::RayTrainWorker")}
         time.sleep(0.5)
     _, errors = process.communicate()
 

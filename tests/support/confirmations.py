@@ -17,7 +17,7 @@ from ffl_ray.results.description import describe_study
 from ffl_ray.results.storage.storage import Storage
 from ffl_ray.results.study import StudyTables
 from support.helpers import small_config
-from support.templates import copied
+from support.templates import filled
 
 SEEDS = (1000, 1001, 1002)
 SETTINGS = {"baselines": "both", "search.num_workers": 1}
@@ -61,28 +61,23 @@ def make_confirmation(
     name = f"{study.name}/confirmed"
     count = len(plan.runs) if completed is None else completed
 
-    def opened(folder: Path) -> StudyTables:
+    def opened(folder: Path | str) -> StudyTables:
         return StudyTables.open(Storage(str(folder)), name, description, ())
 
     runs = plan.final_runs[: count + 1]
     members = [rows_of(run.config, split_hash) for run in runs]
 
-    def write(folder: Path) -> StudyTables:
-        tables = opened(folder)
+    def fill(tables: StudyTables) -> None:
         for number, (run, rows) in enumerate(zip(runs, members, strict=True)):
             tables.start(run.run_id, run.config)
             if number < count:
                 finish(tables, run.run_id, run.config, rows)
-        if count == len(plan.runs):
+        if is_whole:
             write_tables(plan, tables)
-        return tables
 
-    folder = study / "confirmed"
-    if count < len(plan.runs) or folder.exists():  # where one runs, its writer holds rows back
-        return write(folder)
+    is_whole = count == len(plan.runs)
     said = (description | {"created": ""}, name, members)
-    copied(folder, said, lambda place: write(place).close())
-    return opened(folder)
+    return filled(study / "confirmed", said, opened, fill, is_whole=is_whole)
 
 
 def finish(tables: StudyTables, run_id: str, config: Config, members: list[dict[str, Any]]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import json
 import os
@@ -126,6 +127,17 @@ def environment_of(process: psutil.Process) -> dict[str, str]:
     except FileNotFoundError:
         return dict(process.environ())
     found: dict[str, str] = json.loads(text)
+    return found
+
+
+def actors_of(mark: str) -> list[tuple[int, str]]:
+    """Process id and title of the living Ray actors whose environment holds a mark."""
+    found = []
+    for process in psutil.process_iter():
+        with contextlib.suppress(psutil.Error):
+            title = " ".join(process.cmdline())
+            if title.startswith("ray::") and mark in environment_of(process).values():
+                found.append((process.pid, title))
     return found
 
 

@@ -18,7 +18,7 @@ from ffl_ray.results.description import describe_study
 from ffl_ray.results.storage.storage import Storage
 from ffl_ray.results.study import StudyTables
 from ffl_ray.search.mix import settings_from_params, suggest_mix
-from support.templates import copied
+from support.templates import filled
 
 EPOCHS = 3
 SPACE = "def search_space(trial):\n    '''<four dimensions>'''\n"
@@ -87,18 +87,12 @@ def make_study(
     def opened(place: Path | str) -> StudyTables:
         return StudyTables.open(Storage(str(place)), "made", description, found)
 
-    def write(place: Path | str) -> StudyTables:
-        tables = opened(place)
+    def fill(tables: StudyTables) -> None:
         for number, trial in enumerate(trials):
             _write(tables, f"{number:05d}", trial, searched=kind == "search")
-        return tables
 
-    # Where one runs, its writer holds rows back.
-    running = any(trial.status == "running" for trial in trials)
-    if running or "://" in str(folder) or Path(folder).exists():
-        return write(folder)
-    copied(Path(folder), (trials, objectives, kind), lambda place: write(place).close())
-    return opened(folder)
+    is_whole = all(trial.status != "running" for trial in trials)
+    return filled(folder, (trials, objectives, kind), opened, fill, is_whole=is_whole)
 
 
 def _write(tables: StudyTables, trial_id: str, trial: Made, *, searched: bool) -> None:
