@@ -6,12 +6,16 @@ import gc
 import os
 import shutil
 import tempfile
+from contextlib import suppress
+from importlib import import_module
+from pathlib import Path
 
 import pytest
 from support.fork_server import FOLDER
 from xdist.remote import Producer
 from xdist.scheduler import LoadScopeScheduling
 
+TESTS = Path(__file__).parent
 # Files whose tests run one after the other in one process. No more than two Rays are started at
 # one time; the two groups take about as long. What is exported is trained and exported once, and
 # torch's compiler, which takes seconds to import, is loaded with torchvision in that process alone;
@@ -83,6 +87,15 @@ def pytest_configure(config: pytest.Config) -> None:
 def pytest_collection(session: pytest.Session) -> None:
     """No search for garbage among what is loaded once and stays: a tenth of the time of this."""
     gc.disable()
+    if worker := getattr(session.config, "workerinput", None):
+        load_own_share(int(worker["workerid"].removeprefix("gw")), worker["workercount"])
+
+
+def load_own_share(index: int, count: int) -> None:
+    """In a fresh clone each process compiles some of the tests, and finds the others compiled."""
+    for file in sorted(TESTS.rglob("test_*.py"))[index::count]:
+        with suppress(Exception):  # told where it is collected
+            import_module(".".join(file.relative_to(TESTS.parent).with_suffix("").parts))
 
 
 def pytest_collection_finish(session: pytest.Session) -> None:

@@ -26,7 +26,7 @@ from typing import Any
 FOLDER = "FFL_RAY_TEST_FORKS"
 SERVE, COMMANDS, WORKERS = "serve", "commands", "workers"
 # Not the commands' own files, which are run as programs; and for a worker nothing that imports Ray,
-# which takes its job from the environment as it is imported.
+# which takes its job from the environment as it is imported, but what Ray imports of others.
 LOADED = {
     COMMANDS: (
         "ffl_ray.orchestration.search_start",
@@ -37,7 +37,16 @@ LOADED = {
         "ffl_ray.export.command",
         "ffl_ray.report.command",
     ),
-    WORKERS: ("ffl_ray.training.final", "ffl_ray.results.writer"),
+    WORKERS: (
+        "ffl_ray.training.final",
+        "ffl_ray.results.writer",
+        "pandas",
+        "requests",
+        "jsonschema",
+        "fsspec",
+        "rich.console",
+        "google.protobuf.json_format",
+    ),
 }
 
 
