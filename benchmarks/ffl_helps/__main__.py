@@ -1,10 +1,11 @@
 """Does FFL help? CIFAR-100 and CIFAR-10 at 16x16: `python -m benchmarks.ffl_helps --data-dir DIR`.
 
 For each data set one training, which makes the study, and its confirmation: FFL with two ResNet-14
-against the backbone alone, the same network untaught, the independent pair, and one network of the
-same MACs, each at equal epochs and at equal seconds, with every seed; then one verdict over both
-data sets. The plan is registered before a test split opens. Stopped at any point, the same command
-goes on; seeds are trained one after the other, so that an early end leaves whole comparisons.
+against the backbone alone at equal epochs and at equal seconds, and at equal epochs against the
+same network untaught, the independent pair, and one network of the same MACs, with every seed; then
+one verdict over both data sets. The plan is registered before a test split opens. Stopped at any
+point, the same command goes on; seeds are trained one after the other, so that an early end leaves
+whole comparisons. The storage path may be copied to another machine without its checkpoints.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from ffl_ray import tune
 from ffl_ray.config.methods import resolved
 from ffl_ray.config.overrides import flatten, parse_assignments, with_overrides
 from ffl_ray.confirm import __main__ as confirm
-from ffl_ray.confirm.arms import new_seeds
+from ffl_ray.confirm.arms import Baselines, new_seeds
 from ffl_ray.confirm.chosen import confirmed_form
 from ffl_ray.confirm.command import confirm as planned
 from ffl_ray.confirm.compared import MARGIN
@@ -32,6 +33,7 @@ from ffl_ray.search.space import load_space, settle
 
 SPACE = Path(__file__).with_name("space.py")
 DATA_SETS = ("cifar100", "cifar10")
+BASELINES: Baselines = "seconds_alone"
 
 
 class Experiment(NamedTuple):
@@ -57,8 +59,9 @@ class Experiment(NamedTuple):
 
     def confirmation(self, data: str) -> list[str]:
         """The options of `confirm` for a study."""
-        arms = ["--arms", *KINDS, "--seeds", str(self.seeds), "--cpus-per-trial", "1"]
-        return [study_of(data), "--storage-path", self.storage_path, *arms]
+        arms = ["--arms", *KINDS, "--baselines", BASELINES, "--seeds", str(self.seeds)]
+        place = ["--storage-path", self.storage_path, "--cpus-per-trial", "1"]
+        return [study_of(data), *place, *arms]
 
     def across(self, data_sets: Sequence[str]) -> list[str]:
         """The options of `confirm` for one verdict over all data sets."""
@@ -72,12 +75,12 @@ class Experiment(NamedTuple):
         settings = settle(load_space(str(SPACE)), places | changes)
         config = confirmed_form(resolved(settings.training))
         storage = Storage(self.storage_path).study(f"{study_of(data)}-dry-run").child("confirmed")
-        kept: Mapping[str, object] = {"baselines": "both", "margin": MARGIN}
+        kept: Mapping[str, object] = {"baselines": BASELINES, "margin": MARGIN}
         return Request(
             storage=storage,
             name=study_of(data),
             top=1,
-            baselines="both",
+            baselines=BASELINES,
             chosen=[Chosen("00000", config)],
             seeds=new_seeds((), self.seeds),
             settings=dict(kept),

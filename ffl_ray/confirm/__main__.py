@@ -9,7 +9,7 @@ from ffl_ray import cli
 
 ARMS = ("alone", "together", "untaught", "same_macs")
 PICKS = ("best", "knee", "front")
-BASELINES = ("both", "epochs", "seconds", "none")
+BASELINES = ("both", "epochs", "seconds", "seconds_alone", "none")
 DESCRIPTION = """Train a search's best configs again with new seeds, and open the test split.
 
 The best configs by validation (by the mean, where one was trained with several seeds), or those of
@@ -79,7 +79,8 @@ def _add_comparisons(made: argparse.ArgumentParser) -> None:
         "--baselines",
         choices=BASELINES,
         default="both",
-        help="trainings of equal epochs, of equal seconds, both, or none",
+        help="trainings of equal epochs, of equal seconds, both, of equal epochs and for the arm "
+        "alone of equal seconds too (seconds_alone), or none",
     )
     made.add_argument(
         "--arms",

@@ -9,11 +9,11 @@ from ffl_ray.config.methods import resolved_from
 from ffl_ray.config.overrides import flatten, with_overrides
 from ffl_ray.config.roles import roles_in
 from ffl_ray.config.settings import ResolvedConfig
-from ffl_ray.confirm.opponents import DEFAULT, Against, Opponent, opponents
+from ffl_ray.confirm.opponents import DEFAULT, Against, Kind, Opponent, opponents
 from ffl_ray.confirm.pairs import Arm, Chosen, Equal, Pair, Run
 
 Row = Mapping[str, Any]
-Baselines = Literal["both", "epochs", "seconds", "none"]
+Baselines = Literal["both", "epochs", "seconds", "seconds_alone", "none"]
 FIRST_SEED = 1000
 EQUAL: tuple[Equal, ...] = ("epochs", "seconds")
 
@@ -78,7 +78,7 @@ def plan_arms(
         for other in opponents(one.config, against):
             alone = other.baseline
             for equal in EQUAL:
-                if baselines not in ("both", equal):
+                if not _asked(baselines, other.kind, equal):
                     continue
                 seconds = epoch_s.get(alone)
                 config = alone
@@ -91,6 +91,12 @@ def plan_arms(
                 if arm.name != mine:
                     pairs[_pair(mine, other, equal, arm.name)] = None
     return Plans(list(arms.values()), list(pairs))
+
+
+def _asked(baselines: Baselines, kind: Kind, equal: Equal) -> bool:
+    if baselines == "seconds_alone":
+        return equal == "epochs" or kind == "alone"
+    return baselines in ("both", equal)
 
 
 def _pair(mine: str, other: Opponent, equal: Equal, baseline: str) -> Pair:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from benchmarks.ffl_helps.__main__ import DATA_SETS, Experiment
+from benchmarks.ffl_helps.__main__ import BASELINES, DATA_SETS, Experiment
 from ffl_ray import tune
 from ffl_ray.config.overrides import flatten
 from ffl_ray.confirm import __main__ as confirm
@@ -11,16 +11,17 @@ from ffl_ray.confirm.opponents import KINDS, Against
 from ffl_ray.planning.same_macs import same_macs
 
 
-def test_it_holds_the_published_ffl_against_every_arm_at_equal_epochs_and_seconds() -> None:
+def test_it_holds_ffl_against_every_arm_and_the_backbone_for_equal_seconds_too() -> None:
     asked = Experiment("/data", "/there", 5).request("cifar100")
     chosen = asked.chosen[0]
     against = Against(asked.kinds, {chosen.config: same_macs(chosen.config, 100)})
-    timed = networks_to_time(asked.chosen, "both", against)
+    timed = networks_to_time(asked.chosen, asked.baselines, against)
 
-    arms, pairs = plan_arms(asked.chosen, "both", dict.fromkeys(timed, 2.0), (), against)
+    arms, pairs = plan_arms(asked.chosen, asked.baselines, dict.fromkeys(timed, 2.0), (), against)
 
     assert {(pair.kind, pair.equal) for pair in pairs} == {
-        (kind, equal) for kind in KINDS for equal in ("epochs", "seconds")
+        ("alone", "seconds"),
+        *((kind, "epochs") for kind in KINDS),
     }
     primary = primary_of(pairs, arms[0])
     assert primary is not None
@@ -41,5 +42,9 @@ def test_its_commands_are_those_that_anybody_can_give() -> None:
 
     assert searched.name == confirmed.study == "ffl-helps-cifar10"
     assert searched.set == ["data.name=cifar10", "optim.epochs=1"]
-    assert (confirmed.seeds, tuple(confirmed.arms)) == (7, KINDS)
+    assert (confirmed.seeds, tuple(confirmed.arms), confirmed.baselines) == (
+        7,
+        KINDS,
+        BASELINES,
+    )
     assert across.across == ["ffl-helps-cifar100", "ffl-helps-cifar10"]

@@ -125,6 +125,19 @@ def test_branches_meet_their_backbone_alone_and_the_others_the_independent_ensem
     ]
 
 
+def test_the_backbone_alone_may_have_equal_seconds_and_the_others_equal_epochs_only() -> None:
+    config = config_of(model__mix="2*resnet20")
+    both, fewer = (plan([config], SECONDS, asked) for asked in ("both", "seconds_alone"))
+
+    assert fewer.pairs == [
+        pair for pair in both.pairs if pair.equal == "epochs" or pair.kind == "alone"
+    ]
+    assert primary_of(fewer.pairs, fewer.arms[0]) == primary_of(both.pairs, both.arms[0])
+    assert {arm.name for arm in both.arms} - {arm.name for arm in fewer.arms} == {
+        "independent 2*resnet20, 45 epochs"
+    }
+
+
 def test_configs_share_the_baselines_that_are_identical() -> None:
     configs = [
         config_of(model__mix="2*resnet20", fusion__design="sum"),
