@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 UV_VERSION := 0.13.9
-UV := install --quiet --disable-pip-version-check uv==$(UV_VERSION)
+QUIET := --quiet --disable-pip-version-check
 ARGS ?=
 SLOW := $(FFL_RAY_TEST_SLOW)
 # A red check or test hides no later one: make fails after the last of them.
@@ -44,8 +44,8 @@ lint: $(VENV)/.dev
 $(VENV)/.uv:
 	@$(PYTHON) -c 'import sys; v = sys.version_info[:2]; sys.exit(None if (3, 11) <= v < (3, 15) else "ffl_ray needs Python 3.11 to 3.14, and $(PYTHON) is %d.%d: make PYTHON=python3.12" % v)'
 	$(PYTHON) -m venv --without-pip $(VENV)
-	$(PYTHON) -m pip --python $(BIN)/python $(UV) 2>/dev/null || \
-		{ $(BIN)/python -m ensurepip >/dev/null && $(BIN)/python -m pip $(UV); }
+	$(PYTHON) -m pip --python $(BIN)/python install $(QUIET) uv==$(UV_VERSION) 2>/dev/null || \
+		{ $(BIN)/python -m ensurepip >/dev/null && $(BIN)/python -m pip install $(QUIET) uv==$(UV_VERSION); }
 	@touch $@
 
 $(VENV)/.runtime: $(VENV)/.uv requirements.txt pyproject.toml

@@ -79,8 +79,7 @@ def _add_comparisons(made: argparse.ArgumentParser) -> None:
         "--baselines",
         choices=BASELINES,
         default="both",
-        help="trainings of equal epochs, of equal seconds, both, of equal epochs and for the arm "
-        "alone of equal seconds too (seconds_alone), or none",
+        help="of equal epochs, of equal seconds, both, both for the arm alone only, or none",
     )
     made.add_argument(
         "--arms",
