@@ -24,7 +24,7 @@ from ffl_ray.confirm.arms import Baselines, new_seeds
 from ffl_ray.confirm.chosen import confirmed_form
 from ffl_ray.confirm.command import confirm as planned
 from ffl_ray.confirm.compared import MARGIN
-from ffl_ray.confirm.opponents import KINDS
+from ffl_ray.confirm.opponents import Kind
 from ffl_ray.confirm.pairs import Chosen
 from ffl_ray.confirm.request import Request
 from ffl_ray.console.terminal import make_console
@@ -34,6 +34,7 @@ from ffl_ray.search.space import load_space, settle
 SPACE = Path(__file__).with_name("space.py")
 DATA_SETS = ("cifar100", "cifar10")
 BASELINES: Baselines = "seconds_alone"
+CAUSES: tuple[Kind, ...] = ("alone", "together", "untaught", "same_macs")
 
 
 class Experiment(NamedTuple):
@@ -59,7 +60,7 @@ class Experiment(NamedTuple):
 
     def confirmation(self, data: str) -> list[str]:
         """The options of `confirm` for a study."""
-        arms = ["--arms", *KINDS, "--baselines", BASELINES, "--seeds", str(self.seeds)]
+        arms = ["--arms", *CAUSES, "--baselines", BASELINES, "--seeds", str(self.seeds)]
         place = ["--storage-path", self.storage_path, "--cpus-per-trial", "1"]
         return [study_of(data), *place, *arms]
 
@@ -71,7 +72,7 @@ class Experiment(NamedTuple):
         """The confirmation before there is a study, to see what it takes."""
         changes = parse_assignments([*self.changes])
         places = {"data.name": data, "data.dir": str(Path(self.data_dir).resolve())}
-        several = {"search.num_samples": len(KINDS) * self.seeds}  # as many at once as fit
+        several = {"search.num_samples": len(CAUSES) * self.seeds}  # as many at once as fit
         settings = settle(load_space(str(SPACE)), places | changes)
         config = confirmed_form(resolved(settings.training))
         storage = Storage(self.storage_path).study(f"{study_of(data)}-dry-run").child("confirmed")
@@ -89,7 +90,7 @@ class Experiment(NamedTuple):
             searched={"settings": flatten(config)},
             address=None,
             dry_run=True,
-            kinds=KINDS,
+            kinds=CAUSES,
             search_trials=1,
         )
 

@@ -7,8 +7,15 @@ import sys
 
 from ffl_ray import cli
 
-ARMS = ("alone", "together", "untaught", "same_macs")
+ARMS = ("alone", "together", "untaught", "same_macs", "default")
 PICKS = ("best", "knee", "front")
+ARMS_HELP = (
+    "baselines, each to separate a cause (default alone together). alone: a branch's backbone by "
+    "itself, of equal inference MACs; together: the same branches that share nothing and are not "
+    "taught, their trunk counted once each; untaught: the same network, teaching off, equal MACs; "
+    "same_macs: one deeper or wider network of the fused classifier's MACs; default: the search's "
+    "default point, whatever its MACs"
+)
 BASELINES = ("both", "epochs", "seconds", "seconds_alone", "none")
 DESCRIPTION = """Train a search's best configs again with new seeds, and open the test split.
 
@@ -87,11 +94,7 @@ def _add_comparisons(made: argparse.ArgumentParser) -> None:
         choices=ARMS,
         default=list(ARMS[:2]),
         metavar="ARM",
-        help="baselines, each to separate a cause (default alone together). alone: a branch's "
-        "backbone by itself, of equal inference MACs; together: the same branches that share "
-        "nothing and are not taught, their trunk counted once each; untaught: the same network, "
-        "teaching off, equal MACs; same_macs: one deeper or wider network of the fused "
-        "classifier's MACs",
+        help=ARMS_HELP,
     )
     made.add_argument(
         "--tune-baselines",

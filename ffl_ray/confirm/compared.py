@@ -202,6 +202,13 @@ def verdict_counts(comparisons: Sequence[Row]) -> dict[str, int]:
     return {word: said.count(word) for word in (*DECIDED, "undecided")}
 
 
+def whom_words(row: Row) -> tuple[str, str | None]:
+    """What a comparison is with, and where that takes its settings from."""
+    is_default = row.get("kind") == "default"
+    name = "the search's default point" if is_default else "training without teaching"
+    return name, row.get("parity")
+
+
 def parity_words(comparisons: Sequence[Row]) -> str:
     """What the baselines of these rows take their settings from, in a sentence or two."""
     rows: dict[str, Row] = {str(row.get("parity")): row for row in comparisons}

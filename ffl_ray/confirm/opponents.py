@@ -7,6 +7,8 @@
   inference MACs, and nothing but the teaching differs.
 - `same_macs`: the fused classifier (or the ensemble) against one deeper or wider network of about
   its inference MACs, of the family of one of its branches.
+- `default`: what is shipped, and the whole, against the same of the search's default point (its
+  method's own settings), which every search tries first; the networks may differ.
 """
 
 from __future__ import annotations
@@ -18,13 +20,13 @@ from ffl_ray.config.gates import with_labels
 from ffl_ray.config.independent import independent
 from ffl_ray.config.methods import method_of
 from ffl_ray.config.overrides import mix_name, with_overrides
-from ffl_ray.config.roles import roles_in
+from ffl_ray.config.roles import Role, roles_in
 from ffl_ray.config.settings import DistillConfig, ResolvedConfig
 from ffl_ray.config.user_code import is_own
 from ffl_ray.config.variants import TEACHERS, as_read
 from ffl_ray.errors import SettingError
 
-Kind = Literal["alone", "together", "untaught", "same_macs"]
+Kind = Literal["alone", "together", "untaught", "same_macs", "default"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
 PLURALS = {"branch": "branches", "mean_teacher": "mean_teachers"}
 
@@ -52,10 +54,12 @@ class Against(NamedTuple):
     Attributes:
         kinds: which.
         same_macs: of each config the backbone of about the MACs of its whole network.
+        default: the search's default point.
     """
 
     kinds: Sequence[Kind] = ("alone", "together")
     same_macs: Mapping[ResolvedConfig, str] = {}
+    default: ResolvedConfig | None = None
 
 
 DEFAULT = Against()
@@ -105,8 +109,10 @@ def opponents(config: ResolvedConfig, against: Against = DEFAULT) -> list[Oppone
             found += _together(config)
         elif kind == "untaught":
             found += _untaught(config)
-        elif config in against.same_macs:
+        elif kind == "same_macs" and config in against.same_macs:
             found.append(_same_macs(config, against.same_macs[config]))
+        elif kind == "default" and against.default not in (None, config):
+            found += _default(config, against.default)
     return found
 
 
@@ -167,6 +173,25 @@ def _same_macs(config: ResolvedConfig, backbone: str) -> Opponent:
     member = [*groups(config)[0].of, *whole_members(config)][-1]
     baseline = independent(config, (backbone,))
     return Opponent("same_macs", f"same MACs {backbone}", member, (member,), baseline, "branch0")
+
+
+def _default(config: ResolvedConfig, default: ResolvedConfig) -> list[Opponent]:
+    name = f"default {mix_name(default.model.mix)} {default.distill.method}"
+    default = with_overrides(default, {"optim.epochs": config.optim.epochs})
+    found = []
+    for role in get_args(Role):
+        ours, theirs = (_of_role(one, role) for one in (config, default))
+        if ours and theirs:
+            opponent = Opponent("default", name, ours.name, ours.of, default, *theirs[:2])
+            found.append(opponent)
+    return found
+
+
+def _of_role(config: ResolvedConfig, role: Role) -> Group | None:
+    """The first members of a role; a network of one branch has no whole."""
+    wholes = [Group(member, (member,), "") for member in whole_members(config)]
+    several = [*groups(config), *wholes]
+    return next((g for g in several if set(roles_in(config, g.of).values()) == {role}), None)
 
 
 def untaught(config: ResolvedConfig) -> ResolvedConfig:

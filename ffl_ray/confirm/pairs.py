@@ -87,7 +87,8 @@ class Pair(NamedTuple):
         baseline_member: of it.
         of: the members of the config whose mean `member` is; none: it is a member itself.
         baseline_of: likewise of the baseline.
-        kind: of the baseline: alone, together, untaught, same_macs; empty by the version before.
+        kind: of the baseline: alone, together, untaught, same_macs, default; empty by the version
+            before.
     """
 
     arm: str

@@ -8,7 +8,7 @@ from ffl_ray.config.settings import ResolvedConfig
 from ffl_ray.confirm.arms import chosen_in, networks_to_time, plan_arms, plan_runs
 from ffl_ray.confirm.compared import MARGIN
 from ffl_ray.confirm.confirmation import Confirmation
-from ffl_ray.confirm.opponents import Against, Kind
+from ffl_ray.confirm.opponents import Against
 from ffl_ray.confirm.pairs import Arm, Chosen
 from ffl_ray.confirm.registered import check_unchanged
 from ffl_ray.confirm.request import Request
@@ -83,7 +83,7 @@ def plan_confirmation(
     arms, pairs, runs = ([], [], []) if before is None else (before.arms, before.pairs, before.runs)
     arms = _moved(arms, request)
     if new:
-        against = _against(new, request.kinds, facts)
+        against = _against(new, request, facts)
         timed = networks_to_time(new, request.baselines, against)
         epoch_s = _epoch_seconds(timed, request, plan, facts)
         arms, more = plan_arms(new, request.baselines, epoch_s, arms, against)
@@ -129,11 +129,12 @@ def with_tuned_baselines(
     return with_runs(tuned, request, facts.num_classes)
 
 
-def _against(new: Sequence[Chosen], kinds: Sequence[Kind], facts: DataFacts) -> Against:
+def _against(new: Sequence[Chosen], request: Request, facts: DataFacts) -> Against:
     """What the configs are held against, with networks of equal MACs where they are wanted."""
-    if "same_macs" not in kinds:
-        return Against(kinds)
-    return Against(kinds, {one.config: same_macs(one.config, facts.num_classes) for one in new})
+    macs = {}
+    if "same_macs" in request.kinds:
+        macs = {one.config: same_macs(one.config, facts.num_classes) for one in new}
+    return Against(request.kinds, macs, request.default)
 
 
 def _epoch_seconds(

@@ -9,23 +9,26 @@ from typing import Any, NamedTuple
 
 from ffl_ray import cli
 from ffl_ray.config.method_checks import check_method
+from ffl_ray.config.methods import resolved
 from ffl_ray.config.objectives import Objective
 from ffl_ray.config.overrides import with_overrides
-from ffl_ray.config.settings import Config, SearchConfig
+from ffl_ray.config.settings import Config, ResolvedConfig, SearchConfig
 from ffl_ray.confirm.arms import Baselines, new_seeds
-from ffl_ray.confirm.chosen import distinct_configs, named, picked
+from ffl_ray.confirm.chosen import confirmed_form, distinct_configs, named, picked
 from ffl_ray.confirm.compared import check_margin
 from ffl_ray.confirm.opponents import DEFAULT, Kind
 from ffl_ray.confirm.pairs import Chosen
 from ffl_ray.confirm.tables import FOLDER
 from ffl_ray.errors import SettingError, StudyError
 from ffl_ray.planning.data_dir import absolute_data_dir
-from ffl_ray.results.columns import ENDED
+from ffl_ray.results.columns import BASELINE, ENDED
+from ffl_ray.results.columns import DEFAULT as DEFAULT_POINT
 from ffl_ray.results.description import MOVES, read_description
 from ffl_ray.results.guard import understood
 from ffl_ray.results.history import study_objectives
 from ffl_ray.results.looks import FIRST_LOOK, MOST_SEEDS
 from ffl_ray.results.reader import find_study, load_tables, records
+from ffl_ray.results.schema import row_config
 from ffl_ray.results.storage.access import open_for_writing
 from ffl_ray.results.storage.storage import Storage
 from ffl_ray.search.part_space import searched_kinds
@@ -51,6 +54,7 @@ class Request(NamedTuple):
         dry_run: the plan is to be shown only.
         looks: how often verdicts are looked at: once, or in a race after each seed.
         kinds: of baselines.
+        default: the search's default point, where it is one of them.
         named: the configs are those of trials that were named, and no others.
         tune_baselines: trials of each baseline's search; none: they inherit the config's settings.
         dimensions: what the search varied, with Optuna's distributions.
@@ -72,6 +76,7 @@ class Request(NamedTuple):
     dry_run: bool
     looks: int = 1
     kinds: Sequence[Kind] = DEFAULT.kinds
+    default: ResolvedConfig | None = None
     named: bool = False
     tune_baselines: int | None = None
     dimensions: Mapping[str, Any] = {}
@@ -90,7 +95,6 @@ def request_of(args: argparse.Namespace) -> Request:
     changes = _changes(args)
     source = find_study(args.study, args.storage_path)
     searched, objectives = read_description(source), study_objectives(source)
-    study = searched["study"]
     rows = records(load_tables(source).trials)
     ranked = _ranked(source, rows, objectives, args)
     top = args.top or (len(ranked) if args.trial or args.pick == "front" else TOP)
@@ -100,7 +104,7 @@ def request_of(args: argparse.Namespace) -> Request:
     search = cli.resources_of(args, top * seeds)
     return Request(
         storage=open_for_writing(source.location).child(FOLDER),
-        name=f"{study}/{FOLDER}",
+        name=f"{searched['study']}/{FOLDER}",
         top=top,
         baselines=args.baselines,
         chosen=[one._replace(config=with_overrides(one.config, changes)) for one in ranked],
@@ -112,6 +116,7 @@ def request_of(args: argparse.Namespace) -> Request:
         address=args.address,
         dry_run=args.dry_run,
         kinds=tuple(args.arms),
+        default=_default(source, rows, changes) if "default" in args.arms else None,
         named=bool(args.trial),
         looks=seeds - FIRST_LOOK + 1 if args.until_decided else 1,
         tune_baselines=args.tune_baselines,
@@ -128,6 +133,24 @@ def _kept(args: argparse.Namespace) -> dict[str, Any]:
     kept |= {"arms": sorted(set(args.arms))} if set(args.arms) != set(DEFAULT.kinds) else {}
     tuned = args.tune_baselines
     return kept if tuned is None else {**kept, "tune_baselines": tuned}
+
+
+def _default(
+    source: Storage, rows: list[dict[str, Any]], changes: Mapping[str, object]
+) -> ResolvedConfig:
+    """The config of the search's default point, however its trial ended.
+
+    Raises:
+        StudyError: it had none.
+    """
+    with understood(source.location):
+        found = [resolved(row_config(row)) for row in rows if row.get(BASELINE) == DEFAULT_POINT]
+    if not found:
+        raise StudyError(
+            f"--arms default must be of a search that tried its default point, and no trial of "
+            f"{source.location} has baseline {DEFAULT_POINT}"
+        )
+    return with_overrides(confirmed_form(found[0]), changes)
 
 
 def _dimensions(source: Storage, rows: list[dict[str, Any]]) -> dict[str, Any]:

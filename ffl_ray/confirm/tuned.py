@@ -34,6 +34,7 @@ from ffl_ray.search.part_space import choice_of, choices_in, space_text
 FOLDER = "tuned"
 MIX, PREFIX, FUSION_DECAY = "model.mix", "mix.", "optim.fusion_weight_decay"
 HELD = ("optim.epochs", FUSION_DECAY)
+OF_A_METHOD = {"untaught", "default"}
 OF_DATA = ("augment", "mixing", "mixing_alpha", "crop_padding", "crop_fill", "flip")
 TRAINING = (
     *(f"data.{name}" for name in (*OF_DATA, "images_per_class")),
@@ -109,7 +110,7 @@ def applying(
         for name, kind in dimensions.items()
         if name in TRAINING
         or (name.startswith("optim.") and name not in HELD and name in DEFAULTS)
-        or (name == FUSION_DECAY and "untaught" in causes)
+        or (name == FUSION_DECAY and causes & OF_A_METHOD)
     }
     if causes == {"alone"}:
         backbones = _no_dearer(config_of(arm), dimensions, num_classes)
@@ -136,14 +137,15 @@ def _no_dearer(
 def _objective(causes: set[str], ranked_by: str) -> str:
     """What a baseline's search is judged by: as the config's was, of the member that is compared.
 
-    An untaught network has the config's members; one whose branches share nothing is compared by
-    its ensemble, which of a single branch is that branch.
+    An untaught network has the config's members, the default point those that the search judged;
+    one whose branches share nothing is compared by its ensemble, which of a single branch is that
+    branch.
 
     Args:
         ranked_by: the objectives of the config's search.
     """
     searched = quality(parse_objectives(ranked_by.split(", ")))
-    return searched.name if "untaught" in causes else f"ensemble.{searched.metric}"
+    return searched.name if causes & OF_A_METHOD else f"ensemble.{searched.metric}"
 
 
 def _search_of(

@@ -12,6 +12,7 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
+from ffl_ray.confirm.compared import whom_words
 from ffl_ray.confirm.confirmation import Confirmation
 from ffl_ray.confirm.tables import distinct_members
 from ffl_ray.confirm.tuned import BaselineSearch
@@ -114,9 +115,9 @@ def comparison_table(rows: Sequence[Row]) -> RenderableType:
     heads = ("member", "metric", *numbers, "verdict", SETTLES)
     found: list[RenderableType] = []
     for equal, words in EQUAL.items():
-        for parity in dict.fromkeys(row.get("parity") for row in rows):
-            some = [row for row in rows if (row["equal"], row.get("parity")) == (equal, parity)]
-            title = f"against training without teaching, {words}{(parity and f', {parity}') or ''}"
+        for whom in dict.fromkeys(map(whom_words, rows)):
+            some = [row for row in rows if row["equal"] == equal and whom_words(row) == whom]
+            title = ", ".join(filter(None, (f"against {whom[0]}", words, whom[1])))
             pairs = [
                 (_pair(of_pair[0]), [_difference_cells(row) for row in of_pair])
                 for of_pair in _grouped(some, "arm", "baseline", "baseline_member", "n")

@@ -46,7 +46,7 @@ COMPARISONS = [
     *_ARM,
     Column("member", TEXT, "", "of the config"),
     Column("equal", TEXT, "", "of both sides: epochs, or accelerator-seconds of training"),
-    Column("kind", TEXT, "", "of the baseline: alone, together, untaught or same_macs"),
+    Column("kind", TEXT, "", "of the baseline: alone, together, untaught, same_macs or default"),
     Column("baseline", TEXT, "", "arm that it is compared with"),
     Column("baseline_member", TEXT, "", "of the baseline"),
     Column("metric", TEXT, "", "accuracy or nll, on the test split"),

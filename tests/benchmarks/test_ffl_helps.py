@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from benchmarks.ffl_helps.__main__ import BASELINES, DATA_SETS, Experiment
+from benchmarks.ffl_helps.__main__ import BASELINES, CAUSES, DATA_SETS, Experiment
 from ffl_ray import tune
 from ffl_ray.config.overrides import flatten
 from ffl_ray.confirm import __main__ as confirm
 from ffl_ray.confirm.arms import networks_to_time, plan_arms, plan_runs, primary_of
-from ffl_ray.confirm.opponents import KINDS, Against
+from ffl_ray.confirm.opponents import Against
 from ffl_ray.planning.same_macs import same_macs
 
 
@@ -21,7 +21,7 @@ def test_it_holds_ffl_against_every_arm_and_the_backbone_for_equal_seconds_too()
 
     assert {(pair.kind, pair.equal) for pair in pairs} == {
         ("alone", "seconds"),
-        *((kind, "epochs") for kind in KINDS),
+        *((kind, "epochs") for kind in CAUSES),
     }
     primary = primary_of(pairs, arms[0])
     assert primary is not None
@@ -44,7 +44,7 @@ def test_its_commands_are_those_that_anybody_can_give() -> None:
     assert searched.set == ["data.name=cifar10", "optim.epochs=1"]
     assert (confirmed.seeds, tuple(confirmed.arms), confirmed.baselines) == (
         7,
-        KINDS,
+        CAUSES,
         BASELINES,
     )
     assert across.across == ["ffl-helps-cifar100", "ffl-helps-cifar10"]

@@ -253,6 +253,56 @@ def test_every_kind_of_baseline_separates_one_cause() -> None:
     assert [o.member for o in by_kind["together"]] == ["ensemble", "fused"]
 
 
+def test_what_is_shipped_and_the_whole_meet_those_of_the_default_point_over_equal_epochs() -> None:
+    default = config_of(model__mix="2*resnet20", optim__epochs=30)
+    mixed = config_of(model__mix="wrn16_2+2*resnet20", optim__epochs=20, fusion__design="sum")
+    led = config_of(model__mix="3*resnet20", distill__method="okddip", objective="ensemble.nll")
+    against = Against(("default",), default=default)
+
+    found = {config: opponents(config, against) for config in (default, mixed, led)}
+
+    assert found[default] == []
+    assert [(one.member, one.of, one.baseline_member, one.baseline_of) for one in found[mixed]] == [
+        ("branches_resnet20", ("branch0", "branch1"), "branches", ("branch0", "branch1")),
+        ("fused", ("fused",), "fused", ("fused",)),
+    ]
+    assert {one.baseline for one in found[mixed]} == {stretched(default, 20)}
+    assert {one.name for one in found[mixed]} == {"default 2*resnet20 ffl"}
+    assert [(one.member, one.baseline_member) for one in found[led]] == [
+        ("branch0", "branches"),
+        ("ensemble", "fused"),
+    ]
+
+
+def test_the_backbone_alone_is_the_primary_opponent_whatever_the_order_of_the_arms() -> None:
+    default, other = config_of(model__mix="2*resnet20"), config_of(model__mix="2*resnet32")
+    for kinds in (("default", "alone"), ("alone", "default")):
+        against = Against(kinds, default=default)
+        plans = plan_arms([Chosen("00004", other)], "epochs", {}, (), against)
+        first = primary_of(plans.pairs, plans.arms[0])
+
+        assert first is not None
+        assert (first.kind, first.member) == ("alone", "branches")
+    only = plan_arms(
+        [Chosen("00004", other)], "epochs", {}, (), against._replace(kinds=("default",))
+    )
+    first = primary_of(only.pairs, only.arms[0])
+    assert first is not None
+    assert (first.kind, first.member) == ("default", "branches")
+
+
+def test_the_default_point_that_is_confirmed_too_is_one_arm() -> None:
+    default, other = config_of(model__mix="2*resnet20"), config_of(model__mix="3*resnet20")
+    chosen = [Chosen("00004", other), Chosen("00000", default)]
+
+    plans = plan_arms(chosen, "epochs", {}, (), Against(("default",), default=default))
+
+    assert [arm.name for arm in plans.arms] == ["00004", "00000"]
+    assert {(pair.arm, pair.baseline, pair.kind) for pair in plans.pairs} == {
+        ("00004", "00000", "default")
+    }
+
+
 @pytest.mark.parametrize("method", [name for name in METHODS if name != "independent"])
 def test_the_teaching_of_every_method_can_be_turned_off(method: str) -> None:
     config = config_of(

@@ -151,6 +151,7 @@ def test_a_confirmation_survives_a_kill_and_never_runs_twice(tmp_path: Path) -> 
     [
         ({}, ["--seeds", "0"], "--seeds must be at least 1, not 0"),
         ({}, ["--top", "0"], "--top must be at least 1, not 0"),
+        ({}, ["--arms", "default"], "--arms default must be of a search that tried its default"),
         ({}, ["--set", "optim.lr=1"], "confirm takes the study's settings as they are"),
         ({"kind": "train"}, [], "is no search: it holds a train"),
         ({"status": "pruned"}, [], "has no completed trial to confirm: search on"),

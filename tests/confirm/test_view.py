@@ -67,6 +67,15 @@ def test_a_difference_is_shown_with_both_costs_and_its_verdict() -> None:
     assert "more images" in text(comparison_table([nll | {"more_seeds": None}]))
 
 
+def test_the_default_point_is_not_called_untaught() -> None:
+    default = DIFFERENCE | {"kind": "default", "baseline": "default 2*resnet20 ffl, 30 epochs"}
+
+    lines = text(comparison_table([DIFFERENCE, default])).splitlines()
+
+    titles = [line.partition(",")[0] for line in lines if line.startswith("against ")]
+    assert titles == ["against training without teaching", "against the search's default point"]
+
+
 @pytest.mark.parametrize("width", [80, 100, 140])
 def test_nothing_is_shortened_at(width: int) -> None:
     mix = SUMMARY | {"mix": "2*resnet20+wrn16_2+resnet32+shufflenet_v2"}
