@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from benchmarks.ffl_helps.__main__ import BASELINES, CAUSES, DATA_SETS, Experiment
 from ffl_ray import tune
+from ffl_ray.config.methods import resolved
 from ffl_ray.config.overrides import flatten
+from ffl_ray.config.settings import Config
 from ffl_ray.confirm import __main__ as confirm
 from ffl_ray.confirm.arms import networks_to_time, plan_arms, plan_runs, primary_of
 from ffl_ray.confirm.opponents import Against
 from ffl_ray.planning.same_macs import same_macs
+from ffl_ray.search.first_points import default_config
+from ffl_ray.search.space import load_space, settle
 
 
 def test_it_holds_ffl_against_every_arm_and_the_backbone_for_equal_seconds_too() -> None:
@@ -48,3 +52,22 @@ def test_its_commands_are_those_that_anybody_can_give() -> None:
         BASELINES,
     )
     assert across.across == ["ffl-helps-cifar100", "ffl-helps-cifar10"]
+
+
+def test_the_winner_of_a_search_meets_the_published_config_tuned_by_as_many_trials() -> None:
+    experiment = Experiment("/data", "/there", 5)
+
+    searched = tune.parser().parse_args(experiment.search())
+    confirmed = confirm.parser().parse_args(experiment.winner())
+
+    space = load_space(searched.space)
+    settings = settle(space, {"data.dir": "/data"})
+    assert (settings.search.num_samples, settings.search.sampler) == (20, "tpe")
+    default = flatten(default_config(space, settings.training))
+    assert default["model.mix"] == ("resnet14", "resnet14")
+    published = {
+        name: value for name, value in default.items() if name.startswith(("distill", "fusion"))
+    }
+    assert published == {name: flatten(resolved(Config()))[name] for name in published}
+    assert (confirmed.study, confirmed.top, confirmed.arms) == (searched.name, 1, ["default"])
+    assert confirmed.tune_baselines == settings.search.num_samples
