@@ -1,8 +1,8 @@
 """A study as it is committed: `python -m benchmarks.kept STUDY FOLDER`.
 
-Its tables and descriptions, without networks, copies, pictures and logs, and with DATA for the
-place of its data. A study that is not done goes on wherever it is copied to, by the command that
-began it: what ended stays, what ran begins again.
+Its tables and descriptions, its confirmation's included, without networks, copies, pictures and
+logs, and with DATA for the place of its data. A study that is not done goes on wherever it is
+copied to, by the command that began it with its --data-dir: what ended stays, what ran begins anew.
 """
 
 from __future__ import annotations
@@ -10,13 +10,16 @@ from __future__ import annotations
 import argparse
 import json
 import shutil
+import tempfile
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from benchmarks.common import ended
+from ffl_ray.errors import SettingError
 from ffl_ray.results.description import read_description
 from ffl_ray.results.storage.storage import Storage
 
@@ -26,33 +29,48 @@ KEPT = {".json", ".parquet"}
 
 
 def keep(study: Path, out: Path) -> None:
-    """Write what is to be kept of a study, its confirmation included, anew into a folder.
+    """Write what is to be kept of a study into a folder, in the place of what is kept there.
 
     Raises:
-        StudyError: there is none.
+        StudyError: there is no study.
+        SettingError: the folder is another one's, or one holds the other.
     """
-    place = read_description(Storage(str(study)))["settings"][DATA_DIR]
-    shutil.rmtree(out, ignore_errors=True)
-    for file in sorted(study.rglob("*")):
-        name = file.relative_to(study)
-        if file.suffix not in KEPT or file.name.startswith(".") or FOLDERS & {*name.parts}:
-            continue
-        (out / name).parent.mkdir(parents=True, exist_ok=True)
-        if file.suffix == ".parquet":
-            _keep_part(file, out / name)
-        else:
-            text = file.read_text(encoding="utf-8")
-            text = text.replace(json.dumps(place), json.dumps(DATA))
-            (out / name).write_text(text, encoding="utf-8")
+    read_description(Storage(str(study)))
+    study, out = study.resolve(), out.resolve()
+    if study.is_relative_to(out) or out.is_relative_to(study):
+        raise SettingError(f"FOLDER must lie beside STUDY, {study}, not be {out}")
+    if out.exists() and not (out / "study.json").is_file():
+        raise SettingError(f"FOLDER must be new, or hold a study, not {out}")
+    out.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=out.parent) as made:
+        for file in sorted(study.rglob("*")):
+            name = file.relative_to(study)
+            if file.suffix in KEPT and not (file.name[0] == "." or FOLDERS & {*name.parts}):
+                _keep_file(file, Path(made, "new", name))
+        shutil.rmtree(out, ignore_errors=True)
+        Path(made, "new").rename(out)
 
 
-def _keep_part(part: Path, out: Path) -> None:
-    table = pq.ParquetFile(part).read()
-    if DATA_DIR in table.column_names:
-        column = table.schema.get_field_index(DATA_DIR)
-        named = pa.array([DATA] * len(table), table.schema.field(column).type)
-        table = table.set_column(column, table.schema.field(column), named)
-    pq.write_table(table, out, compression="zstd")
+def _keep_file(file: Path, out: Path) -> None:
+    out.parent.mkdir(parents=True, exist_ok=True)
+    if file.suffix == ".parquet":
+        pq.write_table(_without_place(pq.ParquetFile(file).read()), out, compression="zstd")
+    else:
+        found = json.loads(file.read_text(encoding="utf-8"), object_hook=_placeless)
+        out.write_text(json.dumps(found, indent=2), encoding="utf-8")
+
+
+def _placeless(found: dict[str, Any]) -> dict[str, Any]:
+    is_named = isinstance(found.get(DATA_DIR), str)
+    return found | {DATA_DIR: DATA} if is_named else found
+
+
+def _without_place(table: pa.Table) -> pa.Table:
+    if DATA_DIR not in table.column_names:
+        return table
+    index, field = table.schema.get_field_index(DATA_DIR), table.schema.field(DATA_DIR)
+    named = [place and DATA for place in table.column(DATA_DIR).to_pylist()]
+    return table.set_column(index, field, pa.array(named, field.type))
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -61,7 +79,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("study", type=Path, metavar="STUDY", help="a folder")
-    parser.add_argument("out", type=Path, metavar="FOLDER", help="is replaced")
+    parser.add_argument("out", type=Path, metavar="FOLDER", help="new, or kept before")
     args = parser.parse_args(arguments)
     keep(args.study, args.out)
     return 0

@@ -5,7 +5,8 @@ against the backbone alone at equal epochs and at equal seconds, and at equal ep
 same network untaught, the independent pair, and one network of the same MACs, with every seed; then
 one verdict over both data sets. The plan is registered before a test split opens. Stopped at any
 point, the same command goes on; seeds are trained one after the other, so that an early end leaves
-whole comparisons. The storage path may be copied to another machine without its checkpoints.
+whole comparisons. The storage path may be copied to another machine without its checkpoints, and
+the same command goes on there with its own --data-dir.
 
 With --searched instead whether searching helps it: 20 trials of the default search on CIFAR-100,
 the winner against the default point, whose optimiser gets a search of as many trials.
@@ -66,8 +67,7 @@ class Experiment(NamedTuple):
     def confirmation(self, data: str) -> list[str]:
         """The options of `confirm` for a study."""
         arms = ["--arms", *CAUSES, "--baselines", BASELINES, "--seeds", str(self.seeds)]
-        place = ["--storage-path", self.storage_path, "--cpus-per-trial", "1"]
-        return [study_of(data), *place, *arms]
+        return [study_of(data), *self._place(), *arms]
 
     def search(self) -> list[str]:
         """The options of `tune` for the search whose winner is confirmed."""
@@ -77,9 +77,12 @@ class Experiment(NamedTuple):
 
     def winner(self) -> list[str]:
         """The options of `confirm` for that winner."""
-        place = ["--storage-path", self.storage_path, "--cpus-per-trial", "1"]
         sides = ["--top", "1", "--arms", "default", "--tune-baselines", str(TRIALS)]
-        return [SEARCH, *place, *sides, "--seeds", str(self.seeds)]
+        return [SEARCH, *self._place(), *sides, "--seeds", str(self.seeds)]
+
+    def _place(self) -> list[str]:
+        places = ["--storage-path", self.storage_path, "--data-dir", self.data_dir]
+        return [*places, "--cpus-per-trial", "1"]
 
     def across(self, data_sets: Sequence[str]) -> list[str]:
         """The options of `confirm` for one verdict over all data sets."""
@@ -136,7 +139,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--seeds", type=int, default=5, metavar="N", help="of every arm")
     parser.add_argument("--data", nargs="+", choices=DATA_SETS, default=DATA_SETS)
     parser.add_argument("--set", action="append", default=[], metavar="NAME=VALUE")
-    parser.add_argument("--searched", action="store_true", help="the search and its winner")
+    parser.add_argument(
+        "--searched",
+        action="store_true",
+        help="the search and its winner, on CIFAR-100; a dry run is of the search alone",
+    )
     parser.add_argument("--dry-run", action="store_true", help="measure steps, say hours, and stop")
     args = parser.parse_args(arguments)
     place = str(Path(args.storage_path).expanduser())

@@ -19,6 +19,7 @@ BASE = {
     "objective": "deployed.accuracy",
     "search.cpus_per_trial": 1,
     "search.num_samples": 20,
+    "search.plain_baseline": False,  # a network that nobody teaches is no winner here
 }
 
 

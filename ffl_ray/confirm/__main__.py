@@ -21,8 +21,9 @@ DESCRIPTION = """Train a search's best configs again with new seeds, and open th
 
 The best configs by validation (by the mean, where one was trained with several seeds), or those of
 --pick or --trial, are trained on train and val together, each with every seed, and measured on the
-test split once, after the last epoch. Beside them baselines (--arms) that nobody taught, with as
-many epochs, and with as many accelerator-seconds of training. The tables of <STUDY>/confirmed say
+test split once, after the last epoch. Beside them baselines (--arms) that nobody taught, or the
+search's default point, with as many epochs, and with as many accelerator-seconds of training
+(--baselines). The tables of <STUDY>/confirmed say
 mean, 95% interval, and for each paired difference better, worse, equal (within --margin), or
 undecided: then also the least difference that would have been seen, and how many seeds more, and
 seconds, would settle it.
@@ -86,7 +87,8 @@ def _add_comparisons(made: argparse.ArgumentParser) -> None:
         "--baselines",
         choices=BASELINES,
         default="both",
-        help="of equal epochs, of equal seconds, both, both for the arm alone only, or none",
+        help="of equal epochs, of equal seconds, both, epochs and for the arm alone seconds too "
+        "(seconds_alone), or none",
     )
     made.add_argument(
         "--arms",

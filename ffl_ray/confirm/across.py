@@ -40,8 +40,8 @@ def across(studies: Sequence[str], storage_path: str | None, margin: float = MAR
         margin: in points of accuracy.
 
     Raises:
-        SettingError: fewer than two studies are named, or a study or data set twice; or the margin
-            is none.
+        SettingError: fewer than two studies are named, or a study or data set twice; their primary
+            comparisons are with several kinds of baselines; or the margin is none.
         StudyError: a study is not confirmed, or has no primary comparison with an interval.
     """
     if len(set(studies)) < 2 or len(set(studies)) < len(studies):
@@ -50,6 +50,7 @@ def across(studies: Sequence[str], storage_path: str | None, margin: float = MAR
         )
     check_margin(margin)
     rows = {name: primary_row(name, storage_path) for name in studies}
+    _check_alike(rows)
     _check_distinct({name: split_named(name, storage_path) for name in studies})
     found = verdict_over(list(rows.values()), margin / 100)
     console = make_console()
@@ -72,6 +73,17 @@ def across(studies: Sequence[str], storage_path: str | None, margin: float = MAR
     console.print(table)
     say(console, words(found, margin))
     return 0
+
+
+def _check_alike(rows: Mapping[str, Row]) -> None:
+    """Check that all primary comparisons are with one kind of baseline: a mean of two is none."""
+    kinds = {row.get("kind") or "alone": name for name, row in rows.items()}
+    if len(kinds) > 1:
+        said = ", ".join(f"{name} ({kind})" for kind, name in kinds.items())
+        raise SettingError(
+            f"--across must name studies whose primary comparisons are with one kind of baseline, "
+            f"not {said}"
+        )
 
 
 def _check_distinct(splits: Mapping[str, str]) -> None:

@@ -107,7 +107,7 @@ def _pair(mine: str, other: Opponent, equal: Equal, baseline: str) -> Pair:
 def primary_of(pairs: Sequence[Pair], config: Arm) -> Pair | None:
     """The comparison that a confirmation is made for: the deployed members of its first config.
 
-    Against the backbone alone, with equal seconds, where there are such pairs.
+    With equal seconds where there is such a pair, and against the first of the arms asked for.
 
     Args:
         config: the arm of the first config.
@@ -119,11 +119,7 @@ def primary_of(pairs: Sequence[Pair], config: Arm) -> Pair | None:
         for pair in pairs
         if pair.arm == config.name and all(roles[member] == "deployed" for member in pair.members)
     ]
-    return min(
-        found,
-        key=lambda pair: (pair.kind not in ("alone", ""), pair.equal != "seconds"),
-        default=None,
-    )
+    return next((pair for pair in found if pair.equal == "seconds"), found[0] if found else None)
 
 
 def chosen_in(arms: Sequence[Arm], trial_ids: Sequence[str]) -> list[Chosen]:

@@ -81,19 +81,25 @@ def comparison_rows(
     verdicts = _verdicts(found, margin, primary)
     return [
         _row(one, verdict, by_name, measured, margin, primary)
-        | parity_columns(by_name[one.pair.baseline], search_trials)
+        | parity_columns(by_name[one.pair.baseline], search_trials, one.pair.kind)
         for one, verdict in zip(found, verdicts, strict=True)
     ]
 
 
-def parity_columns(baseline: Arm, search_trials: int) -> Row:
-    """Whether both sides were searched for, and with how many trials."""
+def parity_columns(baseline: Arm, search_trials: int, kind: str) -> Row:
+    """Whether both sides were searched for, and with how many trials.
+
+    Args:
+        kind: of the comparison. The search's default point was not found by searching.
+    """
     ours, other = ("untuned",) * 2 if search_trials == 1 else ("tuned", "inherited")
-    trials = search_trials or None
-    own = trials if baseline.trial_id is not None else None  # it is a config of the search itself
+    trials, theirs, own = search_trials or None, other, None
     if baseline.tuned is not None:
-        own = baseline.tuned.trials
-    theirs = "tuned" if baseline.tuned is not None or baseline.trial_id is not None else other
+        theirs, own = "tuned", baseline.tuned.trials
+    elif kind == "default":
+        theirs = "untuned" if search_trials == 1 else "default"
+    elif baseline.trial_id is not None:  # it is a config of the search itself
+        theirs, own = "tuned", trials
     return {
         "parity": f"{ours} against {theirs}",
         "search_trials": trials,
@@ -187,8 +193,8 @@ def _row(
         **{name: getattr(verdict, name) for name in ("verdict", "p", "p_equal", "detectable")},
         "more_seeds": more,
         "more_s": None if more is None else more * ((mine_s or 0) + (others_s or 0)),
-        "macs": ours.cost(pair.members[0], "macs"),
-        "baseline_macs": theirs.cost(pair.baseline_members[0], "macs"),
+        "macs": ours.mean_macs(pair.members),
+        "baseline_macs": theirs.mean_macs(pair.baseline_members),
         "epochs": arms[pair.arm].settings["optim.epochs"],
         "baseline_epochs": arms[pair.baseline].settings["optim.epochs"],
         "accelerator_s": mine_s,
@@ -223,6 +229,11 @@ def parity_words(comparisons: Sequence[Row]) -> str:
             said.append(
                 "Tuned against inherited: the baselines take the settings that the configs were "
                 "searched with; --tune-baselines N searches for theirs."
+            )
+        elif parity == "tuned against default":
+            said.append(
+                "Tuned against default: the search's default point keeps its settings; "
+                "--tune-baselines N searches for those of its optimiser."
             )
         elif parity == "untuned against untuned":
             said.append("Untuned against untuned: the search had one trial.")

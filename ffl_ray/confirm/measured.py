@@ -39,6 +39,12 @@ class Measured(NamedTuple):
         row = next(iter(self.members.get(member, {}).values()), None)
         return None if row is None or row[name] is None else int(row[name])
 
+    def mean_macs(self, members: Sequence[str]) -> int | None:
+        """The mean MACs of some members, rounded."""
+        found = [self.cost(member, "macs") for member in members]
+        known = [macs for macs in found if macs is not None]
+        return round(fmean(known)) if len(known) == len(found) else None
+
     def means(self, members: Sequence[str], metric: str) -> dict[int, float]:
         """The mean of one metric over some members, by the seeds that have all of them."""
         found = [self.values(member, metric) for member in members]

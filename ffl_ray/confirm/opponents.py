@@ -7,8 +7,8 @@
   inference MACs, and nothing but the teaching differs.
 - `same_macs`: the fused classifier (or the ensemble) against one deeper or wider network of about
   its inference MACs, of the family of one of its branches.
-- `default`: what is shipped, and the whole, against the same of the search's default point (its
-  method's own settings), which every search tries first; the networks may differ.
+- `default`: what is shipped (of several kinds of branches their mean), and the whole, against the
+  same of the search's default point, its method's own settings; the networks may differ.
 """
 
 from __future__ import annotations
@@ -18,13 +18,14 @@ from typing import Literal, NamedTuple, get_args
 
 from ffl_ray.config.gates import with_labels
 from ffl_ray.config.independent import independent
-from ffl_ray.config.methods import method_of
-from ffl_ray.config.overrides import mix_name, with_overrides
+from ffl_ray.config.methods import method_of, needs_held_out
+from ffl_ray.config.overrides import flatten, mix_name, with_overrides
 from ffl_ray.config.roles import Role, roles_in
 from ffl_ray.config.settings import DistillConfig, ResolvedConfig
 from ffl_ray.config.user_code import is_own
 from ffl_ray.config.variants import TEACHERS, as_read
 from ffl_ray.errors import SettingError
+from ffl_ray.results.description import MOVES
 
 Kind = Literal["alone", "together", "untaught", "same_macs", "default"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
@@ -176,22 +177,27 @@ def _same_macs(config: ResolvedConfig, backbone: str) -> Opponent:
 
 
 def _default(config: ResolvedConfig, default: ResolvedConfig) -> list[Opponent]:
+    """Role against role, as long and on as many images, wherever those are now."""
+    changes = {name: flatten(config)[name] for name in ("optim.epochs", *MOVES)}
+    held = config.data.hold_out or needs_held_out(config.distill)
+    baseline = with_overrides(default, changes | {"data.hold_out": held})
     name = f"default {mix_name(default.model.mix)} {default.distill.method}"
-    default = with_overrides(default, {"optim.epochs": config.optim.epochs})
     found = []
     for role in get_args(Role):
         ours, theirs = (_of_role(one, role) for one in (config, default))
         if ours and theirs:
-            opponent = Opponent("default", name, ours.name, ours.of, default, *theirs[:2])
-            found.append(opponent)
+            found.append(Opponent("default", name, *ours, baseline, *theirs))
     return found
 
 
-def _of_role(config: ResolvedConfig, role: Role) -> Group | None:
-    """The first members of a role; a network of one branch has no whole."""
-    wholes = [Group(member, (member,), "") for member in whole_members(config)]
-    several = [*groups(config), *wholes]
-    return next((g for g in several if set(roles_in(config, g.of).values()) == {role}), None)
+def _of_role(config: ResolvedConfig, role: Role) -> tuple[str, tuple[str, ...]] | None:
+    """Name and members of a role; a network of one branch has no whole."""
+    wholes = [(member, (member,)) for member in whole_members(config)]
+    several = [*((group.name, group.of) for group in groups(config)), *wholes]
+    found = [one for one in several if set(roles_in(config, one[1]).values()) == {role}]
+    if len(found) < 2:
+        return found[0] if found else None
+    return role, tuple(member for _, of in found for member in of)
 
 
 def untaught(config: ResolvedConfig) -> ResolvedConfig:

@@ -92,6 +92,12 @@ def request_of(args: argparse.Namespace) -> Request:
         StudyError: no such study, it is no search, or it has no completed trial.
     """
     _check_options(args)
+    request = _request(args)
+    _check_default(request)
+    return request
+
+
+def _request(args: argparse.Namespace) -> Request:
     changes = _changes(args)
     source = find_study(args.study, args.storage_path)
     searched, objectives = read_description(source), study_objectives(source)
@@ -150,7 +156,29 @@ def _default(
             f"--arms default must be of a search that tried its default point, and no trial of "
             f"{source.location} has baseline {DEFAULT_POINT}"
         )
+    check_method(found[0])
     return with_overrides(confirmed_form(found[0]), changes)
+
+
+def _check_default(request: Request) -> None:
+    """Check that the default point is held against another config.
+
+    Raises:
+        SettingError: it is the only config, or its own arm would be searched for.
+    """
+    configs = [one.config for one in request.chosen[: request.top]]
+    if request.default not in configs:
+        return
+    if request.kinds == ("default",) and set(configs) == {request.default}:
+        raise SettingError(
+            "--arms default must be of another config than the search's default point, and that "
+            "is the best one: see the next with --top 2, or name a --trial"
+        )
+    if request.tune_baselines is not None:
+        raise SettingError(
+            "--tune-baselines must search for baselines alone, and the search's default point, of "
+            "--arms default, is among the configs: give fewer with --top, or name others by --trial"
+        )
 
 
 def _dimensions(source: Storage, rows: list[dict[str, Any]]) -> dict[str, Any]:
@@ -196,6 +224,10 @@ def _check_options(args: argparse.Namespace) -> None:
         _check_race(args)
     if args.trial and (args.top is not None or args.pick != "best"):
         raise SettingError("--trial names the configs, and goes without --top and --pick")
+    if args.baselines == "seconds_alone" and "alone" not in args.arms:
+        raise SettingError(
+            f"--baselines seconds_alone must be with alone among --arms, not {' '.join(args.arms)}"
+        )
     if args.tune_baselines is not None and args.baselines == "none":
         raise SettingError("--tune-baselines must be with baselines, not --baselines none")
     check_margin(args.margin)

@@ -23,7 +23,7 @@ from ffl_ray.confirm.pairs import Arm, Tuning
 from ffl_ray.confirm.request import Request
 from ffl_ray.errors import SettingError, StudyError
 from ffl_ray.planning.member_costs import planned_members
-from ffl_ray.results.best import ranked
+from ffl_ray.results.best import called_best, ranked
 from ffl_ray.results.description import MOVES
 from ffl_ray.results.history import study_objectives
 from ffl_ray.results.openings import digest
@@ -197,25 +197,31 @@ def with_tuned(
 
 
 def _found(one: BaselineSearch, request: Request) -> Arm:
-    """A baseline with the settings of its search's best trial.
+    """A baseline with the settings of the trial that its search calls best, as the config's does.
 
     Raises:
         StudyError: there is none.
     """
     storage = request.storage.child(FOLDER).child(one.folder)
     rows = read_rows(storage, "trials")
-    order = ranked(rows, study_objectives(storage))
+    objectives = study_objectives(storage)
+    order = ranked(rows, objectives)
     if not order:
         raise StudyError(
             f"{storage.location} has no completed trial, so {one.arm.name} can't be tuned: its "
             f"trials failed, or lacked time; see its report, or confirm without --tune-baselines"
         )
+    members: dict[str, list[dict[str, Any]]] = {}
+    for row in read_rows(storage, "members"):
+        members.setdefault(row["trial_id"], []).append(row)
+    called = called_best(order, objectives, lambda trial_id: members.get(trial_id, []))
+    best = next((row for row in order if called and row["trial_id"] == called.trial_id), order[0])
     inherited = config_of(one.arm)
     kept = {name: flatten(inherited)[name] for name in (*MOVES, "seed", "objective")}
-    config = with_overrides(resolved(row_config(order[0])), kept)
+    config = with_overrides(resolved(row_config(best)), kept)
     tuning = Tuning(
         f"{FOLDER}/{one.folder}",
-        order[0]["trial_id"],
+        best["trial_id"],
         len(rows),
         sum(row["accelerator_s"] or 0.0 for row in rows),
         one.searched,

@@ -7,7 +7,7 @@ from typing import Any
 
 import pandas as pd
 
-from ffl_ray.confirm.compared import MARGIN, corrected, parity_words
+from ffl_ray.confirm.compared import MARGIN, corrected, parity_words, whom_words
 from ffl_ray.confirm.tables import FOLDER, distinct_members, read_confirmed
 from ffl_ray.errors import StudyError
 from ffl_ray.report.blocks import Block, Missing, Note, Section, Table
@@ -179,11 +179,12 @@ def _race_ended(description: Mapping[str, Any], compared: Sequence[Row]) -> bool
 
 
 def _about(compared: Sequence[Row], measured: str) -> str:
+    whom = dict.fromkeys(whom_words(row)[0] for row in compared)
     chance = f"{parity_words(compared)} {corrected(compared)}".strip()
     return (
-        f"Against the same branches trained independently, nobody taught: config minus baseline, "
-        f"paired by seed, with as many epochs or as many accelerator-seconds. Equal: within the "
-        f"margin; less nll is better. {measured} {chance}"
+        f"Against {' and '.join(whom)}: config minus baseline, paired by seed, with as many epochs "
+        f"or as many accelerator-seconds. Equal: within the margin; less nll is better. "
+        f"{measured} {chance}"
     )
 
 

@@ -60,7 +60,8 @@ COMPARISONS = [
         TEXT,
         "",
         "tuned against tuned: the baseline was searched for as the config "
-        "was; tuned against inherited: it takes the config's settings; null in older tables",
+        "was; tuned against inherited: it takes the config's settings; tuned against default: it "
+        "is the search's default point; null in older tables",
     ),
     Column("search_trials", INT, "trials", "of the search that the config was chosen in"),
     Column("baseline_trials", INT, "trials", "of the baseline's own search; null: it had none"),

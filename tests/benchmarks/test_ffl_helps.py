@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from benchmarks.ffl_helps.__main__ import BASELINES, CAUSES, DATA_SETS, Experiment
-from ffl_ray import tune
+from ffl_ray import cli, tune
 from ffl_ray.config.methods import resolved
 from ffl_ray.config.overrides import flatten
 from ffl_ray.config.settings import Config
@@ -51,6 +51,8 @@ def test_its_commands_are_those_that_anybody_can_give() -> None:
         CAUSES,
         BASELINES,
     )
+    assert cli.overrides_of(confirmed) == {"data.dir": "/data"}
+    assert cli.overrides_of(searched)["data.dir"] == "/data"
     assert across.across == ["ffl-helps-cifar100", "ffl-helps-cifar10"]
 
 
@@ -69,5 +71,6 @@ def test_the_winner_of_a_search_meets_the_published_config_tuned_by_as_many_tria
         name: value for name, value in default.items() if name.startswith(("distill", "fusion"))
     }
     assert published == {name: flatten(resolved(Config()))[name] for name in published}
+    assert not settings.search.plain_baseline
     assert (confirmed.study, confirmed.top, confirmed.arms) == (searched.name, 1, ["default"])
     assert confirmed.tune_baselines == settings.search.num_samples

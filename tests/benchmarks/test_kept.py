@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pytest
@@ -11,25 +13,42 @@ from support.confirmations import make_confirmation
 from support.studies import COMPLETED, make_study
 
 from benchmarks.kept import keep
-from ffl_ray.errors import StudyError
+from ffl_ray.errors import SettingError, StudyError
 from ffl_ray.results import load
-from ffl_ray.results.description import read_description
-from ffl_ray.results.storage.storage import Storage
 
 TABLES = ("trials", "epochs", "members")
 
 
-def test_a_study_is_kept_whole_but_for_the_place_of_its_data(tmp_path: Path) -> None:
+def rewritten(file: Path, change: Callable[[dict[str, Any]], None]) -> None:
+    described = json.loads(file.read_text(encoding="utf-8"))
+    change(described)
+    file.write_text(json.dumps(described, indent=2), encoding="utf-8")
+
+
+def confirmed_study(folder: Path, place: str | None, moved: str | None) -> None:
+    """A study of data in one place, and its confirmation, which has them in another."""
+    make_study(folder, [made._replace(settings={"data.dir": place}) for made in COMPLETED])
+    make_confirmation(folder)
+    rewritten(folder / "study.json", lambda found: found["settings"].update({"data.dir": place}))
+
+    def move(found: dict[str, Any]) -> None:
+        for arm in found["arms"]:
+            arm["settings"]["data.dir"] = moved
+
+    rewritten(folder / "confirmed" / "study.json", move)
+
+
+@pytest.mark.parametrize("is_placed", [True, False])
+def test_a_study_is_kept_whole_but_for_the_places_of_its_data(
+    is_placed: bool, tmp_path: Path
+) -> None:
     study, out = tmp_path / "study", tmp_path / "kept" / "study"
-    place = str(tmp_path / "my data")
-    make_study(study, [made._replace(settings={"data.dir": place}) for made in COMPLETED])
-    make_confirmation(study)
-    described = json.loads((study / "study.json").read_text(encoding="utf-8"))
-    described["settings"]["data.dir"] = place
-    (study / "study.json").write_text(json.dumps(described), encoding="utf-8")
+    places = (str(tmp_path / "my data"), str(tmp_path / "moved")) if is_placed else (None, None)
+    confirmed_study(study, *places)
     (study / "checkpoints").mkdir(exist_ok=True)
     (study / "checkpoints" / "best.pt").touch()
 
+    keep(study, out)
     keep(study, out)
 
     for name in (".", "confirmed"):
@@ -40,11 +59,29 @@ def test_a_study_is_kept_whole_but_for_the_place_of_its_data(tmp_path: Path) -> 
                 for one in (after, before)
             )
             pd.testing.assert_frame_equal(found, expected)
-    assert set(load(str(out)).trials["data.dir"]) == {"DATA"}
-    assert read_description(Storage(str(out)))["settings"]["data.dir"] == "DATA"
+        described = (study / name / "study.json").read_text(encoding="utf-8")
+        for place in filter(None, places):
+            described = described.replace(json.dumps(place), '"DATA"')
+        assert (out / name / "study.json").read_text(encoding="utf-8") == described
+    assert set(load(str(out)).trials["data.dir"].dropna()) == {"DATA"} - {
+        None if is_placed else "DATA"
+    }
     files = [file for file in out.rglob("*") if file.is_file()]
     assert {file.suffix for file in files} == {".json", ".parquet"}
     assert not any(str(tmp_path).encode() in file.read_bytes() for file in files)
+
+
+@pytest.mark.parametrize("out", [".", "study", "study/confirmed/kept", "other"])
+def test_no_folder_of_another_is_replaced(out: str, tmp_path: Path) -> None:
+    make_study(tmp_path / "study")
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other" / "mine.txt").touch()
+
+    with pytest.raises(SettingError, match="FOLDER must"):
+        keep(tmp_path / "study", tmp_path / out)
+
+    assert len(load(str(tmp_path / "study")).trials) == len(COMPLETED)
+    assert (tmp_path / "other" / "mine.txt").exists()
 
 
 def test_what_is_no_study_is_not_kept(tmp_path: Path) -> None:

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 from support.confirmations import make_confirmation
 
 from ffl_ray.confirm.__main__ import main
-from ffl_ray.confirm.across import verdict_over
+from ffl_ray.confirm.across import _check_alike, verdict_over
 from ffl_ray.confirm.tables import read_confirmed
+from ffl_ray.errors import SettingError
 from ffl_ray.results.description import describe_study
 from ffl_ray.results.storage.storage import Storage
 from ffl_ray.results.study import StudyTables
@@ -81,3 +83,15 @@ def test_data_sets_that_disagree_are_undecided(tmp_path: Path) -> None:
     }
 
     assert verdict_over([row, turned], 0.005).judged.verdict == "undecided"
+
+
+def test_comparisons_with_several_kinds_of_baselines_are_refused() -> None:
+    rows: dict[str, Any] = {
+        "old": {"kind": None},
+        "one": {"kind": "alone"},
+        "two": {"kind": "default"},
+    }
+
+    _check_alike({name: rows[name] for name in ("old", "one")})
+    with pytest.raises(SettingError, match=r"with one kind of baseline, not one \(alone\), two"):
+        _check_alike(rows)

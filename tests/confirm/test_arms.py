@@ -24,7 +24,7 @@ from ffl_ray.confirm.arms import (
     stretched,
 )
 from ffl_ray.confirm.chosen import confirmed_form
-from ffl_ray.confirm.opponents import KINDS, Against, opponents, untaught
+from ffl_ray.confirm.opponents import KINDS, Against, Kind, opponents, untaught
 from ffl_ray.confirm.pairs import Chosen
 from ffl_ray.distill.registry import loss_terms_of
 from ffl_ray.errors import SettingError
@@ -263,32 +263,42 @@ def test_what_is_shipped_and_the_whole_meet_those_of_the_default_point_over_equa
 
     assert found[default] == []
     assert [(one.member, one.of, one.baseline_member, one.baseline_of) for one in found[mixed]] == [
-        ("branches_resnet20", ("branch0", "branch1"), "branches", ("branch0", "branch1")),
+        ("deployed", ("branch0", "branch1", "branch2"), "branches", ("branch0", "branch1")),
         ("fused", ("fused",), "fused", ("fused",)),
     ]
     assert {one.baseline for one in found[mixed]} == {stretched(default, 20)}
     assert {one.name for one in found[mixed]} == {"default 2*resnet20 ffl"}
+    plans = plan_arms([Chosen("00004", mixed)], "epochs", {}, (), against)
+    first = primary_of(plans.pairs, plans.arms[0])
+    assert first is not None
+    assert first.member == "deployed"
     assert [(one.member, one.baseline_member) for one in found[led]] == [
         ("branch0", "branches"),
         ("ensemble", "fused"),
     ]
 
 
-def test_the_backbone_alone_is_the_primary_opponent_whatever_the_order_of_the_arms() -> None:
+@pytest.mark.parametrize("kinds", [("default", "alone"), ("alone", "default"), ("default",)])
+def test_the_first_of_the_arms_is_the_primary_opponent(kinds: tuple[Kind, ...]) -> None:
     default, other = config_of(model__mix="2*resnet20"), config_of(model__mix="2*resnet32")
-    for kinds in (("default", "alone"), ("alone", "default")):
-        against = Against(kinds, default=default)
-        plans = plan_arms([Chosen("00004", other)], "epochs", {}, (), against)
-        first = primary_of(plans.pairs, plans.arms[0])
+    against = Against(kinds, default=default)
 
-        assert first is not None
-        assert (first.kind, first.member) == ("alone", "branches")
-    only = plan_arms(
-        [Chosen("00004", other)], "epochs", {}, (), against._replace(kinds=("default",))
-    )
-    first = primary_of(only.pairs, only.arms[0])
+    plans = plan_arms([Chosen("00004", other)], "epochs", {}, (), against)
+
+    first = primary_of(plans.pairs, plans.arms[0])
     assert first is not None
-    assert (first.kind, first.member) == ("default", "branches")
+    assert (first.kind, first.member) == (kinds[0], "branches")
+
+
+def test_the_default_point_is_trained_on_the_images_and_in_the_place_of_the_config() -> None:
+    default = config_of(data__dir="/before")
+    measuring = {"distill__method": "kdcl", "distill__kdcl_teacher": "general"}
+    ours = config_of(data__dir="/now", objective="ensemble.nll", **measuring)
+
+    (baseline,) = {one.baseline for one in opponents(ours, Against(("default",), default=default))}
+
+    assert (baseline.data.dir, baseline.data.hold_out) == ("/now", True)
+    assert baseline.distill == default.distill
 
 
 def test_the_default_point_that_is_confirmed_too_is_one_arm() -> None:

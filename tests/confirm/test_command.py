@@ -53,15 +53,17 @@ def fabricate(
     found: list[tuple[float, dict[str, Any]]] = FOUND,
     status: str = "completed",
     kind: str = "search",
+    default: int | None = None,
 ) -> Path:
-    """A study whose trials ended with these values of fused.accuracy."""
+    """A study whose trials ended with these values of fused.accuracy, one the default point's."""
     settings = flatten(config_of({})) | {"search.objectives": ("fused.accuracy",)}
     objectives = parse_objectives(["fused.accuracy"])
     description = describe_study(kind, settings)
     tables = StudyTables.open(Storage(str(root / "study")), "study", description, objectives)
     for number, (value, changes) in enumerate(found):
         trial_id, config = f"{number:05d}", config_of(changes)
-        tables.start(trial_id, config, params="{}", distributions="{}", num_workers=1)
+        columns = {"baseline": "default"} if number == default else {}
+        tables.start(trial_id, config, params="{}", distributions="{}", num_workers=1, **columns)
         row = {
             "epoch": config.optim.epochs,
             "time": datetime.now(UTC),
@@ -152,6 +154,13 @@ def test_a_confirmation_survives_a_kill_and_never_runs_twice(tmp_path: Path) -> 
         ({}, ["--seeds", "0"], "--seeds must be at least 1, not 0"),
         ({}, ["--top", "0"], "--top must be at least 1, not 0"),
         ({}, ["--arms", "default"], "--arms default must be of a search that tried its default"),
+        ({}, ["--arms", "untaught", "--baselines", "seconds_alone"], "must be with alone among"),
+        ({"default": 1}, ["--arms", "default", "--top", "1"], "must be of another config than the"),
+        (
+            {"default": 3},
+            ["--arms", "default", "--tune-baselines", "2"],
+            "of --arms default, is among the configs: give fewer with --top",
+        ),
         ({}, ["--set", "optim.lr=1"], "confirm takes the study's settings as they are"),
         ({"kind": "train"}, [], "is no search: it holds a train"),
         ({"status": "pruned"}, [], "has no completed trial to confirm: search on"),

@@ -23,11 +23,11 @@ from ffl_ray.config.overrides import flatten, with_overrides
 from ffl_ray.config.settings import ResolvedConfig, SearchConfig
 from ffl_ray.confirm.arms import config_of, networks_to_time, plan_arms
 from ffl_ray.confirm.chosen import confirmed_form
-from ffl_ray.confirm.compared import comparison_rows, parity_words
+from ffl_ray.confirm.compared import comparison_rows, parity_columns, parity_words
 from ffl_ray.confirm.confirmation import Confirmation
 from ffl_ray.confirm.measured import measured_arms
 from ffl_ray.confirm.opponents import Against, Kind
-from ffl_ray.confirm.pairs import Chosen
+from ffl_ray.confirm.pairs import Arm, Chosen, Tuning
 from ffl_ray.confirm.plan import with_runs
 from ffl_ray.confirm.request import Request
 from ffl_ray.confirm.tuned import FOLDER, baseline_searches, with_tuned
@@ -318,6 +318,24 @@ def test_without_a_search_of_their_own_baselines_inherit_and_of_one_trial_nothin
         1: {"untuned against untuned"},
         8: {"tuned against inherited"},
     }
+
+
+def test_a_default_point_that_was_not_searched_for_is_not_called_tuned() -> None:
+    default = Arm("00000", "00000", {})
+    found = Tuning("tuned/x", "00003", 4, 9.0, ("optim.lr",))
+
+    said = [
+        parity_columns(arm, trials, "default")
+        for arm in (default, default._replace(trial_id=None), default._replace(tuned=found))
+        for trials in (1, 8)
+    ]
+
+    assert [(row["parity"], row["baseline_trials"]) for row in said] == [
+        ("untuned against untuned", None), ("tuned against default", None),
+        ("untuned against untuned", None), ("tuned against default", None),
+        ("untuned against tuned", 4), ("tuned against tuned", 4),
+    ]  # fmt: skip
+    assert "the search's default point keeps its settings" in parity_words([said[1]])
 
 
 def test_a_baselines_search_has_its_data_where_the_config_had_them(tmp_path: Path) -> None:

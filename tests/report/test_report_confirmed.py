@@ -60,7 +60,7 @@ def test_a_search_shows_what_was_confirmed_of_it(tmp_path: Path) -> None:
         "Each member against its baseline: difference, 95% interval, verdict",
         "Test split, 359 images, measured once after the last epoch; 3 seeds, none of the search's",
         "trained on train + val, 1,438 images",
-        "Against the same branches trained independently",
+        "Against training without teaching: config minus baseline",
         "independent 2*resnet20, 3 epochs",
         "4,000,000",
         "primary comparison 00004: branches against independent resnet20, 6 epochs: branch0",
