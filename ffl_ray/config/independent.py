@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ffl_ray.config.methods import needs_held_out, resolved_from
+from ffl_ray.config.methods import holds_out, resolved_from
 from ffl_ray.config.overrides import flatten
 from ffl_ray.config.settings import Config, ResolvedConfig
 
@@ -29,7 +29,7 @@ def independent(
         "model.trunk_stages": trunk_stages,
         "distill.method": "independent",
         "objective": "ensemble.accuracy",
-        "data.hold_out": config.data.hold_out or needs_held_out(config.distill),
+        "data.hold_out": holds_out(config),
         "seed": 0,
     }
     return resolved_from(flatten(config) | defaults | kept | changes)

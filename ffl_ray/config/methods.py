@@ -82,6 +82,11 @@ def needs_held_out(distill: DistillConfig) -> bool:
     return general or method_of(distill).held_out
 
 
+def holds_out(config: Config) -> bool:
+    """Whether a final training leaves out what a search validates with: asked for, or needed."""
+    return config.data.hold_out or needs_held_out(config.distill)
+
+
 def made_of(parts: Method, **brings: object) -> Callable[[FunctionT], FunctionT]:
     """A decorator that says what a method of your own is made of; without it, what `ffl` is.
 

@@ -23,10 +23,9 @@ The best configs by validation (by the mean, where one was trained with several 
 --pick or --trial, are trained on train and val together, each with every seed, and measured on the
 test split once, after the last epoch. Beside them baselines (--arms) that nobody taught, or the
 search's default point, with as many epochs, and with as many accelerator-seconds of training
-(--baselines). The tables of <STUDY>/confirmed say
-mean, 95% interval, and for each paired difference better, worse, equal (within --margin), or
-undecided: then also the least difference that would have been seen, and how many seeds more, and
-seconds, would settle it.
+(--baselines). The tables of <STUDY>/confirmed say mean, 95% interval, and for each paired
+difference better, worse, equal (within --margin), or undecided: then also the least difference that
+would have been seen, and how many seeds more, and seconds, would settle it.
 
 The plan is registered before the test split opens; the same command goes on where it stopped, and
 other options are refused from then on. Every look at a test split is counted in the storage path.

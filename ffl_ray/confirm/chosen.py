@@ -17,7 +17,7 @@ from ffl_ray.config.overrides import with_overrides
 from ffl_ray.config.settings import ResolvedConfig
 from ffl_ray.confirm.pairs import Chosen
 from ffl_ray.errors import StudyError
-from ffl_ray.results.best import called_best, ranked
+from ffl_ray.results.best import called_best, members_by_trial, ranked
 from ffl_ray.results.pareto import front, knee
 from ffl_ray.results.schema import row_config
 
@@ -88,12 +88,7 @@ def _called_first(
     found: Sequence[Found], members: Iterable[Row], objectives: Sequence[Objective]
 ) -> list[Found]:
     """The same, before all others the one that console, report and export call best."""
-    rows: dict[str, list[Row]] = {}
-    for row in members:
-        rows.setdefault(row["trial_id"], []).append(row)
-    best = called_best(
-        [one.row for one in found], objectives, lambda trial_id: rows.get(trial_id, [])
-    )
+    best = called_best([one.row for one in found], objectives, members_by_trial(members))
     called = None if best is None else best.trial_id
     return sorted(found, key=lambda one: one.chosen.trial_id != called)
 

@@ -6,9 +6,8 @@ import json
 from contextlib import closing
 from typing import Any
 
-from ffl_ray.config.methods import needs_held_out
+from ffl_ray.config.methods import holds_out
 from ffl_ray.config.overrides import flatten
-from ffl_ray.config.settings import ResolvedConfig
 from ffl_ray.confirm.arms import config_of, plan_runs
 from ffl_ray.confirm.compared import corrected, parity_words
 from ffl_ray.confirm.confirmation import KIND, Confirmation, write_tables
@@ -212,10 +211,6 @@ def _keep_plan(request: Request, confirmation: Confirmation) -> None:
     request.storage.write("study.json", text.encode(), copied=True)
 
 
-def _holds_out(config: ResolvedConfig) -> bool:
-    return config.data.hold_out or needs_held_out(config.distill)
-
-
 def race_words(confirmation: Confirmation, tables: StudyTables, waiting: int) -> str:
     """How far a race is, in words."""
     done = len(confirmation.asked) - len(waiting_runs(tables, confirmation.final_runs))
@@ -264,7 +259,7 @@ def show_confirmed(confirmation: Confirmation, tables: StudyTables) -> None:
         " ".join(filter(None, [parity_words(compared), corrected(compared)])),
         confirmation.ranked_by,
         summary[0]["over"],
-        [arm.name for arm in confirmation.arms if _holds_out(config_of(arm))],
+        [arm.name for arm in confirmation.arms if holds_out(config_of(arm))],
     )
     say(console, words)
     say(console, look_words(confirmation, tables.storage))

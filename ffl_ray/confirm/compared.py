@@ -92,13 +92,14 @@ def parity_columns(baseline: Arm, search_trials: int, kind: str) -> Row:
     Args:
         kind: of the comparison. The search's default point was not found by searching.
     """
-    ours, other = ("untuned",) * 2 if search_trials == 1 else ("tuned", "inherited")
-    trials, theirs, own = search_trials or None, other, None
+    is_default, trials = kind == "default", search_trials or None
+    ours, theirs = "tuned", "default" if is_default else "inherited"
+    if search_trials == 1:
+        ours = theirs = "untuned"
+    own = None
     if baseline.tuned is not None:
         theirs, own = "tuned", baseline.tuned.trials
-    elif kind == "default":
-        theirs = "untuned" if search_trials == 1 else "default"
-    elif baseline.trial_id is not None:  # it is a config of the search itself
+    elif baseline.trial_id is not None and not is_default:  # it is a config of the search itself
         theirs, own = "tuned", trials
     return {
         "parity": f"{ours} against {theirs}",

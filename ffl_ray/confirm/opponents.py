@@ -18,7 +18,7 @@ from typing import Literal, NamedTuple, get_args
 
 from ffl_ray.config.gates import with_labels
 from ffl_ray.config.independent import independent
-from ffl_ray.config.methods import method_of, needs_held_out
+from ffl_ray.config.methods import holds_out, method_of
 from ffl_ray.config.overrides import flatten, mix_name, with_overrides
 from ffl_ray.config.roles import Role, roles_in
 from ffl_ray.config.settings import DistillConfig, ResolvedConfig
@@ -179,8 +179,7 @@ def _same_macs(config: ResolvedConfig, backbone: str) -> Opponent:
 def _default(config: ResolvedConfig, default: ResolvedConfig) -> list[Opponent]:
     """Role against role, as long and on as many images, wherever those are now."""
     changes = {name: flatten(config)[name] for name in ("optim.epochs", *MOVES)}
-    held = config.data.hold_out or needs_held_out(config.distill)
-    baseline = with_overrides(default, changes | {"data.hold_out": held})
+    baseline = with_overrides(default, changes | {"data.hold_out": holds_out(config)})
     name = f"default {mix_name(default.model.mix)} {default.distill.method}"
     found = []
     for role in get_args(Role):

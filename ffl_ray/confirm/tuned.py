@@ -23,7 +23,7 @@ from ffl_ray.confirm.pairs import Arm, Tuning
 from ffl_ray.confirm.request import Request
 from ffl_ray.errors import SettingError, StudyError
 from ffl_ray.planning.member_costs import planned_members
-from ffl_ray.results.best import called_best, ranked
+from ffl_ray.results.best import called_best, members_by_trial, ranked
 from ffl_ray.results.description import MOVES
 from ffl_ray.results.history import study_objectives
 from ffl_ray.results.openings import digest
@@ -211,10 +211,7 @@ def _found(one: BaselineSearch, request: Request) -> Arm:
             f"{storage.location} has no completed trial, so {one.arm.name} can't be tuned: its "
             f"trials failed, or lacked time; see its report, or confirm without --tune-baselines"
         )
-    members: dict[str, list[dict[str, Any]]] = {}
-    for row in read_rows(storage, "members"):
-        members.setdefault(row["trial_id"], []).append(row)
-    called = called_best(order, objectives, lambda trial_id: members.get(trial_id, []))
+    called = called_best(order, objectives, members_by_trial(read_rows(storage, "members")))
     best = next((row for row in order if called and row["trial_id"] == called.trial_id), order[0])
     inherited = config_of(one.arm)
     kept = {name: flatten(inherited)[name] for name in (*MOVES, "seed", "objective")}

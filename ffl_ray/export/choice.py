@@ -19,7 +19,7 @@ from ffl_ray.export import pick
 from ffl_ray.export.pick import Candidate
 from ffl_ray.export.rule import Rule
 from ffl_ray.export.trained import retrain_command
-from ffl_ray.results.best import called_best, ranked
+from ffl_ray.results.best import called_best, members_by_trial, ranked
 from ffl_ray.results.guard import understood
 from ffl_ray.results.looks import FIRST_LOOK
 from ffl_ray.results.sampler_state import keeps_constraints
@@ -102,15 +102,12 @@ def _called(
     keeping = [c for c in left if keeps_constraints(study.trials[c.trial_id])] or left
     if rule.member is not None:
         return keeping
-    members: dict[str, list[Row]] = {}
-    for row in study.members:
-        members.setdefault(row["trial_id"], []).append(row)
     objectives = pick.study_objectives(study.description)
     rows = [study.trials[name] for name in dict.fromkeys(c.trial_id for c in found)]
     called = called_best(
         ranked(rows, objectives),
         objectives,
-        lambda name: members[name],
+        members_by_trial(study.members),
         {c.trial_id for c in keeping},
     )
     return [c for c in keeping if called is None or c.trial_id == called.trial_id]

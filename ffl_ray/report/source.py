@@ -14,7 +14,7 @@ from ffl_ray.config.objectives import Objective, parse_objectives, quality
 from ffl_ray.config.older import EPOCHS, SHARES, as_then
 from ffl_ray.confirm.tables import FINAL_KINDS, FOLDER
 from ffl_ray.errors import StudyError
-from ffl_ray.results.best import BUT_SEED, Best, MembersOf, called_best, ranked
+from ffl_ray.results.best import BUT_SEED, Best, MembersOf, called_best, members_by_trial, ranked
 from ffl_ray.results.columns import BASELINE
 from ffl_ray.results.description import read_description
 from ffl_ray.results.plain import HeldAgainst, held_against_plain
@@ -118,10 +118,7 @@ class Study:
 
     @cached_property
     def _members_of(self) -> MembersOf:
-        members: dict[str, list[Mapping[str, Any]]] = {}
-        for row in records(self.members):
-            members.setdefault(row["trial_id"], []).append(row)
-        return lambda name: members.get(name, [])
+        return members_by_trial(records(self.members))
 
     @cached_property
     def searched(self) -> list[str]:

@@ -44,6 +44,14 @@ class Best(NamedTuple):
         return self.trial_id != self.top_id
 
 
+def members_by_trial(rows: Iterable[Row]) -> MembersOf:
+    """What gives the rows of a members table that are a trial's; of an unknown one none."""
+    found: dict[str, list[Row]] = {}
+    for row in rows:
+        found.setdefault(row["trial_id"], []).append(row)
+    return lambda trial_id: found.get(trial_id, [])
+
+
 def ranked(rows: Iterable[AnyRow], objectives: Sequence[Objective]) -> list[AnyRow]:
     """The completed trials, best first; behind them those that break a constraint.
 
