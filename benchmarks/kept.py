@@ -1,8 +1,10 @@
-"""A study as it is committed: `python -m benchmarks.kept STUDY FOLDER`.
+"""Studies as they are committed: `python -m benchmarks.kept STUDY FOLDER`.
 
-Its tables and descriptions, its confirmation's included, without networks, copies, pictures and
-logs, and with DATA for the place of its data. A study that is not done goes on wherever it is
-copied to, by the command that began it with its --data-dir: what ended stays, what ran begins anew.
+STUDY is the folder of one, or a storage path: then all that are in it, and the ledger of the test
+splits that they opened, which counts on where it is copied to. Of each are kept its tables  and
+descriptions, its confirmation's included, without networks, copies, pictures and logs, and with
+DATA for the place of its data. One that is not done goes on wherever it is copied to, by the
+command that began it with its --data-dir: what ended stays, what ran begins anew.
 """
 
 from __future__ import annotations
@@ -31,16 +33,21 @@ KEPT = {".json", ".parquet"}
 def keep(study: Path, out: Path) -> None:
     """Write what is to be kept of a study into a folder, in the place of what is kept there.
 
+    Args:
+        study: its folder, or a storage path with some.
+
     Raises:
         StudyError: there is no study.
         SettingError: the folder is another one's, or one holds the other.
     """
-    read_description(Storage(str(study)))
+    is_path = any(study.glob("*/study.json")) and not (study / "study.json").exists()
+    if not is_path:
+        read_description(Storage(str(study)))
     study, out = study.resolve(), out.resolve()
     if study.is_relative_to(out) or out.is_relative_to(study):
         raise SettingError(f"FOLDER must lie beside STUDY, {study}, not be {out}")
-    if out.exists() and not (out / "study.json").is_file():
-        raise SettingError(f"FOLDER must be new, or hold a study, not {out}")
+    if out.exists() and not (_none_but(study, out) if is_path else (out / "study.json").is_file()):
+        raise SettingError(f"FOLDER must be new, or hold what is kept of STUDY, not {out}")
     out.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=out.parent) as made:
         for file in sorted(study.rglob("*")):
@@ -49,6 +56,13 @@ def keep(study: Path, out: Path) -> None:
                 _keep_file(file, Path(made, "new", name))
         shutil.rmtree(out, ignore_errors=True)
         Path(made, "new").rename(out)
+
+
+def _none_but(path: Path, out: Path) -> bool:
+    """Whether a folder holds nothing that is not of a storage path."""
+    return out.is_dir() and {one.name for one in out.iterdir()} <= {
+        one.name for one in path.iterdir()
+    }
 
 
 def _keep_file(file: Path, out: Path) -> None:
@@ -78,7 +92,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("study", type=Path, metavar="STUDY", help="a folder")
+    parser.add_argument("study", type=Path, metavar="STUDY", help="a folder of one, or of several")
     parser.add_argument("out", type=Path, metavar="FOLDER", help="new, or kept before")
     args = parser.parse_args(arguments)
     keep(args.study, args.out)

@@ -2,14 +2,17 @@
 
 For each data set one training, which makes the study, and its confirmation: FFL with two ResNet-14
 against the backbone alone at equal epochs and at equal seconds, and at equal epochs against the
-same network untaught, the independent pair, and one network of the same MACs, with every seed; then
-one verdict over both data sets. The plan is registered before a test split opens. Stopped at any
-point, the same command goes on; seeds are trained one after the other, so that an early end leaves
-whole comparisons. The storage path may be copied to another machine without its checkpoints, and
-the same command goes on there with its own --data-dir.
+same network untaught, the independent pair, and one network of the same MACs; every arm with five
+seeds, and with more, to ten at most, where a verdict is open, so that it may end at any of these
+looks; then one verdict over both data sets. The plan is registered before a test split opens.
+Stopped at any point, the same command goes on; seeds are trained one after the other. The storage
+path may be copied to another machine without its checkpoints, and the same command goes on there
+with its own --data-dir; the epochs of equal seconds stay those of the first machine, and the table
+says what they took.
 
 With --searched instead whether searching helps it: 20 trials of the default search on CIFAR-100,
-the winner against the default point, whose optimiser gets a search of as many trials.
+the winner against the default point, whose optimiser gets a search of as many trials. Where the
+default point is the winner, it says so, and there is nothing to confirm.
 """
 
 from __future__ import annotations
@@ -50,12 +53,14 @@ class Experiment(NamedTuple):
         data_dir: with the files of CIFAR-100 and CIFAR-10.
         storage_path: where the studies are.
         seeds: of every arm.
+        most: with more, up to so many, where a verdict is open; none: no more.
         changes: NAME=VALUE, of settings that are to be others than the space's; for trying it out.
     """
 
     data_dir: str
     storage_path: str
     seeds: int
+    most: int | None = None
     changes: Sequence[str] = ()
 
     def training(self, data: str) -> list[str]:
@@ -66,8 +71,8 @@ class Experiment(NamedTuple):
 
     def confirmation(self, data: str) -> list[str]:
         """The options of `confirm` for a study."""
-        arms = ["--arms", *CAUSES, "--baselines", BASELINES, "--seeds", str(self.seeds)]
-        return [study_of(data), *self._place(), *arms]
+        arms = ["--arms", *CAUSES, "--baselines", BASELINES]
+        return [study_of(data), *self._place(), *arms, *self._seeds()]
 
     def search(self) -> list[str]:
         """The options of `tune` for the search whose winner is confirmed."""
@@ -78,7 +83,11 @@ class Experiment(NamedTuple):
     def winner(self) -> list[str]:
         """The options of `confirm` for that winner."""
         sides = ["--top", "1", "--arms", "default", "--tune-baselines", str(TRIALS)]
-        return [SEARCH, *self._place(), *sides, "--seeds", str(self.seeds)]
+        return [SEARCH, *self._place(), *sides, *self._seeds()]
+
+    def _seeds(self) -> list[str]:
+        race = [] if self.most is None else ["--until-decided", "--max-seeds", str(self.most)]
+        return ["--seeds", str(self.seeds), *race]
 
     def _place(self) -> list[str]:
         places = ["--storage-path", self.storage_path, "--data-dir", self.data_dir]
@@ -92,6 +101,7 @@ class Experiment(NamedTuple):
         """The confirmation before there is a study, to see what it takes."""
         changes = parse_assignments([*self.changes])
         places = {"data.name": data, "data.dir": str(Path(self.data_dir).resolve())}
+        most = self.most or self.seeds
         several = {"search.num_samples": len(CAUSES) * self.seeds}  # as many at once as fit
         settings = settle(load_space(str(SPACE)), places | changes)
         config = confirmed_form(resolved(settings.training))
@@ -103,7 +113,8 @@ class Experiment(NamedTuple):
             top=1,
             baselines=BASELINES,
             chosen=[Chosen("00000", config)],
-            seeds=new_seeds((), self.seeds),
+            seeds=new_seeds((), most),
+            looks=most - self.seeds + 1,
             settings=dict(kept),
             search=with_overrides(settings, several).search,
             ranked_by=settings.objective,
@@ -137,6 +148,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--data-dir", required=True, metavar="DIR", help="with both CIFARs")
     parser.add_argument("--storage-path", default="~/ray_results", metavar="DIR")
     parser.add_argument("--seeds", type=int, default=5, metavar="N", help="of every arm")
+    parser.add_argument("--max-seeds", type=int, default=10, metavar="N", help="where undecided")
     parser.add_argument("--data", nargs="+", choices=DATA_SETS, default=DATA_SETS)
     parser.add_argument("--set", action="append", default=[], metavar="NAME=VALUE")
     parser.add_argument(
@@ -147,7 +159,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--dry-run", action="store_true", help="measure steps, say hours, and stop")
     args = parser.parse_args(arguments)
     place = str(Path(args.storage_path).expanduser())
-    experiment = Experiment(args.data_dir, place, args.seeds, args.set)
+    most = args.max_seeds if args.max_seeds > args.seeds else None
+    experiment = Experiment(args.data_dir, place, args.seeds, most, args.set)
     if args.searched:
         how = ["--dry-run"] * args.dry_run
         return tune.main([*experiment.search(), *how]) or (

@@ -17,6 +17,7 @@ BASE = {
     "optim.epochs": 30,
     "optim.lr_schedule": "cosine",
     "objective": "deployed.accuracy",
+    "compute.precision": "bfloat16",  # on several machines the same
     "search.cpus_per_trial": 1,
     "search.num_samples": 20,
     "search.plain_baseline": False,  # a network that nobody teaches is no winner here

@@ -54,6 +54,7 @@ def races(
     *,
     looks: int = LOOKS,
     fixed: bool = False,
+    margin: float | None = None,
     seed: int = 0,
 ) -> pd.Series[float]:
     """Shares of verdicts, and the mean number of seeds.
@@ -63,26 +64,32 @@ def races(
         images: standard deviation of what all seeds' differences share, likewise.
         looks: that are allowed for; 1: none is.
         fixed: one look, at the last seed.
+        margin: within which it is equal, likewise; none: nothing is.
     """
     rng = np.random.default_rng([seed, round(100 * effect), round(100 * images)])
     ends = []
     for _ in range(repeats):
         differences = effect + images * rng.standard_normal() + rng.standard_normal(MOST)
         effects = effects_of(differences, images**2)
-        ends.append(raced(effects[-1:] if fixed else effects, None, looks=looks))
+        ends.append(raced(effects[-1:] if fixed else effects, margin, looks=looks))
     names = [end.verdict for end in ends]
-    shares = {name: names.count(name) / repeats for name in ("better", "worse")}
+    shares = {name: names.count(name) / repeats for name in ("better", "worse", "equal")}
     return pd.Series(shares | {"seeds": float(np.mean([end.seeds for end in ends]))})
 
 
 def errors(repeats: int) -> pd.DataFrame:
-    """How often a difference is found where there is none, looking 17 times."""
+    """How often a difference is found where there is none, and equal said of one of the margin.
+
+    Looking 17 times; the margin is one standard deviation over seeds.
+    """
     rows = []
     for images in (0.0, 0.1, 0.3, 1.0):
         for name, looks in (("Student's t", 1), ("for all looks", LOOKS)):
             found = races(repeats, 0.0, images, looks=looks)
             wrong = found["better"] + found["worse"]
-            rows.append({"images": images, "test": name, "false": wrong, "seeds": found["seeds"]})
+            at_margin = races(repeats, 1.0, images, looks=looks, margin=1.0)
+            row = {"images": images, "test": name, "false": wrong}
+            rows.append(row | {"false equal": at_margin["equal"], "seeds": found["seeds"]})
     return pd.DataFrame(rows)
 
 

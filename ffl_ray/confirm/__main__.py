@@ -25,7 +25,7 @@ test split once, after the last epoch. Beside them baselines (--arms) that nobod
 search's default point, with as many epochs, and with as many accelerator-seconds of training
 (--baselines). The tables of <STUDY>/confirmed say mean, 95% interval, and for each paired
 difference better, worse, equal (within --margin), or undecided: then also the least difference that
-would have been seen, and how many seeds more, and seconds, would settle it.
+would have been seen, and how many seeds would settle it in a new plan, with what they cost.
 
 The plan is registered before the test split opens; the same command goes on where it stopped, and
 other options are refused from then on. Every look at a test split is counted in the storage path.
@@ -65,7 +65,12 @@ def _add_configs(made: argparse.ArgumentParser) -> None:
 
 
 def _add_seeds(made: argparse.ArgumentParser) -> None:
-    made.add_argument("--seeds", type=int, metavar="N", help="of each (default 5)")
+    made.add_argument(
+        "--seeds",
+        type=int,
+        metavar="N",
+        help="of each (default 5); with --until-decided, the fewest (default 4)",
+    )
     made.add_argument(
         "--until-decided",
         action="store_true",

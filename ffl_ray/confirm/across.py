@@ -41,7 +41,8 @@ def across(studies: Sequence[str], storage_path: str | None, margin: float = MAR
 
     Raises:
         SettingError: fewer than two studies are named, or a study or data set twice; their primary
-            comparisons are with several kinds of baselines; or the margin is none.
+            comparisons are with several kinds of baselines, or at other costs; or the margin is
+            none, or another one than they have.
         StudyError: a study is not confirmed, or has no primary comparison with an interval.
     """
     if len(set(studies)) < 2 or len(set(studies)) < len(studies):
@@ -51,9 +52,17 @@ def across(studies: Sequence[str], storage_path: str | None, margin: float = MAR
     check_margin(margin)
     rows = {name: primary_row(name, storage_path) for name in studies}
     _check_alike(rows)
+    _check_registered(rows, margin / 100)
     _check_distinct({name: split_named(name, storage_path) for name in studies})
     found = verdict_over(list(rows.values()), margin / 100)
     console = make_console()
+    console.print(_table(rows, found))
+    say(console, words(found, margin))
+    return 0
+
+
+def _table(rows: Mapping[str, Row], found: Across) -> Table:
+    """The primary comparisons by study, and all."""
     table = Table(title="ours minus the baseline, accuracy %", title_justify="left", box=None)
     for column in ("study", "member", "baseline", "difference", "n", "verdict"):
         table.add_column(column)
@@ -70,20 +79,31 @@ def across(studies: Sequence[str], storage_path: str | None, margin: float = MAR
         )
     total = found.summary
     table.add_row("all", "", "", shown(total, 100), str(total.n), found.judged.verdict)
-    console.print(table)
-    say(console, words(found, margin))
-    return 0
+    return table
 
 
 def _check_alike(rows: Mapping[str, Row]) -> None:
     """Check that all primary comparisons are with one kind of baseline: a mean of two is none."""
-    kinds = {row.get("kind") or "alone": name for name, row in rows.items()}
+    kinds = {
+        f"{row.get('kind') or 'alone'}, equal {row.get('equal')}": name
+        for name, row in rows.items()
+    }
     if len(kinds) > 1:
         said = ", ".join(f"{name} ({kind})" for kind, name in kinds.items())
         raise SettingError(
             f"--across must name studies whose primary comparisons are with one kind of baseline, "
             f"not {said}"
         )
+
+
+def _check_registered(rows: Mapping[str, Row], margin: float) -> None:
+    """Check the margin: it was registered before the test splits opened, and stays so."""
+    for name, row in rows.items():
+        had = row.get("margin")
+        if had is not None and not math.isclose(had, margin):
+            raise SettingError(
+                f"--margin must be what {name} has registered, {100 * had:g}, not {100 * margin:g}"
+            )
 
 
 def _check_distinct(splits: Mapping[str, str]) -> None:

@@ -12,6 +12,7 @@ from ffl_ray.confirm.arms import config_of, plan_runs
 from ffl_ray.confirm.compared import corrected, parity_words
 from ffl_ray.confirm.confirmation import KIND, Confirmation, write_tables
 from ffl_ray.confirm.look import look_words, record_look
+from ffl_ray.confirm.pairs import merged_words
 from ffl_ray.confirm.plan import (
     following,
     new_configs,
@@ -127,12 +128,15 @@ def _train(request: Request, before: Confirmation | None) -> int:
     with console.status("starting Ray, opening the data and measuring epochs"):
         plan, facts = _started(request)
         confirmation = plan_confirmation(request, before, plan, facts)
+        inherited = confirmation.pairs
         if not request.dry_run:
             confirmation = with_tuned_baselines(confirmation, request, plan, facts)
         if before is None or not _opened(request):
             confirmation = confirmation.as_registered()
     say(console, data_text(facts))
     say(console, plan_words(confirmation, _waiting(request, confirmation), plan))
+    if merged := merged_words(inherited, confirmation.pairs):
+        say(console, merged)
     if request.dry_run:
         if request.tune_baselines is not None:
             searches = baseline_searches(confirmation, request, facts.num_classes)

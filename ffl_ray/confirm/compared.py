@@ -10,7 +10,7 @@ from ffl_ray.confirm.pairs import Arm, Pair
 from ffl_ray.confirm.tables import METRICS, Row, interval_columns
 from ffl_ray.errors import SettingError
 from ffl_ray.results.crossed import Effect
-from ffl_ray.results.looks import FIRST_LOOK
+from ffl_ray.results.looks import ONCE, Looked
 from ffl_ray.results.statistics import DIRECTIONS, Summary, summary
 from ffl_ray.results.verdicts import DECIDED, Difference, Judged, judged
 
@@ -61,7 +61,8 @@ def comparison_rows(
     margin: float,
     primary: Pair | None = None,
     *,
-    looks: int = 1,
+    looked: Looked = ONCE,
+    planned: int = 0,
     search_trials: int = 0,
 ) -> list[Row]:
     """Two rows of the comparisons table for each pair, one of each metric.
@@ -69,16 +70,17 @@ def comparison_rows(
     Args:
         margin: differences of accuracy below it do not matter, a fraction.
         primary: the pair whose accuracy is tested at 5%; all others together by Holm's method.
-        looks: how often they are looked at, after every seed from the fourth on, and may end.
+        looked: how often they are looked at, after every seed from the first look on, and may end.
+        planned: seeds; looked at once, there is no verdict before all of them are there.
         search_trials: that the configs were chosen among; 0: it is not known.
     """
     by_name = {arm.name: arm for arm in arms}
     found = [
-        _compared(pair, metric, measured[pair.arm], measured[pair.baseline], looks)
+        _compared(pair, metric, measured[pair.arm], measured[pair.baseline], looked)
         for pair in pairs
         for metric in METRICS
     ]
-    verdicts = _verdicts(found, margin, primary)
+    verdicts = _verdicts(found, margin, primary, planned if looked.looks == 1 else 0)
     return [
         _row(one, verdict, by_name, measured, margin, primary)
         | parity_columns(by_name[one.pair.baseline], search_trials, one.pair.kind)
@@ -108,7 +110,9 @@ def parity_columns(baseline: Arm, search_trials: int, kind: str) -> Row:
     }
 
 
-def _compared(pair: Pair, metric: str, ours: Measured, theirs: Measured, looks: int) -> Compared:
+def _compared(
+    pair: Pair, metric: str, ours: Measured, theirs: Measured, looked: Looked
+) -> Compared:
     mine = ours.means(pair.members, metric)
     others = theirs.means(pair.baseline_members, metric)
     both = sorted(mine.keys() & others.keys())
@@ -121,9 +125,9 @@ def _compared(pair: Pair, metric: str, ours: Measured, theirs: Measured, looks: 
         means = summary(mine[seed] - others[seed] for seed in seeds)
         kept = {seed: of_images[seed] for seed in seeds if seed in of_images}
         found = effect_of(means, kept, metric, images)
-        return found._replace(effect=found.effect._replace(looks=looks))
+        return found._replace(effect=found.effect._replace(**looked._asdict()))
 
-    counts = range(FIRST_LOOK, len(both)) if looks > 1 else ()
+    counts = range(looked.first, len(both)) if looked.looks > 1 else ()
     return Compared(
         pair,
         metric,
@@ -146,11 +150,13 @@ def _of_images(pair: Pair, metric: str, ours: Measured, theirs: Measured) -> dic
     }
 
 
-def _verdicts(found: Sequence[Compared], margin: float, primary: Pair | None) -> list[Judged]:
+def _verdicts(
+    found: Sequence[Compared], margin: float, primary: Pair | None, planned: int
+) -> list[Judged]:
     """The verdict on each: the primary one alone, and the rest as one family."""
     margins = [margin if one.metric == "accuracy" else None for one in found]
     differences = [
-        Difference(one.effect, DIRECTIONS[one.metric], its, one.looks)
+        Difference(one.effect, DIRECTIONS[one.metric], its, one.looks, planned)
         for one, its in zip(found, margins, strict=True)
     ]
     first = [_is_primary(one, primary) for one in found]
@@ -193,7 +199,7 @@ def _row(
         "margin": margin if one.metric == "accuracy" else None,
         **{name: getattr(verdict, name) for name in ("verdict", "p", "p_equal", "detectable")},
         "more_seeds": more,
-        "more_s": None if more is None else more * ((mine_s or 0) + (others_s or 0)),
+        "more_s": verdict.seeds and verdict.seeds * ((mine_s or 0) + (others_s or 0)),
         "macs": ours.mean_macs(pair.members),
         "baseline_macs": theirs.mean_macs(pair.baseline_members),
         "epochs": arms[pair.arm].settings["optim.epochs"],

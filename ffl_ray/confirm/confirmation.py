@@ -17,7 +17,7 @@ from ffl_ray.confirm.tables import Row, run_rows, summary_rows, write_confirmed
 from ffl_ray.errors import StudyError
 from ffl_ray.orchestration.final_run import FinalRun
 from ffl_ray.results.guard import is_plain_id, understood
-from ffl_ray.results.looks import check_looks
+from ffl_ray.results.looks import Looked, check_looks
 from ffl_ray.results.predictions import read_predictions
 from ffl_ray.results.study import StudyTables
 
@@ -145,6 +145,11 @@ class Confirmation(NamedTuple):
         return self.looks > 1
 
     @property
+    def looked(self) -> Looked:
+        """How often its verdicts are looked at, and from which seed on."""
+        return Looked(self.looks, len(self.seeds) - self.looks + 1)
+
+    @property
     def primary(self) -> Pair | None:
         """The comparison that it is made for."""
         first = next((arm for arm in self.arms if arm.trial_id in self.chosen[:1]), None)
@@ -191,7 +196,7 @@ def write_tables(confirmation: Confirmation, tables: StudyTables) -> dict[str, l
         measured = measured_runs(tables, runs)
         rows = {
             "runs": run_rows(runs, arms),
-            "summary": summary_rows(arms, measured, looks=confirmation.looks),
+            "summary": summary_rows(arms, measured, confirmation.looked),
             "comparisons": compared_rows(confirmation, measured),
         }
         write_confirmed(tables.storage, rows)
@@ -212,6 +217,7 @@ def compared_rows(confirmation: Confirmation, measured: Mapping[str, Measured]) 
         measured,
         confirmation.margin,
         confirmation.primary,
-        looks=confirmation.looks,
+        looked=confirmation.looked,
+        planned=len(confirmation.seeds),
         search_trials=confirmation.search_trials,
     )

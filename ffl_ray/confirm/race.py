@@ -11,7 +11,6 @@ from collections.abc import Iterator, Sequence
 from ffl_ray.confirm.confirmation import Confirmation, compared_rows, measured_runs
 from ffl_ray.confirm.tables import Row
 from ffl_ray.orchestration.final_run import FinalRun, waiting_runs
-from ffl_ray.results.looks import FIRST_LOOK
 from ffl_ray.results.study import StudyTables
 from ffl_ray.results.verdicts import DECIDED
 
@@ -19,16 +18,17 @@ from ffl_ray.results.verdicts import DECIDED
 def rounds(confirmation: Confirmation, tables: StudyTables) -> Iterator[list[FinalRun]]:
     """The trainings of each round; the one after it follows from what they measured.
 
-    The first has the first four seeds of all arms, each other one a seed of those arms that are
-    in a comparison whose verdict on accuracy is open. Without a race there is one round of all.
+    The first has of all arms the seeds of the first look, each other one a seed of those arms that
+    are in a comparison whose verdict on accuracy is open. Without a race there is one round of all.
     """
     if not confirmation.race:
         yield confirmation.final_runs
         return
     seeds = confirmation.seeds
     arms = {arm.name for arm in confirmation.arms}
-    new = seeds[:FIRST_LOOK]
-    for count in range(FIRST_LOOK, len(seeds) + 1):
+    first = confirmation.looked.first
+    new = seeds[:first]
+    for count in range(first, len(seeds) + 1):
         ids = {run.run_id for run in confirmation.runs if run.seed in new and run.arm in arms}
         yield [run for run in confirmation.final_runs if run.run_id in ids]
         arms = open_arms(_rows_after(confirmation, tables, seeds[:count]))

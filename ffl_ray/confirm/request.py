@@ -124,7 +124,7 @@ def _request(args: argparse.Namespace) -> Request:
         kinds=tuple(args.arms),
         default=_default(source, rows, changes) if "default" in args.arms else None,
         named=bool(args.trial),
-        looks=seeds - FIRST_LOOK + 1 if args.until_decided else 1,
+        looks=seeds - _first_look(args) + 1 if args.until_decided else 1,
         tune_baselines=args.tune_baselines,
         dimensions={} if args.tune_baselines is None else _dimensions(source, rows),
         search_trials=sum(row["status"] in ENDED for row in rows),
@@ -135,7 +135,10 @@ def _request(args: argparse.Namespace) -> Request:
 def _kept(args: argparse.Namespace) -> dict[str, Any]:
     """The options that a confirmation goes on with alone; unset ones are those of before."""
     kept: dict[str, Any] = {"baselines": args.baselines, "margin": args.margin}
-    kept |= {"until_decided": True} if args.until_decided else {}
+    if args.until_decided:
+        kept["until_decided"] = True
+        first = _first_look(args)
+        kept |= {"first_look": first} if first != FIRST_LOOK else {}
     kept |= {"arms": sorted(set(args.arms))} if set(args.arms) != set(DEFAULT.kinds) else {}
     tuned = args.tune_baselines
     return kept if tuned is None else {**kept, "tune_baselines": tuned}
@@ -234,15 +237,26 @@ def _check_options(args: argparse.Namespace) -> None:
 
 
 def _check_race(args: argparse.Namespace) -> None:
-    if args.seeds is not None or args.baselines == "none":
+    if args.baselines == "none":
         raise SettingError(
-            "--until-decided takes as many seeds as the verdicts need: give --max-seeds, no "
-            "--seeds, and not --baselines none, with which there is no verdict"
+            "--until-decided must be with baselines, not --baselines none, with which there is no "
+            "verdict"
         )
-    if not FIRST_LOOK < args.max_seeds <= MOST_SEEDS:
+    first = _first_look(args)
+    if first < FIRST_LOOK:
         raise SettingError(
-            f"--max-seeds must be above {FIRST_LOOK} and at most {MOST_SEEDS}, not {args.max_seeds}"
+            f"--seeds must be {FIRST_LOOK} at least with --until-decided, whose first look it is, "
+            f"not {first}"
         )
+    if not first < args.max_seeds <= MOST_SEEDS:
+        raise SettingError(
+            f"--max-seeds must be above {first} and at most {MOST_SEEDS}, not {args.max_seeds}"
+        )
+
+
+def _first_look(args: argparse.Namespace) -> int:
+    """Seeds of all arms before a race looks for the first time."""
+    return args.seeds or FIRST_LOOK
 
 
 def _changes(args: argparse.Namespace) -> dict[str, object]:

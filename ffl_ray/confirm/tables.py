@@ -15,6 +15,7 @@ from ffl_ray.confirm.opponents import PLURALS
 from ffl_ray.confirm.pairs import Arm, Run
 from ffl_ray.results.final_columns import CONFIRMED
 from ffl_ray.results.guard import understood
+from ffl_ray.results.looks import ONCE, Looked
 from ffl_ray.results.parts import Parts
 from ffl_ray.results.statistics import Summary, summary
 from ffl_ray.results.storage.storage import Storage
@@ -27,12 +28,12 @@ FINAL_KINDS = ("confirm", "reproduce")  # train on train + val, measured on the 
 
 
 def summary_rows(
-    arms: Sequence[Arm], measured: Mapping[str, Measured], *, looks: int = 1
+    arms: Sequence[Arm], measured: Mapping[str, Measured], looked: Looked = ONCE
 ) -> list[Row]:
     """A row of the summary table for each member of each arm that has a completed run.
 
     Args:
-        looks: of a race, in which the number of seeds hangs on what they gave: intervals hold at
+        looked: of a race, in which the number of seeds hangs on what they gave: intervals hold at
             each of them.
     """
     rows = []
@@ -55,7 +56,7 @@ def summary_rows(
             for metric in METRICS:
                 values = summary(found.values(member, metric).values())
                 found_of = effect_of(values, found.of_images([member], metric), metric, None)
-                effect = found_of.effect._replace(looks=looks)
+                effect = found_of.effect._replace(**looked._asdict())
                 row |= interval_columns(metric, effect.summary(values.std))
                 row["over"] = found_of.over
             rows.append(row)

@@ -225,7 +225,7 @@ def settling_words(row: Row) -> str:
         return ""
     if not row.get("more_seeds"):
         return "more images"
-    return f"{row['more_seeds']} seeds, {row['more_s'] / 60:,.1f} min"
+    return f"{row['n'] + row['more_seeds']} seeds, {row['more_s'] / 60:,.1f} min"
 
 
 def _summary(row: Row, name: str) -> Summary:

@@ -34,8 +34,9 @@ class Effect(NamedTuple):
         over_seeds: variance of the mean that comes of the seeds; n - 1 degrees of freedom.
         over_images: variance of the mean that comes of the images; of many degrees.
         least: what that of the seeds is at least; of many degrees.
-        looks: how often it is looked at, each seed from the fourth on, and may end; of several,
-            its intervals hold at all of them.
+        looks: how often it is looked at, after each seed, and may end; of several, its intervals
+            hold at all of them.
+        first: seeds of the first look.
     """
 
     n: int
@@ -44,6 +45,7 @@ class Effect(NamedTuple):
     over_images: float
     least: float = 0.0
     looks: int = 1
+    first: int = FIRST_LOOK
 
     def half(self, alpha: float = ALPHA) -> float:
         """Half the two-sided interval of confidence 1 - alpha.
@@ -55,9 +57,9 @@ class Effect(NamedTuple):
         """
         of_images = alpha
         if self.looks > 1:
-            if self.n < FIRST_LOOK:
+            if self.n < self.first:
                 return math.inf
-            alpha, of_images = nominal(alpha, self.looks), IMAGES_SHARE * alpha
+            alpha, of_images = nominal(alpha, self.looks, self.first), IMAGES_SHARE * alpha
         t, z = stdtrit(self.n - 1, 1 - alpha / 2), ndtri(1 - of_images / 2)
         of_seeds = max(t**2 * self.over_seeds, z**2 * self.least)
         return float(math.sqrt(of_seeds + z**2 * self.over_images))

@@ -71,8 +71,12 @@ COMPARISONS = [
     Column("p", FLOAT, "", "that there is no difference, corrected by Holm"),
     Column("p_equal", FLOAT, "", "that it is the margin or more (two one-sided tests), likewise"),
     Column("detectable", FLOAT, "", "least true difference that is seen at a power of 80%"),
-    Column("more_seeds", INT, "seeds", "that would settle it; null: it is, or none would"),
-    Column("more_s", FLOAT, "s", "accelerator-seconds that these take on both sides"),
+    Column(
+        "more_seeds", INT, "seeds", "more than n, that would settle it; null: it is, or none would"
+    ),
+    Column(
+        "more_s", FLOAT, "s", "accelerator-seconds of a new plan with n + more_seeds on both sides"
+    ),
     Column("macs", INT, "", "multiply-accumulates of one image through the config's member"),
     Column("baseline_macs", INT, "", "through the baseline's"),
     Column("epochs", INT, "epochs", "of the config"),

@@ -13,12 +13,13 @@ from __future__ import annotations
 import functools
 import math
 from collections.abc import Iterator
+from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Float
 from scipy.special import stdtr
 
-FIRST_LOOK = 4  # seeds; fewer see differences of many deviations alone
+FIRST_LOOK = 4  # seeds, unless more are asked for; fewer see differences of many deviations alone
 # The draws take memory and time by the seed: at this many 0.5 GB and some seconds.
 MOST_SEEDS = 500
 # The images are the same at all looks: of the error so much is theirs at each of them, whatever
@@ -27,47 +28,66 @@ IMAGES_SHARE = 0.6
 DRAWS, CHUNK = 200_000, 20_000
 
 
-def nominal(alpha: float, looks: int) -> float:
+class Looked(NamedTuple):
+    """How often effects are looked at.
+
+    Attributes:
+        looks: one after each seed; 1: once, when all are there.
+        first: seeds of the first one.
+    """
+
+    looks: int = 1
+    first: int = FIRST_LOOK
+
+
+ONCE = Looked()
+
+
+def nominal(alpha: float, looks: int, first: int = FIRST_LOOK) -> float:
     """The two-sided level of each look at which all of them err with this probability at most.
 
     Args:
-        looks: after 4, 5, ... seeds.
+        looks: one after each seed.
+        first: seeds of the first one.
 
     Raises:
         ValueError: there are more than any race may have.
     """
-    check_looks(looks)
+    check_looks(looks, first)
     if looks == 1:
         return alpha
     # With the least p of k draws below it, k + 2 sqrt(k) of them are counted.
     k = math.floor((math.sqrt(1 + alpha * DRAWS) - 1) ** 2)
-    drawn = float(_least_levels(looks)[k - 1]) * (1 - 1e-12) if k else 0.0
+    drawn = float(_least_levels(looks, first)[k - 1]) * (1 - 1e-12) if k else 0.0
     return max(alpha / looks, drawn)
 
 
-def check_looks(looks: int) -> int:
+def check_looks(looks: int, first: int = FIRST_LOOK) -> int:
     """A number of looks that a race may have.
+
+    Args:
+        first: seeds of the first one.
 
     Raises:
         ValueError: it is none.
     """
-    most = MOST_SEEDS - FIRST_LOOK + 1
+    most = MOST_SEEDS - first + 1
     if type(looks) is not int or not 1 <= looks <= most:
         raise ValueError(f"looks must be from 1 to {most}, not {str(looks)[:80]}")
     return looks
 
 
 @functools.lru_cache(maxsize=8)
-def _least_levels(looks: int) -> Float[np.ndarray, "draws"]:
+def _least_levels(looks: int, first: int) -> Float[np.ndarray, "draws"]:
     """The least p of all looks, sorted, of draws whose mean is 0."""
-    return np.sort(np.concatenate(list(_drawn(looks))))
+    return np.sort(np.concatenate(list(_drawn(looks, first))))
 
 
-def _drawn(looks: int) -> Iterator[Float[np.ndarray, "chunk"]]:
+def _drawn(looks: int, first: int) -> Iterator[Float[np.ndarray, "chunk"]]:
     """The same in parts."""
     rng = np.random.default_rng(0)
-    n = np.arange(1, FIRST_LOOK + looks)
-    at = slice(FIRST_LOOK - 1, None)
+    n = np.arange(1, first + looks)
+    at = slice(first - 1, None)
     for _ in range(DRAWS // CHUNK):
         values = rng.standard_normal((CHUNK, len(n)))
         sums = values.cumsum(1)

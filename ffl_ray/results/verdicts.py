@@ -13,7 +13,13 @@ from ffl_ray.results.crossed import ALPHA, Effect
 from ffl_ray.results.statistics import Direction
 
 Verdict = Literal[
-    "better", "worse", "equal", "undecided", "one run: no verdict", "no pair: no verdict"
+    "better",
+    "worse",
+    "equal",
+    "undecided",
+    "one run: no verdict",
+    "no pair: no verdict",
+    "not all seeds: no verdict",
 ]
 DECIDED = ("better", "worse", "equal")
 
@@ -26,12 +32,19 @@ class Difference(NamedTuple):
         direction: whether more is better, or less.
         margin: differences below it do not matter; none: all do, and nothing is equal.
         looks: the same effect at each earlier look, valid at any time; the least p counts.
+        planned: seeds without which there is no verdict; 0: whatever is there counts.
     """
 
     effect: Effect | None
     direction: Direction
     margin: float | None = None
     looks: Sequence[Effect] = ()
+    planned: int = 0
+
+    @property
+    def waits(self) -> bool:
+        """Whether a planned seed is missing: whoever ends at will errs far above the level."""
+        return (0 if self.effect is None else self.effect.n) < self.planned
 
     @property
     def tested(self) -> list[Effect]:
@@ -78,7 +91,9 @@ def judged(family: Sequence[Difference]) -> list[Judged]:
 
 
 def _least(one: Difference, p_of: Callable[[Effect], float]) -> float | None:
-    """The least p of all looks; none: it has none."""
+    """The least p of all looks; none: it has none. One that waits counts in its family."""
+    if one.waits:
+        return 1.0
     return min((p_of(effect) for effect in one.tested), default=None)
 
 
@@ -91,6 +106,8 @@ def _judged(one: Difference, p: float | None, p_equal: float | None, alpha: floa
     effect = one.effect
     if effect is None:
         return Judged("no pair: no verdict")
+    if one.waits:
+        return Judged("not all seeds: no verdict")
     if p is None:
         return Judged("one run: no verdict")
     clearest = min(one.tested, key=Effect.p_different)

@@ -16,7 +16,7 @@ from ffl_ray.search.space import load_space, settle
 
 
 def test_it_holds_ffl_against_every_arm_and_the_backbone_for_equal_seconds_too() -> None:
-    asked = Experiment("/data", "/there", 5).request("cifar100")
+    asked = Experiment("/data", "/there", 5, 10).request("cifar100")
     chosen = asked.chosen[0]
     against = Against(asked.kinds, {chosen.config: same_macs(chosen.config, 100)})
     timed = networks_to_time(asked.chosen, asked.baselines, against)
@@ -35,10 +35,11 @@ def test_it_holds_ffl_against_every_arm_and_the_backbone_for_equal_seconds_too()
     assert (settings["data.image_size"], settings["optim.epochs"]) == (16, 30)
     assert round(settings["distill.ramp_up"] * 30) == 8
     assert [run.seed for run in plan_runs(arms, asked.seeds)[: len(arms)]] == [1000] * len(arms)
+    assert (len(asked.seeds), asked.looks) == (10, 6)
 
 
 def test_its_commands_are_those_that_anybody_can_give() -> None:
-    experiment = Experiment("/data", "/there", 7, ["optim.epochs=1"])
+    experiment = Experiment("/data", "/there", 7, 9, ["optim.epochs=1"])
 
     searched = tune.parser().parse_args(experiment.training("cifar10"))
     confirmed = confirm.parser().parse_args(experiment.confirmation("cifar10"))
@@ -46,11 +47,8 @@ def test_its_commands_are_those_that_anybody_can_give() -> None:
 
     assert searched.name == confirmed.study == "ffl-helps-cifar10"
     assert searched.set == ["data.name=cifar10", "optim.epochs=1"]
-    assert (confirmed.seeds, tuple(confirmed.arms), confirmed.baselines) == (
-        7,
-        CAUSES,
-        BASELINES,
-    )
+    assert (confirmed.seeds, confirmed.until_decided, confirmed.max_seeds) == (7, True, 9)
+    assert (tuple(confirmed.arms), confirmed.baselines) == (CAUSES, BASELINES)
     assert cli.overrides_of(confirmed) == {"data.dir": "/data"}
     assert cli.overrides_of(searched)["data.dir"] == "/data"
     assert across.across == ["ffl-helps-cifar100", "ffl-helps-cifar10"]

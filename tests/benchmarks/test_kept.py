@@ -13,8 +13,13 @@ from support.confirmations import make_confirmation
 from support.studies import COMPLETED, make_study
 
 from benchmarks.kept import keep
+from ffl_ray.confirm.confirmation import Confirmation
+from ffl_ray.confirm.look import look_of, record_look
 from ffl_ray.errors import SettingError, StudyError
 from ffl_ray.results import load
+from ffl_ray.results.description import read_description
+from ffl_ray.results.openings import openings_of
+from ffl_ray.results.storage.storage import Storage
 
 TABLES = ("trials", "epochs", "members")
 
@@ -68,6 +73,31 @@ def test_a_study_is_kept_whole_but_for_the_places_of_its_data(
     files = [file for file in out.rglob("*") if file.is_file()]
     assert {file.suffix for file in files} == {".json", ".parquet"}
     assert not any(str(tmp_path).encode() in file.read_bytes() for file in files)
+
+
+def test_a_storage_path_is_kept_with_the_ledger_of_its_openings(tmp_path: Path) -> None:
+    path, out = tmp_path / "results", tmp_path / "kept" / "results"
+    for name in ("one", "two"):
+        confirmed_study(path / name, None, None)
+        confirmed = Storage(str(path / name)).child("confirmed")
+        plan = Confirmation.load(read_description(confirmed), confirmed.location)
+        record_look(plan.as_registered(), confirmed)
+
+    keep(path, out)
+    keep(path, out)
+
+    for name in ("one", "two"):
+        there = Storage(str(out / name)).child("confirmed")
+        plan = Confirmation.load(read_description(there), there.location).as_registered()
+        look = look_of(plan, there)
+        assert look.place.location == str(out)
+        assert [one.study for one in openings_of(look.place, look.split)] == [
+            "one/confirmed",
+            "two/confirmed",
+        ]
+    (out / "mine").mkdir()
+    with pytest.raises(SettingError, match="FOLDER must be new, or hold what is kept"):
+        keep(path, out)
 
 
 @pytest.mark.parametrize("out", [".", "study", "study/confirmed/kept", "other"])

@@ -72,6 +72,17 @@ def test_a_study_without_a_confirmation_is_one_line(
     assert "has no primary comparison of two seeds or more" in capfd.readouterr().err
 
 
+def test_the_margin_is_the_one_that_was_registered(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    for name in ("one", "two"):
+        study(tmp_path, name)
+    places = [str(tmp_path / "one"), str(tmp_path / "two")]
+
+    assert main(["--across", *places, "--margin", "5"]) == 2
+    assert f"--margin must be what {places[0]} has registered, 0.5" in capfd.readouterr().err
+
+
 def test_data_sets_that_disagree_are_undecided(tmp_path: Path) -> None:
     study(tmp_path, "one")
     rows = read_confirmed(Storage(str(tmp_path / "one/confirmed")))["comparisons"]
@@ -87,11 +98,14 @@ def test_data_sets_that_disagree_are_undecided(tmp_path: Path) -> None:
 
 def test_comparisons_with_several_kinds_of_baselines_are_refused() -> None:
     rows: dict[str, Any] = {
-        "old": {"kind": None},
-        "one": {"kind": "alone"},
-        "two": {"kind": "default"},
+        "old": {"kind": None, "equal": "seconds"},
+        "one": {"kind": "alone", "equal": "seconds"},
+        "two": {"kind": "default", "equal": "seconds"},
+        "three": {"kind": "alone", "equal": "epochs"},
     }
 
     _check_alike({name: rows[name] for name in ("old", "one")})
-    with pytest.raises(SettingError, match=r"with one kind of baseline, not one \(alone\), two"):
-        _check_alike(rows)
+    with pytest.raises(SettingError, match=r"one kind of baseline, not one \(alone, equal sec"):
+        _check_alike({name: rows[name] for name in ("old", "one", "two")})
+    with pytest.raises(SettingError, match=r"not one \(alone, equal seconds\), three"):
+        _check_alike({name: rows[name] for name in ("one", "three")})

@@ -155,6 +155,22 @@ def test_a_confirmation_survives_a_kill_and_never_runs_twice(tmp_path: Path) -> 
         ({}, ["--top", "0"], "--top must be at least 1, not 0"),
         ({}, ["--arms", "default"], "--arms default must be of a search that tried its default"),
         ({}, ["--arms", "untaught", "--baselines", "seconds_alone"], "must be with alone among"),
+        ({}, ["--until-decided", "--baselines", "none"], "must be with baselines"),
+        (
+            {},
+            ["--until-decided", "--seeds", "3"],
+            "--seeds must be 4 at least with --until-decided",
+        ),
+        (
+            {},
+            ["--until-decided", "--max-seeds", "4"],
+            "--max-seeds must be above 4 and at most 500",
+        ),
+        (
+            {},
+            ["--until-decided", "--seeds", "6", "--max-seeds", "6"],
+            "--max-seeds must be above 6 and at most 500, not 6",
+        ),
         ({"default": 1}, ["--arms", "default", "--top", "1"], "must be of another config than the"),
         (
             {"default": 3},
@@ -195,6 +211,7 @@ def test_an_unknown_study_is_one_line(tmp_path: Path, capsys: pytest.CaptureFixt
         (["--baselines", "epochs"], "baselines was 'both' and is 'epochs'"),
         (["--set", "compute.precision=bfloat16"], "compute.precision was None and is 'bfloat16'"),
         (["--top", "1"], "has --top 2 and can't shrink to 1"),
+        (["--until-decided", "--seeds", "5"], "first_look was None and is 5"),
     ],
 )
 def test_a_confirmation_goes_on_only_with_its_settings(
@@ -252,7 +269,7 @@ def test_what_an_interrupted_confirmation_has_is_shown(
 
     shown = capfd.readouterr().out
     assert "Not all yet: 26 of 30 trainings are still to be done." in shown
-    assert "one run: no verdict" in shown
+    assert "not all seeds: no verdict" in shown
     assert "no pair" not in shown
 
 

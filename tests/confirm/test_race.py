@@ -8,7 +8,12 @@ from typing import Any
 import pytest
 from support.confirmations import CHOSEN, finish, make_confirmation, planned, rows_of
 
-from ffl_ray.confirm.confirmation import Confirmation
+from ffl_ray.confirm.confirmation import (
+    Confirmation,
+    compared_rows,
+    measured_runs,
+    write_tables,
+)
 from ffl_ray.confirm.race import rounds, still_waiting
 from ffl_ray.results.study import StudyTables
 
@@ -68,6 +73,22 @@ def test_seeds_go_where_a_verdict_is_open(tmp_path: Path) -> None:
     assert used  # not all that was planned was trained
 
 
+def test_a_first_look_of_more_seeds_is_the_first_round(tmp_path: Path) -> None:
+    plan = race()._replace(looks=3)
+    tables = make_confirmation(tmp_path / "s", plan, completed=0)
+
+    first = next(rounds(plan, tables))
+
+    assert {run.config.seed for run in first} == set(SEEDS[:6])
+    assert len(first) == 6 * len(plan.arms)
+    train(tables, plan)
+    verdicts = compared_rows(plan, measured_runs(tables, plan.asked))
+    assert "better" in {row["verdict"] for row in verdicts}
+    of_five = [run for run in plan.runs if run.seed in SEEDS[:5]]
+    early = compared_rows(plan, measured_runs(tables, of_five))
+    assert {row["verdict"] for row in early} == {"undecided"}
+
+
 @pytest.mark.parametrize("most", [4, 17, 20])
 def test_a_race_that_was_killed_has_the_same_rounds(most: int, tmp_path: Path) -> None:
     plan = race()
@@ -82,6 +103,9 @@ def test_a_race_that_was_killed_has_the_same_rounds(most: int, tmp_path: Path) -
     assert again == expected
     trained = [{row["trial_id"] for row in tables.trials.rows} for tables in (whole, killed)]
     assert trained[0] == trained[1]
+    rows = [write_tables(plan, tables)["comparisons"] for tables in (whole, killed)]
+    assert rows[0] == rows[1]
+    assert {"better", "undecided"} <= {row["verdict"] for row in rows[0]}
 
 
 def test_without_a_race_there_is_one_round(tmp_path: Path) -> None:

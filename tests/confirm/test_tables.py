@@ -13,8 +13,10 @@ from ffl_ray.confirm.compared import comparison_rows
 from ffl_ray.confirm.measured import measured_arms
 from ffl_ray.confirm.pairs import Arm, Pair, Run
 from ffl_ray.confirm.tables import read_confirmed, run_rows, summary_rows, write_confirmed
-from ffl_ray.results.crossed import crossed
+from ffl_ray.results.crossed import Effect, crossed
+from ffl_ray.results.looks import Looked
 from ffl_ray.results.storage.storage import Storage
+from ffl_ray.results.verdicts import Difference, judged
 from ffl_ray.training.predictions import Predictions
 
 SETTINGS = {"model.mix": ["resnet20", "resnet20"], "distill.method": "ffl", "optim.epochs": 30}
@@ -169,9 +171,42 @@ def test_what_a_race_decided_stays_decided_when_its_arms_go_on_for_others() -> N
     measured = measured_arms(runs, [trial(run.run_id, 1.0) for run in runs], members)
 
     once, raced = (
-        comparison_rows([PAIR], ARMS, measured, 0.005, PAIR, looks=looks)[0] for looks in (1, 5)
+        comparison_rows([PAIR], ARMS, measured, 0.005, PAIR, looked=Looked(looks))[0]
+        for looks in (1, 5)
     )
 
     assert (once["verdict"], raced["verdict"]) == ("undecided", "better")
     assert raced["p"] < 0.05 < once["p"]
     assert raced["difference.low"] < once["difference.low"]
+
+
+def test_a_fixed_plan_has_no_verdict_before_its_last_seed() -> None:
+    """Whoever looks after each seed, and ends where it is liked, errs in one of five."""
+    runs = [Run(f"{2 * s + b}", arm.name, 1000 + s) for s in range(4) for b, arm in enumerate(ARMS)]
+    members = [
+        member(run.run_id, "fused", 0.85 + run.seed % 2 / 1000)
+        if run.arm == PAIR.arm
+        else member(run.run_id, "ensemble", 0.8)
+        for run in runs
+    ]
+    measured = measured_arms(runs, [trial(run.run_id, 1.0) for run in runs], members)
+
+    def verdicts(planned: int, looked: Looked = Looked()) -> list[str]:
+        rows = comparison_rows([PAIR], ARMS, measured, 0.005, PAIR, looked=looked, planned=planned)
+        return [row["verdict"] for row in rows]
+
+    assert verdicts(4)[0] == "better"
+    assert set(verdicts(5)) == {"not all seeds: no verdict"}
+    assert verdicts(8, Looked(5))[0] == "better"  # a race allows for its looks
+
+
+def test_of_a_family_those_count_that_wait_for_seeds() -> None:
+    """One of two comparisons is whole: its p is that of the first of two."""
+    effect = Effect(4, 1.0, 0.04, 0.0)
+    alone, one_of_two = (
+        judged([Difference(effect, "up", planned=4), *more])[0]
+        for more in ([], [Difference(effect, "up", planned=5)])
+    )
+
+    assert alone.p is not None
+    assert one_of_two.p == 2 * alone.p

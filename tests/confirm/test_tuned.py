@@ -27,7 +27,7 @@ from ffl_ray.confirm.compared import comparison_rows, parity_columns, parity_wor
 from ffl_ray.confirm.confirmation import Confirmation
 from ffl_ray.confirm.measured import measured_arms
 from ffl_ray.confirm.opponents import Against, Kind
-from ffl_ray.confirm.pairs import Arm, Chosen, Tuning
+from ffl_ray.confirm.pairs import Arm, Chosen, Tuning, merged_words
 from ffl_ray.confirm.plan import with_runs
 from ffl_ray.confirm.request import Request
 from ffl_ray.confirm.tuned import FOLDER, baseline_searches, with_tuned
@@ -357,3 +357,14 @@ def test_searches_of_different_lengths_are_not_said_to_be_of_one() -> None:
 
     assert "with 4 to 20 trials" in parity_words(rows)
     assert "with 8 trials" in parity_words(rows[2:])
+
+
+def test_a_baseline_that_its_search_made_the_config_itself_is_named() -> None:
+    one = planned().pairs[0]
+    other = one._replace(baseline="another", kind="default", equal="seconds")
+
+    assert merged_words([one, other], [one]) == (
+        f"      the search for baseline default, of equal seconds, found config {one.arm} itself: "
+        "nothing to compare"
+    )
+    assert merged_words([one, other], [one, other._replace(baseline="tuned another")]) == ""

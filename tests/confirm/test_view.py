@@ -63,7 +63,7 @@ def test_a_difference_is_shown_with_both_costs_and_its_verdict() -> None:
     assert "+0.012 ± 0.003" in lines[found + 2]
     assert ".210" in lines[found + 2]
     assert "undecided" in lines[found + 2]
-    assert lines[found + 2].rstrip().endswith("4 seeds, 2.0 min")
+    assert lines[found + 2].rstrip().endswith("9 seeds, 2.0 min")
     assert "more images" in text(comparison_table([nll | {"more_seeds": None}]))
 
 
@@ -96,7 +96,7 @@ def test_in_little_room_no_verdict_is_left_out() -> None:
     found = " ".join(text(comparison_table([DIFFERENCE, DIFFERENCE | seeds]), 60).split())
 
     assert "verdict better *" in found
-    assert "seen from 0.40, MACs x0.66, verdict undecided *, settled by 12 seeds, 12.0" in found
+    assert "seen from 0.40, MACs x0.66, verdict undecided *, settled by 17 seeds, 12.0" in found
 
 
 def test_how_it_was_measured_is_said_in_words() -> None:

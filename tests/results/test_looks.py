@@ -20,13 +20,17 @@ def test_one_look_has_the_whole_level_and_each_of_several_at_least_its_share() -
         assert alpha / 17 <= nominal(alpha, 17) < alpha
 
 
-@pytest.mark.parametrize(("alpha", "looks"), [(0.05, 17), (0.05, 2), (0.004, 17)])
-def test_all_looks_together_err_as_often_as_is_asked_for(alpha: float, looks: int) -> None:
+@pytest.mark.parametrize(
+    ("alpha", "looks", "first"), [(0.05, 17, 4), (0.05, 2, 4), (0.004, 17, 4), (0.05, 6, 8)]
+)
+def test_all_looks_together_err_as_often_as_is_asked_for(
+    alpha: float, looks: int, first: int
+) -> None:
     """Of fresh draws, each look with a t of its own seeds."""
-    rng, level, repeats = np.random.default_rng(1), nominal(alpha, looks), 40_000
-    values = rng.standard_normal((repeats, 3 + looks))
+    rng, level, repeats = np.random.default_rng(1), nominal(alpha, looks, first), 40_000
+    values = rng.standard_normal((repeats, first - 1 + looks))
     passed = np.zeros(repeats, bool)
-    for n in range(4, 4 + looks):
+    for n in range(first, first + looks):
         some = values[:, :n]
         statistic = some.mean(1) / some.std(1, ddof=1) * math.sqrt(n)
         passed |= abs(statistic) >= t.isf(level / 2, n - 1)
@@ -38,8 +42,11 @@ def test_all_looks_together_err_as_often_as_is_asked_for(alpha: float, looks: in
 def test_fewer_seeds_than_the_first_look_has_say_nothing() -> None:
     effect = Effect(2, 1e9, 1.0, 0.0, looks=17)
 
-    assert effect.half() == effect.detectable() == math.inf
-    assert effect.p_different() > 0.05
+    later = Effect(5, 1e9, 1.0, 0.0, looks=16, first=6)
+
+    for one in (effect, later):
+        assert one.half() == one.detectable() == math.inf
+        assert one.p_different() > 0.05
 
 
 def test_the_least_p_of_all_looks_counts_and_what_was_decided_stays_so() -> None:
@@ -49,6 +56,17 @@ def test_the_least_p_of_all_looks_counts_and_what_was_decided_stays_so() -> None
     assert judged([Difference(unclear, "up")])[0].verdict == "undecided"
     found = judged([Difference(unclear, "up", looks=[clear])])[0]
     assert (found.verdict, found.p) == ("better", clear.p_different())
+
+
+def test_what_was_equal_may_become_better_and_not_the_other_way() -> None:
+    small = Effect(4, 0.1, 0.0004, 0.0, looks=17)
+    clear = Effect(12, 0.2, 0.001, 0.0, looks=17)
+
+    def verdict(now: Effect, *before: Effect) -> str:
+        return judged([Difference(now, "up", 0.5, before)])[0].verdict
+
+    assert (verdict(small), verdict(clear, small)) == ("equal", "better")
+    assert verdict(clear) == verdict(small, clear) == "better"
 
 
 @pytest.mark.parametrize("images", [0.0, 1.0])
