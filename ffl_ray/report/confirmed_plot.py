@@ -56,7 +56,8 @@ def differences(comparisons: Sequence[Row], measured: str) -> Plot | Missing:
     band = "" if margin is None else f" Grey: the margin, ±{100 * margin:g} points."
     return Plot(
         f"Each member against its baseline: difference, 95% interval, verdict; in bold the primary "
-        f"comparison.{band} {measured}",
+        f"comparison. Verdicts allow for how many there are, intervals for one each.{band} "
+        f"{measured}",
         styled(figure, 150 + (11 + 17 * lines) * len(rows)),
     )
 

@@ -1,0 +1,168 @@
+"""What the experiment found: `python -m benchmarks.ffl_helps.shown PATH [--picture FILE]`.
+
+PATH is a storage path with its confirmed studies, or what is kept of one. The table of all
+comparisons in Markdown, what it rests on, and every opening of a test split; the picture is an SVG.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pandas as pd
+
+from benchmarks.common import ended
+from benchmarks.ffl_helps.picture import Point, draw
+from benchmarks.methods import LAST, flattening
+from ffl_ray.confirm.tables import FOLDER, read_confirmed
+from ffl_ray.errors import StudyError
+from ffl_ray.results import load
+from ffl_ray.results.description import read_description
+from ffl_ray.results.openings import openings_of, split_of_study
+from ffl_ray.results.statistics import Summary, shown
+from ffl_ray.results.storage.storage import Storage
+
+Row = Mapping[str, Any]
+WHOM = {
+    "alone": "its backbone alone",
+    "together": "the independent pair's ensemble",
+    "untaught": "the same, untaught",
+    "same_macs": "one network of its MACs",
+    "default": "the default point's",
+}
+INTERVAL = ("mean", "std", "low", "high")
+
+
+class Study(NamedTuple):
+    """A confirmed study.
+
+    Attributes:
+        data: the name of its data set.
+        rows: its comparisons of accuracy, the primary one first.
+        place: of its confirmation.
+    """
+
+    data: str
+    rows: Sequence[Row]
+    place: Storage
+
+    def name(self, row: Row) -> str:
+        """What a row compares, in words."""
+        whose = f"{row['arm']}: " if len({one["arm"] for one in self.rows}) > 1 else ""
+        whom = WHOM.get(row["kind"], row["kind"])
+        primary = " *" * bool(row["primary"])
+        return f"{whose}{row['member']} against {whom}, equal {row['equal']}{primary}"
+
+
+def studies_in(path: Path) -> list[Study]:
+    """The confirmed studies of a storage path.
+
+    Raises:
+        StudyError: there is none.
+    """
+    found = []
+    for described in sorted(path.glob(f"*/{FOLDER}/study.json")):
+        place = Storage(str(described.parent))
+        rows = [row for row in read_confirmed(place)["comparisons"] if row["metric"] == "accuracy"]
+        arms = read_description(place)["arms"]
+        rows.sort(key=lambda row: not row["primary"])
+        found.append(Study(arms[0]["settings"]["data.name"], rows, place))
+    if not found:
+        raise StudyError(f"{path} holds no confirmed study: train with -m benchmarks.ffl_helps")
+    return found
+
+
+def difference(row: Row) -> Summary:
+    """A comparison's difference with its interval."""
+    return Summary(row["n"], *(row[f"difference.{key}"] for key in INTERVAL))
+
+
+def table(studies: Sequence[Study]) -> pd.DataFrame:
+    """Each comparison with both costs, and by data set what came out."""
+    lines: dict[str, dict[str, str]] = {}
+    for study in studies:
+        for row in study.rows:
+            line = lines.setdefault(study.name(row), {})
+            if row["baseline_macs"]:
+                line["MACs"] = f"{row['macs'] / row['baseline_macs']:.2f}"
+            line[study.data] = _said(row)
+    return pd.DataFrame([{"accuracy, points": name, **line} for name, line in lines.items()])
+
+
+def _said(row: Row) -> str:
+    if not row["n"]:
+        return str(row["verdict"])
+    seen = "" if row["detectable"] is None else f", seen from {100 * row['detectable']:.2f}"
+    p = "" if row["p"] is None else f", p {row['p']:.3f}"
+    told = f"{100 * row['mean']:.2f} - {100 * row['baseline_mean']:.2f}"
+    verdict = f"**{row['verdict']}**"
+    sign = "+" * (row["difference.mean"] >= 0)
+    return f"{sign}{shown(difference(row), 100)} ({told}): {verdict} (n {row['n']}{p}{seen})"
+
+
+def ground(study: Study) -> str:
+    """What a study's verdicts rest on: trainings, hours, seconds of both sides, how flat."""
+    found = load(study.place.location)
+    done = found.trials[found.trials["status"] == "completed"]
+    losses = found.epochs.dropna(subset="loss.ce_branches")
+    long = losses.groupby("trial_id")["epoch"].transform("size") > LAST
+    fell = flattening(losses[long], done["trial_id"])
+    equal = [row for row in study.rows if row["equal"] == "seconds" and row["accelerator_s"]]
+    ratio = ", ".join(
+        f"{row['accelerator_s'] / row['baseline_accelerator_s']:.2f}" for row in equal[:1]
+    )
+    return (
+        f"{study.data}: {len(done)} trainings, {done['accelerator_s'].sum() / 3600:.1f} hours of "
+        f"their CPUs; seconds of ours to those of equal seconds {ratio or '-'}; over the last "
+        f"{LAST} epochs of {len(fell)} the cross-entropy still fell by {fell.mean():.1%}, by "
+        f"{fell.max():.1%} at most"
+    )
+
+
+def openings(study: Study) -> list[str]:
+    """Every look at its test split that the storage path knows."""
+    split = split_of_study(read_description(study.place))
+    path = Storage(Storage(study.place.parent).parent)
+    return [
+        f"{study.data}: look {number} by {one.study}, plan {one.plan}, {one.trainings} trainings, "
+        f"{one.time[:10]}"
+        for number, one in enumerate(openings_of(path, split), start=1)
+    ]
+
+
+def points(studies: Sequence[Study]) -> list[Point]:
+    """What the picture shows."""
+    return [
+        Point(study.name(row), study.data, *_ends(row), row["verdict"], row["margin"])
+        for study in studies
+        for row in study.rows
+        if row["difference.mean"] is not None
+    ]
+
+
+def _ends(row: Row) -> tuple[float, float | None, float | None]:
+    return row["difference.mean"], row["difference.low"], row["difference.high"]
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """The exit status."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("path", type=Path, metavar="PATH")
+    parser.add_argument("--picture", type=Path, metavar="FILE", help="an SVG to write")
+    args = parser.parse_args(arguments)
+    studies = studies_in(args.path)
+    said = [ground(study) for study in studies]
+    looked = [line for study in studies for line in openings(study)]
+    print(table(studies).to_markdown(index=False, disable_numparse=True))  # noqa: T201
+    print("", *said, "", *looked, sep="\n")  # noqa: T201
+    if args.picture is not None:
+        draw(points(studies), args.picture)
+    return 0
+
+
+if __name__ == "__main__":
+    ended(main)
