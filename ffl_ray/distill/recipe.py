@@ -45,11 +45,13 @@ class Phase(NamedTuple):
             stepped, whatever the gradient of the loss reaches.
         rule: of an optimiser of its own for these, members too, with a state of its own; none:
             the training's steps here as well, by the rules of the first step.
+        skips: helpers that read images, and whose reading it does not want: they are not called.
     """
 
     terms: Terms
     trains: tuple[str, ...]
     rule: HelperRule | None = None
+    skips: tuple[str, ...] = ()
 
 
 class Recipe(NamedTuple):

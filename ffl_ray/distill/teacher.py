@@ -100,17 +100,47 @@ class _OfNormalised(nn.Module):
 
 
 def with_teacher(recipe: Recipe) -> Recipe:
-    """A method's recipe, with the teacher of the settings beside it."""
+    """A method's recipe, with the teacher of the settings beside it.
+
+    Whatever of the method is given an output sees in it what it would without a teacher. The
+    teacher teaches in the first step on a batch alone, and is asked in no other.
+    """
 
     def terms(output: NetworkOutput, labels: Labels, settings: ResolvedDistill) -> dict[str, Term]:
-        return recipe.terms(output, labels, settings) | teacher_terms(output, settings)
+        return recipe.terms(_own(output), labels, settings) | teacher_terms(output, settings)
 
     def helpers(example: NetworkOutput, settings: ResolvedDistill) -> dict[str, Helper]:
         own = recipe.helpers(example, settings) if recipe.helpers else {}
+        if TEACHER in own:
+            raise SettingError(
+                f"distill.teacher must be none for distill.method {settings.method}, one of whose "
+                f"helpers is named {TEACHER} itself"
+            )
         teacher = Teacher(settings, example.branches.shape[2])
         return {**own, TEACHER: Helper(teacher, reads_images=True)}
 
-    return recipe._replace(terms=terms, helpers=helpers)
+    return recipe._replace(
+        terms=terms,
+        helpers=helpers,
+        then=tuple(
+            phase._replace(terms=_of_own(phase.terms), skips=(*phase.skips, TEACHER))
+            for phase in recipe.then
+        ),
+        takes_step=recipe.takes_step and _of_own(recipe.takes_step),
+    )
+
+
+def _of_own(function: Callable[..., Any]) -> Callable[..., Any]:
+    return lambda output, *rest: function(_own(output), *rest)
+
+
+def _own(output: NetworkOutput) -> NetworkOutput:
+    """The output without its teacher: with the method's own helpers, and what those read."""
+    helpers = {name: one for name, one in (output.helpers or {}).items() if name != TEACHER}
+    if not helpers:
+        return output._replace(helpers=None, read=None)
+    read = {name: x for name, x in (output.read or {}).items() if name != TEACHER}
+    return output._replace(helpers=nn.ModuleDict(helpers), read=read)
 
 
 def teacher_terms(output: NetworkOutput, settings: ResolvedDistill) -> dict[str, Term]:

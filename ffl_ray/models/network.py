@@ -126,8 +126,18 @@ class FusionNetwork(nn.Module):
         self.helper_rules |= {name: helper.rule for name, helper in helpers.items()}
         self.readers += [name for name, helper in helpers.items() if helper.reads_images]
 
-    def forward(self, images: Float[Tensor, "*views batch channels height width"]) -> NetworkOutput:
-        return self.output(images, self.needs if self.training else ())
+    def forward(
+        self,
+        images: Float[Tensor, "*views batch channels height width"],
+        skips: Collection[str] = (),
+    ) -> NetworkOutput:
+        """The output, with helpers; those that it skips are not called with the images."""
+        output = self.output(images, self.needs if self.training else ())
+        if not self.helpers:
+            return output
+        asked = [name for name in self.readers if self.training and name not in skips]
+        read = {name: self.helpers[name](images) for name in asked}
+        return output._replace(helpers=self.helpers, read=read)
 
     def output(self, images: Tensor, needs: Collection[str]) -> NetworkOutput:
         """Logits of images, and what else is needed of `Kept`."""
@@ -143,20 +153,10 @@ class FusionNetwork(nn.Module):
             with full_precision(images):
                 attention = self.attention([pooled(x) for x in without(self.leader, ran.maps)])
         features = [pooled(x) for x in ran.maps] if "pooled" in needs else None
-        kept = Kept(ran.stages, features, fused_map)
-        output = NetworkOutput(
-            branches,
-            fused,
-            attention,
-            self._taught_by_means(images),
-            self.leader,
-            kept,
-            averaged=self._averaged(images),
+        kept, means = Kept(ran.stages, features, fused_map), self._taught_by_means(images)
+        return NetworkOutput(
+            branches, fused, attention, means, self.leader, kept, averaged=self._averaged(images)
         )
-        if not self.helpers:
-            return output
-        read = {name: self.helpers[name](images) for name in self.readers if self.training}
-        return output._replace(helpers=self.helpers, read=read)
 
     def member(
         self, name: str, images: Float[Tensor, "batch channels height width"]

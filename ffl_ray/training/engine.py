@@ -18,7 +18,7 @@ from ffl_ray.models.network import NetworkOutput
 from ffl_ray.training.clock import Clock
 from ffl_ray.training.gradients import average_gradients, drop_gradients, gathered
 from ffl_ray.training.metrics import metric_sums
-from ffl_ray.training.parted_step import Parts, step_where
+from ffl_ray.training.parted_step import Parts, Phase, step_where
 from ffl_ray.training.precision import Precision, in_float64
 from ffl_ray.training.turns import next_turn, wait_for
 
@@ -108,27 +108,28 @@ class Step(NamedTuple):
         row = loss.row
         for phase in self.parts.then:
             self.descend(loss.taken)
-            loss = self.forward(batch, phase.loss_terms)
+            loss = self.forward(batch, phase)
             self.backward(loss, phase.trained)
             phase.hand_over()
             row = row.and_of(loss.row)
         self.update(loss.taken)
         return row
 
-    def forward(self, batch: Batch, loss_terms: LossTerms | None = None) -> Loss:
-        """The loss of a batch.
+    def forward(self, batch: Batch, phase: Phase | None = None) -> Loss:
+        """The loss of a batch: of the first step on it, or of a further one.
 
         With several workers the gradient is the global batch's mean whatever share each worker
         has: gradients are averaged over workers, so each loss is scaled by its share first.
         """
         with self.precision.context():
-            output: NetworkOutput = self.network(batch.images)
+            skips = (phase.skips,) if phase and phase.skips else ()
+            output: NetworkOutput = self.network(batch.images, *skips)
         output = output.at_least_float32()._replace(
             image_indices=batch.indices,
             share=self.clock.share if self.clock else None,
             gather=partial(gathered, world_size=self.world_size, global_size=batch.global_size),
         )
-        terms = (loss_terms or self.loss_terms)(output, batch.labels)
+        terms = (phase.loss_terms if phase else self.loss_terms)(output, batch.labels)
         total = total_loss(terms, self.distill_weight)
         values = torch.stack([total, *(term.value for term in terms.values())]).detach()
         count = batch.num_images

@@ -26,11 +26,13 @@ class Phase(NamedTuple):
         trained: the only parameters that it trains.
         twins: of these, where the phase has an optimiser of its own, which steps them: they share
             the parameters' memory, and take their gradients over.
+        skips: helpers that are not called with its images.
     """
 
     loss_terms: LossTerms
     trained: Collection[nn.Parameter] | None
     twins: Sequence[nn.Parameter] = ()
+    skips: Collection[str] = ()
 
     def hand_over(self) -> None:
         """Have the phase's own optimiser take the next step, if it has one."""

@@ -131,6 +131,7 @@ def _parts(training: Training) -> Parts:
                 _bound(phase.terms, settings),
                 trained_by(network, phase.trains),
                 twins_in(training.optimizer, place),
+                phase.skips,
             )
             for place, phase in enumerate(recipe.then)
         ],

@@ -11,6 +11,7 @@ from support.compared import assert_same_weights, weights, without_times
 from support.helpers import MemorySession, small_config
 from support.late import Late
 from support.reference import given, random_output, reference_kl
+from support.teachers import exported
 from torch import Tensor
 
 from ffl_ray.config.methods import METHODS, resolved_distill
@@ -24,29 +25,14 @@ from ffl_ray.distill.registry import loss_terms_of
 from ffl_ray.distill.teacher import TEACHER, Teacher
 from ffl_ray.distill.terms import Term
 from ffl_ray.errors import SettingError, StudyError
-from ffl_ray.export.formats import write_safetensors
-from ffl_ray.export.member import describe, empty_network
 from ffl_ray.exported.about import CONFIG, SAFETENSORS
-from ffl_ray.exported.member import Member, load_member
+from ffl_ray.exported.member import load_member
 from ffl_ray.training.setup import prepare
 from ffl_ray.training.worker import run_worker
 
 models = Late("torchvision.models")
 HUNDRED = DatasetInfo(tuple(map(str, range(100))), (0.5,) * 3, (0.25,) * 3, 4, flip=True)
 LABELS = torch.tensor([3, 1, 4, 1, 5, 9])
-
-
-def exported(folder: Path, seed: int = 0, **settings: object) -> Path:
-    """A folder as `ffl_ray.export` writes it, of an untrained network."""
-    config = small_config(seed=seed, **settings)
-    data = load_train_val(config.data)
-    network = empty_network(config, data.info, data.image_shape)
-    about = describe(config, "ensemble", data)
-    folder.mkdir()
-    (folder / CONFIG).write_text(about.dump())
-    member = Member(network, "ensemble", about.mean, about.std)
-    write_safetensors(member, about, folder / SAFETENSORS)
-    return folder
 
 
 @pytest.fixture(scope="module")
