@@ -10,6 +10,7 @@ from ffl_ray.config.variants import (
     check_alike,
     check_apart,
     check_ladder,
+    check_limit,
     check_own_batches,
     check_read,
     check_teacher,
@@ -25,8 +26,8 @@ def check_method(config: ResolvedConfig) -> None:
     Raises:
         SettingError: too few branches, a leader that there is not, a ramp-up longer than the
             training, views where maps are fused, shared stages where none may be, a setting that
-            has no effect, or an objective of a member that there is not; or as `check_gates`
-            does.
+            has no effect, a limit that falls nowhere, or an objective of a member that there is
+            not; or as `check_gates` does.
     """
     name, method = config.distill.method, method_of(config.distill)
     count = len(config.model.mix)
@@ -45,6 +46,7 @@ def check_method(config: ResolvedConfig) -> None:
     check_views(config)
     check_read(config)
     check_weights(config.distill)
+    check_limit(config.distill)
     check_teacher(config)
     check_own_batches(config)
     check_view_policies(config, count + method.student_average)

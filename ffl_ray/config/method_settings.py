@@ -124,8 +124,8 @@ class ConfidentSettings(Section):
 
     entropy_limit: float = setting(
         1.0,
-        "confident_dml alone: a teacher of a higher entropy teaches nothing of an image, as a "
-        "share of that of an even guess; 0: nobody teaches, 1: as dml",
+        "confident_dml alone: a teacher of no lower entropy teaches nothing of an image, as a "
+        "share of that of an even guess; while it is 0 nobody teaches, while it is 1 as in dml",
         source=CONFIDENT,
         ge=0,
         le=1,
@@ -133,7 +133,7 @@ class ConfidentSettings(Section):
     entropy_schedule: Literal["constant", "rising", "falling"] = setting(
         "rising",
         "confident_dml alone: how that limit comes about, in a straight line over the training; "
-        "rising: from 0; falling: from 1",
+        "rising: from 0; falling: from 1, to a limit below it; constant: at once",
         source=CONFIDENT,
     )
 

@@ -63,6 +63,19 @@ def check_weights(distill: DistillConfig) -> None:
         )
 
 
+def check_limit(distill: DistillConfig) -> None:
+    """Check that confident_dml's limit falls where it is said to.
+
+    Raises:
+        SettingError: it begins where it is to end.
+    """
+    if distill.entropy_schedule == "falling" and distill.entropy_limit == 1:
+        raise SettingError(
+            f"distill.entropy_limit must be below 1 where distill.entropy_schedule is falling, "
+            f"which begins at 1, not {distill.entropy_limit:g}"
+        )
+
+
 def check_teacher(config: ResolvedConfig) -> None:
     """Check that what is said of a teacher from outside is said of one.
 

@@ -21,9 +21,10 @@ def confident_dml_terms(
     """Every branch learns from each of the others what that one is sure of.
 
     L = sum_k [ CE(z_k, y) + 1/(N-1) sum_(j != k) mean over images m_j KL(z_j -> z_k) ], with m_j
-    1 where the entropy of p_j = softmax(z_j) is at most chi log(classes), else 0. chi is
-    distill.entropy_limit, or on its way there (`limit`): at 0 the branches are independent, at 1
-    it is DML. The mean is over all images, and no gradient reaches a teacher.
+    1 where the entropy of p_j = softmax(z_j) is below chi log(classes), else 0. chi is
+    distill.entropy_limit, or on its way there (`limit`): while it is 0 nobody teaches, while it is
+    1 it is DML, even guesses taught too. The mean is over all images, and no gradient reaches a
+    teacher.
     """
     chi = limit(output, settings)
     masks = [_sure(logits, chi) for logits in output.branches]
@@ -53,5 +54,5 @@ def limit(output: NetworkOutput, settings: ResolvedDistill) -> float | Float[Ten
 def _sure(logits: Logits, chi: float | Tensor) -> Float[Tensor, "batch"]:
     logs = F.log_softmax(logits, dim=1)
     entropy = -(logs.exp() * logs).sum(dim=1)
-    # An even guess may come out above the logarithm by a rounding.
-    return (entropy <= chi * math.log(logits.shape[1]) * (1 + 1e-6)).to(logits.dtype)
+    # An even guess may come out above the logarithm by a rounding; below 0 not even a certain one.
+    return (entropy < chi * math.log(logits.shape[1]) * (1 + 1e-6)).to(logits.dtype)

@@ -222,7 +222,7 @@ def test_two_workers_reach_the_accuracy_of_one_with_the_same_global_batch(tmp_pa
 
 SHARED_METHODS = (
     *("independent", "one", "okddip", "dkel", "okdph", "ktg", "layered_ffl", "ffsd", "dccl"),
-    *("dcm", "mcl", "lmcl", "ahbf", "switokd", "afd"),
+    *("dcm", "mcl", "lmcl", "ahbf", "switokd", "confident_dml", "afd"),
     ASKING,
 )
 OWN_SETTINGS: dict[str, dict[str, object]] = {

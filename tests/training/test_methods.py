@@ -106,6 +106,7 @@ def test_every_member_learns_digits(method: str) -> None:
         ("ahbf", None),
         ("dkel", None),
         ("switokd", None),
+        ("confident_dml", None),
         ("afd", None),
         ("ktg", "1>0=linear,2>1=correct,fused>2=negative_linear,ensemble>fused=through"),
     ],
