@@ -54,5 +54,5 @@ def limit(output: NetworkOutput, settings: ResolvedDistill) -> float | Float[Ten
 def _sure(logits: Logits, chi: float | Tensor) -> Float[Tensor, "batch"]:
     logs = F.log_softmax(logits, dim=1)
     entropy = -(logs.exp() * logs).sum(dim=1)
-    # An even guess may come out above the logarithm by a rounding; below 0 not even a certain one.
+    # An even guess may come out above the logarithm by a rounding; a certain one is not below 0.
     return (entropy < chi * math.log(logits.shape[1]) * (1 + 1e-6)).to(logits.dtype)
