@@ -83,6 +83,48 @@ def test_a_branch_is_trained_to_deceive_and_its_discriminator_not_to_be() -> Non
         assert reached(own[k]) == {f"D{k}"}
 
 
+def test_two_branches_of_one_number_each_by_hand() -> None:
+    adversary = Adversary([MapShape(1, 1, 1)] * 2).double()
+    adversary.transfers = nn.ModuleList(nn.Identity() for _ in range(2))
+    adversary.discriminators = nn.ModuleList(
+        nn.Sequential(nn.Flatten(), nn.Linear(1, 1, bias=False).double()) for _ in range(2)
+    )
+    for discriminator, factor in zip(adversary.discriminators, (0.25, 0.5), strict=True):
+        nn.init.constant_(discriminator[1].weight, factor)  # type: ignore[index]
+    maps = [torch.full((3, 1, 1, 1), value, dtype=torch.float64) for value in (2.0, 0.5)]
+
+    deceived, own = adversary(maps)
+
+    # D_0 sees .5 in its own branch's map and .125 in the other's, D_1 .25 and 1.
+    assert [x.item() for x in deceived] == pytest.approx([0.5**2, 0.75**2])
+    assert [x.item() for x in own] == pytest.approx([0.875**2 + 0.5**2, 0 + 0.25**2])
+
+
+def test_its_second_step_has_a_weight_decay_of_a_tenth_in_the_gradient_by_hand() -> None:
+    training = prepare(config_of(), MemorySession())
+    training.network.train()
+    step, batch = step_of(training, 1.0), next(epoch_batches(training, 0))
+    (phase,) = step.parts.then
+    step.backward(step.forward(batch), step.parts.trained)
+    step.descend(None)
+    step.backward(step.forward(batch, phase), phase.trained)
+    named = [(n, p) for n, p in training.network.named_parameters() if p.grad is not None]
+    # Adam's first step: its rate along g / (|g| + epsilon), with g of the loss and of the decay.
+    decayed = {name: p.grad.double() + 0.1 * p.detach().double() for name, p in named}  # type: ignore[union-attr]
+    expected = {
+        name: p.detach().double() - 2e-5 * decayed[name] / (decayed[name].abs() + 1e-8)
+        for name, p in named
+    }
+
+    phase.hand_over()
+    step.descend(None)
+
+    for name, p in named:
+        torch.testing.assert_close(p.detach().double(), expected[name], atol=2e-7, rtol=0, msg=name)
+    assert any(name.startswith("helpers") for name, _ in named)
+    assert any(name.startswith("branches") for name, _ in named)
+
+
 def stepped(config: ResolvedConfig) -> Training:
     training = prepare(config, MemorySession())
     train_epoch(step_of(training, 1.0), [next(epoch_batches(training, 0))])

@@ -178,11 +178,13 @@ ROUTING: dict[tuple[str, str], set[str]] = {
     ("pcl", "ce_fused"): {"trunk", *BRANCHES, "fusion"},
     ("pcl", "fused_to_branches.1"): OWN[1],
     ("pcl", "mean_teachers_to_branches.1"): OWN[1],
+    ("layered_ffl", "fused_to_branches.1"): OWN[1],
     ("layered_ffl", "ce_layers.0"): {"trunk", *BRANCHES, "layer1"},
     ("layered_ffl", "ensemble_to_layers.0"): {"trunk", *BRANCHES, "layer1"},
     ("layered_ffl", "layers_to_branches.0"): EVERYTHING,
     ("dccl", "ce_fused"): {"trunk", *BRANCHES, "fusion"},
     ("dccl", "peers_to_branches.1"): OWN[1],
+    ("dccl", "fused_to_branches.1"): OWN[1],
     ("dccl", "stages_to_branches.1"): {"trunk", "branch1", "crossings1"},
     ("dccl", "branches_to_fused"): {"trunk", *BRANCHES, "fusion"},
     ("ffsd", "ce_fused"): {"fusion"},
@@ -197,6 +199,7 @@ ROUTING: dict[tuple[str, str], set[str]] = {
     ("ffsd", "decoding.2"): {"decoder2"},
     ("switokd", "peers_to_branches.1"): {"branch1", "classifier1"},
     ("dkel", "ce_fused"): {"trunk", *BRANCHES, "fusion"},
+    ("dkel", "fused_to_branches.1"): OWN[1],
     ("dkel", "mean_teachers_to_branches.1"): OWN[1],
 }
 
