@@ -12,8 +12,17 @@ def check_batches(config: ResolvedConfig) -> None:
 
     Raises:
         SettingError: images of a class do not divide a batch, or are blended; or the method needs
-            hard labels, or images of one class, and is given none.
+            hard labels, or images of one class, and is given none. What the method asks for comes
+            first: the images of a class are then its own choice.
     """
+    needs, who = method_of(config.distill).needs, f"distill.method {config.distill.method}"
+    if "hard_labels" in needs:
+        check_hard_labels(config, who)
+    if "positives" in needs and config.data.mixing != "none":
+        raise SettingError(
+            f"data.mixing must be none for {who}, which compares images of one class, not "
+            f"{config.data.mixing}"
+        )
     wanted, batch_size = config.data.images_per_class, config.optim.batch_size
     if batch_size % wanted:
         raise SettingError(
@@ -25,14 +34,11 @@ def check_batches(config: ResolvedConfig) -> None:
             f"data.images_per_class must be 1 where data.mixing is {config.data.mixing}, which "
             f"blends images that lie side by side, not {wanted}"
         )
-    needs = method_of(config.distill).needs
     if "positives" in needs and wanted < 2:
         raise SettingError(
-            f"data.images_per_class must be at least 2 for distill.method {config.distill.method}, "
-            f"which compares images of one class, not {wanted}"
+            f"data.images_per_class must be at least 2 for {who}, which compares images of one "
+            f"class, not {wanted}"
         )
-    if "hard_labels" in needs:
-        check_hard_labels(config, f"distill.method {config.distill.method}")
 
 
 def check_hard_labels(config: ResolvedConfig, who: str) -> None:

@@ -9,6 +9,7 @@ from ffl_ray.config.batch_checks import check_batches
 from ffl_ray.config.methods import METHODS
 from ffl_ray.config.overrides import with_overrides
 from ffl_ray.data.class_balance import ClassBalance, check_classes, epoch_size
+from ffl_ray.distill.check import check_config
 from ffl_ray.errors import DataError, SettingError
 
 # 7, 30, 4 and 59 images of four classes that are there, and none of a fifth.
@@ -90,6 +91,32 @@ def test_what_a_method_needs_of_a_batch_is_asked_for(
     monkeypatch.setitem(METHODS, "dml", needing._replace(needs=frozenset({"hard_labels"})))
     with pytest.raises(SettingError, match="data.mixing must be none for .*, not cutmix"):
         check_batches(with_overrides(config, {"data.mixing": "cutmix"}))
+    monkeypatch.setitem(METHODS, "dml", needing._replace(needs=frozenset({"positives"})))
+    with pytest.raises(SettingError, match="data.mixing must be none for .* images of one class"):
+        check_batches(small_config(distill__method="dml", data__mixing="mixup"))
+
+
+@pytest.mark.parametrize("method", ["mcl", "lmcl"])
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"data__mixing": "mixup"}, "^data.mixing must be none for distill.method {}, .* mixup"),
+        ({"data__mixing": "cutmix"}, "^data.mixing must be none for distill.method {}, .* cutmix"),
+        ({"data__images_per_class": 4, "data__mixing": "cutmix"}, "^data.mixing must be none for"),
+        ({"distill__label_smoothing": 0.1},
+         "^distill.label_smoothing must be 0 for distill.method {}, .*, not 0.1"),
+        ({"data__images_per_class": 1}, "^data.images_per_class must be at least 2 for .* {}, "),
+        ({"data__images_per_class": 3}, "^data.images_per_class must divide optim.batch_size, 64"),
+    ],
+)  # fmt: skip
+def test_what_contrast_can_not_work_with_is_refused_by_the_setting_that_was_set(
+    method: str, changes: dict[str, object], message: str
+) -> None:
+    small = {"distill__method": method, "objective": "ensemble.accuracy"}
+    check_config(small_config(**small))
+
+    with pytest.raises(SettingError, match=message.format(method)):
+        check_config(small_config(**small | changes))
 
 
 @pytest.mark.parametrize(
