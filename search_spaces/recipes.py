@@ -27,7 +27,7 @@ BASE = {
     "search.cpus_per_trial": 1,
     "search.num_samples": 42,
 }
-CHOICES = {
+CHOICES: dict[str, list[bool | int | str | None]] = {
     "fusion.design": ["concat_depthwise", "sum", "gated"],
     "distill.kdcl_teacher": ["min_logit", "naive", "linear", "general", "general_batch"],
     "distill.dml_teacher": ["each", "mean"],

@@ -40,6 +40,7 @@ GROUPS = {
     "tests/data/test_trivial_augment.py": "exported",
     "tests/distill/test_teacher.py": "exported",
     "tests/distill/test_teacher_beside.py": "exported",
+    "tests/distill/test_teacher_timm.py": "exported",
     "tests/models/families/test_timm_nets.py": "exported",
     "tests/models/families/test_torchvision_nets.py": "exported",
     "tests/models/families/test_backbones.py": "exported",

@@ -144,12 +144,13 @@ class TeacherSettings(Section):
     teacher: Annotated[str | None, BeforeValidator(teacher_name), Optional] = setting(
         None,
         "a trained network that teaches beside any method and learns nothing: a folder that "
-        "ffl_ray.export wrote, of the same images and classes, or torchvision:NAME with its "
-        "published weights, which must be in torch's folder; none: there is none",
+        "ffl_ray.export wrote, of the same images and classes, or torchvision:NAME or timm:NAME "
+        "with its published weights, which must be here already; none: there is none",
         source="Hinton et al. 2015, arXiv:1503.02531",
     )
     teacher_file: Annotated[str | None, BeforeValidator(absolute_path), Optional] = setting(
-        None, "of a teacher of torchvision: a file of its weights, a state dict; none: published"
+        None,
+        "of a teacher of torchvision or timm: a file of its weights, a state dict; none: published",
     )
     teacher_to: Literal["branches", "fused"] = setting(
         "branches", "whom the teacher teaches: every branch, or the fused classifier"

@@ -19,6 +19,7 @@ UNITS_S = {"s": 1.0, "m": 60.0, "min": 60.0, "h": 3600.0, "d": 86400.0}
 TIME = re.compile(r"(\d+(?:\.\d+)?)\s*([a-z]*)\s*")
 OWN_CODE = re.compile(r"[\w./-]*:[\w./:-]*")  # or nearly; what is wrong with it is said later
 BROUGHT = re.compile(r"(hf|wds):[^\s:\0][^\n\0]*")
+OF_LIBRARIES = ("torchvision:", "timm:")  # what networks of a library are named by
 
 
 class Section(BaseModel):
@@ -137,8 +138,8 @@ def absolute_path(value: object) -> object:
 
 
 def teacher_name(value: object) -> object:
-    """A network of torchvision by its name, or the path of an exported model."""
-    named = isinstance(value, str) and value.startswith("torchvision:")
+    """A network of a library by its name, or the path of an exported model."""
+    named = isinstance(value, str) and value.startswith(OF_LIBRARIES)
     return value if named else absolute_path(value)
 
 

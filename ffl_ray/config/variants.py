@@ -9,7 +9,7 @@ from ffl_ray.config.methods import method_of
 from ffl_ray.config.overrides import flatten, mix_name, shown, with_overrides
 from ffl_ray.config.readers import READ_BY, without_effect
 from ffl_ray.config.settings import Config, DistillConfig, ResolvedConfig
-from ffl_ray.config.values import split_deeper
+from ffl_ray.config.values import OF_LIBRARIES, split_deeper
 from ffl_ray.errors import SettingError
 
 ConfigT = TypeVar("ConfigT", bound=Config)
@@ -90,7 +90,7 @@ def check_teacher(config: ResolvedConfig) -> None:
                 f"distill.{name} must be {shown(default)} where distill.teacher is none, not "
                 f"{shown(value)}"
             )
-    theirs = (distill.teacher or "").startswith("torchvision:")
+    theirs = (distill.teacher or "").startswith(OF_LIBRARIES)
     if distill.teacher_file is not None and not theirs:
         raise SettingError(
             f"distill.teacher_file must be none for a teacher that is a folder, {distill.teacher}, "

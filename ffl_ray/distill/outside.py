@@ -1,43 +1,51 @@
-"""Trained networks from outside, as teachers: exported models of ours, networks of torchvision."""
+"""Trained networks from outside, as teachers: exported models of ours, networks of libraries."""
 
 from __future__ import annotations
 
 import importlib
+from collections.abc import Sequence
 from pathlib import Path
-from types import ModuleType
+from typing import Any
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
 from ffl_ray.config.image_shapes import image_shape, num_classes
-from ffl_ray.config.overrides import nearest
 from ffl_ray.config.settings import DistillConfig, ResolvedConfig
 from ffl_ray.data.dataset import DatasetInfo
-from ffl_ray.data.folder import IMAGENET_MEAN, IMAGENET_STD
 from ffl_ray.errors import ExportError, SettingError, on_one_line
 from ffl_ray.exported.about import CONFIG, SAFETENSORS, About, parse_about
-from ffl_ray.exported.member import load_member
+from ffl_ray.exported.member import load_member, read_weights
 from ffl_ray.models.builder import ImageShape
-from ffl_ray.models.registry import LIBRARIES, TORCHVISION
+from ffl_ray.models.registry import LIBRARIES
 
 
-def _torchvision() -> ModuleType:
-    """The family of torchvision's networks, which takes 6 s to import: with torch's compiler."""
-    return importlib.import_module(LIBRARIES[TORCHVISION])
+def _library(name: str) -> Any:
+    """The module of the library that a teacher is a network of; none for an exported model.
+
+    torchvision's takes 6 s to import, with torch's compiler; timm's imports it as well.
+    """
+    prefix = next((prefix for prefix in LIBRARIES if name.startswith(prefix)), None)
+    return prefix and importlib.import_module(LIBRARIES[prefix])
 
 
-class OfImageNet(nn.Module):
-    """A network that was trained on ImageNet's normalised colours, given images in [0, 1]."""
+class OfColours(nn.Module):
+    """A network that was trained on normalised colours, given images in [0, 1].
+
+    Args:
+        mean: of each channel.
+        std: likewise.
+    """
 
     mean: Tensor
     std: Tensor
 
-    def __init__(self, network: nn.Module) -> None:
+    def __init__(self, network: nn.Module, mean: Sequence[float], std: Sequence[float]) -> None:
         super().__init__()
         self.network = network
-        self.register_buffer("mean", torch.tensor(IMAGENET_MEAN).reshape(1, 3, 1, 1))
-        self.register_buffer("std", torch.tensor(IMAGENET_STD).reshape(1, 3, 1, 1))
+        self.register_buffer("mean", torch.tensor(mean).reshape(1, -1, 1, 1))
+        self.register_buffer("std", torch.tensor(std).reshape(1, -1, 1, 1))
 
     def forward(
         self, images: Float[Tensor, "batch channels height width"]
@@ -55,32 +63,29 @@ def check_outside(config: ResolvedConfig) -> None:
     distill, name = config.distill, config.distill.teacher
     if name is None:
         return
-    if name.startswith(TORCHVISION):
-        known = _torchvision().names()
-        if name not in known:
-            raise SettingError(
-                f"distill.teacher: torchvision's classification networks have no {name!r}"
-                f"{nearest(name, known)}"
-            )
+    library = _library(name)
+    if library:
+        library.check_name(name, "distill.teacher")
         if distill.teacher_file is None:
             _check_published(name, num_classes(config.data))
     if not file_of(distill).is_file():
         raise SettingError(
-            f"distill.teacher must be a folder that ffl_ray.export wrote, with {SAFETENSORS}, or "
-            f"torchvision:NAME, and {file_of(distill)} is not there"
+            f"distill.teacher must be a folder that ffl_ray.export wrote, with {SAFETENSORS}, "
+            f"torchvision:NAME or timm:NAME, and {file_of(distill)} is not there"
         )
-    if not name.startswith(TORCHVISION):
+    if not library:
         _check_about(_about(name), image_shape(config.data), num_classes(config.data))
 
 
 def file_of(settings: DistillConfig) -> Path:
     """The file of a teacher's weights."""
     assert settings.teacher is not None, "there is a teacher"
-    if not settings.teacher.startswith(TORCHVISION):
-        return Path(settings.teacher) / SAFETENSORS
     if settings.teacher_file is not None:
         return Path(settings.teacher_file)
-    file: Path = _torchvision().published_file(settings.teacher)
+    library = _library(settings.teacher)
+    if not library:
+        return Path(settings.teacher) / SAFETENSORS
+    file: Path = library.published_file(settings.teacher)
     return file
 
 
@@ -91,14 +96,17 @@ def opened(settings: DistillConfig, info: DatasetInfo, shape: ImageShape) -> nn.
         SettingError: it can't be read, or classifies other images or classes.
     """
     assert settings.teacher is not None, "there is a teacher"
-    if not settings.teacher.startswith(TORCHVISION):
+    library = _library(settings.teacher)
+    if not library:
         return _exported(settings.teacher, info, shape)
-    file = None if settings.teacher_file is None else Path(settings.teacher_file)
-    if file is None:
+    if settings.teacher_file is None:
         _check_published(settings.teacher, len(info.classes))
-    network = _torchvision().classifier(settings.teacher, len(info.classes), file)
+        network: nn.Module = library.published(settings.teacher)
+    else:
+        network = library.untrained(settings.teacher, len(info.classes))
+        _load(network, Path(settings.teacher_file), settings.teacher, len(info.classes))
     _check_runs(settings.teacher, network, (3, *shape[1:]))
-    return OfImageNet(network)
+    return OfColours(network, *library.colours(settings.teacher))
 
 
 def _exported(folder: str, info: DatasetInfo, shape: ImageShape) -> nn.Module:
@@ -139,13 +147,24 @@ def _check_about(about: About, shape: ImageShape, classes: int | None) -> None:
 
 
 def _check_published(name: str, classes: int | None) -> None:
-    _torchvision().check_here(name, "distill.teacher", "a teacher")
-    known = _torchvision().num_published_classes(name)
+    library = _library(name)
+    known = library.num_published_classes(name)
+    library.check_here(name, "distill.teacher", "a teacher downloads none")
     if classes is not None and classes != known:
         raise SettingError(
             f"distill.teacher must know the {classes} classes of the data, and the published "
             f"weights of {name} know {known}: give others as distill.teacher_file"
         )
+
+
+def _load(network: nn.Module, file: Path, name: str, classes: int) -> None:
+    try:
+        network.load_state_dict(read_weights(file))
+    except Exception as error:
+        raise SettingError(
+            f"distill.teacher_file: {file} must hold a state dict of {name} with {classes} "
+            f"classes ({type(error).__name__}: {on_one_line(error)[:300]})"
+        ) from error
 
 
 def _check_runs(name: str, network: nn.Module, shape: ImageShape) -> None:

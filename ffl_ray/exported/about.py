@@ -26,6 +26,7 @@ FORMATS = ("pt2", "onnx", "safetensors")
 BROUGHT = {
     "model.mix": ("torchvision", "timm"),
     "model.leader": ("torchvision", "timm"),
+    "distill.teacher": ("torchvision", "timm"),
     "data.name": ("hf", "wds"),
 }
 _CODE = re.compile(r"[^\W\d][\w.]*:[^\W\d]\w*")

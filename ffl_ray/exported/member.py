@@ -100,6 +100,18 @@ def _network(config: ResolvedConfig, model: ResolvedModel, about: About) -> Fusi
     )
 
 
+def read_weights(file: Path) -> dict[str, Tensor]:
+    """A state dict of a file, of safetensors or in torch's form, of which weights alone are read.
+
+    Raises:
+        Exception: it is none, in the reader's own words.
+    """
+    if file.suffix == Path(SAFETENSORS).suffix:
+        return dict(load_file(file))
+    weights: dict[str, Tensor] = torch.load(file, map_location="cpu", weights_only=True)
+    return weights
+
+
 def load_member(folder: str | Path, *, trusted: bool = False) -> Member:
     """The module of an exported folder, from its config.json and model.safetensors.
 

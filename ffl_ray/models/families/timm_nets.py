@@ -12,8 +12,6 @@ its cache. timm adapts the first layer to the channels of the images.
 from __future__ import annotations
 
 import functools
-import importlib
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -23,12 +21,23 @@ from ffl_ray.config.extras import import_extra, is_installed
 from ffl_ray.config.overrides import nearest
 from ffl_ray.errors import SettingError, on_one_line
 from ffl_ray.models.backbone import Backbone
+from ffl_ray.models.families.timm_weights import (
+    cant_load,
+    check_here,
+    colours,
+    from_file,
+    num_published_classes,
+    published_file,
+    put_file,
+    weights_of,
+)
 from ffl_ray.models.families.torchvision_nets import weights_alone
 from ffl_ray.models.outline import built_on_meta
 from ffl_ray.models.registry import TIMM
 from ffl_ray.models.stages import ChannelsFirst, ChannelsLast
 
-ENDINGS = (".safetensors", ".pth", ".bin")
+__all__ = ["check_here", "colours", "num_published_classes", "published_file"]
+
 CHAINS = ("EfficientNetFeatures", "MobileNetV3Features")
 STEM = ("conv_stem", "bn1", "act1")  # of these, in the order of their calls
 
@@ -89,7 +98,7 @@ def check_images(name: str, image_shape: tuple[int, int, int], pretrained: bool)
     """
     channels, height, width = image_shape
     backbone = _on_meta(name, channels)
-    if pretrained and not _weights(name).has_weights:
+    if pretrained and not weights_of(name).has_weights:
         raise SettingError(
             f"model.pretrained needs published weights, and timm has none of {name}"
             f"{nearest(name, [n for n in names() if n.startswith(f'{name}.')])}"
@@ -98,7 +107,7 @@ def check_images(name: str, image_shape: tuple[int, int, int], pretrained: bool)
     try:
         last: Tensor = network(torch.zeros(2, *image_shape, device="meta"))
     except (RuntimeError, ValueError, AssertionError, TypeError) as error:
-        side = _weights(name).input_size[-1]
+        side = weights_of(name).input_size[-1]
         raise SettingError(
             f"{name} does not take images of {height} x {width} pixels; it was made for "
             f"{side} x {side} ({on_one_line(error)[:120]})"
@@ -119,31 +128,10 @@ def _check_gradients(name: str, network: nn.Module, last: Tensor) -> None:
         )
 
 
-def check_here(name: str) -> None:
-    """Check that a network's published weights are on this machine.
-
-    Raises:
-        SettingError: they are not.
-    """
-    weights = _weights(name)
-    there = _file(name) is not None
-    if not there and weights.hf_hub_id:
-        hub = importlib.import_module("huggingface_hub")
-        files = ("model.safetensors", weights.hf_hub_filename or "pytorch_model.bin")
-        there = any(hub.try_to_load_from_cache(weights.hf_hub_id, file) for file in files)
-    elif not there and weights.url:
-        there = (_folder() / weights.url.rpartition("/")[2]).is_file()
-    if not there:
-        raise SettingError(
-            f"model.pretrained: the weights of {name} are not here, and a study that goes on or is "
-            f"confirmed downloads none; {_how_to_put(name)}"
-        )
-
-
 @functools.cache
 def _on_meta(name: str, in_channels: int) -> Backbone:
     """The network as stages without numbers, for its structure alone."""
-    _check_name(name)
+    check_name(name)
     try:
         return _cut(built_on_meta(lambda: _features(name, in_channels)))
     except (RuntimeError, ValueError, AssertionError, TypeError, AttributeError) as error:
@@ -152,19 +140,27 @@ def _on_meta(name: str, in_channels: int) -> Backbone:
         ) from error
 
 
-def _check_name(name: str) -> None:
+def check_name(name: str, setting: str = "model.mix") -> None:
+    """Check that there is such a network.
+
+    Args:
+        setting: that names it.
+
+    Raises:
+        SettingError: timm is not installed, or has none of this name.
+    """
     if name not in names():
-        _timm(name)
-        raise SettingError(f"model.mix: timm has no network {name!r}{nearest(name, names())}")
+        _timm(name, setting)
+        raise SettingError(f"{setting}: timm has no network {name!r}{nearest(name, names())}")
 
 
-def _timm(name: str) -> Any:
+def _timm(name: str, setting: str = "model.mix") -> Any:
     """The library.
 
     Raises:
         SettingError: it is not installed.
     """
-    return import_extra("timm", "timm", f"model.mix: {name}", SettingError)
+    return import_extra("timm", "timm", f"{setting}: {name}", SettingError)
 
 
 def _features(name: str, in_channels: int, **weights: object) -> nn.Module:
@@ -211,40 +207,35 @@ def _chain(network: Any) -> list[tuple[nn.Module, bool]]:
 
 
 def _pretrained(name: str, in_channels: int) -> nn.Module:
-    file = _file(name)
-    overlay = {} if file is None else {"pretrained_cfg_overlay": {"file": str(file)}}
     try:
         with weights_alone():  # timm 1.0.20 unpickles whatever a file holds
-            return _features(name, in_channels, pretrained=True, **overlay)
+            return _features(name, in_channels, pretrained=True, **from_file(put_file(name)))
     except Exception as error:  # the hub's own errors have no common kind
-        raise SettingError(
-            f"model.pretrained: the weights of {name} can't be loaded "
-            f"({type(error).__name__}: {on_one_line(error)[:200]}); {_how_to_put(name)}"
-        ) from error
+        raise cant_load(name, "model.pretrained", error) from error
 
 
-def _weights(name: str) -> Any:
-    """Description of a network's published weights, timm's own."""
-    models = importlib.import_module("timm.models")
-    return models.get_pretrained_cfg(name.removeprefix(TIMM)) or models.PretrainedCfg()
+def untrained(name: str, num_classes: int) -> nn.Module:
+    """A whole network of timm, its classifier too, with weights that are about to be loaded.
+
+    It is given three channels, normalised by `colours`.
+    """
+    return _whole(name, num_classes=num_classes)
 
 
-def _folder() -> Path:
-    return Path(torch.hub.get_dir()) / "checkpoints"
+def published(name: str) -> nn.Module:
+    """The same with the published weights that are here; nothing is downloaded.
+
+    Raises:
+        SettingError: they can't be read.
+    """
+    try:
+        with weights_alone():
+            return _whole(name, pretrained=True, **from_file(published_file(name)))
+    except Exception as error:
+        raise cant_load(name, "distill.teacher", error) from error
 
 
-def _stem(name: str) -> str:
-    weights = _weights(name)
-    return f"{weights.architecture}.{weights.tag}" if weights.tag else name.removeprefix(TIMM)
-
-
-def _file(name: str) -> Path | None:
-    """The file of published weights that somebody put into torch's folder."""
-    files = (_folder() / f"{_stem(name)}{ending}" for ending in ENDINGS)
-    return next((file for file in files if file.is_file()), None)
-
-
-def _how_to_put(name: str) -> str:
-    weights = _weights(name)
-    source = f"https://huggingface.co/{weights.hf_hub_id}" if weights.hf_hub_id else weights.url
-    return f"put model.safetensors of {source} at {_folder() / _stem(name)}.safetensors"
+def _whole(name: str, **options: object) -> nn.Module:
+    timm = _timm(name, "distill.teacher")
+    network: nn.Module = timm.create_model(name.removeprefix(TIMM), **options)
+    return network

@@ -54,12 +54,24 @@ def num_stages(name: str) -> int:
     Raises:
         SettingError: torchvision has no network of this name.
     """
+    check_name(name)
+    return max(1, len(_cuts(name, False)) - 1)
+
+
+def check_name(name: str, setting: str = "model.mix") -> None:
+    """Check that there is such a network.
+
+    Args:
+        setting: that names it.
+
+    Raises:
+        SettingError: torchvision has none of this name.
+    """
     if name not in names():
         raise SettingError(
-            f"model.mix: torchvision's classification networks have no {name!r}"
+            f"{setting}: torchvision's classification networks have no {name!r}"
             f"{nearest(name, names())}"
         )
-    return max(1, len(_cuts(name, False)) - 1)
 
 
 def build(in_channels: int, *, name: str, pretrained: bool = False) -> Backbone:
@@ -149,48 +161,41 @@ def _pretrained(name: str) -> nn.Module:
     return network
 
 
-def classifier(name: str, num_classes: int, file: Path | None) -> nn.Module:
-    """A whole network of torchvision, its classifier too, with trained weights.
+def untrained(name: str, num_classes: int) -> nn.Module:
+    """A whole network of torchvision, its classifier too, with weights that are about to be loaded.
 
-    It is given three channels, normalised by ImageNet's mean and deviation.
+    It is given three channels, normalised by `colours`.
+    """
+    network: nn.Module = models.get_model(_model_name(name), weights=None, num_classes=num_classes)
+    return network
 
-    Args:
-        file: of its weights, a state dict; none: the published ones, of torch's folder.
+
+def published(name: str) -> nn.Module:
+    """The same with the published weights, of torch's folder.
 
     Raises:
-        SettingError: they can't be read, or are another network's.
+        SettingError: they can't be had.
     """
-    if file is None:
-        return _pretrained(name)
-    network: nn.Module = models.get_model(_model_name(name), weights=None, num_classes=num_classes)
-    try:
-        network.load_state_dict(torch.load(file, map_location="cpu", weights_only=True))
-    except Exception as error:
-        raise SettingError(
-            f"distill.teacher_file: {file} must hold a state dict of {name} with {num_classes} "
-            f"classes ({type(error).__name__}: {on_one_line(error)[:300]})"
-        ) from error
-    return network
+    return _pretrained(name)
 
 
 def check_here(
     name: str,
     setting: str = "model.pretrained",
-    who: str = "a study that goes on or is confirmed",
+    why: str = "a study that goes on or is confirmed downloads none",
 ) -> None:
     """Check that a network's published weights are in torch's folder.
 
     Args:
         setting: that asks for them.
-        who: may not fetch them.
+        why: they are not fetched.
 
     Raises:
         SettingError: they are not.
     """
     if not published_file(name).is_file():
         raise SettingError(
-            f"{setting}: the weights of {name} are not here, and {who} downloads none; "
-            f"{_how_to_put(name)}"
+            f"{setting}: the weights of {name} are not here, and {why}; {_how_to_put(name)}"
         )
 
 
@@ -198,6 +203,12 @@ def published_file(name: str) -> Path:
     """Where torch's folder has, or would have, a network's published weights."""
     file: str = _weights(name).url.rpartition("/")[2]
     return Path(torch.hub.get_dir()) / "checkpoints" / file
+
+
+def colours(name: str) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """Mean and deviation of each channel by which a network's images were normalised."""
+    preset = _weights(name).transforms()
+    return tuple(preset.mean), tuple(preset.std)
 
 
 def num_published_classes(name: str) -> int:
