@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-import pytest
-from support.helpers import small_config
+import re
 
-from ffl_ray.config.method_checks import check_method
+import pytest
+from support.helpers import ROOT, small_config
+
+from ffl_ray.config.method_checks import check_method, check_views
 from ffl_ray.config.methods import (
     METHODS,
     leader_of,
@@ -194,3 +196,23 @@ def test_gates_have_one_way_of_writing(written: str, kept: str) -> None:
     assert config.distill.gates == kept
     assert with_overrides(config, {"distill.gates": kept}) == config
     assert (method_of(config.distill).head == "fusion") == ("fused" in kept)
+
+
+def test_the_docs_name_the_methods_that_refuse_views() -> None:
+    refused = set()
+    for method in METHODS:
+        try:
+            check_views(small_config(distill__method=method, distill__views=True))
+        except SettingError:
+            refused.add(method)
+    with pytest.raises(SettingError, match="views must be false for distill.method ktg"):
+        check_views(
+            small_config(
+                distill__method="ktg", distill__gates="fused>0=linear", distill__views=True
+            )
+        )
+
+    text = (ROOT / "docs" / "methods.md").read_text(encoding="utf-8")
+    said = text.partition("augmentation of its own; ")[2].partition(" refuse it")[0]
+    assert said.endswith("and a `ktg` whose graph has `fused`")
+    assert set(re.findall("`(.*?)`", said)) - {"ktg", "fused"} == refused
