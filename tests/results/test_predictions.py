@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import ast
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -13,6 +15,7 @@ import ffl_ray.results
 from ffl_ray.config.settings import Config
 from ffl_ray.errors import StudyError
 from ffl_ray.results.predictions import read_predictions
+from ffl_ray.results.schema import schema_page
 from ffl_ray.results.study import StudyTables
 from ffl_ray.training.predictions import Predictions, to_texts
 
@@ -71,3 +74,37 @@ def test_predictions_of_another_length_are_one_line(tmp_path: Path) -> None:
 
     with pytest.raises(StudyError, match="a report of trial 00000 holds values that no study has"):
         study.epoch("00000", EPOCH | {"epoch": 1}, members(1), [], [one])
+
+
+def test_the_documented_programs_count_alike_in_duckdb_polars_and_pandas(tmp_path: Path) -> None:
+    study, confirmed = new_study(tmp_path / "s"), new_study(tmp_path / "s" / "confirmed")
+    report(study, "00000")
+    for seed, trial_id in enumerate(("00000", "00001")):
+        rng = np.random.default_rng(seed)
+        nll = rng.lognormal(-1, 1, 50).astype(np.float32)
+        report(confirmed, trial_id, Predictions(rng.random(50) < 0.7, nll))
+    program = next(text for text in schema_page().split("```") if text.startswith("python\nimport"))
+    body = ast.parse(
+        program.removeprefix("python\n").replace("ray_results/digits", f"{tmp_path}/s")
+    )
+    names: dict[str, Any] = {}
+    values = []
+    for one in body.body:
+        if isinstance(one, ast.Expr):
+            values.append(eval(compile(ast.Expression(one.value), "schema.md", "eval"), names))
+        else:
+            exec(compile(ast.Module([one], []), "schema.md", "exec"), names)
+
+    right, by_polars, by_duckdb = values
+    expected = confirmed_right(tmp_path / "s" / "confirmed")
+    assert list(right["fused"]) == expected
+    assert by_polars.sort("image")["right"].to_list() == expected
+    assert by_duckdb["right"].tolist() == expected
+    assert by_polars.sort("image")["nll"].to_list() == pytest.approx(by_duckdb["nll"].tolist())
+    assert len(names["trials"]) == 1
+
+
+def confirmed_right(folder: Path) -> list[int]:
+    """How many trainings are right on each image, by our own reader."""
+    frame = ffl_ray.results.load(str(folder)).predictions
+    return [int(count) for count in np.stack(list(frame.right)).sum(0)]
