@@ -1,7 +1,7 @@
 """Studies as they are committed: `python -m benchmarks.kept STUDY FOLDER`.
 
 STUDY is the folder of one, or a storage path: then all that are in it, and the ledger of the test
-splits that they opened, which counts on where it is copied to. Of each are kept its tables  and
+splits that they opened, which counts on where it is copied to. Of each are kept its tables and
 descriptions, its confirmation's included, without networks, copies, pictures and logs, and with
 DATA for the place of its data. One that is not done goes on wherever it is copied to, by the
 command that began it with its --data-dir: what ended stays, what ran begins anew.
@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import shutil
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
@@ -21,8 +20,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from benchmarks.common import ended
+from ffl_ray.confirm.confirmation import KIND
 from ffl_ray.errors import SettingError
 from ffl_ray.results.description import read_description
+from ffl_ray.results.openings import FOLDER as LEDGER
 from ffl_ray.results.storage.storage import Storage
 
 DATA, DATA_DIR = "DATA", "data.dir"
@@ -40,29 +41,41 @@ def keep(study: Path, out: Path) -> None:
         StudyError: there is no study.
         SettingError: the folder is another one's, or one holds the other.
     """
-    is_path = any(study.glob("*/study.json")) and not (study / "study.json").exists()
-    if not is_path:
-        read_description(Storage(str(study)))
     study, out = study.resolve(), out.resolve()
+    found = _folders(study)
+    if not found:
+        read_description(Storage(str(study)))
     if study.is_relative_to(out) or out.is_relative_to(study):
         raise SettingError(f"FOLDER must lie beside STUDY, {study}, not be {out}")
-    if out.exists() and not (_none_but(study, out) if is_path else (out / "study.json").is_file()):
-        raise SettingError(f"FOLDER must be new, or hold what is kept of STUDY, not {out}")
+    if out.exists() and not _is_kept(out):
+        raise SettingError(f"FOLDER must be new, or hold what was kept before alone, not {out}")
     out.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=out.parent) as made:
-        for file in sorted(study.rglob("*")):
+        for file in (file for folder in found or [study] for file in sorted(folder.rglob("*"))):
             name = file.relative_to(study)
             if file.suffix in KEPT and not (file.name[0] == "." or FOLDERS & {*name.parts}):
                 _keep_file(file, Path(made, "new", name))
-        shutil.rmtree(out, ignore_errors=True)
+        if out.exists():
+            out.rename(Path(made, "old"))
         Path(made, "new").rename(out)
 
 
-def _none_but(path: Path, out: Path) -> bool:
-    """Whether a folder holds nothing that is not of a storage path."""
-    return out.is_dir() and {one.name for one in out.iterdir()} <= {
-        one.name for one in path.iterdir()
-    }
+def _folders(path: Path) -> list[Path]:
+    """The studies of a storage path, and its ledger; none: it is no storage path."""
+    if (path / "study.json").exists():
+        return []
+    studies = sorted(found.parent for found in path.glob("*/study.json"))
+    kinds = [json.loads(Path(one, "study.json").read_bytes()).get("kind") for one in studies]
+    if not studies or KIND in kinds:  # the folder of a study that lost its description
+        return []
+    return [*studies, path / LEDGER]
+
+
+def _is_kept(out: Path) -> bool:
+    """Whether a folder holds a study's tables and descriptions, or several studies', alone."""
+    files = [file for file in out.rglob("*") if not file.is_dir()]
+    alone = all(f.suffix in KEPT and not FOLDERS & {*f.relative_to(out).parts} for f in files)
+    return alone and any(f.name == "study.json" for f in files)
 
 
 def _keep_file(file: Path, out: Path) -> None:

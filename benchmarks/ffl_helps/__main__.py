@@ -33,7 +33,7 @@ from ffl_ray.confirm.command import confirm as planned
 from ffl_ray.confirm.compared import MARGIN
 from ffl_ray.confirm.opponents import Kind
 from ffl_ray.confirm.pairs import Chosen
-from ffl_ray.confirm.request import Request
+from ffl_ray.confirm.request import Request, check_options
 from ffl_ray.console.terminal import make_console
 from ffl_ray.results.storage.storage import Storage
 from ffl_ray.search.space import load_space, settle
@@ -161,6 +161,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     place = str(Path(args.storage_path).expanduser())
     most = args.max_seeds if args.max_seeds > args.seeds else None
     experiment = Experiment(args.data_dir, place, args.seeds, most, args.set)
+    for options in (experiment.winner(), *map(experiment.confirmation, args.data)):
+        check_options(confirm.parser().parse_args(options))
     if args.searched:
         how = ["--dry-run"] * args.dry_run
         return tune.main([*experiment.search(), *how]) or (

@@ -13,6 +13,7 @@ from matplotlib.lines import Line2D
 
 COLOURS = {"better": "#1e8449", "worse": "#c0392b", "equal": "#2471a3"}
 OPEN = "#7d8b8c"
+NONE = "#d5d8dc"  # no verdict yet
 
 
 class Point(NamedTuple):
@@ -38,7 +39,7 @@ class Point(NamedTuple):
 
 def draw(points: Sequence[Point], path: Path) -> None:
     """A panel for each data set, its comparisons from the top, the margin in grey."""
-    mpl.rcParams["svg.hashsalt"] = "ffl_ray"
+    mpl.rcParams.update({"svg.hashsalt": "ffl_ray", "svg.fonttype": "none"})
     data, names = (list(dict.fromkeys(values)) for values in zip(*_labels(points), strict=True))
     size = (4 + 3 * len(data), 1.2 + 0.34 * len(names))
     figure, axes = plt.subplots(
@@ -53,10 +54,16 @@ def draw(points: Sequence[Point], path: Path) -> None:
     axes.flat[0].set_ylim(len(names) - 0.5, -0.5)
     figure.supxlabel("points of test accuracy, ours minus theirs", fontsize=9)
     shades = COLOURS | {"undecided": OPEN}
+    if any(_colour(point.verdict) == NONE for point in points):
+        shades |= {"no verdict": NONE}
     handles = [Line2D([], [], color=c, marker="o", label=word) for word, c in shades.items()]
     figure.legend(handles=handles, ncols=4, loc="outside upper center", fontsize=9, frameon=False)
     figure.savefig(path, metadata={"Date": None})
     plt.close(figure)
+
+
+def _colour(verdict: str) -> str:
+    return NONE if verdict.endswith("no verdict") else COLOURS.get(verdict, OPEN)
 
 
 def _labels(points: Sequence[Point]) -> list[tuple[str, str]]:
@@ -64,7 +71,7 @@ def _labels(points: Sequence[Point]) -> list[tuple[str, str]]:
 
 
 def _draw(axis: Any, point: Point, place: int) -> None:
-    colour = COLOURS.get(point.verdict, OPEN)
+    colour = _colour(point.verdict)
     if point.margin is not None:
         axis.axvspan(-100 * point.margin, 100 * point.margin, color="#eeeeee", zorder=0)
     if point.low is not None and point.high is not None and math.isfinite(point.low):

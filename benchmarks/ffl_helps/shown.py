@@ -39,7 +39,7 @@ class Study(NamedTuple):
     """A confirmed study.
 
     Attributes:
-        data: the name of its data set.
+        data: the name of its data set, and its own where two are of one.
         rows: its comparisons of accuracy, the primary one first.
         place: of its confirmation.
     """
@@ -51,7 +51,8 @@ class Study(NamedTuple):
     def name(self, row: Row) -> str:
         """What a row compares, in words."""
         whose = f"{row['arm']}: " if len({one["arm"] for one in self.rows}) > 1 else ""
-        whom = WHOM.get(row["kind"], row["kind"])
+        kind = row["kind"] or "alone"  # the version before had no other
+        whom = WHOM.get(kind, kind)
         primary = " *" * bool(row["primary"])
         return f"{whose}{row['member']} against {whom}, equal {row['equal']}{primary}"
 
@@ -71,7 +72,13 @@ def studies_in(path: Path) -> list[Study]:
         found.append(Study(arms[0]["settings"]["data.name"], rows, place))
     if not found:
         raise StudyError(f"{path} holds no confirmed study: train with -m benchmarks.ffl_helps")
-    return found
+    names = [study.data for study in found]
+    return [
+        study._replace(data=f"{study.data}: {Storage(study.place.parent).name}")
+        if names.count(study.data) > 1
+        else study
+        for study in found
+    ]
 
 
 def difference(row: Row) -> Summary:
@@ -126,8 +133,8 @@ def openings(study: Study) -> list[str]:
     split = split_of_study(read_description(study.place))
     path = Storage(Storage(study.place.parent).parent)
     return [
-        f"{study.data}: look {number} by {one.study}, plan {one.plan}, {one.trainings} trainings, "
-        f"{one.time[:10]}"
+        f"{study.data.partition(':')[0]}: look {number} by {one.study}, plan {one.plan}, "
+        f"{one.trainings} trainings, {one.time[:10]}"
         for number, one in enumerate(openings_of(path, split), start=1)
     ]
 
@@ -156,7 +163,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     args = parser.parse_args(arguments)
     studies = studies_in(args.path)
     said = [ground(study) for study in studies]
-    looked = [line for study in studies for line in openings(study)]
+    looked = dict.fromkeys(line for study in studies for line in openings(study))
     print(table(studies).to_markdown(index=False, disable_numparse=True))  # noqa: T201
     print("", *said, "", *looked, sep="\n")  # noqa: T201
     if args.picture is not None:

@@ -20,7 +20,7 @@ from ffl_ray.results.openings import split_of_study
 from ffl_ray.results.reader import find_study
 from ffl_ray.results.statistics import Summary, shown
 from ffl_ray.results.storage.storage import Storage
-from ffl_ray.results.verdicts import Difference, Judged, judged
+from ffl_ray.results.verdicts import WAITS, Difference, Judged, judged
 
 INTERVAL = ("mean", "std", "low", "high")
 NORMAL = 1.959964  # half of a 95% interval in standard errors
@@ -144,6 +144,11 @@ def primary_row(study: str, storage_path: str | None) -> Row:
         raise StudyError(
             f"{place.location} has no primary comparison of two seeds or more: confirm the study, "
             f"or, where a version before did, give its command again"
+        )
+    if found["verdict"] == WAITS:
+        raise StudyError(
+            f"{place.location} lacks some of its planned seeds, {found['n']} are there: confirm "
+            f"the study to its end"
         )
     return found
 

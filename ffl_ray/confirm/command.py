@@ -12,7 +12,6 @@ from ffl_ray.confirm.arms import config_of, plan_runs
 from ffl_ray.confirm.compared import corrected, parity_words
 from ffl_ray.confirm.confirmation import KIND, Confirmation, write_tables
 from ffl_ray.confirm.look import look_words, record_look
-from ffl_ray.confirm.pairs import merged_words
 from ffl_ray.confirm.plan import (
     following,
     new_configs,
@@ -57,7 +56,7 @@ def confirm(request: Request) -> int:
     if before is None:
         return _go_on(request, None)
     request = following(request, before, opened=_opened(request))
-    asked = before._replace(seeds=request.seeds)
+    asked = before._replace(seeds=request.seeds, looks=request.looks)
     ended = _ended_tables(request, asked)
     if ended is None:
         return _go_on(request, asked)
@@ -128,15 +127,12 @@ def _train(request: Request, before: Confirmation | None) -> int:
     with console.status("starting Ray, opening the data and measuring epochs"):
         plan, facts = _started(request)
         confirmation = plan_confirmation(request, before, plan, facts)
-        inherited = confirmation.pairs
         if not request.dry_run:
             confirmation = with_tuned_baselines(confirmation, request, plan, facts)
         if before is None or not _opened(request):
             confirmation = confirmation.as_registered()
     say(console, data_text(facts))
     say(console, plan_words(confirmation, _waiting(request, confirmation), plan))
-    if merged := merged_words(inherited, confirmation.pairs):
-        say(console, merged)
     if request.dry_run:
         if request.tune_baselines is not None:
             searches = baseline_searches(confirmation, request, facts.num_classes)
@@ -265,7 +261,8 @@ def show_confirmed(confirmation: Confirmation, tables: StudyTables) -> None:
         summary[0]["over"],
         [arm.name for arm in confirmation.arms if holds_out(config_of(arm))],
     )
-    say(console, words)
+    for said in (words, *confirmation.merged):
+        say(console, said)
     say(console, look_words(confirmation, tables.storage))
     place = tables.storage.child("comparisons").location
     console.out(f"\n{where_text(tables.storage.location, place, 'verdicts')}")

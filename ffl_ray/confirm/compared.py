@@ -38,6 +38,7 @@ class Compared(NamedTuple):
         seeds: the differences of the seeds' means.
         found: the difference; none: no seed is complete.
         looks: the same at each earlier look of a race.
+        failed: how many seeds one side's training failed with: they are waited for no more.
     """
 
     pair: Pair
@@ -47,6 +48,7 @@ class Compared(NamedTuple):
     seeds: Summary
     found: Estimated | None
     looks: Sequence[Effect] = ()
+    failed: int = 0
 
     @property
     def effect(self) -> Effect | None:
@@ -136,6 +138,7 @@ def _compared(
         summary(mine[seed] - others[seed] for seed in both),
         after(both) if both else None,
         [after(both[:count]).effect for count in counts],
+        len({*ours.failed, *theirs.failed}),
     )
 
 
@@ -156,7 +159,7 @@ def _verdicts(
     """The verdict on each: the primary one alone, and the rest as one family."""
     margins = [margin if one.metric == "accuracy" else None for one in found]
     differences = [
-        Difference(one.effect, DIRECTIONS[one.metric], its, one.looks, planned)
+        Difference(one.effect, DIRECTIONS[one.metric], its, one.looks, planned - one.failed)
         for one, its in zip(found, margins, strict=True)
     ]
     first = [_is_primary(one, primary) for one in found]
@@ -256,10 +259,10 @@ def _counts(comparisons: Sequence[Row]) -> str:
 
 def corrected(comparisons: Sequence[Row]) -> str:
     """How the verdicts of these rows are corrected for how many they are, in words."""
-    count = sum(row["difference.low"] is not None for row in comparisons)
+    count = sum(row["p"] is not None for row in comparisons)
     if not count:
         return ""
-    first = any(row.get("primary") for row in comparisons)
+    first = any(row.get("primary") and row["p"] is not None for row in comparisons)
     if first and count == 1:
         return "The primary comparison is tested at 5%."
     family = f"among the {count - 1} others" if count > 2 else "in the other one"

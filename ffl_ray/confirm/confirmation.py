@@ -17,7 +17,7 @@ from ffl_ray.confirm.tables import Row, run_rows, summary_rows, write_confirmed
 from ffl_ray.errors import StudyError
 from ffl_ray.orchestration.final_run import FinalRun
 from ffl_ray.results.guard import is_plain_id, understood
-from ffl_ray.results.looks import Looked, check_looks
+from ffl_ray.results.looks import FIRST_LOOK, Looked, check_looks
 from ffl_ray.results.predictions import read_predictions
 from ffl_ray.results.study import StudyTables
 
@@ -42,6 +42,7 @@ class Confirmation(NamedTuple):
             the version before.
         search_trials: ended trials of the search, when it was planned; 0: by the version before.
         search_s: accelerator-seconds of all its trials.
+        merged: of baselines whose own search found the config itself, in words.
     """
 
     settings: dict[str, Any]
@@ -56,6 +57,7 @@ class Confirmation(NamedTuple):
     registered: Registered | None = None
     search_trials: int = 0
     search_s: float = 0.0
+    merged: Sequence[str] = ()
 
     def dump(self) -> dict[str, Any]:
         """Plain values for study.json."""
@@ -72,6 +74,7 @@ class Confirmation(NamedTuple):
             "registered": self.registered and self.registered._asdict(),
             "search_trials": self.search_trials,
             "search_s": self.search_s,
+            "merged": [*self.merged],
         }
 
     def as_registered(self) -> Confirmation:
@@ -101,6 +104,7 @@ class Confirmation(NamedTuple):
                 registered=loaded(description, location),
                 search_trials=_count(description, "search_trials"),
                 search_s=float(description.get("search_s", 0.0)),
+                merged=[str(said) for said in description.get("merged", ())],
             )
             return cls._checked(found, location)
         except (KeyError, TypeError, ValueError) as error:
@@ -108,12 +112,17 @@ class Confirmation(NamedTuple):
 
     @classmethod
     def _checked(cls, found: Confirmation, location: str) -> Confirmation:
-        """The same, when its runs' ids are plain names, which become folders."""
+        """The same, when its runs' ids are plain names, which become folders, and its looks fit."""
         for run in found.runs:
             if not is_plain_id(run.run_id):
                 raise StudyError(
                     f"{location}/study.json is damaged: {run.run_id!r} is no name of a run"
                 )
+        if found.race and found.looked.first < FIRST_LOOK:
+            raise StudyError(
+                f"{location}/study.json is damaged: looks must leave the first one {FIRST_LOOK} "
+                f"seeds, not {found.looked.first}"
+            )
         return found
 
     @property

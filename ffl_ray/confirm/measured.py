@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from statistics import fmean
 from typing import Any, Literal, NamedTuple
 
@@ -24,11 +24,13 @@ class Measured(NamedTuple):
         members: rows of the members table by member, then by seed.
         accelerator_s: of each run.
         predictions: on each test image, by member, then by seed, where they are kept.
+        failed: seeds whose training failed, for good as far as is known.
     """
 
     members: dict[str, dict[int, Mapping[str, Any]]]
     accelerator_s: dict[int, float]
     predictions: dict[str, dict[int, Predictions]]
+    failed: Collection[int] = ()
 
     def values(self, member: str, metric: str) -> dict[int, float]:
         """One metric of one member, by seed."""
@@ -100,14 +102,19 @@ def measured_arms(
         members: rows of the members table; those of the test split count.
         predictions: gives those of a run, by member.
     """
-    completed = {row["trial_id"]: row for row in trials if row["status"] == "completed"}
+    rows = {row["trial_id"]: row for row in trials}
+    completed = {run_id: row for run_id, row in rows.items() if row["status"] == "completed"}
+    failed: dict[str, set[int]] = {}
+    for run in runs:
+        if rows.get(run.run_id, {}).get("status") == "failed":
+            failed.setdefault(run.arm, set()).add(run.seed)
     tested: dict[str, list[Mapping[str, Any]]] = {}
     for row in members:
         if row["split"] == "test":
             tested.setdefault(row["trial_id"], []).append(row)
     found: dict[str, Measured] = {}
     for run in runs:
-        arm = found.setdefault(run.arm, Measured({}, {}, {}))
+        arm = found.setdefault(run.arm, Measured({}, {}, {}, failed.get(run.arm, ())))
         if run.run_id not in completed:
             continue
         arm.accelerator_s[run.seed] = completed[run.run_id]["accelerator_s"]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any, Literal, NamedTuple
 
 from ffl_ray.config.settings import ResolvedConfig
@@ -124,17 +124,3 @@ class Chosen(NamedTuple):
 
     trial_id: str
     config: ResolvedConfig
-
-
-def merged_words(before: Sequence[Pair], after: Sequence[Pair]) -> str:
-    """Which baselines tuning has made the config that they are held against; nothing: none."""
-
-    def sides(pairs: Sequence[Pair]) -> list[tuple[str, str, str]]:
-        return [(pair.arm, pair.kind, pair.equal) for pair in pairs]
-
-    gone = dict.fromkeys(one for one in sides(before) if one not in sides(after))
-    return "\n".join(
-        f"      the search for baseline {kind}, of equal {equal}, found config {arm} itself: "
-        f"nothing to compare"
-        for arm, kind, equal in gone
-    )

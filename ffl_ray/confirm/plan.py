@@ -40,8 +40,9 @@ def following(request: Request, before: Confirmation, *, opened: bool = False) -
         request = request._replace(settings=kept)
     ids = [one.trial_id for one in request.chosen] if request.named else before.chosen
     if opened and before.registered is not None:
-        was = {"--trial": sorted(before.chosen), "--top": before.top, "--seeds": len(before.seeds)}
-        now = {"--trial": sorted(ids), "--top": request.top, "--seeds": len(request.seeds)}
+        counted = "--max-seeds" if request.looks > 1 else "--seeds"
+        was = {"--trial": sorted(before.chosen), "--top": before.top, counted: len(before.seeds)}
+        now = {"--trial": sorted(ids), "--top": request.top, counted: len(request.seeds)}
         check_unchanged(place, was, now, before.registered.hash)
         chosen = chosen_in(_moved(before.arms, request), before.chosen)
         return request._replace(seeds=before.seeds, chosen=chosen)
@@ -101,6 +102,7 @@ def plan_confirmation(
         registered=None if before is None else before.registered,
         search_trials=request.search_trials,
         search_s=request.search_s,
+        merged=() if before is None else before.merged,
     )
     return with_runs(confirmation, request, facts.num_classes)
 

@@ -91,7 +91,7 @@ def request_of(args: argparse.Namespace) -> Request:
         SettingError: an option can't be, or a config that an older version trained.
         StudyError: no such study, it is no search, or it has no completed trial.
     """
-    _check_options(args)
+    check_options(args)
     request = _request(args)
     _check_default(request)
     return request
@@ -138,7 +138,7 @@ def _kept(args: argparse.Namespace) -> dict[str, Any]:
     if args.until_decided:
         kept["until_decided"] = True
         first = _first_look(args)
-        kept |= {"first_look": first} if first != FIRST_LOOK else {}
+        kept |= {"seeds_at_first_look": first} if first != FIRST_LOOK else {}
     kept |= {"arms": sorted(set(args.arms))} if set(args.arms) != set(DEFAULT.kinds) else {}
     tuned = args.tune_baselines
     return kept if tuned is None else {**kept, "tune_baselines": tuned}
@@ -216,7 +216,12 @@ def _ranked(
     return ranked
 
 
-def _check_options(args: argparse.Namespace) -> None:
+def check_options(args: argparse.Namespace) -> None:
+    """Check the options by themselves, whatever the study.
+
+    Raises:
+        SettingError: one can't be, or not beside another.
+    """
     if args.study is None:
         raise SettingError("STUDY must name a search, by its name or folder")
     counts = {"--top": args.top, "--seeds": args.seeds, "--tune-baselines": args.tune_baselines}

@@ -184,16 +184,26 @@ def with_tuned(
     tuned |= _of_equal_seconds(confirmation, tuned, timed)
     arms: dict[ResolvedConfig, Arm] = {}
     names: dict[str, str] = {}
-    for arm in confirmation.arms:
+    for arm in sorted(confirmation.arms, key=lambda arm: arm.trial_id is None):  # configs stay
         now = tuned.get(arm.name, arm)
         name = unique_name(now.name, [other.name for other in arms.values()])
         names[arm.name] = arms.setdefault(config_of(now), now._replace(name=name)).name
+    now_one = [pair for pair in confirmation.pairs if names[pair.arm] == names[pair.baseline]]
     pairs = [
         pair._replace(arm=names[pair.arm], baseline=names[pair.baseline])
         for pair in confirmation.pairs
-        if names[pair.arm] != names[pair.baseline]
+        if pair not in now_one
     ]
-    return confirmation._replace(arms=list(arms.values()), pairs=list(dict.fromkeys(pairs)))
+    said = [
+        f"The search for baseline {pair.baseline}, of equal {pair.equal}, found config {pair.arm} "
+        f"itself: nothing to compare."
+        for pair in now_one
+    ]
+    return confirmation._replace(
+        arms=list(arms.values()),
+        pairs=list(dict.fromkeys(pairs)),
+        merged=list(dict.fromkeys([*confirmation.merged, *said])),
+    )
 
 
 def _found(one: BaselineSearch, request: Request) -> Arm:

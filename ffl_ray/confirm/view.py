@@ -48,12 +48,14 @@ def plan_words(confirmation: Confirmation, waiting: Sequence[FinalRun], plan: Pl
     """The number of trainings, and how long those that wait will take."""
     configs, seeds = len(confirmation.chosen), len(confirmation.seeds)
     baselines = sum(arm.trial_id is None for arm in confirmation.arms)
+    most = "at most " * confirmation.race
+    time = hours(confirmation.seconds(waiting) / plan.max_concurrent_trials)
     return (
         f"plan  {configs} config{'s' * (configs != 1)} and {baselines} "
-        f"baseline{'s' * (baselines != 1)}, {seeds} seed{'s' * (seeds != 1)} of each: "
+        f"baseline{'s' * (baselines != 1)}, {most}{seeds} seed{'s' * (seeds != 1)} of each: "
         f"{len(confirmation.asked)} trainings, {len(waiting)} of them to be run, "
         f"{plan.max_concurrent_trials} at once\n"
-        f"      about {hours(confirmation.seconds(waiting) / plan.max_concurrent_trials)}"
+        f"      {most or 'about '}{time}"
     )
 
 
@@ -277,7 +279,8 @@ def how_measured(
         f"{tested}.",
         f"{intervals(over)} Differences are paired by seed. MACs and seconds: ours over the "
         f"baseline's. Seen from: the least true difference that is seen in four of five trials. "
-        f"Settled by: so many seeds more, in accelerator-minutes; or by images, where no seeds do.",
+        f"Settled by: so many seeds, in a new plan of so many accelerator-minutes; or by images, "
+        f"where no seeds do.",
     ]
     if without_val:
         words.append(

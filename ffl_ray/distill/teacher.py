@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from ffl_ray.config.settings import ResolvedDistill
 from ffl_ray.data.dataset import DatasetInfo, Labels
+from ffl_ray.distill.hooks import Hook, Moment
 from ffl_ray.distill.outside import file_of, opened
 from ffl_ray.distill.recipe import Recipe
 from ffl_ray.distill.terms import Logits, Term, distillation_kl
@@ -102,7 +103,8 @@ class _OfNormalised(nn.Module):
 def with_teacher(recipe: Recipe) -> Recipe:
     """A method's recipe, with the teacher of the settings beside it.
 
-    Whatever of the method is given an output sees in it what it would without a teacher. The
+    Whatever of the method is given an output sees in it what it would without a teacher; a hook
+    that looks into the network itself finds it among the helpers. The
     teacher teaches in the first step on a batch alone, and is asked in no other.
     """
 
@@ -127,7 +129,21 @@ def with_teacher(recipe: Recipe) -> Recipe:
             for phase in recipe.then
         ),
         takes_step=recipe.takes_step and _of_own(recipe.takes_step),
+        before_step=_hook(recipe.before_step),
+        after_step=_hook(recipe.after_step),
+        after_epoch=_hook(recipe.after_epoch),
     )
+
+
+def _hook(hook: Hook | None) -> Hook | None:
+    """The same, whose outputs on held-out images are without the teacher."""
+
+    def call(moment: Moment) -> None:
+        held_out = moment.held_out
+        assert hook is not None
+        hook(moment._replace(held_out=lambda: ((_own(output), y) for output, y in held_out())))
+
+    return hook and call
 
 
 def _of_own(function: Callable[..., Any]) -> Callable[..., Any]:

@@ -21,7 +21,6 @@ from ffl_ray.export.rule import Rule
 from ffl_ray.export.trained import retrain_command
 from ffl_ray.results.best import called_best, members_by_trial, ranked
 from ffl_ray.results.guard import understood
-from ffl_ray.results.looks import FIRST_LOOK
 from ffl_ray.results.sampler_state import keeps_constraints
 from ffl_ray.results.schema import row_config
 
@@ -146,8 +145,9 @@ def _final_run(rule: Rule, study: Rows, place: str) -> Candidate:
         return rule.choose(rule.among(found), objective)
     configs = {arm["name"] for arm in description["arms"] if arm["trial_id"] is not None}
     runs = [run for run in runs if run.arm in configs]
-    if description.get("looks", 1) > 1:
-        runs = _of_race(runs, trials)
+    looks = description.get("looks", 1)
+    if looks > 1:
+        runs = _of_race(runs, trials, len(description["seeds"]) - looks + 1)
     _check_completed(description, runs, trials, known, place)
     found = [candidate for candidate in found if arms.get(candidate.trial_id) in configs]
     means = _with_means(found, runs, trials.values(), members)
@@ -163,17 +163,20 @@ def _check_keeps_weights(description: Mapping[str, Any]) -> None:
         )
 
 
-def _of_race(runs: Sequence[Run], trials: Mapping[str, Row]) -> list[Run]:
+def _of_race(runs: Sequence[Run], trials: Mapping[str, Row], count: int) -> list[Run]:
     """Of a race the runs of its first look, and those of each other seed that all configs have.
 
     How many seeds a config gets hangs on how it does, so that only equal ones are compared.
+
+    Args:
+        count: seeds of the first look.
     """
     arms = {run.arm for run in runs}
     done: dict[int, set[str]] = {}
     for run in runs:
         if trials.get(run.run_id, {}).get("status") == "completed":
             done.setdefault(run.seed, set()).add(run.arm)
-    first = list(dict.fromkeys(run.seed for run in runs))[:FIRST_LOOK]
+    first = list(dict.fromkeys(run.seed for run in runs))[:count]
     return [run for run in runs if run.seed in first or done.get(run.seed) == arms]
 
 

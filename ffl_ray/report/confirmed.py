@@ -84,7 +84,8 @@ def confirmed_blocks(storage: Storage, plots: Plots | None) -> list[Block]:
         rows = _trainings(storage)
         done = [row["trial_id"] for row in rows if row["status"] == "completed"]
         blocks += confirmed_classes(storage, description, done, plots, measured)
-        blocks += [Note(plan_sentence(description)), _openings(storage, description)]
+        notes = [plan_sentence(description), *map(str, description.get("merged", ()))]
+        blocks += [*map(Note, notes), _openings(storage, description)]
     return blocks
 
 
@@ -151,7 +152,7 @@ def _progress(
     done = sum(row["status"] == "completed" for row in rows)
     planned = len(description.get("runs", rows))
     behind = sum({row["arm"]: row["n"] for row in tables["summary"]}.values())
-    if done == behind and _race_ended(description, tables["comparisons"]):
+    if done == behind and _race_ended(description, tables):
         return f"the race has ended: {done} of at most {planned} trainings have completed."
     if done == behind == planned:
         return f"all {planned} trainings of the confirmation have completed."
@@ -167,11 +168,15 @@ def _trainings(storage: Storage) -> list[Row]:
     return read_rows(storage, "trials") if storage.exists("trials") else []
 
 
-def _race_ended(description: Mapping[str, Any], compared: Sequence[Row]) -> bool:
+def _race_ended(description: Mapping[str, Any], tables: Mapping[str, Sequence[Row]]) -> bool:
     """Whether no verdict on accuracy is open that a seed more could decide."""
-    most = len(description.get("seeds", ()))
-    race = description.get("looks", 1) > 1 and bool(compared)
-    return race and all(
+    most, looks = len(description.get("seeds", ())), description.get("looks", 1)
+    compared, summary = tables["comparisons"], tables["summary"]
+    if looks == 1 or not (compared or summary):
+        return False
+    if not compared:  # the search for every baseline found the config itself
+        return all(row["n"] > most - looks for row in summary)
+    return all(
         row["verdict"] in DECIDED or row["n"] >= most
         for row in compared
         if row["metric"] == "accuracy"

@@ -16,6 +16,7 @@ VERDICTS = {
     "worse": (ORANGE, "circle"),
     "equal": (BLUE, "square"),
     "undecided": (GREY, "circle-open"),
+    "no verdict": (GREY, "x-thin-open"),
 }
 
 
@@ -63,8 +64,11 @@ def differences(comparisons: Sequence[Row], measured: str) -> Plot | Missing:
 
 
 def _word(row: Row) -> str:
-    """The verdict's word; what has none, or is of the version before, is undecided."""
-    return str(row["verdict"]) if row["verdict"] in VERDICTS else "undecided"
+    """The verdict's word; what is of the version before is undecided."""
+    said = str(row["verdict"])
+    if said.endswith("no verdict"):
+        return "no verdict"
+    return said if said in VERDICTS else "undecided"
 
 
 def _label(row: Row) -> str:

@@ -22,6 +22,7 @@ Verdict = Literal[
     "not all seeds: no verdict",
 ]
 DECIDED = ("better", "worse", "equal")
+WAITS: Verdict = "not all seeds: no verdict"
 
 
 class Difference(NamedTuple):
@@ -107,7 +108,7 @@ def _judged(one: Difference, p: float | None, p_equal: float | None, alpha: floa
     if effect is None:
         return Judged("no pair: no verdict")
     if one.waits:
-        return Judged("not all seeds: no verdict")
+        return Judged(WAITS)
     if p is None:
         return Judged("one run: no verdict")
     clearest = min(one.tested, key=Effect.p_different)

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
-from benchmarks.ffl_helps.__main__ import BASELINES, CAUSES, DATA_SETS, Experiment
+from pathlib import Path
+
+import pytest
+
+from benchmarks.ffl_helps.__main__ import BASELINES, CAUSES, DATA_SETS, Experiment, main
 from ffl_ray import cli, tune
 from ffl_ray.config.methods import resolved
 from ffl_ray.config.overrides import flatten
@@ -10,6 +14,7 @@ from ffl_ray.config.settings import Config
 from ffl_ray.confirm import __main__ as confirm
 from ffl_ray.confirm.arms import networks_to_time, plan_arms, plan_runs, primary_of
 from ffl_ray.confirm.opponents import Against
+from ffl_ray.errors import SettingError
 from ffl_ray.planning.same_macs import same_macs
 from ffl_ray.search.first_points import default_config
 from ffl_ray.search.space import load_space, settle
@@ -52,6 +57,18 @@ def test_its_commands_are_those_that_anybody_can_give() -> None:
     assert cli.overrides_of(confirmed) == {"data.dir": "/data"}
     assert cli.overrides_of(searched)["data.dir"] == "/data"
     assert across.across == ["ffl-helps-cifar100", "ffl-helps-cifar10"]
+
+
+@pytest.mark.parametrize("seeds", [["--seeds", "3"], ["--max-seeds", "600"]])
+@pytest.mark.parametrize("which", [[], ["--searched"], ["--dry-run"]])
+def test_seeds_that_can_not_be_are_refused_before_any_training(
+    seeds: list[str], which: list[str], tmp_path: Path
+) -> None:
+    place = ["--data-dir", str(tmp_path), "--storage-path", str(tmp_path / "results")]
+
+    with pytest.raises(SettingError, match="seeds must be"):
+        main([*place, *seeds, *which])
+    assert not (tmp_path / "results").exists()
 
 
 def test_the_winner_of_a_search_meets_the_published_config_tuned_by_as_many_trials() -> None:

@@ -95,9 +95,23 @@ def test_a_storage_path_is_kept_with_the_ledger_of_its_openings(tmp_path: Path) 
             "one/confirmed",
             "two/confirmed",
         ]
-    (out / "mine").mkdir()
-    with pytest.raises(SettingError, match="FOLDER must be new, or hold what is kept"):
+    (path / "of-ray").mkdir()
+    (path / "of-ray" / "result.json").write_text("{}\n{}\n")
+    keep(path, out)
+    assert not (out / "of-ray").exists()
+    (out / "one" / "checkpoints").mkdir()
+    (out / "one" / "checkpoints" / "best.json").touch()
+    with pytest.raises(SettingError, match="FOLDER must be new, or hold what was kept"):
         keep(path, out)
+    assert (out / "one" / "checkpoints" / "best.json").exists()
+
+
+def test_a_study_that_lost_its_description_is_no_storage_path(tmp_path: Path) -> None:
+    confirmed_study(tmp_path / "study", None, None)
+    (tmp_path / "study" / "study.json").unlink()
+
+    with pytest.raises(StudyError):
+        keep(tmp_path / "study", tmp_path / "kept")
 
 
 @pytest.mark.parametrize("out", [".", "study", "study/confirmed/kept", "other"])

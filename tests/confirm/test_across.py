@@ -7,10 +7,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support.confirmations import make_confirmation
+from support.confirmations import make_confirmation, planned
 
 from ffl_ray.confirm.__main__ import main
 from ffl_ray.confirm.across import _check_alike, verdict_over
+from ffl_ray.confirm.confirmation import write_tables
 from ffl_ray.confirm.tables import read_confirmed
 from ffl_ray.errors import SettingError
 from ffl_ray.results.description import describe_study
@@ -70,6 +71,20 @@ def test_a_study_without_a_confirmation_is_one_line(
     assert main(["--across", str(tmp_path / "one"), str(tmp_path / "bare")]) == 2
 
     assert "has no primary comparison of two seeds or more" in capfd.readouterr().err
+
+
+def test_a_plan_that_lacks_seeds_has_no_part_in_a_verdict(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    for name in ("one", "two"):
+        study(tmp_path, name)
+    plan = planned()
+    more = plan._replace(seeds=[*plan.seeds, 2000])
+    tables = StudyTables(Storage(str(tmp_path / "two/confirmed")), "two/confirmed")
+    write_tables(more, tables)
+
+    assert main(["--across", str(tmp_path / "one"), str(tmp_path / "two")]) == 2
+    assert "lacks some of its planned seeds, 3 are there" in capfd.readouterr().err
 
 
 def test_the_margin_is_the_one_that_was_registered(

@@ -211,7 +211,7 @@ def test_an_unknown_study_is_one_line(tmp_path: Path, capsys: pytest.CaptureFixt
         (["--baselines", "epochs"], "baselines was 'both' and is 'epochs'"),
         (["--set", "compute.precision=bfloat16"], "compute.precision was None and is 'bfloat16'"),
         (["--top", "1"], "has --top 2 and can't shrink to 1"),
-        (["--until-decided", "--seeds", "5"], "first_look was None and is 5"),
+        (["--until-decided", "--seeds", "5"], "seeds_at_first_look was None and is 5"),
     ],
 )
 def test_a_confirmation_goes_on_only_with_its_settings(

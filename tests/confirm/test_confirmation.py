@@ -13,6 +13,7 @@ from ffl_ray.config.methods import mix_of
 from ffl_ray.config.settings import Config, SearchConfig
 from ffl_ray.confirm.arms import new_seeds
 from ffl_ray.confirm.chosen import confirmed_form
+from ffl_ray.confirm.confirmation import Confirmation
 from ffl_ray.confirm.pairs import Chosen
 from ffl_ray.confirm.plan import following, new_configs, plan_confirmation
 from ffl_ray.confirm.request import Request
@@ -90,6 +91,22 @@ def test_more_seeds_alone_measure_nothing_again(timed: list[Config], tmp_path: P
     assert timed == []
     assert more.arms == first.arms
     assert len(more.runs) == 2 * len(first.runs)
+
+
+def test_a_race_with_fewer_seeds_has_its_own_looks(timed: list[Config], tmp_path: Path) -> None:
+    raced = request(tmp_path, 1, 20)._replace(looks=17)
+    first = plan_confirmation(raced, None, PLAN, FACTS)
+
+    fewer = following(request(tmp_path, 1, 8)._replace(looks=5), first)
+    now = plan_confirmation(fewer, first, PLAN, FACTS)
+
+    assert first.looked == (17, 4)
+    assert now.looked == (5, 4)
+    dumped = {"kind": "confirm", "settings": now.settings, **now.dump()}
+    assert Confirmation.load(dumped, "there").looked == (5, 4)
+    for looks in (6, 7, 400):
+        with pytest.raises(StudyError, match="damaged: looks must"):
+            Confirmation.load({**dumped, "looks": looks}, "there")
 
 
 def test_a_chosen_trial_stays_chosen_when_the_search_goes_on_and_finds_better(

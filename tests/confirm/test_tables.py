@@ -200,6 +200,27 @@ def test_a_fixed_plan_has_no_verdict_before_its_last_seed() -> None:
     assert verdicts(8, Looked(5))[0] == "better"  # a race allows for its looks
 
 
+def test_a_training_that_failed_is_waited_for_no_more() -> None:
+    """It fails each time it is begun, and says nothing of the others."""
+    runs = [Run(f"{2 * s + b}", arm.name, 1000 + s) for s in range(5) for b, arm in enumerate(ARMS)]
+    members = [
+        member(run.run_id, "fused", 0.85 + run.seed % 2 / 1000)
+        if run.arm == PAIR.arm
+        else member(run.run_id, "ensemble", 0.8)
+        for run in runs[:8]
+    ]
+    done = [trial(run.run_id, 1.0) for run in runs[:8]]
+
+    def verdict(status: str) -> str:
+        ends = [trial(runs[8].run_id, 1.0) | {"status": status}]
+        found = measured_arms(runs, done + ends, members)
+        rows = comparison_rows([PAIR], ARMS, found, 0.005, PAIR, planned=5)
+        return str(rows[0]["verdict"])
+
+    assert verdict("failed") == "better"
+    assert verdict("interrupted") == verdict("running") == "not all seeds: no verdict"
+
+
 def test_of_a_family_those_count_that_wait_for_seeds() -> None:
     """One of two comparisons is whole: its p is that of the first of two."""
     effect = Effect(4, 1.0, 0.04, 0.0)

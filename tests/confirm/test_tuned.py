@@ -27,7 +27,7 @@ from ffl_ray.confirm.compared import comparison_rows, parity_columns, parity_wor
 from ffl_ray.confirm.confirmation import Confirmation
 from ffl_ray.confirm.measured import measured_arms
 from ffl_ray.confirm.opponents import Against, Kind
-from ffl_ray.confirm.pairs import Arm, Chosen, Tuning, merged_words
+from ffl_ray.confirm.pairs import Arm, Chosen, Tuning
 from ffl_ray.confirm.plan import with_runs
 from ffl_ray.confirm.request import Request
 from ffl_ray.confirm.tuned import FOLDER, baseline_searches, with_tuned
@@ -244,6 +244,32 @@ def twice_as_long(configs: Sequence[ResolvedConfig]) -> dict[ResolvedConfig, flo
     return {one: len(one.model.mix) * (2.0 if one.data.flip else 1.0) for one in configs}
 
 
+def test_a_baseline_that_its_search_made_a_config_is_named_and_the_config_stays(
+    tmp_path: Path,
+) -> None:
+    plan, asked = planned(), request(tmp_path)
+    pair = plan.pairs[0]
+    config = next(arm for arm in plan.arms if arm.name == pair.arm)
+    point = config._replace(  # the search's default point is such a baseline
+        name=pair.baseline, trial_id=None, settings=config.settings | {"optim.lr": 0.9}
+    )
+    others = [arm for arm in plan.arms if arm.name not in (config.name, point.name)]
+    plan = plan._replace(arms=[point, *others, config])  # that was planned after it
+    searches = {point.name: baseline_searches(plan, asked, 10)[point.name]}
+    found_lr: dict[str, Any] = {"optim.lr": config.settings["optim.lr"]}
+    searched(tmp_path / FOLDER / searches[point.name].folder, config_of(point), {0.5: found_lr})
+
+    found = with_tuned(plan, asked, searches, twice_as_long)
+
+    assert {arm.name for arm in found.arms if arm.trial_id is not None} == {"00004", "00001"}
+    assert found.merged[0] == (
+        f"The search for baseline {point.name}, of equal {pair.equal}, found config {pair.arm} "
+        "itself: nothing to compare."
+    )
+    assert point.name not in {one.baseline for one in found.pairs}
+    assert len(found.pairs) < len(plan.pairs)
+
+
 def test_what_the_searches_found_is_trained_compared_and_registered(tmp_path: Path) -> None:
     before = planned()
     assert {run.arm for run in with_runs(before, request(tmp_path), 10).runs} == {"00004", "00001"}
@@ -357,14 +383,3 @@ def test_searches_of_different_lengths_are_not_said_to_be_of_one() -> None:
 
     assert "with 4 to 20 trials" in parity_words(rows)
     assert "with 8 trials" in parity_words(rows[2:])
-
-
-def test_a_baseline_that_its_search_made_the_config_itself_is_named() -> None:
-    one = planned().pairs[0]
-    other = one._replace(baseline="another", kind="default", equal="seconds")
-
-    assert merged_words([one, other], [one]) == (
-        f"      the search for baseline default, of equal seconds, found config {one.arm} itself: "
-        "nothing to compare"
-    )
-    assert merged_words([one, other], [one, other._replace(baseline="tuned another")]) == ""

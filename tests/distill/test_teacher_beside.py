@@ -15,6 +15,7 @@ from ffl_ray.config.methods import METHODS, Method, made_of, with_reachable_obje
 from ffl_ray.config.settings import ResolvedConfig, ResolvedDistill
 from ffl_ray.data.dataset import Labels
 from ffl_ray.distill.check import check_config
+from ffl_ray.distill.hooks import Moment
 from ffl_ray.distill.networks import build_trained
 from ffl_ray.distill.teacher import TEACHER, Teacher
 from ffl_ray.distill.terms import Term, cross_entropies
@@ -23,6 +24,7 @@ from ffl_ray.models.helpers import Helper
 from ffl_ray.models.network import NetworkOutput
 from ffl_ray.planning.cost import DataSize, TrainingCost, training_cost
 from ffl_ray.training.engine import LossRow
+from ffl_ray.training.hooks import after_epoch
 from ffl_ray.training.setup import prepare
 from ffl_ray.training.steps import epoch_batches, step_of
 
@@ -136,6 +138,29 @@ def test_a_method_of_the_users_own_sees_its_own_helpers_alone(model: Path) -> No
         name: value for name, value in expected.items() if name != "total"
     }
     assert found["total"] > expected["total"]
+
+
+SEEN: list[tuple[bool, bool]] = []
+
+
+def look(moment: Moment) -> None:
+    """What a hook is given on images that are held out."""
+    SEEN.extend((bool(output.helpers), bool(output.read)) for output, _ in moment.held_out())
+
+
+@made_of(Method(trunk_stages=0, ramp_up=0, held_out=True), after_epoch=look)
+def looking(output: NetworkOutput, labels: Labels, settings: ResolvedDistill) -> dict[str, Term]:
+    """It looks at its outputs after an epoch."""
+    return cross_entropies(output, labels, settings)
+
+
+def test_a_hook_sees_no_teacher_either(model: Path) -> None:
+    config = config_for(f"{__name__}:looking", distill__teacher=str(model))
+    SEEN.clear()
+
+    after_epoch(prepare(config, MemorySession()), 0)
+
+    assert set(SEEN) == {(False, False)}
 
 
 def test_a_helper_of_the_teachers_name_is_refused(model: Path) -> None:

@@ -120,7 +120,7 @@ def test_a_choice_whose_weights_are_gone_names_the_trial_and_the_ways_out(
     assert len(str(caught.value).splitlines()) == 1
 
 
-def raced(*done: int) -> Rows:
+def raced(*done: int, looks: int = 3) -> Rows:
     """A race of two configs that may have six seeds, of which they have had so many.
 
     The second is better with the first four; the first had luck after that.
@@ -143,7 +143,7 @@ def raced(*done: int) -> Rows:
         for run in had
     }
     description = {
-        "study": "s/confirmed", "kind": "confirm", "ranked_by": "fused.accuracy", "looks": 3,
+        "study": "s/confirmed", "kind": "confirm", "ranked_by": "fused.accuracy", "looks": looks,
         "seeds": list(range(6)), "arms": arms, "runs": runs,
     }  # fmt: skip
     return Rows(description, trials, members, {"00000": "latest", "00001": "latest"})
@@ -154,6 +154,9 @@ def test_of_a_race_the_seeds_that_all_configs_have_choose() -> None:
     assert choose(Rule(), raced(4, 4)).candidate.trial_id == "00001"
     with pytest.raises(StudyError, match="1 of their trainings have not"):
         choose(Rule(), raced(4, 3))
+    assert choose(Rule(), raced(6, 5, looks=2)).candidate.trial_id == "00000"
+    with pytest.raises(StudyError, match="1 of their trainings have not"):
+        choose(Rule(), raced(5, 4, looks=2))  # its first look has five seeds
 
 
 def test_the_command_that_trains_again_gives_the_same_config(other_config: Config) -> None:

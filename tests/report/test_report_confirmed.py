@@ -98,7 +98,7 @@ def test_the_tables_hold_means_intervals_costs_and_verdicts(tmp_path: Path) -> N
 def test_the_picture_has_each_pair_once_in_its_verdicts_colour(tmp_path: Path) -> None:
     make_confirmation(tmp_path / "s")
     rows = read_confirmed(Storage(str(tmp_path / "s/confirmed")))["comparisons"]
-    rows[0]["verdict"] = "equal"
+    rows[0]["verdict"], rows[2]["verdict"] = "equal", "not all seeds: no verdict"
 
     plot = differences(rows, "")
 
@@ -106,6 +106,7 @@ def test_the_picture_has_each_pair_once_in_its_verdicts_colour(tmp_path: Path) -
     drawn = {trace.name: trace for trace in plot.figure.data}
     places = [place for trace in drawn.values() for place in trace.y]
     assert sorted(places) == list(range(len(rows) // 2))
+    assert list(drawn["no verdict"].x) == [100 * rows[2]["difference.mean"]]
     assert drawn["equal"].x[0] == pytest.approx(100 * rows[0]["difference.mean"])
     assert len(drawn["better"].x) == sum(
         row["verdict"] == "better" and row["metric"] == "accuracy" for row in rows
@@ -146,6 +147,13 @@ def test_a_race_that_has_ended_goes_on_with_nothing(tmp_path: Path) -> None:
 
     done = len(tables.trials.rows)
     assert done < len(plan.runs)
+    without = plan._replace(pairs=[], merged=["The search found it."])
+    write_tables(without, tables)
+    said = json.loads((tmp_path / "s/confirmed/study.json").read_text()) | without.dump()
+    (tmp_path / "s/confirmed/study.json").write_text(json.dumps(said, default=str))
+    alone = words(page_of(tmp_path / "s"))
+    assert "The race has ended" in alone
+    assert "The search found it." in alone
     assert f"The race has ended: {done} of at most {len(plan.runs)} trainings" in text
     assert "goes on with it" not in text
 

@@ -145,7 +145,7 @@ def _network(name: str, pretrained: bool) -> nn.Module:
     return network
 
 
-def _pretrained(name: str) -> nn.Module:
+def _pretrained(name: str, setting: str = "model.pretrained") -> nn.Module:
     model = _model_name(name)
     options = {"aux_logits": False} if model in AUXILIARY else {}
     try:
@@ -155,7 +155,7 @@ def _pretrained(name: str) -> nn.Module:
             )
     except (OSError, RuntimeError, pickle.UnpicklingError) as error:
         raise SettingError(
-            f"model.pretrained: the weights of {name} can't be loaded "
+            f"{setting}: the weights of {name} can't be loaded "
             f"({type(error).__name__}: {on_one_line(error)}); {_how_to_put(name)}"
         ) from error
     return network
@@ -176,7 +176,7 @@ def published(name: str) -> nn.Module:
     Raises:
         SettingError: they can't be had.
     """
-    return _pretrained(name)
+    return _pretrained(name, "distill.teacher")
 
 
 def check_here(
