@@ -251,7 +251,7 @@ def test_a_baseline_that_its_search_made_a_config_is_named_and_the_config_stays(
     pair = plan.pairs[0]
     config = next(arm for arm in plan.arms if arm.name == pair.arm)
     point = config._replace(  # the search's default point is such a baseline
-        name=pair.baseline, trial_id=None, settings=config.settings | {"optim.lr": 0.9}
+        name=pair.baseline, trial_id=None, settings={**config.settings, "optim.lr": 0.9}
     )
     others = [arm for arm in plan.arms if arm.name not in (config.name, point.name)]
     plan = plan._replace(arms=[point, *others, config])  # that was planned after it
