@@ -120,11 +120,14 @@ def ground(study: Study) -> str:
     ratio = ", ".join(
         f"{row['accelerator_s'] / row['baseline_accelerator_s']:.2f}" for row in equal[:1]
     )
+    flat = (
+        f"; over the last {LAST} epochs of {len(fell)} the cross-entropy still fell by "
+        f"{fell.mean():.1%}, by {fell.max():.1%} at most"
+    )
     return (
         f"{study.data}: {len(done)} trainings, {done['accelerator_s'].sum() / 3600:.1f} hours of "
-        f"their CPUs; seconds of ours to those of equal seconds {ratio or '-'}; over the last "
-        f"{LAST} epochs of {len(fell)} the cross-entropy still fell by {fell.mean():.1%}, by "
-        f"{fell.max():.1%} at most"
+        f"their CPUs; seconds of ours to those of equal seconds {ratio or '-'}"
+        f"{flat if len(fell) else ''}"
     )
 
 

@@ -69,13 +69,19 @@ def run_final_runs(
     retention.apply(tables.trials.rows)
     if not waiting:
         return 0
-    completed = [row for row in tables.trials.rows if row["status"] == "completed"]
-    labels = {run.run_id: run.label for run in runs}
-    view = StudyView(make_console(), title, len(runs), NEVER_SHOWN, completed, labels)
+    view = view_of(tables, runs, title)
     jobs, started = [_job(run, tables, plan) for run in waiting], time.monotonic()
     with live_run(tables.storage, again):
         message = _train(tables, jobs, search, plan, retention, view)
     return _ended(tables, runs, message, again, time.monotonic() - started)
+
+
+def view_of(tables: StudyTables, runs: Sequence[FinalRun], title: str) -> StudyView:
+    """What is shown of some runs; of a race's round, of that alone."""
+    labels = {run.run_id: run.label for run in runs}
+    rows = [row for row in tables.trials.rows if row["trial_id"] in labels]
+    completed = [row for row in rows if row["status"] == "completed"]
+    return StudyView(make_console(), title, len(runs), NEVER_SHOWN, completed, labels)
 
 
 def _train(

@@ -15,6 +15,7 @@ from ffl_ray.confirm.confirmation import (
     write_tables,
 )
 from ffl_ray.confirm.race import rounds, still_waiting
+from ffl_ray.orchestration.final_runs import view_of
 from ffl_ray.results.study import StudyTables
 
 SEEDS = tuple(range(1000, 1008))
@@ -87,6 +88,22 @@ def test_a_first_look_of_more_seeds_is_the_first_round(tmp_path: Path) -> None:
     of_five = [run for run in plan.runs if run.seed in SEEDS[:5]]
     early = compared_rows(plan, measured_runs(tables, of_five))
     assert {row["verdict"] for row in early} == {"undecided"}
+
+
+def test_a_round_is_counted_by_itself(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    plan = race()
+    tables = make_confirmation(tmp_path / "s", plan, completed=0)
+    each = rounds(plan, tables)
+    for run in next(each):
+        tables.start(run.run_id, run.config)
+        finish(tables, run.run_id, run.config, members(run.run_id, plan, run.config))
+    second = next(each)
+
+    with view_of(tables, second, "round 2") as view:
+        view.trial_ended(second[0].run_id, "completed", {"epochs_done": 3, "epochs_planned": 3})
+
+    said = capfd.readouterr().out.splitlines()
+    assert said[1].startswith(f"1/{len(second)} {second[0].run_id} completed after 3 of 3 epochs")
 
 
 @pytest.mark.parametrize("most", [4, 17, 20])
