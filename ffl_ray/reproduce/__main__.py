@@ -9,9 +9,9 @@ from ffl_ray import cli
 
 DESCRIPTION = """Train what is published as a named program or paper does, and hold ours against it.
 
-TABLE is pcl-cifar100, pcl-cifar10, cmff-cifar100 or anchors; without it they are listed with what
-they cost. Every row is trained on the whole training split with several seeds and measured on
-the test split once, after its last epoch.
+TABLE is pcl-cifar100, pcl-cifar10, cmff-cifar100, ffsd-cifar100, mcl-cifar100 or anchors; without
+it they are listed with what they cost. Every row is trained on the whole training split with
+several seeds and measured on the test split once, after its last epoch.
 
 The verdict of a row: in band when our mean lies within two published standard deviations of the
 published mean (anchors: in the plausible range) and our 95% interval is no wider than that (of an

@@ -158,7 +158,7 @@ EPOCHS = [
         "loss.mean_teachers_to_branches",
         FLOATS,
         "nats",
-        "the same with the others' averaged weights as teachers (pcl)",
+        "the same with the others' averaged weights as teachers (pcl, dkel)",
     ),
     Column("loss.own", FLOATS, "nats", "terms that no other method has, in order"),
     Column("loss.own_names", TEXT, "", "names of those terms, with commas between them"),
@@ -198,7 +198,7 @@ EPOCHS = [
 ]
 MEMBER = Column(
     *("member", TEXT, ""),
-    "branch0, ..., ensemble, fused, pcl's mean_teacher0, ..., or okdph's averaged",
+    "branch0, ..., ensemble, fused, pcl's and dkel's mean_teacher0, ..., or okdph's averaged",
 )
 ROLE = Column(
     *("role", TEXT, ""),

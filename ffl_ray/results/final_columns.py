@@ -27,7 +27,13 @@ RUNS = [
 ]
 SUMMARY = [
     *_ARM,
-    Column("role", TEXT, "", "config: of the search; baseline: without any teaching"),
+    Column(
+        "role",
+        TEXT,
+        "",
+        "config: of the search; baseline: what it is held against, untaught but for the default "
+        "point",
+    ),
     Column("mix", TEXT, "", "backbones of the branches"),
     Column("method", TEXT, "", "how the members teach each other"),
     Column("epochs", INT, "epochs", "length of each training"),
@@ -61,7 +67,8 @@ COMPARISONS = [
         "",
         "tuned against tuned: the baseline was searched for as the config "
         "was; tuned against inherited: it takes the config's settings; tuned against default: it "
-        "is the search's default point; null in older tables",
+        "is the search's default point; untuned against untuned: the search had one trial; null in "
+        "older tables",
     ),
     Column("search_trials", INT, "trials", "of the search that the config was chosen in"),
     Column("baseline_trials", INT, "trials", "of the baseline's own search; null: it had none"),
