@@ -11,9 +11,15 @@ import matplotlib as mpl
 import matplotlib.pyplot as plt
 from matplotlib.lines import Line2D
 
-COLOURS = {"better": "#1e8449", "worse": "#c0392b", "equal": "#2471a3"}
-OPEN = "#7d8b8c"
-NONE = "#d5d8dc"  # no verdict yet
+from ffl_ray.results.verdicts import NONE, word_of
+
+COLOURS = {
+    "better": "#1e8449",
+    "worse": "#c0392b",
+    "equal": "#2471a3",
+    "undecided": "#7d8b8c",
+    NONE: "#d5d8dc",
+}
 
 
 class Point(NamedTuple):
@@ -53,17 +59,15 @@ def draw(points: Sequence[Point], path: Path) -> None:
     axes.flat[0].set_yticks(range(len(names)), names, fontsize=9)
     axes.flat[0].set_ylim(len(names) - 0.5, -0.5)
     figure.supxlabel("points of test accuracy, ours minus theirs", fontsize=9)
-    shades = COLOURS | {"undecided": OPEN}
-    if any(_colour(point.verdict) == NONE for point in points):
-        shades |= {"no verdict": NONE}
-    handles = [Line2D([], [], color=c, marker="o", label=word) for word, c in shades.items()]
+    words = [word for word in COLOURS if word != NONE or NONE in map(_word, points)]
+    handles = [Line2D([], [], color=COLOURS[word], marker="o", label=word) for word in words]
     figure.legend(handles=handles, ncols=4, loc="outside upper center", fontsize=9, frameon=False)
     figure.savefig(path, metadata={"Date": None})
     plt.close(figure)
 
 
-def _colour(verdict: str) -> str:
-    return NONE if verdict.endswith("no verdict") else COLOURS.get(verdict, OPEN)
+def _word(point: Point) -> str:
+    return word_of(point.verdict)
 
 
 def _labels(points: Sequence[Point]) -> list[tuple[str, str]]:
@@ -71,7 +75,7 @@ def _labels(points: Sequence[Point]) -> list[tuple[str, str]]:
 
 
 def _draw(axis: Any, point: Point, place: int) -> None:
-    colour = _colour(point.verdict)
+    colour = COLOURS[_word(point)]
     if point.margin is not None:
         axis.axvspan(-100 * point.margin, 100 * point.margin, color="#eeeeee", zorder=0)
     if point.low is not None and point.high is not None and math.isfinite(point.low):

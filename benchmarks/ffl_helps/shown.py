@@ -16,12 +16,12 @@ import pandas as pd
 from benchmarks.common import ended
 from benchmarks.ffl_helps.picture import Point, draw
 from benchmarks.methods import LAST, flattening
-from ffl_ray.confirm.tables import FOLDER, read_confirmed
+from ffl_ray.confirm.tables import FOLDER, interval_of, read_confirmed
 from ffl_ray.errors import StudyError
 from ffl_ray.results import load
 from ffl_ray.results.description import read_description
 from ffl_ray.results.openings import openings_of, split_of_study
-from ffl_ray.results.statistics import Summary, shown
+from ffl_ray.results.statistics import shown
 from ffl_ray.results.storage.storage import Storage
 
 Row = Mapping[str, Any]
@@ -32,7 +32,6 @@ WHOM = {
     "same_macs": "one network of its MACs",
     "default": "the default point's",
 }
-INTERVAL = ("mean", "std", "low", "high")
 
 
 class Study(NamedTuple):
@@ -81,11 +80,6 @@ def studies_in(path: Path) -> list[Study]:
     ]
 
 
-def difference(row: Row) -> Summary:
-    """A comparison's difference with its interval."""
-    return Summary(row["n"], *(row[f"difference.{key}"] for key in INTERVAL))
-
-
 def table(studies: Sequence[Study]) -> pd.DataFrame:
     """Each comparison with both costs, and by data set what came out."""
     lines: dict[str, dict[str, str]] = {}
@@ -106,7 +100,8 @@ def _said(row: Row) -> str:
     told = f"{100 * row['mean']:.2f} - {100 * row['baseline_mean']:.2f}"
     verdict = f"**{row['verdict']}**"
     sign = "+" * (row["difference.mean"] >= 0)
-    return f"{sign}{shown(difference(row), 100)} ({told}): {verdict} (n {row['n']}{p}{seen})"
+    found = shown(interval_of(row, "difference"), 100)
+    return f"{sign}{found} ({told}): {verdict} (n {row['n']}{p}{seen})"
 
 
 def ground(study: Study) -> str:

@@ -9,7 +9,7 @@ from typing import NamedTuple
 from rich.table import Table
 
 from ffl_ray.confirm.compared import MARGIN, check_margin
-from ffl_ray.confirm.tables import FOLDER, Row, read_confirmed
+from ffl_ray.confirm.tables import FOLDER, Row, interval_of, read_confirmed
 from ffl_ray.console.plain_text import printable_row
 from ffl_ray.console.terminal import make_console, say
 from ffl_ray.errors import SettingError, StudyError
@@ -22,7 +22,6 @@ from ffl_ray.results.statistics import Summary, shown
 from ffl_ray.results.storage.storage import Storage
 from ffl_ray.results.verdicts import WAITS, Difference, Judged, judged
 
-INTERVAL = ("mean", "std", "low", "high")
 NORMAL = 1.959964  # half of a 95% interval in standard errors
 
 
@@ -68,12 +67,11 @@ def _table(rows: Mapping[str, Row], found: Across) -> Table:
         table.add_column(column)
     for name, row in rows.items():
         shown_row = printable_row(row)
-        difference = Summary(row["n"], *(row[f"difference.{key}"] for key in INTERVAL))
         table.add_row(
             name,
             shown_row["member"],
             f"{shown_row['baseline']}: {shown_row['baseline_member']}",
-            shown(difference, 100),
+            shown(interval_of(row, "difference"), 100),
             str(row["n"]),
             shown_row["verdict"],
         )

@@ -17,7 +17,7 @@ from ffl_ray.confirm.tables import Row, run_rows, summary_rows, write_confirmed
 from ffl_ray.errors import StudyError
 from ffl_ray.orchestration.final_run import FinalRun
 from ffl_ray.results.guard import is_plain_id, understood
-from ffl_ray.results.looks import FIRST_LOOK, Looked, check_looks
+from ffl_ray.results.looks import FIRST_LOOK, Looked, check_looks, looked_at
 from ffl_ray.results.predictions import read_predictions
 from ffl_ray.results.study import StudyTables
 
@@ -156,7 +156,7 @@ class Confirmation(NamedTuple):
     @property
     def looked(self) -> Looked:
         """How often its verdicts are looked at, and from which seed on."""
-        return Looked(self.looks, len(self.seeds) - self.looks + 1)
+        return looked_at(self.looks, len(self.seeds))
 
     @property
     def primary(self) -> Pair | None:

@@ -23,6 +23,7 @@ from ffl_ray.results.storage.storage import Storage
 Row = dict[str, Any]
 SEVERAL = tuple(PLURALS.values())
 METRICS = ("accuracy", "nll")
+INTERVAL = ("mean", "std", "low", "high")
 FOLDER = "confirmed"
 FINAL_KINDS = ("confirm", "reproduce")  # train on train + val, measured on the test split
 
@@ -65,7 +66,12 @@ def summary_rows(
 
 def interval_columns(name: str, found: Summary) -> Row:
     """Mean, spread and interval of a quantity, by column."""
-    return {f"{name}.{key}": getattr(found, key) for key in ("mean", "std", "low", "high")}
+    return {f"{name}.{key}": getattr(found, key) for key in INTERVAL}
+
+
+def interval_of(row: Mapping[str, Any], name: str) -> Summary:
+    """The quantity that these columns of a row hold."""
+    return Summary(row["n"], *(row[f"{name}.{key}"] for key in INTERVAL))
 
 
 def distinct_members(summary: Sequence[Row]) -> list[Row]:

@@ -14,7 +14,7 @@ from rich.text import Text
 
 from ffl_ray.confirm.compared import whom_words
 from ffl_ray.confirm.confirmation import Confirmation
-from ffl_ray.confirm.tables import distinct_members
+from ffl_ray.confirm.tables import distinct_members, interval_of
 from ffl_ray.confirm.tuned import BaselineSearch
 from ffl_ray.console.plain_text import printable_row
 from ffl_ray.console.terminal import hours
@@ -104,8 +104,8 @@ def summary_table(rows: Sequence[Row]) -> RenderableType:
 def _member_cells(row: Row) -> tuple[str, ...]:
     return (
         row["member"],
-        shown(_summary(row, "accuracy"), scale=100),
-        shown(_summary(row, "nll"), digits=3),
+        shown(interval_of(row, "accuracy"), scale=100),
+        shown(interval_of(row, "nll"), digits=3),
         f"{row['parameters']:,}",
         f"{row['macs']:,}",
     )
@@ -141,7 +141,7 @@ def _difference_cells(row: Row) -> tuple[str | Text, ...]:
     return (
         row["member"],
         "accuracy %" if percent else "NLL",
-        _signed(_summary(row, "difference"), percent),
+        _signed(interval_of(row, "difference"), percent),
         _p(row["p"]),
         _least(row["detectable"], percent),
         _ratio(row["macs"], row["baseline_macs"]),
@@ -228,10 +228,6 @@ def settling_words(row: Row) -> str:
     if not row.get("more_seeds"):
         return "more images"
     return f"{row['n'] + row['more_seeds']} seeds, {row['more_s'] / 60:,.1f} min"
-
-
-def _summary(row: Row, name: str) -> Summary:
-    return Summary(row["n"], *(row[f"{name}.{key}"] for key in ("mean", "std", "low", "high")))
 
 
 def _signed(difference: Summary, percent: bool) -> str:

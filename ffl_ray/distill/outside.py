@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import importlib
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import torch
 from jaxtyping import Float
@@ -18,16 +16,7 @@ from ffl_ray.errors import ExportError, SettingError, on_one_line
 from ffl_ray.exported.about import CONFIG, SAFETENSORS, About, parse_about
 from ffl_ray.exported.member import load_member, read_weights
 from ffl_ray.models.builder import ImageShape
-from ffl_ray.models.registry import LIBRARIES
-
-
-def _library(name: str) -> Any:
-    """The module of the library that a teacher is a network of; none for an exported model.
-
-    torchvision's takes 6 s to import, with torch's compiler; timm's imports it as well.
-    """
-    prefix = next((prefix for prefix in LIBRARIES if name.startswith(prefix)), None)
-    return prefix and importlib.import_module(LIBRARIES[prefix])
+from ffl_ray.models.registry import check_published_here, library_of
 
 
 class OfColours(nn.Module):
@@ -63,7 +52,7 @@ def check_outside(config: ResolvedConfig) -> None:
     distill, name = config.distill, config.distill.teacher
     if name is None:
         return
-    library = _library(name)
+    library = library_of(name)
     if library:
         library.check_name(name, "distill.teacher")
         if distill.teacher_file is None:
@@ -82,7 +71,7 @@ def file_of(settings: DistillConfig) -> Path:
     assert settings.teacher is not None, "there is a teacher"
     if settings.teacher_file is not None:
         return Path(settings.teacher_file)
-    library = _library(settings.teacher)
+    library = library_of(settings.teacher)
     if not library:
         return Path(settings.teacher) / SAFETENSORS
     file: Path = library.published_file(settings.teacher)
@@ -96,7 +85,7 @@ def opened(settings: DistillConfig, info: DatasetInfo, shape: ImageShape) -> nn.
         SettingError: it can't be read, or classifies other images or classes.
     """
     assert settings.teacher is not None, "there is a teacher"
-    library = _library(settings.teacher)
+    library = library_of(settings.teacher)
     if not library:
         return _exported(settings.teacher, info, shape)
     if settings.teacher_file is None:
@@ -147,9 +136,9 @@ def _check_about(about: About, shape: ImageShape, classes: int | None) -> None:
 
 
 def _check_published(name: str, classes: int | None) -> None:
-    library = _library(name)
+    library = library_of(name)
     known = library.num_published_classes(name)
-    library.check_here(name, "distill.teacher", "a teacher downloads none")
+    check_published_here(name, "distill.teacher", "a teacher downloads none")
     if classes is not None and classes != known:
         raise SettingError(
             f"distill.teacher must know the {classes} classes of the data, and the published "

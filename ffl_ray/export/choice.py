@@ -21,6 +21,7 @@ from ffl_ray.export.rule import Rule
 from ffl_ray.export.trained import retrain_command
 from ffl_ray.results.best import called_best, members_by_trial, ranked
 from ffl_ray.results.guard import understood
+from ffl_ray.results.looks import looked_at
 from ffl_ray.results.sampler_state import keeps_constraints
 from ffl_ray.results.schema import row_config
 
@@ -145,9 +146,9 @@ def _final_run(rule: Rule, study: Rows, place: str) -> Candidate:
         return rule.choose(rule.among(found), objective)
     configs = {arm["name"] for arm in description["arms"] if arm["trial_id"] is not None}
     runs = [run for run in runs if run.arm in configs]
-    looks = description.get("looks", 1)
-    if looks > 1:
-        runs = _of_race(runs, trials, len(description["seeds"]) - looks + 1)
+    looked = looked_at(description.get("looks", 1), len(description["seeds"]))
+    if looked.looks > 1:
+        runs = _of_race(runs, trials, looked.first)
     _check_completed(description, runs, trials, known, place)
     found = [candidate for candidate in found if arms.get(candidate.trial_id) in configs]
     means = _with_means(found, runs, trials.values(), members)

@@ -11,7 +11,8 @@ from __future__ import annotations
 
 import functools
 import importlib
-from typing import Protocol
+from pathlib import Path
+from typing import Any, Protocol
 
 from ffl_ray.config.image_shapes import image_shape
 from ffl_ray.config.method_checks import check_method
@@ -52,8 +53,12 @@ class LibraryModule(BackboneModule, Protocol):
         """All that there are, with the library's prefix."""
         ...
 
-    def check_here(self, name: str) -> None:
-        """SettingError when a network's published weights are not on this machine."""
+    def published_file(self, name: str) -> Path:
+        """Where a network's published weights are, or where somebody may put them."""
+        ...
+
+    def how_to_put(self, name: str) -> str:
+        """What puts them there, in words."""
         ...
 
 
@@ -117,6 +122,15 @@ def _module_of(full: str) -> BackboneModule:
 def _library_module(prefix: str) -> LibraryModule:
     module: LibraryModule = importlib.import_module(LIBRARIES[prefix])
     return module
+
+
+def library_of(name: str) -> Any:
+    """The module of the library that a full name is of; none: it is no library's.
+
+    torchvision's takes 6 s to import, with torch's compiler; timm's imports it as well.
+    """
+    prefix = _library(name)
+    return prefix and _library_module(prefix)
 
 
 def check_images(name: str, image_shape: tuple[int, int, int], *, pretrained: bool) -> None:
@@ -186,6 +200,24 @@ def check_weights_here(config: Config) -> None:
         SettingError: they are not in torch's folder.
     """
     for name in map(full_name, dict.fromkeys(config.model.mix or ())):
-        prefix = _library(name)
-        if config.model.pretrained and prefix:
-            _library_module(prefix).check_here(name)
+        if config.model.pretrained and _library(name):
+            check_published_here(
+                name, "model.pretrained", "a study that goes on or is confirmed downloads none"
+            )
+
+
+def check_published_here(name: str, setting: str, why: str) -> None:
+    """Check that the published weights of a library's network are on this machine.
+
+    Args:
+        setting: that asks for them.
+        why: they are not fetched.
+
+    Raises:
+        SettingError: they are not.
+    """
+    library = library_of(name)
+    if not library.published_file(name).is_file():
+        raise SettingError(
+            f"{setting}: the weights of {name} are not here, and {why}; {library.how_to_put(name)}"
+        )

@@ -16,6 +16,7 @@ from ffl_ray.report.plotting import Plots
 from ffl_ray.report.source import Study
 from ffl_ray.results.description import read_description
 from ffl_ray.results.guard import understood
+from ffl_ray.results.looks import looked_at
 from ffl_ray.results.openings import openings_of, split_of_study
 from ffl_ray.results.reader import read_rows
 from ffl_ray.results.storage.access import as_argument
@@ -170,12 +171,13 @@ def _trainings(storage: Storage) -> list[Row]:
 
 def _race_ended(description: Mapping[str, Any], tables: Mapping[str, Sequence[Row]]) -> bool:
     """Whether no verdict on accuracy is open that a seed more could decide."""
-    most, looks = len(description.get("seeds", ())), description.get("looks", 1)
+    most = len(description.get("seeds", ()))
+    looked = looked_at(description.get("looks", 1), most)
     compared, summary = tables["comparisons"], tables["summary"]
-    if looks == 1 or not (compared or summary):
+    if looked.looks == 1 or not (compared or summary):
         return False
     if not compared:  # the search for every baseline found the config itself
-        return all(row["n"] > most - looks for row in summary)
+        return all(row["n"] >= looked.first for row in summary)
     return all(
         row["verdict"] in DECIDED or row["n"] >= most
         for row in compared

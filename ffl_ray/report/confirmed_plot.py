@@ -9,6 +9,7 @@ import plotly.graph_objects as go
 
 from ffl_ray.report.blocks import Missing, Plot
 from ffl_ray.report.style import BLUE, GREEN, GREY, ORANGE, broken, styled
+from ffl_ray.results.verdicts import NONE, word_of
 
 Row = Mapping[str, Any]
 VERDICTS = {
@@ -16,7 +17,7 @@ VERDICTS = {
     "worse": (ORANGE, "circle"),
     "equal": (BLUE, "square"),
     "undecided": (GREY, "circle-open"),
-    "no verdict": (GREY, "x-thin-open"),
+    NONE: (GREY, "x-thin-open"),
 }
 
 
@@ -40,7 +41,13 @@ def differences(comparisons: Sequence[Row], measured: str) -> Plot | Missing:
     points = [Point(place, row) for place, row in enumerate(rows)]
     figure = go.Figure()
     for verdict, (colour, symbol) in VERDICTS.items():
-        _add(figure, verdict, colour, symbol, [p for p in points if _word(p.row) == verdict])
+        _add(
+            figure,
+            verdict,
+            colour,
+            symbol,
+            [p for p in points if word_of(str(p.row["verdict"])) == verdict],
+        )
     figure.add_vline(x=0, line={"color": "#222222", "width": 1})
     margin = next((row["margin"] for row in rows if row.get("margin")), None)
     if margin is not None:
@@ -61,14 +68,6 @@ def differences(comparisons: Sequence[Row], measured: str) -> Plot | Missing:
         f"{measured}",
         styled(figure, 150 + (11 + 17 * lines) * len(rows)),
     )
-
-
-def _word(row: Row) -> str:
-    """The verdict's word; what is of the version before is undecided."""
-    said = str(row["verdict"])
-    if said.endswith("no verdict"):
-        return "no verdict"
-    return said if said in VERDICTS else "undecided"
 
 
 def _label(row: Row) -> str:

@@ -43,6 +43,11 @@ class Looked(NamedTuple):
 ONCE = Looked()
 
 
+def looked_at(looks: int, seeds: int) -> Looked:
+    """So many looks, of which the last has so many seeds."""
+    return Looked(looks, seeds - looks + 1)
+
+
 def nominal(alpha: float, looks: int, first: int = FIRST_LOOK) -> float:
     """The two-sided level of each look at which all of them err with this probability at most.
 

@@ -22,7 +22,15 @@ Verdict = Literal[
     "not all seeds: no verdict",
 ]
 DECIDED = ("better", "worse", "equal")
+NONE = "no verdict"  # what those end with that say why
 WAITS: Verdict = "not all seeds: no verdict"
+
+
+def word_of(verdict: str) -> str:
+    """A verdict's word, or that there is none; what is of the version before is undecided."""
+    if verdict.endswith(NONE):
+        return NONE
+    return verdict if verdict in DECIDED else "undecided"
 
 
 class Difference(NamedTuple):

@@ -180,15 +180,20 @@ def test_what_a_race_decided_stays_decided_when_its_arms_go_on_for_others() -> N
     assert raced["difference.low"] < once["difference.low"]
 
 
-def test_a_fixed_plan_has_no_verdict_before_its_last_seed() -> None:
-    """Whoever looks after each seed, and ends where it is liked, errs in one of five."""
-    runs = [Run(f"{2 * s + b}", arm.name, 1000 + s) for s in range(4) for b, arm in enumerate(ARMS)]
-    members = [
+def fused_ahead(runs: list[Run]) -> list[dict[str, Any]]:
+    """Members of runs by turns of both arms, ours clearly ahead with each seed."""
+    return [
         member(run.run_id, "fused", 0.85 + run.seed % 2 / 1000)
         if run.arm == PAIR.arm
         else member(run.run_id, "ensemble", 0.8)
         for run in runs
     ]
+
+
+def test_a_fixed_plan_has_no_verdict_before_its_last_seed() -> None:
+    """Whoever looks after each seed, and ends where it is liked, errs in one of five."""
+    runs = [Run(f"{2 * s + b}", arm.name, 1000 + s) for s in range(4) for b, arm in enumerate(ARMS)]
+    members = fused_ahead(runs)
     measured = measured_arms(runs, [trial(run.run_id, 1.0) for run in runs], members)
 
     def verdicts(planned: int, looked: Looked = Looked()) -> list[str]:
@@ -203,12 +208,7 @@ def test_a_fixed_plan_has_no_verdict_before_its_last_seed() -> None:
 def test_a_training_that_failed_is_waited_for_no_more() -> None:
     """It fails each time it is begun, and says nothing of the others."""
     runs = [Run(f"{2 * s + b}", arm.name, 1000 + s) for s in range(5) for b, arm in enumerate(ARMS)]
-    members = [
-        member(run.run_id, "fused", 0.85 + run.seed % 2 / 1000)
-        if run.arm == PAIR.arm
-        else member(run.run_id, "ensemble", 0.8)
-        for run in runs[:8]
-    ]
+    members = fused_ahead(runs[:8])
     done = [trial(run.run_id, 1.0) for run in runs[:8]]
 
     def verdict(status: str) -> str:

@@ -23,9 +23,9 @@ from ffl_ray.errors import SettingError, on_one_line
 from ffl_ray.models.backbone import Backbone
 from ffl_ray.models.families.timm_weights import (
     cant_load,
-    check_here,
     colours,
     from_file,
+    how_to_put,
     num_published_classes,
     published_file,
     put_file,
@@ -36,7 +36,7 @@ from ffl_ray.models.outline import built_on_meta
 from ffl_ray.models.registry import TIMM
 from ffl_ray.models.stages import ChannelsFirst, ChannelsLast
 
-__all__ = ["check_here", "colours", "num_published_classes", "published_file"]
+__all__ = ["colours", "how_to_put", "num_published_classes", "published_file"]
 
 CHAINS = ("EfficientNetFeatures", "MobileNetV3Features")
 STEM = ("conv_stem", "bn1", "act1")  # of these, in the order of their calls

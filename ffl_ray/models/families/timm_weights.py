@@ -21,26 +21,6 @@ def weights_of(name: str) -> Any:
     return models.get_pretrained_cfg(name.removeprefix(TIMM)) or models.PretrainedCfg()
 
 
-def check_here(
-    name: str,
-    setting: str = "model.pretrained",
-    why: str = "a study that goes on or is confirmed downloads none",
-) -> None:
-    """Check that a network's published weights are on this machine.
-
-    Args:
-        setting: that asks for them.
-        why: they are not fetched.
-
-    Raises:
-        SettingError: they are not.
-    """
-    if not published_file(name).is_file():
-        raise SettingError(
-            f"{setting}: the weights of {name} are not here, and {why}; {_how_to_put(name)}"
-        )
-
-
 def published_file(name: str) -> Path:
     """Where a network's published weights are, or where somebody may put them.
 
@@ -96,7 +76,7 @@ def cant_load(name: str, setting: str, error: Exception) -> SettingError:
     """What is wrong with the published weights of a network, in a line."""
     return SettingError(
         f"{setting}: the weights of {name} can't be loaded "
-        f"({type(error).__name__}: {on_one_line(error)[:200]}); {_how_to_put(name)}"
+        f"({type(error).__name__}: {on_one_line(error)[:200]}); {how_to_put(name)}"
     )
 
 
@@ -109,7 +89,8 @@ def _stem(name: str) -> str:
     return f"{weights.architecture}.{weights.tag}" if weights.tag else name.removeprefix(TIMM)
 
 
-def _how_to_put(name: str) -> str:
+def how_to_put(name: str) -> str:
+    """What puts a network's published weights onto this machine, in words."""
     weights = weights_of(name)
     source = f"https://huggingface.co/{weights.hf_hub_id}" if weights.hf_hub_id else weights.url
     return f"put model.safetensors of {source} at {_folder() / _stem(name)}.safetensors"

@@ -156,7 +156,7 @@ def _pretrained(name: str, setting: str = "model.pretrained") -> nn.Module:
     except (OSError, RuntimeError, pickle.UnpicklingError) as error:
         raise SettingError(
             f"{setting}: the weights of {name} can't be loaded "
-            f"({type(error).__name__}: {on_one_line(error)}); {_how_to_put(name)}"
+            f"({type(error).__name__}: {on_one_line(error)}); {how_to_put(name)}"
         ) from error
     return network
 
@@ -179,26 +179,6 @@ def published(name: str) -> nn.Module:
     return _pretrained(name, "distill.teacher")
 
 
-def check_here(
-    name: str,
-    setting: str = "model.pretrained",
-    why: str = "a study that goes on or is confirmed downloads none",
-) -> None:
-    """Check that a network's published weights are in torch's folder.
-
-    Args:
-        setting: that asks for them.
-        why: they are not fetched.
-
-    Raises:
-        SettingError: they are not.
-    """
-    if not published_file(name).is_file():
-        raise SettingError(
-            f"{setting}: the weights of {name} are not here, and {why}; {_how_to_put(name)}"
-        )
-
-
 def published_file(name: str) -> Path:
     """Where torch's folder has, or would have, a network's published weights."""
     file: str = _weights(name).url.rpartition("/")[2]
@@ -216,7 +196,8 @@ def num_published_classes(name: str) -> int:
     return len(_weights(name).meta["categories"])
 
 
-def _how_to_put(name: str) -> str:
+def how_to_put(name: str) -> str:
+    """What puts a network's published weights onto this machine, in words."""
     return f"put {_weights(name).url} at {published_file(name)}"
 
 

@@ -4,7 +4,6 @@ import functools
 import sys
 from pathlib import Path
 
-import huggingface_hub.constants
 import pytest
 import torch
 from safetensors.torch import save_file
@@ -118,18 +117,7 @@ def test_what_can_not_be_a_branch_is_refused(name: str, message: str) -> None:
     assert "\n" not in str(refused.value)
 
 
-@pytest.fixture
-def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Torch's folder of weights, empty, and a hub that is not asked."""
-    monkeypatch.setenv("TORCH_HOME", str(tmp_path))
-    monkeypatch.setattr(torch.hub, "_hub_dir", None)
-    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", True)
-    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_CACHE", str(tmp_path / "hf"))
-    return tmp_path / "hub" / "checkpoints"
-
-
 def test_published_weights_come_from_a_file_in_torchs_folder(hub: Path) -> None:
-    hub.mkdir(parents=True)
     published = timm.create_model("resnet10t").state_dict()
     published["layer4.0.conv1.weight"].fill_(0.25)
     save_file(published, hub / "resnet10t.c3_in1k.safetensors")
@@ -146,7 +134,6 @@ def test_published_weights_come_from_a_file_in_torchs_folder(hub: Path) -> None:
 def test_no_version_of_timm_unpickles_more_than_weights(
     hub: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    hub.mkdir(parents=True)
     torch.save({"a": Path("x")}, hub / "resnet10t.c3_in1k.pth")
     older = functools.partial(torch.load, map_location="cpu", weights_only=False)
     monkeypatch.setattr("timm.models._helpers._torch_load", lambda path, **_: older(path))
