@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping, Sequence
 from contextlib import closing
 from typing import Any
 
@@ -20,6 +21,7 @@ from ffl_ray.confirm.plan import (
 )
 from ffl_ray.confirm.race import rounds, still_waiting
 from ffl_ray.confirm.request import Request
+from ffl_ray.confirm.tables import Row, failed_words
 from ffl_ray.confirm.tuned import baseline_searches
 from ffl_ray.confirm.tuning import tune_baselines
 from ffl_ray.confirm.view import (
@@ -230,6 +232,13 @@ def _state(confirmation: Confirmation, tables: StudyTables, waiting: int) -> dic
     }
 
 
+def _seeds_behind(confirmation: Confirmation, rows: Mapping[str, Sequence[Row]]) -> list[int]:
+    """The seeds of that member's number which has the most of them."""
+    count = max(row["n"] for row in rows["summary"])
+    there = {row["seed"] for row in rows["runs"] if row["error_type"] is None}
+    return [seed for seed in confirmation.seeds if seed in there][:count]
+
+
 def show_confirmed(confirmation: Confirmation, tables: StudyTables) -> None:
     """Write and show what the completed runs say; of the pairs those that are complete once."""
     rows = write_tables(confirmation, tables)
@@ -253,7 +262,7 @@ def show_confirmed(confirmation: Confirmation, tables: StudyTables) -> None:
             f"n says how many seeds a number has so far; a pair that has none is not shown.",
         )
     words = how_measured(
-        confirmation.seeds[: max(row["n"] for row in summary)],
+        _seeds_behind(confirmation, rows),
         num_train,
         images,
         " ".join(filter(None, [parity_words(compared), corrected(compared)])),
@@ -261,7 +270,7 @@ def show_confirmed(confirmation: Confirmation, tables: StudyTables) -> None:
         summary[0]["over"],
         [arm.name for arm in confirmation.arms if holds_out(config_of(arm))],
     )
-    for said in (words, *confirmation.merged):
+    for said in filter(None, (words, failed_words(rows["runs"]), *confirmation.merged)):
         say(console, said)
     say(console, look_words(confirmation, tables.storage))
     place = tables.storage.child("comparisons").location

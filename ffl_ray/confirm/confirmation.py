@@ -204,7 +204,7 @@ def write_tables(confirmation: Confirmation, tables: StudyTables) -> dict[str, l
     with understood(tables.storage.location):
         measured = measured_runs(tables, runs)
         rows = {
-            "runs": run_rows(runs, arms),
+            "runs": run_rows(runs, arms, tables.trials.rows),
             "summary": summary_rows(arms, measured, confirmation.looked),
             "comparisons": compared_rows(confirmation, measured),
         }

@@ -6,7 +6,7 @@ Pure functions from rows to rows, the writer and the reader, and what others ask
 from __future__ import annotations
 
 import string
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from ffl_ray.config.overrides import mix_name
@@ -79,10 +79,38 @@ def distinct_members(summary: Sequence[Row]) -> list[Row]:
     return [row for row in summary if row["member"] != "ensemble" or set(row["mix"]) & set("*+")]
 
 
-def run_rows(runs: Sequence[Run], arms: Sequence[Arm]) -> list[Row]:
-    """The runs table."""
+def run_rows(
+    runs: Sequence[Run], arms: Sequence[Arm], trials: Iterable[Mapping[str, Any]]
+) -> list[Row]:
+    """The runs table.
+
+    Args:
+        trials: rows of the trials table; of those that failed it takes why.
+    """
     trial_of = {arm.name: arm.trial_id for arm in arms}
-    return [run._asdict() | {"trial_id": trial_of[run.arm]} for run in runs]
+    errors = {row["trial_id"]: row["error_type"] for row in trials if row["status"] == "failed"}
+    return [
+        run._asdict() | {"trial_id": trial_of[run.arm], "error_type": errors.get(run.run_id)}
+        for run in runs
+    ]
+
+
+def failed_words(runs: Iterable[Row]) -> str:
+    """Which of these rows of the runs table failed, in two sentences; empty: none did."""
+    failed: dict[tuple[str, str], list[str]] = {}
+    for row in runs:
+        if row["error_type"] is not None:
+            failed.setdefault((row["arm"], row["error_type"]), []).append(str(row["seed"]))
+    said = [
+        f"{arm} with seed{'s' * (len(seeds) > 1)} {', '.join(seeds)} ({error})"
+        for (arm, error), seeds in failed.items()
+    ]
+    return (
+        f"Failed, and so in no number here: {'; '.join(said)}. Numbers and verdicts hold for "
+        f"trainings that come to their end."
+        if said
+        else ""
+    )
 
 
 def write_confirmed(storage: Storage, tables: Mapping[str, list[Row]]) -> None:
@@ -115,6 +143,7 @@ class ConfirmedAccuracy(NamedTuple):
         high: its upper end.
         seeds: how many trainings.
         verdicts: on it against each baseline, in words; empty: there is none.
+        failed: what is to be said of trainings that failed; empty: none did.
     """
 
     mean: float
@@ -122,6 +151,7 @@ class ConfirmedAccuracy(NamedTuple):
     high: float | None
     seeds: int
     verdicts: str = ""
+    failed: str = ""
 
     @property
     def words(self) -> str:
@@ -132,8 +162,9 @@ class ConfirmedAccuracy(NamedTuple):
 
     @property
     def sentence(self) -> str:
-        """The verdicts as a sentence; empty where there is none."""
-        return f"Verdicts: {self.verdicts}." if self.verdicts else ""
+        """The verdicts as a sentence, and what failed; empty where there is neither."""
+        verdicts = f"Verdicts: {self.verdicts}." if self.verdicts else ""
+        return " ".join(filter(None, [verdicts, self.failed]))
 
 
 def confirmed_accuracy(storage: Storage, trial_id: str, member: str) -> ConfirmedAccuracy | None:
@@ -175,7 +206,9 @@ def _accuracy(
                 if one["member"] in names and one["metric"] == "accuracy" and one["p"] is not None
             ]
             ends = (row["accuracy.low"], row["accuracy.high"])
-            return ConfirmedAccuracy(row["accuracy.mean"], *ends, row["n"], "; ".join(verdicts))
+            failed = failed_words(run for run in tables["runs"] if run["arm"] == row["arm"])
+            words = "; ".join(verdicts)
+            return ConfirmedAccuracy(row["accuracy.mean"], *ends, row["n"], words, failed)
     return None
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import pandas as pd
 
 from ffl_ray.confirm.compared import MARGIN, corrected, parity_words, whom_words
-from ffl_ray.confirm.tables import FOLDER, distinct_members, read_confirmed
+from ffl_ray.confirm.tables import FOLDER, distinct_members, failed_words, read_confirmed
 from ffl_ray.errors import StudyError
 from ffl_ray.report.blocks import Block, Missing, Note, Section, Table
 from ffl_ray.report.classes import confirmed_classes
@@ -85,7 +85,9 @@ def confirmed_blocks(storage: Storage, plots: Plots | None) -> list[Block]:
         rows = _trainings(storage)
         done = [row["trial_id"] for row in rows if row["status"] == "completed"]
         blocks += confirmed_classes(storage, description, done, plots, measured)
-        notes = [plan_sentence(description), *map(str, description.get("merged", ()))]
+        failed = [words] if (words := failed_words(found["runs"])) else []
+        merged = map(str, description.get("merged", ()))
+        notes = [*failed, plan_sentence(description), *merged]
         blocks += [*map(Note, notes), _openings(storage, description)]
     return blocks
 

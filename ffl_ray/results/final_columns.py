@@ -24,6 +24,7 @@ RUNS = [
     Column("run_id", TEXT, "", "trial_id of the training in the tables beside this one"),
     *_ARM,
     Column("seed", INT, "", "of weights, data order and augmentation"),
+    Column("error_type", TEXT, "", "class of the error that ended it, so that no number has it"),
 ]
 SUMMARY = [
     *_ARM,

@@ -14,6 +14,7 @@ import pytest
 from support.confirmations import make_confirmation, planned
 from support.forked import run, start
 from support.helpers import small_config, wait_for_epochs
+from support.studies import COMPLETED, make_study
 
 import ffl_ray.results
 from ffl_ray.config.objectives import parse_objectives
@@ -24,7 +25,9 @@ from ffl_ray.confirm.chosen import confirmed_form
 from ffl_ray.confirm.command import show_confirmed
 from ffl_ray.confirm.confirmation import Confirmation
 from ffl_ray.confirm.pairs import Arm, Chosen, Run
+from ffl_ray.confirm.tables import accuracy_of_run, read_confirmed
 from ffl_ray.errors import StudyError
+from ffl_ray.report import __main__ as report
 from ffl_ray.results.description import describe_study
 from ffl_ray.results.storage.storage import Storage
 from ffl_ray.results.study import StudyTables
@@ -271,6 +274,28 @@ def test_what_an_interrupted_confirmation_has_is_shown(
     assert "Not all yet: 26 of 30 trainings are still to be done." in shown
     assert "not all seeds: no verdict" in shown
     assert "no pair" not in shown
+
+
+def test_a_training_that_failed_is_said_wherever_its_numbers_are(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """On the console, in the report and in the card of what is exported."""
+    study, plan = tmp_path / "study", planned()
+    make_study(study, COMPLETED[:1])
+    tables = make_confirmation(study, plan)
+    last = plan.runs[-1]
+    tables.end(last.run_id, "failed", ("TrainingDivergedError", "the loss became nan"))
+
+    show_confirmed(plan, tables)
+
+    said = f"in no number here: {last.arm} with seed {last.seed} (TrainingDivergedError). Numbers"
+    assert said in capfd.readouterr().out
+    assert report.main([str(study)]) == 0
+    assert said in (study / "report.html").read_text()
+    row = next(row for row in read_confirmed(tables.storage)["summary"] if row["arm"] == last.arm)
+    card = accuracy_of_run(tables.storage, last.run_id, row["member"])
+    assert card is not None
+    assert said in card.sentence
 
 
 def test_a_plan_comes_back_from_study_json_and_a_damaged_one_is_refused() -> None:

@@ -12,7 +12,13 @@ import pytest
 from ffl_ray.confirm.compared import comparison_rows
 from ffl_ray.confirm.measured import measured_arms
 from ffl_ray.confirm.pairs import Arm, Pair, Run
-from ffl_ray.confirm.tables import read_confirmed, run_rows, summary_rows, write_confirmed
+from ffl_ray.confirm.tables import (
+    failed_words,
+    read_confirmed,
+    run_rows,
+    summary_rows,
+    write_confirmed,
+)
 from ffl_ray.results.crossed import Effect, crossed
 from ffl_ray.results.looks import Looked
 from ffl_ray.results.storage.storage import Storage
@@ -30,7 +36,9 @@ RUNS = [
 
 
 def trial(run_id: str, accelerator_s: float, status: str = "completed") -> dict[str, Any]:
-    return {"trial_id": run_id, "status": status, "accelerator_s": accelerator_s}
+    error = "TrainingDivergedError" if status == "failed" else None
+    row = {"trial_id": run_id, "status": status, "error_type": error}
+    return row | {"accelerator_s": accelerator_s}
 
 
 def member(run_id: str, name: str, accuracy: float, split: str = "test") -> dict[str, Any]:
@@ -136,7 +144,7 @@ def test_nothing_completed_says_so() -> None:
 def test_the_tables_are_parquet_and_are_replaced_whole(tmp_path: Path) -> None:
     storage = Storage(str(tmp_path))
     tables = {
-        "runs": run_rows(RUNS, ARMS),
+        "runs": run_rows(RUNS, ARMS, TRIALS),
         "summary": summary_rows(ARMS, MEASURED),
         "comparisons": comparison_rows([PAIR], ARMS, MEASURED, 0.005),
     }
@@ -152,10 +160,23 @@ def test_the_tables_are_parquet_and_are_replaced_whole(tmp_path: Path) -> None:
         "arm": "independent",
         "trial_id": None,
         "seed": 1000,
+        "error_type": None,
     }
+    assert [row["error_type"] for row in found["runs"]] == [None] * 5 + ["TrainingDivergedError"]
     assert {name: len(rows) for name, rows in found.items()} == {
         n: len(r) for n, r in tables.items()
     }
+
+
+def test_what_failed_is_said_by_arm_with_its_seeds() -> None:
+    """It is in no number, and verdicts are of what is left."""
+    several = [*TRIALS[:3], trial("00003", 9.0, "failed"), *TRIALS[4:]]
+
+    assert failed_words(run_rows(RUNS, ARMS, TRIALS[:5])) == ""
+    assert failed_words(run_rows(RUNS, ARMS, several)).startswith(
+        "Failed, and so in no number here: independent with seeds 1001, 1002 "
+        "(TrainingDivergedError)."
+    )
 
 
 def test_what_a_race_decided_stays_decided_when_its_arms_go_on_for_others() -> None:
