@@ -25,6 +25,7 @@ SECTIONS: Mapping[str, type[Section]] = {
     "data": DataConfig,
 }
 OWN = ("distill.temperature", "distill.ramp_up", "distill.weight")  # none: the method's
+FFL_TERMS = ("ensemble_to_fused", "fused_to_branch")
 KTG_FUSED = "ktg with fused in distill.gates"
 TAUGHT = "independent with distill.teacher"
 Settings = Mapping[str, Any]
@@ -37,27 +38,47 @@ class Readers(NamedTuple):
         of: the setting.
         values: of it; of a method's conditions too, `KTG_FUSED` and `TAUGHT`.
         methods: beside which it has an effect whatever the value is.
+        switch: a setting that has to be true besides.
     """
 
     of: str
     values: tuple[str, ...]
     methods: tuple[str, ...] = ()
+    switch: str = ""
 
     def read(self, settings: Settings) -> bool:
         """Whether it has an effect; a method of the user's own may read anything."""
         method = str(settings[METHOD])
         if method not in METHODS and (self.of == METHOD or self.methods):
             return True
+        if self._is_off(settings):
+            return False
         known = {*_values(settings)} if self.of == METHOD else {str(settings.get(self.of))}
         return not known.isdisjoint(self.values) or method in self.methods
+
+    def _is_off(self, settings: Settings) -> bool:
+        return bool(self.switch) and str(settings.get(self.switch)).lower() == "false"
+
+    def beside(self, settings: Settings) -> str:
+        """What keeps it from being read, as a message says it."""
+        if self._is_off(settings):
+            return f"where {self.switch} is false"
+        start, is_ = ("for", "") if self.of == METHOD else ("where", " is")
+        return f"{start} {self.of}{is_} {settings[self.of]}"
+
+    @property
+    def deciding(self) -> set[str]:
+        """The settings that it hangs on."""
+        return {self.of, self.switch} - {""}
 
     @property
     def words(self) -> str:
         """Who they are, as a message says it."""
+        where = f", where {self.switch} is true" if self.switch else ""
         others = [name for name in METHOD_NAMES if name not in self.values]
         if self.of == METHOD and len(others) < len(self.values):
-            return f"every method but {_listed(others)}"
-        return f"{_listed([*self.values, *self.methods])} alone"
+            return f"every method but {_listed(others)}{where}"
+        return f"{_listed([*self.values, *self.methods])} alone{where}"
 
 
 def _values(settings: Settings) -> Iterator[str]:
@@ -70,8 +91,8 @@ def _values(settings: Settings) -> Iterator[str]:
         yield TAUGHT
 
 
-def _methods(*names: str) -> Readers:
-    return Readers(METHOD, names)
+def _methods(*names: str, switch: str = "") -> Readers:
+    return Readers(METHOD, names, switch=switch)
 
 
 def _but(*names: str) -> tuple[str, ...]:
@@ -94,10 +115,11 @@ READ_BY: Mapping[str, Readers] = {
     "distill.ramp_up": _methods(*_but("independent")),
     "distill.weight": _methods(*_but("ffl", "layered_ffl", "independent")),
     "distill.target_epsilon": _methods("ffl", "layered_ffl", "one", "okddip", "ahbf"),
+    **{f"distill.{term}": _methods("ffl", "layered_ffl") for term in FFL_TERMS},
     **{
-        f"distill.{term}{of}": _methods("ffl", "layered_ffl")
-        for term in ("ensemble_to_fused", "fused_to_branch")
-        for of in ("", "_weight", "_temperature")
+        f"distill.{term}_{of}": _methods("ffl", "layered_ffl", switch=f"distill.{term}")
+        for term in FFL_TERMS
+        for of in ("weight", "temperature")
     },
     "distill.kdcl_teacher": _methods("kdcl"),
     "distill.ema_span": _methods("pcl", "dkel"),
@@ -111,7 +133,7 @@ READ_BY: Mapping[str, Readers] = {
     "distill.write_back_steps": _methods("okdph"),
     "distill.gates": _methods("ktg"),
     "distill.layer_weight": _methods("layered_ffl"),
-    "distill.layer_to_branch_weight": _methods("layered_ffl"),
+    "distill.layer_to_branch_weight": _methods("layered_ffl", switch="distill.fused_to_branch"),
     "distill.layer_decay": _methods("layered_ffl"),
     "distill.layer_detach": _methods("layered_ffl"),
     "distill.diversity_weight": _methods("ffsd"),
@@ -125,9 +147,10 @@ READ_BY: Mapping[str, Readers] = {
     "distill.early_span": _methods("dkel"),
     "distill.entropy_limit": _methods("confident_dml"),
     "distill.entropy_schedule": _methods("confident_dml"),
-    "fusion.design": _methods(
-        *(name for name, row in METHODS.items() if row.head == "fusion"), KTG_FUSED
-    ),
+    **{
+        name: _methods(*(name for name, row in METHODS.items() if row.head == "fusion"), KTG_FUSED)
+        for name in ("fusion.design", "optim.fusion_weight_decay")
+    },
     "fusion.detach": _methods(
         *(name for name, row in METHODS.items() if row.head and not row.detached), KTG_FUSED
     ),
@@ -147,7 +170,7 @@ READ_BY: Mapping[str, Readers] = {
 }
 
 
-DECIDING = {readers.of: _default(readers.of) for readers in READ_BY.values()}
+DECIDING = {name: _default(name) for readers in READ_BY.values() for name in readers.deciding}
 
 
 def left_at(name: str, settings: Settings) -> Any:

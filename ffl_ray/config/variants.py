@@ -42,10 +42,8 @@ def check_read(config: ResolvedConfig) -> None:
 def unread_text(name: str, settings: Mapping[str, Any]) -> str:
     """What is wrong with a setting that has no effect beside the others, in a line."""
     readers, left = READ_BY[name], shown(without_effect(settings)[name])
-    method = readers.of == "distill.method"
-    beside = f"{'for' if method else 'where'} {readers.of}{'' if method else ' is'}"
     return (
-        f"{name} must be {left} {beside} {settings[readers.of]}: it is read by {readers.words}, "
+        f"{name} must be {left} {readers.beside(settings)}: it is read by {readers.words}, "
         f"not {shown(settings[name])}"
     )
 

@@ -14,6 +14,7 @@ from typing import NamedTuple
 
 from ffl_ray.config.methods import resolved_from, with_reachable_objective
 from ffl_ray.config.overrides import flatten, mix_name, nearest, shown
+from ffl_ray.config.readers import without_effect
 from ffl_ray.config.settings import ResolvedConfig
 from ffl_ray.errors import SettingError
 from ffl_ray.models.registry import backbone_row
@@ -81,7 +82,9 @@ def preset(
     Raises:
         SettingError: a setting is unknown, or breaks its rule.
     """
-    settings = {"data.name": data, **preset_settings(row, scale), **(changes or {})}
+    asked = {"data.name": data, **preset_settings(row, scale), **(changes or {})}
+    unread = without_effect(asked).keys() - (changes or {}).keys()
+    settings = {name: value for name, value in asked.items() if name not in unread}
     return with_reachable_objective(resolved_from(settings))
 
 

@@ -159,12 +159,12 @@ def _check_effects(
     searched = {name for point in sampled for name in point.params}
     found, started = flatten(sampled[0].config), flatten(base)
     for name in sorted(idle):
-        if name not in chosen and READ_BY[name].of in chosen:
+        if name not in chosen and READ_BY[name].deciding & {*chosen}:
             continue
         if name in searched:
             raise SpaceError(
                 f"{space.path} searches {name}, which has no effect at any point: it is read by "
-                f"{READ_BY[name].words}, and {READ_BY[name].of} is {found[READ_BY[name].of]}"
+                f"{READ_BY[name].words}, not {READ_BY[name].beside(found)}"
             )
         if started[name] not in (found[name], None):
             raise SettingError(unread_text(name, found | {name: started[name]}))

@@ -20,7 +20,7 @@ from ffl_ray.config.methods import (
     resolved_from,
 )
 from ffl_ray.config.overrides import flatten
-from ffl_ray.config.readers import READ_BY, without_effect
+from ffl_ray.config.readers import FFL_TERMS, READ_BY, without_effect
 from ffl_ray.config.roles import members_of
 from ffl_ray.config.settings import DistillConfig, ResolvedConfig, ResolvedDistill
 from ffl_ray.distill.networks import build_trained
@@ -340,6 +340,21 @@ def test_averages_reach_back_over_the_same_share_of_a_training_of_any_length(
     assert network.mean_teachers.decay == pytest.approx(decay, abs=1e-3 if steps < 1000 else 1e-12)
 
 
+@pytest.mark.parametrize(
+    ("method", "gates"), [*((method, None) for method in METHODS), ("ktg", "fused>0=through")]
+)
+def test_the_fusion_modules_weight_decay_is_read_where_a_group_of_the_optimiser_has_it(
+    method: str, gates: str | None
+) -> None:
+    config = small_config(distill__method=method, distill__gates=gates, model__mix="3*resnet8")
+    network = build_trained(config, image_shape=image_shape(config.data), num_classes=10)
+
+    groups = network.parameter_groups(weight_decay=0.5, fusion_weight_decay=0.25)
+
+    has_it = 0.25 in [group["weight_decay"] for group in groups]
+    assert has_it == ("optim.fusion_weight_decay" not in without_effect(flatten(config)))
+
+
 def rises(method: str, name: str) -> bool:
     if method == "ffsd":  # whose ramp-up is that of the attention terms
         return name.partition(".")[0] in METHODS[method].terms
@@ -369,11 +384,20 @@ class Watched:
         return getattr(self.settings, name)
 
 
-@pytest.mark.parametrize("method", METHODS)
-def test_a_setting_is_said_to_have_an_effect_where_a_loss_reads_it(method: str) -> None:
-    output = given(method, random_output(3))
-    settings = flatten(resolved_from({"distill.method": method}))
-    watched: Any = Watched(resolved_distill(DistillConfig(method=method)))
+@pytest.mark.parametrize(
+    ("method", "off"),
+    [
+        *((method, None) for method in METHODS),
+        *((method, term) for method in ("ffl", "layered_ffl") for term in FFL_TERMS),
+    ],
+)
+def test_a_setting_is_said_to_have_an_effect_where_a_loss_reads_it(
+    method: str, off: str | None
+) -> None:
+    output, switched = given(method, random_output(3)), {off: False} if off else {}
+    changes = {f"distill.{name}": value for name, value in switched.items()}
+    settings = flatten(resolved_from({"distill.method": method, **changes}))
+    watched: Any = Watched(resolved_distill(DistillConfig(method=method, **switched)))
 
     recipe = RECIPES[method]
     for terms in (recipe.terms, *(phase.terms for phase in recipe.then)):

@@ -46,21 +46,21 @@ def test_every_preset_can_be_trained_and_is_300_epochs_of_everything(table: str)
 
 
 @pytest.mark.parametrize(
-    ("name", "branches", "trunk", "decay", "fusion_decay", "nesterov", "fill"),
+    ("name", "branches", "trunk", "decay", "nesterov", "fill"),
     [
-        ("resnet-32/ffl-s", 2, 2, 1e-4, 1e-5, True, "reflect"),
-        ("resnet-32/dml", 4, 0, 5e-4, 5e-4, True, "zero"),
-        ("resnet-32/cl", 4, 2, 5e-4, 5e-4, True, "zero"),
-        ("resnet-32/one", 3, 2, 1e-4, 1e-4, False, "zero"),
-        ("resnet-32/okddip", 4, 2, 5e-4, 5e-4, True, "zero"),
-        ("resnet-32/kdcl", 3, 0, 1e-4, 1e-4, True, "zero"),
-        ("resnet-32/pcl", 3, 2, 5e-4, 5e-4, True, "zero"),
-        ("vgg-16/pcl", 3, 4, 5e-4, 5e-4, True, "zero"),
-        ("vgg-16/kdcl", 3, 0, 1e-4, 1e-4, True, "zero"),
-        ("cmff resnet-32/dccl", 2, 0, 2e-4, 1e-5, True, "reflect"),
-        ("ffsd wrn-16-2/ffsd", 3, 0, 1e-4, 1e-5, True, "reflect"),
-        ("mcl wrn-16-2/mcl-x4", 4, 0, 5e-4, 5e-4, True, "zero"),
-        ("cmff resnet-32/base", 1, 0, 2e-4, 2e-4, True, "reflect"),
+        ("resnet-32/ffl-s", 2, 2, 1e-4, True, "reflect"),
+        ("resnet-32/dml", 4, 0, 5e-4, True, "zero"),
+        ("resnet-32/cl", 4, 2, 5e-4, True, "zero"),
+        ("resnet-32/one", 3, 2, 1e-4, False, "zero"),
+        ("resnet-32/okddip", 4, 2, 5e-4, True, "zero"),
+        ("resnet-32/kdcl", 3, 0, 1e-4, True, "zero"),
+        ("resnet-32/pcl", 3, 2, 5e-4, True, "zero"),
+        ("vgg-16/pcl", 3, 4, 5e-4, True, "zero"),
+        ("vgg-16/kdcl", 3, 0, 1e-4, True, "zero"),
+        ("cmff resnet-32/dccl", 2, 0, 2e-4, True, "reflect"),
+        ("ffsd wrn-16-2/ffsd", 3, 0, 1e-4, True, "reflect"),
+        ("mcl wrn-16-2/mcl-x4", 4, 0, 5e-4, True, "zero"),
+        ("cmff resnet-32/base", 1, 0, 2e-4, True, "reflect"),
     ],
 )
 def test_a_preset_has_its_sources_settings(
@@ -68,7 +68,6 @@ def test_a_preset_has_its_sources_settings(
     branches: int,
     trunk: int,
     decay: float,
-    fusion_decay: float,
     nesterov: bool,
     fill: str,
 ) -> None:
@@ -78,7 +77,7 @@ def test_a_preset_has_its_sources_settings(
     assert len(config.model.mix) == branches
     assert config.model.trunk_stages == trunk
     assert config.optim.weight_decay == decay
-    assert config.optim.fusion_weight_decay == fusion_decay
+    assert config.optim.fusion_weight_decay == 1e-5  # where a fusion module is
     assert config.optim.nesterov is nesterov
     assert config.data.crop_fill == fill
 
