@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from typing import Any
+from typing import Any, cast
 
 import pytest
 import torch
@@ -394,10 +394,9 @@ class Watched:
 def test_a_setting_is_said_to_have_an_effect_where_a_loss_reads_it(
     method: str, off: str | None
 ) -> None:
-    output, switched = given(method, random_output(3)), {off: False} if off else {}
-    changes = {f"distill.{name}": value for name, value in switched.items()}
-    settings = flatten(resolved_from({"distill.method": method, **changes}))
-    watched: Any = Watched(resolved_distill(DistillConfig(method=method, **switched)))
+    output = given(method, random_output(3))
+    config = resolved_from({"distill.method": method} | ({f"distill.{off}": False} if off else {}))
+    settings, watched = flatten(config), cast(Any, Watched(config.distill))
 
     recipe = RECIPES[method]
     for terms in (recipe.terms, *(phase.terms for phase in recipe.then)):
