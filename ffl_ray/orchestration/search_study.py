@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -29,9 +28,10 @@ from ffl_ray.planning.budget import ENDING_S, Fit
 from ffl_ray.planning.plain_baseline import has_plain
 from ffl_ray.results.best import called_best, ranked
 from ffl_ray.results.columns import ENDED, PLAIN_ID
-from ffl_ray.results.description import DESCRIPTION, read_description
+from ffl_ray.results.description import DESCRIPTION, SPACE, read_description
 from ffl_ray.results.pareto import front
 from ffl_ray.results.plain import held_against_plain
+from ffl_ray.results.program import program_hash
 from ffl_ray.results.pruning import pruning_cost
 from ffl_ray.results.reader import load_tables, read_rows
 from ffl_ray.results.search_answers.table import sentences, study_answers
@@ -90,8 +90,8 @@ class Search(NamedTuple):
     @property
     def kept_settings(self) -> dict[str, Any]:
         """What it keeps as long as it goes on: its settings, and a hash of its space."""
-        text = Path(self.space.path).read_bytes()
-        return flatten(self.settings) | {"search_space": hashlib.sha256(text).hexdigest()[:16]}
+        text = Path(self.space.path).read_text()
+        return flatten(self.settings) | {SPACE: program_hash(text)}
 
     def tables(self) -> StudyTables:
         """The tables of its study, which is there already."""

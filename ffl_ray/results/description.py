@@ -23,6 +23,7 @@ from ffl_ray.data.facts import DataFacts, differences
 from ffl_ray.errors import SettingError, StudyError
 from ffl_ray.results.guard import flaw_in
 from ffl_ray.results.parts import AGAIN
+from ffl_ray.results.program import program_hash
 from ffl_ray.results.schema import SCHEMA_VERSION
 from ffl_ray.results.storage.retry import LOG
 from ffl_ray.results.storage.storage import COPIES, Storage
@@ -30,6 +31,7 @@ from ffl_ray.results.storage.storage import COPIES, Storage
 DESCRIPTION = "study.json"
 # Settings that say where something is, or whether it may be fetched: a command's own.
 MOVES = frozenset(("data.dir", "data.download"))
+SPACE = "search_space"  # the setting that is a hash of what study.json has as space
 LIST_ALL = ("search", "train")  # kinds of studies that list every setting
 COPY = "copy the whole folder again from where it was written"
 PACKAGES = ("ffl_ray", "torch", "torchvision", "ray", "optuna", "pandas", "pyarrow")
@@ -91,6 +93,8 @@ def check_goes_on(
         )
     again = "choose another --name, or give the old settings"
     known = to_go_on_with(before["settings"])
+    if SPACE in known and "space" in before:  # by its text, whatever it was hashed by
+        known[SPACE] = program_hash(before["space"])
     if kind in LIST_ALL:
         known = {name: default for name, default in _defaults().items() if name in settings} | known
     check_same_settings(storage.location, known, settings, may_change, otherwise=again)

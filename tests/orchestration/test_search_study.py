@@ -8,8 +8,9 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 
+from ffl_ray.errors import StudyError
 from ffl_ray.orchestration.search_study import Search, begun, limits_of, wants_plain
-from ffl_ray.results.description import describe_study
+from ffl_ray.results.description import check_goes_on, describe_study
 from ffl_ray.results.parts import Parts
 from ffl_ray.results.storage.storage import Storage
 from ffl_ray.results.study import StudyTables
@@ -57,3 +58,20 @@ def test_a_plan_reads_the_trials_table_once(
     limits_of(search, rows)
 
     assert len(read) == 1
+
+
+def test_a_search_goes_on_whatever_its_space_says_of_itself(tmp_path: Path) -> None:
+    """A study of before keeps a hash of all letters, which is not looked at beside the text."""
+    file = tmp_path / "mine.py"
+    file.write_text(Path(load_space("digits").path).read_text())
+    search = search_in(tmp_path / "s")._replace(space=load_space(str(file)))
+    settings = search.kept_settings | {"search_space": "0123456789abcdef"}
+    described = describe_study("search", settings, space=file.read_text())
+    StudyTables.open(search.storage, "s", described, search.settings.objectives).close()
+
+    file.write_text(f"# Mine.\n{file.read_text()}")
+    assert check_goes_on(search.storage, "search", search.kept_settings)
+
+    file.write_text(f"{file.read_text()}\nBASE = {{}}\n")
+    with pytest.raises(StudyError, match="search_space"):
+        check_goes_on(search.storage, "search", search.kept_settings)
