@@ -118,13 +118,22 @@ def move_away(deadline: float, address: str | None = None, node_id: str | None =
 
     A drain that takes a third of the time left, or ten seconds, is not waited for any longer.
     """
-    drain = subprocess.Popen(drain_command(deadline, address, node_id))
-    done = _waited(drain, min(DRAIN_S, (deadline - time.time()) / 3))
+    drain = _draining(drain_command(deadline, address, node_id))
+    done = drain is not None and _waited(drain, min(DRAIN_S, (deadline - time.time()) / 3))
     leave_mark(deadline)
     say(f"this machine goes in {deadline - time.time():.0f} s; node drained: {done}")
-    if not _waited(drain, deadline - time.time()):
+    if drain is not None and not _waited(drain, deadline - time.time()):
         drain.kill()
         drain.wait()
+
+
+def _draining(command: list[str]) -> subprocess.Popen[bytes] | None:
+    """The drain that has begun; none, and a line of the log, where it can't be started."""
+    try:
+        return subprocess.Popen(command)
+    except OSError as error:
+        say(f"the node can't be drained: {error}")
+        return None
 
 
 def _waited(process: subprocess.Popen[bytes], at_most_s: float) -> bool:

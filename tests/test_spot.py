@@ -139,6 +139,24 @@ def test_kubernetes_warns_by_ending_the_pod(drains: Path, own_mark: Path) -> Non
     assert "--deadline-remaining-seconds=0" in drains.read_text()
 
 
+def test_trainings_hear_of_it_where_the_ray_program_is_not_found(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    own_mark: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setattr("ffl_ray.spot.ray_executable", lambda: str(tmp_path / "gone"))
+
+    assert main(["--now", "0.1"]) == 0
+
+    out = capsys.readouterr().out
+    assert own_mark.exists()
+    assert "the node can't be drained: " in out
+    assert f"{tmp_path / 'gone'}" in out
+    assert "node drained: False" in out
+    assert "no mark can be left" not in out
+
+
 def test_a_drain_that_hangs_is_not_waited_for(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, own_mark: Path
 ) -> None:
