@@ -10,7 +10,7 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Float
 
-from ffl_ray.data.streaming.decode import middle_square
+from ffl_ray.data.streaming.decode import from_middle_square
 from ffl_ray.data.streaming.image_file import ENDINGS, image_names
 from ffl_ray.errors import on_one_line
 from ffl_ray.export.model import Array, Model
@@ -70,9 +70,8 @@ def _read(
 ) -> Float[Array, "channels height width"] | Unreadable:
     if isinstance(file, Unreadable):
         return file
-    channels, size, _ = model.about.image_shape
     try:
-        pixels = middle_square(file, size, channels)
+        pixels = from_middle_square(file, model.about.image_shape)
     except FileNotFoundError:
         return Unreadable(file, "no such file")
     except OSError as error:

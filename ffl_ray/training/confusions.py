@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import PIL.Image
+import PIL.ImageOps
 from jaxtyping import Float32, Int64, UInt8
 from PIL.Image import Resampling
 
@@ -122,7 +123,7 @@ def _side_by_side(pixels: Pixels) -> bytes | None:
     how = Resampling.NEAREST if max(height, width) <= SIDE else Resampling.BICUBIC
     for place, one in enumerate(pixels):
         image = PIL.Image.fromarray(one[:, :, 0] if channels == 1 else one)
-        strip.paste(image.resize((SIDE, SIDE), how), (place * (SIDE + GAP), 0))
+        strip.paste(PIL.ImageOps.contain(image, (SIDE, SIDE), how), (place * (SIDE + GAP), 0))
     file = io.BytesIO()
     strip.save(file, "JPEG", quality=85)
     return file.getvalue()

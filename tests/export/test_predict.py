@@ -5,6 +5,7 @@ import io
 import json
 import shutil
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -18,6 +19,7 @@ from ffl_ray.config.settings import DataConfig
 from ffl_ray.data import folder
 from ffl_ray.errors import ExportError
 from ffl_ray.export.classify import Prediction, Unreadable, classify, image_files
+from ffl_ray.export.example import examples
 from ffl_ray.export.model import Model
 from ffl_ray.export.runner import open_model
 from ffl_ray.exported.about import About, parse_about
@@ -192,6 +194,28 @@ def test_files_are_prepared_as_folder_data_is_for_training(tmp_path: Path) -> No
     }
     assert len(trained_on) == 8
     assert trained_on <= pixels
+
+
+def test_a_model_of_oblong_images_gets_them_as_its_cards_program_makes_them(
+    tmp_path: Path,
+) -> None:
+    pixels = np.random.default_rng(0).integers(0, 256, (30, 50, 3), dtype=np.uint8)
+    Image.fromarray(pixels).save(tmp_path / "photo.png")
+    seen: list[np.ndarray] = []
+
+    def remember(images: np.ndarray) -> np.ndarray:
+        seen.extend(images)
+        return np.zeros((len(images), 2))
+
+    about = ABOUT._replace(image_shape=(3, 12, 20))
+    list(classify(Model(about, remember), [tmp_path / "photo.png"], top_k=1, batch_size=1))
+
+    program = examples(about, ["model.onnx"])[0]
+    prepared = program[program.index("photo =") : program.index("logits =")]
+    values: dict[str, Any] = {"np": np, "Image": Image}
+    exec(prepared.replace("PHOTO", str(tmp_path / "photo.png")), values)
+    assert seen[0].shape == (3, 12, 20)
+    assert np.array_equal(seen[0], values["pixels"].transpose(2, 0, 1))
 
 
 def test_a_model_without_its_onnx_file_is_run_by_torch(exported: Exported, tmp_path: Path) -> None:

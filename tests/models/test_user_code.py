@@ -227,5 +227,11 @@ def test_a_network_is_built_on_the_meta_device_too() -> None:
     assert all(parameter.is_meta for parameter in network.parameters())
 
 
-def test_bundled_backbones_take_images_of_any_shape() -> None:
-    check_images("resnet20", (3, 8, 8), pretrained=False)
+@pytest.mark.parametrize("shape", [(3, 8, 8), (3, 8, 20)])
+def test_bundled_backbones_take_images_of_any_shape(shape: tuple[int, int, int]) -> None:
+    config = config_of("2*resnet8", 1)
+
+    check_images("resnet8", shape, pretrained=False)
+    network = build_network(config.model, config.fusion, image_shape=shape, num_classes=5, seed=0)
+
+    assert network(torch.zeros(2, *shape)).fused.shape == (2, 5)

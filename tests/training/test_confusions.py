@@ -84,6 +84,17 @@ def test_a_picture_shows_the_images(channels: int, mode: str) -> None:
         assert np.abs(np.asarray(image)[:SIDE, : SIDE - 8].astype(int) - 200).max() <= 3
 
 
+def test_a_picture_of_an_oblong_image_is_not_squeezed() -> None:
+    flat = np.zeros((300, 40, 80, 3), np.uint8)
+
+    picture = next(iter(found_with(flat).pictures.values()))
+
+    with Image.open(io.BytesIO(picture)) as image:
+        pixels = np.asarray(image)[:, :SIDE].astype(int)
+    assert pixels[: SIDE // 2 - 8, : SIDE - 8].max() <= 3
+    assert pixels[SIDE // 2 + 8 :].min() >= 252
+
+
 def test_images_without_plain_colours_or_that_are_gone_have_no_picture() -> None:
     def gone(places: np.ndarray) -> np.ndarray:
         raise FileNotFoundError("moved meanwhile")

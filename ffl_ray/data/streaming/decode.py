@@ -14,7 +14,8 @@ CROP_SCALE = (0.08, 1.0)
 CROP_RATIO = (3 / 4, 4 / 3)
 CROP_TRIES = 10
 
-Square = np.ndarray[tuple[int, ...], np.dtype[np.uint8]]
+Pixels = np.ndarray[tuple[int, ...], np.dtype[np.uint8]]
+Square = Pixels
 
 
 def middle_square(source: Source, size: int, channels: int = 3) -> Square:
@@ -26,12 +27,25 @@ def middle_square(source: Source, size: int, channels: int = 3) -> Square:
     Raises:
         OSError: there is no such file, or an `UnreadableImageError`.
     """
+    return from_middle_square(source, (channels, size, size))
+
+
+def from_middle_square(source: Source, image_shape: tuple[int, int, int]) -> Pixels:
+    """The middle square of an image file, resized to what may be none: [height, width, channels].
+
+    Args:
+        image_shape: channels, height and width.
+
+    Raises:
+        OSError: as `middle_square`.
+    """
+    channels, height, width = image_shape
     with opened(source) as image:
         side = min(image.size)
         left, top = ((length - side) // 2 for length in image.size)
         box = (left, top, left + side, top + side)
-        square = colours(image, channels).resize((size, size), box=box)
-        return np.array(square).reshape(size, size, channels)
+        resized = colours(image, channels).resize((width, height), box=box)
+        return np.array(resized).reshape(height, width, channels)
 
 
 def random_square(source: Source, size: int, seed: int, *, flip: bool) -> Square:
