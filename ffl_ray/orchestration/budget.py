@@ -10,7 +10,7 @@ from ffl_ray.config.overrides import flatten
 from ffl_ray.config.settings import StudyConfig
 from ffl_ray.data.facts import DataFacts
 from ffl_ray.errors import PlanError
-from ffl_ray.orchestration.remote import call
+from ffl_ray.orchestration.remote import with_data
 from ffl_ray.orchestration.search_study import Search
 from ffl_ray.orchestration.start import facts_of
 from ffl_ray.planning.budget import (
@@ -52,7 +52,8 @@ def fitted(
         joined: Ray was joined at an address.
 
     Raises:
-        PlanError: the budget is too short, or no machine was free to measure on.
+        PlanError: the budget is too short, no machine was free to measure on, or the data do not
+            fit the memory of the one that opens them.
     """
     whole = _whole(facts, search.settings.data.fraction)
     side, decode_s = _looked(search, joined=joined)
@@ -112,7 +113,7 @@ def _laid_out(
     plan = make_plan(settings.search, machines, device=settings.compute.device, elastic=joined)
     if settings.data.fraction != looked_at:
         flat = flatten(settings.training)
-        facts = call(facts_of, flat, False) if joined else facts_of(flat, False)
+        facts = with_data(facts_of, flat, False) if joined else facts_of(flat, False)
     return search, plan, facts
 
 
@@ -127,7 +128,7 @@ def _looked(search: Search, *, joined: bool) -> tuple[int | None, float]:
     if search.settings.data.name != "folder":
         return None, 0.0
     flat = flatten(search.settings.training)
-    return call(folder_look, flat) if joined else folder_look(flat)
+    return with_data(folder_look, flat) if joined else folder_look(flat)
 
 
 def _proposed(search: Search) -> set[str]:

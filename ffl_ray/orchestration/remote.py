@@ -15,7 +15,7 @@ from ray.util.scheduling_strategies import (
     PlacementGroupSchedulingStrategy,
 )
 
-from ffl_ray.errors import FFLRayError
+from ffl_ray.errors import FFLRayError, PlanError
 from ffl_ray.orchestration.failures import first_cause, is_out_of_memory
 from ffl_ray.orchestration.gate import Gate, call_at_gate
 from ffl_ray.planning.layout import Plan
@@ -67,6 +67,22 @@ def call(
             raise
         LOG.warning("not measured, it does not fit: %s", cause)
         return None
+
+
+def with_data(function: Callable[..., Any], *args: Any) -> Any:
+    """What a function that opens the data gives on a node of the cluster.
+
+    Raises:
+        PlanError: the node's memory does not do for them.
+        FFLRayError: as the function raises it there.
+    """
+    found = call(function, *args)
+    if found is None:
+        raise PlanError(
+            "memory ran out on the node that opened the data: use a smaller data.fraction or "
+            "data.image_size, data.residency=stream for image files, or nodes with more memory"
+        )
+    return found
 
 
 class RayCluster:

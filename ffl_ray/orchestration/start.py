@@ -11,7 +11,7 @@ from ffl_ray.data.facts import DataFacts
 from ffl_ray.errors import PlanError
 from ffl_ray.orchestration.mps import start_mps
 from ffl_ray.orchestration.ray_setup import cluster_machines, prepare_environment, start_ray
-from ffl_ray.orchestration.remote import call
+from ffl_ray.orchestration.remote import with_data
 from ffl_ray.planning.data_check import check_shares, data_facts
 from ffl_ray.planning.layout import Machines, Plan, available_cpus, check_cpus, make_plan
 from ffl_ray.planning.spare_cpus import spare_cpus
@@ -33,12 +33,12 @@ def start(
         final: for final runs, as `data_facts` takes it.
 
     Raises:
-        PlanError: one trial does not fit, or no cluster answers.
+        PlanError: one trial or the data do not fit, or no cluster answers.
         DataError: the data can't be used.
     """
     if address is not None:
         plan = _start_ray(address, config, search)
-        facts = call(facts_of, flatten(config), final)
+        facts = with_data(facts_of, flatten(config), final)
     else:
         needed = search.cpus_per_trial or search.num_workers
         check_cpus(needed, search.num_workers, Machines(available_cpus(), 0))
