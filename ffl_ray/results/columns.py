@@ -184,7 +184,8 @@ EPOCHS = [
         "train_cpu_s",
         FLOAT,
         "s",
-        "CPU time of rank 0's process meanwhile, over its threads; none: trials share it",
+        "CPU time of rank 0's process meanwhile, over its threads; none: trials share it, or the "
+        "epoch was begun by another",
     ),
     Column("epoch_s", FLOAT, "s", "training and validation"),
     Column("images_per_s", FLOAT, "images/s", "training, over all workers"),

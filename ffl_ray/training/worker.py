@@ -167,12 +167,13 @@ def _train(training: Training, progress: Progress, started: float, write: Write)
     )
     _check_finite("training loss", trained.losses["total"], epoch + 1, config)
     train_s = time.perf_counter() - started
+    is_whole = not (seat_here() or progress.unfinished.steps_done)
     return {
         "lr": lr,
         "distill_weight": weights["ramp"],
         **loss_columns(trained.losses),
         "train_s": train_s,
-        "train_cpu_s": None if seat_here() else time.process_time() - cpu_before,
+        "train_cpu_s": time.process_time() - cpu_before if is_whole else None,
         "images_per_s": trained.images / train_s,
         "precision": training.precision.name,
         "recorded": graphs.replays > replays_before if graphs else None,

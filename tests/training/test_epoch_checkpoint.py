@@ -109,6 +109,8 @@ def test_the_steps_before_a_stop_are_not_trained_again() -> None:
 
     assert stopped.written + resumed.written == whole.written
     assert all(row["train_s"] > 0 for row in resumed.rows)
+    assert [row["train_cpu_s"] is None for row in whole.rows] == [False, False]
+    assert [row["train_cpu_s"] is None for row in resumed.rows] == [True, False]
 
 
 def test_free_settings_may_change_and_an_older_checkpoint_goes_on() -> None:
