@@ -39,7 +39,8 @@ def best_of_search(
 
     def kept(rows: Sequence[Row], stored: Collection[str]) -> Mapping[str, Collection[str]]:
         # A config's mean is over all of its seeds, those whose files are gone among them.
-        called = called_best(ranked(of_configs(rows, stored), objectives), objectives, members_of)
+        order = ranked(of_configs(rows, stored), objectives)
+        called = called_best(order, objectives, members_of, among=stored)
         rows = [row for row in rows if row["trial_id"] in stored]
         order = ranked(rows, objectives)
         order.sort(key=lambda row: called is None or row["trial_id"] != called.trial_id)

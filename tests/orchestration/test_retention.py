@@ -155,3 +155,22 @@ def test_a_config_is_judged_by_its_seeds_whose_files_are_gone_too(study: Storage
     retention.apply(rows)
 
     assert set(files(study)) == {"5"}
+
+
+def test_the_trial_that_stands_for_the_best_config_is_one_whose_files_are_there(
+    study: Storage,
+) -> None:
+    best, other = {"optim.lr": 0.1}, {"optim.lr": 0.2}
+    rows = [
+        row("0", "completed", 0.90) | best | {"seed": 0},
+        row("1", "completed", 0.89) | best | {"seed": 1},
+        row("2", "completed", 0.91) | other | {"seed": 0},
+        row("5", "completed", 0.80) | other | {"seed": 1},
+    ]
+    study.delete("checkpoints/0")
+    members = [{"member": "fused", "checkpoint": "latest", "images": 400}]
+
+    rule = best_of_search(ONE, 1, lambda trial_id: members)
+    CheckpointRetention(study, rule).apply(rows)
+
+    assert set(files(study)) == {"1"}
