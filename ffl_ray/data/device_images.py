@@ -16,7 +16,6 @@ from ffl_ray.data.batches import Batch, EpochRequest, draw_epoch
 from ffl_ray.data.dataset import DatasetInfo, Images
 from ffl_ray.data.policies import augmented, draw_policy
 from ffl_ray.data.shards import Shard, Step, eval_steps
-from ffl_ray.data.trivial_augment import trivial_augment
 
 # Images whose TrivialAugment is drawn and made at once: the more there are, the more are alike.
 MADE_AT_ONCE, MADE_AT_ONCE_BYTES = 8192, 2**25
@@ -87,9 +86,5 @@ class DeviceImages:
         pixels = crop_and_flip(self.images.pixels, torch.cat(indices), draws, fill=fill)
         if view.seeds is not None:
             seeds = torch.cat([step.of(view.seeds) for step in steps])
-            pixels = (
-                trivial_augment(pixels, seeds.tolist())
-                if view.policy == "trivial"
-                else augmented(view.policy, pixels, seeds, self.info.mean)
-            )
+            pixels = augmented(view.policy, pixels, seeds, self.info.mean)
         return torch.split(pixels, [len(rows) for rows in indices])

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from ffl_ray.config.settings import DataConfig
-from ffl_ray.data import device_images
+from ffl_ray.data import device_images, policies
 from ffl_ray.data import digits as digits_file
 from ffl_ray.data.augment import normalise
 from ffl_ray.data.batches import Augmentation, Batch, EpochRequest, augmentation_of
@@ -188,7 +188,7 @@ def test_many_steps_are_augmented_at_once_and_each_image_as_it_would_be_alone(
         calls.append(len(seeds))
         return trivial_augment(pixels, seeds)
 
-    monkeypatch.setattr(device_images, "trivial_augment", counted)
+    monkeypatch.setattr(policies, "trivial_augment", counted)
     request = EpochRequest(100, seed=0, epoch=0, augmentation=Augmentation(trivial=True))
     together = list(images.train_batches(request))
     monkeypatch.setattr(device_images, "MADE_AT_ONCE", 1)
