@@ -30,12 +30,12 @@ class Item(NamedTuple):
     Attributes:
         source: its file, or the part of one that it is.
         seed: of its random crop and whatever follows; none: its middle square.
-        policy: that follows, as `data.policies` knows it; none: the recipe's.
+        policy: that follows, as `data.policies` knows it.
     """
 
     source: Source
     seed: int | None = None
-    policy: str = ""
+    policy: str = "standard"
 
 
 class Recipe(NamedTuple):
@@ -44,13 +44,11 @@ class Recipe(NamedTuple):
     Attributes:
         size: side of the square.
         flip: a random crop may be mirrored.
-        trivial: a random crop goes through TrivialAugment.
         mean: colour of what a policy cuts out, by channel from 0 to 1.
     """
 
     size: int
     flip: bool = False
-    trivial: bool = False
     mean: tuple[float, ...] = (0.0, 0.0, 0.0)
 
 
@@ -67,8 +65,9 @@ def decode(item: Item, recipe: Recipe) -> Square:
     if item.seed is None:
         return middle_square(item.source, recipe.size)
     square = random_square(item.source, recipe.size, item.seed, flip=recipe.flip)
-    policy = item.policy or ("trivial" if recipe.trivial else "standard")
-    return square if policy == "standard" else _augmented(policy, square, item.seed, recipe.mean)
+    if item.policy == "standard":
+        return square
+    return _augmented(item.policy, square, item.seed, recipe.mean)
 
 
 def serve(connection: Connection, memory: int) -> None:

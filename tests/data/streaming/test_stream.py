@@ -137,7 +137,7 @@ def test_trivial_augmentation_is_that_of_images_in_memory(folder: Path) -> None:
     path = str(folder / "train" / "ant" / "0.jpg")
     plain = random_square(path, SIZE, 5, flip=True)
 
-    found = decode(Item(path, 5), Recipe(SIZE, flip=True, trivial=True))
+    found = decode(Item(path, 5, "trivial"), Recipe(SIZE, flip=True))
 
     expected = trivial_augment(torch.from_numpy(plain.copy())[None], [5])[0]
     assert np.array_equal(found, expected.numpy())
