@@ -28,7 +28,7 @@ from ffl_ray.models.network import NetworkOutput
 from ffl_ray.planning.throughput import StepTimer
 from ffl_ray.training.engine import LossRow, TrainingStep, evaluate, member_logits
 from ffl_ray.training.hooks import after_epoch, hooked
-from ffl_ray.training.metrics import member_metrics, metric_sums
+from ffl_ray.training.metrics import member_metrics, metric_sums, scored
 from ffl_ray.training.optimizer import learning_rate, optimizer_of, set_learning_rate
 from ffl_ray.training.schedules import schedule_weights
 from ffl_ray.training.setup import Training, prepared
@@ -103,8 +103,9 @@ class Looks:
         """Metric sums of all looks over a batch, in the order of `names`."""
         members = member_logits(self.training.network, self.training.precision, batch)
         ensembles = [members[list(one)].mean(dim=0) for one in self.subsets]
-        heads = [logits.float() for logits in self._logits()]
-        return metric_sums(torch.cat([members, torch.stack([*ensembles, *heads])]), batch.labels)
+        heads = [one.float() for one in self._logits()]
+        logits = torch.cat([members, torch.stack([*ensembles, *heads])])
+        return metric_sums(scored(logits, batch.labels))
 
     @property
     def names(self) -> list[tuple[str, str]]:

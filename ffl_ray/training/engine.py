@@ -17,7 +17,7 @@ from ffl_ray.distill.terms import total_loss
 from ffl_ray.models.network import NetworkOutput
 from ffl_ray.training.clock import Clock
 from ffl_ray.training.gradients import average_gradients, drop_gradients, gathered
-from ffl_ray.training.metrics import metric_sums
+from ffl_ray.training.metrics import metric_sums, scored
 from ffl_ray.training.parted_step import Parts, Phase, step_where
 from ffl_ray.training.precision import Precision, in_float64
 from ffl_ray.training.turns import next_turn, wait_for
@@ -235,7 +235,7 @@ def member_sums(
     network: nn.Module, precision: Precision, batch: Batch
 ) -> Float64[Tensor, "members sums"]:
     """Metric sums of every member over a batch."""
-    return metric_sums(member_logits(network, precision, batch), batch.labels)
+    return metric_sums(scored(member_logits(network, precision, batch), batch.labels))
 
 
 @torch.no_grad()

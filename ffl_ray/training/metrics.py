@@ -22,50 +22,64 @@ class MemberMetrics(NamedTuple):
     ece: float
 
 
-def metric_sums(
-    logits: Float[Tensor, "members batch classes"], labels: Int64[Tensor, "batch"]
-) -> Float64[Tensor, "members sums"]:
-    """Sums over a batch for each member; add them over batches and workers.
+class Scored(NamedTuple):
+    """What every member makes of each image of a batch, on a device that has float64.
 
-    Columns: examples, right ones, right ones among the five likeliest (fewer where there are
-    fewer classes), NLL, and per confidence bin the examples, confidences and right ones.
+    Attributes:
+        labels: of the images, for each member.
+        log_probs: of every class.
+        nll: negative log-likelihood of each image in nats.
+        likeliest: the five likeliest classes, or all where there are fewer, the first one first.
     """
+
+    labels: Int64[Tensor, "members batch"]
+    log_probs: Float64[Tensor, "members batch classes"]
+    nll: Float64[Tensor, "members batch"]
+    likeliest: Int64[Tensor, "members batch five"]
+
+
+def scored(
+    logits: Float[Tensor, "members batch classes"], labels: Int64[Tensor, "batch"]
+) -> Scored:
+    """What logits make of the images of a batch."""
     home = float64_home(logits.device)
     logits, labels = logits.to(home), labels.to(home)
     members, batch, classes = logits.shape
     log_probs = F.log_softmax(logits.double(), dim=2)
     expanded = labels.expand(members, batch)
     nll = F.nll_loss(log_probs.flatten(0, 1), expanded.flatten(), reduction="none")
-    ranked = logits.topk(min(5, classes), dim=2).indices == expanded.unsqueeze(2)
+    likeliest = logits.topk(min(5, classes), dim=2).indices
+    return Scored(expanded, log_probs, nll.view(members, batch), likeliest)
+
+
+def metric_sums(found: Scored) -> Float64[Tensor, "members sums"]:
+    """Sums over a batch for each member; add them over batches and workers.
+
+    Columns: examples, right ones, right ones among the five likeliest (fewer where there are
+    fewer classes), NLL, and per confidence bin the examples, confidences and right ones.
+    """
+    (members, batch), device = found.nll.shape, found.nll.device
+    ranked = found.likeliest == found.labels.unsqueeze(2)
     right = ranked[:, :, 0].double()
-    confidence = log_probs.amax(dim=2).exp()
+    confidence = found.log_probs.amax(dim=2).exp()
     bins = (confidence * NUM_BINS).long().clamp(0, NUM_BINS - 1)
-    binned = torch.zeros(3, members, NUM_BINS, dtype=torch.float64, device=logits.device)
+    binned = torch.zeros(3, members, NUM_BINS, dtype=torch.float64, device=device)
     for row, values in enumerate((torch.ones_like(confidence), confidence, right)):
         binned[row].scatter_add_(1, bins, values)
     sums = [
-        torch.full((members,), float(batch), dtype=torch.float64, device=logits.device),
+        torch.full((members,), float(batch), dtype=torch.float64, device=device),
         right.sum(1),
         ranked.any(2).double().sum(1),
-        nll.view(members, batch).sum(1),
+        found.nll.sum(1),
     ]
     return torch.cat([torch.stack(sums, dim=1), *binned], dim=1)
 
 
-def outcomes(
-    logits: Float[Tensor, "members batch classes"], labels: Int64[Tensor, "batch"]
-) -> Float64[Tensor, "members batch 3"]:
+def outcomes(found: Scored) -> Float64[Tensor, "members batch 3"]:
     """Of each image: 1 where the likeliest class is its own and else 0, its NLL, that class."""
-    home = float64_home(logits.device)
-    logits, labels = logits.to(home), labels.to(home)
-    members, batch, _ = logits.shape
-    expanded = labels.expand(members, batch)
-    log_probs = F.log_softmax(logits.double(), dim=2)
-    nll = F.nll_loss(log_probs.flatten(0, 1), expanded.flatten(), reduction="none")
-    # As topk in `metric_sums` breaks ties, so that both count the same images.
-    likeliest = logits.topk(min(5, logits.shape[2]), dim=2).indices[:, :, 0]
-    right = (likeliest == expanded).double()
-    return torch.stack([right, nll.view(members, batch), likeliest.double()], dim=2)
+    likeliest = found.likeliest[:, :, 0]
+    right = (likeliest == found.labels).double()
+    return torch.stack([right, found.nll, likeliest.double()], dim=2)
 
 
 def member_metrics(sums: Float64[Tensor, "members sums"]) -> list[MemberMetrics]:

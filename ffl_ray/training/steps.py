@@ -33,7 +33,7 @@ from ffl_ray.training.engine import (
     member_sums,
     train_epoch,
 )
-from ffl_ray.training.metrics import MemberMetrics, member_metrics, metric_sums, outcomes
+from ffl_ray.training.metrics import MemberMetrics, member_metrics, metric_sums, outcomes, scored
 from ffl_ray.training.parted_step import (
     Parts,
     Phase,
@@ -169,9 +169,9 @@ def examined(training: Training, images: DeviceImages | StreamedImages) -> Exami
     found = torch.zeros(len(network.member_names), count, 3, dtype=torch.float64)
 
     def sums_of(batch: Batch) -> Tensor:
-        logits = member_logits(network, training.precision, batch)
-        found[:, next(steps).taken] = outcomes(logits, batch.labels).cpu()
-        return metric_sums(logits, batch.labels)
+        one = scored(member_logits(network, training.precision, batch), batch.labels)
+        found[:, next(steps).taken] = outcomes(one).cpu()
+        return metric_sums(one)
 
     batches = images.eval_batches(batch_size=EVAL_BATCH, shard=shard)
     sums = evaluate(network, batches, sums_of, shard.world_size)

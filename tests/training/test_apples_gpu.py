@@ -18,7 +18,7 @@ from ffl_ray.data.batches import Batch
 from ffl_ray.distill.ffl import ffl_terms
 from ffl_ray.errors import FFLRayError
 from ffl_ray.training.engine import Step, train_epoch
-from ffl_ray.training.metrics import metric_sums, outcomes
+from ffl_ray.training.metrics import metric_sums, outcomes, scored
 from ffl_ray.training.precision import Precision, float64_home
 from ffl_ray.training.setup import choose_device
 
@@ -54,12 +54,12 @@ def test_sums_in_float64_are_those_of_the_cpu() -> None:
 
     with pytest.raises(TypeError, match="float64"):
         on_apple(logits).double()
-    sums = metric_sums(on_apple(logits), on_apple(labels))
-    found = outcomes(on_apple(logits), on_apple(labels))
+    sums = metric_sums(scored(on_apple(logits), on_apple(labels)))
+    found = outcomes(scored(on_apple(logits), on_apple(labels)))
 
     assert float64_home(MPS) == torch.device("cpu")
-    assert torch.equal(sums, metric_sums(logits, labels))
-    assert torch.equal(found, outcomes(logits, labels))
+    assert torch.equal(sums, metric_sums(scored(logits, labels)))
+    assert torch.equal(found, outcomes(scored(logits, labels)))
 
 
 def test_an_epochs_losses_are_those_of_the_cpu() -> None:

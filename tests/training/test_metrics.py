@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from ffl_ray.training.metrics import NUM_BINS, MemberMetrics, member_metrics, metric_sums
+from ffl_ray.training.metrics import NUM_BINS, MemberMetrics, member_metrics, metric_sums, scored
 
 
 def reference(logits: Tensor, labels: Tensor) -> MemberMetrics:
@@ -32,7 +32,7 @@ def test_metrics_equal_a_loop_over_examples() -> None:
     logits = torch.randn(3, 40, 10, generator=generator) * 3
     labels = torch.randint(0, 10, (40,), generator=generator)
 
-    found = member_metrics(metric_sums(logits, labels))
+    found = member_metrics(metric_sums(scored(logits, labels)))
 
     for member, expected in zip(found, (reference(x, labels) for x in logits), strict=True):
         assert tuple(member) == pytest.approx(tuple(expected), abs=1e-9)
@@ -42,9 +42,10 @@ def test_sums_of_parts_add_up_to_the_whole() -> None:
     logits = torch.randn(2, 30, 7, generator=torch.Generator().manual_seed(1))
     labels = torch.arange(30) % 7
 
-    parts = metric_sums(logits[:, :11], labels[:11]) + metric_sums(logits[:, 11:], labels[11:])
+    first, second = scored(logits[:, :11], labels[:11]), scored(logits[:, 11:], labels[11:])
 
-    torch.testing.assert_close(parts, metric_sums(logits, labels))
+    whole = metric_sums(scored(logits, labels))
+    torch.testing.assert_close(metric_sums(first) + metric_sums(second), whole)
 
 
 def test_a_sure_and_right_classifier_is_perfect_and_a_sure_and_wrong_one_is_not() -> None:
@@ -52,7 +53,7 @@ def test_a_sure_and_right_classifier_is_perfect_and_a_sure_and_wrong_one_is_not(
     right = 100 * torch.eye(3)
     logits = torch.stack([right, right.roll(1, dims=1)])
 
-    good, bad = member_metrics(metric_sums(logits, labels))
+    good, bad = member_metrics(metric_sums(scored(logits, labels)))
 
     assert good == pytest.approx((1, 1, 0, 0))
     assert bad == pytest.approx((0, 1, 100, 1))
