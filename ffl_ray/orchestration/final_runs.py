@@ -31,6 +31,7 @@ from ffl_ray.orchestration.scheduler import StudyScheduler
 from ffl_ray.orchestration.tuner import make_tuner, run_rounds
 from ffl_ray.planning.layout import Plan
 from ffl_ray.planning.preflight import repeatedly_measured
+from ffl_ray.results.columns import ENDED
 from ffl_ray.results.study import StudyTables
 
 NEVER_SHOWN = parse_objective("ensemble.accuracy")
@@ -93,6 +94,17 @@ def _train(
     view: StudyView,
 ) -> str:
     """Run Tune for all jobs, and again for those that it lost; returns what is in the way."""
+    attempts = {row["trial_id"]: row["attempt"] for row in tables.trials.rows}
+    left = {job["trial_id"] for job in jobs}
+
+    def unended() -> int:
+        """Those that failed in an earlier command, and are not begun again, are left too."""
+        ended = (
+            row["trial_id"]
+            for row in tables.trials.rows
+            if row["status"] in ENDED and row["attempt"] != attempts.get(row["trial_id"])
+        )
+        return len(left.difference(ended))
 
     def fit(state: str) -> Recorder:
         scheduler = StudyScheduler()
@@ -104,7 +116,7 @@ def _train(
         return recorder
 
     with view, ray_state() as state:
-        recorder = run_rounds(lambda: fit(state), lambda: len(jobs), search.max_failures)
+        recorder = run_rounds(lambda: fit(state), unended, search.max_failures)
     return recorder.obstacle.message
 
 

@@ -1,18 +1,23 @@
 """What Tune gives up though it may be started again is run in another round."""
 
 from collections.abc import Sequence
+from contextlib import nullcontext
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
 
+from ffl_ray.config.methods import resolved_from
 from ffl_ray.config.overrides import flatten
-from ffl_ray.config.settings import Config
+from ffl_ray.config.settings import Config, SearchConfig
+from ffl_ray.orchestration import final_runs
+from ffl_ray.orchestration.final_run import FinalRun
 from ffl_ray.orchestration.recorder import Obstacle, Recorder
 from ffl_ray.orchestration.retention import CheckpointRetention, best_of_search
 from ffl_ray.orchestration.scheduler import StudyScheduler
 from ffl_ray.orchestration.tuner import run_rounds, stopper_of
+from ffl_ray.planning.layout import Plan
 from ffl_ray.results.steering import ask_to_stop
 from ffl_ray.results.storage.storage import Storage
 from ffl_ray.results.study import StudyTables
@@ -102,6 +107,51 @@ def test_a_trial_that_never_began_or_has_a_retry_left_is_lost_and_another_has_fa
     status = {row["trial_id"]: row["status"] for row in tables.trials.rows}
     assert status == {"00001": "interrupted", "00002": "failed"}
     assert view.ended == ["00002 failed"]
+
+
+@pytest.mark.parametrize(
+    ("others", "begun_before", "rounds"),
+    [
+        ("end", False, [3, 1, 1]),  # max_failures is 2
+        ("are not begun", False, [3]),  # a person stopped it
+        ("are not begun", True, [3]),  # and they had failed in an earlier command
+    ],
+)
+def test_final_runs_have_another_round_while_only_lost_ones_are_left(
+    others: str,
+    begun_before: bool,
+    rounds: list[int],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    tables = StudyTables(Storage(str(tmp_path)), "study")
+    config = resolved_from({})
+    runs = [FinalRun(f"{number:05d}", str(number), config) for number in range(3)]
+    for run in runs[1:] if begun_before else []:
+        tables.start(run.run_id, config)
+        tables.end(run.run_id, "failed", ("ValueError", "bad luck"))
+    counts: list[int] = []
+
+    def tuner(*args: Any) -> Any:
+        """A Tune that loses the first run, and of the others does as it is told."""
+        count, recorder = args[3], args[6]
+        counts.append(count)
+
+        def fit() -> None:
+            for number in range(count if others == "end" else 1):
+                trial = tune_trial(number, failures=3 if number else 2)
+                recorder.on_trial_start(0, [], trial)
+                recorder.on_trial_error(0, [], trial)
+
+        return SimpleNamespace(fit=fit)
+
+    monkeypatch.setattr(final_runs, "make_tuner", tuner)
+    monkeypatch.setattr(final_runs, "ray_state", lambda: nullcontext(""))
+
+    search = SearchConfig(max_failures=2)
+    final_runs.run_final_runs(tables, runs, search, Plan(1, 1, 1, 0), title="runs", again="again")
+
+    assert counts == rounds
 
 
 def test_a_stop_from_outside_ends_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
