@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import itertools
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Any, TypeVar
 
 from ffl_ray.config.distill_settings import Policy
@@ -45,9 +45,11 @@ __all__ = [
     "resolved_distill",
     "resolved_from",
     "resolved_model",
+    "trained_on",
     "with_reachable_objective",
 ]
 
+GENERAL = ("kdcl", "general")
 OWN = ("temperature", "ramp_up", "weight", "views")
 FunctionT = TypeVar("FunctionT", bound=Callable[..., Any])
 ConfigT = TypeVar("ConfigT", bound=Config)
@@ -78,13 +80,30 @@ def needs_held_out(distill: DistillConfig) -> bool:
 
     A final training then leaves those out that a search validates with.
     """
-    general = distill.method == "kdcl" and distill.kdcl_teacher == "general"
+    general = (distill.method, distill.kdcl_teacher) == GENERAL
     return general or method_of(distill).held_out
 
 
 def holds_out(config: Config) -> bool:
     """Whether a final training leaves out what a search validates with: asked for, or needed."""
     return config.data.hold_out or needs_held_out(config.distill)
+
+
+def trained_on(stored: Collection[Mapping[str, Any]], images: int | None = None) -> str:
+    """What final trainings with these stored settings trained on; nobody's own code is loaded.
+
+    Args:
+        images: of train and val together.
+    """
+    held = sum(
+        bool(settings.get("data.hold_out"))
+        or (settings.get("distill.method"), settings.get("distill.kdcl_teacher")) == GENERAL
+        for settings in stored
+    )
+    if not held:
+        return "train + val" if images is None else f"train + val, {images:,} images"
+    which = "" if held == len(stored) else f"train + val, {held} of {len(stored)} on "
+    return f"{which}train alone, since on the validation images something is measured"
 
 
 def made_of(parts: Method, **brings: object) -> Callable[[FunctionT], FunctionT]:

@@ -6,6 +6,7 @@ import argparse
 import sys
 
 from ffl_ray import cli
+from ffl_ray.errors import SettingError
 
 ARMS = ("alone", "together", "untaught", "same_macs", "default")
 PICKS = ("best", "knee", "front")
@@ -31,6 +32,7 @@ The plan is registered before the test split opens; the same command goes on whe
 other options are refused from then on. Every look at a test split is counted in the storage path.
 Seeds are the first integers from 1000 on that the search did not use, equal for all configs."""
 
+WITH_ACROSS = {"across", "storage_path", "margin", "one_object"}
 # Seeds, place and settings follow from the study; predictions are kept in any case.
 PASSED_OVER = ("name", "seed", "data.skip_bad_files", "compute.predictions")
 
@@ -80,7 +82,6 @@ def _add_seeds(made: argparse.ArgumentParser) -> None:
     made.add_argument(
         "--max-seeds",
         type=int,
-        default=20,
         metavar="N",
         help="with --until-decided, the most of each (default 20)",
     )
@@ -131,8 +132,21 @@ def main(arguments: list[str] | None = None) -> int:
     return cli.guarded(args, lambda: _confirm(args))
 
 
+def _check_alone(args: argparse.Namespace) -> None:
+    """Check that no option stands beside --across that it would not read."""
+    unset = vars(parser().parse_args([]))
+    given = [name for name, value in vars(args).items() if value != unset[name]]
+    if unread := sorted({*given} - WITH_ACROSS):
+        options = ["STUDY" if one == "study" else f"--{one.replace('_', '-')}" for one in unread]
+        raise SettingError(
+            f"--across must be without {', '.join(options)}: it trains nothing, and names its "
+            f"studies itself"
+        )
+
+
 def _confirm(args: argparse.Namespace) -> int:
     if args.across:
+        _check_alone(args)
         from ffl_ray.confirm.across import across
 
         return across(args.across, args.storage_path, args.margin)

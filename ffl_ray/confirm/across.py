@@ -10,6 +10,7 @@ from rich.table import Table
 
 from ffl_ray.confirm.compared import MARGIN, check_margin
 from ffl_ray.confirm.tables import FOLDER, Row, interval_of, read_confirmed
+from ffl_ray.console.json_object import tell
 from ffl_ray.console.plain_text import printable_row
 from ffl_ray.console.terminal import make_console, say
 from ffl_ray.errors import SettingError, StudyError
@@ -54,10 +55,18 @@ def across(studies: Sequence[str], storage_path: str | None, margin: float = MAR
     _check_registered(rows, margin / 100)
     _check_distinct({name: split_named(name, storage_path) for name in studies})
     found = verdict_over(list(rows.values()), margin / 100)
+    tell(comparisons=[{"study": name, **row} for name, row in rows.items()], across=_told(found))
     console = make_console()
     console.print(_table(rows, found))
     say(console, words(found, margin))
     return 0
+
+
+def _told(found: Across) -> Row:
+    """The verdict over all as fields of a JSON object."""
+    return found.summary._asdict() | {
+        name: getattr(found.judged, name) for name in ("verdict", "p", "p_equal", "detectable")
+    }
 
 
 def _table(rows: Mapping[str, Row], found: Across) -> Table:

@@ -11,7 +11,7 @@ from statistics import fmean
 from typing import Any, Literal, NamedTuple, get_args
 
 from ffl_ray.config.independent import independent
-from ffl_ray.config.methods import resolved
+from ffl_ray.config.methods import holds_out, resolved
 from ffl_ray.config.objectives import Objective, parse_objectives
 from ffl_ray.config.overrides import with_overrides
 from ffl_ray.config.settings import ResolvedConfig
@@ -139,4 +139,4 @@ def confirmed_form(config: ResolvedConfig) -> ResolvedConfig:
             for name in ("views", "view_policies", "own_batches")
         }
         return with_overrides(form, {f"distill.{name}": value for name, value in kept.items()})
-    return with_overrides(config, {"seed": 0})
+    return with_overrides(config, {"seed": 0, "data.hold_out": holds_out(config)})

@@ -19,9 +19,9 @@ from ffl_ray.confirm.plan import (
     plan_confirmation,
     with_tuned_baselines,
 )
-from ffl_ray.confirm.race import rounds, still_waiting
+from ffl_ray.confirm.race import every_round, still_waiting
 from ffl_ray.confirm.request import Request
-from ffl_ray.confirm.tables import Row, failed_words
+from ffl_ray.confirm.tables import Row, failed_words, how_many_seeds
 from ffl_ray.confirm.tuned import baseline_searches
 from ffl_ray.confirm.tuning import tune_baselines
 from ffl_ray.confirm.view import (
@@ -157,9 +157,10 @@ def _started(request: Request) -> tuple[Plan, DataFacts]:
 
 def _run_all(request: Request, confirmation: Confirmation, tables: StudyTables, plan: Plan) -> int:
     """Train every round; the exit status."""
-    for number, runs in enumerate(rounds(confirmation, tables), start=1):
+
+    def train(number: int, runs: Sequence[FinalRun]) -> int:
         which = f", round {number} of at most {confirmation.looks}" if confirmation.race else ""
-        status = run_final_runs(
+        return run_final_runs(
             tables,
             runs,
             request.search,
@@ -168,9 +169,8 @@ def _run_all(request: Request, confirmation: Confirmation, tables: StudyTables, 
             again="the same command",
             keep=confirmation.winners,
         )
-        if status:
-            return status
-    return 0
+
+    return every_round(confirmation, tables, train)
 
 
 def _check_searched(request: Request, facts: DataFacts) -> None:
@@ -215,7 +215,8 @@ def _keep_plan(request: Request, confirmation: Confirmation) -> None:
 
 def race_words(confirmation: Confirmation, tables: StudyTables, waiting: int) -> str:
     """How far a race is, in words."""
-    done = len(confirmation.asked) - len(waiting_runs(tables, confirmation.final_runs))
+    left = waiting_runs(tables, confirmation.final_runs, failed=False)
+    done = len(confirmation.asked) - len(left)
     said = f"Seeds until decided: {done} of at most {len(confirmation.asked)} trainings"
     if waiting:
         return f"{said} so far, {waiting} of this round are still to be done."
@@ -243,7 +244,7 @@ def show_confirmed(confirmation: Confirmation, tables: StudyTables) -> None:
     """Write and show what the completed runs say; of the pairs those that are complete once."""
     rows = write_tables(confirmation, tables)
     summary, compared = rows["summary"], [row for row in rows["comparisons"] if row["n"]]
-    waiting = len(still_waiting(confirmation, tables))
+    waiting = len(still_waiting(confirmation, tables, failed=False))
     tell(summary=summary, comparisons=compared, **_state(confirmation, tables, waiting))
     if not summary:
         return
@@ -263,6 +264,7 @@ def show_confirmed(confirmation: Confirmation, tables: StudyTables) -> None:
         )
     words = how_measured(
         _seeds_behind(confirmation, rows),
+        how_many_seeds(summary, "training"),
         num_train,
         images,
         " ".join(filter(None, [parity_words(compared), corrected(compared)])),

@@ -99,7 +99,7 @@ def plan_confirmation(
         runs=runs,
         top=request.top,
         looks=request.looks,
-        registered=None if before is None else before.registered,
+        registered=None if before is None or new else before.registered,
         search_trials=request.search_trials,
         search_s=request.search_s,
         merged=() if before is None else before.merged,

@@ -6,10 +6,11 @@ that was killed goes on to the same verdicts.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 from ffl_ray.confirm.confirmation import Confirmation, compared_rows, measured_runs
 from ffl_ray.confirm.tables import Row
+from ffl_ray.errors import INTERRUPTED
 from ffl_ray.orchestration.final_run import FinalRun, waiting_runs
 from ffl_ray.results.study import StudyTables
 from ffl_ray.results.verdicts import DECIDED
@@ -37,6 +38,23 @@ def rounds(confirmation: Confirmation, tables: StudyTables) -> Iterator[list[Fin
         new = seeds[count : count + 1]
 
 
+def every_round(
+    confirmation: Confirmation, tables: StudyTables, train: Callable[[int, list[FinalRun]], int]
+) -> int:
+    """Train every round, those after one in which a training failed too; the exit status.
+
+    Args:
+        train: trains a round of this number, from 1, and gives its exit status.
+    """
+    ended = 0
+    for number, runs in enumerate(rounds(confirmation, tables), start=1):
+        status = train(number, runs)
+        if status == INTERRUPTED:
+            return status
+        ended = ended or status
+    return ended
+
+
 def _rows_after(confirmation: Confirmation, tables: StudyTables, seeds: Sequence[int]) -> list[Row]:
     """The comparisons of these seeds alone."""
     runs = [run for run in confirmation.runs if run.seed in seeds]
@@ -51,10 +69,16 @@ def open_arms(comparisons: Sequence[Row]) -> set[str]:
     return {row[side] for row in still for side in ("arm", "baseline")}
 
 
-def still_waiting(confirmation: Confirmation, tables: StudyTables) -> list[FinalRun]:
-    """The trainings of the round that is under way; none: there is no round left."""
+def still_waiting(
+    confirmation: Confirmation, tables: StudyTables, *, failed: bool = True
+) -> list[FinalRun]:
+    """The trainings of the round that is under way; none: there is no round left.
+
+    Args:
+        failed: those too, as `waiting_runs` has it: verdicts wait for them no more.
+    """
     for runs in rounds(confirmation, tables):
-        waiting = waiting_runs(tables, runs)
+        waiting = waiting_runs(tables, runs, failed=failed)
         if waiting:
             return waiting
     return []

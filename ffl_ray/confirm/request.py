@@ -33,7 +33,7 @@ from ffl_ray.results.storage.access import open_for_writing
 from ffl_ray.results.storage.storage import Storage
 from ffl_ray.search.part_space import searched_kinds
 
-TOP, SEEDS = 3, 5
+TOP, SEEDS, RACE_SEEDS = 3, 5, 20
 
 
 class Request(NamedTuple):
@@ -106,7 +106,7 @@ def _request(args: argparse.Namespace) -> Request:
     top = args.top or (len(ranked) if args.trial or args.pick == "front" else TOP)
     for one in ranked[:top]:
         check_method(one.config)
-    seeds = args.max_seeds if args.until_decided else args.seeds or SEEDS
+    seeds = _most_seeds(args) if args.until_decided else args.seeds or SEEDS
     search = cli.resources_of(args, top * seeds)
     return Request(
         storage=open_for_writing(source.location).child(FOLDER),
@@ -230,6 +230,11 @@ def check_options(args: argparse.Namespace) -> None:
             raise SettingError(f"{option} must be at least 1, not {value}")
     if args.until_decided:
         _check_race(args)
+    elif args.max_seeds is not None:
+        raise SettingError(
+            f"--max-seeds must be with --until-decided, not {args.max_seeds} by itself: --seeds "
+            f"says how many of each"
+        )
     if args.trial and (args.top is not None or args.pick != "best"):
         raise SettingError("--trial names the configs, and goes without --top and --pick")
     if args.baselines == "seconds_alone" and "alone" not in args.arms:
@@ -253,10 +258,16 @@ def _check_race(args: argparse.Namespace) -> None:
             f"--seeds must be {FIRST_LOOK} at least with --until-decided, whose first look it is, "
             f"not {first}"
         )
-    if not first < args.max_seeds <= MOST_SEEDS:
+    if not first < _most_seeds(args) <= MOST_SEEDS:
         raise SettingError(
-            f"--max-seeds must be above {first} and at most {MOST_SEEDS}, not {args.max_seeds}"
+            f"--max-seeds must be above {first} and at most {MOST_SEEDS}, not {_most_seeds(args)}"
         )
+
+
+def _most_seeds(args: argparse.Namespace) -> int:
+    """Seeds of an arm at the last look of a race."""
+    most: int | None = args.max_seeds
+    return RACE_SEEDS if most is None else most
 
 
 def _first_look(args: argparse.Namespace) -> int:

@@ -74,6 +74,14 @@ def interval_of(row: Mapping[str, Any], name: str) -> Summary:
     return Summary(row["n"], *(row[f"{name}.{key}"] for key in INTERVAL))
 
 
+def how_many_seeds(rows: Sequence[Row], what: str = "seed") -> str:
+    """How many seeds rows of the summary table are of, from the fewest to the most, in words."""
+    counts = [row["n"] for row in rows]
+    least, most = min(counts), max(counts)
+    count = str(most) if least == most else f"{least} to {most}"
+    return f"{count} {what}{'s' * (most != 1)}"
+
+
 def distinct_members(summary: Sequence[Row]) -> list[Row]:
     """Rows of the summary table without the ensemble of one branch: that branch once more."""
     return [row for row in summary if row["member"] != "ensemble" or set(row["mix"]) & set("*+")]

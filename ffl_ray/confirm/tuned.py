@@ -24,6 +24,7 @@ from ffl_ray.confirm.request import Request
 from ffl_ray.errors import SettingError, StudyError
 from ffl_ray.planning.member_costs import planned_members
 from ffl_ray.results.best import called_best, members_by_trial, ranked
+from ffl_ray.results.columns import ENDED
 from ffl_ray.results.description import MOVES
 from ffl_ray.results.history import study_objectives
 from ffl_ray.results.openings import digest
@@ -88,7 +89,7 @@ def baseline_searches(
         kinds = applying(arm, causes, request.dimensions, num_classes)
         if kinds and arm.tuned is None:
             found[arm.name] = _search_of(arm, causes, kinds, _objective(causes, request.ranked_by))
-    if not found and not any(arm.tuned for arm in baselines):
+    if baselines and not found and not any(arm.tuned for arm in baselines):
         raise SettingError(
             f"--tune-baselines must be of a search that varied what a baseline has (optim.*, "
             f"augmentation, label smoothing), not of {', '.join(request.dimensions) or 'none'}"
@@ -229,7 +230,7 @@ def _found(one: BaselineSearch, request: Request) -> Arm:
     tuning = Tuning(
         f"{FOLDER}/{one.folder}",
         best["trial_id"],
-        len(rows),
+        sum(row["status"] in ENDED for row in rows),
         sum(row["accelerator_s"] or 0.0 for row in rows),
         one.searched,
     )

@@ -96,7 +96,9 @@ def search_of(
     found = of_today(request.searched["settings"])
     budget = {name: found[name] for name in BUDGET if name in found}
     times = [found[name] for name in TIMES if found.get(name) is not None]
-    budget[TIMES[0]] = min(times, default=None)
+    # The first one that the search was given; it may have had more, by other starts.
+    had_s = used_s(Storage(request.storage.parent))
+    budget[TIMES[0]] = max(min(times), had_s) if times else None
     # The place that the study had, unless there is a new one.
     given = {**one.arm.settings, **request.settings}
     places = {name: given[name] for name in MOVES & given.keys()}

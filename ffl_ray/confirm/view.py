@@ -253,6 +253,7 @@ def _ratio(ours: float | None, theirs: float | None) -> str:
 
 def how_measured(
     seeds: Sequence[int],
+    trainings: str,
     num_train: int,
     images: int | None,
     corrected: str,
@@ -263,16 +264,17 @@ def how_measured(
     """In a few sentences: what was trained on, measured on, and what an interval means.
 
     Args:
+        seeds: of the number that has the most.
+        trainings: how many are behind a number.
         corrected: how verdicts are corrected for how many they are.
         over: what the intervals are over: seeds, or seeds and images.
         without_val: configs whose method measures on the validation images.
     """
     tested = "the test split" if images is None else f"the {images:,} images of the test split"
     words = [
-        f"Configs ranked by {ranked_by} on the validation split. Every number is of {len(seeds)} "
-        f"training{'s' * (len(seeds) != 1)} (seeds {_listed(seeds)}, none of the search's) on "
-        f"train and val together, {num_train:,} images, measured once, after the last epoch, on "
-        f"{tested}.",
+        f"Configs ranked by {ranked_by} on the validation split. Every number is of {trainings} "
+        f"(seeds {_listed(seeds)}, none of the search's) on train and val together, "
+        f"{num_train:,} images, measured once, after the last epoch, on {tested}.",
         f"{intervals(over)} Differences are paired by seed. MACs and seconds: ours over the "
         f"baseline's. Seen from: the least true difference that is seen in four of five trials. "
         f"Settled by: so many seeds, in a new plan of so many accelerator-minutes; or by images, "

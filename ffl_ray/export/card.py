@@ -40,6 +40,7 @@ class Source(NamedTuple):
         split_hash: names the train/val split.
         num_train: images trained on.
         num_val: images validated on; none in a final run.
+        held_out: those are left out in a final run, since on them something is measured.
         row: of the members table: the metrics and costs at the exported epoch, by its split.
         confirmed: accuracy on the test split over several seeds, if known.
         retrain: the command that trains the config again.
@@ -63,6 +64,14 @@ class Source(NamedTuple):
     exported_with: dict[str, str]
     git_commit: str | None
     classes: Classes | None = None
+    held_out: bool = False
+
+    @property
+    def final_images(self) -> str:
+        """What a final run of the config trains on."""
+        return (
+            "train (without val, where something is measured)" if self.held_out else "train + val"
+        )
 
     @property
     def is_final(self) -> bool:
@@ -162,8 +171,8 @@ def _results(source: Source) -> str:
     if source.is_final:
         note = (
             f"On {row['images']:,} images of the test split, by these very weights, once, after "
-            f"the last epoch ({row['epoch']}). They were trained on train + val; nothing was "
-            f"validated and no epoch chosen."
+            f"the last epoch ({row['epoch']}). They were trained on {source.final_images}; no "
+            f"epoch was chosen."
         )
         return f"{note}\n\n{table(('test', 'value'), rows, right=True)}{_seeds(source)}"
     is_best = row["checkpoint"] == "best"
@@ -185,8 +194,8 @@ def _test(source: Source) -> str:
         )
     return (
         f"Test accuracy: {found.words}, n = {found.seeds}: that of the same settings trained again "
-        f"on train + val with other seeds, not of these very weights, which were never measured on "
-        f"the test split. {in_markdown(found.sentence)}"
+        f"on {source.final_images} with other seeds, not of these very weights, which were never "
+        f"measured on the test split. {in_markdown(found.sentence)}"
     ).rstrip()
 
 
@@ -252,7 +261,7 @@ def _training(source: Source, config: Config) -> str:
     changed = [f"{name}={shown(value)}" for name, value in changed_settings(config).items()]
     images = f"{source.num_train:,} images to train, {source.num_val:,} to validate"
     if source.is_final:
-        images = f"train + val, {source.num_train:,} images to train"
+        images = f"{source.final_images}, {source.num_train:,} images to train"
     rows = [
         ("data", f"{config.data.name}, {images}"),
         ("split hash", source.split_hash),

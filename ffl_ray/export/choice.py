@@ -1,17 +1,17 @@
 """The member that a rule chooses, and what to say when its weights are gone.
 
 Of a confirmation the weights of each config's and baseline's first seed stay. Which config, if none
-is named, is chosen by the means over all seeds (of a race over those that all configs have): one
-seed's luck does not count.
+is named, is chosen by the means over all seeds (of a race over those that all configs have; without
+those with which one failed): one seed's luck does not count.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from statistics import fmean
 from typing import Any, NamedTuple
 
-from ffl_ray.confirm.measured import measured_arms
+from ffl_ray.confirm.measured import Measured, measured_arms
 from ffl_ray.confirm.pairs import Run
 from ffl_ray.confirm.tables import FINAL_KINDS
 from ffl_ray.errors import StudyError
@@ -26,6 +26,7 @@ from ffl_ray.results.sampler_state import keeps_constraints
 from ffl_ray.results.schema import row_config
 
 Row = Mapping[str, Any]
+LOST = "left out: the training with the first seed, whose weights stay, failed"
 METRICS = ("accuracy", "top5", "nll", "ece")
 
 
@@ -64,7 +65,7 @@ def choose(rule: Rule, study: Rows, place: str = "") -> Choice:
     """
     with understood(str(study.description["study"])):
         if study.description.get("kind") in FINAL_KINDS:
-            return Choice(_final_run(rule, study, place), "")
+            return _final_run(rule, study, place)
         return _trial(rule, study)
 
 
@@ -122,7 +123,7 @@ def _gone(first: Candidate, study: str, trial: Row) -> str:
     )
 
 
-def _final_run(rule: Rule, study: Rows, place: str) -> Candidate:
+def _final_run(rule: Rule, study: Rows, place: str) -> Choice:
     description, trials, members, kept = study
     _check_keeps_weights(description)
     found = [c for c in pick.candidates(trials.values(), members) if c.trial_id in kept]
@@ -143,17 +144,36 @@ def _final_run(rule: Rule, study: Rows, place: str) -> Candidate:
                 f"--trial must be a completed training whose weights stayed, the first seed of a "
                 f"config or baseline, one of {known}, not {rule.trial!r}"
             )
-        return rule.choose(rule.among(found), objective)
+        return Choice(rule.choose(rule.among(found), objective), "")
     configs = {arm["name"] for arm in description["arms"] if arm["trial_id"] is not None}
-    runs = [run for run in runs if run.arm in configs]
+    runs = _comparable([run for run in runs if run.arm in configs], description, trials)
+    _check_completed(description, runs, trials, known, place)
+    configs = {run.arm for run in runs}
+    found = [candidate for candidate in found if arms.get(candidate.trial_id) in configs]
+    if not found:
+        raise StudyError(f"{description['study']} has no config's weights, all {LOST}")
+    means = _with_means(found, arms, measured_arms(runs, trials.values(), members))
+    best = rule.choose(rule.among(means), objective)
+    chosen = next(c for c in found if (c.trial_id, c.member) == (best.trial_id, best.member))
+    lost = sorted(configs - {arms[candidate.trial_id] for candidate in found})
+    return Choice(chosen, f"note: {', '.join(lost)} {LOST}" if lost else "")
+
+
+def _comparable(
+    runs: Sequence[Run], description: Mapping[str, Any], trials: Mapping[str, Row]
+) -> list[Run]:
+    """Of these runs those over which configs are compared: of the same seeds, which none failed.
+
+    A config that failed with every seed is none.
+    """
+    failed = {run for run in runs if trials.get(run.run_id, {}).get("status") == "failed"}
+    hopeless = {run.arm for run in runs} - {run.arm for run in runs if run not in failed}
+    runs = [run for run in runs if run.arm not in hopeless]
     looked = looked_at(description.get("looks", 1), len(description["seeds"]))
     if looked.looks > 1:
         runs = _of_race(runs, trials, looked.first)
-    _check_completed(description, runs, trials, known, place)
-    found = [candidate for candidate in found if arms.get(candidate.trial_id) in configs]
-    means = _with_means(found, runs, trials.values(), members)
-    best = rule.choose(rule.among(means), objective)
-    return next(c for c in found if (c.trial_id, c.member) == (best.trial_id, best.member))
+    without = {run.seed for run in runs if run in failed}
+    return [run for run in runs if run.seed not in without]
 
 
 def _check_keeps_weights(description: Mapping[str, Any]) -> None:
@@ -188,7 +208,12 @@ def _check_completed(
     known: str,
     place: str,
 ) -> None:
-    """Check that every training of every confirmed config has completed."""
+    """Check that every training of every confirmed config has completed, and that there is one."""
+    if not runs:
+        raise StudyError(
+            f"{description['study']} can't say which config is best: there is no seed with which "
+            f"none of them failed: choose with --trial, one of {known}"
+        )
     waiting = [run for run in runs if trials.get(run.run_id, {}).get("status") != "completed"]
     if waiting:
         raise StudyError(
@@ -199,14 +224,12 @@ def _check_completed(
 
 
 def _with_means(
-    found: Sequence[Candidate], runs: Sequence[Run], trials: Iterable[Row], members: Iterable[Row]
+    found: Sequence[Candidate], arms: Mapping[str, str], measured: Mapping[str, Measured]
 ) -> list[Candidate]:
     """The candidates with the means of their config's seeds in place of their own numbers."""
-    measured = measured_arms(runs, trials, members)
-    arm_of = {run.run_id: run.arm for run in runs}
     made = []
     for candidate in found:
-        rows = measured[arm_of[candidate.trial_id]].members[candidate.member].values()
+        rows = measured[arms[candidate.trial_id]].members[candidate.member].values()
         row = dict(candidate.row)
         for metric in METRICS:
             values = [other[metric] for other in rows if other[metric] is not None]

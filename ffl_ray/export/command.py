@@ -10,10 +10,12 @@ from typing import Any, NamedTuple
 
 from rich.table import Table
 
+from ffl_ray.config.methods import holds_out
 from ffl_ray.config.overrides import with_overrides
 from ffl_ray.confirm.tables import FINAL_KINDS, accuracy_of_run, confirmed_accuracy
 from ffl_ray.console.json_object import tell
 from ffl_ray.console.terminal import make_console
+from ffl_ray.data.loader import load_train_val
 from ffl_ray.export.card import Source, Written
 from ffl_ray.export.choice import Rows, choose
 from ffl_ray.export.folder import Say, check_free, export_member, versions
@@ -123,6 +125,13 @@ def _write(
         )
 
 
+def _num_train(trained: Trained, *, is_final: bool) -> int:
+    """Images that the weights were trained on."""
+    held = is_final and holds_out(trained.config)
+    data = load_train_val(trained.config.data) if held else trained.data
+    return len(data.train)
+
+
 def _source(study: Study, chosen: Candidate, trained: Trained, sentence: str) -> Source:
     description, trials = study.description, study.trials
     name, trial_id = description["study"], chosen.trial_id
@@ -139,7 +148,7 @@ def _source(study: Study, chosen: Candidate, trained: Trained, sentence: str) ->
         chosen=sentence,
         num_trials=sum(row["status"] == "completed" for row in trials.values()),
         split_hash=trained.data.split_hash,
-        num_train=len(trained.data.train),
+        num_train=_num_train(trained, is_final=study.is_final),
         num_val=len(trained.data.val),
         row=dict(chosen.row),
         confirmed=accuracy(study.storage, trial_id, chosen.member),
@@ -148,6 +157,7 @@ def _source(study: Study, chosen: Candidate, trained: Trained, sentence: str) ->
         exported_with=versions(),
         git_commit=description.get("git_commit"),
         classes=_classes(study, chosen),
+        held_out=holds_out(trained.config),
     )
 
 

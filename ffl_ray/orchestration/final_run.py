@@ -24,9 +24,16 @@ class FinalRun(NamedTuple):
     config: ResolvedConfig
 
 
-def waiting_runs(tables: StudyTables, runs: Sequence[FinalRun]) -> list[FinalRun]:
-    """Those that are not completed: not begun, interrupted, or failed."""
-    done = {row["trial_id"] for row in tables.trials.rows if row["status"] == "completed"}
+def waiting_runs(
+    tables: StudyTables, runs: Sequence[FinalRun], *, failed: bool = True
+) -> list[FinalRun]:
+    """Those that are not completed: not begun, interrupted, or failed.
+
+    Args:
+        failed: those too, which begin again where they are asked for again.
+    """
+    over = ("completed",) if failed else ("completed", "failed")
+    done = {row["trial_id"] for row in tables.trials.rows if row["status"] in over}
     return [run for run in runs if run.run_id not in done]
 
 

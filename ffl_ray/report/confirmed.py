@@ -7,8 +7,15 @@ from typing import Any
 
 import pandas as pd
 
+from ffl_ray.config.methods import trained_on
 from ffl_ray.confirm.compared import MARGIN, corrected, parity_words, whom_words
-from ffl_ray.confirm.tables import FOLDER, distinct_members, failed_words, read_confirmed
+from ffl_ray.confirm.tables import (
+    FOLDER,
+    distinct_members,
+    failed_words,
+    how_many_seeds,
+    read_confirmed,
+)
 from ffl_ray.errors import StudyError
 from ffl_ray.report.blocks import Block, Missing, Note, Section, Table
 from ffl_ray.report.classes import confirmed_classes
@@ -134,17 +141,11 @@ def measured_sentence(description: Mapping[str, Any], summary: Sequence[Row]) ->
     images = summary[0]["images"]
     tested = "Test split" if images is None else f"Test split, {images:,} images"
     count = description.get("data", {}).get("num_train")
-    trained = "train + val" if count is None else f"train + val, {count:,} images"
+    trained = trained_on([arm["settings"] for arm in description.get("arms", ())], count)
     return (
-        f"{tested}, measured once after the last epoch; {_seeds(summary)}, none of the search's; "
-        f"trained on {trained}; intervals 95%, over {summary[0]['over'] or 'seeds'}."
+        f"{tested}, measured once after the last epoch; {how_many_seeds(summary)}, none of the "
+        f"search's; trained on {trained}; intervals 95%, over {summary[0]['over'] or 'seeds'}."
     )
-
-
-def _seeds(summary: Sequence[Row]) -> str:
-    least, most = min(row["n"] for row in summary), max(row["n"] for row in summary)
-    count = str(most) if least == most else f"{least} to {most}"
-    return f"{count} seed{'s' * (most > 1)}"
 
 
 def _progress(

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import pandas as pd
 
+from ffl_ray.config.methods import trained_on
 from ffl_ray.report.blocks import Block, Missing, Section, Table
 from ffl_ray.report.confirmed import TITLE, confirmed_blocks
 from ffl_ray.report.plotting import Plots
 from ffl_ray.report.source import MIX, Study
-from ffl_ray.results.reader import read_rows
+from ffl_ray.results.reader import read_rows, records
 
 REPRODUCED = "reproduced"
 METRICS = ["accuracy", "top5", "nll", "ece"]
@@ -45,7 +46,7 @@ def _tested(study: Study) -> Block:
     count = found["run_id"].nunique()
     text = (
         f"The members of {count} completed training{'s' * (count > 1)}, one seed each: test split, "
-        f"measured once after the last epoch; trained on train + val."
+        f"measured once after the last epoch; trained on {trained_on(records(study.trials))}."
     )
     return Table("test", text, found)
 
@@ -64,8 +65,9 @@ def _reproduced(study: Study) -> list[Block]:
     cautions = "; ".join(dict.fromkeys(frame["cautions"].dropna()))
     text = (
         f"Published ({sources}) and ours: test split after the last epoch, n seeds, trained on "
-        f"train + val; low and high are our mean's 95% interval, Student's t. In band: our mean "
-        f"lies in the band; out of band: our whole interval lies outside; else undecided."
+        f"{trained_on(records(study.trials))}; low and high are our mean's 95% interval, Student's "
+        f"t. In band: our mean lies in the band; out of band: our whole interval lies outside; "
+        f"else undecided."
         f"{' Cautions: ' * bool(cautions)}{cautions}"
     )
     shown = frame.drop(columns=[name for name in LEFT_OUT if name in frame])

@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 
 import pandas as pd
 
+from ffl_ray.config.methods import trained_on
 from ffl_ray.config.objectives import MAXIMISED
 from ffl_ray.console.terminal import duration
 from ffl_ray.report.blocks import Block, Note
@@ -17,15 +18,19 @@ from ffl_ray.results.reader import records
 from ffl_ray.results.statistics import wilson_interval
 
 FINAL = (
-    "Each was trained on train + val to its last epoch and then measured on the test split, once. "
-    "Nothing was validated and no epoch was chosen."
+    "Each was trained on {} to its last epoch and then measured on the test split, once. No epoch "
+    "was chosen."
 )
 
 
 def overview(study: Study) -> list[Block]:
     """A few sentences."""
     if study.is_final:
-        lines = [_final_counts(study), FINAL, _running(study)]
+        lines = [
+            _final_counts(study),
+            FINAL.format(trained_on(records(study.trials))),
+            _running(study),
+        ]
     else:
         plain = study.against_plain
         said = "" if plain is None else f"{plain.words[:1].upper()}{plain.words[1:]}."

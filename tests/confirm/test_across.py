@@ -41,6 +41,10 @@ def test_each_data_set_stands_beside_the_verdict_over_all(
     said = capfd.readouterr().out
     assert said.count("independent resnet20") == 3
     assert "Over 3 data sets: better" in said
+    assert main(["--across", *places, "--json"]) == 0
+    told = json.loads(capfd.readouterr().out)
+    assert [row["study"] for row in told["comparisons"]] == places
+    assert (told["across"]["verdict"], told["across"]["n"]) == ("better", 3)
     assert main(["--across", str(tmp_path / "one")]) == 2
     assert "--across must name two studies or more" in capfd.readouterr().err
     assert main(["--across", *places, "--margin", "nan"]) == 2

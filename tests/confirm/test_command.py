@@ -174,6 +174,12 @@ def test_a_confirmation_survives_a_kill_and_never_runs_twice(tmp_path: Path) -> 
             ["--until-decided", "--seeds", "6", "--max-seeds", "6"],
             "--max-seeds must be above 6 and at most 500, not 6",
         ),
+        ({}, ["--max-seeds", "9"], "--max-seeds must be with --until-decided, not 9 by itself"),
+        (
+            {},
+            ["--across", "a", "b", "--seeds", "3", "--dry-run"],
+            "--across must be without --dry-run, --seeds, STUDY",
+        ),
         ({"default": 1}, ["--arms", "default", "--top", "1"], "must be of another config than the"),
         (
             {"default": 3},

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -9,7 +10,8 @@ import pytest
 from support.helpers import small_config
 
 import ffl_ray.confirm.plan
-from ffl_ray.config.methods import mix_of
+from ffl_ray.config.methods import mix_of, trained_on
+from ffl_ray.config.overrides import flatten
 from ffl_ray.config.settings import Config, SearchConfig
 from ffl_ray.confirm.arms import new_seeds
 from ffl_ray.confirm.chosen import confirmed_form
@@ -158,3 +160,29 @@ def test_without_a_machine_to_measure_on_nothing_is_planned(
 
     with pytest.raises(PlanError, match="no machine was free"):
         plan_confirmation(request(tmp_path, 1, 1), None, PLAN, FACTS)
+
+
+def test_a_plan_with_new_configs_is_registered_anew(tmp_path: Path, timed: list[Config]) -> None:
+    """Kept before it is, as while its baselines are searched for, it is still one that is read."""
+    asked = request(tmp_path, 1, 2)
+    first = plan_confirmation(asked, None, PLAN, FACTS).as_registered()
+
+    same = plan_confirmation(asked, first, PLAN, FACTS)
+    more = plan_confirmation(request(tmp_path, 2, 2), first, PLAN, FACTS)
+
+    assert same.registered == first.registered
+    stored = json.loads(json.dumps({"kind": "confirm"} | more.dump() | {"settings": {}}))
+    assert Confirmation.load(stored, "here").chosen == ["00004", "00001"]
+
+
+def test_what_holds_out_is_said_by_the_settings() -> None:
+    general = small_config(distill__method="kdcl", distill__kdcl_teacher="general")
+    plain = small_config()
+
+    forms = [flatten(confirmed_form(config)) for config in (general, plain)]
+
+    assert [form["data.hold_out"] for form in forms] == [True, False]
+    assert trained_on([forms[1]], 1000) == "train + val, 1,000 images"
+    assert trained_on([forms[0]], 1000).startswith("train alone, since")
+    assert trained_on(forms).startswith("train + val, 1 of 2 on train alone, since")
+    assert trained_on([flatten(general)]) == trained_on([forms[0]])  # by a version before

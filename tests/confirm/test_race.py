@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,9 @@ from ffl_ray.confirm.confirmation import (
     measured_runs,
     write_tables,
 )
-from ffl_ray.confirm.race import rounds, still_waiting
+from ffl_ray.confirm.race import every_round, rounds, still_waiting
+from ffl_ray.errors import FAILED, INTERRUPTED
+from ffl_ray.orchestration.final_run import FinalRun, waiting_runs
 from ffl_ray.orchestration.final_runs import view_of
 from ffl_ray.results.study import StudyTables
 
@@ -123,6 +126,32 @@ def test_a_race_that_was_killed_has_the_same_rounds_and_verdicts(tmp_path: Path)
         trained = [{row["trial_id"] for row in tables.trials.rows} for tables in (whole, killed)]
         assert trained[0] == trained[1]
         assert write_tables(plan, killed)["comparisons"] == verdicts
+
+
+def test_a_race_goes_on_without_a_training_that_fails(tmp_path: Path) -> None:
+    """It fails each time it is begun: waiting for it, the race would never end."""
+    plan = race()
+    tables = make_confirmation(tmp_path / "s", plan, completed=0)
+    fails = next(run.run_id for run in plan.runs if run.seed == SEEDS[0])
+
+    def train(number: int, runs: Sequence[FinalRun]) -> int:
+        for run in waiting_runs(tables, runs):
+            tables.start(run.run_id, run.config)
+            if run.run_id == fails:
+                tables.end(run.run_id, "failed", ("TrainingDivergedError", "the loss became nan"))
+            else:
+                finish(tables, run.run_id, run.config, members(run.run_id, plan, run.config))
+        return FAILED if number == 1 else 0
+
+    assert every_round(plan, tables, train) == FAILED
+
+    rows = tables.trials.rows
+    assert {run.seed for run in plan.runs if run.run_id in {r["trial_id"] for r in rows}} == {
+        *SEEDS
+    }
+    assert still_waiting(plan, tables, failed=False) == []
+    assert [run.run_id for run in still_waiting(plan, tables)] == [fails]  # given again
+    assert every_round(plan, tables, lambda number, runs: INTERRUPTED) == INTERRUPTED
 
 
 def test_without_a_race_there_is_one_round(tmp_path: Path) -> None:

@@ -197,6 +197,7 @@ def searched(
         member = {"member": "ensemble", "split": "val", "split_hash": "0", "accuracy": value}
         tables.epoch(trial_id, epoch, [member], [member])
         tables.end(trial_id, "completed", accelerator_s=3.0)
+    tables.start(f"{len(found):05d}", config, params="{}", distributions="{}", num_workers=1)
     tables.store()
     tables.close()
 
@@ -216,6 +217,26 @@ def test_a_baselines_search_ends_when_a_search_with_a_budget_did(
     config = search_of(load_space(str(path)), one, asked, Storage(str(tmp_path / "s"))).settings
 
     assert (config.search.time_budget_s, config.search.budget_s) == (left_s, None)
+
+
+def test_a_baselines_search_has_the_time_that_the_search_had_by_all_its_starts(
+    tmp_path: Path,
+) -> None:
+    """Of a search that went on with more its study.json keeps the first limit."""
+    asked = request(tmp_path / "study/confirmed")._replace(
+        searched={"settings": {"search.budget_s": 60.0}}
+    )
+    one = baseline_searches(planned(), asked, 10)["independent resnet20, 6 epochs"]
+    path = tmp_path / "space.py"
+    path.write_text(one.text)
+    left_s = []
+    (tmp_path / "study").mkdir()
+    for used in (50.0, 3000.0):
+        note_used(Storage(str(tmp_path / "study")), used)
+        found = search_of(load_space(str(path)), one, asked, Storage(str(tmp_path / "s")))
+        left_s.append(found.settings.search.time_budget_s)
+
+    assert left_s == [60.0, 3000.0]
 
 
 def test_a_baselines_search_whose_time_is_used_up_has_ended(tmp_path: Path) -> None:
@@ -268,6 +289,9 @@ def test_a_baseline_that_its_search_made_a_config_is_named_and_the_config_stays(
     )
     assert point.name not in {one.baseline for one in found.pairs}
     assert len(found.pairs) < len(plan.pairs)
+    # Were they all such, there would be nothing left to search for, nor wrong.
+    left = found._replace(arms=[arm for arm in found.arms if arm.trial_id is not None], pairs=[])
+    assert {run.arm for run in with_runs(left, asked, 10).runs} == {"00004", "00001"}
 
 
 def test_what_the_searches_found_is_trained_compared_and_registered(tmp_path: Path) -> None:

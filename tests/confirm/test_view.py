@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from rich.console import Console
 
+from ffl_ray.confirm.tables import how_many_seeds
 from ffl_ray.confirm.view import (
     comparison_table,
     confirmed_tables,
@@ -100,7 +101,9 @@ def test_in_little_room_no_verdict_is_left_out() -> None:
 
 
 def test_how_it_was_measured_is_said_in_words() -> None:
-    said = how_measured([1000, 1001, 1002], 50_000, 10_000, "Of 16.", "fused.accuracy, fused.macs")
+    said = how_measured(
+        [1000, 1001, 1002], "3 trainings", 50_000, 10_000, "Of 16.", "fused.accuracy, fused.macs"
+    )
 
     assert "of 3 trainings (seeds 1000 to 1002, none of the search's)" in said
     assert "50,000 images, measured once" in said
@@ -108,9 +111,15 @@ def test_how_it_was_measured_is_said_in_words() -> None:
     assert "ranked by fused.accuracy, fused.macs" in said
     assert said.endswith("Of 16.")
     assert "train alone" not in said
-    held = how_measured([1], 5, None, "", "fused.accuracy", without_val=["00003", "00004"])
+    held = how_measured(
+        [1], "1 training", 5, None, "", "fused.accuracy", without_val=["00003", "00004"]
+    )
     assert "But 00003, 00004: trained on train alone" in held
-    assert "1 training (seeds 1000, none" in how_measured([1000], 5, None, "", "fused.accuracy")
+    assert how_many_seeds([SUMMARY, SUMMARY | {"n": 20}], "training") == "5 to 20 trainings"
+    assert how_many_seeds([SUMMARY | {"n": 1}]) == "1 seed"
+    assert "1 training (seeds 1000, none" in how_measured(
+        [1000], "1 training", 5, None, "", "fused.accuracy"
+    )
 
 
 def test_members_that_nobody_measured_are_refused_in_one_line() -> None:

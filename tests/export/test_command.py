@@ -112,8 +112,11 @@ def test_a_confirmed_accuracy_stands_in_the_card_with_its_interval(exported: Exp
     written = card.Written({"model.onnx": 1}, {}, {"model.onnx": Difference(0, 0, 1)}, [])
 
     text = card.card(about, source, written)
+    held = card.card(about, source._replace(held_out=True), written)
 
     assert "Test accuracy: 0.9100 (95% interval 0.9000 to 0.9200), n = 5: that" in text
+    assert "trained again on train + val with other seeds" in text
+    assert "trained again on train (without val, where something is measured) with other" in held
 
 
 def test_a_file_that_differs_is_an_error_and_leaves_nothing(

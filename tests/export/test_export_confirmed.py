@@ -27,6 +27,7 @@ from ffl_ray.data.loader import load_final
 from ffl_ray.export import __main__ as export
 from ffl_ray.export import load_member
 from ffl_ray.results.storage.storage import Storage
+from ffl_ray.results.study import StudyTables
 from ffl_ray.training.checkpoint import dump_checkpoint
 from ffl_ray.training.progress import Progress
 from ffl_ray.training.setup import new_network
@@ -228,3 +229,52 @@ def test_a_study_of_final_runs_without_weights_says_why(
     error = capsys.readouterr().err
     assert len(error.splitlines()) == 1
     assert message in error
+
+
+@pytest.mark.parametrize(
+    ("failed", "chosen", "note"),
+    [
+        ([("00000", 1001)], "00000", ""),  # whose luck with the other seed is all there is
+        ([("00003", 1000), ("00003", 1001)], "00000", ""),
+        ([("00003", 1000)], "00000", "note: 00003 left out: the training with the first seed"),
+    ],
+)
+def test_configs_are_compared_over_the_seeds_with_which_none_failed(
+    failed: list[tuple[str, int]],
+    chosen: str,
+    note: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    """Whoever waited for them would wait for ever."""
+    monkeypatch.setattr("support.confirmations.rows_of", seeds_of(better))
+    write(tmp_path, PLAN)
+    tables = StudyTables(Storage(str(tmp_path / "s/confirmed")), "s/confirmed")
+    for run in PLAN.runs:
+        if (run.arm, run.seed) in failed:
+            tables.end(run.run_id, "failed", ("TrainingDivergedError", "the loss became nan"))
+            (tmp_path / f"s/confirmed/checkpoints/{run.run_id}/latest.pt").unlink(missing_ok=True)
+    tables.close()
+    monkeypatch.chdir(tmp_path)
+
+    assert export.main(command(tmp_path)) == 0
+
+    first = next(run for run in PLAN.runs if (run.arm, run.seed) == (chosen, 1000))
+    assert (tmp_path / f"s-confirmed-{first.run_id}-fused" / "README.md").is_file()
+    assert note in capfd.readouterr().out
+
+
+def test_no_seed_with_which_none_failed_is_one_line(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write(tmp_path, PLAN)
+    tables = StudyTables(Storage(str(tmp_path / "s/confirmed")), "s/confirmed")
+    for run in PLAN.runs:
+        if (run.arm, run.seed) in (("00000", 1001), ("00003", 1000)):
+            tables.end(run.run_id, "failed", ("TrainingDivergedError", "the loss became nan"))
+    tables.close()
+
+    assert export.main(command(tmp_path)) == 2
+
+    assert "no seed with which none of them failed: choose with --trial" in capsys.readouterr().err
