@@ -26,6 +26,7 @@ SHARED = -1  # all stages but the last
 WAYS = ("as published", "equal sharing")
 ROLES = ("deployed", "whole")
 ERROR = 0.05  # that any verdict of a table is wrong
+POWER = 0.8
 MARGIN = 0.005
 LAST = 3  # epochs, over which a training has flattened
 
@@ -49,11 +50,13 @@ class Held(NamedTuple):
 
     Attributes:
         difference: of their means, in accuracy.
-        half: of its interval's width, and so the smallest difference that would be seen.
+        half: of its interval's width.
+        seen: the least true difference that is told from 0 in four of five cases.
     """
 
     difference: float
     half: float
+    seen: float
 
     @property
     def said(self) -> str:
@@ -119,17 +122,20 @@ def held_against(found: list[Row], baseline: Row, role: str, looks: int) -> dict
         return {}
     squares = sum(float(((one - one.mean()) ** 2).sum()) for one in values.values())
     base = values.pop(baseline.method)
-    factor = float(stdtrit(freedom, 1 - ERROR / looks / 2)) * math.sqrt(squares / freedom)
-    return {
-        method: Held(
-            float(one.mean() - base.mean()), factor * math.sqrt(1 / len(one) + 1 / len(base))
-        )
-        for method, one in values.items()
-    }
+    told, power = (float(stdtrit(freedom, p)) for p in (1 - ERROR / looks / 2, POWER))
+    found_of = {}
+    for method, one in values.items():
+        error = math.sqrt(squares / freedom * (1 / len(one) + 1 / len(base)))
+        difference = float(one.mean() - base.mean())
+        found_of[method] = Held(difference, told * error, (told + power) * error)
+    return found_of
 
 
-def table(trials: pd.DataFrame) -> pd.DataFrame:
-    """A row for each method and way: means and differences from `independent` in percent."""
+def table(trials: pd.DataFrame) -> tuple[pd.DataFrame, str]:
+    """A row for each method and way: means and differences from `independent` in percent.
+
+    And a sentence that says which differences would have been seen.
+    """
     rows = rows_of(trials)
     baselines = {row.way: row for row in rows if row.method == BASELINE}
     looks = len(ROLES) * sum(row.method != BASELINE for row in rows)
@@ -140,7 +146,14 @@ def table(trials: pd.DataFrame) -> pd.DataFrame:
     }
     published = baselines[WAYS[0]].trials
     alone, branch = training_macs(published), float(published["deployed.macs"].iloc[0])
-    return pd.DataFrame([_shown(row, held, alone, branch) for row in rows])
+    seen = [
+        f"{100 * max(one.seen for one in of.values()):.1f} points of what is {role} {way}"
+        for (way, role), of in held.items()
+        if of
+    ]
+    return pd.DataFrame([_shown(row, held, alone, branch) for row in rows]), (
+        f"seen in four of five cases: {', '.join(seen)}"
+    )
 
 
 def _shown(
@@ -180,11 +193,14 @@ def main() -> None:
     loaded = [load(study, args.storage_path) for study in args.studies]
     trials = pd.concat([with_members(found.trials, found.members) for found in loaded])
     fell = pd.concat([flattening(found.epochs, trials["trial_id"]) for found in loaded])
-    print(table(trials).to_markdown(index=False, disable_numparse=True))  # noqa: T201
+    epochs = pd.concat([found.epochs for found in loaded])
+    cpu_s = epochs["train_cpu_s"].where(epochs["train_cpu_s"].notna(), epochs["train_s"]).sum()
+    frame, seen = table(trials)
+    print(frame.to_markdown(index=False, disable_numparse=True))  # noqa: T201
     print(  # noqa: T201
-        f"\n{len(trials)} trainings, {trials['accelerator_s'].sum() / 60:.0f} minutes; over "
-        f"the last {LAST} epochs the cross-entropy still fell by {fell.mean():.1%} on average, by "
-        f"{fell.max():.1%} at most"
+        f"\n{seen}\n{len(trials)} trainings, {trials['accelerator_s'].sum() / 60:.0f} minutes, of "
+        f"which {cpu_s / 60:.0f} of a CPU in training steps; over the last {LAST} epochs the "
+        f"cross-entropy still fell by {fell.mean():.1%} on average, by {fell.max():.1%} at most"
     )
 
 

@@ -66,11 +66,16 @@ def count_macs(run: Callable[[], ResultT], outline: Outline | None = None) -> tu
 
 
 class MacCounter(TorchDispatchMode):  # type: ignore[no-untyped-call]
-    """Counts the multiply-accumulates of the operations that run inside."""
+    """Counts the multiply-accumulates of the operations that run inside.
+
+    Attributes:
+        macs: of all of them.
+        constant_macs: of those without a gradient, which have no backward pass.
+    """
 
     def __init__(self) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
-        self.macs = 0
+        self.macs = self.constant_macs = 0
 
     @classmethod
     def _should_skip_dynamo(cls) -> bool:
@@ -81,7 +86,9 @@ class MacCounter(TorchDispatchMode):  # type: ignore[no-untyped-call]
         self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None
     ) -> Any:
         out = func(*args, **(kwargs or {}))
-        self.macs += _macs(func._schema.name, args, out)
+        macs = _macs(func._schema.name, args, out)
+        self.macs += macs
+        self.constant_macs += 0 if torch.is_grad_enabled() else macs
         return out
 
 

@@ -31,11 +31,12 @@ class Outline(TorchFunctionMode):
     Attributes:
         macs: multiply-accumulates of the convolutions since it was entered; those of matrix
             products, which are torch's own here, are counted by `MacCounter`.
+        constant_macs: of those the ones without a gradient, which have no backward pass.
     """
 
     def __init__(self, stand_ins: Mapping[Callable[..., Any], Callable[..., Tensor]]) -> None:
         super().__init__()
-        self.macs = 0
+        self.macs = self.constant_macs = 0
         self._stand_ins = stand_ins
 
     def __torch_function__(
@@ -57,7 +58,9 @@ class Outline(TorchFunctionMode):
         out = stand_in(*args, **named)
         if func in (torch.conv2d, torch.conv_transpose2d):
             spread = given["input"] if func is torch.conv_transpose2d else out
-            self.macs += spread.numel() * given["weight"][0].numel()
+            macs = spread.numel() * given["weight"][0].numel()
+            self.macs += macs
+            self.constant_macs += 0 if torch.is_grad_enabled() else macs
         return out
 
 

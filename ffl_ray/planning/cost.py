@@ -60,6 +60,7 @@ class NetworkSize(NamedTuple):
         saved_bytes: what the forward pass of one image keeps for the backward pass.
         largest_bytes: the largest single tensor among these.
         helper_macs: of one image through the method's helpers.
+        constant_macs: of macs those of members that learn nothing by gradient: mean teachers.
     """
 
     parameters: int
@@ -69,6 +70,7 @@ class NetworkSize(NamedTuple):
     saved_bytes: int
     largest_bytes: int
     helper_macs: int
+    constant_macs: int
 
 
 class TrainingCost(NamedTuple):
@@ -78,7 +80,7 @@ class TrainingCost(NamedTuple):
         parameters: of all members together.
         macs: multiply-accumulates of one image, forward, through all members.
         training_macs: the same and the helpers' for a training step: the backward pass takes twice
-            the forward's, and each phase has both.
+            the forward's, where there is one, and each phase has both.
         checkpoint_bytes: one checkpoint: weights and the optimiser's state, without the 20 kB or
             so of each member's outcomes by class that the last one holds as well.
         memory_bytes: of one worker, at most: weights, optimiser state, the images it holds, and
@@ -126,11 +128,15 @@ def training_cost(config: ResolvedConfig, data: DataSize, num_workers: int = 1) 
     return TrainingCost(
         parameters=size.parameters,
         macs=size.macs,
-        training_macs=((1 + len(phases)) * size.macs + size.helper_macs)
-        * (1 + BACKWARD_PER_FORWARD),
+        training_macs=_training_macs(size, steps=1 + len(phases)),
         checkpoint_bytes=FLOAT_BYTES * stored + TENSOR_OVERHEAD_BYTES * size.tensors * (1 + states),
         memory_bytes=FLOAT_BYTES * stored + max(training, evaluating) + images,
     )
+
+
+def _training_macs(size: NetworkSize, steps: int) -> int:
+    forward = steps * size.macs + size.helper_macs
+    return forward + BACKWARD_PER_FORWARD * (forward - steps * size.constant_macs)
 
 
 def training_costs(
@@ -176,7 +182,7 @@ def network_size(
         ResolvedConfig(data=data, model=model, fusion=fusion, distill=distill)
     )
     check_model(config)
-    network, macs, helper_macs, saved = _run_outline(config, image, num_classes, device)
+    network, macs, constant, helper_macs, saved = _run_outline(config, image, num_classes, device)
     parameters = [tensor for tensor in network.parameters() if tensor.requires_grad]
     averages = [tensor for tensor in network.parameters() if not tensor.requires_grad]
     buffers = [*averages, *network.buffers()]
@@ -188,13 +194,16 @@ def network_size(
         saved_bytes=sum(saved) // OUTLINE_BATCH,
         largest_bytes=max(saved) // OUTLINE_BATCH,
         helper_macs=helper_macs // OUTLINE_BATCH,
+        constant_macs=constant // OUTLINE_BATCH,
     )
 
 
 def _run_outline(
     config: ResolvedConfig, image: tuple[int, int, int], num_classes: int, device: str
-) -> tuple[FusionNetwork, int, int, list[int]]:
-    """A network's outline after one forward pass: MACs of members and helpers, and saved bytes."""
+) -> tuple[FusionNetwork, int, int, int, list[int]]:
+    """A network's outline after one forward pass: MACs of members, of those that are constant, and
+    of helpers, and saved bytes.
+    """
     model = config.model.model_copy(update={"pretrained": False})  # of equal size, not downloaded
     config = config.model_copy(update={"model": model})
     check_all_images(model, image)
@@ -202,14 +211,15 @@ def _run_outline(
         network = build_trained(config, image_shape=image, num_classes=num_classes)
         views = config.num_views
         images = torch.empty(*[views] * (views > 1), OUTLINE_BATCH, *image)
-        outline.macs = 0
+        outline.macs = outline.constant_macs = 0
         with MacCounter() as counter, _saved_bytes(network) as saved:
             output = network.train()(images)
             macs = outline.macs + counter.macs
+            constant = outline.constant_macs + counter.constant_macs
             if network.helpers and device == "cpu":
                 _call_helpers(config.distill, output)
         helper_macs = outline.macs + counter.macs - macs if network.helpers else 0
-    return network, macs, helper_macs, saved
+    return network, macs, constant, helper_macs, saved
 
 
 def _call_helpers(distill: ResolvedDistill, output: NetworkOutput) -> None:

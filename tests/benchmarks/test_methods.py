@@ -45,6 +45,20 @@ def test_what_lies_within_the_margin_is_equal() -> None:
     assert held["b"].said.endswith("equal")
 
 
+def test_what_is_said_to_be_seen_is_told_in_four_of_five_cases() -> None:
+    seen, told = 0.0127, []  # of these noises and methods
+    effects = {"independent": 0.0, "worse": -seen} | {f"same{n}": 0.0 for n in range(8)}
+    said = []
+    for seed in range(400):
+        found = rows(effects, np.random.default_rng(seed))
+        one = held_against(found, found[0], "deployed", 9)["worse"]
+        said.append(one.seen)
+        told.append(one.verdict == "worse")
+
+    assert np.mean(said) == pytest.approx(seen, rel=0.05)
+    assert np.mean(told) == pytest.approx(0.8, abs=0.07)
+
+
 def test_one_seed_each_gives_no_verdict() -> None:
     found = [Row("way", name, pd.DataFrame({"whole": [0.4]})) for name in "ab"]
 

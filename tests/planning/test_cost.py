@@ -19,6 +19,7 @@ from ffl_ray.data.loader import load_train_val
 from ffl_ray.models.builder import build_network
 from ffl_ray.models.cost import member_costs
 from ffl_ray.planning.cost import DataSize, network_distill, network_size, training_cost
+from ffl_ray.planning.member_costs import planned_members
 from ffl_ray.training.engine import train_epoch
 from ffl_ray.training.setup import prepare
 from ffl_ray.training.steps import step_of
@@ -75,6 +76,19 @@ def test_an_outline_has_the_parameters_and_macs_of_the_network(mix: str, design:
     assert size.parameters == sum(p.numel() for p in network.parameters())
     assert size.buffers == sum(b.numel() for b in network.buffers())
     assert size.macs == member_costs(network, (3, 16, 16))["fused"].macs + classifiers
+
+
+@pytest.mark.parametrize("method", ["pcl", "dkel"])
+def test_mean_teachers_have_no_backward_pass(method: str) -> None:
+    settings = {"data.name": "cifar10", "model.mix": "3*resnet8", "model.trunk_stages": 0}
+    config = resolved_from(settings | {"distill.method": method})
+    size = network_size(config.model, config.fusion, network_distill(config), (3, 32, 32), 10)
+    costs = {row["member"]: row["macs"] for row in planned_members(config, 10)}
+
+    cost = training_cost(config, DataSize(10, 0, 0))
+
+    assert size.constant_macs == sum(costs[f"mean_teacher{k}"] for k in range(3))
+    assert cost.training_macs == 3 * size.macs - 2 * size.constant_macs
 
 
 @pytest.mark.parametrize(("mix", "batch_size"), [("2*resnet20", 256), ("resnet20+2*wrn16_2", 64)])
