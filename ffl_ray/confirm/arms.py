@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from typing import Any, Literal, NamedTuple
+from typing import Literal, NamedTuple
 
 from ffl_ray.config.methods import resolved_from
 from ffl_ray.config.overrides import flatten, with_overrides
@@ -12,7 +12,6 @@ from ffl_ray.config.settings import ResolvedConfig
 from ffl_ray.confirm.opponents import DEFAULT, Against, Kind, Opponent, opponents
 from ffl_ray.confirm.pairs import Arm, Chosen, Equal, Pair, Run
 
-Row = Mapping[str, Any]
 Baselines = Literal["both", "epochs", "seconds", "seconds_alone", "none"]
 FIRST_SEED = 1000
 EQUAL: tuple[Equal, ...] = ("epochs", "seconds")

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from statistics import fmean
-from typing import Any, Literal, NamedTuple, get_args
+from typing import Any, Literal, NamedTuple
 
 from ffl_ray.config.independent import independent
 from ffl_ray.config.methods import holds_out, resolved
@@ -23,7 +23,6 @@ from ffl_ray.results.schema import row_config
 
 Row = dict[str, Any]
 Pick = Literal["best", "knee", "front"]
-PICKS = get_args(Pick)
 QUALITIES = ("accuracy", "top5", "nll", "ece")
 ACCURACY, MACS = parse_objectives(["ensemble.accuracy", "ensemble.macs"])
 

@@ -12,7 +12,7 @@ from ffl_ray.errors import SettingError
 from ffl_ray.results.crossed import Effect
 from ffl_ray.results.looks import ONCE, Looked
 from ffl_ray.results.statistics import DIRECTIONS, Summary, summary
-from ffl_ray.results.verdicts import DECIDED, Difference, Judged, judged
+from ffl_ray.results.verdicts import Difference, Judged, judged
 
 MARGIN = 0.5  # points of accuracy
 
@@ -210,12 +210,6 @@ def _row(
         "accelerator_s": mine_s,
         "baseline_accelerator_s": others_s,
     }
-
-
-def verdict_counts(comparisons: Sequence[Row]) -> dict[str, int]:
-    """How many of these rows say better, worse, equal or undecided."""
-    said = [row["verdict"] for row in comparisons]
-    return {word: said.count(word) for word in (*DECIDED, "undecided")}
 
 
 def whom_words(row: Row) -> tuple[str, str | None]:

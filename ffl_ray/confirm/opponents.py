@@ -28,7 +28,6 @@ from ffl_ray.errors import SettingError
 from ffl_ray.results.description import MOVES
 
 Kind = Literal["alone", "together", "untaught", "same_macs", "default"]
-KINDS: tuple[Kind, ...] = get_args(Kind)
 PLURALS = {"branch": "branches", "mean_teacher": "mean_teachers"}
 
 NO_WEIGHT: dict[str, object] = {"distill.weight": 0.0}

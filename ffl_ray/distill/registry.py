@@ -59,7 +59,6 @@ RECIPES: dict[str, Recipe] = {
     "dkel": Recipe(dkel_terms),
     "afd": AFD,
 }
-TERMS = {name: recipe.terms for name, recipe in RECIPES.items()}
 
 
 def recipe_of(settings: DistillConfig) -> Recipe:

@@ -1,4 +1,4 @@
-"""Repeated measurements: mean, spread, 95% intervals, and paired differences.
+"""Repeated measurements: mean, spread and 95% intervals.
 
 Student's t throughout: the runs of one config differ by their seed alone and are few (Student
 1908, "The Probable Error of a Mean", Biometrika 6, 1).
@@ -7,7 +7,7 @@ Student's t throughout: the runs of one config differ by their seed alone and ar
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from statistics import NormalDist
 from typing import Literal, NamedTuple
 
@@ -73,14 +73,6 @@ def wilson_interval(hits: int, count: int, confidence: float = CONFIDENCE) -> tu
     share, pull = hits / count, z**2 / count
     centre, half = share + pull / 2, z * math.sqrt((share * (1 - share) + pull / 4) / count)
     return max(0.0, (centre - half) / (1 + pull)), min(1.0, (centre + half) / (1 + pull))
-
-
-def paired_differences(
-    ours: Mapping[int, float | None], theirs: Mapping[int, float | None]
-) -> list[float]:
-    """Ours minus theirs at every seed that both have, in the order of the seeds."""
-    pairs = [(ours[seed], theirs[seed]) for seed in sorted(ours.keys() & theirs.keys())]
-    return [a - b for a, b in pairs if a is not None and b is not None]
 
 
 def shown(values: Sequence[float | None] | Summary, scale: float = 1.0, digits: int = 2) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from typing import get_args
 
 import pytest
 import torch
@@ -24,7 +25,7 @@ from ffl_ray.confirm.arms import (
     stretched,
 )
 from ffl_ray.confirm.chosen import confirmed_form
-from ffl_ray.confirm.opponents import KINDS, Against, Kind, opponents, untaught
+from ffl_ray.confirm.opponents import Against, Kind, opponents, untaught
 from ffl_ray.confirm.pairs import Chosen
 from ffl_ray.distill.registry import loss_terms_of
 from ffl_ray.errors import SettingError
@@ -237,10 +238,11 @@ def test_more_seeds_and_more_arms_come_behind_the_runs_that_are_there() -> None:
 
 def test_every_kind_of_baseline_separates_one_cause() -> None:
     config = config_of(model__mix="2*resnet20", distill__temperature=2.0)
+    kinds = get_args(Kind)
 
-    found = opponents(config, Against(KINDS, {config: "resnet38"}))
+    found = opponents(config, Against(kinds, {config: "resnet38"}))
 
-    by_kind = {kind: [one for one in found if one.kind == kind] for kind in KINDS}
+    by_kind = {kind: [one for one in found if one.kind == kind] for kind in kinds}
     assert [(o.member, o.baseline_member) for o in by_kind["untaught"]] == [
         ("branches", "branches"), ("ensemble", "ensemble"), ("fused", "fused"),
     ]  # fmt: skip

@@ -14,7 +14,7 @@ from ffl_ray.config.methods import resolved_distill
 from ffl_ray.config.settings import DistillConfig, ResolvedDistill
 from ffl_ray.distill.check import check_config
 from ffl_ray.distill.confident_dml import confident_dml_terms, limit
-from ffl_ray.distill.registry import TERMS
+from ffl_ray.distill.registry import RECIPES
 from ffl_ray.errors import SettingError
 from ffl_ray.models.network import NetworkOutput
 
@@ -27,7 +27,8 @@ def settings_of(**settings: object) -> ResolvedDistill:
 
 
 def values(method: str, output: NetworkOutput, settings: ResolvedDistill) -> dict[str, float]:
-    return {name: t.value.item() for name, t in TERMS[method](output, LABELS, settings).items()}
+    terms = RECIPES[method].terms(output, LABELS, settings)
+    return {name: term.value.item() for name, term in terms.items()}
 
 
 def at(share: float, branches: Tensor) -> NetworkOutput:

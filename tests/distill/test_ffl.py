@@ -10,7 +10,7 @@ from torch import nn
 from ffl_ray.config.methods import METHODS, resolved_distill, resolved_from
 from ffl_ray.config.settings import METHOD_NAMES, DistillConfig, ResolvedConfig
 from ffl_ray.distill.ffl import ffl_terms
-from ffl_ray.distill.registry import TERMS
+from ffl_ray.distill.registry import RECIPES
 from ffl_ray.distill.terms import distillation_kl, total_loss
 from ffl_ray.models.builder import build_network
 from ffl_ray.models.network import NetworkOutput
@@ -177,4 +177,4 @@ def test_detached_fusion_trains_the_fusion_module_alone(term: str) -> None:
 
 
 def test_every_method_of_the_settings_is_in_the_table() -> None:
-    assert set(METHODS) == set(TERMS) == set(METHOD_NAMES)
+    assert set(METHODS) == set(RECIPES) == set(METHOD_NAMES)

@@ -24,7 +24,7 @@ from ffl_ray.config.readers import FFL_TERMS, READ_BY, without_effect
 from ffl_ray.config.roles import members_of
 from ffl_ray.config.settings import DistillConfig, ResolvedConfig, ResolvedDistill
 from ffl_ray.distill.networks import build_trained
-from ffl_ray.distill.registry import RECIPES, TERMS, loss_terms_of
+from ffl_ray.distill.registry import RECIPES, loss_terms_of
 from ffl_ray.distill.terms import total_loss
 from ffl_ray.exported.member import stripped
 from ffl_ray.models.network import FusionNetwork, NetworkOutput
@@ -137,8 +137,8 @@ def test_two_peers_of_two_classes_by_hand() -> None:
     output = NetworkOutput(branches)
     label = torch.tensor([0])
 
-    dml = TERMS["dml"](output, label, resolved_distill(DistillConfig(method="dml")))
-    cl = TERMS["cl_ilr"](
+    dml = RECIPES["dml"].terms(output, label, resolved_distill(DistillConfig(method="dml")))
+    cl = RECIPES["cl_ilr"].terms(
         output, label, resolved_distill(DistillConfig(method="cl_ilr", temperature=1.0))
     )
 
@@ -154,7 +154,7 @@ def test_two_peers_of_two_classes_by_hand() -> None:
 def test_a_weight_is_that_of_every_kl_term() -> None:
     output = random_output(3)
 
-    terms = TERMS["okddip"](
+    terms = RECIPES["okddip"].terms(
         output, torch.arange(6), resolved_distill(DistillConfig(method="okddip", weight=0.5))
     )
 

@@ -6,7 +6,6 @@ import pytest
 
 from ffl_ray.results.statistics import (
     Summary,
-    paired_differences,
     shown,
     summary,
     t_quantile,
@@ -40,13 +39,6 @@ def test_missing_numbers_do_not_count() -> None:
     assert summary([None, 0.5, math.nan]) == summary([0.5])
     assert summary([None]) == Summary(0, None, None, None, None)
     assert shown([None]) == "-"
-
-
-def test_differences_pair_the_seeds_that_both_have() -> None:
-    ours = {3: 0.5, 1: 0.7, 2: 0.9, 5: None}
-    theirs = {1: 0.6, 2: 0.9, 4: 0.1, 5: 0.2}
-
-    assert paired_differences(ours, theirs) == pytest.approx([0.1, 0.0])
 
 
 def test_a_mean_is_shown_with_half_its_interval() -> None:

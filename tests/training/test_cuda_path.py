@@ -25,7 +25,7 @@ from ffl_ray.data.batches import EpochRequest
 from ffl_ray.data.dataset import Images
 from ffl_ray.data.device_images import DeviceImages
 from ffl_ray.data.loader import load_train_val
-from ffl_ray.distill.registry import TERMS, loss_terms_of
+from ffl_ray.distill.registry import RECIPES, loss_terms_of
 from ffl_ray.distill.terms import Term
 from ffl_ray.models.network import NetworkOutput
 from ffl_ray.training.clock import Clock
@@ -281,7 +281,7 @@ def test_float32_is_float32_and_tf32_has_its_own_name(precision: str) -> None:
     assert (backends.cuda.matmul.allow_tf32, backends.cudnn.allow_tf32) == (rounds, rounds)
 
 
-@pytest.mark.parametrize("method", TERMS)
+@pytest.mark.parametrize("method", RECIPES)
 def test_a_step_in_bfloat16_touches_the_gpu_alone_and_gives_float32(
     method: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
