@@ -26,8 +26,7 @@ from benchmarks.common import ended, new_parser, show
 from benchmarks.stress.fault_table import Injection, append, read, table
 from benchmarks.stress.object_store import object_store
 from benchmarks.stress.running import RunningSearch
-from benchmarks.stress.victims import Nodes, kill, new_mark, nodes, titled
-from ffl_ray.bench.processes import marked
+from benchmarks.stress.victims import Nodes, kill, marked, new_mark, nodes, titled
 
 WITHIN_S = 240.0
 WARNING_S = 5.0

@@ -12,7 +12,7 @@ import psutil
 from ray.cluster_utils import Cluster
 
 from benchmarks.ray_private import drain_node
-from ffl_ray.bench.processes import MARK, command_of, marked
+from ffl_ray.bench.processes import MARK, Marked, MarkedProcess, command_of
 
 # As in cluster.yaml: a node that falls silent is noticed in seconds.
 HEAD = {"grpc_client_keepalive_time_ms": 20000, "grpc_client_keepalive_timeout_ms": 10000}
@@ -21,6 +21,11 @@ HEAD = {"grpc_client_keepalive_time_ms": 20000, "grpc_client_keepalive_timeout_m
 def new_mark() -> str:
     """A sign for processes to carry in their environment."""
     return f"faults-{random.getrandbits(48):x}"
+
+
+def marked(mark: str) -> list[MarkedProcess]:
+    """The living processes whose mark begins with this one."""
+    return Marked(mark).find()[0]
 
 
 def titled(mark: str, *parts: str) -> list[psutil.Process]:

@@ -74,11 +74,6 @@ class Marked:
         return self._endings.setdefault(process, mark.removeprefix(self._value))
 
 
-def marked(value: str) -> list[MarkedProcess]:
-    """The living processes whose mark begins with a value."""
-    return Marked(value).find()[0]
-
-
 def command_of(process: psutil.Process) -> str:
     """The words of a process' command line."""
     return " ".join(process.cmdline()).strip()
