@@ -14,7 +14,7 @@ import numpy as np
 
 from ffl_ray.config.objectives import Objective, dominates
 from ffl_ray.config.settings import SearchConfig
-from ffl_ray.search.rungs import SECONDS, grace_epochs, latest_epoch, num_brackets
+from ffl_ray.search.rungs import SECONDS, grace_epochs, latest_epoch, num_brackets, rung_epochs
 
 LEAST_RIVALS = 3  # the median of fewer says nothing
 Curve = Sequence[tuple[int, float]]
@@ -69,12 +69,6 @@ class Rung(NamedTuple):
     scores: dict[str, float]
 
 
-def milestones(grace: int, epochs: int, factor: float, bracket: int = 0) -> list[float]:
-    """The epochs at which a bracket compares trials, the latest first."""
-    count = int(math.log(epochs / grace) / math.log(factor) - bracket + 1)
-    return [grace * factor ** (rung + bracket) for rung in reversed(range(count))]
-
-
 def next_rung(rungs: Sequence[Rung], trial_id: str, epoch: int) -> Rung | None:
     """The latest rung that a trial has reached and is not on yet; rungs are in falling order."""
     for rung in rungs:
@@ -124,18 +118,15 @@ class SuccessiveHalving:
         brackets: int = 1,
         latest: float = math.inf,
     ) -> None:
-        grace, self._factor = grace_epochs(search, epochs), search.reduction_factor
-        self._grace, self._latest = grace, latest
+        self._factor = search.reduction_factor
+        self._grace, self._latest = grace_epochs(search, epochs), latest
         self._in_seconds = search.rung_unit == SECONDS
         self._paid: dict[str, dict[int, tuple[float, float]]] = {}
         self._sign = 1 if maximised else -1
         self._seed = search.seed
+        rungs = rung_epochs(search, epochs, min(latest, epochs))
         self.brackets = [
-            [
-                Rung(one, {})
-                for one in milestones(grace, epochs, self._factor, bracket)
-                if one <= latest
-            ]
+            [Rung(milestone, {}) for milestone in reversed(rungs[bracket:])]
             for bracket in range(brackets)
         ]
         self._drawn: dict[str, int] = {}

@@ -8,6 +8,7 @@ takes a nearly trained trial from the report, the front and the confirmation.
 from __future__ import annotations
 
 import math
+from itertools import count, takewhile
 from typing import NamedTuple
 
 from ffl_ray.config.methods import resolved_distill
@@ -98,13 +99,17 @@ def latest_epoch(epochs: int) -> float:
     return LATEST * epochs
 
 
-def rung_epochs(search: SearchConfig, epochs: int) -> list[float]:
-    """The rungs of ASHA in rising order; none where the first one would lie too late."""
-    rungs, rung = [], float(grace_epochs(search, epochs))
-    while rung <= latest_epoch(epochs):
-        rungs.append(rung)
-        rung *= search.reduction_factor
-    return rungs
+def rung_epochs(search: SearchConfig, epochs: int, latest: float | None = None) -> list[float]:
+    """The rungs of ASHA in rising order; none where the first one would lie too late.
+
+    Powers of the factor, as in Ray Tune: products of products are rounded otherwise.
+
+    Args:
+        latest: there is none behind this epoch; half of the training by default.
+    """
+    last = latest_epoch(epochs) if latest is None else latest
+    first, factor = grace_epochs(search, epochs), search.reduction_factor
+    return list(takewhile(lambda rung: rung <= last, (first * factor**k for k in count())))
 
 
 def num_brackets(search: SearchConfig, epochs: int) -> int:

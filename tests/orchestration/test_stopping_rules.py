@@ -15,7 +15,6 @@ from ffl_ray.orchestration.stopping_rules import (
     MedianRule,
     SuccessiveHalving,
     is_among_best,
-    milestones,
     reaches_median,
 )
 
@@ -120,8 +119,11 @@ def asha(search: SearchConfig, epochs: int, grace: float, mode: str) -> Tunes:
 @pytest.mark.parametrize("seed", range(3))
 @pytest.mark.parametrize(
     ("epochs", "grace", "factor", "brackets"),
-    [(9, 1, 3, 1), (27, 1, 3, 3), (10, 2, 2, 2), (30, 3, 2.5, 1), (8, 1, 2, 3), (4, 4, 2, 1)],
-)
+    [
+        (9, 1, 3, 1), (27, 1, 3, 3), (10, 2, 2, 2), (30, 3, 2.5, 1), (8, 1, 2, 3), (4, 4, 2, 1),
+        (70, 25, 1.6, 1),  # 25 * 1.6**2 is 64.00000000000001, so a rung after the 65th epoch
+    ],
+)  # fmt: skip
 def test_successive_halving_decides_as_tunes_own(
     epochs: int, grace: int, factor: float, brackets: int, seed: int, mode: str
 ) -> None:
@@ -171,7 +173,10 @@ def test_a_trials_bracket_is_drawn_with_the_odds_that_tune_gives_it() -> None:
 def test_rungs_stand_a_factor_apart(
     grace: int, epochs: int, factor: float, bracket: int, expected: list[float]
 ) -> None:
-    assert milestones(grace, epochs, factor, bracket) == expected
+    search = SearchConfig(grace=grace / epochs, reduction_factor=factor)
+    rule = SuccessiveHalving(search, epochs, maximised=True, brackets=bracket + 1)
+
+    assert [rung.milestone for rung in rule.brackets[bracket]] == expected
 
 
 def test_a_score_passes_a_rung_when_it_is_among_the_best_so_far() -> None:

@@ -57,7 +57,13 @@ def test_after_the_first_milestone_one_epoch_of_the_lower_rate_is_finished(warmu
 
 @pytest.mark.parametrize(
     ("grace", "factor", "epochs", "rungs"),
-    [(0.1, 2, 300, [30, 60, 120]), (0.5, 3, 300, [150]), (0.51, 3, 300, []), (0.0, 3, 8, [1, 3])],
+    [
+        (0.1, 2, 300, [30, 60, 120]),
+        (0.5, 3, 300, [150]),
+        (0.51, 3, 300, []),
+        (0.0, 3, 8, [1, 3]),
+        (0.1, 1.6, 250, [25, 25 * 1.6, 25 * 1.6**2, 25 * 1.6**3]),  # to the last bit
+    ],
 )
 def test_there_is_no_rung_behind_half(
     grace: float, factor: float, epochs: int, rungs: list[float]
