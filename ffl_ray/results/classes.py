@@ -8,13 +8,12 @@ from typing import Any, NamedTuple
 
 import pandas as pd
 
-from ffl_ray.results.parts import Parts, number
+from ffl_ray.results.parts import Parts, write_of_trial
 from ffl_ray.results.storage.storage import Storage
 from ffl_ray.training.confusions import Confusions, from_row, mistakes
 
 Row = dict[str, Any]
 TABLE = "classes"
-SHARED = ("epoch", "split", "split_hash")
 JPEG = b"\xff\xd8\xff"
 MOST_OTHERS = 3
 Pair = tuple[int, int]
@@ -116,14 +115,8 @@ def write_classes(
     Raises:
         ValueError: one counts classes that there are not.
     """
-    shared = {name: members[0][name] for name in SHARED}
-    rows = []
-    for one in classes:
-        ids = {"study": study, "trial_id": trial_id, "member": one["member"]} | shared
-        rows += [ids | row for row in _by_class(*from_row(one))]
-    parts = Parts(storage, TABLE)
-    storage.make_folder(TABLE)
-    parts.write(int(trial_id), parts.arrow(rows))
+    rows = [{"member": one["member"]} | row for one in classes for row in _by_class(*from_row(one))]
+    write_of_trial(storage, TABLE, study, trial_id, members, rows)
 
 
 def _by_class(found: Confusions, classes: Sequence[str]) -> list[Row]:
@@ -157,7 +150,7 @@ def read_classes(storage: Storage, trial_id: str, member: str) -> list[Row]:
         StudyError: the table is damaged.
     """
     parts = Parts(storage, TABLE)
-    names = [name for name in parts.names() if number(name) == int(trial_id)]
+    names = parts.of_trial(trial_id)
     rows = [row for name in names for row in parts.read(name).to_pylist()]
     return sorted(
         (row for row in rows if row["member"] == member), key=lambda row: row["class_index"]

@@ -26,6 +26,7 @@ from ffl_ray.results.storage.storage import COPIES, Storage
 
 Row = dict[str, Any]
 AGAIN = "the command that wrote it, started again, mends it from the study's own copy"
+SHARED = ("epoch", "split", "split_hash")
 HALVES = pa.list_(pa.float32())
 UNREADABLE = (pa.ArrowException, LookupError, OSError, OverflowError, TypeError, ValueError)
 
@@ -60,6 +61,10 @@ class Parts:
         """The part files, in order."""
         found = [name for name in self._storage.names(self._table) if name.startswith("part-")]
         return sorted(found, key=number)
+
+    def of_trial(self, trial_id: str) -> list[str]:
+        """The part of a trial, in a table that has one for each; none where it has no rows."""
+        return [name for name in self.names() if number(name) == int(trial_id)]
 
     def gone(self) -> list[str]:
         """The parts of which only the copy is left."""
@@ -184,6 +189,27 @@ class Parts:
         # One call of Arrow's for all columns: `Table.from_pylist` makes one, and more, for each.
         whole = pa.Table.from_struct_array(pa.array(rows, pa.struct(list(self.schema))))
         return whole.replace_schema_metadata(self.schema.metadata)
+
+
+def write_of_trial(
+    storage: Storage,
+    table: str,
+    study: str,
+    trial_id: str,
+    members: Sequence[Row],
+    rows: Sequence[Row],
+) -> None:
+    """Store a trial's rows in a table that has a part for each trial; what it has is replaced.
+
+    Args:
+        members: rows of the members table, of the epoch and split that the rows are of.
+        rows: without what all of a trial's have in common.
+    """
+    shared = {name: members[0][name] for name in SHARED}
+    ids = {"study": study, "trial_id": trial_id} | shared
+    parts = Parts(storage, table)
+    storage.make_folder(table)
+    parts.write(int(trial_id), parts.arrow([ids | row for row in rows]))
 
 
 def number(name: str) -> int:

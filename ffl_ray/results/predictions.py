@@ -5,13 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from ffl_ray.results.parts import Parts, number
+from ffl_ray.results.parts import Parts, write_of_trial
 from ffl_ray.results.storage.storage import Storage
 from ffl_ray.training.predictions import Predictions, from_texts
 
 Row = dict[str, Any]
 TABLE = "predictions"
-SHARED = ("epoch", "split", "split_hash")
 
 
 def write_predictions(
@@ -29,12 +28,8 @@ def write_predictions(
     rows = []
     for one in predictions:
         found = from_texts(one, one["images"])
-        ids = {"study": study, "trial_id": trial_id, "member": one["member"]}
-        shared = {name: members[0][name] for name in SHARED}
-        rows.append(ids | shared | {"images": one["images"], **found._asdict()})
-    parts = Parts(storage, TABLE)
-    storage.make_folder(TABLE)
-    parts.write(int(trial_id), parts.arrow(rows))
+        rows.append({"member": one["member"], "images": one["images"], **found._asdict()})
+    write_of_trial(storage, TABLE, study, trial_id, members, rows)
 
 
 def read_predictions(storage: Storage, trial_id: str) -> dict[str, Predictions]:
@@ -44,10 +39,9 @@ def read_predictions(storage: Storage, trial_id: str) -> dict[str, Predictions]:
         StudyError: the table is damaged.
     """
     parts = Parts(storage, TABLE)
-    names = [name for name in parts.names() if number(name) == int(trial_id)]
     columns = ("trial_id", "member", "right", "nll")
     found = {}
-    for name in names:
+    for name in parts.of_trial(trial_id):
         table = parts.read(name, columns)
         for place, member in enumerate(table["member"].to_pylist()):
             right, nll = (table[column][place].values for column in columns[2:])
