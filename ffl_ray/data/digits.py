@@ -13,7 +13,7 @@ import torch
 
 from ffl_ray.config.settings import DataConfig
 from ffl_ray.data.dataset import DatasetInfo, Images, Opened
-from ffl_ray.data.splits import Split, stratified_split
+from ffl_ray.data.held_back import held_back_split
 
 INFO = DatasetInfo(
     classes=tuple(str(digit) for digit in range(10)),
@@ -22,14 +22,12 @@ INFO = DatasetInfo(
     crop_padding=1,
     flip=False,
 )
-TEST_FRACTION = 0.2
-TEST_SEED = 1904_09058
 
 
 def open_train(settings: DataConfig) -> Opened:
-    """The four fifths that may be trained on and validated with."""
+    """The four fifths that may be trained on and validated with: its class counts are theirs."""
     images = _all_images()
-    return Opened(images.take(_split(images).rest), INFO)
+    return Opened(images.take(held_back_split(images).rest), INFO)
 
 
 def find_test(settings: DataConfig) -> None:
@@ -39,7 +37,7 @@ def find_test(settings: DataConfig) -> None:
 def open_test(settings: DataConfig) -> Opened:
     """The fifth that is set aside."""
     images = _all_images()
-    return Opened(images.take(_split(images).held_out), INFO)
+    return Opened(images.take(held_back_split(images).held_out), INFO)
 
 
 def _all_images() -> Images:
@@ -54,7 +52,3 @@ def _file() -> Path:
     assert spec is not None, "scikit-learn is a dependency"
     assert spec.origin is not None, "and a regular package"
     return Path(spec.origin).parent / "datasets" / "data" / "digits.csv.gz"
-
-
-def _split(images: Images) -> Split:
-    return stratified_split(images.labels, TEST_FRACTION, TEST_SEED)

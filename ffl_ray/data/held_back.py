@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from ffl_ray.data.dataset import Opened
+from ffl_ray.data.dataset import Files, Images, Opened
 from ffl_ray.data.splits import Split, stratified_split
 from ffl_ray.errors import DataError
 
@@ -12,19 +12,20 @@ TEST_FRACTION = 0.2
 TEST_SEED = 1904_09058
 
 
+def held_back_split(images: Images | Files) -> Split:
+    """Which of all images are the test split, and which the rest."""
+    return stratified_split(images.labels, TEST_FRACTION, TEST_SEED)
+
+
 def rest_of(opened: Opened) -> Opened:
     """What may be trained on and validated with, of all that there is."""
-    rest = opened.images.take(_split(opened).rest)
+    rest = opened.images.take(held_back_split(opened.images).rest)
     return opened._replace(images=rest, counts=opened.class_counts)
 
 
 def held_back(opened: Opened) -> Opened:
     """The test split, of all that there is."""
-    return opened._replace(images=opened.images.take(_split(opened).held_out))
-
-
-def _split(opened: Opened) -> Split:
-    return stratified_split(opened.images.labels, TEST_FRACTION, TEST_SEED)
+    return opened._replace(images=opened.images.take(held_back_split(opened.images).held_out))
 
 
 def check_classes(train: Sequence[str], test: Sequence[str], rule: str) -> None:
