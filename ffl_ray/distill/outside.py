@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 
 import torch
-from jaxtyping import Float
-from torch import Tensor, nn
+from torch import nn
 
 from ffl_ray.config.image_shapes import image_shape, num_classes
 from ffl_ray.config.settings import DistillConfig, ResolvedConfig
@@ -16,31 +14,8 @@ from ffl_ray.errors import ExportError, SettingError, on_one_line
 from ffl_ray.exported.about import CONFIG, SAFETENSORS, About, parse_about
 from ffl_ray.exported.member import load_member, read_weights
 from ffl_ray.models.builder import ImageShape
+from ffl_ray.models.colours import OfColours
 from ffl_ray.models.registry import check_published_here, library_of
-
-
-class OfColours(nn.Module):
-    """A network that was trained on normalised colours, given images in [0, 1].
-
-    Args:
-        mean: of each channel.
-        std: likewise.
-    """
-
-    mean: Tensor
-    std: Tensor
-
-    def __init__(self, network: nn.Module, mean: Sequence[float], std: Sequence[float]) -> None:
-        super().__init__()
-        self.network = network
-        self.register_buffer("mean", torch.tensor(mean).reshape(1, -1, 1, 1))
-        self.register_buffer("std", torch.tensor(std).reshape(1, -1, 1, 1))
-
-    def forward(
-        self, images: Float[Tensor, "batch channels height width"]
-    ) -> Float[Tensor, "batch classes"]:
-        logits: Tensor = self.network((images - self.mean) / self.std)  # grey is three channels
-        return logits
 
 
 def check_outside(config: ResolvedConfig) -> None:

@@ -9,7 +9,6 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
-from jaxtyping import Float
 from torch import Tensor, nn
 
 from ffl_ray.export.formats import torch_program, write_onnx
@@ -18,9 +17,10 @@ from ffl_ray.export.runner import onnx_model
 from ffl_ray.export.trained import Trained
 from ffl_ray.exported.about import ONNX, About
 from ffl_ray.exported.member import Member
+from ffl_ray.models.colours import OfColours
 from ffl_ray.models.cost import count_macs, count_parameters
 from ffl_ray.models.latency import median_ms
-from ffl_ray.models.network import FusionNetwork
+from ffl_ray.models.output import NetworkOutput
 
 FULL = "full network"
 RUNS = 20
@@ -46,25 +46,6 @@ class Speed(NamedTuple):
     onnx_ms: float
 
 
-class FullNetwork(nn.Module):
-    """A whole trained network behind its normalisation: the logits of every member."""
-
-    mean: Tensor
-    std: Tensor
-
-    def __init__(self, network: FusionNetwork, mean: Sequence[float], std: Sequence[float]) -> None:
-        super().__init__()
-        self.register_buffer("mean", torch.tensor(mean).reshape(1, -1, 1, 1))
-        self.register_buffer("std", torch.tensor(std).reshape(1, -1, 1, 1))
-        self.network = network
-
-    def forward(
-        self, images: Float[Tensor, "batch channels height width"]
-    ) -> Float[Tensor, "members batch classes"]:
-        members: Tensor = self.network((images - self.mean) / self.std).members
-        return members
-
-
 def speeds(trained: Trained, names: Sequence[str]) -> Iterator[Speed]:
     """The cost of these members, then of the full network."""
     info = trained.data.info
@@ -74,8 +55,13 @@ def speeds(trained: Trained, names: Sequence[str]) -> Iterator[Speed]:
             Member(trained.network, name, info.mean, info.std),
             describe(trained.config, name, trained.data),
         )
-    full = FullNetwork(trained.network, info.mean, info.std).eval()
+    full = OfColours(trained.network, info.mean, info.std, _members).eval()
     yield _speed(FULL, full, describe(trained.config, FULL, trained.data))
+
+
+def _members(output: NetworkOutput) -> Tensor:
+    """The logits of every member."""
+    return output.members
 
 
 def _speed(name: str, module: nn.Module, about: About) -> Speed:
