@@ -117,13 +117,18 @@ def is_private(folder: Path) -> bool:
     return facts.st_uid == os.geteuid() and not facts.st_mode & 0o022
 
 
+def user_path() -> str:
+    """Where a folder of this user's own is on this machine, if `user_folder` has made it."""
+    return f"/tmp/ffl_ray-{os.getuid()}"
+
+
 def user_folder() -> Path:
     """A folder of this machine that this user alone can enter, under a short and known name.
 
     Raises:
         PermissionError: another user has made it.
     """
-    folder = Path("/tmp") / f"ffl_ray-{os.getuid()}"
+    folder = Path(user_path())
     folder.mkdir(mode=0o700, exist_ok=True)
     facts = folder.lstat()
     if not stat.S_ISDIR(facts.st_mode) or facts.st_uid != os.getuid():

@@ -8,7 +8,7 @@ import os
 import time
 from pathlib import Path
 
-from ffl_ray.files import read_own, replaced, user_folder
+from ffl_ray.files import read_own, replaced, user_folder, user_path
 
 VARIABLE = "FFL_RAY_PREEMPTION"
 FORGOTTEN_S = 300.0
@@ -16,7 +16,7 @@ FORGOTTEN_S = 300.0
 
 def mark_path() -> str:
     """Where the mark is: in this user's own folder, or where the environment says."""
-    return os.environ.get(VARIABLE) or f"/tmp/ffl_ray-{os.getuid()}/preempted"
+    return os.environ.get(VARIABLE) or f"{user_path()}/preempted"
 
 
 def leave_mark(deadline: float) -> None:

@@ -15,9 +15,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from ffl_ray.bench.processes import Marked
+from ffl_ray.files import user_path
 from ffl_ray.orchestration.sessions import MARK as SESSION_MARK
 
-RAY_SESSIONS = Path(os.environ.get("RAY_TMPDIR", f"/tmp/ffl_ray-{os.getuid()}")) / "ray"
+RAY_SESSIONS = Path(os.environ.get("RAY_TMPDIR", user_path())) / "ray"
 SHARED_MEMORY = Path("/dev/shm")
 KINDS = (
     ("ffl_ray.tune", "driver"),
