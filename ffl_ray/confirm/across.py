@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from rich.table import Table
+from scipy.special import ndtri
 
 from ffl_ray.confirm.compared import MARGIN, check_margin
 from ffl_ray.confirm.tables import FOLDER, Row, interval_of, read_confirmed
@@ -15,6 +16,7 @@ from ffl_ray.console.plain_text import printable_row
 from ffl_ray.console.terminal import make_console, say
 from ffl_ray.errors import SettingError, StudyError
 from ffl_ray.results.across import over_data_sets
+from ffl_ray.results.crossed import ALPHA
 from ffl_ray.results.description import read_description
 from ffl_ray.results.guard import understood
 from ffl_ray.results.openings import split_of_study
@@ -23,7 +25,7 @@ from ffl_ray.results.statistics import Summary, shown
 from ffl_ray.results.storage.storage import Storage
 from ffl_ray.results.verdicts import WAITS, Difference, Judged, judged
 
-NORMAL = 1.959964  # half of a 95% interval in standard errors
+NORMAL = float(ndtri(1 - ALPHA / 2))  # half of a 95% interval in standard errors
 
 
 class Across(NamedTuple):
