@@ -46,9 +46,9 @@ def settings(model: type[BaseModel], prefix: str = "") -> Iterator[Setting]:
             yield Setting(f"{prefix}{name}", field)
 
 
-def changeable(model: type[BaseModel], prefix: str = "") -> frozenset[str]:
+def changeable(model: type[BaseModel]) -> frozenset[str]:
     """The settings of a section with which what has begun may go on changed."""
-    return frozenset(one.name for one in settings(model, prefix) if one.marks.may_change)
+    return frozenset(one.name for one in settings(model) if one.marks.may_change)
 
 
 def nearest(name: object, known: list[str]) -> str:

@@ -175,10 +175,6 @@ def _number(value: float | None) -> str:
     return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.4f}"
 
 
-def _count(value: int | None) -> str:
-    return "-" if value is None else f"{value:,}"
-
-
 def members_table(rows: list[Row]) -> RenderableType:
     """The classifiers that one training gave, after its latest epoch."""
     table = Table(title="members, validation after the last epoch", title_justify="left", box=None)

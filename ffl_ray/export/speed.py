@@ -23,7 +23,6 @@ from ffl_ray.models.latency import median_ms
 from ffl_ray.models.output import NetworkOutput
 
 FULL = "full network"
-RUNS = 20
 
 
 class Speed(NamedTuple):
@@ -34,7 +33,7 @@ class Speed(NamedTuple):
         parameters: it has.
         macs: multiply-accumulates of one image.
         file_bytes: of its ONNX file.
-        torch_ms: for one image, the median of `RUNS`.
+        torch_ms: for one image, the median of `latency.RUNS`.
         onnx_ms: likewise, by onnxruntime.
     """
 
@@ -79,8 +78,8 @@ def _speed(name: str, module: nn.Module, about: About) -> Speed:
             parameters=count_parameters(module),
             macs=macs,
             file_bytes=file_bytes,
-            torch_ms=median_ms(lambda: module(images), images.device, RUNS),
-            onnx_ms=median_ms(lambda: run(array), images.device, RUNS),
+            torch_ms=median_ms(lambda: module(images), images.device),
+            onnx_ms=median_ms(lambda: run(array), images.device),
         )
 
 

@@ -10,13 +10,13 @@ import torch
 
 from ffl_ray.models.network import FusionNetwork
 
+RUNS = 20
 
-def member_latencies(
-    network: FusionNetwork, image_shape: tuple[int, int, int], *, runs: int = 20
-) -> dict[str, float]:
+
+def member_latencies(network: FusionNetwork, image_shape: tuple[int, int, int]) -> dict[str, float]:
     """Milliseconds that every member takes for one image where the network lives.
 
-    The median of some runs after a quarter as many to warm up. Trials that share the machine
+    The median of `RUNS` after a quarter as many to warm up. Trials that share the machine
     slow each other: compare latencies of one study, not of two.
     """
     was_training = network.training
@@ -25,23 +25,23 @@ def member_latencies(
     image = torch.zeros(1, *image_shape, device=device)
     with torch.no_grad():
         found = {
-            name: median_ms(lambda name=name: network.member(name, image), device, runs)  # type: ignore[misc]
+            name: median_ms(lambda name=name: network.member(name, image), device)  # type: ignore[misc]
             for name in network.member_names
         }
     network.train(was_training)
     return found
 
 
-def median_ms(run: Callable[[], object], device: torch.device, runs: int) -> float:
-    """Median of some runs after a quarter as many to warm up."""
+def median_ms(run: Callable[[], object], device: torch.device) -> float:
+    """Median of `RUNS` after a quarter as many to warm up."""
     times = []
-    for index in range(runs + runs // 4):
+    for index in range(RUNS + RUNS // 4):
         started = time.perf_counter()
         run()
         if device.type == "cuda":
             torch.cuda.synchronize(device)
         elif device.type == "mps":
             torch.mps.synchronize()
-        if index >= runs // 4:
+        if index >= RUNS // 4:
             times.append(time.perf_counter() - started)
     return statistics.median(times) * 1000

@@ -48,7 +48,7 @@ class Summary(NamedTuple):
         return None if self.low is None or self.high is None else (self.high - self.low) / 2
 
 
-def summary(values: Iterable[float | None], confidence: float = CONFIDENCE) -> Summary:
+def summary(values: Iterable[float | None]) -> Summary:
     """Mean, sample standard deviation and the mean's interval: mean +- t(n - 1) std / sqrt(n)."""
     numbers = [value for value in values if value is not None and not math.isnan(value)]
     n = len(numbers)
@@ -58,18 +58,18 @@ def summary(values: Iterable[float | None], confidence: float = CONFIDENCE) -> S
     if n == 1:
         return Summary(1, mean, None, None, None)
     std = math.sqrt(math.fsum((value - mean) ** 2 for value in numbers) / (n - 1))
-    half = t_quantile(n - 1, confidence) * std / math.sqrt(n)
+    half = t_quantile(n - 1) * std / math.sqrt(n)
     return Summary(n, mean, std, mean - half, mean + half)
 
 
-def t_quantile(degrees: int, confidence: float = CONFIDENCE) -> float:
-    """How many standard errors the two-sided interval reaches to each side."""
-    return float(stdtrit(degrees, (1 + confidence) / 2))
+def t_quantile(degrees: int) -> float:
+    """How many standard errors the two-sided 95% interval reaches to each side."""
+    return float(stdtrit(degrees, (1 + CONFIDENCE) / 2))
 
 
-def wilson_interval(hits: int, count: int, confidence: float = CONFIDENCE) -> tuple[float, float]:
-    """The interval of a share of so many independent tries (Wilson 1927, JASA 22, 209)."""
-    z = NormalDist().inv_cdf((1 + confidence) / 2)
+def wilson_interval(hits: int, count: int) -> tuple[float, float]:
+    """The 95% interval of a share of so many independent tries (Wilson 1927, JASA 22, 209)."""
+    z = NormalDist().inv_cdf((1 + CONFIDENCE) / 2)
     share, pull = hits / count, z**2 / count
     centre, half = share + pull / 2, z * math.sqrt((share * (1 - share) + pull / 4) / count)
     return max(0.0, (centre - half) / (1 + pull)), min(1.0, (centre + half) / (1 + pull))

@@ -63,9 +63,9 @@ def s3_server(**environment: str) -> Iterator[int]:
         process.wait()
 
 
-def make_bucket(port: int, bucket: str = BUCKET) -> None:
+def make_bucket(port: int) -> None:
     """Create a bucket."""
-    request = urllib.request.Request(f"http://127.0.0.1:{port}/{bucket}", method="PUT")
+    request = urllib.request.Request(f"http://127.0.0.1:{port}/{BUCKET}", method="PUT")
     urllib.request.urlopen(request, timeout=30).close()
 
 

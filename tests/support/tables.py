@@ -21,8 +21,8 @@ EPOCH = {
 }
 
 
-def new_study(folder: Path, name: str = "study") -> StudyTables:
-    return StudyTables.open(Storage(str(folder)), name, describe_study("test", {"a": 1}), FUSED)
+def new_study(folder: Path) -> StudyTables:
+    return StudyTables.open(Storage(str(folder)), "study", describe_study("test", {"a": 1}), FUSED)
 
 
 def members(epoch: int) -> list[dict[str, Any]]:

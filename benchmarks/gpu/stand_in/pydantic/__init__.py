@@ -76,9 +76,3 @@ class ValidationError(ValueError):
 
 ConfigDict = dict
 Field = FieldInfo
-ValidationInfo = object
-
-
-def field_validator(*_: str) -> Callable[[Any], Any]:
-    """A decorator of a check that is not made."""
-    return lambda function: function
