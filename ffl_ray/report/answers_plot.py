@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import plotly.graph_objects as go
@@ -29,9 +30,9 @@ def effects_plot(study: Study, answers: Sequence[Answer]) -> list[Block]:
             y=[_label(a, one) for a, one in rows],
             error_x={
                 "type": "data", "symmetric": False, "thickness": 1.5, "width": 5,
-                "array": [scaled(one.effect + one.half) - scaled(one.effect) for _, one in rows],
+                "array": [scaled(one.effect + _half(one)) - scaled(one.effect) for _, one in rows],
                 "arrayminus": [
-                    scaled(one.effect) - scaled(one.effect - one.half) for _, one in rows
+                    scaled(one.effect) - scaled(one.effect - _half(one)) for _, one in rows
                 ],
             },
             mode="markers", name=name, marker={"color": colour, "size": 9},
@@ -51,6 +52,11 @@ def effects_plot(study: Study, answers: Sequence[Answer]) -> list[Block]:
             styled(figure, 120 + 30 * len(labels)),
         )
     ]
+
+
+def _half(level: Level) -> float:
+    """Half the interval; no bar where it is not known."""
+    return level.half if math.isfinite(level.half) else 0.0
 
 
 def _label(answer: Answer, level: Level) -> str:

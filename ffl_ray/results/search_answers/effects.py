@@ -8,20 +8,17 @@ from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Float, Int
-from scipy.optimize import brentq
-from scipy.special import ncfdtr, ndtri, stdtrit
-from scipy.stats import f as f_distribution
+from scipy.special import ndtri, stdtrit
 from scipy.stats import rankdata
 
 from ffl_ray.results.search_answers.dimensions import Dimension
+from ffl_ray.results.search_answers.power import ALPHA, POWER, more_by_share, more_by_size
 from ffl_ray.results.verdicts import holm
 
-ALPHA = 0.05
-POWER = 0.8
 BATCHES, PER_BATCH = 20, 100  # of permutations
 TRIALS_PER_COLUMN = 3
-MOST_TIMES = 20
 RANK_TOLERANCE = 1e-9
+LONE = 1 - 1e-6  # leverage of a trial that alone has something
 
 Column = Float[np.ndarray, "trials"]
 Columns = Float[np.ndarray, "trials columns"]
@@ -33,9 +30,9 @@ class Level(NamedTuple):
     Attributes:
         name: of the level.
         effect: by how much its mean differs from that of the other levels.
-        half: half the 95% interval of that.
+        half: half the 95% interval of that; infinite: as many levels as trials.
         detectable: the smallest true difference that these trials show in four of five cases,
-            corrected for the other dimensions.
+            corrected for the other dimensions; likewise.
     """
 
     name: str
@@ -90,7 +87,7 @@ def answers_of(
     outlier rules, by dealing the dimension's values anew (Draper and Stoneman 1966, Technometrics
     8, 695), within what must be held fast, and corrected by Holm; sizes are
     in the objective's unit, with intervals that hold for unequal variances (HC3: MacKinnon and
-    White 1985, Journal of Econometrics 29, 305).
+    White 1985, Journal of Econometrics 29, 305), that of a level's only trial aside.
 
     Args:
         values: the outcome of each trial.
@@ -116,8 +113,8 @@ def _answer(
     one: Dimension, fit: _Fit, test: _Test, p: float, values: Column, num_tests: int
 ) -> Answer:
     """The answer of one dimension; the values are scaled by the roots of the weights."""
-    more = None if p <= ALPHA else _more(fit, test.share, num_tests)
     levels = _levels(one, fit, values, num_tests)
+    more = None if p <= ALPHA else _more(fit, test.share, levels, num_tests)
     return Answer(one.name, len(values), p, levels, test.share, test.by_chance, more_trials=more)
 
 
@@ -256,14 +253,16 @@ def _shares(fit: _Fit, left: Column, places: Int[np.ndarray, "draws trials"]) ->
 def _levels(one: Dimension, fit: _Fit, values: Column, num_tests: int) -> list[Level]:
     inverse = np.linalg.pinv(fit.all)
     slopes = inverse @ values
-    leverage = np.clip(np.einsum("nc,cn->n", fit.all, inverse), 0.0, 1 - 1e-6)
-    residuals = (values - fit.all @ slopes) / (1 - leverage)
+    leverage = np.clip(np.einsum("nc,cn->n", fit.all, inverse), 0.0, 1.0)
+    residuals, free = values - fit.all @ slopes, max(1, fit.free)
+    # The one trial of a level says nothing of its own variance: it has that of all.
+    lone, pooled = leverage > LONE, math.sqrt(float(residuals @ residuals) / free)
+    residuals = np.where(lone, pooled, residuals / (1 - np.where(lone, 0.0, leverage)))
     covariance = (inverse * residuals**2) @ inverse.T
-    free = max(1, fit.free)
     found = []
     for name, contrast in one.levels.items():
         whole = np.concatenate([np.zeros(len(slopes) - len(contrast)), contrast])
-        error = float(np.sqrt(max(0.0, whole @ covariance @ whole)))
+        error = float(np.sqrt(max(0.0, whole @ covariance @ whole))) if fit.free else math.inf
         t = float(stdtrit(free, 1 - ALPHA / 2))
         bound = float(stdtrit(free, 1 - ALPHA / num_tests / 2))
         detectable = (bound + float(ndtri(POWER))) * error
@@ -271,26 +270,10 @@ def _levels(one: Dimension, fit: _Fit, values: Column, num_tests: int) -> list[L
     return found
 
 
-def _more(fit: _Fit, share: float, num_tests: int) -> int | None:
-    """How many more trials would tell the effect that was seen, if it is there."""
+def _more(fit: _Fit, share: float, levels: Sequence[Level], num_tests: int) -> int | None:
+    """How many more trials would tell the effect that was seen: by ranks, and by its interval."""
     n, columns = len(fit.all), fit.own.shape[1]
-    if columns == 0 or fit.free < 1:
-        return None
-    unbiased = 1 - (1 - share) * (fit.free + columns) / fit.free
-    if unbiased <= 0:
-        return None
-    strength = unbiased / (1 - unbiased)
-    lost = n - fit.free
-
-    def lacking(total: float) -> float:
-        free = total - lost
-        bound = f_distribution.isf(ALPHA / num_tests, columns, free)
-        missed = float(ncfdtr(columns, free, strength * total, bound))
-        return POWER - 1 if math.isnan(missed) else POWER - (1 - missed)  # not a number: far off
-
-    if lacking(n) <= 0:
-        return 1
-    if lacking(MOST_TIMES * n) > 0:
-        return None
-    enough: float = brentq(lacking, n, MOST_TIMES * n)
-    return math.ceil(enough - n)
+    by_rank = more_by_share(n, columns, fit.free, share, num_tests)
+    sizes = [(one.effect, one.detectable) for one in levels]
+    by_size = more_by_size(n, *max(sizes, key=lambda one: abs(one[0]) / (one[1] or math.inf)))
+    return None if by_rank is None or by_size is None else max(by_rank, by_size)

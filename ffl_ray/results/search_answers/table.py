@@ -92,9 +92,9 @@ def answers_frame(answers: Sequence[Answer]) -> pd.DataFrame:
             "dimension": answer.dimension,
             "level": level.name,
             "effect": level.effect,
-            "low": level.effect - level.half,
-            "high": level.effect + level.half,
-            "detectable": level.detectable,
+            "low": _known(level.effect - level.half),
+            "high": _known(level.effect + level.half),
+            "detectable": _known(level.detectable),
             "unit": "log" if answer.in_logs else "",
             "p": answer.p,
             "told": answer.told,
@@ -106,6 +106,10 @@ def answers_frame(answers: Sequence[Answer]) -> pd.DataFrame:
     ]
     frame = pd.DataFrame(rows, columns=COLUMNS)
     return frame.astype({"more_trials": "Int64"})
+
+
+def _known(value: float) -> float | None:
+    return value if math.isfinite(value) else None
 
 
 COLUMNS = [
@@ -123,7 +127,8 @@ def _sentence(answer: Answer, objective: Objective) -> str:
     if not answer.told:
         least = max(level.detectable for level in answer.levels)
         would = f"; about {answer.more_trials} more trials would" if answer.more_trials else ""
-        too_few = not answer.in_logs and objective.metric in MAXIMISED and least >= 1
+        most = 1.0 if not answer.in_logs and objective.metric in MAXIMISED else math.inf
+        too_few = least >= most
         shown = "no difference" if too_few else _size(least, answer, objective)
         apart = f"{answer.dimension}: not told apart (p {answer.p:.2f})"
         return f"{apart}; {shown} would have shown{would}"

@@ -1,5 +1,7 @@
 """The answers of a search: true on made studies, silent on permuted ones, those of a real grid."""
 
+import math
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -12,6 +14,7 @@ from ffl_ray.errors import StudyError
 from ffl_ray.results.search_answers.dimensions import dimensions_of
 from ffl_ray.results.search_answers.effects import Answer, Level, answers_of, left_out_r2
 from ffl_ray.results.search_answers.outcomes import outcomes
+from ffl_ray.results.search_answers.power import more_by_size
 from ffl_ray.results.search_answers.table import answers_frame, sentences, study_answers
 
 GRID = str(ROOT / "benchmarks" / "grids" / "digits")
@@ -132,6 +135,43 @@ def test_what_is_not_told_says_how_many_more_trials_would_and_they_do() -> None:
     enough = 16 + int(np.median(more))
     then = [answered(made(enough, seed, design=1.5))["fusion.design"].told for seed in range(12)]
     assert sum(then) > sum(one.told for one in few)
+
+
+@pytest.mark.parametrize("counts", [(6, 1, 1, 1), (20, 1), (5, 5, 5)])
+def test_an_interval_holds_in_95_of_100_also_of_a_level_with_one_trial(
+    counts: tuple[int, ...],
+) -> None:
+    rows = [f"d{place}" for place, count in enumerate(counts) for _ in range(count)]
+    trials = pd.DataFrame({"params": '{"fusion.design": 0}', "fusion.design": rows})
+    [one] = dimensions_of(trials)
+    generator, held = np.random.default_rng(0), []
+    for _ in range(400):
+        [answer] = answers_of([one], generator.normal(size=len(rows)), np.ones(len(rows)))
+        held += [abs(level.effect) <= level.half for level in answer.levels]
+
+    assert np.mean(held) == pytest.approx(0.95, abs=0.025)
+
+
+def test_as_many_levels_as_trials_say_nothing() -> None:
+    trials = made(4)
+    trials["fusion.design"], trials["distill.temperature"] = list("abcd"), 1.0
+    found = answered(trials)
+
+    said = sentences(list(found.values()), ACCURACY)
+    assert said == ["fusion.design: not told apart (p 1.00); no difference would have shown"]
+    frame = answers_frame(list(found.values()))
+    assert frame[["low", "high", "detectable"]].isna().all(axis=None)
+    assert frame["effect"].notna().all()
+
+
+@pytest.mark.parametrize(
+    ("effect", "detectable", "more"),
+    [(0.1, 0.2, 30), (0.1, 0.05, 1), (0.01, 0.29, None), (0.0, 0.1, None), (0.1, math.inf, None)],
+)
+def test_intervals_narrow_by_the_root_of_the_trials(
+    effect: float, detectable: float, more: int | None
+) -> None:
+    assert more_by_size(10, effect, detectable) == more
 
 
 def test_a_stopped_trial_counts_by_what_completed_ones_did_from_there() -> None:
