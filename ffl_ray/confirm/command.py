@@ -19,22 +19,19 @@ from ffl_ray.confirm.plan import (
     plan_confirmation,
     with_tuned_baselines,
 )
+from ffl_ray.confirm.plan_text import plan_words, tuning_words
 from ffl_ray.confirm.race import every_round, still_waiting
 from ffl_ray.confirm.request import Request
 from ffl_ray.confirm.tables import Row, failed_words, how_many_seeds
 from ffl_ray.confirm.tuned import baseline_searches
 from ffl_ray.confirm.tuning import tune_baselines
-from ffl_ray.confirm.view import (
-    confirmed_tables,
-    how_measured,
-    plan_words,
-    tuning_words,
-)
+from ffl_ray.confirm.view import confirmed_tables, how_measured
 from ffl_ray.console.data_text import data_text
 from ffl_ray.console.json_object import tell
 from ffl_ray.console.result_tables import where_text
 from ffl_ray.console.terminal import make_console, say
 from ffl_ray.data.facts import DataFacts, facts_in
+from ffl_ray.errors import StudyError
 from ffl_ray.models.registry import check_weights_here
 from ffl_ray.orchestration.final_run import FinalRun, waiting_runs
 from ffl_ray.orchestration.final_runs import run_final_runs
@@ -49,6 +46,7 @@ from ffl_ray.results.description import (
     read_description,
 )
 from ffl_ray.results.reader import read_rows
+from ffl_ray.results.storage.storage import Storage
 from ffl_ray.results.study import StudyTables
 
 
@@ -57,7 +55,12 @@ def confirm(request: Request) -> int:
     before = _earlier(request)
     if before is None:
         return _go_on(request, None)
-    request = following(request, before, opened=_opened(request))
+    try:
+        request = following(request, before, opened=_opened(request))
+    except StudyError as error:
+        if not request.dry_run:
+            raise
+        return _dry_run_anew(request, error)
     asked = before._replace(seeds=request.seeds, looks=request.looks)
     ended = _ended_tables(request, asked)
     if ended is None:
@@ -66,6 +69,13 @@ def confirm(request: Request) -> int:
         _keep_plan(request, asked)
     show_confirmed(asked, ended)
     return 0
+
+
+def _dry_run_anew(request: Request, refused: StudyError) -> int:
+    """Say what another plan than the registered one would take."""
+    say(make_console(), f"Of a plan anew, for {refused}.\n")
+    place = Storage(request.storage.parent).child("another")  # nothing is written in a dry run
+    return _go_on(request._replace(storage=place), None)
 
 
 def _earlier(request: Request) -> Confirmation | None:

@@ -9,12 +9,12 @@ from ffl_ray.confirm.arms import chosen_in, networks_to_time, plan_arms, plan_ru
 from ffl_ray.confirm.compared import MARGIN
 from ffl_ray.confirm.confirmation import Confirmation
 from ffl_ray.confirm.opponents import Against
-from ffl_ray.confirm.pairs import Arm, Chosen
+from ffl_ray.confirm.pairs import Arm, Chosen, Pair
 from ffl_ray.confirm.registered import check_unchanged
 from ffl_ray.confirm.request import Request
 from ffl_ray.confirm.tuned import baseline_searches, with_tuned
 from ffl_ray.data.facts import DataFacts
-from ffl_ray.errors import PlanError, StudyError
+from ffl_ray.errors import PlanError, SettingError, StudyError
 from ffl_ray.orchestration.final_runs import epoch_seconds
 from ffl_ray.planning.layout import Plan
 from ffl_ray.planning.same_macs import same_macs
@@ -78,6 +78,7 @@ def plan_confirmation(
 
     Raises:
         PlanError: no machine was free to measure epochs on.
+        SettingError: baselines are asked for, and no config has one.
     """
     new = new_configs(request, before)
     chosen = [] if before is None else before.chosen
@@ -89,6 +90,7 @@ def plan_confirmation(
         epoch_s = _epoch_seconds(timed, request, plan, facts)
         arms, more = plan_arms(new, request.baselines, epoch_s, arms, against)
         pairs = [*pairs, *more]
+        _check_compares(new, pairs, request)
     confirmation = Confirmation(
         settings=request.settings,
         ranked_by=request.ranked_by,
@@ -105,6 +107,17 @@ def plan_confirmation(
         merged=() if before is None else before.merged,
     )
     return with_runs(confirmation, request, facts.num_classes)
+
+
+def _check_compares(new: Sequence[Chosen], pairs: Sequence[Pair], request: Request) -> None:
+    """Check that there is a comparison to open the test split for."""
+    if not pairs and request.baselines != "none":
+        raise SettingError(
+            f"--arms must have something to hold {', '.join(one.trial_id for one in new)} against, "
+            f"and {' '.join(request.kinds)} have not: nobody teaches there. Confirm others beside "
+            f"them with --top or --trial, or open the test split without any verdict with "
+            f"--baselines none"
+        )
 
 
 def with_runs(confirmation: Confirmation, request: Request, num_classes: int) -> Confirmation:

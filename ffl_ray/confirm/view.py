@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, Literal
 
 from rich.cells import cell_len
@@ -13,13 +13,8 @@ from rich.table import Table
 from rich.text import Text
 
 from ffl_ray.confirm.compared import whom_words
-from ffl_ray.confirm.confirmation import Confirmation
 from ffl_ray.confirm.tables import distinct_members, interval_of
-from ffl_ray.confirm.tuned import BaselineSearch
 from ffl_ray.console.plain_text import printable_row
-from ffl_ray.console.terminal import hours
-from ffl_ray.orchestration.final_run import FinalRun
-from ffl_ray.planning.layout import Plan
 from ffl_ray.results.guard import understood
 from ffl_ray.results.statistics import Summary, shown
 
@@ -42,36 +37,6 @@ def intervals(over: str) -> str:
             "makes of each image was not kept."
         )
     return "Intervals: 95%, over seeds and test images."
-
-
-def plan_words(confirmation: Confirmation, waiting: Sequence[FinalRun], plan: Plan) -> str:
-    """The number of trainings, and how long those that wait will take."""
-    configs, seeds = len(confirmation.chosen), len(confirmation.seeds)
-    baselines = sum(arm.trial_id is None for arm in confirmation.arms)
-    most = "at most " * confirmation.race
-    time = hours(confirmation.seconds(waiting) / plan.max_concurrent_trials)
-    return (
-        f"plan  {configs} config{'s' * (configs != 1)} and {baselines} "
-        f"baseline{'s' * (baselines != 1)}, {most}{seeds} seed{'s' * (seeds != 1)} of each: "
-        f"{len(confirmation.asked)} trainings, {len(waiting)} of them to be run, "
-        f"{plan.max_concurrent_trials} at once\n"
-        f"      {most or 'about '}{time}"
-    )
-
-
-def tuning_words(searches: Mapping[str, BaselineSearch], trials: int, plan: Plan) -> str:
-    """What is searched for first, and how long that takes at most; nothing: nothing is."""
-    distinct = {one.folder: one.arm for one in searches.values()}
-    if not distinct:
-        return ""
-    seconds = sum(
-        trials * arm.settings["optim.epochs"] * (arm.epoch_s or 0.0) for arm in distinct.values()
-    )
-    return (
-        f"first {len(distinct)} search{'es' * (len(distinct) != 1)} for baselines, {trials} trials "
-        f"each: at most {hours(seconds / plan.max_concurrent_trials)}, less where trials are "
-        f"stopped early"
-    )
 
 
 def confirmed_tables(

@@ -20,6 +20,7 @@ import ffl_ray.results
 from ffl_ray.config.objectives import parse_objectives
 from ffl_ray.config.overrides import flatten, with_overrides
 from ffl_ray.config.settings import Config
+from ffl_ray.confirm import command
 from ffl_ray.confirm.__main__ import main
 from ffl_ray.confirm.chosen import confirmed_form
 from ffl_ray.confirm.command import show_confirmed
@@ -266,6 +267,23 @@ def test_fewer_seeds_go_on_with_the_first_and_more_find_all_again(
         kept = json.loads((study / "confirmed" / "study.json").read_text())["seeds"]
         assert kept == [1000, 1001][:seeds]
     assert "Not all yet" not in by_seeds[1]
+
+
+def test_what_another_plan_would_take_is_told_though_one_is_registered(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    study, asked = fabricate(tmp_path), []
+    make_confirmation(study, planned())
+    monkeypatch.setattr(command, "_train", lambda request, before: asked.append((request, before)))
+
+    main(options(tmp_path, "--margin", "0.1", "--dry-run"))
+
+    (request, before), said = asked[0], capfd.readouterr().out
+    assert before is None
+    assert request.storage.location == str(study / "another")
+    assert said.startswith("Of a plan anew, for ")
+    assert "margin was 0.5 and is 0.1" in said
+    assert main(options(tmp_path, "--margin", "0.1")) == 2
 
 
 def test_what_an_interrupted_confirmation_has_is_shown(

@@ -18,9 +18,10 @@ from ffl_ray.confirm.chosen import confirmed_form
 from ffl_ray.confirm.confirmation import Confirmation
 from ffl_ray.confirm.pairs import Chosen
 from ffl_ray.confirm.plan import following, new_configs, plan_confirmation
+from ffl_ray.confirm.plan_text import plan_words
 from ffl_ray.confirm.request import Request
 from ffl_ray.data.facts import DataFacts
-from ffl_ray.errors import PlanError, StudyError
+from ffl_ray.errors import PlanError, SettingError, StudyError
 from ffl_ray.planning.layout import Plan
 from ffl_ray.results.storage.storage import Storage
 
@@ -186,3 +187,23 @@ def test_what_holds_out_is_said_by_the_settings() -> None:
     assert trained_on([forms[0]], 1000).startswith("train alone, since")
     assert trained_on(forms).startswith("train + val, 1 of 2 on train alone, since")
     assert trained_on([flatten(general)]) == trained_on([forms[0]])  # by a version before
+
+
+def test_a_test_split_is_not_opened_for_no_comparison(tmp_path: Path, timed: list[Config]) -> None:
+    """As where the plain baseline itself came out best."""
+    alone = small_config(distill__method="independent", model__mix="resnet8")
+    ranked = [Chosen("00001", confirmed_form(alone)), *RANKED]
+    asked = request(tmp_path, 1, 2, ranked)
+
+    with pytest.raises(SettingError, match="--arms must have something to hold 00001 against, and"):
+        plan_confirmation(asked, None, PLAN, FACTS)
+
+    bare = plan_confirmation(asked._replace(baselines="none"), None, PLAN, FACTS)
+    assert (bare.pairs, len(bare.runs)) == ([], 2)
+    beside = plan_confirmation(request(tmp_path, 2, 2, ranked), None, PLAN, FACTS)
+    said = plan_words(beside, beside.final_runs, PLAN).splitlines()
+    assert said[2:4] == [
+        "      00001: resnet8 independent, 3 epochs",
+        "      00004: 2*resnet8 ffl, 3 epochs",
+    ]
+    assert len(said) == 2 + len(beside.arms)
