@@ -9,6 +9,7 @@ import pytest
 from scipy.stats import t
 
 from benchmarks.verdicts.racing import LOOKS, effects_of, raced, races
+from benchmarks.verdicts.shapes import peeking, shapes
 from ffl_ray.results.crossed import Effect
 from ffl_ray.results.looks import nominal
 from ffl_ray.results.verdicts import Difference, judged
@@ -89,3 +90,19 @@ def test_a_race_ends_with_equal_inside_the_margin() -> None:
     differences = np.random.default_rng(0).standard_normal(20)
 
     assert raced(effects_of(differences, 0.0), 4.0, looks=LOOKS).verdict == "equal"
+
+
+def test_whoever_looks_after_each_seed_is_wrong_as_often_as_the_page_says() -> None:
+    found = peeking(20_000).set_index("seeds")["false"]
+
+    assert found[2] == pytest.approx(0.05, abs=0.006)
+    assert found[5] == pytest.approx(0.134, abs=0.01)
+    assert found.is_monotonic_increasing
+
+
+def test_equal_levels_end_first_where_a_difference_is_large() -> None:
+    found = shapes(4_000).set_index("levels")["2"].str.split(", ").str[1].astype(float)
+
+    assert found["Pocock"] < found["between both"] < found["O'Brien and Fleming"]
+    [of_race] = races(400, 2.0, 0.0)[["seeds"]]
+    assert found["Pocock"] == pytest.approx(of_race, abs=0.3)
