@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from types import TracebackType
 
 from rich.console import Console, Group, RenderableType
@@ -18,6 +18,7 @@ from ffl_ray.config.settings import Config
 from ffl_ray.console.plain_text import printable_line
 from ffl_ray.console.terminal import duration
 from ffl_ray.console.trial_text import STATUS_STYLES, Row, row_words, trial_words
+from ffl_ray.results.columns import ENDED
 
 MOST_RUNNING = 20  # more fit no terminal, and a thousand rows take seconds to draw
 
@@ -29,9 +30,10 @@ class StudyView:
         title: what is being searched, in a line.
         planned: trials in all.
         objective: what trials are pruned by; its value is shown.
-        past: rows of trials that ended in an earlier run count as done.
+        past: rows of an earlier run's trials: those that ended count as done, others go on.
         words: what each trial is, by its id; one that has none is named by its config.
         elapsed_s: how long it has run already.
+        most_s: gives the seconds until it ends whatever is done by then; none: it never does.
     """
 
     def __init__(
@@ -43,21 +45,26 @@ class StudyView:
         past: Iterable[Row] = (),
         words: Mapping[str, str] | None = None,
         elapsed_s: float = 0.0,
+        most_s: Callable[[], float | None] = lambda: None,
     ) -> None:
         self._console = console
         self._title = title
         self._planned = planned
         self._objective = objective
         self._started = time.monotonic() - elapsed_s
+        self._most_s = most_s
         self._counts: Counter[str] = Counter()
         self._words: dict[str, str] = {**(words or {})}
         self._running: dict[str, Row] = {}
         self._epochs: dict[str, int] = {}
         self._latest: dict[str, float] = {}
+        self._before: dict[str, int] = {}
         for row in past:
-            if row["status"] in ("completed", "pruned", "failed"):
-                self._remember(row)
+            self._remember(row)
+        self._reached = {**self._before}
         self._ended_before = self._done
+        self._ahead = planned - self._done - sum(map(self._share_before, self._before))
+        self._trained = 0.0
         self._live = Live(
             get_renderable=self.__rich__,
             console=console,
@@ -85,7 +92,7 @@ class StudyView:
     def trial_started(self, trial_id: str, config: Config) -> None:
         self._words.setdefault(trial_id, trial_words(config))
         self._epochs[trial_id] = config.optim.epochs
-        self._running[trial_id] = {}
+        self._running[trial_id] = {"epoch": self._reached.get(trial_id, 0)}
 
     def seen(self, trial: Row, epoch: Row) -> None:
         """A trial is running, by its row of the trials table and that of its latest epoch."""
@@ -96,12 +103,15 @@ class StudyView:
 
     def epoch_finished(self, trial_id: str, row: Row) -> None:
         self._running[trial_id] = row
+        self._reached[trial_id] = row.get("epoch", 0)
         if row.get(VALUE) is not None:
             self._latest[trial_id] = row[VALUE]
 
     def trial_ended(self, trial_id: str, status: str, row: Row) -> None:
         self._running.pop(trial_id, None)
-        self._counts[status] += 1
+        if status in ENDED:  # one that was interrupted is still to go
+            self._counts[status] += 1
+            self._trained += 1 - self._share_before(trial_id)
         if self._console.is_terminal:
             return
         value = row.get(VALUE)
@@ -115,26 +125,38 @@ class StudyView:
         )
 
     def _remember(self, row: Row) -> None:
+        trial_id = row["trial_id"]
+        if row["status"] not in ENDED:
+            self._before[trial_id] = row["epochs_done"] or 0
+            self._epochs[trial_id] = row["epochs_planned"]
+            return
         self._counts[row["status"]] += 1
-        self._words.setdefault(row["trial_id"], row_words(row))
+        self._words.setdefault(trial_id, row_words(row))
         if row[VALUE] is not None:
-            self._latest[row["trial_id"]] = row[VALUE]
+            self._latest[trial_id] = row[VALUE]
 
     @property
     def _done(self) -> int:
         return self._counts.total()
 
+    def _share_before(self, trial_id: str) -> float:
+        """The share of a trial's epochs that an earlier run trained."""
+        before = self._before.get(trial_id, 0)
+        return before / self._epochs[trial_id] if before else 0.0
+
     def _remaining_s(self) -> float | None:
-        """From the pace so far; None before the first trial has ended."""
-        done = self._done - self._ended_before
-        if not done:
+        """From the pace of this run, and no more than it has; None before a trial has ended."""
+        if self._done == self._ended_before:
             return None
-        elapsed = time.monotonic() - self._started
         begun: float = sum(
-            row.get("epoch", 0) / self._epochs[trial_id] for trial_id, row in self._running.items()
+            max(row.get("epoch", 0) / self._epochs[trial_id] - self._share_before(trial_id), 0)
+            for trial_id, row in self._running.items()
         )
-        share = (done + begun) / (self._planned - self._ended_before)
-        return elapsed / share * (1 - share)
+        trained, elapsed = self._trained + begun, time.monotonic() - self._started
+        if not trained:
+            return None
+        most_s, by_pace_s = self._most_s(), elapsed / trained * (self._ahead - trained)
+        return by_pace_s if most_s is None else min(by_pace_s, max(most_s, 0.0))
 
     def __rich__(self) -> RenderableType:
         summary = Table.grid(padding=(0, 2))

@@ -81,8 +81,8 @@ def view_of(tables: StudyTables, runs: Sequence[FinalRun], title: str) -> StudyV
     """What is shown of some runs; of a race's round, of that alone."""
     labels = {run.run_id: run.label for run in runs}
     rows = [row for row in tables.trials.rows if row["trial_id"] in labels]
-    completed = [row for row in rows if row["status"] == "completed"]
-    return StudyView(make_console(), title, len(runs), NEVER_SHOWN, completed, labels)
+    kept = [row for row in rows if row["status"] != "failed"]  # those that failed begin again
+    return StudyView(make_console(), title, len(runs), NEVER_SHOWN, kept, labels)
 
 
 def _train(

@@ -189,25 +189,43 @@ def _open(
     kept = best_of_search(settings.objectives, settings.search.keep_checkpoints, tables.members)
     retention = CheckpointRetention(storage, kept)
     retention.apply(tables.trials.rows)
-    console, planned = make_console(), settings.search.num_samples
-    limits = limits_of(search, tables.trials.rows)
+    console, limits = make_console(), limits_of(search, tables.trials.rows)
     console.print(plan_lines(preflight, trials_left(tables, settings.search), limits))
     if plain is not None:
         say(console, f"      {plain.words}")
+    expected_s = preflight.forecast.trial_s
+    deadline = deadline_of(search, limits.used_s, lambda: trial_s(tables, expected_s))
+    view = _view(search, tables, plan, facts, plain, deadline)
+    tracking = tracking_of(
+        settings.search, tables, lambda number: tables.trials[f"{number:05d}"]["params"]
+    )
+    return Trials(
+        search, plan, tables, retention, view, tracking, facts.num_classes, deadline, plain
+    )
+
+
+def _view(
+    search: Search,
+    tables: StudyTables,
+    plan: Plan,
+    facts: DataFacts,
+    plain: PlainBaseline | None,
+    deadline: Deadline,
+) -> StudyView:
+    settings, planned = search.settings, search.settings.search.num_samples
     title = (
         f"{search.name}: {planned} trials, {plan.max_concurrent_trials} at once, on "
         f"{settings.data.name} ({facts.num_train:,} to train, {facts.num_val:,} to validate)"
     )
     words = {} if plain is None else {PLAIN_ID: f"{trial_words(plain.config)}{PLAIN_WORDS}"}
-    rows = [*tables.trials.rows]
-    view = StudyView(console, title, planned, settings.pruning_objective, rows, words)
-    tracking = tracking_of(
-        settings.search, tables, lambda number: tables.trials[f"{number:05d}"]["params"]
-    )
-    expected_s = preflight.forecast.trial_s
-    deadline = deadline_of(search, limits.used_s, lambda: trial_s(tables, expected_s))
-    return Trials(
-        search, plan, tables, retention, view, tracking, facts.num_classes, deadline, plain
+    return StudyView(
+        make_console(),
+        title,
+        planned,
+        settings.pruning_objective,
+        [*tables.trials.rows],
+        words,
+        most_s=lambda: deadline.left_s,
     )
 
 

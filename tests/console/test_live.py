@@ -7,6 +7,7 @@ from rich.console import Console
 
 from ffl_ray.config.methods import resolved
 from ffl_ray.config.objectives import parse_objective
+from ffl_ray.config.overrides import with_overrides
 from ffl_ray.config.settings import Config
 from ffl_ray.console.live import MOST_RUNNING, StudyView
 from ffl_ray.console.result_tables import best_table, where_text
@@ -15,6 +16,7 @@ from ffl_ray.console.train_view import TrainView
 from ffl_ray.console.trial_text import row_words, trial_words
 
 FUSED = parse_objective("fused.accuracy")
+LONG = with_overrides(Config(), {"optim.epochs": 30})
 ROW = {
     "trial_id": "00000", "status": "failed", "epochs_done": 1, "epochs_planned": 3,
     "objective_value": 0.5, "objective_values": [0.5],
@@ -62,6 +64,54 @@ def test_of_many_running_trials_the_first_are_shown_and_the_others_counted() -> 
     assert f"{MOST_RUNNING - 1:05d}  0/" in text
     assert f"{MOST_RUNNING:05d}" not in text
     assert "and 1,000 more" in text
+
+
+def begun(trial_id: str, epochs_done: int) -> dict[str, object]:
+    """The row of a trial of which an earlier run trained some epochs of 30."""
+    rows = {"trial_id": trial_id, "epochs_done": epochs_done, "epochs_planned": 30}
+    return ROW | {"status": "interrupted"} | rows
+
+
+def drawn(view: StudyView) -> str:
+    console = Console(file=io.StringIO(), width=160, record=True)
+    console.print(view)
+    return console.export_text()
+
+
+def test_what_was_interrupted_is_still_to_go() -> None:
+    view = StudyView(Console(file=io.StringIO()), "study", 6, FUSED, elapsed_s=26.0)
+    for trial_id, epochs in (("00000", 2), ("00001", 4)):
+        view.trial_started(trial_id, LONG)
+        view.epoch_finished(trial_id, {"epoch": epochs, "objective_value": 0.5})
+        view.trial_ended(trial_id, "interrupted", begun(trial_id, epochs))
+
+    text = drawn(view)
+
+    assert "0 of 6 trials" in text
+    assert "left" not in text
+
+
+def test_a_trial_that_goes_on_stands_where_it_was_and_its_earlier_epochs_are_no_pace() -> None:
+    past = [begun("00000", 20), begun("00001", 15)]
+    view = StudyView(Console(file=io.StringIO()), "study", 2, FUSED, past, elapsed_s=100.0)
+    for row in past:
+        view.trial_started(str(row["trial_id"]), LONG)
+    assert "20/30" in drawn(view)
+
+    view.trial_ended("00000", "completed", begun("00000", 30))
+    view.epoch_finished("00001", {"epoch": 20, "objective_value": 0.5})
+
+    assert "about 1:07 left" in drawn(view)  # 15 epochs took 100 s, and 10 are left
+
+
+def test_a_search_that_has_a_time_has_no_more_left() -> None:
+    view = StudyView(
+        Console(file=io.StringIO()), "study", 6, FUSED, elapsed_s=45.0, most_s=lambda: 9
+    )
+    view.trial_started("00000", LONG)
+    view.trial_ended("00000", "completed", begun("00000", 30))
+
+    assert "about 0:09 left" in drawn(view)
 
 
 def test_the_best_trials_are_the_completed_ones_by_their_latest_accuracy() -> None:
