@@ -163,7 +163,9 @@ class StudyView:
         summary.add_row(Text("trials", "dim"), self._progress())
         summary.add_row("", self._states())
         if self._latest:
-            summary.add_row(Text("best", "dim"), self._best())
+            # Of trials within one standard error the cheapest is called best, and at the end.
+            name = "highest so far" if self._objective.maximised else "lowest so far"
+            summary.add_row(Text(name, "dim"), self._first())
         left = self._remaining_s()
         elapsed = duration(time.monotonic() - self._started)
         ahead = "" if left is None else f", about {duration(left)} left"
@@ -185,7 +187,7 @@ class StudyView:
             states.append(f"{count} {status}  ", style=STATUS_STYLES[status] if count else "dim")
         return states
 
-    def _best(self) -> Text:
+    def _first(self) -> Text:
         trial_id = max(self._latest, key=lambda name: self._objective.score(self._latest[name]))
         return Text.assemble(
             (f"{self._latest[trial_id]:.4f}", "bold"),

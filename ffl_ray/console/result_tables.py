@@ -44,8 +44,8 @@ def best_table(
     for name in (*(objective.name for objective in others), *accuracies):
         table.add_column(name, justify="right", no_wrap=True)
     how.add_columns(table)
-    if best is not None and (best.is_cheaper or best.seeds > 1):
-        table.caption, table.caption_justify = _why_best(best), "left"
+    if best is not None and best.why:
+        table.caption, table.caption_justify = best.why, "left"
     for row, cells in zip(shown, how.cells, strict=True):
         values = dict(zip(objectives, row["objective_values"], strict=True))
         table.add_row(
@@ -71,16 +71,6 @@ def _by_rank(rows: list[Row], objective: Objective, best: Best | None) -> list[R
             objective.score(row["objective_values"][0]),
         ),
         reverse=True,
-    )
-
-
-def _why_best(best: Best) -> str:
-    mean = f" by the mean over {best.seeds} seeds" if best.seeds > 1 else ""
-    if not best.is_cheaper:
-        return f"{best.trial_id} is called best{mean}"
-    return (
-        f"{best.trial_id} is called best{mean}: within one standard error ({best.error:.4f}) of "
-        f"{best.top_id}, at {best.macs:,.0f} MACs and not {best.top_macs:,.0f}"
     )
 
 

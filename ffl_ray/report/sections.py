@@ -64,7 +64,9 @@ def _best(study: Study) -> list[Block]:
         count = len(study.completed)
         which = f"The best {len(best)} of {count}" if count > len(best) else f"All {count}"
         trials = f"{which} completed trials" if count > 1 else "The one completed trial"
-        text = f"{trials} by {name}, after the last epoch. {study.measured}"
+        why = "" if study.called_best is None else study.called_best.why
+        first = f" {why[:1].upper()}{why[1:]}; it stands first." if why else ""
+        text = f"{trials} by {name}, after the last epoch.{first} {study.measured}"
     return [Table("best", text, best)]
 
 

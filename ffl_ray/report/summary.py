@@ -94,8 +94,10 @@ def _best(study: Study) -> str:
         best = done[done["trial_id"] == called.trial_id].iloc[0]
     value = float(best[study.quality.name])
     why = ""
+    if called is not None and called.seeds > 1:
+        why = f", by the mean over its {called.seeds} seeds"
     if called is not None and called.is_cheaper:
-        why = (
+        why += (
             f", the cheapest within one standard error ({called.error:.4f}) of trial "
             f"{called.top_id}"
         )

@@ -48,15 +48,25 @@ def trials_table(study: Study, trials: pd.DataFrame) -> pd.DataFrame:
 def best_trials(study: Study) -> pd.DataFrame:
     """The best completed trials; where there is none, the best of those that have a value.
 
-    The number of branches stays out, since the mix says it.
+    The one that is called best stands first, whatever the value of others. The number of branches
+    stays out, since the mix says it.
     """
-    trials = study.completed
+    trials = _called_first(study)
     if not trials.empty:
         best = trials_table(study, _with_baselines(trials, BEST)).drop(columns="status")
     else:
         started = study.trials.dropna(subset=[study.quality.name])
         best = trials_table(study, best_first(started, study.quality).head(BEST))
     return best.drop(columns=NUM_BRANCHES, errors="ignore")
+
+
+def _called_first(study: Study) -> pd.DataFrame:
+    """The completed trials, best first, and before all of them the one that is called best."""
+    trials, called = study.completed, study.called_best
+    if called is None:
+        return trials
+    is_called = trials["trial_id"] == called.trial_id
+    return pd.concat([trials[is_called], trials[~is_called]], ignore_index=True)
 
 
 def _with_baselines(trials: pd.DataFrame, count: int) -> pd.DataFrame:

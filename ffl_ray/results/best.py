@@ -43,6 +43,17 @@ class Best(NamedTuple):
         """Whether another trial has a better value."""
         return self.trial_id != self.top_id
 
+    @property
+    def why(self) -> str:
+        """Why it and no trial with a better value of its own, in words; empty where none has."""
+        mean = f" by the mean over {self.seeds} seeds" if self.seeds > 1 else ""
+        if not self.is_cheaper:
+            return f"{self.trial_id} is called best{mean}" if mean else ""
+        return (
+            f"{self.trial_id} is called best{mean}: within one standard error ({self.error:.4f}) "
+            f"of {self.top_id}, at {self.macs:,.0f} MACs and not {self.top_macs:,.0f}"
+        )
+
 
 def members_by_trial(rows: Iterable[Row]) -> MembersOf:
     """What gives the rows of a members table that are a trial's; of an unknown one none."""

@@ -78,6 +78,27 @@ def drawn(view: StudyView) -> str:
     return console.export_text()
 
 
+@pytest.mark.parametrize(
+    ("objective", "label", "trial_id"),
+    [("fused.accuracy", "highest so far", "00001"), ("fused.nll", "lowest so far", "00000")],
+)
+def test_the_first_by_its_value_is_not_called_best(
+    objective: str, label: str, trial_id: str
+) -> None:
+    rows = [
+        ROW | {"trial_id": f"{i:05d}", "status": "completed", "objective_value": value}
+        for i, value in enumerate((0.5, 0.6))
+    ]
+
+    text = drawn(
+        StudyView(Console(file=io.StringIO()), "study", 2, parse_objective(objective), rows)
+    )
+
+    (line,) = [line for line in text.splitlines() if trial_id in line]
+    assert line.startswith(label)
+    assert "best" not in text
+
+
 def test_what_was_interrupted_is_still_to_go() -> None:
     view = StudyView(Console(file=io.StringIO()), "study", 6, FUSED, elapsed_s=26.0)
     for trial_id, epochs in (("00000", 2), ("00001", 4)):
