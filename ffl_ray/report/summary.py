@@ -11,7 +11,8 @@ from ffl_ray.config.methods import trained_on
 from ffl_ray.config.objectives import MAXIMISED
 from ffl_ray.console.terminal import duration
 from ffl_ray.report.blocks import Block, Note
-from ffl_ray.report.source import MIX, Study
+from ffl_ray.report.source import Study
+from ffl_ray.report.tables import how_taught
 from ffl_ray.results.best import BUT_SEED, seeds_of_configs
 from ffl_ray.results.pruning import pruning_cost
 from ffl_ray.results.reader import records
@@ -103,16 +104,8 @@ def _best(study: Study) -> str:
         )
     return (
         f"Best by {study.quality.name}: trial {best['trial_id']} with {value:.4f}"
-        f"{_interval(study, value)}, {_how(best)}{why}."
+        f"{_interval(study, value)}, {how_taught(best)}{why}."
     )
-
-
-def _how(trial: pd.Series) -> str:
-    """How a trial is taught, in words."""
-    if trial["distill.method"] == "independent":
-        return f"{trial[MIX]}, untaught"
-    temperature = f"temperature {trial['distill.temperature']:.2f}"
-    return f"{trial[MIX]}, {trial['fusion.design']}, {temperature}"
 
 
 def _at_chance(study: Study) -> str:

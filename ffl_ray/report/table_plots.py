@@ -12,7 +12,7 @@ import plotly.graph_objects as go
 from ffl_ray.report.blocks import Missing, Plot
 from ffl_ray.report.source import MIX, Study, best_first
 from ffl_ray.report.style import BLUE, GREY, MEMBER, STATUS, broken, styled
-from ffl_ray.report.tables import candidates, cost_front
+from ffl_ray.report.tables import candidates, cost_front, how_taught
 from ffl_ray.results.reader import records
 
 MOST_VALUES = 20
@@ -183,7 +183,7 @@ def _about(row: dict[Any, Any]) -> str:
     return (
         f"trial {row['trial_id']}, {row['member']}{backbone}<br>accuracy {row['accuracy']:.4f}, "
         f"{row['macs'] / 1e6:.2f} million MACs, {row['parameters'] / 1e6:.3f} million parameters"
-        f"<br>{row['model.mix']}<br>{row['fusion.design']}, T = {row['distill.temperature']:.2f}"
+        f"<br>{how_taught(row)}"
     )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -11,6 +11,7 @@ import pandas as pd
 
 from ffl_ray.config.objectives import parse_objectives
 from ffl_ray.config.overrides import shown
+from ffl_ray.config.readers import DECIDING, METHOD, READ_BY, without_effect
 from ffl_ray.report.source import MIX, Study, best_first
 from ffl_ray.results import pareto
 from ffl_ray.results.columns import BASELINE
@@ -40,9 +41,36 @@ def trials_table(study: Study, trials: pd.DataFrame) -> pd.DataFrame:
         *accuracies,
         *("epochs_done", "epochs_planned", "accelerator_s"),
     ]
-    found = trials[wanted]
+    found = with_effect(trials, wanted)
+    for name in {*objectives} & {n.removeprefix("val.") for n in ACCURACIES}:
+        # A network of one branch is judged by it, whatever the member.
+        found[name] = found[name].where(trials[f"val.{name}"].notna())
     empty = [name for name in (*objectives, *accuracies) if found[name].isna().all()]
     return found.drop(columns=empty)
+
+
+def with_effect(trials: pd.DataFrame, names: Sequence[str]) -> pd.DataFrame:
+    """Columns of the trials table; a setting is empty where it has no effect on the trial."""
+    found = trials[[*names]].copy()
+    settings = [n for n in trials if n in DECIDING or (n in names and n in READ_BY)]
+    unread = [without_effect(row) for row in records(trials[[*dict.fromkeys([METHOD, *settings])]])]
+    for name in READ_BY.keys() & found.columns:
+        found[name] = found[name].mask(np.array([name in one for one in unread], dtype=bool))
+    return found
+
+
+def how_taught(trial: Mapping[Any, Any] | pd.Series[Any]) -> str:
+    """How a trial is taught, in words: its mix, and what of method, design and temperature it has.
+
+    Args:
+        trial: its row of the trials table, or what decides of it.
+    """
+    if trial[METHOD] == "independent":
+        return f"{trial[MIX]}, untaught"
+    unread = without_effect({name: trial[name] for name in (*DECIDING, *USUAL) if name in trial})
+    words = [trial[MIX], *([trial[METHOD]] if trial[METHOD] != "ffl" else [])]
+    words += [trial["fusion.design"]] if "fusion.design" not in unread else []
+    return ", ".join([*words, f"temperature {trial['distill.temperature']:.2f}"])
 
 
 def best_trials(study: Study) -> pd.DataFrame:
@@ -79,7 +107,8 @@ def _with_baselines(trials: pd.DataFrame, count: int) -> pd.DataFrame:
 def candidates(study: Study) -> pd.DataFrame:
     """Every member of every completed trial, after its latest epoch, with its trial's settings."""
     latest = study.members[study.members["checkpoint"] == "latest"]
-    about = study.completed[["trial_id", *dict.fromkeys([*USUAL, "distill.method"])]]
+    deciding = [name for name in DECIDING if name in study.completed]
+    about = study.completed[["trial_id", *USUAL, *deciding]]
     columns = ["trial_id", "member", "backbone", "accuracy", "macs", "parameters"]
     found = latest[columns].merge(about, on="trial_id")
     return found.dropna(subset=["accuracy", "macs"])
@@ -87,7 +116,7 @@ def candidates(study: Study) -> pd.DataFrame:
 
 def cost_front(study: Study) -> pd.DataFrame:
     """The members that no other beats in both accuracy and MACs, best first."""
-    trials = study.trials.loc[study.trials["status"] == "completed", FRONT_TRIAL]
+    trials = with_effect(study.trials[study.trials["status"] == "completed"], FRONT_TRIAL)
     latest = study.members["checkpoint"] == "latest"
     members = study.members.loc[latest & study.members["trial_id"].isin(trials["trial_id"])]
     points = pareto.front(records(trials), records(members[FRONT_MEMBER]), COST)
