@@ -159,8 +159,15 @@ def _train(
         if not recorder.obstacle.message:
             trials.deadline.note()
     deadline, elapsed_s = trials.deadline, time.monotonic() - started
-    left_s, came = deadline.left_s, deadline.came
-    status = show_outcome(tables, config, elapsed_s, left_s=left_s, came=came, again=search.again)
+    status = show_outcome(
+        tables,
+        config,
+        elapsed_s,
+        started=search.started,
+        left_s=deadline.left_s,
+        came=deadline.came,
+        again=search.again,
+    )
     if tracking.lines:
         say(make_console(), "\n" + "\n".join(tracking.lines))
     if recorder.obstacle.message:

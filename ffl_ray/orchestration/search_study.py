@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -170,7 +171,7 @@ def nothing_left(search: Search) -> int | None:
     else:
         return None
     make_console().out(f"{search.name}: {said}")
-    return show_outcome(tables, config, 0.0, came=over)
+    return show_outcome(tables, config, 0.0, started=search.started, came=over)
 
 
 def show_outcome(
@@ -178,6 +179,7 @@ def show_outcome(
     search: SearchConfig,
     elapsed_s: float,
     *,
+    started: float,
     left_s: float | None = None,
     came: bool = False,
     again: str | None = None,
@@ -186,6 +188,7 @@ def show_outcome(
 
     Args:
         elapsed_s: since the first trial began now.
+        started: the command, by the monotonic clock.
         left_s: of its time; none: it has all the time.
         came: it ended because its time is over.
         again: as `Search` has it.
@@ -198,15 +201,15 @@ def show_outcome(
     why = why_ended(search, left, left_s, came=came)
     say(console, f"\n{how_many(rows, 'trials', elapsed_s)}: {states}{why}\n")
     _show_trials(tables, console)
-    tell(**outcome(tables, elapsed_s))
+    tell(**outcome(tables, time.monotonic() - started))
     if counts["completed"] and (left <= 0 or came) and again is None:
         console.out(next_text(as_argument(tables.storage.location)))
     if left > 0:
         more = " and more time" if came else ""
         console.out(f"\nto go on: {again or f'the same command with --name {tables.name}'}{more}")
     plain = held_against_plain(rows, tables.objectives, tables.members)
-    if plain is not None and plain.says != "searched":
-        say(console, f"\n{plain.verdict}: python -m ffl_ray.confirm tells")
+    if plain is not None:
+        say(console, f"\n{plain.words}")
     if left > 0 and not came:
         return INTERRUPTED
     return 0 if counts["completed"] or left > 0 else FAILED
@@ -217,9 +220,6 @@ def _show_answers(tables: StudyTables, console: Console) -> None:
     trials, epochs, _ = load_tables(tables.storage)
     objective = parse_objective(read_description(tables.storage)["settings"]["objective"])
     answers = study_answers(trials, epochs, objective)
-    plain = held_against_plain(tables.trials.rows, tables.objectives, tables.members)
-    if plain is not None:
-        say(console, f"{plain.words}\n")
     if answers:
         say(console, f"answers, from {answers[0].n} trials, on {objective.name}")
         for line in sentences(answers, objective):

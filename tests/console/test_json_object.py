@@ -6,6 +6,7 @@ import json
 import os
 import re
 import subprocess
+import time
 from pathlib import Path
 from typing import Any
 
@@ -84,10 +85,12 @@ def test_a_search_tells_its_trials_and_the_best(
     tables = make_study(tmp_path, trials, objectives)
 
     with json_object("tune"):
-        assert show_outcome(tables, SearchConfig(num_samples=6), 3.0) == 0
+        began = time.monotonic() - 60
+        assert show_outcome(tables, SearchConfig(num_samples=6), 3.0, started=began) == 0
 
     found = told(capfd)
     assert documented("tune") == found.keys() - EVERY
+    assert found["seconds"] >= 60  # the trials alone took 3
     assert found["trials"] == {"completed": 5, "pruned": 1}
     best = found["best"]
     assert best["params"] == COMPLETED[int(best["trial_id"])].params
@@ -102,7 +105,7 @@ def test_a_search_without_a_completed_trial_has_no_best(
     tables = make_study(tmp_path, [Made(COMPLETED[0].params, "failed", 0, ("E", "m"))])
 
     with json_object("tune"):
-        show_outcome(tables, SearchConfig(num_samples=1), 3.0)
+        show_outcome(tables, SearchConfig(num_samples=1), 3.0, started=time.monotonic())
 
     assert told(capfd)["best"] is None
 

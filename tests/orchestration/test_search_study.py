@@ -7,9 +7,18 @@ from pathlib import Path
 
 import pyarrow as pa
 import pytest
+from support.studies import make_study
 
+from ffl_ray.config.settings import SearchConfig
 from ffl_ray.errors import StudyError
-from ffl_ray.orchestration.search_study import Search, begun, limits_of, wants_plain
+from ffl_ray.orchestration.search_study import (
+    Search,
+    begun,
+    limits_of,
+    show_outcome,
+    wants_plain,
+)
+from ffl_ray.results.columns import PLAIN
 from ffl_ray.results.description import check_goes_on, describe_study
 from ffl_ray.results.parts import Parts
 from ffl_ray.results.storage.storage import Storage
@@ -75,3 +84,18 @@ def test_a_search_goes_on_whatever_its_space_says_of_itself(tmp_path: Path) -> N
     file.write_text(f"{file.read_text()}\nBASE = {{}}\n")
     with pytest.raises(StudyError, match="search_space"):
         check_goes_on(search.storage, "search", search.kept_settings)
+
+
+@pytest.mark.parametrize(("accuracy", "said"), [(0.1, "beats the plain"), (0.99, "baseline wins")])
+def test_how_the_plain_baseline_did_is_said_once_and_last(
+    accuracy: float, said: str, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    tables = make_study(tmp_path)
+    tables.trials.update("00001", baseline=PLAIN, objective_values=[accuracy])
+
+    show_outcome(tables, SearchConfig(num_samples=5), 3.0, started=0.0)
+
+    out = capfd.readouterr().out
+    assert out.count("plain baseline") == 1
+    assert said in out.splitlines()[-1]
+    assert "python -m ffl_ray.confirm says which" in out.splitlines()[-1]
