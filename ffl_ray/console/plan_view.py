@@ -27,7 +27,7 @@ def plan_table(preflight: Preflight, limits: Limits = Limits()) -> RenderableTyp
         ("each trial", _resources(preflight)),
         *([("sharing", Text(preflight.sharing))] if preflight.sharing else []),
         ("expected time", _time(preflight)),
-        *(("limit", Text(line)) for line in limit_lines(limits)),
+        *_labelled("limit", limit_lines(limits)),
         ("disk", _disk(preflight)),
         ("memory", _memory(preflight)),
         ("parameters", _between(preflight.forecast.parameters)),
@@ -37,6 +37,11 @@ def plan_table(preflight: Preflight, limits: Limits = Limits()) -> RenderableTyp
     for line in lines:
         table.add_row(*line)
     return Group(table, Text(""), _ranges_table(preflight.sampled), *_warnings(preflight))
+
+
+def _labelled(label: str, lines: Iterable[str]) -> list[tuple[str, RenderableType]]:
+    """Lines of a table under one label, which stands before the first."""
+    return [("" if place else label, Text(line)) for place, line in enumerate(lines)]
 
 
 def plan_lines(preflight: Preflight, trials: int, limits: Limits = Limits()) -> RenderableType:
@@ -109,8 +114,11 @@ def _time(preflight: Preflight, trials: int | None = None) -> str:
     share = preflight.forecast.share
     if share == 1:
         return f"about {hours(seconds[1])} if none is pruned"
-    pruned = f"about {hours(seconds[0])} with weak trials pruned ({share:.0%} of the epochs)"
-    return f"{pruned}, {hours(seconds[1])} if none is"
+    pruned, whole = map(hours, seconds)
+    of_epochs = f"({share:.0%} of the epochs)"
+    if pruned == whole:
+        return f"about {whole}, with weak trials pruned {of_epochs} or not"
+    return f"about {pruned} with weak trials pruned {of_epochs}, {whole} if none is"
 
 
 def _disk(preflight: Preflight) -> str:

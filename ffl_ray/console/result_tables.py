@@ -145,11 +145,19 @@ def _how(rows: Sequence[Row]) -> _How:
     among = {name: taught if name == "method" else words for name in first}
     same = [name for name in first if len(words) > 1 and len({w[name] for w in among[name]}) == 1]
     names = [name for name in first if name not in same]
-    alike = ", ".join(
-        f"{LONG.get(name, name)} {first[name]}" for name in same if first[name] != "-"
-    )
     cells = [[BrokenName(word[name]) for name in names] for word in words]
-    return _How(names, cells, f"; all with {alike}" if alike else "")
+    return _How(names, cells, _alike({name: first[name] for name in same}, words))
+
+
+def _alike(common: dict[str, str], words: Sequence[dict[str, str]]) -> str:
+    """What trials have in common, as the tail of a title: all of them, or all that are taught."""
+    whole = [name for name in common if len({word[name] for word in words}) == 1]
+    taught = [name for name in common if name not in whole]
+    tails = []
+    for whom, names in (("all", whole), ("all but the plain one", taught)):
+        told = [f"{LONG.get(n, n)} {common[n]}" for n in names if common[n] != "-"]
+        tails += [f"; {whom} with {', '.join(told)}"] if told else []
+    return "".join(tails)
 
 
 def _how_words(row: Row) -> tuple[str, str, str, str]:

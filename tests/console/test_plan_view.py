@@ -8,6 +8,7 @@ import pytest
 from rich.console import Console, RenderableType
 from support.helpers import FOUR_DIMENSIONS
 
+from ffl_ray.console.limits_text import Limits
 from ffl_ray.console.plan_view import plan_lines, plan_table
 from ffl_ray.console.terminal import hours
 from ffl_ray.data.facts import DataFacts
@@ -58,6 +59,23 @@ def test_the_short_plan_is_a_few_lines_about_what_is_left() -> None:
 
     assert len(text.splitlines()) <= 5
     assert "about 30 min with weak trials pruned (50% of the epochs), 60 min if none is" in text
+
+
+def test_pruning_that_saves_nothing_that_is_seen_is_said_once() -> None:
+    quick = PREFLIGHT._replace(forecast=FORECAST._replace(trial_s=14.0, share=0.9))
+
+    text = shown(plan_lines(quick, trials=16))
+
+    assert "about 2 min, with weak trials pruned (90% of the epochs) or not" in text
+
+
+def test_the_label_of_several_limits_stands_once() -> None:
+    text = shown(plan_table(PREFLIGHT, Limits(budget_s=2_400.0, time_budget_s=600.0)))
+
+    lines = text.splitlines()
+    (first,) = [place for place, line in enumerate(lines) if "--budget 40m" in line]
+    assert lines[first].split()[0] == "limit"
+    assert lines[first + 1].split()[:2] == ["--time-budget-s", "10m:"]
 
 
 def test_classes_counts_and_skipped_files_are_in_both_views() -> None:
