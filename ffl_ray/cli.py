@@ -24,6 +24,7 @@ from ffl_ray.config.settings_file import read_settings
 from ffl_ray.console.json_object import json_object, tell
 from ffl_ray.console.plain_text import printable_line
 from ffl_ray.console.stopping import stoppable
+from ffl_ray.console.terminal import for_errors
 from ffl_ray.errors import FAILED, INTERRUPTED, UNREAD, WRONG, FFLRayError
 from ffl_ray.planning.layout import wait_passively
 
@@ -59,8 +60,7 @@ def main(arguments: list[str] | None = None) -> int:
     """The exit status of `ffl-ray COMMAND ...`: what `python -m ffl_ray.COMMAND ...` gives."""
     words = sys.argv[1:] if arguments is None else arguments
     if words and words[0] in COMMANDS:
-        status: int = importlib.import_module(COMMANDS[words[0]].module).main(words[1:])
-        return status
+        return int(importlib.import_module(COMMANDS[words[0]].module).main(words[1:]))
     parser = _table_of_commands()
     shell = parser.parse_args(words).shell
     if shell is None:
@@ -118,7 +118,8 @@ class Parser(argparse.ArgumentParser):
         if message.startswith(UNKNOWN):
             unknown = message.removeprefix(UNKNOWN).split()[0].partition("=")[0]
             message += nearest(unknown, list(self._option_string_actions))
-        super().error(printable_line(message))
+        self.print_usage(sys.stderr)
+        self.exit(WRONG, for_errors(f"{self.prog}: error: {printable_line(message)}") + "\n")
 
     def _with_set(self, words: Iterator[str]) -> Iterator[str]:
         for word in words:
@@ -226,8 +227,7 @@ def refusing(args: argparse.Namespace, command: Callable[[], int]) -> int:
 def guarded(args: argparse.Namespace, command: Callable[[], int]) -> int:
     """Run a command, which loads torch; what it refuses becomes one line and exit status 2."""
     wait_passively()
-    asked = getattr(args, "one_object", False)
-    with json_object(args.command) if asked else nullcontext():
+    with json_object(args.command) if getattr(args, "one_object", False) else nullcontext():
         with stoppable() as stop:
             status = _status(args, command)
         status = stop.status(status) if status == INTERRUPTED else status
@@ -250,7 +250,7 @@ def _status(args: argparse.Namespace, command: Callable[[], int]) -> int:
         if isinstance(error, BrokenPipeError) and _is_unread():
             return UNREAD
         line = printable_line(str(error))
-        sys.stderr.write(f"error: {line}\n")
+        sys.stderr.write(for_errors(f"error: {line}") + "\n")
         tell(error=line)
         return WRONG if isinstance(error, FFLRayError) else FAILED
     except KeyboardInterrupt:

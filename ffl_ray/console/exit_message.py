@@ -9,6 +9,8 @@ import contextlib
 import subprocess
 from collections.abc import Iterator
 
+from ffl_ray.console.terminal import for_errors
+
 # A line means a decent end, and the end of the pipe alone another one. The live view hides the
 # cursor of a terminal.
 WATCHER = """
@@ -22,7 +24,8 @@ printf '\\n%s\\n' "$1" >&2
 @contextlib.contextmanager
 def exit_message(text: str) -> Iterator[None]:
     """A block with a message: the line on stderr if the process ends without leaving it."""
-    watcher = subprocess.Popen(["/bin/sh", "-c", WATCHER, "sh", text], stdin=subprocess.PIPE)
+    said = ["/bin/sh", "-c", WATCHER, "sh", for_errors(text)]
+    watcher = subprocess.Popen(said, stdin=subprocess.PIPE)
     try:
         yield
     finally:

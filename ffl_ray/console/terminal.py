@@ -9,10 +9,11 @@ import sys
 import textwrap
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from typing import TextIO
+from typing import Any, TextIO
 
-from rich.console import Console, ConsoleOptions, RenderableType, RenderResult
+from rich.console import Console, ConsoleOptions, Group, RenderableType, RenderResult
 from rich.segment import Segment
+from rich.table import Table
 from rich.text import Text
 
 from ffl_ray.console.plain_text import printable, spelled_out
@@ -23,8 +24,27 @@ LABEL = re.compile(r"\S*  +")
 STORAGE_LOGGER = "ffl_ray.storage"
 
 
+class Unpadded:
+    """Tables whose lines end with their last word, not with the spaces that fill a column."""
+
+    def __init__(self, tables: RenderableType) -> None:
+        self._tables = tables
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        for line in console.render_lines(self._tables, options, pad=False):
+            yield Segment("".join(segment.text for segment in line).rstrip() + "\n")
+
+
 class PlainConsole(Console):
-    """A console on which texts are texts: none is markup, an emoji's name or a control sequence."""
+    """A console on which texts are texts: none is markup, an emoji's name or a control sequence.
+
+    In a pipe the lines of its tables end with their last word.
+    """
+
+    def print(self, *objects: Any, **options: Any) -> None:
+        tables = () if self.is_terminal else (Group, Table)
+        shown = [Unpadded(one) if isinstance(one, tables) else one for one in objects]
+        super().print(*shown, **options)
 
     def render(
         self, renderable: RenderableType, options: ConsoleOptions | None = None
@@ -65,6 +85,13 @@ class Prose:
 def say(console: Console, text: str) -> None:
     """Print prose: on a terminal its lines break between words, elsewhere they are whole."""
     console.out(_on(console, text, console.width))
+
+
+def for_errors(text: str) -> str:
+    """Prose for standard error: on a terminal its lines break between words."""
+    if sys.stderr is None or not sys.stderr.isatty():
+        return text
+    return _broken(text, max(Console(stderr=True).width, 0) or TERMINAL_WIDTH)
 
 
 def _on(console: Console, text: str, width: int) -> str:

@@ -9,6 +9,7 @@ import sys
 from collections.abc import Iterable
 
 from ffl_ray.console.plain_text import in_spreadsheet, printable_line
+from ffl_ray.console.terminal import for_errors
 from ffl_ray.errors import FAILED, SettingError
 from ffl_ray.export.classify import Prediction, Unreadable, classify, image_files
 from ffl_ray.export.runner import open_model
@@ -26,7 +27,8 @@ def predict(args: argparse.Namespace) -> int:
     for found in classify(model, image_files(args.images), args.top_k, args.batch_size):
         if isinstance(found, Unreadable):
             failed = True
-            sys.stderr.write(f"error: {printable_line(f'{found.path}: {found.reason}')}\n")
+            line = printable_line(f"{found.path}: {found.reason}")
+            sys.stderr.write(for_errors(f"error: {line}") + "\n")
         elif isinstance(found, Prediction):
             output.row(str(found.path), found.classes)
     return FAILED if failed else 0
