@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from ffl_ray.config.objectives import Objective, parse_objective
+import pandas as pd
+
+from ffl_ray.config.objectives import MAXIMISED, Objective, parse_objective
 from ffl_ray.report.blocks import Block, Note, Table
 from ffl_ray.report.source import Study
 from ffl_ray.results.search_answers.effects import Answer
 from ffl_ray.results.search_answers.table import answers_frame, sentences, study_answers
+
+SIZES = ["effect", "low", "high", "detectable"]
 
 
 def answers_in(study: Study) -> list[Answer]:
@@ -35,5 +39,15 @@ def answer_blocks(study: Study, answers: Sequence[Answer]) -> list[Block]:
         f"{curves}; p is by permutation, corrected for {len(answers)} dimensions."
     )
     lines = [Note(line) for line in sentences(answers, objective)]
-    table = Table("answers", "every level, against the mean of the others", answers_frame(answers))
-    return [Note(how), *lines, table._replace(folded=True)]
+    text = "every level, against the mean of the others"
+    return [Note(how), *lines, Table("answers", text, _levels(answers, objective), folded=True)]
+
+
+def _levels(answers: Sequence[Answer], objective: Objective) -> pd.DataFrame:
+    """Every level with its unit: an accuracy's effects in points, as the sentences have them."""
+    frame = answers_frame(answers)
+    in_points = objective.metric in MAXIMISED
+    if in_points:
+        frame[SIZES] *= 100
+    unit = "points" if in_points else objective.metric
+    return frame.assign(unit=frame["unit"].replace("", unit))

@@ -96,6 +96,8 @@ def _searched(study: Study) -> list[Block]:
         text = "The parameters that Optuna drew, over all trials."
         blocks.append(Table("space", text, ranges))
     if study.description.get("space"):
+        replaced = tables.replaced(study.description)
+        blocks += [Note(replaced)] if replaced else []
         blocks.append(Code("The search space", study.description["space"]))
     text = "Every setting that the study began with"
     blocks.append(Table("settings", text, tables.settings_table(study), folded=True))

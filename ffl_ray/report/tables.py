@@ -20,6 +20,7 @@ from ffl_ray.results.schema import kept_choice, params_of
 from ffl_ray.search.mix import NUM_BRANCHES
 
 BEST = 10
+BACKBONES = "search.backbones"
 USUAL = [MIX, "fusion.design", "distill.temperature"]
 FINAL = ("distill.method", "seed")
 ACCURACIES = ["val.fused.accuracy", "val.ensemble.accuracy", "val.best_branch.accuracy"]
@@ -182,6 +183,28 @@ def settings_table(study: Study) -> pd.DataFrame:
     settings = study.description["settings"]
     values = {n: shown(tuple(v) if isinstance(v, list) else v) for n, v in settings.items()}
     return pd.DataFrame({"setting": list(values), "value": list(values.values())})
+
+
+def replaced(description: Mapping[str, Any]) -> str:
+    """What stands in place of what the space's file says, as far as the study tells, in words.
+
+    Args:
+        description: its study.json.
+    """
+    settings, budget = description["settings"], description.get("budget")
+    values = budget.get("values") if isinstance(budget, Mapping) else None
+    chosen = [*values] if isinstance(values, Mapping) else []
+    names = [name for name in dict.fromkeys([*chosen, BACKBONES]) if settings.get(name)]
+    if not names:
+        return ""
+    told = ", ".join(f"{name} {_in_words(settings[name])}" for name in names)
+    who = "Chosen to fit --budget" if chosen else "Chosen by the command"
+    mixes = ": its mixes are of these backbones" if BACKBONES in names else ""
+    return f"{who}, in place of what the file below says: {told}{mixes}."
+
+
+def _in_words(value: Any) -> str:
+    return ",".join(map(str, value)) if isinstance(value, list | tuple) else shown(value)
 
 
 def provenance(study: Study) -> pd.DataFrame:

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
+import pytest
 from support.studies import COMPLETED, POINTS, Made, make_study
 
+from ffl_ray.report.answers import answer_blocks, answers_in
+from ffl_ray.report.blocks import Table
+from ffl_ray.report.sections import sections
 from ffl_ray.report.source import open_study
-from ffl_ray.report.tables import best_trials, cost_front, how_taught, trials_table
+from ffl_ray.report.tables import best_trials, cost_front, how_taught, replaced, trials_table
 from ffl_ray.results.reader import records
 from ffl_ray.results.storage.storage import Storage
 
@@ -40,3 +45,34 @@ def test_a_network_of_one_branch_has_no_accuracy_of_a_fused_one(tmp_path: Path) 
     assert list(shown.index[shown["fused.accuracy"].isna()]) == ["00003"]
     assert shown["val.best_branch.accuracy"].notna().all()
     assert study.trials["fused.accuracy"].notna().all()
+
+
+def test_what_a_budget_chose_stands_above_the_file_that_says_otherwise(tmp_path: Path) -> None:
+    make_study(tmp_path).close()
+    description = json.loads((tmp_path / "study.json").read_text())
+    chosen = {"optim.epochs": 30, "search.backbones": ["resnet20", "resnet32"]}
+    settings = description["settings"] | chosen
+
+    of_budget = replaced({"settings": settings, "budget": {"values": chosen}})
+
+    assert replaced(description) == ""
+    assert of_budget == (
+        "Chosen to fit --budget, in place of what the file below says: optim.epochs 30, "
+        "search.backbones resnet20,resnet32: its mixes are of these backbones."
+    )
+    assert replaced({"settings": settings}).startswith("Chosen by the command, in place of")
+    (tmp_path / "study.json").write_text(json.dumps(description | {"settings": settings}))
+    assert "Chosen by the command" in str(sections(open_study(Storage(str(tmp_path)))))
+
+
+def test_effects_on_an_accuracy_are_in_points_as_the_sentences_have_them(tmp_path: Path) -> None:
+    make_study(tmp_path).close()
+    study = open_study(Storage(str(tmp_path)))
+    found = answers_in(study)
+
+    blocks = answer_blocks(study, found)
+
+    (table,) = [block for block in blocks if isinstance(block, Table)]
+    level = found[0].levels[0]
+    assert set(table.frame["unit"]) == {"points"}
+    assert table.frame["effect"].iloc[0] == pytest.approx(100 * level.effect)
