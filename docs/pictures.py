@@ -45,13 +45,13 @@ def best(study: str, out: str) -> None:
 
     found = called_best(ranked(rows, objectives), objectives, members_of)
     console.print(best_table(rows, objectives, found))
-    plain = held_against_plain(rows, objectives, members_of)
-    if plain is not None:
-        console.print(f"\n{plain.words}", highlight=False)
     answers = study_answers(trials, epochs, objectives[0])
     console.print(f"\nanswers, from {answers[0].n} trials, on {objectives[0].name}")
     for line in sentences(answers, objectives[0]):
         console.print(f"  {line}", highlight=False)
+    plain = held_against_plain(rows, objectives, members_of)
+    if plain is not None:
+        console.print(f"\n{plain.words}", highlight=False)
     drawn = console.export_svg(title=f"python -m ffl_ray.tune {study.rpartition('/')[2]}")
     # The fonts that Rich would load from elsewhere: any monospaced one of the reader's does.
     Path(out).write_text(re.sub(r"@font-face \{.*?\}\s*", "", drawn, flags=re.DOTALL))

@@ -108,8 +108,8 @@ def answers_frame(answers: Sequence[Answer]) -> pd.DataFrame:
     return frame.astype({"more_trials": "Int64"})
 
 
-def _known(value: float) -> float | None:
-    return value if math.isfinite(value) else None
+def _known(value: float) -> float:
+    return value if math.isfinite(value) else math.nan
 
 
 COLUMNS = [
