@@ -37,12 +37,12 @@ def _classifier(about: About) -> str:
     channels, height, width = about.image_shape
     return f"""import numpy as np
 import onnxruntime
-from PIL import Image
+from PIL import Image, ImageOps
 
 session = onnxruntime.InferenceSession("{FOLDER}/{ONNX}")
 with open("{FOLDER}/{LABELS}", encoding="utf-8") as file:
     labels = file.read().split("\\n")
-photo = Image.open("{PHOTO}").convert("{MODES[channels]}")
+photo = ImageOps.exif_transpose(Image.open("{PHOTO}")).convert("{MODES[channels]}")
 side = min(photo.size)  # its middle square
 left, top = (photo.width - side) // 2, (photo.height - side) // 2
 photo = photo.resize(({width}, {height}), box=(left, top, left + side, top + side))

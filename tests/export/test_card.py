@@ -14,6 +14,7 @@ import pytest
 import torch
 from onnx import TensorProto, helper
 from PIL import Image
+from PIL.ExifTags import Base
 from support.exported import SOURCE, Exported
 
 from ffl_ray import predict
@@ -74,7 +75,10 @@ def test_the_program_gives_a_colour_photos_middle_square(
     pixels = np.zeros((20, 60, 3), np.uint8)
     pixels[:, :, 2] = 255
     pixels[:, 20:40] = (255, 0, 0)
-    Image.fromarray(pixels).save(tmp_path / "photo.png")
+    on_its_side = Image.Exif()
+    on_its_side[Base.Orientation] = 6
+    stored = Image.fromarray(pixels).transpose(Image.Transpose.ROTATE_90)
+    stored.save(tmp_path / "photo.png", exif=on_its_side)
     about = About("fused", {}, (3, 8, 8), ("röt", "green", "blue"), (0.5,) * 3, (0.5,) * 3)
 
     run_example(examples(about, ["model.onnx"])[0], tmp_path, tmp_path / "photo.png")

@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from PIL import Image
+from PIL import Image, ImageOps
+from PIL.ExifTags import Base
 from support.exported import Exported
 from support.helpers import run
 
@@ -200,7 +201,9 @@ def test_a_model_of_oblong_images_gets_them_as_its_cards_program_makes_them(
     tmp_path: Path,
 ) -> None:
     pixels = np.random.default_rng(0).integers(0, 256, (30, 50, 3), dtype=np.uint8)
-    Image.fromarray(pixels).save(tmp_path / "photo.png")
+    exif = Image.Exif()
+    exif[Base.Orientation] = 6  # as a phone that was held upright writes it
+    Image.fromarray(pixels).save(tmp_path / "photo.png", exif=exif)
     seen: list[np.ndarray] = []
 
     def remember(images: np.ndarray) -> np.ndarray:
@@ -212,7 +215,7 @@ def test_a_model_of_oblong_images_gets_them_as_its_cards_program_makes_them(
 
     program = examples(about, ["model.onnx"])[0]
     prepared = program[program.index("photo =") : program.index("logits =")]
-    values: dict[str, Any] = {"np": np, "Image": Image}
+    values: dict[str, Any] = {"np": np, "Image": Image, "ImageOps": ImageOps}
     exec(prepared.replace("PHOTO", str(tmp_path / "photo.png")), values)
     assert seen[0].shape == (3, 12, 20)
     assert np.array_equal(seen[0], values["pixels"].transpose(2, 0, 1))

@@ -6,9 +6,9 @@ import math
 import random
 
 import numpy as np
-from PIL.Image import Resampling
+from PIL.Image import Image, Resampling
 
-from ffl_ray.data.streaming.image_file import Source, colours, opened
+from ffl_ray.data.streaming.image_file import LYING, Source, opened, orientation, upright
 
 CROP_SCALE = (0.08, 1.0)
 CROP_RATIO = (3 / 4, 4 / 3)
@@ -39,13 +39,18 @@ def from_middle_square(source: Source, image_shape: tuple[int, int, int]) -> Pix
     Raises:
         OSError: as `middle_square`.
     """
-    channels, height, width = image_shape
     with opened(source) as image:
-        side = min(image.size)
-        left, top = ((length - side) // 2 for length in image.size)
-        box = (left, top, left + side, top + side)
-        resized = colours(image, channels).resize((width, height), box=box)
-        return np.array(resized).reshape(height, width, channels)
+        return middle_of(image, image_shape)
+
+
+def middle_of(image: Image, image_shape: tuple[int, int, int]) -> Pixels:
+    """As `from_middle_square`, of an image that is opened."""
+    channels, height, width = image_shape
+    image = upright(image, channels)
+    side = min(image.size)
+    left, top = ((length - side) // 2 for length in image.size)
+    box = (left, top, left + side, top + side)
+    return np.array(image.resize((width, height), box=box)).reshape(height, width, channels)
 
 
 def random_square(source: Source, size: int, seed: int, *, flip: bool) -> Square:
@@ -65,14 +70,22 @@ def random_square(source: Source, size: int, seed: int, *, flip: bool) -> Square
     """
     draws = random.Random(seed)
     with opened(source) as image:
-        width, height = image.size
+        lying = orientation(image) in LYING
+        width, height = _swapped(image.size) if lying else image.size
         left, top, across, down = crop_box(width, height, draws)
-        image.draft("RGB", (math.ceil(size * width / across), math.ceil(size * height / down)))
+        wanted = math.ceil(size * width / across), math.ceil(size * height / down)
+        image.draft("RGB", _swapped(wanted) if lying else wanted)
+        turned = upright(image, 3)
         right, bottom = left + across, top + down
-        x, y = image.size[0] / width, image.size[1] / height
+        x, y = turned.size[0] / width, turned.size[1] / height
         box = (left * x, top * y, right * x, bottom * y)
-        square = np.asarray(colours(image, 3).resize((size, size), Resampling.BILINEAR, box=box))
+        square = np.asarray(turned.resize((size, size), Resampling.BILINEAR, box=box))
     return square[:, ::-1] if flip and draws.random() < 0.5 else square
+
+
+def _swapped(size: tuple[int, int]) -> tuple[int, int]:
+    width, height = size
+    return height, width
 
 
 def crop_box(width: int, height: int, draws: random.Random) -> tuple[int, int, int, int]:

@@ -26,11 +26,12 @@ from jaxtyping import UInt8
 from torch import Tensor
 
 from ffl_ray.data.dataset import Files, Images
-from ffl_ray.data.streaming.decode import middle_square
+from ffl_ray.data.streaming.decode import middle_of
+from ffl_ray.data.streaming.image_file import opened, orientation
 from ffl_ray.data.streaming.scan import Scan, check_readable, look_at, refuse_bad
 from ffl_ray.files import expanded, is_private, locked, read_own, replaced
 
-DECODER = 2  # counts the changes of what `middle_square` gives
+DECODER = 3  # counts the changes of what `middle_of` gives
 FEWEST_IMAGES = 500  # a second's work
 MOST_BYTES = 64 * 2**30  # of all files together
 FREE_SHARE = 0.1  # of the disk, which stays free
@@ -146,8 +147,10 @@ def _decode(
 ) -> Scan:
     """Decode files; the pixels of those that can be read come first, in order."""
 
-    def one(position: int) -> None:
-        pixels[position] = middle_square(files.source(position), files.size)
+    def one(position: int) -> int:
+        with opened(files.source(position)) as image:
+            pixels[position] = middle_of(image, files.image_shape)
+            return orientation(image)
 
     scan = look_at(files, one)
     refuse_bad(files, scan, skip_bad=skip_bad)

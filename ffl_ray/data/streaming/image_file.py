@@ -20,7 +20,8 @@ from typing import NamedTuple
 
 import numpy as np
 import PIL.Image
-from PIL.Image import Image
+from PIL.ExifTags import Base
+from PIL.Image import Image, Transpose
 
 FORMATS = ("JPEG", "PNG", "PPM", "BMP", "TIFF", "WEBP")
 ENDINGS = (".jpg", ".jpeg", ".png", ".ppm", ".bmp", ".pgm", ".tif", ".tiff", ".webp")
@@ -28,6 +29,16 @@ MOST_PIXELS = 178_956_970  # where Pillow sees a decompression bomb: half a giga
 LARGE_PIXELS = 2**24
 TOO_LARGE = f"it has more than {MOST_PIXELS:,} pixels"
 EIGHT_BITS = ("1", "L", "LA", "La", "P", "PA", "RGB", "RGBA", "RGBa", "RGBX", "CMYK", "YCbCr")
+TURNS = {
+    2: Transpose.FLIP_LEFT_RIGHT,
+    3: Transpose.ROTATE_180,
+    4: Transpose.FLIP_TOP_BOTTOM,
+    5: Transpose.TRANSPOSE,
+    6: Transpose.ROTATE_270,
+    7: Transpose.TRANSVERSE,
+    8: Transpose.ROTATE_90,
+}
+LYING = (5, 6, 7, 8)  # orientations whose width and height change places
 _one_large = threading.Lock()
 
 
@@ -109,12 +120,49 @@ def part_bytes(part: Part) -> bytes:
     return found
 
 
-def digest(source: Source) -> bytes:
-    """SHA-256 of an image's bytes as they are stored."""
+def digest(source: Source, turn: int = 1) -> bytes:
+    """SHA-256 of an image's bytes as they are stored, and of its orientation where it is turned.
+
+    Versions that did not turn images had other pixels of these, and so must have other digests.
+    """
     if isinstance(source, Part):
-        return hashlib.sha256(part_bytes(source)).digest()
-    with open(source, "rb") as file:  # noqa: PTH123
-        return hashlib.file_digest(file, "sha256").digest()
+        found = hashlib.sha256(part_bytes(source))
+    else:
+        with open(source, "rb") as file:  # noqa: PTH123
+            found = hashlib.file_digest(file, "sha256")
+    if turn != 1:
+        found.update(b"turned %d" % turn)
+    return found.digest()
+
+
+def orientation(image: Image) -> int:
+    """How an image's pixels must still be turned, as EXIF counts it; 1 where they need not be.
+
+    Of a PNG that stands behind the pixels, and a TIFF is turned by Pillow as it is loaded.
+    """
+    if image.format in ("PNG", "TIFF"):
+        image.load()
+    try:
+        found = image.getexif().get(Base.Orientation, 1)
+    except Exception:  # damaged notes raise whatever their reader trips over, and the pixels stand
+        return 1
+    return found if found in TURNS else 1
+
+
+def upright(image: Image, channels: int) -> Image:
+    """An image's pixels in 8 bits, as the file means them, turned as EXIF says.
+
+    ImageOps.exif_transpose writes the other notes anew, which fails where they are damaged.
+
+    Args:
+        channels: 3 for RGB, 1 for grey.
+
+    Raises:
+        UnreadableImageError: as `colours`.
+    """
+    turn = TURNS.get(orientation(image))
+    plain = colours(image, channels)
+    return plain if turn is None else plain.transpose(turn)
 
 
 def colours(image: Image, channels: int) -> Image:

@@ -13,7 +13,7 @@ from jaxtyping import Bool
 from torch import Tensor
 
 from ffl_ray.data.dataset import Files
-from ffl_ray.data.streaming.image_file import Source, colours, digest, opened
+from ffl_ray.data.streaming.image_file import Source, digest, opened, orientation, upright
 from ffl_ray.errors import DataError
 
 MOST_NAMED = 20  # files of an error
@@ -42,17 +42,17 @@ class Scan(NamedTuple):
         return tuple((os.fsdecode(files.names[i]), reason) for i, reason in self.bad.items())
 
 
-def look_at(files: Files, read: Callable[[int], object]) -> Scan:
+def look_at(files: Files, read: Callable[[int], int]) -> Scan:
     """What reading every file once finds.
 
     Args:
-        read: reads the file at a position as an image; raises OSError where it can't.
+        read: reads the file at a position as an image, and gives its orientation; raises OSError
+            where it can't.
     """
 
     def one(position: int) -> bytes | str:
         try:
-            read(position)
-            return digest(files.source(position))
+            return digest(files.source(position), read(position))
         except OSError as error:
             return str(error)
 
@@ -76,16 +76,17 @@ def _contents(files: Files, found: list[bytes | str]) -> tuple[str, ...]:
     return tuple(digest.hexdigest()[:16] for digest in digests)
 
 
-def check_readable(source: Source) -> None:
-    """Check that an image file can be decoded; a JPEG is, at an eighth of its size.
+def check_readable(source: Source) -> int:
+    """The orientation of an image file that can be decoded; a JPEG is, at an eighth of its size.
 
     Raises:
         OSError: it can't.
     """
     with opened(source) as image:
         image.draft("RGB", (1, 1))
-        colours(image, 3)
+        upright(image, 3)
         image.load()
+        return orientation(image)
 
 
 def refuse_bad(files: Files, scan: Scan, *, skip_bad: bool) -> None:

@@ -41,10 +41,10 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Place:
 
 
 def no_decoding(monkeypatch: pytest.MonkeyPatch) -> None:
-    def refuse(path: str, size: int) -> None:
-        pytest.fail(f"{path} was decoded again")
+    def refuse(image: Image.Image, shape: tuple[int, int, int]) -> None:
+        pytest.fail(f"{image} was decoded again")
 
-    monkeypatch.setattr(ffl_ray.data.streaming.decoded, "middle_square", refuse)
+    monkeypatch.setattr(ffl_ray.data.streaming.decoded, "middle_of", refuse)
 
 
 def pixel_files(place: Place) -> list[str]:
