@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import time
 from collections import Counter
+from collections.abc import Mapping
 from pathlib import Path
 from statistics import median
 from typing import NamedTuple
@@ -22,7 +23,7 @@ from ffl_ray.config.settings import DataConfig
 from ffl_ray.data.dataset import DatasetInfo, Files, Opened
 from ffl_ray.data.held_back import check_classes, held_back, rest_of
 from ffl_ray.data.streaming.decode import middle_square
-from ffl_ray.data.streaming.image_file import ENDINGS, image_names, is_hidden
+from ffl_ray.data.streaming.image_file import CONVERT, ENDINGS, NOT_READ, image_names, is_hidden
 from ffl_ray.data.streaming.image_file import opened as opened_file
 from ffl_ray.errors import DataError
 from ffl_ray.files import expanded
@@ -100,16 +101,24 @@ def open_test(settings: DataConfig) -> Opened:
 
 
 def notes(settings: DataConfig) -> tuple[str, ...]:
-    """Which part of a folder is its test split, and which files are no images; none is opened.
+    """Which part of a folder is its test split, and which files are passed over; none is opened.
 
     Raises:
-        DataError: as of `open_train`.
+        DataError: as of `find_test`; a folder without a test split is none.
     """
     root = _root(settings)
-    others = _other_files(root)
-    passed = [f"{count} {kind}" for kind, count in sorted(others.items())]
-    text = f"passed over, no images: {', '.join(passed)}"
-    return (_test_note(settings, root), *([text] if passed else []))
+    kinds = _other_files(root)
+    images = _counted({kind: count for kind, count in kinds.items() if kind in NOT_READ})
+    others = _counted({kind: count for kind, count in kinds.items() if kind not in NOT_READ})
+    return (
+        _test_note(settings, root),
+        *([f"passed over, images that are not read: {images}; {CONVERT}"] if images else []),
+        *([f"passed over, no images: {others}"] if others else []),
+    )
+
+
+def _counted(kinds: Mapping[str, int]) -> str:
+    return ", ".join(f"{count} {kind}" for kind, count in sorted(kinds.items()))
 
 
 def _test_note(settings: DataConfig, root: Path) -> str:
@@ -119,17 +128,17 @@ def _test_note(settings: DataConfig, root: Path) -> str:
         return f"test split: a fifth of every class is set aside, {count:,} images; {only}"
     try:
         folder = _test_folder(root)
-        count = sum(1 for _ in image_names(os.fspath(folder)))
     except DataError:
         return (
             "no test split: a search needs none, and confirm does: test/ or val/ beside train/; or "
             "give the folder train/ itself, of which a fifth is then set aside"
         )
+    count = len(find_test(settings).images)
     return f"test split: {folder.name}/ beside train/, {count:,} images; {only}"
 
 
 def _other_files(root: Path) -> Counter[str]:
-    """How many files of each ending are no images, by their names alone; hidden ones together."""
+    """How many files of each ending are not read, by their names alone; hidden ones together."""
     found: Counter[str] = Counter()
     for _, inside, files in os.walk(root):
         inside[:] = [name for name in inside if not is_hidden(name)]
@@ -177,15 +186,20 @@ def _index(folder: Path, size: int) -> Opened:
     for name in classes:
         found = sorted(image_names(os.fspath(folder / name), f"{name}/"), key=_parts_of_path)
         if not found:
-            raise DataError(
-                f"data.dir: {folder / name} must hold images ({', '.join(ENDINGS)}), and holds "
-                f"none: remove it, or put some in"
-            )
+            raise DataError(_without_images(folder / name))
         names += map(os.fsencode, found)
         counts.append(len(found))
     labels = torch.arange(len(classes)).repeat_interleave(torch.tensor(counts))
     files = Files(os.fspath(folder), np.array(names), labels, size)
     return Opened(files, info_of_photos(classes, size))
+
+
+def _without_images(folder: Path) -> str:
+    rule = f"data.dir: {folder} must hold images ({', '.join(ENDINGS)}), and holds"
+    kinds = {kind: count for kind, count in _other_files(folder).items() if kind in NOT_READ}
+    if kinds:
+        return f"{rule} {_counted(kinds)}: {CONVERT}"
+    return f"{rule} none: remove it, or put some in"
 
 
 def info_of_photos(classes: tuple[str, ...], size: int) -> DatasetInfo:

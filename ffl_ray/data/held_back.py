@@ -10,6 +10,7 @@ from ffl_ray.errors import DataError
 
 TEST_FRACTION = 0.2
 TEST_SEED = 1904_09058
+MOST_NAMED = 10  # classes of an error
 
 
 def held_back_split(images: Images | Files) -> Split:
@@ -38,5 +39,11 @@ def check_classes(train: Sequence[str], test: Sequence[str], rule: str) -> None:
         return
     lacking = [repr(name) for name in train if name not in test]
     more = [repr(name) for name in test if name not in train]
-    has = f"lacks {', '.join(lacking)}" if lacking else f"holds {', '.join(more)} as well"
-    raise DataError(f"{rule}, and {has if lacking or more else 'has them in another order'}")
+    has = [f"lacks {_some(lacking)}"] if lacking else []
+    has += [f"holds {_some(more)}{'' if lacking else ' as well'}"] if more else []
+    raise DataError(f"{rule}, and {' and '.join(has) or 'has them in another order'}")
+
+
+def _some(names: Sequence[str]) -> str:
+    more = f" and {len(names) - MOST_NAMED} more" if len(names) > MOST_NAMED else ""
+    return ", ".join(names[:MOST_NAMED]) + more

@@ -11,7 +11,7 @@ import numpy as np
 from jaxtyping import Float
 
 from ffl_ray.data.streaming.decode import from_middle_square
-from ffl_ray.data.streaming.image_file import ENDINGS, image_names
+from ffl_ray.data.streaming.image_file import ENDINGS, NOT_READ, image_names
 from ffl_ray.errors import on_one_line
 from ffl_ray.export.model import Array, Model
 
@@ -31,12 +31,16 @@ class Unreadable(NamedTuple):
 
 
 def image_files(given: Iterable[str | Path]) -> Iterator[Path | Unreadable]:
-    """The given files, and the images of given folders in order of path."""
+    """The given files, and the images of given folders in order of path.
+
+    Those of a kind that is not read are among them: each is said to be unreadable.
+    """
     for path in map(Path, given):
         if not path.is_dir():
             yield path
             continue
-        inside = sorted(path / name for name in image_names(str(path)))
+        names = image_names(str(path), endings=(*ENDINGS, *NOT_READ))
+        inside = sorted(path / name for name in names)
         if not inside:
             yield Unreadable(path, f"the folder holds no image ({', '.join(ENDINGS)})")
         yield from inside

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from ffl_ray.config.image_shapes import brought_kind
 from ffl_ray.config.overrides import with_overrides
-from ffl_ray.config.settings import Config
+from ffl_ray.config.settings import Config, DataConfig
+from ffl_ray.data.dataset import BROUGHT, dataset_module
 from ffl_ray.data.facts import DataFacts
 from ffl_ray.data.folder import Look, look, notes
 from ffl_ray.data.loader import load_final, load_train_val, read_all, read_test
-from ffl_ray.errors import SettingError
+from ffl_ray.errors import DataError, SettingError
 
 
 def data_facts(config: Config, final: bool = False) -> DataFacts:
@@ -21,9 +23,26 @@ def data_facts(config: Config, final: bool = False) -> DataFacts:
     """
     data = (load_final if final else load_train_val)(config.data)
     facts = read_all(config.data, data)
-    if config.data.name == "folder":
-        facts = facts._replace(notes=notes(config.data))
-    return read_test(config.data, facts) if final else facts
+    facts = read_test(config.data, facts) if final else facts
+    return facts._replace(notes=_notes(config.data))
+
+
+def _notes(settings: DataConfig) -> tuple[str, ...]:
+    """What is to be said of a folder; of other files, why there is no test split to confirm on.
+
+    A test split of the hub may be without labels, and a search needs none.
+
+    Raises:
+        DataError: a folder's test split can't be used.
+    """
+    if settings.name == "folder":
+        return notes(settings)
+    if brought_kind(settings.name) in BROUGHT:
+        try:
+            dataset_module(settings).find_test(settings)
+        except DataError as error:
+            return (f"no test split, so that confirm will refuse: {error}",)
+    return ()
 
 
 def folder_look(settings: Mapping[str, object]) -> Look:

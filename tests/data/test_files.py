@@ -20,7 +20,7 @@ from ffl_ray.data import cifar, loader
 from ffl_ray.data.cifar import LAYOUTS
 from ffl_ray.data.dataset import DATASETS, Files, Images
 from ffl_ray.data.facts import differences
-from ffl_ray.data.folder import look, notes, open_train
+from ffl_ray.data.folder import look, open_train
 from ffl_ray.data.loader import TrainVal, load_train_val, open_test, read_all
 from ffl_ray.errors import DataError, SettingError
 
@@ -279,29 +279,6 @@ def test_files_that_can_not_be_read_are_named_at_once_or_skipped(
         "cat/3.png was skipped and no longer is; dog/5.png was skipped and no longer is"
     )
     assert data.train.pixels.shape[0] == len(data.train)
-
-
-@pytest.mark.parametrize(
-    ("parts", "said"),
-    [
-        (("train", "val"), "test split: val/ beside train/, 20 images; only confirm opens it"),
-        (("train",), "no test split: a search needs none, and confirm does: test/ or val/ beside"),
-        (("",), "test split: a fifth of every class is set aside, 4 images; only confirm opens it"),
-    ],
-)
-def test_a_folder_says_what_its_test_split_is_and_what_it_passes_over(
-    parts: tuple[str, ...], said: str, tmp_path: Path
-) -> None:
-    for part in parts:
-        make_folder(tmp_path / part)
-    (tmp_path / parts[0] / "cat" / "Thumbs.db").write_bytes(b"x")
-    (tmp_path / parts[0] / "dog" / ".DS_Store").write_bytes(b"x")
-    (tmp_path / "LICENSE").write_text("mine")
-
-    first, second = notes(folder(tmp_path))
-
-    assert first.startswith(said)
-    assert second == "passed over, no images: 1 .db, 1 hidden, 1 without an ending"
 
 
 def test_a_look_at_a_folder_gives_the_side_of_its_images_whatever_can_not_be_read(

@@ -11,7 +11,7 @@ import pytest
 import torch
 from support.brought import CLASSES, picture, write_shard, write_shards
 
-from ffl_ray.config.settings import DataConfig
+from ffl_ray.config.settings import Config, DataConfig
 from ffl_ray.data.dataset import Files, Images
 from ffl_ray.data.loader import load_train_val, open_test, read_all, read_test
 from ffl_ray.data.streaming import tar_index
@@ -20,6 +20,7 @@ from ffl_ray.data.streaming.pool import LoaderPool
 from ffl_ray.data.streaming.stream import served
 from ffl_ray.data.tar_shards import expanded_braces, open_train
 from ffl_ray.errors import DataError, NoTestSplitError
+from ffl_ray.planning.data_check import data_facts
 
 
 def settings(name: str, **changes: object) -> DataConfig:
@@ -188,6 +189,8 @@ def test_a_test_split_is_of_shards_named_so_or_a_fifth_of_all(tmp_path: Path) ->
     write_shard(tmp_path / "val-0.tar", [{"png": picture(1), "cls": b"1"}])
     with pytest.raises(NoTestSplitError, match="must hold every class, and lacks 'ant', 'moth'"):
         read_test(settings(".", dir=str(tmp_path)), facts)
+    (note,) = data_facts(Config(data=settings(".", dir=str(tmp_path)))).notes
+    assert note.startswith("no test split, so that confirm will refuse: data.name: the test shards")
 
     write_shards(tmp_path, "more")
     with pytest.raises(DataError, match=r"beside shards train\* others must be called test\*"):

@@ -172,6 +172,12 @@ def test_folders_give_their_images_at_any_depth_in_order(tmp_path: Path) -> None
     assert list(image_files([tmp_path / "a", deep])) == [flat, deep, deep]
 
 
+def test_a_folders_images_of_a_kind_that_is_not_read_are_among_them(tmp_path: Path) -> None:
+    (tmp_path / "1.HEIC").write_bytes(b"x")
+
+    assert list(image_files([tmp_path])) == [tmp_path / "1.HEIC"]
+
+
 def test_files_are_prepared_as_folder_data_is_for_training(tmp_path: Path) -> None:
     generator = np.random.default_rng(0)
     for name in ("cat", "dog"):

@@ -25,6 +25,12 @@ from PIL.Image import Image, Transpose
 
 FORMATS = ("JPEG", "PNG", "PPM", "BMP", "TIFF", "WEBP")
 ENDINGS = (".jpg", ".jpeg", ".png", ".ppm", ".bmp", ".pgm", ".tif", ".tiff", ".webp")
+# Images too, which are passed over: a phone's, an editor's, a camera's raw ones.
+NOT_READ = (
+    *(".heic", ".heif", ".hif", ".avif", ".jxl", ".jp2", ".gif", ".psd", ".jfif", ".jpe", ".mpo"),
+    *(".dng", ".cr2", ".cr3", ".nef", ".arw", ".orf", ".raf", ".rw2", ".pef", ".srw"),
+)
+CONVERT = "convert them to JPEG or PNG first"
 MOST_PIXELS = 178_956_970  # where Pillow sees a decompression bomb: half a gigabyte as RGB
 LARGE_PIXELS = 2**24
 TOO_LARGE = f"it has more than {MOST_PIXELS:,} pixels"
@@ -198,7 +204,7 @@ def is_hidden(name: str) -> bool:
     return name.startswith(".") or name in ("__MACOSX", "@eaDir")
 
 
-def image_names(folder: str, inside: str = "") -> Iterator[str]:
+def image_names(folder: str, inside: str = "", endings: tuple[str, ...] = ENDINGS) -> Iterator[str]:
     """The image files at any depth in a folder, as paths that begin with `inside`; none hidden.
 
     A list of a million files by pathlib takes half a minute and by scandir a few seconds.
@@ -207,7 +213,7 @@ def image_names(folder: str, inside: str = "") -> Iterator[str]:
         for entry in entries:
             if is_hidden(entry.name):
                 continue
-            if entry.name.lower().endswith(ENDINGS):
+            if entry.name.lower().endswith(endings):
                 yield inside + entry.name
             elif entry.is_dir(follow_symlinks=False):
-                yield from image_names(entry.path, f"{inside}{entry.name}/")
+                yield from image_names(entry.path, f"{inside}{entry.name}/", endings)
