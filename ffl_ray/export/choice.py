@@ -47,10 +47,16 @@ class Rows(NamedTuple):
 
 
 class Choice(NamedTuple):
-    """The member to export, and a note when another would be better and its weights are gone."""
+    """The member to export.
+
+    Attributes:
+        note: what is to be said of it, as that another would be better and its weights are gone.
+        among: what the rule chose it among.
+    """
 
     candidate: Candidate
     note: str
+    among: Sequence[Candidate]
 
 
 def choose(rule: Rule, study: Rows, place: str = "") -> Choice:
@@ -73,15 +79,17 @@ def _trial(rule: Rule, study: Rows) -> Choice:
     description, trials, members, kept = study
     objective = pick.study_objective(description)
     found = rule.among(pick.candidates(trials.values(), members, kept))
-    first = rule.choose(_called(rule, found, study), objective)
+    called = _called(rule, found, study)
+    first = rule.choose(called, objective)
     if first.trial_id in kept:
-        return Choice(first, rule.note(found))
+        return Choice(first, rule.note(called), called)
     gone = _gone(first, description["study"], trials[first.trial_id])
     left = [candidate for candidate in found if candidate.trial_id in kept]
     if not any(rule.max_macs is None or c.macs <= rule.max_macs for c in left):
         raise StudyError(gone)
-    other = rule.choose(_called(rule, found, study, left), objective)
-    return Choice(other, f"note: another would be picked, but {gone}")
+    called = _called(rule, found, study, left)
+    other = rule.choose(called, objective)
+    return Choice(other, f"note: another would be picked, but {gone}", called)
 
 
 def _called(
@@ -144,7 +152,8 @@ def _final_run(rule: Rule, study: Rows, place: str) -> Choice:
                 f"--trial must be a completed training whose weights stayed, the first seed of a "
                 f"config or baseline, one of {known}, not {rule.trial!r}"
             )
-        return Choice(rule.choose(rule.among(found), objective), "")
+        among = rule.among(found)
+        return Choice(rule.choose(among, objective), rule.note(among), among)
     configs = {arm["name"] for arm in description["arms"] if arm["trial_id"] is not None}
     runs = _comparable([run for run in runs if run.arm in configs], description, trials)
     _check_completed(description, runs, trials, known, place)
@@ -153,10 +162,12 @@ def _final_run(rule: Rule, study: Rows, place: str) -> Choice:
     if not found:
         raise StudyError(f"{description['study']} has no config's weights, all {LOST}")
     means = _with_means(found, arms, measured_arms(runs, trials.values(), members))
-    best = rule.choose(rule.among(means), objective)
+    among = rule.among(means)
+    best = rule.choose(among, objective)
     chosen = next(c for c in found if (c.trial_id, c.member) == (best.trial_id, best.member))
     lost = sorted(configs - {arms[candidate.trial_id] for candidate in found})
-    return Choice(chosen, f"note: {', '.join(lost)} {LOST}" if lost else "")
+    notes = [f"note: {', '.join(lost)} {LOST}"] if lost else []
+    return Choice(chosen, "\n".join([*notes, *filter(None, [rule.note(among)])]), among)
 
 
 def _comparable(

@@ -63,12 +63,14 @@ def export(args: argparse.Namespace) -> int:
     study = _open(args)
     kept = kept_checkpoints(study.storage)
     rows = Rows(study.description, study.trials, study.members, kept)
-    chosen, note = choose(rule, rows, as_argument(study.storage.parent))
+    choice = choose(rule, rows, as_argument(study.storage.parent))
+    chosen, note = choice.candidate, choice.note
     name = study.description["study"].replace("/", "-")
     out = Path(args.out or f"{name}-{chosen.trial_id}-{chosen.member}")
     check_free(out)
     make_console().out("\n".join([_words(study, chosen), *([note] if note else [])]))
-    written = _write(args, study, rule, chosen, out)
+    sentence = rule.sentence(choice.among, final=study.is_final)
+    written = _write(args, study, chosen, sentence, out)
     _show(written, out)
     tell(
         study=study.description["study"],
@@ -104,9 +106,13 @@ def _words(study: Study, chosen: Candidate) -> str:
 
 
 def _write(
-    args: argparse.Namespace, study: Study, rule: Rule, chosen: Candidate, out: Path
+    args: argparse.Namespace, study: Study, chosen: Candidate, sentence: str, out: Path
 ) -> Written:
-    """Write what was chosen, its costs measured beside the full network's if that is asked for."""
+    """Write what was chosen, its costs measured beside the full network's if that is asked for.
+
+    Args:
+        sentence: how it was chosen, for the card.
+    """
     with make_console().status("opening the data and the checkpoint") as status:
         trial, epoch = study.trials[chosen.trial_id], chosen.row["epoch"]
         trained = load_trained(
@@ -117,7 +123,7 @@ def _write(
             final=study.is_final,
             which=chosen.row["checkpoint"],
         )
-        source = _source(study, chosen, trained, rule.sentence(final=study.is_final))
+        source = _source(study, chosen, trained, sentence)
         measured = _speeds(trained, study, chosen.trial_id, status.update) if args.table else []
         formats = [name for name in FORMATS if name in (args.format or FORMATS)]
         return export_member(

@@ -141,6 +141,11 @@ def knee(found: Sequence[Candidate]) -> Candidate:
     return accuracy_front(found)[pareto.knee(_points(found))]
 
 
+def has_knee(found: Sequence[Candidate]) -> bool:
+    """Whether the front of accuracy against multiply-accumulates has a knee."""
+    return pareto.has_knee(_points(found))
+
+
 def knee_note(found: Sequence[Candidate]) -> str:
     """What there is to say of a front without a knee, whose cheap end is taken; else nothing."""
     price = pareto.point_price(_points(found))

@@ -55,32 +55,36 @@ class Rule(NamedTuple):
         is_knee = self.pick == "knee" and self.max_macs is None
         return pick.knee_note(found) if is_knee else ""
 
-    def sentence(self, *, final: bool = False) -> str:
-        """The rule, for a card.
+    def sentence(self, found: Sequence[Candidate], *, final: bool = False) -> str:
+        """The rule, and what it did with these candidates, for a card.
 
         Args:
             final: it chose among final runs.
         """
         if not final:
-            return self._sentence("validation")
+            return self._sentence("validation", found)
         if self.trial is not None and self.pick == "best" and self.max_macs is None:
-            return self._sentence("test")
+            return self._sentence("test", found)
         over = "" if self.trial is not None else " By means over all seeds."
         return (
-            f"{self._sentence('test')}{over} The test split chose it, so expect somewhat less of "
-            f"new images."
+            f"{self._sentence('test', found)}{over} The test split chose it, so expect somewhat "
+            f"less of new images."
         )
 
-    def _sentence(self, split: str) -> str:
+    def _sentence(self, split: str, found: Sequence[Candidate]) -> str:
         who = "members" if self.member is None else f"{self.member} members"
         among = "" if self.trial is None else f" of trial {self.trial}"
         if self.max_macs is not None:
             return f"Chosen as the most accurate of the {who}{among} within {self.max_macs:,} MACs."
-        by = {
-            "best": "by the study's objective",
-            "knee": f"at the knee of {split} accuracy against log(MACs)",
-        }
-        return f"Chosen {by[self.pick]} among the {who}{among}."
+        if self.pick == "best":
+            return f"Chosen by the study's objective among the {who}{among}."
+        front = f"{split} accuracy against log(MACs)"
+        if pick.has_knee(found):
+            return f"Chosen at the knee of {front} among the {who}{among}."
+        return (
+            f"Chosen at the cheap end of the front of {front} among the {who}{among}, as it has no "
+            f"knee."
+        )
 
 
 def parse_macs(text: str) -> int:

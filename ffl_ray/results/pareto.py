@@ -84,6 +84,11 @@ def knee(points: Sequence[tuple[float, float]]) -> int:
     return heights.index(highest) if highest > 0 else len(points) - 1
 
 
+def has_knee(points: Sequence[tuple[float, float]]) -> bool:
+    """Whether a point of a front, as `knee` takes it, lies above the line between its ends."""
+    return max(_heights(points)) > 0
+
+
 def point_price(points: Sequence[tuple[float, float]]) -> float | None:
     """What a point of quality costs on a front without a knee: a factor of the cost.
 
@@ -93,7 +98,7 @@ def point_price(points: Sequence[tuple[float, float]]) -> float | None:
         points: as `knee` takes them; a point is 0.01.
     """
     (best, dearest), (least, cheapest) = points[0], points[-1]
-    if best == least or max(_heights(points)) > 0:
+    if best == least or has_knee(points):
         return None
     return float((dearest / cheapest) ** (0.01 / (best - least)))
 

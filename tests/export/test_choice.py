@@ -31,7 +31,7 @@ ALL = set(TRIALS)
 
 
 def chosen(rule: Rule, kept: set[str]) -> tuple[str, str, str]:
-    candidate, note = choose(
+    candidate, note, _ = choose(
         rule, Rows(DESCRIPTION, TRIALS, MEMBERS, dict.fromkeys(kept, "latest"))
     )
     return candidate.trial_id, candidate.member, note
@@ -100,7 +100,7 @@ def test_of_what_was_kept_the_best_mean_over_all_seeds_is_chosen() -> None:
     members += [row | {"trial_id": "00003"} for row in members if row["trial_id"] == "00001"]
     kept = {"00001": "latest", "00002": "latest"}
 
-    candidate, note = choose(Rule(), Rows(DESCRIPTION, trials, members, kept))
+    candidate, note, _ = choose(Rule(), Rows(DESCRIPTION, trials, members, kept))
 
     assert candidate.trial_id == "00001"
     assert "trial 00003" in note
@@ -171,13 +171,19 @@ def test_the_command_that_trains_again_gives_the_same_config(other_config: Confi
 @pytest.mark.parametrize(
     ("rule", "words"),
     [
+        (Rule("knee", trial="1"), "at the cheap end of the front of validation accuracy against"),
         (Rule(), "Chosen by the study's objective among the members."),
-        (Rule("knee", trial="3"), "at the knee of validation accuracy against log(MACs) among the"),
+        (Rule("knee", trial="0"), "at the knee of validation accuracy against log(MACs) among the"),
         (Rule(max_macs=4_000, member="fused"), "most accurate of the fused members within 4,000"),
     ],
 )
-def test_a_rule_says_itself_for_the_card(rule: Rule, words: str) -> None:
-    assert words in rule.sentence()
+def test_a_rule_says_for_the_card_what_it_did(rule: Rule, words: str) -> None:
+    bent = MEMBERS[0] | {"member": "ensemble", "accuracy": 0.69, "macs": 12}
+    kept = dict.fromkeys(ALL, "latest")
+
+    among = choose(rule, Rows(DESCRIPTION, TRIALS, [*MEMBERS, bent], kept)).among
+
+    assert words in rule.sentence(among)
 
 
 @pytest.mark.parametrize(
