@@ -140,6 +140,12 @@ def test_settings_lists_every_setting(name: str) -> None:
          "error: data.dir must be an existing folder, not '/no/such/folder'"),
         (["train", "--data-dir", "docs"],
          "error: data.dir must be none where data.name is digits, which is embedded and reads"),
+        (["tune", "--data-dir", "docs"],
+         "error: data.dir must be none where data.name is digits, which is embedded and reads no "
+         "folder, not 'docs': images of yours are searched by ffl-ray tune folder --data-dir docs"),
+        (["tune", "docs"],
+         "error: 'docs' is a folder and no search space: images of yours are searched by "
+         "ffl-ray tune folder --data-dir docs"),
         (["tune", "nothing.py"],
          "error: a search space is a Python file or one of"),
         (["tune", "--num-samples", "0"],

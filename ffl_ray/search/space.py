@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import re
+import shlex
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType, ModuleType
@@ -97,13 +98,16 @@ def load_space(name: str) -> SearchSpace:
     """The space of a file, or the bundled one of a name.
 
     Raises:
-        SpaceError: no such file, it fails to load, or it lacks BASE or search_space.
+        SpaceError: no such file, it fails to load, or it lacks BASE or search_space; or it is a
+            folder.
     """
     path = Path(name)
     if path.suffix != ".py":
         path = bundled_folder() / f"{name}.py"
     if not path.is_file():
         bundled = sorted(found.stem for found in bundled_folder().glob("*.py"))
+        if Path(name).is_dir():
+            raise SpaceError(f"{name!r} is a folder and no search space: {folder_search(name)}")
         raise SpaceError(
             f"a search space is a Python file or one of {', '.join(bundled)}, not {name!r}"
             f"{nearest(name, bundled)}"
@@ -120,6 +124,11 @@ def load_space(name: str) -> SearchSpace:
     ladders = getattr(module, "LADDERS", {})
     _check_ladders(path, ladders)
     return SearchSpace(str(path), base, suggest, getattr(module, "PRIORS", {}), ladders)
+
+
+def folder_search(folder: str) -> str:
+    """How a folder of images is searched."""
+    return f"images of yours are searched by ffl-ray tune folder --data-dir {shlex.quote(folder)}"
 
 
 def _check_ladders(path: Path, ladders: object) -> None:
@@ -155,7 +164,8 @@ def settle(space: SearchSpace, overrides: Mapping[str, object]) -> StudyConfig:
     """The settings of a study: defaults, then the space's BASE, then what the command line says.
 
     Raises:
-        SettingError: an override names an unknown setting or breaks a rule.
+        SettingError: an override names an unknown setting or breaks a rule, or a folder of data is
+            named that would not be read.
         SpaceError: BASE does.
     """
     try:
@@ -163,8 +173,20 @@ def settle(space: SearchSpace, overrides: Mapping[str, object]) -> StudyConfig:
     except SettingError as error:
         raise SpaceError(f"{space.path}: BASE: {error}") from error
     chosen = "objective" in overrides or "objective" in space.base
-    study = _with_objectives(with_overrides(base, overrides), chosen=chosen)
+    given = with_overrides(base, overrides)
+    _check_reads_folder(given)
+    study = _with_objectives(given, chosen=chosen)
     return study.model_copy(update={"search": with_own_grace(study.search, study.training)})
+
+
+def _check_reads_folder(study: StudyConfig) -> None:
+    """Check that a folder of data is read, before a point of the space is blamed."""
+    if study.data.name == "digits" and study.data.dir is not None:
+        raise SettingError(
+            f"data.dir must be none where data.name is digits, which is embedded and reads no "
+            f"folder, not {study.data.dir!r}: {folder_search(study.data.dir)}, or by another space "
+            f"with --set data.name=folder"
+        )
 
 
 def _with_objectives(study: StudyConfig, *, chosen: bool) -> StudyConfig:
