@@ -198,7 +198,7 @@ def members_table(rows: list[Row]) -> RenderableType:
 
 
 def next_text(study: str) -> str:
-    """What to do next with a search, as commands.
+    """What to do next with a search, as commands: what is exported is what was confirmed.
 
     Args:
         study: as a command takes it, quoted.
@@ -206,7 +206,7 @@ def next_text(study: str) -> str:
     return (
         f"next     python -m ffl_ray.report {study}\n"
         f"         python -m ffl_ray.confirm {study} --top 3 --seeds 5\n"
-        f"         python -m ffl_ray.export {study} --pick knee --out model\n"
+        f"         python -m ffl_ray.export {study}/confirmed --out model\n"
         f"         python -m ffl_ray.predict model IMAGE..."
     )
 

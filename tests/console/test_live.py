@@ -1,6 +1,7 @@
 """What a person sees, whatever the names and errors in it."""
 
 import io
+import shlex
 
 import pytest
 from rich.console import Console
@@ -10,7 +11,7 @@ from ffl_ray.config.objectives import parse_objective
 from ffl_ray.config.overrides import with_overrides
 from ffl_ray.config.settings import Config
 from ffl_ray.console.live import MOST_RUNNING, StudyView
-from ffl_ray.console.result_tables import best_table, where_text
+from ffl_ray.console.result_tables import best_table, next_text, where_text
 from ffl_ray.console.terminal import duration
 from ffl_ray.console.train_view import TrainView
 from ffl_ray.console.trial_text import row_words, trial_words
@@ -50,6 +51,15 @@ def test_an_error_full_of_brackets_is_shown_as_it_is(terminal: bool) -> None:
     assert 'pd.read_parquet("/data/[run1]/study/trials")' in out.getvalue()
     if not terminal:
         assert "[/third_party/gloo/pair.cc:534] closed [rank1]" in out.getvalue()
+
+
+def test_what_is_to_be_exported_after_a_search_is_what_is_confirmed_before() -> None:
+    commands = [shlex.split(line) for line in next_text("'my studies/mine'").splitlines()]
+
+    (confirm,) = (words for words in commands if "ffl_ray.confirm" in words)
+    (export,) = (words for words in commands if "ffl_ray.export" in words)
+    assert confirm[3:] == ["my studies/mine", "--top", "3", "--seeds", "5"]
+    assert export[3:] == ["my studies/mine/confirmed", "--out", "model"]
 
 
 def test_of_many_running_trials_the_first_are_shown_and_the_others_counted() -> None:
