@@ -179,8 +179,9 @@ def test_only_a_confirmation_opens_the_test_split_and_goes_on_once_it_is_mended(
     exporting += ["--format", "safetensors"]
     exported = export([*exporting, "--out", str(folder / "exported")])
     said = capfd.readouterr().err
-    # The plain baseline has none but itself.
+    # The plain baseline is held against nothing.
     options = ["study", "--storage-path", str(folder), "--trial", "1", "--seeds", "1"]
+    options += ["--baselines", "none"]
 
     refused = run("confirm", *options)
     begun = (folder / "study" / "confirmed").exists()
