@@ -24,10 +24,13 @@ from ffl_ray.confirm.tables import (
     read_confirmed,
 )
 from ffl_ray.data.loader import load_final
+from ffl_ray.errors import StudyError
 from ffl_ray.export import __main__ as export
 from ffl_ray.export import load_member
+from ffl_ray.export.choice import Choice, Rows, choose
+from ffl_ray.export.rule import Rule
+from ffl_ray.results.description import read_description
 from ffl_ray.results.storage.storage import Storage
-from ffl_ray.results.study import StudyTables
 from ffl_ray.training.checkpoint import dump_checkpoint
 from ffl_ray.training.progress import Progress
 from ffl_ray.training.setup import new_network
@@ -231,6 +234,19 @@ def test_a_study_of_final_runs_without_weights_says_why(
     assert message in error
 
 
+def chosen_of(root: Path, failed: list[tuple[str, int]]) -> Choice:
+    """What is exported of the plan after some of its trainings failed, their weights gone."""
+    tables = make_confirmation(root / "s", PLAN)
+    kept = dict.fromkeys(PLAN.winners, "latest")
+    for run in PLAN.runs:
+        if (run.arm, run.seed) in failed:
+            tables.end(run.run_id, "failed", ("TrainingDivergedError", "the loss became nan"))
+            kept.pop(run.run_id, None)
+    trials = {row["trial_id"]: row for row in tables.trials.rows}
+    description = read_description(tables.storage)
+    return choose(Rule(), Rows(description, trials, tables.member_rows(), kept))
+
+
 @pytest.mark.parametrize(
     ("failed", "chosen", "note"),
     [
@@ -245,36 +261,18 @@ def test_configs_are_compared_over_the_seeds_with_which_none_failed(
     note: str,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
-    capfd: pytest.CaptureFixture[str],
 ) -> None:
     """Whoever waited for them would wait for ever."""
     monkeypatch.setattr("support.confirmations.rows_of", seeds_of(better))
-    write(tmp_path, PLAN)
-    tables = StudyTables(Storage(str(tmp_path / "s/confirmed")), "s/confirmed")
-    for run in PLAN.runs:
-        if (run.arm, run.seed) in failed:
-            tables.end(run.run_id, "failed", ("TrainingDivergedError", "the loss became nan"))
-            (tmp_path / f"s/confirmed/checkpoints/{run.run_id}/latest.pt").unlink(missing_ok=True)
-    tables.close()
-    monkeypatch.chdir(tmp_path)
 
-    assert export.main(command(tmp_path)) == 0
+    found = chosen_of(tmp_path, failed)
 
     first = next(run for run in PLAN.runs if (run.arm, run.seed) == (chosen, 1000))
-    assert (tmp_path / f"s-confirmed-{first.run_id}-fused" / "README.md").is_file()
-    assert note in capfd.readouterr().out
+    assert found.candidate.trial_id == first.run_id
+    assert found.note.startswith(note)
+    assert bool(found.note) == bool(note)
 
 
-def test_no_seed_with_which_none_failed_is_one_line(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    write(tmp_path, PLAN)
-    tables = StudyTables(Storage(str(tmp_path / "s/confirmed")), "s/confirmed")
-    for run in PLAN.runs:
-        if (run.arm, run.seed) in (("00000", 1001), ("00003", 1000)):
-            tables.end(run.run_id, "failed", ("TrainingDivergedError", "the loss became nan"))
-    tables.close()
-
-    assert export.main(command(tmp_path)) == 2
-
-    assert "no seed with which none of them failed: choose with --trial" in capsys.readouterr().err
+def test_no_seed_with_which_none_failed_is_one_line(tmp_path: Path) -> None:
+    with pytest.raises(StudyError, match="no seed with which none of them failed: choose with --t"):
+        chosen_of(tmp_path, [("00000", 1001), ("00003", 1000)])
