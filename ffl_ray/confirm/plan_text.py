@@ -15,14 +15,14 @@ from ffl_ray.planning.layout import Plan
 
 def plan_words(confirmation: Confirmation, waiting: Sequence[FinalRun], plan: Plan) -> str:
     """The number of trainings, and how long those that wait will take."""
-    configs, seeds = len(confirmation.chosen), len(confirmation.seeds)
-    arms = [arm for arm in confirmation.arms if arm.trial_id is not None]
+    seeds = len(confirmation.seeds)
+    configs = [_config_words(arm) for arm in confirmation.arms if arm.trial_id is not None]
     baselines = [arm.name for arm in confirmation.arms if arm.trial_id is None]
     most = "at most " * confirmation.race
     time = hours(confirmation.seconds(waiting) / plan.max_concurrent_trials)
-    named = "\n".join(f"      {name}" for name in (*map(_config_words, arms), *baselines))
+    named = "\n".join(f"      {name}" for name in (*configs, *baselines))
     return (
-        f"plan  {configs} config{'s' * (configs != 1)} and {len(baselines)} "
+        f"plan  {len(configs)} config{'s' * (len(configs) != 1)} and {len(baselines)} "
         f"baseline{'s' * (len(baselines) != 1)}, {most}{seeds} seed{'s' * (seeds != 1)} of each: "
         f"{len(confirmation.asked)} trainings, {len(waiting)} of them to be run, "
         f"{plan.max_concurrent_trials} at once\n"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from ffl_ray.config.overrides import some
 from ffl_ray.data.dataset import Files, Images, Opened
 from ffl_ray.data.splits import Split, stratified_split
 from ffl_ray.errors import DataError
@@ -39,11 +40,6 @@ def check_classes(train: Sequence[str], test: Sequence[str], rule: str) -> None:
         return
     lacking = [repr(name) for name in train if name not in test]
     more = [repr(name) for name in test if name not in train]
-    has = [f"lacks {_some(lacking)}"] if lacking else []
-    has += [f"holds {_some(more)}{'' if lacking else ' as well'}"] if more else []
+    has = [f"lacks {some(lacking, MOST_NAMED)}"] if lacking else []
+    has += [f"holds {some(more, MOST_NAMED)}{'' if lacking else ' as well'}"] if more else []
     raise DataError(f"{rule}, and {' and '.join(has) or 'has them in another order'}")
-
-
-def _some(names: Sequence[str]) -> str:
-    more = f" and {len(names) - MOST_NAMED} more" if len(names) > MOST_NAMED else ""
-    return ", ".join(names[:MOST_NAMED]) + more

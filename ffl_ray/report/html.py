@@ -8,6 +8,7 @@ from collections.abc import Sequence
 import optuna
 import pandas as pd
 
+from ffl_ray.config.overrides import some
 from ffl_ray.report import search_plots, table_plots, tables
 from ffl_ray.report.answers_plot import effects_plot, importance_plot
 from ffl_ray.report.blocks import Block, Missing
@@ -70,8 +71,7 @@ def _slice(study: Study, search: optuna.Study, name: str) -> Block:
     if name not in study.searched:
         values = Counter(str(value) for value in study.trials[name].dropna())
         return Missing(
-            f"No slice for {name}: it was not searched; every trial has "
-            f"{tables.some(list(values))}."
+            f"No slice for {name}: it was not searched; every trial has {some(list(values))}."
         )
     continuous = pd.api.types.is_float_dtype(study.trials[name])
     if continuous:

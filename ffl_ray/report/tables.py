@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from ffl_ray.config.objectives import parse_objectives
-from ffl_ray.config.overrides import shown
+from ffl_ray.config.overrides import shown, some
 from ffl_ray.config.readers import DECIDING, METHOD, READ_BY, without_effect
 from ffl_ray.report.source import MIX, Study, best_first
 from ffl_ray.results import pareto
@@ -144,12 +144,6 @@ def failures(study: Study) -> pd.DataFrame:
         for (kind, message), group in sorted(groups.items(), key=lambda item: -len(item[1]))
     ]
     return pd.DataFrame(rows)
-
-
-def some(names: list[str], count: int = 5) -> str:
-    """The first few names, and how many more there are."""
-    more = f" and {len(names) - count} more" if len(names) > count else ""
-    return f"{', '.join(names[:count])}{more}"
 
 
 def ranges(study: Study) -> pd.DataFrame:
