@@ -13,7 +13,7 @@ import argparse
 import itertools
 import math
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import numpy as np
 import pandas as pd
@@ -21,7 +21,7 @@ from optuna.distributions import CategoricalDistribution
 
 from benchmarks.common import ended
 from ffl_ray.config.objectives import VALUE, Objective, Row, parse_objective
-from ffl_ray.config.overrides import shown
+from ffl_ray.config.overrides import parse_assignments, shown
 from ffl_ray.config.settings import SearchConfig
 from ffl_ray.replay.event_loop import replayed
 from ffl_ray.replay.grid import Grid as ReplayGrid
@@ -146,9 +146,11 @@ def held_by(space: SearchSpace) -> Callable[[Row], bool]:
     return lambda row: all(shown(row[name]) in known for name, known in choices.items() if known)
 
 
-def searches(study: str, space: SearchSpace, repeats: int) -> pd.DataFrame:
+def searches(
+    study: str, space: SearchSpace, repeats: int, changes: Mapping[str, object]
+) -> pd.DataFrame:
     """How many searches of a space claim something true of the grid, and something else."""
-    search, keep = settle(space, {}).search, held_by(space)
+    search, keep = settle(space, changes).search, held_by(space)
     grid = Grid(study, keep)
     made = Searches(grid, open_grid(study, keep=keep), search).made
     whole = shown_by(study_answers(grid.trials, grid.epochs, grid.objective))
@@ -223,13 +225,16 @@ def main() -> None:
     parser.add_argument(
         "--space", help="replay searches of this space alone, whose points the grid holds"
     )
+    parser.add_argument(
+        "--set", action="append", default=[], metavar="NAME=VALUE", help="of the space's search.*"
+    )
     args = parser.parse_args()
     space = load_space(args.space) if args.space else None
     grid = Grid(args.study, held_by(space) if space else lambda row: True)
     whole = told(study_answers(grid.trials, grid.epochs, grid.objective))
     print(f"the whole grid tells: {', '.join(sorted(whole))}\n")  # noqa: T201
     tables = (
-        [searches(args.study, space, args.repeats)]
+        [searches(args.study, space, args.repeats, parse_assignments(args.set))]
         if space
         else [errors(grid, args.repeats), power(grid, args.repeats)]
     )

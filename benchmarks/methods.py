@@ -184,6 +184,15 @@ def flattening(epochs: pd.DataFrame, completed: pd.Series) -> pd.Series:
     return means.map(lambda values: 1 - values[-1] / values[-1 - LAST])
 
 
+def cpu_seconds(epochs: pd.DataFrame) -> pd.Series:
+    """CPU seconds of each training's steps, by trial_id; seconds, where a CPU's are not known.
+
+    Other work on the machine lengthens seconds, and these hardly.
+    """
+    found = epochs["train_cpu_s"].where(epochs["train_cpu_s"].notna(), epochs["train_s"])
+    return found.astype(float).groupby(epochs["trial_id"]).sum()
+
+
 def main() -> None:
     """Print the table of some studies, which hold the methods between them."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -193,8 +202,7 @@ def main() -> None:
     loaded = [load(study, args.storage_path) for study in args.studies]
     trials = pd.concat([with_members(found.trials, found.members) for found in loaded])
     fell = pd.concat([flattening(found.epochs, trials["trial_id"]) for found in loaded])
-    epochs = pd.concat([found.epochs for found in loaded])
-    cpu_s = epochs["train_cpu_s"].where(epochs["train_cpu_s"].notna(), epochs["train_s"]).sum()
+    cpu_s = cpu_seconds(pd.concat([found.epochs for found in loaded])).sum()
     frame, seen = table(trials)
     print(frame.to_markdown(index=False, disable_numparse=True))  # noqa: T201
     print(  # noqa: T201

@@ -15,7 +15,7 @@ import pandas as pd
 
 from benchmarks.common import ended
 from benchmarks.ffl_helps.picture import Point, draw
-from benchmarks.methods import LAST, flattening
+from benchmarks.methods import LAST, cpu_seconds, flattening
 from ffl_ray.confirm.tables import FOLDER, interval_of, read_confirmed
 from ffl_ray.errors import StudyError
 from ffl_ray.results import load
@@ -111,19 +111,31 @@ def ground(study: Study) -> str:
     losses = found.epochs.dropna(subset="loss.ce_branches")
     long = losses.groupby("trial_id")["epoch"].transform("size") > LAST
     fell = flattening(losses[long], done["trial_id"])
-    equal = [row for row in study.rows if row["equal"] == "seconds" and row["accelerator_s"]]
-    ratio = ", ".join(
-        f"{row['accelerator_s'] / row['baseline_accelerator_s']:.2f}" for row in equal[:1]
-    )
+    cpu_s = cpu_seconds(found.epochs).reindex(done["trial_id"]).fillna(0.0)
+    of_arms = _by_arm(study, cpu_s)
+    ratio = "-"
+    for row in study.rows:
+        theirs = of_arms.get(row["baseline"], 0.0)
+        if row["equal"] == "seconds" and theirs:
+            ratio = f"{of_arms[row['arm']] / theirs:.2f}"
+            break
     flat = (
         f"; over the last {LAST} epochs of {len(fell)} the cross-entropy still fell by "
         f"{fell.mean():.1%}, by {fell.max():.1%} at most"
     )
     return (
-        f"{study.data}: {len(done)} trainings, {done['accelerator_s'].sum() / 3600:.1f} hours of "
-        f"their CPUs; seconds of ours to those of equal seconds {ratio or '-'}"
+        f"{study.data}: {len(done)} trainings, {cpu_s.sum() / 3600:.1f} hours of a CPU in training "
+        f"steps; of these, ours to those of equal seconds {ratio}"
         f"{flat if len(fell) else ''}"
     )
+
+
+def _by_arm(study: Study, cpu_s: pd.Series) -> dict[str, float]:
+    """CPU seconds of a training of each arm, mean over its seeds."""
+    runs = pd.DataFrame(read_confirmed(study.place)["runs"])
+    known = runs[runs["run_id"].isin(cpu_s.index)]
+    of_runs = known["run_id"].map(cpu_s)
+    return {str(arm): float(mean) for arm, mean in of_runs.groupby(known["arm"]).mean().items()}
 
 
 def openings(study: Study) -> list[str]:

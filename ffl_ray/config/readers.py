@@ -6,7 +6,7 @@ differ by it alone are one training.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cache
 from typing import Any, NamedTuple
 
@@ -17,7 +17,7 @@ from ffl_ray.config.network_settings import FusionConfig
 from ffl_ray.config.training_settings import DataConfig, OptimConfig
 from ffl_ray.config.values import Section
 
-METHOD, TEACHER = "distill.method", "distill.teacher"
+METHOD, TEACHER, GATES = "distill.method", "distill.teacher", "distill.gates"
 SECTIONS: Mapping[str, type[Section]] = {
     "distill": DistillConfig,
     "fusion": FusionConfig,
@@ -85,7 +85,7 @@ def _values(settings: Settings) -> Iterator[str]:
     """The method, and which of its conditions hold."""
     method = str(settings[METHOD])
     yield method
-    if method == "ktg" and reads_fused(str(settings.get("distill.gates"))):
+    if method == "ktg" and reads_fused(str(settings.get(GATES))):
         yield KTG_FUSED
     if method == "independent" and str(settings.get(TEACHER)) != "None":
         yield TAUGHT
@@ -131,7 +131,7 @@ READ_BY: Mapping[str, Readers] = {
     "distill.student_shares": _methods("okdph"),
     "distill.write_back": _methods("okdph"),
     "distill.write_back_steps": _methods("okdph"),
-    "distill.gates": _methods("ktg"),
+    GATES: _methods("ktg"),
     "distill.layer_weight": _methods("layered_ffl"),
     "distill.layer_to_branch_weight": _methods("layered_ffl", switch="distill.fused_to_branch"),
     "distill.layer_decay": _methods("layered_ffl"),
@@ -170,7 +170,10 @@ READ_BY: Mapping[str, Readers] = {
 }
 
 
-DECIDING = {name: _default(name) for readers in READ_BY.values() for name in readers.deciding}
+DECIDING = {
+    name: _default(name)
+    for name in sorted({GATES, TEACHER}.union(*(readers.deciding for readers in READ_BY.values())))
+}
 
 
 def left_at(name: str, settings: Settings) -> Any:
@@ -192,3 +195,11 @@ def without_effect(settings: Settings) -> dict[str, Any]:
         for name, readers in READ_BY.items()
         if name in settings and not readers.read(whole)
     }
+
+
+def values_read(settings: Settings, names: Sequence[str]) -> list[Any]:
+    """The values of some settings in their order, none for one that has no effect."""
+    unread = without_effect(
+        {name: settings[name] for name in (*DECIDING, *names) if name in settings}
+    )
+    return [None if name in unread else settings[name] for name in names]

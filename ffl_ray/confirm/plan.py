@@ -11,7 +11,7 @@ from ffl_ray.confirm.confirmation import Confirmation
 from ffl_ray.confirm.opponents import Against
 from ffl_ray.confirm.pairs import Arm, Chosen, Pair
 from ffl_ray.confirm.registered import check_unchanged
-from ffl_ray.confirm.request import Request
+from ffl_ray.confirm.request import Request, as_options
 from ffl_ray.confirm.tuned import baseline_searches, with_tuned
 from ffl_ray.data.facts import DataFacts
 from ffl_ray.errors import PlanError, SettingError, StudyError
@@ -34,7 +34,9 @@ def following(request: Request, before: Confirmation, *, opened: bool = False) -
     place = request.storage.location
     again = f"give the old settings, or move {place} away"
     settings = {"margin": MARGIN} | before.settings  # the version before knew no margin
-    check_same_settings(place, settings, request.settings, MOVES, otherwise=again)
+    check_same_settings(
+        place, as_options(settings), as_options(request.settings), MOVES, otherwise=again
+    )
     if "margin" not in before.settings:
         kept = {name: value for name, value in request.settings.items() if name != "margin"}
         request = request._replace(settings=kept)

@@ -21,7 +21,7 @@ from ffl_ray.confirm.pairs import Chosen
 from ffl_ray.confirm.tables import FOLDER
 from ffl_ray.errors import SettingError, StudyError
 from ffl_ray.planning.data_dir import absolute_data_dir
-from ffl_ray.results.columns import BASELINE, ENDED
+from ffl_ray.results.columns import BASELINE, num_ended
 from ffl_ray.results.columns import DEFAULT as DEFAULT_POINT
 from ffl_ray.results.description import MOVES, read_description
 from ffl_ray.results.guard import understood
@@ -34,6 +34,7 @@ from ffl_ray.results.storage.storage import Storage
 from ffl_ray.search.part_space import searched_kinds
 
 TOP, SEEDS, RACE_SEEDS = 3, 5, 20
+SEEDS_OF_FIRST_LOOK = "seeds_at_first_look"
 
 
 class Request(NamedTuple):
@@ -127,7 +128,7 @@ def _request(args: argparse.Namespace) -> Request:
         looks=seeds - _first_look(args) + 1 if args.until_decided else 1,
         tune_baselines=args.tune_baselines,
         dimensions={} if args.tune_baselines is None else _dimensions(source, rows),
-        search_trials=sum(row["status"] in ENDED for row in rows),
+        search_trials=num_ended(rows),
         search_s=sum(row["accelerator_s"] or 0.0 for row in rows),
     )
 
@@ -138,10 +139,15 @@ def _kept(args: argparse.Namespace) -> dict[str, Any]:
     if args.until_decided:
         kept["until_decided"] = True
         first = _first_look(args)
-        kept |= {"seeds_at_first_look": first} if first != FIRST_LOOK else {}
+        kept |= {SEEDS_OF_FIRST_LOOK: first} if first != FIRST_LOOK else {}
     kept |= {"arms": sorted(set(args.arms))} if set(args.arms) != set(DEFAULT.kinds) else {}
     tuned = args.tune_baselines
     return kept if tuned is None else {**kept, "tune_baselines": tuned}
+
+
+def as_options(kept: Mapping[str, Any]) -> dict[str, Any]:
+    """What a confirmation keeps by the names of the options that it was given with."""
+    return {"seeds" if name == SEEDS_OF_FIRST_LOOK else name: kept[name] for name in kept}
 
 
 def _default(

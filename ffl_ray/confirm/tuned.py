@@ -24,7 +24,7 @@ from ffl_ray.confirm.request import Request
 from ffl_ray.errors import SettingError, StudyError
 from ffl_ray.planning.member_costs import planned_members
 from ffl_ray.results.best import called_best, members_by_trial, ranked
-from ffl_ray.results.columns import ENDED
+from ffl_ray.results.columns import num_ended
 from ffl_ray.results.description import MOVES
 from ffl_ray.results.history import study_objectives
 from ffl_ray.results.openings import digest
@@ -230,7 +230,7 @@ def _found(one: BaselineSearch, request: Request) -> Arm:
     tuning = Tuning(
         f"{FOLDER}/{one.folder}",
         best["trial_id"],
-        sum(row["status"] in ENDED for row in rows),
+        num_ended(rows),
         sum(row["accelerator_s"] or 0.0 for row in rows),
         one.searched,
     )

@@ -15,7 +15,7 @@ from ffl_ray.confirm.tuned import FOLDER, BaselineSearch
 from ffl_ray.console.terminal import make_console, say
 from ffl_ray.orchestration.search_run import run_search
 from ffl_ray.orchestration.search_study import MAY_CHANGE, Search
-from ffl_ray.results.columns import ENDED
+from ffl_ray.results.columns import num_ended
 from ffl_ray.results.description import MOVES, check_goes_on, read_description
 from ffl_ray.results.reader import read_rows
 from ffl_ray.results.spent import used_s
@@ -69,7 +69,7 @@ def has_ended(storage: Storage) -> bool:
         return False
     settings, rows = read_description(storage)["settings"], read_rows(storage, "trials")
     limit_s = settings.get(TIMES[0])
-    ended = sum(row["status"] in ENDED for row in rows)
+    ended = num_ended(rows)
     return ended >= int(settings["search.num_samples"]) or (
         limit_s is not None and used_s(storage) >= limit_s
     )

@@ -237,7 +237,7 @@ def how_measured(
     """
     tested = "the test split" if images is None else f"the {images:,} images of the test split"
     words = [
-        f"Configs ranked by {ranked_by} on the validation split. Every number is of {trainings} "
+        f"The search went by {ranked_by} on the validation split. Every number is of {trainings} "
         f"(seeds {_listed(seeds)}, none of the search's) on train and val together, "
         f"{num_train:,} images, measured once, after the last epoch, on {tested}.",
         f"{intervals(over)} Differences are paired by seed. MACs and seconds: ours over the "

@@ -13,7 +13,7 @@ from rich.text import Text
 from ffl_ray.config.objectives import Objective
 from ffl_ray.console.fitted_table import BrokenName, Fitted
 from ffl_ray.console.plain_text import printable_row
-from ffl_ray.console.trial_text import STATUS_STYLES, Row, how_fused
+from ffl_ray.console.trial_text import STATUS_STYLES, Row, fusion_and_temperature
 from ffl_ray.results.best import Best
 from ffl_ray.results.columns import BASELINE, PLAIN
 from ffl_ray.results.sampler_state import keeps_constraints
@@ -160,10 +160,8 @@ def _alike(common: dict[str, str], words: Sequence[dict[str, str]]) -> str:
     return "".join(tails)
 
 
-def _how_words(row: Row) -> tuple[str, str, str, str]:
-    taught = row["distill.method"] != "independent" and row["distill.temperature"] is not None
-    temperature = f"{row['distill.temperature']:.2f}" if taught else "-"
-    return row["model.mix"], row["distill.method"], how_fused(row), temperature
+def _how_words(row: Row) -> tuple[str, ...]:
+    return row["model.mix"], row["distill.method"], *fusion_and_temperature(row)
 
 
 def _number(value: float | None) -> str:

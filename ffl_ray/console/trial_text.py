@@ -6,12 +6,13 @@ from typing import Any
 
 from ffl_ray.config.methods import mix_of
 from ffl_ray.config.overrides import flatten, mix_name
+from ffl_ray.config.readers import values_read
 from ffl_ray.config.settings import Config
-from ffl_ray.config.user_code import is_own
 from ffl_ray.console.plain_text import printable_line
 from ffl_ray.results.columns import BASELINE, PLAIN
 
 Row = dict[str, Any]
+NONE = "-"
 PLAIN_WORDS = ", the plain baseline"
 STATUS_STYLES = {
     "completed": "green",
@@ -29,16 +30,15 @@ def trial_words(config: Config) -> str:
 
 def row_words(row: Row) -> str:
     """A trial's mix, method or fusion design, and temperature, from its row of the trials table."""
-    how = how_fused(row) if row["distill.method"] == "ffl" else row["distill.method"]
-    if is_own(str(row["distill.method"])):
-        how = f"{how} {row['fusion.design']}"
-    temperature = row["distill.temperature"]
-    softened = "" if temperature is None or how == "independent" else f" T={temperature:.2f}"
+    method, (fused, temperature) = row["distill.method"], fusion_and_temperature(row)
+    words = [method] if method != "ffl" or fused == NONE else []
+    words += [fused] if fused != NONE else []
+    words += [f"T={temperature}"] if temperature != NONE else []
     baseline = PLAIN_WORDS if row.get(BASELINE) == PLAIN else ""
-    return printable_line(f"{row['model.mix']} {how}{softened}{baseline}")
+    return printable_line(f"{' '.join([row['model.mix'], *map(str, words)])}{baseline}")
 
 
-def how_fused(row: Row) -> str:
-    """The fusion design of a trial whose method has one."""
-    fuses = row["distill.method"] == "ffl" or is_own(str(row["distill.method"]))
-    return str(row["fusion.design"]) if fuses else "-"
+def fusion_and_temperature(row: Row) -> tuple[str, str]:
+    """The fusion design and the temperature of a trial whose method reads them."""
+    design, temperature = values_read(row, ("fusion.design", "distill.temperature"))
+    return str(design or NONE), NONE if temperature is None else f"{temperature:.2f}"

@@ -28,7 +28,7 @@ from ffl_ray.orchestration.outcome import how_many, outcome
 from ffl_ray.planning.budget import ENDING_S, Fit
 from ffl_ray.planning.plain_baseline import has_plain
 from ffl_ray.results.best import called_best, ranked
-from ffl_ray.results.columns import ENDED, PLAIN_ID
+from ffl_ray.results.columns import PLAIN_ID, num_ended
 from ffl_ray.results.description import DESCRIPTION, SPACE, read_description
 from ffl_ray.results.pareto import front
 from ffl_ray.results.plain import held_against_plain
@@ -101,7 +101,7 @@ class Search(NamedTuple):
 
 def trials_left(tables: StudyTables, search: SearchConfig) -> int:
     """How many trials have not ended, or not even begun."""
-    return search.num_samples - sum(row["status"] in ENDED for row in tables.trials.rows)
+    return search.num_samples - num_ended(tables.trials.rows)
 
 
 def limits_of(search: Search, rows: Sequence[Mapping[str, Any]]) -> Limits:
@@ -111,7 +111,7 @@ def limits_of(search: Search, rows: Sequence[Mapping[str, Any]]) -> Limits:
         rows: of its trials table.
     """
     config = search.settings.search
-    ended = sum(row["status"] in ENDED for row in rows)
+    ended = num_ended(rows)
     return Limits(
         budget_s=config.budget_s,
         used_s=used_s(search.storage),

@@ -235,7 +235,4 @@ def _most_tried(values: list[Any], counts: pd.Series[int]) -> list[Any]:
 
 
 def _trial(row: dict[Any, Any]) -> str:
-    return (
-        f"trial {row['trial_id']}<br>{row['model.mix']}<br>{row['fusion.design']}, "
-        f"T = {row['distill.temperature']:.2f}<br>"
-    )
+    return f"trial {row['trial_id']}<br>{how_taught(row)}<br>"

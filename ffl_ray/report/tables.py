@@ -11,7 +11,7 @@ import pandas as pd
 
 from ffl_ray.config.objectives import parse_objectives
 from ffl_ray.config.overrides import shown, some
-from ffl_ray.config.readers import DECIDING, METHOD, READ_BY, without_effect
+from ffl_ray.config.readers import DECIDING, METHOD, READ_BY, values_read, without_effect
 from ffl_ray.report.source import MIX, Study, best_first
 from ffl_ray.results import pareto
 from ffl_ray.results.columns import BASELINE
@@ -24,7 +24,6 @@ BACKBONES = "search.backbones"
 USUAL = [MIX, "fusion.design", "distill.temperature"]
 FINAL = ("distill.method", "seed")
 ACCURACIES = ["val.fused.accuracy", "val.ensemble.accuracy", "val.best_branch.accuracy"]
-FRONT_TRIAL = ["trial_id", "status", *USUAL, "distill.method"]
 FRONT_MEMBER = ["trial_id", "checkpoint", "member", "backbone", "accuracy", "macs"]
 FAILURE = ["trial_id", "status", "error_type", "error", "epochs_done"]
 COST = parse_objectives(["fused.accuracy", "fused.macs"])
@@ -66,12 +65,14 @@ def how_taught(trial: Mapping[Any, Any] | pd.Series[Any]) -> str:
     Args:
         trial: its row of the trials table, or what decides of it.
     """
-    if trial[METHOD] == "independent":
-        return f"{trial[MIX]}, untaught"
-    unread = without_effect({name: trial[name] for name in (*DECIDING, *USUAL) if name in trial})
-    words = [trial[MIX], *([trial[METHOD]] if trial[METHOD] != "ffl" else [])]
-    words += [trial["fusion.design"]] if "fusion.design" not in unread else []
-    return ", ".join([*words, f"temperature {trial['distill.temperature']:.2f}"])
+    names = [name for name in (*DECIDING, *USUAL) if name in trial]
+    known = {name: None if pd.isna(trial[name]) else trial[name] for name in names}
+    mix, design, temperature = values_read(known, USUAL)
+    if temperature is None:
+        return f"{mix}, untaught"
+    words = [mix, *([known[METHOD]] if known[METHOD] != "ffl" else [])]
+    words += [design] if design is not None else []
+    return ", ".join([*words, f"temperature {temperature:.2f}"])
 
 
 def best_trials(study: Study) -> pd.DataFrame:
@@ -117,7 +118,7 @@ def candidates(study: Study) -> pd.DataFrame:
 
 def cost_front(study: Study) -> pd.DataFrame:
     """The members that no other beats in both accuracy and MACs, best first."""
-    trials = with_effect(study.trials[study.trials["status"] == "completed"], FRONT_TRIAL)
+    trials = study.completed
     latest = study.members["checkpoint"] == "latest"
     members = study.members.loc[latest & study.members["trial_id"].isin(trials["trial_id"])]
     points = pareto.front(records(trials), records(members[FRONT_MEMBER]), COST)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import types
 import typing
+from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
 import pyarrow as pa
@@ -31,6 +32,11 @@ class Column(NamedTuple):
     type: pa.DataType
     unit: str
     meaning: str
+
+
+def num_ended(rows: Iterable[Mapping[str, Any]]) -> int:
+    """How many of these rows of a trials table have ended."""
+    return sum(row["status"] in ENDED for row in rows)
 
 
 _IDS = [

@@ -196,7 +196,7 @@ def check_same_settings(
     """
     now = json.loads(json.dumps(settings, default=str))
     changed = [
-        f"{key} was {before.get(key)!r} and is {now.get(key)!r}"
+        f"{_named(key)} was {_given(before, key)} and is {_given(now, key)}"
         for key in sorted(before.keys() | now.keys())
         if before.get(key) != now.get(key) and key not in may_change
     ]
@@ -205,6 +205,15 @@ def check_same_settings(
             f"{place} goes on only with the settings it began with, and {'; '.join(changed)}: "
             f"{otherwise}"
         )
+
+
+def _named(key: str) -> str:
+    return key if "." in key or key == SPACE else f"--{key.replace('_', '-')}"  # an option's
+
+
+def _given(settings: Mapping[str, Any], key: str) -> str:
+    value = settings.get(key, "not given")
+    return " ".join(map(str, value if isinstance(value, list) else [value]))
 
 
 @functools.cache

@@ -12,6 +12,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from ffl_ray.config.objectives import Objective, dominates
+from ffl_ray.config.readers import without_effect
 
 Row = Mapping[str, Any]
 
@@ -29,7 +30,7 @@ def front(
 
     Returns:
         Rows with trial_id, member, backbone, the metrics, and the trial's mix, method, fusion
-        design and temperature.
+        design and temperature, none where they have no effect.
     """
     completed = {row["trial_id"]: row for row in trials if row["status"] == "completed"}
     metrics = list(dict.fromkeys(objective.metric for objective in objectives))
@@ -124,4 +125,5 @@ def _point(member: Row, trial: Row, metrics: Sequence[str]) -> dict[str, Any]:
         "backbone": member["backbone"],
         **{metric: member[metric] for metric in metrics},
         **{name: trial[name] for name in names},
+        **dict.fromkeys(without_effect(trial).keys() & {*names}),
     }

@@ -15,6 +15,7 @@ from ffl_ray.console.plain_text import printable_line
 from ffl_ray.console.result_tables import best_table
 from ffl_ray.console.terminal import duration
 from ffl_ray.results.best import called_best, ranked
+from ffl_ray.results.columns import num_ended
 from ffl_ray.results.description import read_description
 from ffl_ray.results.guard import understood
 from ffl_ray.results.reader import load_tables, records
@@ -23,7 +24,6 @@ from ffl_ray.results.storage.storage import Storage
 from ffl_ray.results.study import LEFT
 
 Row = dict[str, Any]
-ENDED = ("completed", "pruned", "failed")
 # A final run is judged by nothing; its epochs have no values.
 NEVER_SHOWN = parse_objective("ensemble.accuracy")
 
@@ -68,7 +68,7 @@ def snapshot(storage: Storage, console: Console) -> Snapshot:
             blocks += [Text(), best_table(trials, objectives, best)]
         for point, reason in refused(storage).items():
             blocks.append(Text(printable_line(f"not tried: {point}: {reason}"), "red"))
-        ended = sum(row["status"] in ENDED for row in trials)
+        ended = num_ended(trials)
     return Snapshot(Group(*blocks), ended >= planned, storage.exists(LEFT))
 
 

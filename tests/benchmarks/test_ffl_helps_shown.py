@@ -45,7 +45,7 @@ def test_all_comparisons_openings_and_the_picture_come_of_what_is_kept(
         assert f"**{row['verdict']}** (n {row['n']}" in said
     assert len(table([study])) == len({study.name(row) for row in study.rows})
     assert f"{study.data}: look 1 by one/confirmed, plan " in said
-    assert "30 trainings, 0.0 hours of their CPUs" in said
+    assert "30 trainings, 0.0 hours of a CPU in training steps" in said
     drawn = html.unescape(picture.read_text(encoding="utf-8"))
     assert all(study.name(row) in drawn for row in study.rows)
 

@@ -149,7 +149,7 @@ def test_a_confirmation_survives_a_kill_and_never_runs_twice(tmp_path: Path) -> 
     assert set(compared.over) == {"seeds and images"}
     assert after["registered"] == before_plan["registered"]
     more = run("confirm", *options(tmp_path, "--margin", "0.1"))
-    assert "margin was 0.5 and is 0.1" in more.stderr
+    assert "--margin was 0.5 and is 0.1" in more.stderr
 
 
 @pytest.mark.parametrize(
@@ -218,10 +218,13 @@ def test_an_unknown_study_is_one_line(tmp_path: Path, capsys: pytest.CaptureFixt
 @pytest.mark.parametrize(
     ("more", "message"),
     [
-        (["--baselines", "epochs"], "baselines was 'both' and is 'epochs'"),
-        (["--set", "compute.precision=bfloat16"], "compute.precision was None and is 'bfloat16'"),
+        (["--baselines", "epochs"], "--baselines was both and is epochs"),
+        (
+            ["--set", "compute.precision=bfloat16"],
+            "compute.precision was not given and is bfloat16",
+        ),
         (["--top", "1"], "has --top 2 and can't shrink to 1"),
-        (["--until-decided", "--seeds", "5"], "seeds_at_first_look was None and is 5"),
+        (["--until-decided", "--seeds", "5"], "--seeds was not given and is 5"),
     ],
 )
 def test_a_confirmation_goes_on_only_with_its_settings(
@@ -282,7 +285,7 @@ def test_what_another_plan_would_take_is_told_though_one_is_registered(
     assert before is None
     assert request.storage.location == str(study / "another")
     assert said.startswith("Of a plan anew, for ")
-    assert "margin was 0.5 and is 0.1" in said
+    assert "--margin was 0.5 and is 0.1" in said
     assert main(options(tmp_path, "--margin", "0.1")) == 2
 
 

@@ -150,7 +150,7 @@ def test_a_confirmation_of_the_version_before_goes_on_with_the_default_margin(
 
     assert following(request(tmp_path, 1, 2), old, opened=True).settings == old.settings
     narrow = request(tmp_path, 1, 1)._replace(settings={"baselines": "both", "margin": 0.1})
-    with pytest.raises(StudyError, match="margin was 0.5 and is 0.1"):
+    with pytest.raises(StudyError, match="--margin was 0.5 and is 0.1"):
         following(narrow, old)
 
 

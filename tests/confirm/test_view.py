@@ -108,7 +108,7 @@ def test_how_it_was_measured_is_said_in_words() -> None:
     assert "of 3 trainings (seeds 1000 to 1002, none of the search's)" in said
     assert "50,000 images, measured once" in said
     assert "the 10,000 images of the test split" in said
-    assert "ranked by fused.accuracy, fused.macs" in said
+    assert "went by fused.accuracy, fused.macs on the validation split" in said
     assert said.endswith("Of 16.")
     assert "train alone" not in said
     held = how_measured(

@@ -191,6 +191,15 @@ def test_a_method_without_a_fusion_design_is_named_instead() -> None:
     assert row_words(ROW | {"distill.method": "independent"}) == "resnet20+wrn16_2 independent"
 
 
+def test_every_method_that_fuses_is_shown_with_its_design() -> None:
+    assert row_words(ROW | {"distill.method": "dccl"}) == "resnet20+wrn16_2 dccl sum T=2.00"
+    graph = ROW | {"distill.method": "ktg", "distill.gates": "fused>0=through,fused>1=through"}
+    assert row_words(graph) == "resnet20+wrn16_2 ktg sum T=2.00"
+    assert row_words(graph | {"distill.gates": None}) == "resnet20+wrn16_2 ktg T=2.00"
+    taught = ROW | {"distill.method": "independent", "distill.teacher": "there"}
+    assert row_words(taught) == "resnet20+wrn16_2 independent T=2.00"
+
+
 def test_a_training_without_a_fused_classifier_prints_what_it_has() -> None:
     out = io.StringIO()
     row = {

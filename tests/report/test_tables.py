@@ -34,6 +34,25 @@ def test_a_trial_has_no_setting_that_its_method_does_not_read(tmp_path: Path) ->
     assert how_taught(study.trials.iloc[0]) == "2*resnet20, sum, temperature 1.50"
 
 
+def test_what_is_taught_by_a_condition_of_its_method_is_shown_so(tmp_path: Path) -> None:
+    gates = {"distill.method": "ktg", "distill.gates": "fused>0=through,fused>1=through"}
+    taught = {"distill.method": "independent", "distill.teacher": "there"}
+    made = [Made(POINTS[1], fused=False, settings=one) for one in (gates, taught)]
+    untaught = Made(POINTS[1], fused=False, settings={"distill.method": "independent"})
+    objectives = ["ensemble.accuracy"]
+    make_study(tmp_path, (*made, untaught), objectives=objectives).close()
+    study = open_study(Storage(str(tmp_path)))
+
+    shown = trials_table(study, study.trials)
+    words = [how_taught(trial) for _, trial in study.trials.iterrows()]
+
+    assert shown["distill.temperature"].notna().tolist() == [True, True, False]
+    assert shown["fusion.design"].notna().tolist() == [True, False, False]
+    assert "ktg, gated, temperature" in words[0]
+    assert "independent, temperature" in words[1]
+    assert words[2].endswith(", untaught")
+
+
 def test_a_network_of_one_branch_has_no_accuracy_of_a_fused_one(tmp_path: Path) -> None:
     tables = make_study(tmp_path)
     tables.trials.update("00003", **{"val.fused.accuracy": None})  # it is judged by its branch

@@ -105,5 +105,5 @@ def test_it_does_not_go_on_since_its_epochs_had_other_distill_weights(
     assert tune.main([*again, "--set", "compute.precision=float32"]) == 2
 
     error = capsys.readouterr().err
-    assert "distill.ramp_up was '4.0 of 12.0 epochs' and is None" in error
+    assert "distill.ramp_up was 4.0 of 12.0 epochs and is None" in error
     assert error.count("\n") == 1
