@@ -10,7 +10,6 @@ from jaxtyping import Bool, Float
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from ffl_ray.config.settings import ResolvedDistill
 from ffl_ray.data.dataset import Labels
 from ffl_ray.distill.terms import distillation_kl
 from ffl_ray.models.fusion_designs import Features
@@ -58,9 +57,24 @@ class View(NamedTuple):
     own: Float[Tensor, "images 128"]
     everyone: Float[Tensor, "others 128"]
 
-    def against(self, other: View, temperature: float) -> Similarities:
-        """Similarities of this network's images and the other's: cosines over the temperature."""
-        return self.own @ other.everyone.T / temperature
+
+class Compared:
+    """Similarities of one view's images and another's, of each two views computed once in a step.
+
+    Args:
+        temperature: that cosines are divided by.
+    """
+
+    def __init__(self, temperature: float) -> None:
+        self._temperature = temperature
+        self._found: dict[tuple[int, int], Similarities] = {}
+
+    def __call__(self, one: View, other: View) -> Similarities:
+        """Cosines over the temperature."""
+        two = id(one), id(other)
+        if two not in self._found:
+            self._found[two] = one.own @ other.everyone.T / self._temperature
+        return self._found[two]
 
 
 def contrast(similarities: Similarities, pairs: Pairs) -> Value:
@@ -93,15 +107,20 @@ class Contrasted(NamedTuple):
         return cls(*(torch.stack(values).sum() for values in zip(*parts, strict=True)))
 
 
-def contrasted(one: View, other: View, pairs: Pairs, settings: ResolvedDistill) -> Contrasted:
+def contrasted(
+    one: View, other: View, compared: Compared, pairs: Pairs, temperature: float
+) -> Contrasted:
     """The parts of mutual contrastive learning of a network from another one.
 
     The similarities that are learnt from are constants, over whole rows, the image itself too.
+
+    Args:
+        temperature: of the rows.
     """
-    tau, temperature = settings.contrast_temperature, settings.temperature
-    across = one.against(other, tau)
+    across, back = compared(one, other), compared(other, one)
+    own, theirs = compared(one, one), compared(other, other)
     return Contrasted(
         contrast(across, pairs),
-        distillation_kl(one.against(one, tau), other.against(other, tau), temperature=temperature),
-        distillation_kl(across, other.against(one, tau), temperature=temperature),
+        distillation_kl(own, theirs, temperature=temperature),
+        distillation_kl(across, back, temperature=temperature),
     )

@@ -12,7 +12,16 @@ from torch.nn import functional as F
 
 from ffl_ray.config.settings import ResolvedDistill
 from ffl_ray.data.dataset import Labels
-from ffl_ray.distill.contrast import WIDTH, Contrasted, Embedding, Pairs, View, contrast, contrasted
+from ffl_ray.distill.contrast import (
+    WIDTH,
+    Compared,
+    Contrasted,
+    Embedding,
+    Pairs,
+    View,
+    contrast,
+    contrasted,
+)
 from ffl_ray.distill.exits import Exit, exit_stages, exits_of, placed_exits
 from ffl_ray.distill.recipe import Recipe
 from ffl_ray.distill.terms import Logits, Term, cross_entropies, distillation_kl
@@ -62,17 +71,17 @@ def lmcl_terms(output: NetworkOutput, labels: Labels, settings: ResolvedDistill)
     """
     branches, pairs = _branches(output), Pairs.of(labels, output)
     terms = cross_entropies(output, labels, settings)
-    weight, b = settings.contrast_weight, settings.weight
+    compared = Compared(settings.contrast_temperature)
+    weight, b, temperature = settings.contrast_weight, settings.weight, settings.temperature
     for k, branch in enumerate(branches):
         peers = [view for j, peer in enumerate(branches) if j != k for view in peer.views]
         found = Contrasted.summed(
-            contrasted(*two, pairs, settings) for two in product(branch.views, peers)
+            contrasted(*two, compared, pairs, temperature) for two in product(branch.views, peers)
         )
         ces = [F.cross_entropy(z, labels) for z in branch.exits]
-        tau = settings.contrast_temperature
-        within = [contrast(view.against(view, tau), pairs) for view in branch.views]
+        within = [contrast(compared(view, view), pairs) for view in branch.views]
         kls = [
-            distillation_kl(output.branches[k], peer.aggregate, temperature=settings.temperature)
+            distillation_kl(output.branches[k], peer.aggregate, temperature=temperature)
             for peer in branches
         ]
         terms |= {

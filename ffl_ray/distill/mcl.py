@@ -4,7 +4,15 @@ from __future__ import annotations
 
 from ffl_ray.config.settings import ResolvedDistill
 from ffl_ray.data.dataset import Labels
-from ffl_ray.distill.contrast import Contrasted, Embedding, Pairs, View, contrast, contrasted
+from ffl_ray.distill.contrast import (
+    Compared,
+    Contrasted,
+    Embedding,
+    Pairs,
+    View,
+    contrast,
+    contrasted,
+)
 from ffl_ray.distill.recipe import Recipe
 from ffl_ray.distill.terms import Term, cross_entropies, distillation_kl
 from ffl_ray.models.helpers import Helper
@@ -21,12 +29,14 @@ def mcl_terms(output: NetworkOutput, labels: Labels, settings: ResolvedDistill) 
     With distill.logit_teacher the mean of all logits teaches every branch as well.
     """
     views, pairs = _views(output), Pairs.of(labels, output)
-    tau, weight = settings.contrast_temperature, settings.contrast_weight
+    compared, weight = Compared(settings.contrast_temperature), settings.contrast_weight
     terms = cross_entropies(output, labels, settings)
     for k, view in enumerate(views):
         peers = (peer for j, peer in enumerate(views) if j != k)
-        found = Contrasted.summed(contrasted(view, peer, pairs, settings) for peer in peers)
-        terms[f"contrast_within.{k}"] = Term(contrast(view.against(view, tau), pairs), weight)
+        found = Contrasted.summed(
+            contrasted(view, peer, compared, pairs, settings.temperature) for peer in peers
+        )
+        terms[f"contrast_within.{k}"] = Term(contrast(compared(view, view), pairs), weight)
         terms[f"contrast_between.{k}"] = Term(found.between, weight)
         for name, value in (("within", found.within_from), ("between", found.between_from)):
             terms[f"peers_to_{name}.{k}"] = Term(value, settings.weight, schedule="ramp")

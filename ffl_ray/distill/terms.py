@@ -62,7 +62,8 @@ def distillation_kl(
     otherwise: no gradient reaches it. The squared temperature keeps the gradient on the
     cross-entropy's scale (Hinton et al. 2015, arXiv:1503.02531, section 2). The authors' program
     of FFL adds eps = 1e-7 without renormalising; it shifts the value by about 9e-5 and the
-    gradient by 1e-8.
+    gradient by 1e-8. A teacher that learns too and gets no eps has its log taken of the logits: the
+    gradient of p log p is none where p is 0, as it is from logits 104 apart on.
 
     Args:
         per_image: a factor of each image's divergence, such as a mask; the mean stays that over
@@ -70,11 +71,14 @@ def distillation_kl(
     """
     teacher_logits = teacher_logits.detach() if detach_teacher else teacher_logits
     student = F.log_softmax(student_logits / temperature, dim=1)
-    teacher = F.softmax(teacher_logits / temperature, dim=1) + epsilon
+    in_log = not (detach_teacher or epsilon)
+    softened = F.log_softmax if in_log else F.softmax
+    teacher = softened(teacher_logits / temperature, dim=1) + epsilon
     if per_image is not None:
-        each = F.kl_div(student, teacher, reduction="none").sum(dim=1)
+        each = F.kl_div(student, teacher, reduction="none", log_target=in_log).sum(dim=1)
         return (each * per_image).mean() * temperature**2
-    return F.kl_div(student, teacher, reduction="batchmean") * temperature**2
+    kl = F.kl_div(student, teacher, reduction="batchmean", log_target=in_log)
+    return kl * temperature**2
 
 
 def mean_kl(

@@ -102,9 +102,10 @@ class AveragedWeights(nn.Module):
         if self.training:
             calls = self.calls(students, constant=constant)
         trunk, branch, classifier = calls
-        features = pooled(branch(trunk(images)))
-        with full_precision(features):
-            return classifier(features)
+        with torch.set_grad_enabled(torch.is_grad_enabled() and not constant):
+            features = pooled(branch(trunk(images)))
+            with full_precision(features):
+                return classifier(features)
 
     @torch.no_grad()
     def write_back(self, students: Sequence[Sequence[nn.Module]], share: float) -> None:

@@ -27,7 +27,7 @@ from ffl_ray.distill.networks import build_trained
 from ffl_ray.distill.registry import recipe_of
 from ffl_ray.models.cost import MacCounter
 from ffl_ray.models.network import FusionNetwork, NetworkOutput
-from ffl_ray.models.outline import outlined
+from ffl_ray.models.outline import Outline, outlined
 from ffl_ray.models.registry import check_all_images, check_model
 from ffl_ray.training.steps import EVAL_BATCH
 
@@ -59,8 +59,10 @@ class NetworkSize(NamedTuple):
         macs: multiply-accumulates of one image through all members.
         saved_bytes: what the forward pass of one image keeps for the backward pass.
         largest_bytes: the largest single tensor among these.
-        helper_macs: of one image through the method's helpers.
+        helper_macs: of one image through the method's helpers and losses.
+        pair_macs: the same of one image with another of its batch, where a loss compares them.
         constant_macs: of macs those of members that learn nothing by gradient: mean teachers.
+        helper_constant_macs: of helper_macs those without a gradient: decoders as they are.
     """
 
     parameters: int
@@ -70,7 +72,9 @@ class NetworkSize(NamedTuple):
     saved_bytes: int
     largest_bytes: int
     helper_macs: int
+    pair_macs: int
     constant_macs: int
+    helper_constant_macs: int
 
 
 class TrainingCost(NamedTuple):
@@ -128,15 +132,16 @@ def training_cost(config: ResolvedConfig, data: DataSize, num_workers: int = 1) 
     return TrainingCost(
         parameters=size.parameters,
         macs=size.macs,
-        training_macs=_training_macs(size, steps=1 + len(phases)),
+        training_macs=_training_macs(size, config.optim.batch_size, steps=1 + len(phases)),
         checkpoint_bytes=FLOAT_BYTES * stored + TENSOR_OVERHEAD_BYTES * size.tensors * (1 + states),
         memory_bytes=FLOAT_BYTES * stored + max(training, evaluating) + images,
     )
 
 
-def _training_macs(size: NetworkSize, steps: int) -> int:
-    forward = steps * size.macs + size.helper_macs
-    return forward + BACKWARD_PER_FORWARD * (forward - steps * size.constant_macs)
+def _training_macs(size: NetworkSize, batch_size: int, steps: int) -> int:
+    forward = steps * size.macs + size.helper_macs + batch_size * size.pair_macs
+    constant = steps * size.constant_macs + size.helper_constant_macs
+    return forward + BACKWARD_PER_FORWARD * (forward - constant)
 
 
 def training_costs(
@@ -153,7 +158,7 @@ def network_distill(config: ResolvedConfig) -> ResolvedDistill:
     """
     if recipe_of(config.distill).helpers is not None:
         return config.distill
-    kept = ("method", "views", "own_batches", "view_policies", "gates")
+    kept = ("method", "views", "own_batches", "view_policies", "gates", "averaged_gradient")
     named = DistillConfig(**{name: getattr(config.distill, name) for name in kept})
     return resolved_distill(named)
 
@@ -182,7 +187,7 @@ def network_size(
         ResolvedConfig(data=data, model=model, fusion=fusion, distill=distill)
     )
     check_model(config)
-    network, macs, constant, helper_macs, saved = _run_outline(config, image, num_classes, device)
+    network, members, helpers, pairs, saved = _run_outline(config, image, num_classes, device)
     parameters = [tensor for tensor in network.parameters() if tensor.requires_grad]
     averages = [tensor for tensor in network.parameters() if not tensor.requires_grad]
     buffers = [*averages, *network.buffers()]
@@ -190,41 +195,68 @@ def network_size(
         parameters=sum(tensor.numel() for tensor in parameters),
         buffers=sum(tensor.numel() for tensor in buffers),
         tensors=len(parameters) + len(buffers),
-        macs=macs // OUTLINE_BATCH,
+        macs=members.macs // OUTLINE_BATCH,
         saved_bytes=sum(saved) // OUTLINE_BATCH,
         largest_bytes=max(saved) // OUTLINE_BATCH,
-        helper_macs=helper_macs // OUTLINE_BATCH,
-        constant_macs=constant // OUTLINE_BATCH,
+        helper_macs=helpers.macs // OUTLINE_BATCH - pairs * OUTLINE_BATCH,
+        pair_macs=pairs,
+        constant_macs=members.constant // OUTLINE_BATCH,
+        helper_constant_macs=helpers.constant // OUTLINE_BATCH,
     )
+
+
+class _Macs(NamedTuple):
+    macs: int
+    constant: int
 
 
 def _run_outline(
     config: ResolvedConfig, image: tuple[int, int, int], num_classes: int, device: str
-) -> tuple[FusionNetwork, int, int, int, list[int]]:
-    """A network's outline after one forward pass: MACs of members, of those that are constant, and
-    of helpers, and saved bytes.
+) -> tuple[FusionNetwork, _Macs, _Macs, int, list[int]]:
+    """A network's outline after a forward pass, and what was counted, of one batch.
+
+    MACs of its members, and of its helpers and losses; of these last those of one image with
+    another; saved bytes.
     """
     model = config.model.model_copy(update={"pretrained": False})  # of equal size, not downloaded
     config = config.model_copy(update={"model": model})
     check_all_images(model, image)
     with outlined(device) as outline:
-        network = build_trained(config, image_shape=image, num_classes=num_classes)
-        views = config.num_views
-        images = torch.empty(*[views] * (views > 1), OUTLINE_BATCH, *image)
+        network = build_trained(config, image_shape=image, num_classes=num_classes).train()
+        helped = bool(network.helpers) and device == "cpu"
         outline.macs = outline.constant_macs = 0
         with MacCounter() as counter, _saved_bytes(network) as saved:
-            output = network.train()(images)
-            macs = outline.macs + counter.macs
-            constant = outline.constant_macs + counter.constant_macs
-            if network.helpers and device == "cpu":
+            output = network(_images(config, image, OUTLINE_BATCH))
+            members = _counted(outline, counter)
+            if helped:
                 _call_helpers(config.distill, output)
-        helper_macs = outline.macs + counter.macs - macs if network.helpers else 0
-    return network, macs, constant, helper_macs, saved
+            both = _counted(outline, counter)
+        twice = _Macs(2 * (both.macs - members.macs), 0)
+        if helped:
+            output = network(_images(config, image, 2 * OUTLINE_BATCH))
+            outline.macs = outline.constant_macs = 0
+            with MacCounter() as counter:
+                _call_helpers(config.distill, output)
+            twice = _counted(outline, counter)
+    helpers = _Macs(both.macs - members.macs, both.constant - members.constant)
+    # What a loss takes grows with the square of a batch where it compares the batch's images.
+    pairs = (twice.macs - 2 * helpers.macs) // (2 * OUTLINE_BATCH**2)
+    return network, members, helpers, pairs, saved
+
+
+def _images(config: ResolvedConfig, image: tuple[int, int, int], count: int) -> Tensor:
+    views = config.num_views
+    return torch.empty(*[views] * (views > 1), count, *image)
+
+
+def _counted(*counters: Outline | MacCounter) -> _Macs:
+    """What counters have counted together so far."""
+    return _Macs(sum(one.macs for one in counters), sum(one.constant_macs for one in counters))
 
 
 def _call_helpers(distill: ResolvedDistill, output: NetworkOutput) -> None:
     """Run the losses of a method's step and its phases: they are what calls the helpers."""
-    labels = torch.zeros(OUTLINE_BATCH, dtype=torch.int64)
+    labels = torch.zeros(output.branches.shape[1], dtype=torch.int64)
     told = output._replace(image_indices=labels, share=torch.zeros((), dtype=torch.float64))
     recipe = recipe_of(distill)
     for terms in (recipe.terms, *(phase.terms for phase in recipe.then)):

@@ -264,8 +264,8 @@ RECIPES: dict[str, Recipe] = {
             ),
             "winycg/MCL at 236da2f, batches of 64 classes with two images each",
             "program",
-            "its learning rate follows a cosine; which of its networks a number is of is not said: "
-            "ours is their mean",
+            "its learning rate follows a cosine; its program keeps its best network's accuracy at "
+            "the best epoch on the test split, ours is the networks' mean after the last",
         )
         for count in (2, 4)
     },

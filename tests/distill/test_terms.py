@@ -41,3 +41,23 @@ def test_each_term_takes_the_weight_of_its_schedule(kind: torch.dtype) -> None:
     by_hand = [3 * torch.tensor(0.1 * x, dtype=kind) for x in (1, 0.3, 0.5, 0.25, 0.125)]
     assert total == torch.stack(by_hand).sum()
     assert total_loss(terms, 0.5) == torch.stack([by_hand[0], *[by_hand[2]] * 4]).sum()
+
+
+@pytest.mark.parametrize("gap", [10.0, 103.0, 300.0])
+@pytest.mark.parametrize("epsilon", [0.0, 1e-7])
+def test_a_teacher_that_learns_too_has_a_gradient_however_sure_it_is(
+    gap: float, epsilon: float
+) -> None:
+    student = torch.tensor([[0.0, 1.0, 2.0]])
+    teacher = torch.tensor([[gap, 0.0, -1.0]], requires_grad=True)
+    exact = teacher.detach().double().requires_grad_()
+
+    def gradient(logits: torch.Tensor) -> torch.Tensor:
+        like = student.to(logits.dtype)
+        value = distillation_kl(like, logits, temperature=1, epsilon=epsilon, detach_teacher=False)
+        return torch.autograd.grad(value, logits)[0]
+
+    found, expected = gradient(teacher), gradient(exact)
+
+    assert found.isfinite().all()
+    torch.testing.assert_close(found.double(), expected, rtol=1e-4, atol=1e-6)

@@ -11,18 +11,23 @@ import torch
 from support.helpers import MemorySession, small_config
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from ffl_ray.config.methods import resolved_from
+from ffl_ray.config.methods import (
+    METHODS,
+    mix_of_method,
+    resolved_from,
+    with_reachable_objective,
+)
 from ffl_ray.config.settings import ResolvedConfig
 from ffl_ray.data.batches import EpochRequest
 from ffl_ray.data.device_images import DeviceImages
 from ffl_ray.data.loader import load_train_val
 from ffl_ray.models.builder import build_network
-from ffl_ray.models.cost import member_costs
+from ffl_ray.models.cost import MacCounter, member_costs
 from ffl_ray.planning.cost import DataSize, network_distill, network_size, training_cost
 from ffl_ray.planning.member_costs import planned_members
 from ffl_ray.training.engine import train_epoch
 from ffl_ray.training.setup import prepare
-from ffl_ray.training.steps import step_of
+from ffl_ray.training.steps import epoch_batches, step_of
 from ffl_ray.training.worker import run_worker
 
 MIXES = ("2*resnet20", "resnet20+3*wrn16_2", "2*wrn16_2")
@@ -89,6 +94,41 @@ def test_mean_teachers_have_no_backward_pass(method: str) -> None:
 
     assert size.constant_macs == sum(costs[f"mean_teacher{k}"] for k in range(3))
     assert cost.training_macs == 3 * size.macs - 2 * size.constant_macs
+
+
+class StepMacs(MacCounter):  # type: ignore[no-untyped-call]
+    """What a real step takes, its backward pass too."""
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        if func._schema.name == "aten::convolution_backward":
+            gradient, images, weight, *_, transposed, _, _, wanted = args
+            spread = images if transposed else gradient
+            self.macs += sum(wanted[:2]) * spread.numel() * weight[0].numel()
+        return super().__torch_dispatch__(func, types, args, kwargs)
+
+
+@pytest.mark.parametrize(
+    "named",
+    [
+        *({"distill.method": method} for method in METHODS),
+        {"distill.method": "okdph", "distill.averaged_gradient": False},
+        {"distill.method": "ffl", "model.mix": "resnet8+2*wrn16_2"},
+    ],
+    ids=lambda named: "-".join(map(str, named.values())),
+)
+def test_the_macs_of_a_step_are_those_that_a_real_one_takes(named: dict[str, object]) -> None:
+    torch.set_num_threads(1)
+    mix = mix_of_method(METHODS[str(named["distill.method"])], "resnet8", 3)
+    given = {"data.name": "digits", "data.fraction": 0.5, "optim.batch_size": 64, "model.mix": mix}
+    config = with_reachable_objective(resolved_from({**given, **named}))
+    training = prepare(config, MemorySession())
+    batches = epoch_batches(training, epoch=0)
+
+    with StepMacs() as counter:
+        train_epoch(step_of(training, distill_weight=1.0), [next(batches)])
+
+    predicted = training_cost(config, sizes(config)).training_macs
+    assert counter.macs / 64 == pytest.approx(predicted, rel=0.03)
 
 
 @pytest.mark.parametrize(("mix", "batch_size"), [("2*resnet20", 256), ("resnet20+2*wrn16_2", 64)])
