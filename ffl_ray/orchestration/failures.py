@@ -18,7 +18,10 @@ LOST = (
     *("WorkerHealthCheckTimeoutError", "CollectiveTimeoutError", "GpuLostError"),
 )
 # Libraries on a GPU that can't have what they work in; torch and Ray have kinds of their own.
-NO_MEMORY = ("CUBLAS_STATUS_ALLOC_FAILED", "CUDNN_STATUS_ALLOC_FAILED", "CUDA out of memory")
+NO_MEMORY = (
+    *("CUBLAS_STATUS_ALLOC_FAILED", "CUDNN_STATUS_ALLOC_FAILED", "DEVICE_ALLOCATION_FAILED"),
+    *("CUDA out of memory", "CUDA error: out of memory"),
+)
 # What a worker on a CPU gets when another one is lost is a plain RuntimeError.
 LOST_PEER = "/gloo/"
 

@@ -23,7 +23,7 @@ from ffl_ray.orchestration.local import (
     gpu_is_lost,
     train_again_without_memory,
 )
-from ffl_ray.training.cuda_graphs import Captures
+from ffl_ray.training.recording import Captures, empty_cache
 from ffl_ray.training.session import Report
 from ffl_ray.training.turns import Seat, Turns, seated, waiting
 
@@ -85,12 +85,23 @@ class HostedTraining:
         """Tell how it ended, whatever was raised: who waits for it would wait for ever."""
         if isinstance(error, SystemExit) and self._seat.stopped:
             return
+        if is_out_of_memory(error):
+            self._let_go(error)
         if self._has_lost_gpu(error):
             _end_process(str(error))
         elif isinstance(error, Exception) and (retry_may_help(error) or is_out_of_memory(error)):
             self._tell(Told(error=error))
         else:
             self._tell(Told(failure=failure_of(error)))
+
+    def _let_go(self, error: BaseException) -> None:
+        """Free what it held on the GPU: it goes on by itself, beside its neighbours here."""
+        error.__traceback__ = None  # whose frames hold the training
+        self._seat.turns.take()  # nobody captures meanwhile
+        try:
+            empty_cache()
+        finally:
+            self._seat.turns.give()
 
     def _has_lost_gpu(self, error: BaseException) -> bool:
         if not isinstance(error, RuntimeError) or isinstance(error, GpuLostError):

@@ -18,8 +18,8 @@ from ffl_ray.planning.layout import Machines, Plan, available_cpus, make_plan
 from ffl_ray.planning.limits import CONTEXT_BYTES
 from ffl_ray.planning.spare_cpus import spare_cpus
 from ffl_ray.results.storage.storage import Storage
-from ffl_ray.training.cuda_graphs import empty_cache
 from ffl_ray.training.final import run_final
+from ffl_ray.training.recording import empty_cache
 from ffl_ray.training.session import Report, Session
 from ffl_ray.training.turns import waiting
 from ffl_ray.training.worker import run_worker
@@ -122,7 +122,8 @@ def train_again_without_memory(job: Job, on_report: Callable[[Report], None]) ->
     except RuntimeError as error:
         if isinstance(error, GpuLostError) or not is_out_of_memory(error):
             raise
-        LOG.warning("trial %s goes on once more: %s", job.trial_id, error)
+        # Not the error: who keeps what is logged would keep the training's frames.
+        LOG.warning("trial %s goes on once more: %s", job.trial_id, str(error))
     else:
         return
     empty_cache()

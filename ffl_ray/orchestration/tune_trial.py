@@ -70,7 +70,7 @@ def _train_by_itself(job: Job) -> None:
 
 def _give_back_gpu_memory() -> None:
     """Give back what a trial before, which went on by itself, has left: it was in its share."""
-    loaded = sys.modules.get("ffl_ray.training.cuda_graphs")
+    loaded = sys.modules.get("ffl_ray.training.recording")
     if loaded is not None:
         loaded.empty_cache()
 

@@ -66,12 +66,15 @@ def load_checkpoint(
 
     Raises:
         StudyError: the bytes are no checkpoint of this format.
+        OutOfMemoryError: the optimiser's state does not fit on the GPU.
     """
     try:
         state = _checked(data, network)
         found = {} if optimizer is None else optimizer_state(state["optimizer"], optimizer)
         progress = _loaded_progress(state["progress"], state.get("part"))
         network.load_state_dict(state["network"])
+    except (torch.OutOfMemoryError, torch.AcceleratorError):
+        raise  # of the GPU that it is read onto
     except Exception as error:
         reason = on_one_line(error)[:300]
         raise StudyError(f"a checkpoint can't be read: {reason}") from error

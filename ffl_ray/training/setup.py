@@ -33,12 +33,13 @@ from ffl_ray.models.cost import MemberCost, member_costs
 from ffl_ray.models.latency import member_latencies
 from ffl_ray.models.network import FusionNetwork
 from ffl_ray.training.clock import Clock
-from ffl_ray.training.cuda_graphs import Captures, CudaGraphs, start_afresh
+from ffl_ray.training.cuda_graphs import CudaGraphs
 from ffl_ray.training.optimizer import new_optimizer, set_learning_rate
 from ffl_ray.training.parted_step import in_parts
 from ffl_ray.training.precision import Precision, format_of, set_format
+from ffl_ray.training.recording import Captures, start_afresh
 from ffl_ray.training.session import Session
-from ffl_ray.training.turns import kept_for_this_training, new_stream
+from ffl_ray.training.turns import kept_for_this_training, new_stream, seat_here
 
 # Not a setting: nobody has measured yet whether it pays.
 BRANCH_STREAMS = "FFL_RAY_BRANCH_STREAMS"
@@ -88,6 +89,8 @@ def prepared(
         try:
             yield training
         finally:
+            if training.graphs:
+                training.graphs.close()
             training.pool.close()
 
 
@@ -100,13 +103,10 @@ def prepare(config: ResolvedConfig, session: Session, *, final: bool = False) ->
     device = choose_device(config, session)
     start_afresh(device)
     data, held_out = _held_out(config, _opened(config, session.world_size, final=final))
-    pool = LoaderPool(
-        config.data.num_loader_processes or max(1, session.num_threads - 1),
-        trivial=config.data.augment == "trivial" or bool(config.distill.view_policies),
-    )
+    pool = _pool(config, session)
     network = new_network(config, data)
     num_images = epoch_size(len(data.train), config)
-    network.plan(config.optim.epochs * math.ceil(num_images / config.optim.batch_size))
+    network.plan(_steps_of(config, num_images))
     costs = member_costs(network, data.image_shape)
     open_helpers(network, data)
     network = network.to(device=device, memory_format=torch.channels_last)  # type: ignore[call-overload]
@@ -114,14 +114,15 @@ def prepare(config: ResolvedConfig, session: Session, *, final: bool = False) ->
     kind = _format(config, device, data, session)
     graphs = _on_gpu(config, network, device, kind, num_images) if device.type == "cuda" else None
     set_learning_rate(optimizer, config.optim.lr, graphs.lr if graphs else None)
+    val = served(data.val, data.info, device, pool)
     return Training(
         config=config,
         network=network,
         wrapped=_distributed(network, session, device, graphs, in_parts=in_parts(config.distill)),
         optimizer=optimizer,
         train=served(data.train, data.info, device, pool),
-        val=served(data.val, data.info, device, pool),
-        held_out=served(held_out, data.info, device, pool),
+        val=val,
+        held_out=val if held_out is data.val else served(held_out, data.info, device, pool),
         pool=pool,
         precision=Precision(device.type, kind, cached=not (graphs and graphs.records)),
         graphs=graphs,
@@ -143,11 +144,21 @@ def _on_gpu(
 ) -> CudaGraphs:
     """What a training on a GPU keeps there; the GPU is set to its number format."""
     kept_for_this_training(partial(set_format, kind))
-    if os.environ.get(BRANCH_STREAMS) == "1":
+    if os.environ.get(BRANCH_STREAMS) == "1" and seat_here() is None:
         network.branch_streams = [new_stream(device) for _ in network.branches[1:]]
-    steps = config.optim.epochs * math.ceil(images / config.optim.batch_size)
     captures = Captures(device, allowed=config.compute.cuda_graphs)
-    return CudaGraphs(captures, steps_planned=steps)
+    return CudaGraphs(captures, steps_planned=_steps_of(config, images))
+
+
+def _pool(config: ResolvedConfig, session: Session) -> LoaderPool:
+    return LoaderPool(
+        config.data.num_loader_processes or max(1, session.num_threads - 1),
+        trivial=config.data.augment == "trivial" or bool(config.distill.view_policies),
+    )
+
+
+def _steps_of(config: ResolvedConfig, images: int) -> int:
+    return config.optim.epochs * math.ceil(images / config.optim.batch_size)
 
 
 def _opened(config: ResolvedConfig, world_size: int, *, final: bool) -> TrainVal:

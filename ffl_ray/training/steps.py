@@ -22,7 +22,7 @@ from ffl_ray.data.streaming.stream import StreamedImages
 from ffl_ray.distill.recipe import Terms
 from ffl_ray.distill.registry import LossTerms, loss_terms_of, recipe_of
 from ffl_ray.training.confusions import Confusions, confusions
-from ffl_ray.training.cuda_graphs import RecordedSteps, Recording
+from ffl_ray.training.cuda_graphs import RecordedSteps
 from ffl_ray.training.engine import (
     LossSums,
     Step,
@@ -42,6 +42,7 @@ from ffl_ray.training.parted_step import (
     twins_in,
 )
 from ffl_ray.training.predictions import Predictions
+from ffl_ray.training.recording import Recording
 from ffl_ray.training.setup import Training
 
 EVAL_BATCH = 500

@@ -19,7 +19,8 @@ from ffl_ray.distill.terms import SCHEDULES
 from ffl_ray.errors import TrainingDivergedError
 from ffl_ray.models.registry import check_model
 from ffl_ray.training.checkpoint import dump_checkpoint
-from ffl_ray.training.engine import average_running_statistics
+from ffl_ray.training.draws import SeededStep
+from ffl_ray.training.engine import TrainingStep, average_running_statistics
 from ffl_ray.training.epoch_checkpoint import EpochCheckpoints, restored_sums
 from ffl_ray.training.hooks import after_epoch, hooked
 from ffl_ray.training.optimizer import learning_rate, set_learning_rate
@@ -158,8 +159,8 @@ def _train(training: Training, progress: Progress, started: float, write: Write)
     cpu_before = time.process_time()
     sums = restored_sums(training, progress.unfinished)
     checkpoints = EpochCheckpoints(training, progress, sums, started=started, write=write)
-    batches = epoch_batches(training, epoch, progress.unfinished.steps_done)
-    around = partial(hooked, training, epoch, progress.unfinished.steps_done)
+    begun = training, epoch, progress.unfinished.steps_done
+    batches, around = epoch_batches(*begun), partial(_seeded, begun)
     training.clock.set(epoch, progress.unfinished.steps_done)
     by_schedule = torch.tensor([weights[name] for name in SCHEDULES], dtype=torch.float64)
     trained = train_on(
@@ -178,6 +179,10 @@ def _train(training: Training, progress: Progress, started: float, write: Write)
         "precision": training.precision.name,
         "recorded": graphs.replays > replays_before if graphs else None,
     }
+
+
+def _seeded(begun: tuple[Training, int, int], step: TrainingStep) -> TrainingStep:
+    return SeededStep(*begun, hooked(*begun, step))
 
 
 def _validate(training: Training, epoch: int) -> Examined:

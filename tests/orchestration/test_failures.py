@@ -20,6 +20,7 @@ from ffl_ray.orchestration.failures import (
     NodePreemptedError,
     failure_of,
     first_cause,
+    is_out_of_memory,
     preemption_for_ray,
     retry_may_help,
 )
@@ -62,6 +63,20 @@ def test_what_was_lost_may_come_back(error: Exception) -> None:
 )
 def test_what_would_be_met_again_is_not_tried_again(error: Exception) -> None:
     assert not retry_may_help(error)
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 MiB"),
+        torch.AcceleratorError("CUDA error: out of memory"),  # of a context, a stream, a graph
+        RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling cublasCreate(handle)"),
+        RuntimeError("cuDNN error: CUDNN_STATUS_INTERNAL_ERROR_DEVICE_ALLOCATION_FAILED"),
+        MemoryError(),
+    ],
+)
+def test_whatever_says_that_memory_ended_is_known(error: Exception) -> None:
+    assert is_out_of_memory(error)
 
 
 def test_a_dead_worker_is_the_cause_of_what_its_neighbours_met() -> None:

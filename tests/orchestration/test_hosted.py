@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import weakref
 from pathlib import Path
 
 import psutil
@@ -17,7 +18,7 @@ from ffl_ray.orchestration import hosted, local
 from ffl_ray.orchestration.hosted import HostedTrainings
 from ffl_ray.orchestration.job import Job, Told
 from ffl_ray.planning.layout import Plan
-from ffl_ray.training.cuda_graphs import Captures
+from ffl_ray.training.recording import Captures
 from ffl_ray.training.session import Report, Session
 from ffl_ray.training.worker import run_worker
 
@@ -135,22 +136,27 @@ def test_a_training_ends_with_the_trial_that_asked_for_it_and_the_process_when_i
 def test_memory_that_ends_costs_one_trial_and_a_lost_gpu_the_process(
     tmp_path: Path, trainings: HostedTrainings, ended: list[int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    failures: list[BaseException] = [torch.OutOfMemoryError("CUDA out of memory")] * 3
+    failures: list[BaseException] = [torch.OutOfMemoryError(f"CUDA {i}") for i in range(3)]
     calls: list[str] = []
+    held: list[weakref.ref[torch.Tensor]] = []
 
     def train(config: object, session: object) -> None:
         calls.append("train")
+        weights = torch.zeros(1)
+        held.append(weakref.ref(weights))
         if failures:
             raise failures.pop()
 
     monkeypatch.setattr(local, "run_worker", train)
     monkeypatch.setattr(torch.cuda, "empty_cache", lambda: calls.append("empty_cache"))
 
-    found = [train_one(trainings, job(tmp_path)) for _ in range(2)]
+    found = [train_one(trainings, job(tmp_path))]
+    assert [weights() for weights in held] == [None, None]  # though somebody has the error
+    found.append(train_one(trainings, job(tmp_path)))
 
     assert isinstance(found[0].error, torch.OutOfMemoryError)  # may be a neighbour's: no failure
     assert found[1] == Told()
-    assert calls == ["train", "empty_cache", "train"] * 2
+    assert calls == ["train", "empty_cache"] * 3 + ["train"]
     failures.append(SystemExit("the method's own"))
     assert train_one(trainings, job(tmp_path)).failure == {
         "error": ("SystemExit", "the method's own"),

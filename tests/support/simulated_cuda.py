@@ -152,6 +152,9 @@ class Graph:
     def pool(self) -> tuple[int, int]:
         return (0, id(self))
 
+    def reset(self) -> None:
+        self._cuda.note("reset")
+
     def replay(self) -> None:
         self._cuda.note("replay")
         if self._cuda.tape is not None:
@@ -189,6 +192,7 @@ class SimulatedCuda(TorchDispatchMode):  # type: ignore[no-untyped-call]
         self.default_stream = Stream(self)
         # As many as PyTorch has of a GPU, one after the other and again.
         self.pooled_streams = itertools.cycle([Stream(self) for _ in range(32)])
+        self.generator = torch.Generator()
         self.worked_on: set[Stream] = set()
         self._of_thread = threading.local()
 
@@ -252,10 +256,12 @@ class SimulatedCuda(TorchDispatchMode):  # type: ignore[no-untyped-call]
         before, self.stream, self.failed = self.stream, stream or Stream(self), False
         self.note("capture")
         self.tape, self.capturing = graph.tape, threading.get_ident()
+        drawn_from = torch.get_rng_state()
         try:
             yield
         finally:
             self.tape = None
+            torch.set_rng_state(drawn_from)  # what a graph draws, it draws as it is replayed
             graph.tape.end()
             if self.failed and self.version == "2.11":
                 self.broken = True
@@ -291,7 +297,7 @@ class SimulatedCuda(TorchDispatchMode):  # type: ignore[no-untyped-call]
         """torch.cuda.set_sync_debug_mode."""
         self.watching = mode == "warn"
 
-    def entry_points(self) -> dict[str, Callable[..., Any]]:
+    def entry_points(self) -> dict[str, Any]:
         """By name in torch.cuda."""
 
         def noted(name: str, result: Any = None) -> Callable[..., Any]:
@@ -333,6 +339,7 @@ class SimulatedCuda(TorchDispatchMode):  # type: ignore[no-untyped-call]
             "CUDAGraph": lambda *_, **__: Graph(self),
             "graph": self.capture,
             "graph_pool_handle": lambda: (0, 1),
+            "default_generators": [self.generator],
         }
 
     @contextmanager

@@ -26,6 +26,11 @@ def wide(in_channels: int) -> nn.Module:
     return _block(in_channels, 10, 2)
 
 
+def dropping(in_channels: int) -> nn.Module:
+    """It draws as it trains."""
+    return nn.Sequential(_block(in_channels, 6, 1), nn.Dropout(0.5))
+
+
 def _block(in_channels: int, width: int, stride: int) -> nn.Module:
     return nn.Sequential(
         nn.Conv2d(in_channels, width, 3, stride, 1), nn.BatchNorm2d(width), nn.ReLU()

@@ -44,6 +44,22 @@ def test_a_checkpoint_cut_short_is_an_error(keep: int) -> None:
         load_checkpoint(data[:keep], network, optimizer)
 
 
+@pytest.mark.parametrize("kind", [torch.OutOfMemoryError, torch.AcceleratorError])
+def test_a_gpu_that_fails_under_a_checkpoint_is_not_the_checkpoints_fault(
+    kind: type[Exception], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    network, optimizer = trained()
+    data = dump_checkpoint(network, optimizer, Progress())
+
+    def fail(*_: object) -> None:
+        raise kind("CUDA error: out of memory")
+
+    monkeypatch.setattr("ffl_ray.training.checkpoint.optimizer_state", fail)
+
+    with pytest.raises(kind):
+        load_checkpoint(data, network, optimizer)
+
+
 def test_a_checkpoint_of_another_format_is_an_error() -> None:
     buffer = io.BytesIO()
     torch.save({"format": 99}, buffer)

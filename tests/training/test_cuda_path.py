@@ -29,11 +29,12 @@ from ffl_ray.distill.registry import RECIPES, loss_terms_of
 from ffl_ray.distill.terms import Term
 from ffl_ray.models.network import NetworkOutput
 from ffl_ray.training.clock import Clock
-from ffl_ray.training.cuda_graphs import Captures
 from ffl_ray.training.engine import Step, member_sums
 from ffl_ray.training.optimizer import new_optimizer
 from ffl_ray.training.precision import Precision, set_format
 from ffl_ray.training.progress import Progress
+from ffl_ray.training.recording import Captures
+from ffl_ray.training.session import Report
 from ffl_ray.training.setup import new_network, prepare, prepared
 from ffl_ray.training.turns import Seat, Turns, seated
 from ffl_ray.training.worker import run_epoch, run_worker
@@ -124,6 +125,7 @@ METHODS = [
     # A hundredth of it, which the decoders have, is a power of two as well.
     {"distill__method": "ffsd", "model__mix": "3*resnet8", "optim__lr": 25 / 128},
     {"distill__method": ASKING},
+    {"distill__method": "ffl", "model__mix": "2*support.tiny_nets:dropping"},
 ]
 
 
@@ -208,6 +210,43 @@ def test_a_training_that_ended_leaves_nothing_in_the_gpus_memory() -> None:
         assert [ref() for ref in kept] == [None, None, None]
     finally:
         gc.enable()
+
+
+def test_in_a_process_of_many_branches_have_no_streams_of_their_own(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("FFL_RAY_BRANCH_STREAMS", "1")
+    session = MemorySession()
+    session.device = GPU
+
+    with SimulatedCuda().running():
+        with prepared(small_config(**SMALL), session) as alone:
+            assert len(alone.network.branch_streams) == 1
+        with seated(Seat(Turns()), GPU), prepared(small_config(**SMALL), session) as training:
+            assert training.network.branch_streams == []
+
+
+class FailingSession(MemorySession):
+    def report(self, report: Report) -> None:
+        raise OSError("nobody hears it")
+
+
+def test_what_was_recorded_goes_with_a_training_whose_error_somebody_holds() -> None:
+    cuda, session = SimulatedCuda(), FailingSession()
+    session.device = GPU
+
+    with cuda.running(), pytest.raises(OSError, match="nobody hears it") as held:
+        run_worker(small_config(**SMALL), session)
+
+    assert held.value.__traceback__ is not None
+    assert cuda.calls.count("reset") == 2  # a training step, an evaluation
+
+
+def test_what_is_validated_with_lies_on_the_gpu_once() -> None:
+    session = MemorySession()
+
+    with prepared(small_config(**SMALL), session) as training:
+        assert training.held_out is training.val
 
 
 @functools.cache

@@ -268,7 +268,7 @@ def recorded_training(config: ResolvedConfig, session: MemorySession) -> tuple[f
     """The same on GPUs, whose second half is a graph that holds the messages."""
     session.device = torch.device("cuda", 0)
     with SimulatedCuda().running(), pytest.MonkeyPatch.context() as patch:
-        patch.setattr("ffl_ray.training.cuda_graphs.WARM_UP_STEPS", 1)
+        patch.setattr("ffl_ray.training.recording.WARM_UP_STEPS", 1)
         training = prepare(with_overrides(config, {"compute.precision": "float32"}), session)
         trained = train_on(training, epoch_batches(training, 0), distill_weight=1.0)
     assert training.graphs is not None

@@ -67,11 +67,12 @@ def config_of(kind: str, folder: Path) -> ResolvedConfig:
         "data.mixing": "mixup",
     }
     pcl: dict[str, object] = {"distill.method": "pcl"}
-    own = {"memory": {}, "stream": streamed, "pcl": pcl}
+    draws: dict[str, object] = {"model.mix": "2*support.tiny_nets:dropping"}
+    own = {"memory": {}, "stream": streamed, "pcl": pcl, "draws": draws}
     return small_config(**{**TINY, **own[kind]})
 
 
-@pytest.mark.parametrize("kind", ["memory", "stream", "pcl"])
+@pytest.mark.parametrize("kind", ["memory", "stream", "pcl", "draws"])
 def test_a_run_stopped_within_an_epoch_equals_the_run_that_was_never_stopped(
     kind: str, tmp_path: Path
 ) -> None:

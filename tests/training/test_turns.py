@@ -15,7 +15,8 @@ from support.simulated_cuda import SimulatedCuda
 from support.threaded import in_threads
 
 from ffl_ray.config.settings import ResolvedConfig
-from ffl_ray.training.cuda_graphs import Captures, CudaGraphs
+from ffl_ray.training.cuda_graphs import CudaGraphs
+from ffl_ray.training.recording import Captures
 from ffl_ray.training.turns import Seat, Turns, kept_for_this_training, next_turn, seated, waiting
 from ffl_ray.training.worker import run_worker
 
@@ -31,6 +32,7 @@ DIFFERENT: list[dict[str, object]] = [
     {"seed": 1},
     {"seed": 2, "distill__method": "okddip", "model__mix": "3*resnet8"},
     {"seed": 3, "distill__method": "pcl"},
+    {"seed": 4, "model__mix": "2*support.tiny_nets:dropping"},
 ]
 
 

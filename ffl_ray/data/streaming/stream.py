@@ -119,6 +119,9 @@ class StreamedImages:
         return normalise(self._moved(pixels), self.mean, self.std)
 
     def _moved(self, x: Tensor) -> Tensor:
-        """A tensor on the device: to a GPU from pinned memory, which the host does not wait for."""
-        pinned = x.pin_memory() if self.device.type == "cuda" else x
-        return pinned.to(self.device, non_blocking=True)
+        """A tensor on the device: to a GPU from pinned memory, which the host does not wait for.
+
+        Apple's would read memory that is not pinned after it is something else's.
+        """
+        to_gpu = self.device.type == "cuda"
+        return (x.pin_memory() if to_gpu else x).to(self.device, non_blocking=to_gpu)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
 import numpy as np
 import pytest
@@ -59,6 +60,25 @@ def test_order_labels_and_evaluation_are_those_of_images_in_memory(
             for part in (stream, memory)
         ]
         assert_equal_batches(parts[0], parts[1])
+
+
+@pytest.mark.parametrize(("device", "waits"), [("cpu", True), ("mps", True), ("cuda", False)])
+def test_only_pinned_memory_is_copied_without_waiting(
+    device: str, waits: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pinned, asked = torch.zeros(1), []
+
+    def to(tensor: torch.Tensor, device: torch.device, *, non_blocking: bool) -> torch.Tensor:
+        asked.append((tensor is pinned, non_blocking))
+        return tensor
+
+    monkeypatch.setattr(torch.Tensor, "pin_memory", lambda _: pinned)
+    monkeypatch.setattr(torch.Tensor, "to", to)
+
+    images = cast(StreamedImages, SimpleNamespace(device=torch.device(device)))
+    StreamedImages._moved(images, torch.ones(1))
+
+    assert asked == [(not waits, not waits)]
 
 
 @pytest.mark.parametrize(
