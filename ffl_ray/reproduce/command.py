@@ -19,6 +19,7 @@ from ffl_ray.reproduce.cost import expected_seconds, plan_words
 from ffl_ray.reproduce.reproduction import Reproduction, final_runs, held_against
 from ffl_ray.reproduce.table import FOLDER, write_reproduced
 from ffl_ray.reproduce.view import reproduced_table
+from ffl_ray.results.columns import ENDED
 from ffl_ray.results.description import (
     MOVES,
     check_goes_on,
@@ -123,7 +124,8 @@ def _registered(asked: Reproduction, runs: list[FinalRun]) -> str:
 
 def _finish(tables: StudyTables, asked: Reproduction, runs: list[FinalRun]) -> None:
     """Hold what is completed against what is published: in the study's table, and in print."""
-    found = held_against(asked, runs, tested_accuracies(tables))
+    ended = [row["trial_id"] for row in tables.trials.rows if row["status"] in ENDED]
+    found = held_against(asked, runs, tested_accuracies(tables), ended)
     departures, configs = asked.departures, {row.name: asked.config(row) for row in asked.rows}
     write_reproduced(
         tables.storage, tables.name, asked.name, asked.table, found, configs, departures

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any, NamedTuple
 
 from ffl_ray import cli
@@ -129,22 +129,26 @@ def final_runs(asked: Reproduction) -> list[FinalRun]:
 
 
 def held_against(
-    asked: Reproduction, runs: list[FinalRun], accuracies: Mapping[str, Accuracies]
+    asked: Reproduction,
+    runs: list[FinalRun],
+    accuracies: Mapping[str, Accuracies],
+    ended: Collection[str],
 ) -> list[Reproduced]:
     """Every row that is asked for with what its runs gave.
 
     Args:
         accuracies: of the members on the test split, by run.
+        ended: the runs that have, failed ones too.
     """
     comparable = not asked.departures.words
     found = []
     trained = {one.run_id: one.config.model_copy(update={"seed": asked.seed}) for one in runs}
     for row in asked.rows:
         config = asked.config(row)
+        own = [run for run in runs if trained[run.run_id] == config]
         of_row = {
-            run.config.seed: accuracies[run.run_id]
-            for run in runs
-            if run.run_id in accuracies and trained[run.run_id] == config
+            run.config.seed: accuracies[run.run_id] for run in own if run.run_id in accuracies
         }
-        found.append(reproduced(row, of_row, comparable=comparable))
+        whole = all(run.run_id in ended for run in own)
+        found.append(reproduced(row, of_row, comparable=comparable, whole=whole))
     return found

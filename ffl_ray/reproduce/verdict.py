@@ -4,8 +4,9 @@ The band is the published mean with two of its standard deviations to each side,
 the plausible range. Ours is in the band when its mean is, and its 95% interval (Student's t over
 seeds) is no wider than the band, or, where one end of the band is open, does not pass the other;
 it is out of it when its whole interval is; else it is undecided, and it is said how many seeds
-would tell. One run has no interval, a value printed without spread has no band, and a run that
-departs from what was published is not comparable: none of these gets a verdict.
+would tell. One run has no interval, a value printed without spread has no band, a run that departs
+from what was published is not comparable, and a row whose runs have not all ended would be looked
+at more than once: none of these gets a verdict.
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ Verdict = Literal[
     "one run: no verdict",
     "no band: no verdict",
     "not comparable: no verdict",
+    "not all seeds: no verdict",
     "not trained",
 ]
 
@@ -47,17 +49,20 @@ class Reproduced(NamedTuple):
     seeds: int | None = None
 
 
-def reproduced(row: Row, runs: Mapping[int, Accuracies], *, comparable: bool) -> Reproduced:
+def reproduced(
+    row: Row, runs: Mapping[int, Accuracies], *, comparable: bool, whole: bool = True
+) -> Reproduced:
     """Hold the runs of a row's training against the row.
 
     Args:
         runs: test accuracies of the members, fractions, by seed.
         comparable: the runs depart in nothing from what was published.
+        whole: all that are asked for have ended.
     """
     values = [100 * figure_of(row.figure, runs[seed]) for seed in sorted(runs)]
     ours = summary(values)
     difference = None if row.mean is None else summary(value - row.mean for value in values)
-    verdict = verdict_of(row.band, ours, comparable=comparable)
+    verdict = verdict_of(row.band, ours, comparable=comparable, whole=whole)
     seeds = None
     if verdict == "undecided" and row.band is not None:
         seeds = seeds_to_tell(row.band, ours)
@@ -74,7 +79,9 @@ def figure_of(figure: Figure, accuracies: Accuracies) -> float:
     return accuracies[figure]
 
 
-def verdict_of(band: Band | None, ours: Summary, *, comparable: bool) -> Verdict:
+def verdict_of(
+    band: Band | None, ours: Summary, *, comparable: bool, whole: bool = True
+) -> Verdict:
     """The verdict on ours: whether it lies in the band, or why that can't be said."""
     if ours.mean is None:
         return "not trained"
@@ -82,8 +89,8 @@ def verdict_of(band: Band | None, ours: Summary, *, comparable: bool) -> Verdict
         return "not comparable: no verdict"
     if band is None:
         return "no band: no verdict"
-    if ours.low is None or ours.high is None:
-        return "one run: no verdict"
+    if not whole or ours.low is None or ours.high is None:
+        return "one run: no verdict" if whole else "not all seeds: no verdict"
     half = (ours.high - ours.low) / 2
     if _reaches(band, ours.mean, ours.mean) and half <= _room(band, ours.mean):
         return "in band"

@@ -109,12 +109,26 @@ def test_a_row_gets_the_runs_of_its_own_training_alone() -> None:
         "01000": {"branch0": 0.72, "branch1": 0.74, "fused": 0.75},
     }
 
-    alone, branch, above = held_against(asked, runs, accuracies)
+    alone, branch, above = held_against(asked, runs, accuracies, ended=accuracies)
 
     assert (alone.ours.n, branch.ours.n, above.ours.n) == (2, 1, 1)
     assert alone.ours.mean == pytest.approx(69.5)
     assert branch.ours.mean == pytest.approx(73)
     assert above.ours.mean == pytest.approx(2)
+
+
+def test_a_row_has_no_verdict_before_all_its_runs_have_ended(tmp_path: Path) -> None:
+    options = ["anchors", "--seeds", "2", "--data-dir", str(tmp_path)]
+    asked = reproduction_of(parser().parse_args(options))
+    runs, members = final_runs(asked), {"branch0": 0.7, "branch1": 0.7, "fused": 0.7}
+    accuracies = dict.fromkeys(["00000", "00001", "01000"], members)
+
+    alone, branch, above = held_against(asked, runs, accuracies, ended=accuracies)
+
+    assert alone.verdict != "not all seeds: no verdict"
+    assert branch.verdict == above.verdict == "not all seeds: no verdict"
+    failed = held_against(asked, runs, accuracies, ended=[*accuracies, "01001"])
+    assert [one.verdict for one in failed[1:]] == ["one run: no verdict"] * 2
 
 
 @pytest.mark.ray

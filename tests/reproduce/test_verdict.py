@@ -70,6 +70,8 @@ def test_inside_an_open_band_the_seeds_that_would_tell_keep_the_interval_off_its
 def test_without_comparability_a_band_or_a_run_there_is_no_verdict() -> None:
     assert verdict_of(BAND, ours(72.0, 0.1), comparable=False) == "not comparable: no verdict"
     assert verdict_of(None, ours(72.0, 0.1), comparable=True) == "no band: no verdict"
+    begun = verdict_of(BAND, ours(72.0, 0.1), comparable=True, whole=False)
+    assert begun == "not all seeds: no verdict"
     nothing = Summary(0, None, None, None, None)
     assert verdict_of(BAND, nothing, comparable=True) == "not trained"
 
