@@ -32,8 +32,9 @@ from ffl_ray.confirm.chosen import confirmed_form
 from ffl_ray.confirm.command import confirm as planned
 from ffl_ray.confirm.compared import MARGIN
 from ffl_ray.confirm.opponents import Kind
+from ffl_ray.confirm.options import check_options
 from ffl_ray.confirm.pairs import Chosen
-from ffl_ray.confirm.request import Request, check_options
+from ffl_ray.confirm.request import Request
 from ffl_ray.console.terminal import make_console
 from ffl_ray.results.storage.storage import Storage
 from ffl_ray.search.space import load_space, settle

@@ -9,13 +9,14 @@ import pandas as pd
 
 from benchmarks.common import ended
 from benchmarks.verdicts.coverage import coverage, verdict_shares
-from benchmarks.verdicts.racing import errors, savings
+from benchmarks.verdicts.racing import errors, most, savings
 from benchmarks.verdicts.shapes import peeking, shapes
 
 FIGURES: dict[str, Callable[[int], pd.DataFrame]] = {
     "coverage": coverage,
     "verdicts": verdict_shares,
     "errors": errors,
+    "most": most,
     "savings": savings,
     "shapes": shapes,
     "peeking": peeking,

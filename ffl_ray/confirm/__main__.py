@@ -83,7 +83,7 @@ def _add_seeds(made: argparse.ArgumentParser) -> None:
         "--max-seeds",
         type=int,
         metavar="N",
-        help="with --until-decided, the most of each (default 20)",
+        help="with --until-decided, the most of each (default 20, at most 30)",
     )
 
 

@@ -15,8 +15,8 @@ from ffl_ray.config.overrides import with_overrides
 from ffl_ray.config.settings import Config, ResolvedConfig, SearchConfig
 from ffl_ray.confirm.arms import Baselines, new_seeds
 from ffl_ray.confirm.chosen import confirmed_form, distinct_configs, named, picked
-from ffl_ray.confirm.compared import check_margin
 from ffl_ray.confirm.opponents import DEFAULT, Kind
+from ffl_ray.confirm.options import check_begun, check_options, first_look, most_seeds
 from ffl_ray.confirm.pairs import Chosen
 from ffl_ray.confirm.tables import FOLDER
 from ffl_ray.errors import SettingError, StudyError
@@ -26,14 +26,14 @@ from ffl_ray.results.columns import DEFAULT as DEFAULT_POINT
 from ffl_ray.results.description import MOVES, read_description
 from ffl_ray.results.guard import understood
 from ffl_ray.results.history import study_objectives
-from ffl_ray.results.looks import FIRST_LOOK, MOST_SEEDS
+from ffl_ray.results.looks import FIRST_LOOK, MOST_READ
 from ffl_ray.results.reader import find_study, load_tables, records
 from ffl_ray.results.schema import row_config
 from ffl_ray.results.storage.access import open_for_writing
 from ffl_ray.results.storage.storage import Storage
 from ffl_ray.search.part_space import searched_kinds
 
-TOP, SEEDS, RACE_SEEDS = 3, 5, 20
+TOP, SEEDS = 3, 5
 SEEDS_OF_FIRST_LOOK = "seeds_at_first_look"
 
 
@@ -92,7 +92,7 @@ def request_of(args: argparse.Namespace) -> Request:
         SettingError: an option can't be, or a config that an older version trained.
         StudyError: no such study, it is no search, or it has no completed trial.
     """
-    check_options(args)
+    check_options(args, MOST_READ)
     request = _request(args)
     _check_default(request)
     return request
@@ -101,13 +101,14 @@ def request_of(args: argparse.Namespace) -> Request:
 def _request(args: argparse.Namespace) -> Request:
     changes = _changes(args)
     source = find_study(args.study, args.storage_path)
+    check_begun(args, source.child(FOLDER))
     searched, objectives = read_description(source), study_objectives(source)
     rows = records(load_tables(source).trials)
     ranked = _ranked(source, rows, objectives, args)
     top = args.top or (len(ranked) if args.trial or args.pick == "front" else TOP)
     for one in ranked[:top]:
         check_method(one.config)
-    seeds = _most_seeds(args) if args.until_decided else args.seeds or SEEDS
+    seeds = most_seeds(args) if args.until_decided else args.seeds or SEEDS
     search = cli.resources_of(args, top * seeds)
     return Request(
         storage=open_for_writing(source.location).child(FOLDER),
@@ -125,7 +126,7 @@ def _request(args: argparse.Namespace) -> Request:
         kinds=tuple(args.arms),
         default=_default(source, rows, changes) if "default" in args.arms else None,
         named=bool(args.trial),
-        looks=seeds - _first_look(args) + 1 if args.until_decided else 1,
+        looks=seeds - first_look(args) + 1 if args.until_decided else 1,
         tune_baselines=args.tune_baselines,
         dimensions={} if args.tune_baselines is None else _dimensions(source, rows),
         search_trials=num_ended(rows),
@@ -138,7 +139,7 @@ def _kept(args: argparse.Namespace) -> dict[str, Any]:
     kept: dict[str, Any] = {"baselines": args.baselines, "margin": args.margin}
     if args.until_decided:
         kept["until_decided"] = True
-        first = _first_look(args)
+        first = first_look(args)
         kept |= {SEEDS_OF_FIRST_LOOK: first} if first != FIRST_LOOK else {}
     kept |= {"arms": sorted(set(args.arms))} if set(args.arms) != set(DEFAULT.kinds) else {}
     tuned = args.tune_baselines
@@ -220,65 +221,6 @@ def _ranked(
             f"that began it, --name {source.name} --storage-path {shlex.quote(source.parent)}"
         )
     return ranked
-
-
-def check_options(args: argparse.Namespace) -> None:
-    """Check the options by themselves, whatever the study.
-
-    Raises:
-        SettingError: one can't be, or not beside another.
-    """
-    if args.study is None:
-        raise SettingError("STUDY must name a search, by its name or folder")
-    counts = {"--top": args.top, "--seeds": args.seeds, "--tune-baselines": args.tune_baselines}
-    for option, value in counts.items():
-        if value is not None and value < 1:
-            raise SettingError(f"{option} must be at least 1, not {value}")
-    if args.until_decided:
-        _check_race(args)
-    elif args.max_seeds is not None:
-        raise SettingError(
-            f"--max-seeds must be with --until-decided, not {args.max_seeds} by itself: --seeds "
-            f"says how many of each"
-        )
-    if args.trial and (args.top is not None or args.pick != "best"):
-        raise SettingError("--trial names the configs, and goes without --top and --pick")
-    if args.baselines == "seconds_alone" and "alone" not in args.arms:
-        raise SettingError(
-            f"--baselines seconds_alone must be with alone among --arms, not {' '.join(args.arms)}"
-        )
-    if args.tune_baselines is not None and args.baselines == "none":
-        raise SettingError("--tune-baselines must be with baselines, not --baselines none")
-    check_margin(args.margin)
-
-
-def _check_race(args: argparse.Namespace) -> None:
-    if args.baselines == "none":
-        raise SettingError(
-            "--until-decided must be with baselines, not --baselines none, with which there is no "
-            "verdict"
-        )
-    first = _first_look(args)
-    if first < FIRST_LOOK:
-        raise SettingError(
-            f"--seeds must be {FIRST_LOOK} at least with --until-decided, whose first look it is, "
-            f"not {first}"
-        )
-    if not first < _most_seeds(args) <= MOST_SEEDS:
-        raise SettingError(
-            f"--max-seeds must be above {first} and at most {MOST_SEEDS}, not {_most_seeds(args)}"
-        )
-
-
-def _most_seeds(args: argparse.Namespace) -> int:
-    """Seeds of an arm at the last look of a race."""
-    most: int | None = args.max_seeds
-    return RACE_SEEDS if most is None else most
-
-
-def _first_look(args: argparse.Namespace) -> int:
-    """Seeds of all arms before a race looks for the first time."""
-    return args.seeds or FIRST_LOOK
 
 
 def _changes(args: argparse.Namespace) -> dict[str, object]:

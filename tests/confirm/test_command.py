@@ -21,11 +21,12 @@ from ffl_ray.config.objectives import parse_objectives
 from ffl_ray.config.overrides import flatten, with_overrides
 from ffl_ray.config.settings import Config
 from ffl_ray.confirm import command
-from ffl_ray.confirm.__main__ import main
+from ffl_ray.confirm.__main__ import main, parser
 from ffl_ray.confirm.chosen import confirmed_form
 from ffl_ray.confirm.command import show_confirmed
 from ffl_ray.confirm.confirmation import Confirmation
 from ffl_ray.confirm.pairs import Arm, Chosen, Run
+from ffl_ray.confirm.request import request_of
 from ffl_ray.confirm.tables import accuracy_of_run, read_confirmed
 from ffl_ray.errors import StudyError
 from ffl_ray.report import __main__ as report
@@ -168,13 +169,14 @@ def test_a_confirmation_survives_a_kill_and_never_runs_twice(tmp_path: Path) -> 
         (
             {},
             ["--until-decided", "--max-seeds", "4"],
-            "--max-seeds must be above 4 and at most 500",
+            "--max-seeds must be above 4 and at most 30",
         ),
         (
             {},
             ["--until-decided", "--seeds", "6", "--max-seeds", "6"],
-            "--max-seeds must be above 6 and at most 500, not 6",
+            "--max-seeds must be above 6 and at most 30, beyond which more than 5% of races",
         ),
+        ({}, ["--until-decided", "--max-seeds", "31"], "with a false verdict, not 31"),
         ({}, ["--max-seeds", "9"], "--max-seeds must be with --until-decided, not 9 by itself"),
         (
             {},
@@ -208,6 +210,24 @@ def test_what_can_not_be_confirmed_is_one_line(
     assert message in (errors := capsys.readouterr().err)
     assert len(errors.splitlines()) == 1
     assert not (tmp_path / "study" / "confirmed").exists()
+
+
+def test_a_race_of_more_seeds_goes_on_where_the_version_before_planned_it(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    study = fabricate(tmp_path)
+    plan = planned(seeds=range(1000, 1050))._replace(looks=47)
+    settings = {"baselines": "both", "until_decided": True, "search.num_workers": 1}
+    description = describe_study("confirm", settings, **plan._replace(settings=settings).dump())
+    StudyTables.open(Storage(str(study / "confirmed")), "study/confirmed", description, [])
+    arguments = ["study", "--storage-path", str(tmp_path), "--cpus-per-trial", "1"]
+
+    def asked(most: str) -> list[str]:
+        return [*arguments, "--until-decided", "--max-seeds", most]
+
+    assert len(request_of(parser().parse_args(asked("50"))).seeds) == 50
+    assert main(asked("49")) == 2
+    assert "at most 30" in capsys.readouterr().err
 
 
 def test_an_unknown_study_is_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 from scipy.stats import t
 
-from benchmarks.verdicts.racing import LOOKS, effects_of, raced, races
+from benchmarks.verdicts.racing import LOOKS, effects_of, false_of, raced, races
 from benchmarks.verdicts.shapes import peeking, shapes
 from ffl_ray.results.crossed import Effect
-from ffl_ray.results.looks import nominal
+from ffl_ray.results.looks import MOST_SEEDS, nominal
 from ffl_ray.results.verdicts import Difference, judged
 
 
@@ -77,6 +77,14 @@ def test_looking_after_every_seed_errs_in_one_of_twenty_at_most(images: float) -
 
     assert allowed_for["better"] + allowed_for["worse"] < 0.05 + 2.5 * math.sqrt(0.05 / 1500)
     assert by_t["better"] + by_t["worse"] > 0.1  # what it is for
+
+
+@pytest.mark.parametrize("images", [0.05, 0.2])
+def test_a_race_of_the_most_seeds_errs_in_one_of_twenty_at_most(images: float) -> None:
+    error = math.sqrt(0.05 / 10_000)
+
+    assert false_of(10_000, MOST_SEEDS, images) < 0.05 + 2.5 * error
+    assert false_of(10_000, 200, images) > 0.05 + 2.5 * error  # why there are no more
 
 
 def test_large_differences_take_a_third_of_the_seeds() -> None:
