@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import shlex
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
@@ -10,6 +11,8 @@ from rich.table import Table
 from scipy.special import ndtri
 
 from ffl_ray.confirm.compared import MARGIN, check_margin
+from ffl_ray.confirm.confirmation import Confirmation
+from ffl_ray.confirm.race import still_waiting
 from ffl_ray.confirm.tables import FOLDER, Row, interval_of, read_confirmed
 from ffl_ray.console.json_object import tell
 from ffl_ray.console.plain_text import printable_row
@@ -21,6 +24,7 @@ from ffl_ray.results.description import read_description
 from ffl_ray.results.guard import understood
 from ffl_ray.results.openings import split_of_study
 from ffl_ray.results.reader import find_study
+from ffl_ray.results.rows import ReadRows
 from ffl_ray.results.statistics import Summary, shown
 from ffl_ray.results.storage.storage import Storage
 from ffl_ray.results.verdicts import WAITS, Difference, Judged, judged
@@ -45,7 +49,8 @@ def across(studies: Sequence[str], storage_path: str | None, margin: float = MAR
         SettingError: fewer than two studies are named, or a study or data set twice; their primary
             comparisons are with several kinds of baselines, or at other costs; or the margin is
             none, or another one than they have.
-        StudyError: a study is not confirmed, or has no primary comparison with an interval.
+        StudyError: a study is not confirmed, or not to its end, or has no primary comparison with
+            an interval.
     """
     if len(set(studies)) < 2 or len(set(studies)) < len(studies):
         raise SettingError(
@@ -139,11 +144,29 @@ def _confirmed(study: str, storage_path: str | None) -> Storage:
     return storage if storage.name == FOLDER else storage.child(FOLDER)
 
 
+def _check_ended(place: Storage) -> None:
+    """Check that a confirmation has ended: whoever judges in between ends it where it is liked.
+
+    Raises:
+        StudyError: trainings of its plan are still to be done; those that failed may stay so.
+    """
+    with understood(place.location):
+        plan = Confirmation.load(read_description(place), place.location)
+        waiting = still_waiting(plan, ReadRows.of(place), failed=False)
+    if waiting:
+        study = Storage(place.parent)
+        raise StudyError(
+            f"{place.location} has not ended, {len(waiting)} trainings are still to be done: go on "
+            f"with it, python -m ffl_ray.confirm {shlex.quote(study.name)} --storage-path "
+            f"{shlex.quote(study.parent)} and the options that it was begun with"
+        )
+
+
 def primary_row(study: str, storage_path: str | None) -> Row:
     """The primary comparison of a study's confirmation.
 
     Raises:
-        StudyError: it has none with an interval.
+        StudyError: it has none with an interval, or has not ended.
     """
     place = _confirmed(study, storage_path)
     rows = read_confirmed(place)["comparisons"] if place.exists("study.json") else []
@@ -159,6 +182,7 @@ def primary_row(study: str, storage_path: str | None) -> Row:
             f"{place.location} lacks some of its planned seeds, {found['n']} are there: confirm "
             f"the study to its end"
         )
+    _check_ended(place)
     return found
 
 

@@ -19,6 +19,7 @@ from ffl_ray.orchestration.final_run import FinalRun
 from ffl_ray.results.guard import is_plain_id, understood
 from ffl_ray.results.looks import FIRST_LOOK, Looked, check_looks, looked_at
 from ffl_ray.results.predictions import read_predictions
+from ffl_ray.results.rows import StudyRows
 from ffl_ray.results.study import StudyTables
 
 KIND = "confirm"
@@ -212,7 +213,7 @@ def write_tables(confirmation: Confirmation, tables: StudyTables) -> dict[str, l
     return rows
 
 
-def measured_runs(tables: StudyTables, runs: Sequence[Run]) -> dict[str, Measured]:
+def measured_runs(tables: StudyRows, runs: Sequence[Run]) -> dict[str, Measured]:
     """What the completed ones of these runs measured, by arm."""
     predictions = partial(read_predictions, tables.storage)
     return measured_arms(runs, tables.trials.rows, tables.member_rows(), predictions)

@@ -12,11 +12,11 @@ from ffl_ray.confirm.confirmation import Confirmation, compared_rows, measured_r
 from ffl_ray.confirm.tables import Row
 from ffl_ray.errors import INTERRUPTED
 from ffl_ray.orchestration.final_run import FinalRun, waiting_runs
-from ffl_ray.results.study import StudyTables
+from ffl_ray.results.rows import StudyRows
 from ffl_ray.results.verdicts import DECIDED
 
 
-def rounds(confirmation: Confirmation, tables: StudyTables) -> Iterator[list[FinalRun]]:
+def rounds(confirmation: Confirmation, tables: StudyRows) -> Iterator[list[FinalRun]]:
     """The trainings of each round; the one after it follows from what they measured.
 
     The first has of all arms the seeds of the first look, each other one a seed of those arms that
@@ -39,7 +39,7 @@ def rounds(confirmation: Confirmation, tables: StudyTables) -> Iterator[list[Fin
 
 
 def every_round(
-    confirmation: Confirmation, tables: StudyTables, train: Callable[[int, list[FinalRun]], int]
+    confirmation: Confirmation, tables: StudyRows, train: Callable[[int, list[FinalRun]], int]
 ) -> int:
     """Train every round, those after one in which a training failed too; the exit status.
 
@@ -55,7 +55,7 @@ def every_round(
     return ended
 
 
-def _rows_after(confirmation: Confirmation, tables: StudyTables, seeds: Sequence[int]) -> list[Row]:
+def _rows_after(confirmation: Confirmation, tables: StudyRows, seeds: Sequence[int]) -> list[Row]:
     """The comparisons of these seeds alone."""
     runs = [run for run in confirmation.runs if run.seed in seeds]
     return compared_rows(confirmation, measured_runs(tables, runs))
@@ -70,7 +70,7 @@ def open_arms(comparisons: Sequence[Row]) -> set[str]:
 
 
 def still_waiting(
-    confirmation: Confirmation, tables: StudyTables, *, failed: bool = True
+    confirmation: Confirmation, tables: StudyRows, *, failed: bool = True
 ) -> list[FinalRun]:
     """The trainings of the round that is under way; none: there is no round left.
 

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from ffl_ray.config.settings import ResolvedConfig
+from ffl_ray.results.rows import StudyRows
 from ffl_ray.results.storage.storage import Storage
 from ffl_ray.results.study import StudyTables
 
@@ -25,7 +26,7 @@ class FinalRun(NamedTuple):
 
 
 def waiting_runs(
-    tables: StudyTables, runs: Sequence[FinalRun], *, failed: bool = True
+    tables: StudyRows, runs: Sequence[FinalRun], *, failed: bool = True
 ) -> list[FinalRun]:
     """Those that are not completed: not begun, interrupted, or failed.
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support.confirmations import make_confirmation, planned
+from support.confirmations import CHOSEN, make_confirmation, planned
 
 from ffl_ray.confirm.__main__ import main
 from ffl_ray.confirm.across import _check_alike, verdict_over
@@ -89,6 +89,27 @@ def test_a_plan_that_lacks_seeds_has_no_part_in_a_verdict(
 
     assert main(["--across", str(tmp_path / "one"), str(tmp_path / "two")]) == 2
     assert "lacks some of its planned seeds, 3 are there" in capfd.readouterr().err
+
+
+def test_a_race_that_has_not_ended_has_no_part_in_a_verdict(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """Its primary comparison is decided, or has an interval at least, at every look."""
+    for name in ("one", "two"):
+        study(tmp_path, name)
+    seeds = tuple(range(1000, 1008))
+    race = planned(CHOSEN[:1], seeds)._replace(looks=5)
+    tables = make_confirmation(tmp_path / "going", race, completed=4 * len(race.arms) - 1)
+    tables.close()
+    StudyTables.open(Storage(str(tmp_path / "going")), "going", describe_study("search", {}), ())
+    write_tables(race, tables)
+    places = [str(tmp_path / "one"), str(tmp_path / "going")]
+
+    assert main(["--across", *places]) == 2
+
+    said = capfd.readouterr().err
+    assert "confirmed has not ended" in said
+    assert f"python -m ffl_ray.confirm going --storage-path {tmp_path} and the options" in said
 
 
 def test_the_margin_is_the_one_that_was_registered(
