@@ -26,7 +26,8 @@ test split once, after the last epoch. Beside them baselines (--arms) that nobod
 search's default point, with as many epochs, and with as many accelerator-seconds of training
 (--baselines). The tables of <STUDY>/confirmed say mean, 95% interval, and for each paired
 difference better, worse, equal (within --margin), or undecided: then also the least difference that
-would have been seen, and how many seeds would settle it in a new plan, with what they cost.
+would have been seen, and how many seeds would settle it in a new plan of a fixed --seeds, with what
+they cost.
 
 The plan is registered before the test split opens; the same command goes on where it stopped, and
 other options are refused from then on. Every look at a test split is counted in the storage path.
@@ -122,7 +123,8 @@ def _add_comparisons(made: argparse.ArgumentParser) -> None:
         "--across",
         nargs="+",
         metavar="STUDY",
-        help="train nothing: one verdict over the primary comparisons of several confirmed studies",
+        help="train nothing: one verdict on the mean of the primary comparisons of several "
+        "confirmed studies",
     )
 
 

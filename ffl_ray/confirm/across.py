@@ -18,7 +18,7 @@ from ffl_ray.console.json_object import tell
 from ffl_ray.console.plain_text import printable_row
 from ffl_ray.console.terminal import make_console, say
 from ffl_ray.errors import SettingError, StudyError
-from ffl_ray.results.across import over_data_sets
+from ffl_ray.results.across import of_another, over_data_sets
 from ffl_ray.results.crossed import ALPHA
 from ffl_ray.results.description import read_description
 from ffl_ray.results.guard import understood
@@ -29,14 +29,20 @@ from ffl_ray.results.statistics import Summary, shown
 from ffl_ray.results.storage.storage import Storage
 from ffl_ray.results.verdicts import WAITS, Difference, Judged, judged
 
+ENDS = ("low", "high")
 NORMAL = float(ndtri(1 - ALPHA / 2))  # half of a 95% interval in standard errors
 
 
 class Across(NamedTuple):
-    """The mean difference over data sets with its interval, and the verdict."""
+    """The mean difference over data sets with its interval, and the verdict.
+
+    Attributes:
+        another: what another data set's is expected to be; none: there are too few.
+    """
 
     summary: Summary
     judged: Judged
+    another: Summary | None = None
 
 
 def across(studies: Sequence[str], storage_path: str | None, margin: float = MARGIN) -> int:
@@ -71,13 +77,16 @@ def across(studies: Sequence[str], storage_path: str | None, margin: float = MAR
 
 def _told(found: Across) -> Row:
     """The verdict over all as fields of a JSON object."""
-    return found.summary._asdict() | {
-        name: getattr(found.judged, name) for name in ("verdict", "p", "p_equal", "detectable")
+    judged_by = ("verdict", "p", "p_equal", "detectable")
+    return {
+        **found.summary._asdict(),
+        **{name: getattr(found.judged, name) for name in judged_by},
+        **{f"another.{end}": found.another and getattr(found.another, end) for end in ENDS},
     }
 
 
 def _table(rows: Mapping[str, Row], found: Across) -> Table:
-    """The primary comparisons by study, and all."""
+    """The primary comparisons by study, their mean, and what is expected of another."""
     table = Table(title="ours minus the baseline, accuracy %", title_justify="left", box=None)
     for column in ("study", "member", "baseline", "difference", "n", "verdict"):
         table.add_column(column)
@@ -92,7 +101,9 @@ def _table(rows: Mapping[str, Row], found: Across) -> Table:
             shown_row["verdict"],
         )
     total = found.summary
-    table.add_row("all", "", "", shown(total, 100), str(total.n), found.judged.verdict)
+    table.add_row("their mean", "", "", shown(total, 100), str(total.n), found.judged.verdict)
+    if found.another is not None:
+        table.add_row("another one", "", "", shown(found.another, 100), "", "")
     return table
 
 
@@ -195,18 +206,26 @@ def verdict_over(rows: Sequence[Row], margin: float) -> Across:
     """
     halves = [(row["difference.high"] - row["difference.low"]) / 2 for row in rows]
     variances = [max((half / NORMAL) ** 2, 1e-12) for half in halves]
-    effect = over_data_sets([row["difference.mean"] for row in rows], variances)
-    return Across(effect.summary(None), judged([Difference(effect, "up", margin)])[0])
+    means = [row["difference.mean"] for row in rows]
+    effect = over_data_sets(means, variances)
+    verdict = judged([Difference(effect, "up", margin)])[0]
+    return Across(effect.summary(None), verdict, of_another(means, variances))
 
 
 def words(found: Across, margin: float) -> str:
-    """What the verdict means, in a sentence or two."""
+    """What the verdict means, in a few sentences."""
     verdict, p = found.judged.verdict, found.judged.p
     least = found.judged.detectable
     said = (
-        f"Over {found.summary.n} data sets: {verdict}, p = {p:.3f}, margin {margin:g} points. A "
-        f"new data set is one more draw: Hartung and Knapp's interval of a hierarchical model."
+        f"Over {found.summary.n} data sets: {verdict}, p = {p:.3f}, margin {margin:g} points. It "
+        f"is on the mean over data sets like these (a hierarchical model, Hartung and Knapp's "
+        f"interval), not on another one"
     )
+    if found.another is None:
+        said += ", of which so few say nothing."
+    else:
+        low, high = (100 * (getattr(found.another, end) or 0.0) for end in ENDS)
+        said += f": of that {low:+.2f} to {high:+.2f} points are to be expected."
     if verdict == "undecided" and least is not None:
         said += f" Seen from {100 * least:.2f} points on."
     return said

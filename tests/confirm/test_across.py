@@ -10,7 +10,7 @@ import pytest
 from support.confirmations import CHOSEN, make_confirmation, planned
 
 from ffl_ray.confirm.__main__ import main
-from ffl_ray.confirm.across import _check_alike, verdict_over
+from ffl_ray.confirm.across import _check_alike, verdict_over, words
 from ffl_ray.confirm.confirmation import write_tables
 from ffl_ray.confirm.tables import read_confirmed
 from ffl_ray.errors import SettingError
@@ -41,10 +41,14 @@ def test_each_data_set_stands_beside_the_verdict_over_all(
     said = capfd.readouterr().out
     assert said.count("independent resnet20") == 3
     assert "Over 3 data sets: better" in said
+    assert "on the mean over data sets like these" in said
+    assert "another one" in said
+    assert "points are to be expected" in said
     assert main(["--across", *places, "--json"]) == 0
     told = json.loads(capfd.readouterr().out)
     assert [row["study"] for row in told["comparisons"]] == places
     assert (told["across"]["verdict"], told["across"]["n"]) == ("better", 3)
+    assert told["across"]["another.low"] < told["across"]["low"] < told["across"]["another.high"]
     assert main(["--across", str(tmp_path / "one")]) == 2
     assert "--across must name two studies or more" in capfd.readouterr().err
     assert main(["--across", *places, "--margin", "nan"]) == 2
@@ -133,7 +137,9 @@ def test_data_sets_that_disagree_are_undecided(tmp_path: Path) -> None:
         "difference.high": -row["difference.low"],
     }
 
-    assert verdict_over([row, turned], 0.005).judged.verdict == "undecided"
+    found = verdict_over([row, turned], 0.005)
+    assert (found.judged.verdict, found.another) == ("undecided", None)
+    assert "of which so few say nothing" in words(found, 0.5)
 
 
 def test_comparisons_with_several_kinds_of_baselines_are_refused() -> None:

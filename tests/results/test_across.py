@@ -7,7 +7,7 @@ import math
 import numpy as np
 import pytest
 
-from ffl_ray.results.across import over_data_sets
+from ffl_ray.results.across import of_another, over_data_sets
 from ffl_ray.results.crossed import over_seeds
 from ffl_ray.results.statistics import summary
 
@@ -54,3 +54,34 @@ def test_its_interval_holds_the_truth_in_nineteen_of_twenty_cases(
         held += abs(effect.mean) <= effect.half()
 
     assert held / 800 > 0.95 - 0.025
+
+
+def test_another_data_set_is_expected_in_an_interval_that_is_wider() -> None:
+    means, variances = [0.01, 0.05, -0.02, 0.03, 0.0], [1e-9] * 5
+    deviation = np.std(means, ddof=1)
+
+    found = of_another(means, variances)
+
+    assert found is not None
+    assert found.mean == pytest.approx(np.mean(means))
+    assert found.half == pytest.approx(3.1824463 * deviation * math.sqrt(1 + 1 / 5), rel=1e-4)
+    assert of_another(means[:2], variances[:2]) is None
+
+
+@pytest.mark.parametrize("between", [0.3, 2.0])
+def test_another_data_set_lies_in_the_interval_that_is_its_own(between: float) -> None:
+    """And in that of the mean, which the verdict is on, far more seldom than in 95%."""
+    rng, held, mean_held = np.random.default_rng(0), 0, 0
+    for _ in range(800):
+        variances = rng.uniform(0.2, 1, 5)
+        means = rng.normal(0, between, 5) + rng.normal(0, np.sqrt(variances))
+        new, found = rng.normal(0, between), of_another(means.tolist(), variances.tolist())
+        assert found is not None
+        assert found.low is not None
+        assert found.high is not None
+        effect = over_data_sets(means.tolist(), variances.tolist())
+        held += found.low <= new <= found.high
+        mean_held += abs(effect.mean - new) <= effect.half()
+
+    assert held / 800 > 0.92
+    assert mean_held < held
