@@ -190,7 +190,7 @@ def settling_words(row: Row) -> str:
     """What would settle a verdict that is undecided; else nothing."""
     if row["verdict"] != "undecided":
         return ""
-    if not row.get("more_seeds"):
+    if row.get("more_seeds") is None:
         return "more images"
     return f"{row['n'] + row['more_seeds']} seeds, {row['more_s'] / 60:,.1f} min"
 
@@ -242,8 +242,8 @@ def how_measured(
         f"{num_train:,} images, measured once, after the last epoch, on {tested}.",
         f"{intervals(over)} Differences are paired by seed. MACs and seconds: ours over the "
         f"baseline's. Seen from: the least true difference that is seen in four of five trials. "
-        f"Settled by: so many seeds, in a new plan of so many accelerator-minutes; or by images, "
-        f"where no seeds do.",
+        f"Settled by: so many seeds, in a new plan of a fixed --seeds, of so many "
+        f"accelerator-minutes; or by images, where no seeds do.",
     ]
     if without_val:
         words.append(

@@ -93,9 +93,9 @@ class Effect(NamedTuple):
         return half if inside > 0 else 1 - half
 
     def with_seeds(self, n: int) -> Effect:
-        """The same effect as it would be expected with another number of seeds."""
-        share = self.n / n
-        return self._replace(n=n, over_seeds=self.over_seeds * share, least=self.least * share)
+        """The same effect as it would be expected with another number of seeds, looked at once."""
+        share, least = self.n / n, self.least * self.n / n
+        return self._replace(n=n, over_seeds=self.over_seeds * share, least=least, looks=1)
 
     def detectable(self, alpha: float = ALPHA, power: float = POWER) -> float:
         """The smallest true effect that is found different from 0 with this power.
@@ -117,7 +117,7 @@ class Effect(NamedTuple):
         return error * float(nctdtrinc(degrees, 1 - power, half / error))
 
     def settled_by(self, margin: float | None, alpha: float = ALPHA) -> int | None:
-        """How many seeds would settle it, were the effect what was measured.
+        """How many seeds of a fixed plan would settle it, were the effect what was measured.
 
         They would show a difference with a power of 80%, or that there is none beyond the margin.
 

@@ -80,7 +80,11 @@ COMPARISONS = [
     Column("p_equal", FLOAT, "", "that it is the margin or more (two one-sided tests), likewise"),
     Column("detectable", FLOAT, "", "least true difference that is seen at a power of 80%"),
     Column(
-        "more_seeds", INT, "seeds", "more than n, that would settle it; null: it is, or none would"
+        "more_seeds",
+        INT,
+        "seeds",
+        "more than n, that would settle it in a new plan of a fixed number; below 0 where it "
+        "needs fewer than a race; null: it is, or none would",
     ),
     Column(
         "more_s", FLOAT, "s", "accelerator-seconds of a new plan with n + more_seeds on both sides"

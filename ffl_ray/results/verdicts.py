@@ -70,7 +70,8 @@ class Judged(NamedTuple):
         p: that there is no difference, corrected for the others of its family.
         p_equal: that it is the margin or more, likewise; none where there is no margin.
         detectable: the smallest true difference that would have been seen, at a power of 80%.
-        seeds: how many would settle it; none where it is settled, or no number would.
+        seeds: how many would settle it in a plan of a fixed number, which after a race may be
+            fewer; none where it is settled, or no number would.
     """
 
     verdict: Verdict

@@ -65,6 +65,8 @@ def test_a_difference_is_shown_with_both_costs_and_its_verdict() -> None:
     assert ".210" in lines[found + 2]
     assert "undecided" in lines[found + 2]
     assert lines[found + 2].rstrip().endswith("9 seeds, 2.0 min")
+    fewer = nll | {"n": 20, "more_seeds": -2}  # of a race; a fixed plan has its whole level
+    assert "18 seeds, 2.0 min" in text(comparison_table([fewer]))
     assert "more images" in text(comparison_table([nll | {"more_seeds": None}]))
 
 

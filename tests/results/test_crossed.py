@@ -61,6 +61,13 @@ def test_seeds_that_settle_it_are_the_fewest_that_detect_what_was_measured() -> 
     assert Effect(5, 1.0, 1 / 5, 1.0).settled_by(None) is None  # too few images, whatever the seeds
 
 
+def test_what_a_race_left_open_a_fixed_plan_settles_with_fewer_seeds() -> None:
+    """Its looks have a level each; the new plan has one look, at all of it."""
+    once = Effect(20, 0.7, 1 / 20, 0.0)
+
+    assert once._replace(looks=17).settled_by(None) == once.settled_by(None) == 19
+
+
 @pytest.mark.parametrize(("mean", "margin"), [(0.1, 2.0), (0.0, 1.0), (0.5, 1.5)])
 def test_seeds_that_settle_it_find_two_arms_equal_in_four_of_five_times(
     mean: float, margin: float
