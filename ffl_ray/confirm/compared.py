@@ -202,6 +202,7 @@ def _row(
         "margin": margin if one.metric == "accuracy" else None,
         **{name: getattr(verdict, name) for name in ("verdict", "p", "p_equal", "detectable")},
         "more_seeds": more,
+        "more_images": verdict.images,
         "more_s": verdict.seeds and verdict.seeds * ((mine_s or 0) + (others_s or 0)),
         "macs": ours.mean_macs(pair.members),
         "baseline_macs": theirs.mean_macs(pair.baseline_members),

@@ -22,6 +22,8 @@ Row = dict[str, Any]
 Cells = Sequence[str | Text]
 SETTLES, LEAST = "settled by", 3  # characters
 NAMES = ("member", "metric", "verdict")
+# By whether images would settle it; of the version before, which kept that nowhere.
+WITHOUT_SEEDS = {True: "more images", False: "too small to tell", None: "over 1,000 seeds"}
 STYLES = {"better": "green", "worse": "red", "equal": "cyan"}
 EQUAL = {
     "epochs": "same number of epochs, cost of inference as the MACs say",
@@ -191,7 +193,7 @@ def settling_words(row: Row) -> str:
     if row["verdict"] != "undecided":
         return ""
     if row.get("more_seeds") is None:
-        return "more images"
+        return WITHOUT_SEEDS[row.get("more_images")]
     return f"{row['n'] + row['more_seeds']} seeds, {row['more_s'] / 60:,.1f} min"
 
 
@@ -243,7 +245,7 @@ def how_measured(
         f"{intervals(over)} Differences are paired by seed. MACs and seconds: ours over the "
         f"baseline's. Seen from: the least true difference that is seen in four of five trials. "
         f"Settled by: so many seeds, in a new plan of a fixed --seeds, of so many "
-        f"accelerator-minutes; or by images, where no seeds do.",
+        f"accelerator-minutes; or by images, where no seeds do and it is not too small.",
     ]
     if without_val:
         words.append(

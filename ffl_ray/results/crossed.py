@@ -122,7 +122,7 @@ class Effect(NamedTuple):
         They would show a difference with a power of 80%, or that there is none beyond the margin.
 
         Returns:
-            None where a thousand would not: the test split has too few images.
+            None where a thousand would not: `lacks_images` says whether images would.
         """
         low, high = 2, MOST_SEEDS
         if not self.with_seeds(high)._settles(margin, alpha):
@@ -134,6 +134,16 @@ class Effect(NamedTuple):
             else:
                 low = middle + 1
         return low
+
+    def lacks_images(self, margin: float | None, alpha: float = ALPHA) -> bool:
+        """Whether more images would settle what no seeds do, and nothing else would.
+
+        It is open then with no variance over seeds too, and with none over images it is not. Else
+        the difference is too small to tell, or too near the margin.
+        """
+        many = self.with_seeds(MOST_SEEDS)
+        of_images, of_seeds = many._replace(over_seeds=0.0, least=0.0), many._replace(over_images=0)
+        return of_seeds._settles(margin, alpha) and not of_images._settles(margin, alpha)
 
     def _settles(self, margin: float | None, alpha: float) -> bool:
         if self.detectable(alpha) <= abs(self.mean):

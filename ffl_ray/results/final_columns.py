@@ -86,6 +86,7 @@ COMPARISONS = [
         "more than n, that would settle it in a new plan of a fixed number; below 0 where it "
         "needs fewer than a race; null: it is, or none would",
     ),
+    Column("more_images", BOOL, "", "whether images would where no seeds do; null: seeds do"),
     Column(
         "more_s", FLOAT, "s", "accelerator-seconds of a new plan with n + more_seeds on both sides"
     ),

@@ -72,6 +72,7 @@ class Judged(NamedTuple):
         detectable: the smallest true difference that would have been seen, at a power of 80%.
         seeds: how many would settle it in a plan of a fixed number, which after a race may be
             fewer; none where it is settled, or no number would.
+        images: whether more images would where no seeds do; none where seeds do, or it is settled.
     """
 
     verdict: Verdict
@@ -79,6 +80,7 @@ class Judged(NamedTuple):
     p_equal: float | None = None
     detectable: float | None = None
     seeds: int | None = None
+    images: bool | None = None
 
 
 def holm(p: Sequence[float | None]) -> list[float | None]:
@@ -122,8 +124,12 @@ def _judged(one: Difference, p: float | None, p_equal: float | None, alpha: floa
         return Judged("one run: no verdict")
     clearest = min(one.tested, key=Effect.p_different)
     verdict = _verdict(clearest.mean, one.direction, p, p_equal)
-    seeds = effect.settled_by(one.margin, alpha) if verdict == "undecided" else None
-    return Judged(verdict, p, p_equal, effect.detectable(alpha), seeds)
+    found = Judged(verdict, p, p_equal, effect.detectable(alpha))
+    if verdict != "undecided":
+        return found
+    seeds = effect.settled_by(one.margin, alpha)
+    images = effect.lacks_images(one.margin, alpha) if seeds is None else None
+    return found._replace(seeds=seeds, images=images)
 
 
 def _verdict(mean: float, direction: Direction, p: float, p_equal: float | None) -> Verdict:

@@ -67,7 +67,10 @@ def test_a_difference_is_shown_with_both_costs_and_its_verdict() -> None:
     assert lines[found + 2].rstrip().endswith("9 seeds, 2.0 min")
     fewer = nll | {"n": 20, "more_seeds": -2}  # of a race; a fixed plan has its whole level
     assert "18 seeds, 2.0 min" in text(comparison_table([fewer]))
-    assert "more images" in text(comparison_table([nll | {"more_seeds": None}]))
+    without = nll | {"more_seeds": None, "more_s": None}
+    assert "over 1,000 seeds" in text(comparison_table([without]))  # of the version before
+    assert "more images" in text(comparison_table([without | {"more_images": True}]))
+    assert "too small to tell" in text(comparison_table([without | {"more_images": False}]))
 
 
 def test_the_default_point_is_not_called_untaught() -> None:

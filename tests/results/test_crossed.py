@@ -58,7 +58,23 @@ def test_seeds_that_settle_it_are_the_fewest_that_detect_what_was_measured() -> 
     effect = Effect(5, 1.0, 1 / 5, 0.0)  # one standard deviation
 
     assert effect.settled_by(None) == 10
-    assert Effect(5, 1.0, 1 / 5, 1.0).settled_by(None) is None  # too few images, whatever the seeds
+    few_images = Effect(5, 1.0, 1 / 5, 1.0)
+    assert (few_images.settled_by(None), few_images.lacks_images(None)) == (None, True)
+
+
+@pytest.mark.parametrize(
+    ("effect", "margin"),
+    [
+        (Effect(5, 0.001, 1 / 5, 1e-9), None),  # no images would show so little
+        (Effect(5, 0.001, 1 / 5, 1.0), None),
+        (Effect(5, 0.4, 40.0, 1e-8), 0.5),  # too near to the margin, as seen of so many seeds
+    ],
+)
+def test_what_is_too_small_to_tell_is_not_told_by_more_images(
+    effect: Effect, margin: float | None
+) -> None:
+    assert effect.settled_by(margin) is None
+    assert not effect.lacks_images(margin)
 
 
 def test_what_a_race_left_open_a_fixed_plan_settles_with_fewer_seeds() -> None:
