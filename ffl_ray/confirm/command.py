@@ -22,7 +22,7 @@ from ffl_ray.confirm.plan import (
 from ffl_ray.confirm.plan_text import plan_words, tuning_words
 from ffl_ray.confirm.race import every_round, still_waiting
 from ffl_ray.confirm.request import Request
-from ffl_ray.confirm.tables import Row, failed_words, how_many_seeds
+from ffl_ray.confirm.tables import Row, closed_words, failed_words, how_many_seeds
 from ffl_ray.confirm.tuned import baseline_searches
 from ffl_ray.confirm.tuning import tune_baselines
 from ffl_ray.confirm.view import confirmed_tables, how_measured
@@ -282,7 +282,8 @@ def show_confirmed(confirmation: Confirmation, tables: StudyTables) -> None:
         summary[0]["over"],
         [arm.name for arm in confirmation.arms if holds_out(config_of(arm))],
     )
-    for said in filter(None, (words, failed_words(rows["runs"]), *confirmation.merged)):
+    fails = (failed_words(rows["runs"]), closed_words(rows["comparisons"]))
+    for said in filter(None, (words, *fails, *confirmation.merged)):
         say(console, said)
     say(console, look_words(confirmation, tables.storage))
     place = tables.storage.child("comparisons").location

@@ -39,6 +39,7 @@ class Compared(NamedTuple):
         found: the difference; none: no seed is complete.
         looks: the same at each earlier look of a race.
         failed: how many seeds one side's training failed with: they are waited for no more.
+        fails: one side has no seed, and failed with as many as the first look has.
     """
 
     pair: Pair
@@ -49,6 +50,7 @@ class Compared(NamedTuple):
     found: Estimated | None
     looks: Sequence[Effect] = ()
     failed: int = 0
+    fails: bool = False
 
     @property
     def effect(self) -> Effect | None:
@@ -139,6 +141,10 @@ def _compared(
         after(both) if both else None,
         [after(both[:count]).effect for count in counts],
         len({*ours.failed, *theirs.failed}),
+        any(
+            not side and len(of.failed) >= looked.first
+            for side, of in ((mine, ours), (others, theirs))
+        ),
     )
 
 
@@ -159,7 +165,9 @@ def _verdicts(
     """The verdict on each: the primary one alone, and the rest as one family."""
     margins = [margin if one.metric == "accuracy" else None for one in found]
     differences = [
-        Difference(one.effect, DIRECTIONS[one.metric], its, one.looks, planned - one.failed)
+        Difference(
+            one.effect, DIRECTIONS[one.metric], its, one.looks, planned - one.failed, one.fails
+        )
         for one, its in zip(found, margins, strict=True)
     ]
     first = [_is_primary(one, primary) for one in found]

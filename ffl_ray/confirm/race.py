@@ -13,7 +13,7 @@ from ffl_ray.confirm.tables import Row
 from ffl_ray.errors import INTERRUPTED
 from ffl_ray.orchestration.final_run import FinalRun, waiting_runs
 from ffl_ray.results.rows import StudyRows
-from ffl_ray.results.verdicts import DECIDED
+from ffl_ray.results.verdicts import CLOSED
 
 
 def rounds(confirmation: Confirmation, tables: StudyRows) -> Iterator[list[FinalRun]]:
@@ -62,9 +62,12 @@ def _rows_after(confirmation: Confirmation, tables: StudyRows, seeds: Sequence[i
 
 
 def open_arms(comparisons: Sequence[Row]) -> set[str]:
-    """The arms on both sides of those comparisons whose verdict on accuracy is open."""
+    """The arms on both sides of those comparisons whose verdict on accuracy is open.
+
+    One of which a side failed with every seed of the first look is not: no seed of the other helps.
+    """
     still = [
-        row for row in comparisons if row["metric"] == "accuracy" and row["verdict"] not in DECIDED
+        row for row in comparisons if row["metric"] == "accuracy" and row["verdict"] not in CLOSED
     ]
     return {row[side] for row in still for side in ("arm", "baseline")}
 

@@ -19,6 +19,7 @@ from ffl_ray.results.looks import ONCE, Looked
 from ffl_ray.results.parts import Parts
 from ffl_ray.results.statistics import Summary, summary
 from ffl_ray.results.storage.storage import Storage
+from ffl_ray.results.verdicts import FAILS
 
 Row = dict[str, Any]
 SEVERAL = tuple(PLURALS.values())
@@ -117,6 +118,18 @@ def failed_words(runs: Iterable[Row]) -> str:
         f"Failed, and so in no number here: {'; '.join(said)}. Numbers and verdicts hold for "
         f"trainings that come to their end."
         if said
+        else ""
+    )
+
+
+def closed_words(comparisons: Iterable[Row]) -> str:
+    """Between whom there is no verdict since one side always failed; empty: there is none such."""
+    rows = [row for row in comparisons if row["verdict"] == FAILS]
+    named = dict.fromkeys(f"{row['arm']} and {row['baseline']}" for row in rows)
+    return (
+        f"No verdict between {'; '.join(named)}: every training of one side failed, and the other "
+        f"has no seeds more for it."
+        if named
         else ""
     )
 

@@ -28,7 +28,7 @@ from ffl_ray.results.openings import openings_of, split_of_study
 from ffl_ray.results.reader import read_rows
 from ffl_ray.results.storage.access import as_argument
 from ffl_ray.results.storage.storage import Storage
-from ffl_ray.results.verdicts import DECIDED
+from ffl_ray.results.verdicts import CLOSED
 
 Row = dict[str, Any]
 TITLE = "Confirmed results"
@@ -182,7 +182,7 @@ def _race_ended(description: Mapping[str, Any], tables: Mapping[str, Sequence[Ro
     if not compared:  # the search for every baseline found the config itself
         return all(row["n"] >= looked.first for row in summary)
     return all(
-        row["verdict"] in DECIDED or row["n"] >= most
+        row["verdict"] in CLOSED or row["n"] >= most
         for row in compared
         if row["metric"] == "accuracy"
     )

@@ -19,11 +19,14 @@ Verdict = Literal[
     "undecided",
     "one run: no verdict",
     "no pair: no verdict",
+    "one side fails: no verdict",
     "not all seeds: no verdict",
 ]
 DECIDED = ("better", "worse", "equal")
 NONE = "no verdict"  # what those end with that say why
 WAITS: Verdict = "not all seeds: no verdict"
+FAILS: Verdict = "one side fails: no verdict"
+CLOSED = (*DECIDED, FAILS)  # for which no seed is added
 
 
 def word_of(verdict: str) -> str:
@@ -42,6 +45,7 @@ class Difference(NamedTuple):
         margin: differences below it do not matter; none: all do, and nothing is equal.
         looks: the same effect at each earlier look, valid at any time; the least p counts.
         planned: seeds without which there is no verdict; 0: whatever is there counts.
+        fails: no pair is complete, and of one side every training failed that the first look asks.
     """
 
     effect: Effect | None
@@ -49,6 +53,7 @@ class Difference(NamedTuple):
     margin: float | None = None
     looks: Sequence[Effect] = ()
     planned: int = 0
+    fails: bool = False
 
     @property
     def waits(self) -> bool:
@@ -117,7 +122,7 @@ def _least_equal(one: Difference) -> float | None:
 def _judged(one: Difference, p: float | None, p_equal: float | None, alpha: float) -> Judged:
     effect = one.effect
     if effect is None:
-        return Judged("no pair: no verdict")
+        return Judged(FAILS if one.fails else "no pair: no verdict")
     if one.waits:
         return Judged(WAITS)
     if p is None:

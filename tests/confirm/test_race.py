@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from support.confirmations import CHOSEN, finish, make_confirmation, planned, rows_of
 
+from ffl_ray.confirm.command import show_confirmed
 from ffl_ray.confirm.confirmation import (
     Confirmation,
     compared_rows,
@@ -20,6 +21,7 @@ from ffl_ray.errors import FAILED, INTERRUPTED
 from ffl_ray.orchestration.final_run import FinalRun, waiting_runs
 from ffl_ray.orchestration.final_runs import view_of
 from ffl_ray.results.study import StudyTables
+from ffl_ray.results.verdicts import FAILS
 
 SEEDS = tuple(range(1000, 1008))
 
@@ -152,6 +154,29 @@ def test_a_race_goes_on_without_a_training_that_fails(tmp_path: Path) -> None:
     assert still_waiting(plan, tables, failed=False) == []
     assert [run.run_id for run in still_waiting(plan, tables)] == [fails]  # given again
     assert every_round(plan, tables, lambda number, runs: INTERRUPTED) == INTERRUPTED
+
+
+def test_a_baseline_that_always_fails_does_not_cost_its_partner_the_whole_race(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    plan = race()
+    tables = make_confirmation(tmp_path / "s", plan, completed=0)
+    fails = "independent 2*resnet20, 3 epochs", "independent 2*resnet20, 6 epochs"
+    arms = {run.run_id: run.arm for run in plan.runs}
+    for count, runs in enumerate(rounds(plan, tables), start=1):
+        assert count == 1  # all other comparisons are decided then
+        for run in waiting_runs(tables, runs, failed=False):
+            tables.start(run.run_id, run.config)
+            if arms[run.run_id] in fails:
+                tables.end(run.run_id, "failed", ("TrainingDivergedError", "the loss became nan"))
+            else:
+                finish(tables, run.run_id, run.config, rows_of(run.config))
+
+    show_confirmed(plan, tables)
+    said = " ".join(capfd.readouterr().out.split())
+    assert f"No verdict between 00004 and {fails[0]}; 00004 and {fails[1]}: every" in said
+    rows = write_tables(plan, tables)["comparisons"]
+    assert {row["verdict"] for row in rows if row["baseline"] in fails} == {FAILS}
 
 
 def test_without_a_race_there_is_one_round(tmp_path: Path) -> None:
