@@ -45,7 +45,8 @@ from ffl_ray.results.description import (
     mend_description,
     read_description,
 )
-from ffl_ray.results.reader import read_rows
+from ffl_ray.results.parts import Parts
+from ffl_ray.results.predictions import TABLE as PREDICTIONS
 from ffl_ray.results.storage.storage import Storage
 from ffl_ray.results.study import StudyTables
 
@@ -87,9 +88,15 @@ def _earlier(request: Request) -> Confirmation | None:
 
 
 def _opened(request: Request) -> bool:
-    """Whether the test split was opened for it: some training has ended with its test."""
-    return request.storage.exists("trials") and any(
-        row["status"] == "completed" for row in read_rows(request.storage, "trials")
+    """Whether the test split was opened for it: what a training makes of it is written somewhere.
+
+    A kill may come between its predictions, its members, and its end.
+    """
+    held = {"trials": ("status", "completed"), "members": ("split", "test")}
+    return bool(Parts(request.storage, PREDICTIONS).names()) or any(
+        value in part[column].to_pylist()
+        for table, (column, value) in held.items()
+        for part in Parts(request.storage, table).read_all((column,))
     )
 
 

@@ -47,6 +47,7 @@ def following(request: Request, before: Confirmation, *, opened: bool = False) -
         now = {"--trial": sorted(ids), "--top": request.top, counted: len(request.seeds)}
         check_unchanged(place, was, now, before.registered.hash)
         chosen = chosen_in(_moved(before.arms, request), before.chosen)
+        request = request._replace(search_trials=before.search_trials, search_s=before.search_s)
         return request._replace(seeds=before.seeds, chosen=chosen)
     left = min(request.top, len(request.chosen), len({*before.chosen} & {*ids}))
     if left < len(before.chosen):

@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import pytest
 from support.confirmations import make_confirmation, planned
@@ -33,6 +34,7 @@ from ffl_ray.report import __main__ as report
 from ffl_ray.results.description import describe_study
 from ffl_ray.results.storage.storage import Storage
 from ffl_ray.results.study import StudyTables
+from ffl_ray.training.predictions import Predictions, to_texts
 
 TINY: dict[str, object] = {
     "model__mix": "2*resnet8",
@@ -290,6 +292,31 @@ def test_fewer_seeds_go_on_with_the_first_and_more_find_all_again(
         kept = json.loads((study / "confirmed" / "study.json").read_text())["seeds"]
         assert kept == [1000, 1001][:seeds]
     assert "Not all yet" not in by_seeds[1]
+
+
+@pytest.mark.parametrize("killed", ["before the members", "before the end"])
+def test_a_kill_after_the_test_split_was_opened_leaves_the_plan_registered(
+    killed: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    study = fabricate(tmp_path)
+    chosen = [Chosen("00001", confirmed_form(small_config(**TINY, fusion__design="mean")))]
+    plan = planned(chosen, (1000, 1001))._replace(top=1).as_registered()
+    tables = make_confirmation(study, plan, completed=0)
+    run = plan.final_runs[0]
+    kept = to_texts(Predictions(np.array([True]), np.array([0.5], np.float32)))
+    member = {"member": "branch0", "epoch": 3, "split": "test", "split_hash": "cd34"}
+    row = {"epoch": 3, "time": datetime.now(UTC), "best_epoch": None}
+    if killed == "before the members":
+        tables.epoch(run.run_id, row, [member], [], [{"member": "branch0", "images": 1, **kept}])
+    else:
+        tables.epoch(run.run_id, row, [member], [])
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(tables.trials, "update", lambda *_, **__: None)
+            tables.end(run.run_id, "completed")
+    tables.close()
+
+    assert main(options(tmp_path, "--top", "1", "--seeds", "3")) == 2
+    assert "goes on only with the plan" in capsys.readouterr().err
 
 
 def test_what_another_plan_would_take_is_told_though_one_is_registered(

@@ -126,13 +126,15 @@ def test_a_chosen_trial_stays_chosen_when_the_search_goes_on_and_finds_better(
 def test_a_registered_plan_stays_once_its_test_split_was_opened(
     timed: list[Config], tmp_path: Path
 ) -> None:
-    first = plan_confirmation(request(tmp_path, 1, 2), None, PLAN, FACTS).as_registered()
+    asked = request(tmp_path, 1, 2)._replace(search_trials=36, search_s=7.0)
+    first = plan_confirmation(asked, None, PLAN, FACTS).as_registered()
 
     before = following(request(tmp_path, 1, 3), first)  # nothing was opened yet
     same = following(request(tmp_path, 1, 2, RANKED[::-1]), first, opened=True)
     another = following(request(tmp_path, 1, 2, RANKED[1:2]), first, opened=True)
 
     assert len(before.seeds) == 3
+    assert (same.search_trials, same.search_s) == (36, 7.0)  # those that it was chosen among
     assert same.chosen == another.chosen == RANKED[:1]  # whatever the search finds best by now
     named = request(tmp_path, 1, 2, RANKED[1:2])._replace(named=True)
     for other in (request(tmp_path, 1, 3), request(tmp_path, 2, 2), request(tmp_path, 1, 1), named):
