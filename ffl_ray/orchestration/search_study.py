@@ -231,7 +231,8 @@ def _show_trials(tables: StudyTables, console: Console) -> None:
     """The best trials, the front of several objectives, the first failure, and where all is."""
     rows, storage = tables.trials.rows, tables.storage
     if any(row["epochs_done"] for row in rows):
-        best = called_best(ranked(rows, tables.objectives), tables.objectives, tables.members)
+        order = ranked(rows, tables.objectives)
+        best = called_best(order, tables.objectives, tables.members, trials=rows)
         console.print(best_table(rows, tables.objectives, best))
         console.print()
     _show_answers(tables, console)

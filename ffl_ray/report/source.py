@@ -105,7 +105,8 @@ class Study:
             return None
         wanted = {"trial_id", "status", "objective_values", "sampler_state", "seed", *BUT_SEED}
         rows = records(self.trials[[name for name in self.trials if name in wanted]])
-        return called_best(ranked(rows, self.objectives), self.objectives, self._members_of)
+        order = ranked(rows, self.objectives)
+        return called_best(order, self.objectives, self._members_of, trials=rows)
 
     @cached_property
     def against_plain(self) -> HeldAgainst | None:

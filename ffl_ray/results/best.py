@@ -29,6 +29,7 @@ class Best(NamedTuple):
         top_macs: of that one.
         error: one standard error of the best value, from its validation images.
         seeds: trials of its config, whose mean value counts.
+        of: seeds that its config was begun with, those that were stopped or failed among them.
     """
 
     trial_id: str
@@ -37,6 +38,7 @@ class Best(NamedTuple):
     top_macs: float
     error: float
     seeds: int = 1
+    of: int = 1
 
     @property
     def is_cheaper(self) -> bool:
@@ -46,7 +48,9 @@ class Best(NamedTuple):
     @property
     def why(self) -> str:
         """Why it and no trial with a better value of its own, in words; empty where none has."""
-        mean = f" by the mean over {self.seeds} seeds" if self.seeds > 1 else ""
+        counted = f"{self.seeds} of {self.of}" if self.of > self.seeds else f"{self.seeds}"
+        mean = f" by {'the mean over ' * (self.seeds > 1)}{counted} seeds"
+        mean = mean if max(self.seeds, self.of) > 1 else ""
         if not self.is_cheaper:
             return f"{self.trial_id} is called best{mean}" if mean else ""
         return (
@@ -88,6 +92,7 @@ def called_best(
     objectives: Sequence[Objective],
     members_of: MembersOf,
     among: Collection[str] | None = None,
+    trials: Iterable[Row] = (),
 ) -> Best | None:
     """The cheapest of the trials whose value lies within one standard error of the best one's.
 
@@ -102,12 +107,20 @@ def called_best(
         objectives: of the search; several have a front and no best.
         members_of: the member rows of a trial.
         among: ids of the trials that may be called best, whatever trials a mean is of; none: any.
+        trials: all of them, by which is said how many seeds of its config have not completed.
     """
     if not ranked or len(objectives) > 1:
         return None
     configs = _by_config(ranked, objectives[0], among)
     members = latest_members(members_of, configs[0]["trial_id"]) if configs else []
-    return _cheapest(configs, objectives[0], members, members_of) if members else None
+    best = _cheapest(configs, objectives[0], members, members_of) if members else None
+    return best and best._replace(of=_begun(best, [*ranked, *trials]))
+
+
+def _begun(best: Best, trials: Sequence[Row]) -> int:
+    """With how many seeds the config of a trial was begun."""
+    config = next(_config_of(row) for row in trials if row["trial_id"] == best.trial_id)
+    return len({row.get("seed") for row in trials if _config_of(row) == config})
 
 
 def _cheapest(

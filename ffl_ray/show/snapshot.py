@@ -63,7 +63,10 @@ def snapshot(storage: Storage, console: Console) -> Snapshot:
             for row in members:
                 by_trial.setdefault(row["trial_id"], []).append(row)
             best = called_best(
-                ranked(trials, objectives), objectives, lambda name: by_trial.get(name, [])
+                ranked(trials, objectives),
+                objectives,
+                lambda name: by_trial.get(name, []),
+                trials=trials,
             )
             blocks += [Text(), best_table(trials, objectives, best)]
         for point, reason in refused(storage).items():

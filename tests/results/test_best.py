@@ -69,6 +69,22 @@ def test_of_trials_that_differ_by_their_seed_the_mean_counts_not_the_luckiest() 
     assert (again.trial_id, again.seeds) == ("0", 2)
 
 
+def test_a_mean_says_of_how_many_seeds_it_is() -> None:
+    """Pruning leaves a config the seeds that were lucky."""
+    lucky = [row("0", 0.95) | {"seed": 1}]
+    pruned = [row("1", 0.5) | {"status": "pruned", "seed": seed} for seed in (2, 3)]
+    trials = [*lucky, *pruned, row("2", 0.78) | {"seed": 1, "fusion.design": "mean"}]
+
+    best = called_best(ranked(trials, ONE), ONE, members, trials=trials)
+
+    assert best is not None
+    assert best.why == "0 is called best by 1 of 3 seeds"
+    more = [*trials, row("3", 0.93) | {"seed": 4}]
+    best = called_best(ranked(more, ONE), ONE, members, trials=more)
+    assert best is not None
+    assert best.why.startswith("0 is called best by the mean over 2 of 4 seeds")
+
+
 def test_one_that_breaks_a_constraint_is_not_called_best() -> None:
     broken = [row("1", 0.785, '{"trial": {"constraints:ensemble.macs<=9": 0.5}}')]
     rows = [*ROWS[:1], *broken, *ROWS[2:]]
