@@ -20,7 +20,7 @@ from ffl_ray.confirm.plan import (
     with_tuned_baselines,
 )
 from ffl_ray.confirm.plan_text import plan_words, tuning_words
-from ffl_ray.confirm.race import every_round, still_waiting
+from ffl_ray.confirm.race import every_round, given_words, still_waiting
 from ffl_ray.confirm.request import Request
 from ffl_ray.confirm.tables import Row, closed_words, failed_words, how_many_seeds
 from ffl_ray.confirm.tuned import baseline_searches
@@ -289,8 +289,9 @@ def show_confirmed(confirmation: Confirmation, tables: StudyTables) -> None:
         summary[0]["over"],
         [arm.name for arm in confirmation.arms if holds_out(config_of(arm))],
     )
-    fails = (failed_words(rows["runs"]), closed_words(rows["comparisons"]))
-    for said in filter(None, (words, *fails, *confirmation.merged)):
+    fails = (failed_words(rows["runs"]), given_words(confirmation, tables))
+    closed = closed_words(rows["comparisons"])
+    for said in filter(None, (words, *fails, closed, *confirmation.merged)):
         say(console, said)
     say(console, look_words(confirmation, tables.storage))
     place = tables.storage.child("comparisons").location

@@ -43,12 +43,14 @@ def every_round(
 ) -> int:
     """Train every round, those after one in which a training failed too; the exit status.
 
+    What failed before begins again, but for those without which a verdict was given.
+
     Args:
         train: trains a round of this number, from 1, and gives its exit status.
     """
-    ended = 0
+    ended, given = 0, given_without(confirmation, tables)
     for number, runs in enumerate(rounds(confirmation, tables), start=1):
-        status = train(number, runs)
+        status = train(number, [run for run in runs if run.run_id not in given])
         if status == INTERRUPTED:
             return status
         ended = ended or status
@@ -80,8 +82,38 @@ def still_waiting(
     Args:
         failed: those too, as `waiting_runs` has it: verdicts wait for them no more.
     """
+    given = given_without(confirmation, tables) if failed else set()
     for runs in rounds(confirmation, tables):
-        waiting = waiting_runs(tables, runs, failed=failed)
+        left = [run for run in runs if run.run_id not in given]
+        waiting = waiting_runs(tables, left, failed=failed)
         if waiting:
             return waiting
     return []
+
+
+def given_without(confirmation: Confirmation, tables: StudyRows) -> set[str]:
+    """The failed trainings of a race that are not begun again: a verdict was given without them.
+
+    With them each look would be at other seeds than it was, and what was decided might not be.
+    """
+    failed = {row["trial_id"] for row in tables.trials.rows if row["status"] == "failed"}
+    given: set[str] = set()
+    if not confirmation.race or not failed:
+        return given
+    first = confirmation.looked.first
+    for count, runs in enumerate(rounds(confirmation, tables), start=first):
+        if waiting_runs(tables, runs, failed=False):
+            break
+        seeds = confirmation.seeds[:count]
+        rows = [row for row in _rows_after(confirmation, tables, seeds) if row["n"] >= first]
+        judged = {row[side] for row in rows for side in ("arm", "baseline")}
+        some = (run for run in confirmation.runs if run.seed in seeds and run.arm in judged)
+        given |= {run.run_id for run in some if run.run_id in failed}
+    return given
+
+
+def given_words(confirmation: Confirmation, tables: StudyRows) -> str:
+    """How many failed trainings are not begun again, in a sentence; empty: none is so."""
+    count = len(given_without(confirmation, tables))
+    them = f"{count} of the failed trainings are" if count > 1 else "One failed training is"
+    return f"{them} not begun again: verdicts were given without." if count else ""

@@ -16,7 +16,7 @@ from ffl_ray.confirm.confirmation import (
     measured_runs,
     write_tables,
 )
-from ffl_ray.confirm.race import every_round, rounds, still_waiting
+from ffl_ray.confirm.race import every_round, given_words, rounds, still_waiting
 from ffl_ray.errors import FAILED, INTERRUPTED
 from ffl_ray.orchestration.final_run import FinalRun, waiting_runs
 from ffl_ray.orchestration.final_runs import view_of
@@ -152,8 +152,30 @@ def test_a_race_goes_on_without_a_training_that_fails(tmp_path: Path) -> None:
         *SEEDS
     }
     assert still_waiting(plan, tables, failed=False) == []
-    assert [run.run_id for run in still_waiting(plan, tables)] == [fails]  # given again
+    verdicts = write_tables(plan, tables)["comparisons"]
+    assert still_waiting(plan, tables) == []  # it is not begun again: looks were taken without it
+    assert given_words(plan, tables).startswith("One failed training is not begun again")
+    assert every_round(plan, tables, train) == FAILED  # of this round 1, which has none to train
+    assert write_tables(plan, tables)["comparisons"] == verdicts
     assert every_round(plan, tables, lambda number, runs: INTERRUPTED) == INTERRUPTED
+
+
+def test_what_failed_begins_again_as_long_as_no_verdict_was_given_without_it(
+    tmp_path: Path,
+) -> None:
+    plan = race()
+    tables = make_confirmation(tmp_path / "s", plan, completed=0)
+    first, *_, last = next(rounds(plan, tables))
+    tables.start(first.run_id, first.config)
+    tables.end(first.run_id, "failed", ("OutOfMemoryError", "no memory"))
+
+    assert still_waiting(plan, tables)[0].run_id == first.run_id  # its round is under way
+    for run in waiting_runs(tables, next(rounds(plan, tables)), failed=False):
+        tables.start(run.run_id, run.config)
+        tables.end(run.run_id, "failed", ("OutOfMemoryError", "no memory"))
+
+    assert still_waiting(plan, tables)[-1].run_id == last.run_id  # of nothing there is a verdict
+    assert given_words(plan, tables) == ""
 
 
 def test_a_baseline_that_always_fails_does_not_cost_its_partner_the_whole_race(
