@@ -7,21 +7,24 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Int
 from scipy.special import ndtri, stdtrit
 from scipy.stats import rankdata
 
 from ffl_ray.results.search_answers.dimensions import Dimension
+from ffl_ray.results.search_answers.models import (
+    RANK_TOLERANCE,
+    Column,
+    Columns,
+    Fit,
+    fit_of,
+    orthonormal,
+)
 from ffl_ray.results.search_answers.power import ALPHA, POWER, more_by_share, more_by_size
 from ffl_ray.results.verdicts import holm
 
 BATCHES, PER_BATCH = 20, 100  # of permutations
-TRIALS_PER_COLUMN = 3
-RANK_TOLERANCE = 1e-9
 LONE = 1 - 1e-6  # leverage of a trial that alone has something
-
-Column = Float[np.ndarray, "trials"]
-Columns = Float[np.ndarray, "trials columns"]
 
 
 class Level(NamedTuple):
@@ -95,7 +98,7 @@ def answers_of(
         in_logs: the values are logarithms.
     """
     root, scores = np.sqrt(weights), _scores(values)
-    fits = [_fit(one, dimensions, root) for one in dimensions]
+    fits = [fit_of(one, dimensions, root) for one in dimensions]
     tests = [
         _permuted(fit, root * scores, np.random.default_rng((seed, place)))
         for place, fit in enumerate(fits)
@@ -110,37 +113,12 @@ def answers_of(
 
 
 def _answer(
-    one: Dimension, fit: _Fit, test: _Test, p: float, values: Column, num_tests: int
+    one: Dimension, fit: Fit, test: _Test, p: float, values: Column, num_tests: int
 ) -> Answer:
     """The answer of one dimension; the values are scaled by the roots of the weights."""
     levels = _levels(one, fit, values, num_tests)
     more = None if p <= ALPHA else _more(fit, test.share, levels, num_tests)
     return Answer(one.name, len(values), p, levels, test.share, test.by_chance, more_trials=more)
-
-
-class _Fit(NamedTuple):
-    """A dimension's model, its rows scaled by the roots of the weights.
-
-    Attributes:
-        held: orthonormal columns of what is held fast.
-        own: of what the dimension adds.
-        all: the model's columns, those of the dimension last.
-        columns: the dimension's, not scaled.
-        root: of each trial's weight.
-        strata: a number for each kind of what must be held fast, from 0.
-    """
-
-    held: Columns
-    own: Columns
-    all: Columns
-    columns: Columns
-    root: Column
-    strata: Int[np.ndarray, "trials"]
-
-    @property
-    def free(self) -> int:
-        """Degrees of freedom that are left."""
-        return int(len(self.all) - self.held.shape[1] - self.own.shape[1])
 
 
 class _Test(NamedTuple):
@@ -169,7 +147,7 @@ def left_out_r2(dimensions: Sequence[Dimension], values: Column, weights: Column
 
 def _left_out(columns: Columns, values: Column) -> Column:
     """What each row is missed by when it is left out."""
-    basis = _orthonormal(columns)
+    basis = orthonormal(columns)
     leverage = np.clip((basis**2).sum(axis=1), 0.0, 1 - 1e-6)
     missed: Column = (values - basis @ (basis.T @ values)) / (1 - leverage)
     return missed
@@ -181,46 +159,7 @@ def _scores(values: Column) -> Column:
     return scores
 
 
-def _held(one: Dimension, dimensions: Sequence[Dimension], n: int) -> Columns:
-    """The columns of what is held fast: what must be, and all others if trials are enough."""
-    given = _given(one, dimensions)
-    others = [
-        d.columns
-        for d in dimensions
-        if d.name != one.name and d.name not in one.given and not _same_mix(d, one)
-    ]
-    width = 1 + sum(c.shape[1] for c in (*given, *others, one.columns))
-    kept = [*given, *others] if n >= TRIALS_PER_COLUMN * width else given
-    return np.column_stack([np.ones(n), *kept])
-
-
-def _given(one: Dimension, dimensions: Sequence[Dimension]) -> list[Columns]:
-    """The columns of what must be held fast."""
-    return [d.columns for d in dimensions if d.name in one.given]
-
-
-def _same_mix(one: Dimension, other: Dimension) -> bool:
-    """Whether both are of the mix: more of one backbone is less of another."""
-    return bool(one.given and other.given) or other.name in one.given or one.name in other.given
-
-
-def _fit(one: Dimension, dimensions: Sequence[Dimension], root: Column) -> _Fit:
-    held = _held(one, dimensions, len(root))
-    kinds = np.column_stack([np.ones(len(root)), *_given(one, dimensions)])
-    strata = np.unique(kinds, axis=0, return_inverse=True)[1].reshape(-1)
-    scaled_held, scaled_own = root[:, None] * held, root[:, None] * one.columns
-    basis = _orthonormal(scaled_held)
-    added = _orthonormal(scaled_own - basis @ (basis.T @ scaled_own))
-    whole = np.column_stack([scaled_held, scaled_own])
-    return _Fit(basis, added, whole, one.columns, root, strata)
-
-
-def _orthonormal(columns: Columns) -> Columns:
-    left, singular, _ = np.linalg.svd(columns, full_matrices=False)
-    return np.asarray(left[:, singular > RANK_TOLERANCE * max(1.0, singular.max(initial=0.0))])
-
-
-def _permuted(fit: _Fit, scores: Column, generator: np.random.Generator) -> _Test:
+def _permuted(fit: Fit, scores: Column, generator: np.random.Generator) -> _Test:
     """The test of no effect: the dimension's values, dealt anew among trials of one stratum."""
     if fit.own.shape[1] == 0 or fit.free < 1:
         return _Test(1.0, 0.0, 1.0)
@@ -238,7 +177,7 @@ def _permuted(fit: _Fit, scores: Column, generator: np.random.Generator) -> _Tes
     return _Test(p, share, float(np.quantile(chance, 1 - ALPHA)))
 
 
-def _shares(fit: _Fit, left: Column, places: Int[np.ndarray, "draws trials"]) -> Column:
+def _shares(fit: Fit, left: Column, places: Int[np.ndarray, "draws trials"]) -> Column:
     """What each deal of the dimension explains of the variance that the rest leaves."""
     dealt = fit.root[:, None] * fit.columns[places]
     added = dealt - fit.held @ (fit.held.T @ dealt)
@@ -250,7 +189,7 @@ def _shares(fit: _Fit, left: Column, places: Int[np.ndarray, "draws trials"]) ->
     return shares
 
 
-def _levels(one: Dimension, fit: _Fit, values: Column, num_tests: int) -> list[Level]:
+def _levels(one: Dimension, fit: Fit, values: Column, num_tests: int) -> list[Level]:
     inverse = np.linalg.pinv(fit.all)
     slopes = inverse @ values
     leverage = np.clip(np.einsum("nc,cn->n", fit.all, inverse), 0.0, 1.0)
@@ -270,7 +209,7 @@ def _levels(one: Dimension, fit: _Fit, values: Column, num_tests: int) -> list[L
     return found
 
 
-def _more(fit: _Fit, share: float, levels: Sequence[Level], num_tests: int) -> int | None:
+def _more(fit: Fit, share: float, levels: Sequence[Level], num_tests: int) -> int | None:
     """How many more trials would tell the effect that was seen: by ranks, and by its interval."""
     n, columns = len(fit.all), fit.own.shape[1]
     by_rank = more_by_share(n, columns, fit.free, share, num_tests)
