@@ -113,19 +113,15 @@ class Searches:
 
 
 def claims(answers: list[Answer]) -> set[tuple[str, str, bool]]:
-    """What is told: of each dimension its clearest level, and whether its values are higher."""
-    clearest = {
-        one.dimension: max(one.levels, key=lambda level: abs(level.effect) / level.half)
-        for one in answers
-        if one.told
-    }
-    return {(name, level.name, level.effect > 0) for name, level in clearest.items()}
+    """What is told: of each dimension the level that is named, and whether it is called higher."""
+    clearest = {one.dimension: one.clearest for one in answers if one.told}
+    return {(name, level.name, level.shown > 0) for name, level in clearest.items()}
 
 
 def shown_by(answers: list[Answer]) -> set[tuple[str, str, bool]]:
     """Every level of what is told, and whether its values are higher."""
     return {
-        (one.dimension, level.name, level.effect > 0)
+        (one.dimension, level.name, level.shown > 0)
         for one in answers
         if one.told
         for level in one.levels

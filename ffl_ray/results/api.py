@@ -21,10 +21,12 @@ def answers(study: str, storage_path: str | None = None) -> pd.DataFrame:
 
     From all trials that have an epoch, those that were stopped by their curves. `effect`, with
     its 95% interval `low` to `high`, is by how much a level's mean differs from that of the
-    others, in the objective's unit or (`unit` log) as the logarithm of a factor. `p` is of the
-    whole dimension, by permutation and corrected for the number of dimensions; `told` says that it
-    is at most .05. `detectable` is the smallest difference that so many trials show in four of
-    five cases, `more_trials` about how many more would tell what was seen.
+    others, in the objective's unit or (`unit` log) as the logarithm of a factor; `by_rank` is the
+    same of normal scores, in halves of its interval, and has the direction where `low` to `high`
+    has 0 in it. `p` is of the whole dimension, by permutation and corrected for the number of
+    dimensions; `told` says that it is at most .05. `detectable` is the smallest difference that so
+    many trials show in four of five cases, `more_trials` about how many more would tell what was
+    seen.
 
     Args:
         study: a folder or URI, or the name of a study under the storage path.

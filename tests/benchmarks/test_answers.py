@@ -36,7 +36,7 @@ def test_a_replayed_search_is_tables_of_the_trainings_that_it_met(tmp_path: Path
 
 def test_a_claim_is_true_where_the_grid_shows_the_same_level_in_the_same_direction() -> None:
     def answer(name: str, p: float, sum_: float, gated: float) -> Answer:
-        levels = [Level("sum", sum_, 0.1, 0.2), Level("gated", gated, 0.1, 0.2)]
+        levels = [Level("sum", sum_, 0.1, 0.2, 1.0), Level("gated", gated, 0.1, 0.2, -1.0)]
         return Answer(name, 40, p, levels, 0.5, 0.1)
 
     whole = shown_by([answer("design", 0.01, 0.5, -0.4), answer("other", 0.5, 9.0, 9.0)])
@@ -45,3 +45,5 @@ def test_a_claim_is_true_where_the_grid_shows_the_same_level_in_the_same_directi
     for false in (answer("design", 0.01, 0.2, 0.3), answer("other", 0.01, 9.0, 8.0)):
         assert not claims([false]) & whole
     assert claims([answer("design", 0.5, 0.2, -0.3)]) == set()
+    by_rank = answer("design", 0.01, -0.05, 0.05)  # no size is sure
+    assert claims([by_rank]) == {("design", "sum", True)}

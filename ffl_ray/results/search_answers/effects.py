@@ -24,6 +24,7 @@ from ffl_ray.results.search_answers.power import ALPHA, POWER, more_by_share, mo
 from ffl_ray.results.verdicts import holm
 
 BATCHES, PER_BATCH = 20, 100  # of permutations
+TINY = float(np.finfo(float).tiny)
 LONE = 1 - 1e-6  # leverage of a trial that alone has something
 
 
@@ -36,12 +37,24 @@ class Level(NamedTuple):
         half: half the 95% interval of that; infinite: as many levels as trials.
         detectable: the smallest true difference that these trials show in four of five cases,
             corrected for the other dimensions; likewise.
+        by_rank: the effect on normal scores, in halves of its own 95% interval.
     """
 
     name: str
     effect: float
     half: float
     detectable: float
+    by_rank: float
+
+    @property
+    def sized(self) -> bool:
+        """Whether the interval of the effect excludes 0."""
+        return abs(self.effect) > self.half
+
+    @property
+    def shown(self) -> float:
+        """What its direction is taken from: a size only where that is sure, else the ranks."""
+        return self.effect if self.sized else self.by_rank
 
 
 class Answer(NamedTuple):
@@ -74,6 +87,11 @@ class Answer(NamedTuple):
         """Whether the dimension does something."""
         return self.p <= ALPHA
 
+    @property
+    def clearest(self) -> Level:
+        """The level that is named when it does."""
+        return max(self.levels, key=lambda one: (one.sized, abs(one.shown)))
+
 
 @np.errstate(all="ignore")  # an outcome may be of any size
 def answers_of(
@@ -105,20 +123,22 @@ def answers_of(
     ]
     corrected = holm([test.p for test in tests])
     return [
-        _answer(one, fit, test, float(p or 0.0), root * values, len(dimensions))._replace(
-            in_logs=in_logs
-        )
+        _answer(
+            one,
+            fit,
+            test._replace(p=float(p or 0.0)),
+            _levels(one, fit, root * values, root * scores, len(dimensions)),
+            len(dimensions),
+        )._replace(in_logs=in_logs)
         for one, fit, p, test in zip(dimensions, fits, corrected, tests, strict=True)
     ]
 
 
-def _answer(
-    one: Dimension, fit: Fit, test: _Test, p: float, values: Column, num_tests: int
-) -> Answer:
-    """The answer of one dimension; the values are scaled by the roots of the weights."""
-    levels = _levels(one, fit, values, num_tests)
-    more = None if p <= ALPHA else _more(fit, test.share, levels, num_tests)
-    return Answer(one.name, len(values), p, levels, test.share, test.by_chance, more_trials=more)
+def _answer(one: Dimension, fit: Fit, test: _Test, levels: list[Level], num_tests: int) -> Answer:
+    """The answer of one dimension, by its test with a corrected p."""
+    more = None if test.p <= ALPHA else _more(fit, test.share, levels, num_tests)
+    n = len(fit.all)
+    return Answer(one.name, n, test.p, levels, test.share, test.by_chance, more_trials=more)
 
 
 class _Test(NamedTuple):
@@ -185,11 +205,26 @@ def _shares(fit: Fit, left: Column, places: Int[np.ndarray, "draws trials"]) -> 
     towards = products @ left
     inverse = np.linalg.pinv(products @ added, rcond=RANK_TOLERANCE, hermitian=True)
     explained = np.einsum("dc,dce,de->d", towards, inverse, towards)
-    shares: Column = explained / max(float(left @ left), np.finfo(float).tiny)
+    shares: Column = explained / max(float(left @ left), TINY)
     return shares
 
 
-def _levels(one: Dimension, fit: Fit, values: Column, num_tests: int) -> list[Level]:
+def _levels(
+    one: Dimension, fit: Fit, values: Column, scores: Column, num_tests: int
+) -> list[Level]:
+    """What each level does; values and scores are scaled by the roots of the weights."""
+    free = max(1, fit.free)
+    half = float(stdtrit(free, 1 - ALPHA / 2))
+    least = float(stdtrit(free, 1 - ALPHA / num_tests / 2)) + float(ndtri(POWER))
+    sizes, ranks = _contrasts(one, fit, values), _contrasts(one, fit, scores)
+    return [
+        Level(name, effect, half * error, least * error, rank / max(half * of_rank, TINY))
+        for name, (effect, error), (rank, of_rank) in zip(one.levels, sizes, ranks, strict=True)
+    ]
+
+
+def _contrasts(one: Dimension, fit: Fit, values: Column) -> list[tuple[float, float]]:
+    """Each level's effect, and its standard error."""
     inverse = np.linalg.pinv(fit.all)
     slopes = inverse @ values
     leverage = np.clip(np.einsum("nc,cn->n", fit.all, inverse), 0.0, 1.0)
@@ -199,13 +234,10 @@ def _levels(one: Dimension, fit: Fit, values: Column, num_tests: int) -> list[Le
     residuals = np.where(lone, pooled, residuals / (1 - np.where(lone, 0.0, leverage)))
     covariance = (inverse * residuals**2) @ inverse.T
     found = []
-    for name, contrast in one.levels.items():
+    for contrast in one.levels.values():
         whole = np.concatenate([np.zeros(len(slopes) - len(contrast)), contrast])
         error = float(np.sqrt(max(0.0, whole @ covariance @ whole))) if fit.free else math.inf
-        t = float(stdtrit(free, 1 - ALPHA / 2))
-        bound = float(stdtrit(free, 1 - ALPHA / num_tests / 2))
-        detectable = (bound + float(ndtri(POWER))) * error
-        found.append(Level(name, float(whole @ slopes), t * error, detectable))
+        found.append((float(whole @ slopes), error))
     return found
 
 

@@ -95,6 +95,7 @@ def answers_frame(answers: Sequence[Answer]) -> pd.DataFrame:
             "low": _known(level.effect - level.half),
             "high": _known(level.effect + level.half),
             "detectable": _known(level.detectable),
+            "by_rank": level.by_rank,
             "unit": "log" if answer.in_logs else "",
             "p": answer.p,
             "told": answer.told,
@@ -113,8 +114,8 @@ def _known(value: float) -> float:
 
 
 COLUMNS = [
-    "dimension", "level", "effect", "low", "high", "detectable", "unit", "p", "told", "n",
-    "more_trials",
+    "dimension", "level", "effect", "low", "high", "detectable", "by_rank", "unit", "p", "told",
+    "n", "more_trials",
 ]  # fmt: skip
 
 
@@ -132,16 +133,24 @@ def _sentence(answer: Answer, objective: Objective) -> str:
         shown = "no difference" if too_few else _size(least, answer, objective)
         apart = f"{answer.dimension}: not told apart (p {answer.p:.2f})"
         return f"{apart}; {shown} would have shown{would}"
-    clear = max(answer.levels, key=lambda one: (abs(one.effect) > one.half, abs(one.effect)))
-    how = "better" if objective.score(clear.effect) > 0 else "worse"
+    return _told(answer, objective)
+
+
+def _told(answer: Answer, objective: Objective) -> str:
+    clear = answer.clearest
+    how, other = ("better", "worse") if objective.score(clear.shown) > 0 else ("worse", "better")
     than = " than the others" if len(answer.levels) > 1 else ""
     low, high = sorted((abs(clear.effect) - clear.half, abs(clear.effect) + clear.half))
     span = f"{_plain(low, answer, objective)} to {_plain(high, answer, objective)}"
     size = _size(abs(clear.effect), answer, objective)
     what = f"{answer.dimension}: {clear.name}" if than else clear.name
-    if low < 0:
-        return f"{what} is {how}{than} by rank (p {answer.p:.3f}); by {size}, uncertain ({span})"
-    return f"{what} is {how}{than} by {size} ({span}; p {answer.p:.3f})"
+    # A few trials far out make a mean that the order of all trials does not share.
+    parted = clear.effect * clear.by_rank < 0
+    if clear.sized:
+        but = f"; by rank it is {other}, so single trials make its mean" if parted else ""
+        return f"{what} is {how}{than} by {size} ({span}; p {answer.p:.3f}){but}"
+    mean = f"its mean is {other}, through single trials: by" if parted else "by"
+    return f"{what} is {how}{than} by rank (p {answer.p:.3f}); {mean} {size}, uncertain ({span})"
 
 
 def factor(effect: float) -> float:

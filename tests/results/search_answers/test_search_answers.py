@@ -80,7 +80,7 @@ def test_the_plain_baseline_is_no_trial_of_theirs() -> None:
 
 
 def test_a_size_that_one_outlier_rules_is_said_to_be_uncertain() -> None:
-    levels = [Level("sum", -0.074, 0.18, 0.3), Level("gated", 0.074, 0.18, 1.7)]
+    levels = [Level("sum", -0.074, 0.18, 0.3, -1.2), Level("gated", 0.074, 0.18, 1.7, 1.1)]
     answer = Answer("fusion.design", 16, 0.046, levels, 0.4, 0.3)
 
     assert sentences([answer], ACCURACY) == [
@@ -91,6 +91,36 @@ def test_a_size_that_one_outlier_rules_is_said_to_be_uncertain() -> None:
     assert "no difference would have shown; about 30 more trials would" in unclear
     small = answer._replace(p=0.2, levels=levels[:1])
     assert "; 30 points would have shown" in sentences([small], ACCURACY)[0]
+
+
+def test_a_direction_by_rank_is_that_of_the_ranks_and_not_of_a_mean_with_trials_far_out() -> None:
+    noise = np.random.default_rng(0).normal(scale=0.005, size=40)
+    two = made(40).assign(seed=range(40), **{"distill.temperature": 1.0})
+    two["fusion.design"] = np.repeat(["a", "b"], 20)
+    two["value"] = noise + np.repeat([0.60, 0.64, 0.01], [20, 18, 2])
+
+    found = answered(two)
+
+    [said] = sentences([*found.values()], ACCURACY)
+    assert said.startswith("fusion.design: a is worse than the others by rank (p 0.0")
+    assert "; its mean is better, through single trials: by 2." in said
+    assert "uncertain (-" in said
+    assert found["fusion.design"].clearest.shown < 0 < found["fusion.design"].clearest.effect
+    assert list(answers_frame([*found.values()])["by_rank"] > 1) == [False, True]
+    for seed in range(4):
+        three = made(36, seed, design=2.0).assign(seed=range(36), **{"distill.temperature": 1.0})
+        three.loc[three.index[three["fusion.design"] == "sum"][0], "value"] = -60.0
+        [said] = sentences([answered(three)["fusion.design"]], ACCURACY)
+        assert said.startswith("fusion.design: sum is better than the others by rank (p 0.0")
+
+
+def test_a_sure_mean_that_the_ranks_do_not_share_is_said_with_them() -> None:
+    levels = [Level("sum", -0.2, 0.1, 0.3, 1.2), Level("gated", 0.05, 0.18, 1.7, -1.3)]
+
+    assert sentences([Answer("fusion.design", 16, 0.04, levels, 0.4, 0.3)], ACCURACY) == [
+        "fusion.design: sum is worse than the others by 20 points (10 to 30; p 0.040); by rank it "
+        "is better, so single trials make its mean"
+    ]
 
 
 def test_the_sizes_are_those_of_least_squares() -> None:
