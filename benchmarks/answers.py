@@ -114,7 +114,7 @@ class Searches:
 
 def claims(answers: list[Answer]) -> set[tuple[str, str, bool]]:
     """What is told: of each dimension the level that is named, and whether it is called higher."""
-    clearest = {one.dimension: one.clearest for one in answers if one.told}
+    clearest = {one.dimension: one.clearest for one in answers if one.told and not one.beside}
     return {(name, level.name, level.shown > 0) for name, level in clearest.items()}
 
 

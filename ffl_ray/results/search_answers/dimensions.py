@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 
 from ffl_ray.config.values import parse_mix
 from ffl_ray.results.schema import params_of
@@ -29,12 +29,14 @@ class Dimension(NamedTuple):
         columns: its part of a linear model, a row for each trial.
         levels: each with its contrast: what its mean differs by from that of the other levels,
             as a sum over the columns.
+        proposed: the trials that it was proposed for, which alone say something of it.
         given: dimensions that are held fast when this one is looked at, whatever else is.
     """
 
     name: str
     columns: Float[np.ndarray, "trials columns"]
     levels: dict[str, Float[np.ndarray, "columns"]]
+    proposed: Bool[np.ndarray, "trials"]
     given: tuple[str, ...] = ()
 
 
@@ -47,13 +49,26 @@ def dimensions_of(trials: pd.DataFrame) -> list[Dimension]:
     Args:
         trials: rows of the trials table.
     """
-    names = dict.fromkeys(name for text in trials["params"] for name in params_of(text or "{}"))
+    params = [params_of(text or "{}") for text in trials["params"]]
+    names = dict.fromkeys(name for one in params for name in one)
     of_mix = [name for name in names if name.startswith("mix.") or name in (MIX, NUM_BRANCHES)]
     found = _of_mix(trials) if of_mix else []
     for name in names:
         if name in trials and name not in (*of_mix, *NOT_ASKED):
-            found.append(_of_setting(name, list(trials[name])))
+            found.append(_of_those(trials[name], np.array([name in one for one in params])))
     return [one for one in found if one.columns.shape[1]]
+
+
+def _of_those(column: pd.Series, proposed: Bool[np.ndarray, "trials"]) -> Dimension:
+    """A setting among the trials that it was proposed for.
+
+    The others, which have its default, stand at its mean: so what decides whether it is proposed
+    is told apart from it.
+    """
+    one = _of_setting(str(column.name), list(column[proposed]))
+    columns = np.tile(one.columns.mean(axis=0), (len(column), 1))
+    columns[proposed] = one.columns
+    return one._replace(columns=columns, proposed=proposed)
 
 
 def _of_mix(trials: pd.DataFrame) -> list[Dimension]:
@@ -67,7 +82,8 @@ def _of_mix(trials: pd.DataFrame) -> list[Dimension]:
         other = backbones[1] if len(backbones) == 2 else "another"
         if len(backbones) > 1 and np.ptp(column):
             level = {f"{name} in place of {other}": np.ones(1)}
-            found.append(Dimension(f"mix: {name}", column, level, (branches.name,)))
+            everywhere = np.full(len(column), True)
+            found.append(Dimension(f"mix: {name}", column, level, everywhere, (branches.name,)))
     return found
 
 
@@ -101,14 +117,15 @@ def _of_choice(name: str, values: Sequence[str]) -> Dimension:
     choices = sorted(set(values))
     columns = np.array([[float(value == choice) for choice in choices[1:]] for value in values])
     means = np.vstack([np.zeros(len(choices) - 1), np.eye(len(choices) - 1)])
-    return Dimension(name, columns.reshape(len(values), -1), _contrasts(choices, means))
+    everywhere = np.full(len(values), True)
+    return Dimension(name, columns.reshape(len(values), -1), _contrasts(choices, means), everywhere)
 
 
 def _of_number(name: str, values: Float[np.ndarray, "trials"]) -> Dimension:
     """A straight line, or a parabola from three values on; on a log scale where it spans tens."""
-    distinct = np.unique(values)
+    distinct, everywhere = np.unique(values), np.full(len(values), True)
     if len(distinct) < 2:
-        return Dimension(name, np.empty((len(values), 0)), {})
+        return Dimension(name, np.empty((len(values), 0)), {}, everywhere)
     scaled = np.log if distinct[0] > 0 and distinct[-1] / distinct[0] >= LOG_RATIO else np.asarray
     low, width = scaled(distinct[0]), np.ptp(scaled(distinct))
 
@@ -120,7 +137,8 @@ def _of_number(name: str, values: Float[np.ndarray, "trials"]) -> Dimension:
     if len(distinct) > MOST_LEVELS:
         ends = {word: float(np.quantile(values, q)) for word, q in QUANTILES.items()}
         at = {f"{word} ({value:.3g})": value for word, value in ends.items()}
-    return Dimension(name, basis(values), _contrasts(list(at), basis(np.array([*at.values()]))))
+    levels = _contrasts(list(at), basis(np.array([*at.values()])))
+    return Dimension(name, basis(values), levels, everywhere)
 
 
 def _contrasts(

@@ -25,6 +25,7 @@ from ffl_ray.results.verdicts import holm
 
 BATCHES, PER_BATCH = 20, 100  # of permutations
 TINY = float(np.finfo(float).tiny)
+SAME = 1e-6  # of columns that are as good as the same
 LONE = 1 - 1e-6  # leverage of a trial that alone has something
 
 
@@ -33,8 +34,9 @@ class Level(NamedTuple):
 
     Attributes:
         name: of the level.
-        effect: by how much its mean differs from that of the other levels.
-        half: half the 95% interval of that; infinite: as many levels as trials.
+        effect: by how much its mean differs from that of the other levels; not a number: it varied
+            together with other dimensions, and nothing tells them apart.
+        half: half the 95% interval of that; infinite: that, or as many levels as trials.
         detectable: the smallest true difference that these trials show in four of five cases,
             corrected for the other dimensions; likewise.
         by_rank: the effect on normal scores, in halves of its own 95% interval.
@@ -69,6 +71,8 @@ class Answer(NamedTuple):
             of normal scores.
         by_chance: the share that a dimension without effect stays below in 95 of 100 cases.
         in_logs: the effects are of the objective's natural logarithm: factors of it.
+        beside: the dimension that it varied together with, or "the others", where for that reason
+            no level has an effect of its own.
         more_trials: about how many more would tell, if what was seen is what there is; none where
             it is told already, or nothing was seen that more could show.
     """
@@ -80,6 +84,7 @@ class Answer(NamedTuple):
     share: float
     by_chance: float
     in_logs: bool = False
+    beside: str | None = None
     more_trials: int | None = None
 
     @property
@@ -90,7 +95,8 @@ class Answer(NamedTuple):
     @property
     def clearest(self) -> Level:
         """The level that is named when it does."""
-        return max(self.levels, key=lambda one: (one.sized, abs(one.shown)))
+        known = [one for one in self.levels if not math.isnan(one.effect)]
+        return max(known or self.levels, key=lambda one: (one.sized, abs(one.shown)))
 
 
 @np.errstate(all="ignore")  # an outcome may be of any size
@@ -115,30 +121,52 @@ def answers_of(
         weights: of each, at most 1.
         in_logs: the values are logarithms.
     """
-    root, scores = np.sqrt(weights), _scores(values)
-    fits = [fit_of(one, dimensions, root) for one in dimensions]
+    cases = [_case(one, dimensions, values, weights) for one in dimensions]
     tests = [
-        _permuted(fit, root * scores, np.random.default_rng((seed, place)))
-        for place, fit in enumerate(fits)
+        _permuted(case.fit, case.scores, np.random.default_rng((seed, place)))
+        for place, case in enumerate(cases)
     ]
     corrected = holm([test.p for test in tests])
     return [
-        _answer(
-            one,
-            fit,
-            test._replace(p=float(p or 0.0)),
-            _levels(one, fit, root * values, root * scores, len(dimensions)),
-            len(dimensions),
-        )._replace(in_logs=in_logs)
-        for one, fit, p, test in zip(dimensions, fits, corrected, tests, strict=True)
+        _answer(case, test._replace(p=float(p or 0.0)), len(cases))._replace(in_logs=in_logs)
+        for case, p, test in zip(cases, corrected, tests, strict=True)
     ]
 
 
-def _answer(one: Dimension, fit: Fit, test: _Test, levels: list[Level], num_tests: int) -> Answer:
+class _Case(NamedTuple):
+    """A dimension, and the trials that it was proposed for, scaled by the roots of the weights."""
+
+    dimension: Dimension
+    fit: Fit
+    values: Column
+    scores: Column
+
+
+def _case(
+    one: Dimension, dimensions: Sequence[Dimension], values: Column, weights: Column
+) -> _Case:
+    rows = one.proposed
+    root = np.sqrt(weights[rows])
+    within = [d._replace(columns=d.columns[rows]) for d in dimensions]
+    varied = [d for d in within if np.ptp(d.columns, axis=0).any()]
+    fit = fit_of(one._replace(columns=one.columns[rows]), varied, root)
+    return _Case(one, fit, root * values[rows], root * _scores(values[rows]))
+
+
+def _answer(case: _Case, test: _Test, num_tests: int) -> Answer:
     """The answer of one dimension, by its test with a corrected p."""
-    more = None if test.p <= ALPHA else _more(fit, test.share, levels, num_tests)
-    n = len(fit.all)
-    return Answer(one.name, n, test.p, levels, test.share, test.by_chance, more_trials=more)
+    levels = _levels(case, num_tests)
+    apart = any(not math.isnan(level.effect) for level in levels)
+    return Answer(
+        case.dimension.name,
+        len(case.values),
+        test.p,
+        levels,
+        test.share,
+        test.by_chance,
+        beside=None if apart else case.fit.beside,
+        more_trials=None if test.p <= ALPHA else _more(case.fit, test.share, levels, num_tests),
+    )
 
 
 class _Test(NamedTuple):
@@ -209,24 +237,26 @@ def _shares(fit: Fit, left: Column, places: Int[np.ndarray, "draws trials"]) -> 
     return shares
 
 
-def _levels(
-    one: Dimension, fit: Fit, values: Column, scores: Column, num_tests: int
-) -> list[Level]:
-    """What each level does; values and scores are scaled by the roots of the weights."""
-    free = max(1, fit.free)
+def _levels(case: _Case, num_tests: int) -> list[Level]:
+    free = max(1, case.fit.free)
     half = float(stdtrit(free, 1 - ALPHA / 2))
     least = float(stdtrit(free, 1 - ALPHA / num_tests / 2)) + float(ndtri(POWER))
-    sizes, ranks = _contrasts(one, fit, values), _contrasts(one, fit, scores)
+    names = case.dimension.levels
+    contrasts = [
+        np.concatenate([np.zeros(case.fit.all.shape[1] - len(own)), own]) for own in names.values()
+    ]
+    sizes = _contrasts(case.fit, contrasts, case.values)
+    ranks = _contrasts(case.fit, contrasts, case.scores)
     return [
         Level(name, effect, half * error, least * error, rank / max(half * of_rank, TINY))
-        for name, (effect, error), (rank, of_rank) in zip(one.levels, sizes, ranks, strict=True)
+        for name, (effect, error), (rank, of_rank) in zip(names, sizes, ranks, strict=True)
     ]
 
 
-def _contrasts(one: Dimension, fit: Fit, values: Column) -> list[tuple[float, float]]:
-    """Each level's effect, and its standard error."""
-    inverse = np.linalg.pinv(fit.all)
-    slopes = inverse @ values
+def _contrasts(fit: Fit, contrasts: Sequence[Column], values: Column) -> list[tuple[float, float]]:
+    """Each contrast of the model's columns, and its standard error."""
+    inverse = np.linalg.pinv(fit.all, rcond=RANK_TOLERANCE)
+    slopes, known = inverse @ values, inverse @ fit.all
     leverage = np.clip(np.einsum("nc,cn->n", fit.all, inverse), 0.0, 1.0)
     residuals, free = values - fit.all @ slopes, max(1, fit.free)
     # The one trial of a level says nothing of its own variance: it has that of all.
@@ -234,10 +264,13 @@ def _contrasts(one: Dimension, fit: Fit, values: Column) -> list[tuple[float, fl
     residuals = np.where(lone, pooled, residuals / (1 - np.where(lone, 0.0, leverage)))
     covariance = (inverse * residuals**2) @ inverse.T
     found = []
-    for contrast in one.levels.values():
-        whole = np.concatenate([np.zeros(len(slopes) - len(contrast)), contrast])
-        error = float(np.sqrt(max(0.0, whole @ covariance @ whole))) if fit.free else math.inf
-        found.append((float(whole @ slopes), error))
+    for contrast in contrasts:
+        error = float(np.sqrt(max(0.0, contrast @ covariance @ contrast)))
+        effect = float(contrast @ slopes)
+        if not np.allclose(contrast @ known, contrast, atol=SAME):
+            effect = math.nan  # the data have no such difference: least squares made one up
+        unknown = math.isnan(effect) or not fit.free
+        found.append((effect, math.inf if unknown else error))
     return found
 
 
@@ -245,6 +278,8 @@ def _more(fit: Fit, share: float, levels: Sequence[Level], num_tests: int) -> in
     """How many more trials would tell the effect that was seen: by ranks, and by its interval."""
     n, columns = len(fit.all), fit.own.shape[1]
     by_rank = more_by_share(n, columns, fit.free, share, num_tests)
-    sizes = [(one.effect, one.detectable) for one in levels]
+    sizes = [(one.effect, one.detectable) for one in levels if not math.isnan(one.effect)]
+    if not sizes:
+        return None
     by_size = more_by_size(n, *max(sizes, key=lambda one: abs(one[0]) / (one[1] or math.inf)))
     return None if by_rank is None or by_size is None else max(by_rank, by_size)

@@ -27,6 +27,8 @@ class Fit(NamedTuple):
         columns: the dimension's, not scaled.
         root: of each trial's weight.
         strata: a number for each kind of what must be held fast, from 0.
+        beside: which it varies together with, so that nothing tells them apart: a dimension, or
+            "the others" where it takes several; none where there is none.
     """
 
     held: Columns
@@ -35,6 +37,7 @@ class Fit(NamedTuple):
     columns: Columns
     root: Column
     strata: Int[np.ndarray, "trials"]
+    beside: str | None
 
     @property
     def free(self) -> int:
@@ -48,32 +51,41 @@ def fit_of(one: Dimension, dimensions: Sequence[Dimension], root: Column) -> Fit
     Args:
         root: of each trial's weight.
     """
-    held = _held(one, dimensions, len(root))
-    kinds = np.column_stack([np.ones(len(root)), *_given(one, dimensions)])
-    strata = np.unique(kinds, axis=0, return_inverse=True)[1].reshape(-1)
-    scaled_held, scaled_own = root[:, None] * held, root[:, None] * one.columns
-    basis = orthonormal(scaled_held)
-    added = orthonormal(scaled_own - basis @ (basis.T @ scaled_own))
-    whole = np.column_stack([scaled_held, scaled_own])
-    return Fit(basis, added, whole, one.columns, root, strata)
+    given = [d.columns for d in dimensions if d.name in one.given]
+    strata = np.unique(_model(given, root), axis=0, return_inverse=True)[1].reshape(-1)
+    kept = _held(one, dimensions, len(root))
+    held = root[:, None] * _model([d.columns for d in kept], root)
+    whole = np.column_stack([held, root[:, None] * one.columns])
+    own = _added(one, kept, root)
+    beside = None
+    if own.shape[1] < one.columns.shape[1]:
+        lone = [d.name for d in kept if _added(one, [d], root).shape[1] < one.columns.shape[1]]
+        beside = lone[0] if lone else "the others"
+    return Fit(orthonormal(held), own, whole, one.columns, root, strata, beside)
 
 
-def _held(one: Dimension, dimensions: Sequence[Dimension], n: int) -> Columns:
-    """The columns of what is held fast: what must be, and all others if trials are enough."""
-    given = _given(one, dimensions)
+def _added(one: Dimension, held: Sequence[Dimension], root: Column) -> Columns:
+    """Orthonormal columns of what a dimension adds to those that are held fast."""
+    basis = orthonormal(root[:, None] * _model([d.columns for d in held], root))
+    own = root[:, None] * one.columns
+    return orthonormal(own - basis @ (basis.T @ own))
+
+
+def _model(columns: Sequence[Columns], root: Column) -> Columns:
+    """A constant, and the columns."""
+    return np.column_stack([np.ones(len(root)), *columns])
+
+
+def _held(one: Dimension, dimensions: Sequence[Dimension], n: int) -> list[Dimension]:
+    """What is held fast: what must be, and all others if trials are enough."""
+    given = [d for d in dimensions if d.name in one.given]
     others = [
-        d.columns
+        d
         for d in dimensions
         if d.name != one.name and d.name not in one.given and not _same_mix(d, one)
     ]
-    width = 1 + sum(c.shape[1] for c in (*given, *others, one.columns))
-    kept = [*given, *others] if n >= TRIALS_PER_COLUMN * width else given
-    return np.column_stack([np.ones(n), *kept])
-
-
-def _given(one: Dimension, dimensions: Sequence[Dimension]) -> list[Columns]:
-    """The columns of what must be held fast."""
-    return [d.columns for d in dimensions if d.name in one.given]
+    width = 1 + sum(d.columns.shape[1] for d in (*given, *others, one))
+    return [*given, *others] if n >= TRIALS_PER_COLUMN * width else given
 
 
 def _same_mix(one: Dimension, other: Dimension) -> bool:

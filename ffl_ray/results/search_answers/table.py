@@ -95,7 +95,7 @@ def answers_frame(answers: Sequence[Answer]) -> pd.DataFrame:
             "low": _known(level.effect - level.half),
             "high": _known(level.effect + level.half),
             "detectable": _known(level.detectable),
-            "by_rank": level.by_rank,
+            "by_rank": _known(level.by_rank),
             "unit": "log" if answer.in_logs else "",
             "p": answer.p,
             "told": answer.told,
@@ -125,6 +125,9 @@ def sentences(answers: Sequence[Answer], objective: Objective) -> list[str]:
 
 
 def _sentence(answer: Answer, objective: Objective) -> str:
+    if answer.beside:
+        what = f"something is told (p {answer.p:.3f}), but not" if answer.told else "not told"
+        return f"{answer.dimension}: {what} apart from {answer.beside}: they varied together"
     if not answer.told:
         least = max(level.detectable for level in answer.levels)
         would = f"; about {answer.more_trials} more trials would" if answer.more_trials else ""

@@ -151,6 +151,65 @@ def test_a_number_that_some_trials_leave_unset_is_a_choice() -> None:
     assert found.told
 
 
+def conditional(seed: int, *, parent: float, child: float = 0.0) -> pd.DataFrame:
+    """Trials of a momentum that is proposed beside one optimizer alone, and else its default."""
+    trials, generator = made(40, seed).assign(seed=range(40)), np.random.default_rng(seed)
+    sgd = np.arange(40) % 2 == 0
+    momentum = np.where(sgd, generator.choice([0.8, 0.95], 40), 0.9)
+    params = ['{"optim.optimizer": "sgd", "optim.momentum": 0.8}', '{"optim.optimizer": "adamw"}']
+    return trials.assign(
+        **{"optim.optimizer": np.where(sgd, "sgd", "adamw"), "optim.momentum": momentum},
+        params=params * 20,
+        value=trials["value"] - parent * ~sgd + child * (momentum == 0.95),
+    )
+
+
+@pytest.mark.parametrize("default", [0.9, float("nan")])
+def test_a_setting_that_one_choice_alone_has_is_told_apart_from_that_choice(default: float) -> None:
+    trials = conditional(0, parent=8.0).replace({"optim.momentum": {0.9: default}})
+
+    found = answered(trials)
+
+    said = sentences(list(found.values()), ACCURACY)
+    assert said[0].startswith("optim.optimizer: adamw is worse than the others by ")
+    assert said[1].startswith("optim.momentum: not told apart")
+    assert [level.name for level in found["optim.momentum"].levels] == ["0.8", "0.95"]
+    assert [one.n for one in found.values()] == [40, 20]
+    both = answered(conditional(1, parent=-8.0, child=4.0))
+    assert both["optim.momentum"].told
+    assert both["optim.momentum"].levels[1].effect == pytest.approx(4.0, abs=1.5)
+    assert both["optim.optimizer"].levels[0].effect == pytest.approx(6.0, abs=1.5)  # at its mean
+
+
+def test_what_varied_together_is_not_told_apart_and_no_difference_would_have_shown() -> None:
+    trials = conditional(0, parent=8.0)
+    trials["params"] = trials["params"].iloc[0]  # both were proposed for all, always together
+    trials["optim.momentum"] = [0.8, 0.95] * 20
+
+    found = answered(trials)
+
+    assert sentences(list(found.values()), ACCURACY) == [
+        "optim.optimizer: not told apart from optim.momentum: they varied together",
+        "optim.momentum: not told apart from optim.optimizer: they varied together",
+    ]
+    assert (
+        answers_frame(list(found.values()))[["effect", "low", "detectable"]].isna().all(axis=None)
+    )
+    assert all(math.isinf(level.detectable) for one in found.values() for level in one.levels)
+
+
+def test_a_dimension_that_varied_with_another_in_part_says_what_is_told_and_from_what() -> None:
+    trials = made(40).assign(seed=range(40), params='{"fusion.design": 0, "optim.nesterov": 0}')
+    trials["fusion.design"] = [*DESIGNS, "sum"] * 10
+    trials["optim.nesterov"] = trials["fusion.design"] == "concat_depthwise"
+    trials["value"] += 8.0 * (trials["fusion.design"] == "sum")
+
+    [said, _] = sentences(list(answered(trials).values()), ACCURACY)
+
+    assert said.startswith("fusion.design: something is told (p 0.0")
+    assert said.endswith(", but not apart from optim.nesterov: they varied together")
+
+
 def test_where_nothing_matters_little_is_told() -> None:
     told = [one.told for seed in range(30) for one in answered(made(20, seed)).values()]
 
