@@ -1,7 +1,8 @@
 """How often a search's answers are false, and how often they find what is there.
 
 Permuted studies: the outcomes of a real grid's trials, dealt to its configs anew. Planted effects:
-made outcomes with one design that is worse by so many standard deviations. Parts of the grid:
+made outcomes with one design that is worse by so many standard deviations. Slow designs: the same,
+halfway alone or to the end, where the best third halfway is kept. Parts of the grid:
 what so many of its trials say, half of them stopped halfway, against what the whole grid says.
 Searches: of a space's own sampler, scheduler and length, replayed on the grid; what their answers
 claim, and whether the whole grid shows that difference and its direction.
@@ -39,6 +40,7 @@ SIZES = (16, 40, 80)
 EFFECTS = (0.5, 1.0, 1.5, 2.0)
 OUTCOME = ["trial_id", "status", VALUE]
 PLANTED = "fusion.design"
+SLOW, RUNG_AGREES = ((1.0, 0.0), (2.0, 0.0), (2.0, 2.0)), 0.7
 Made = tuple[pd.DataFrame, pd.DataFrame]
 
 
@@ -82,6 +84,22 @@ class Grid:
             {"trial_id": trials["trial_id"], "epoch": trials["optim.epochs"], VALUE: np.exp(logs)}
         )
         return trials, epochs
+
+    def slow(self, size: int, early: float, late: float, generator: np.random.Generator) -> Made:
+        """The same with all but the best third stopped halfway.
+
+        Args:
+            early: by how many deviations the design is worse then.
+            late: and at the end.
+        """
+        trials, ends = self.planted(size, late, generator)
+        own = np.log(ends[VALUE]) - late * (trials[PLANTED] == "sum")
+        then = RUNG_AGREES * own + math.sqrt(1 - RUNG_AGREES**2) * generator.normal(size=size)
+        then += early * (trials[PLANTED] == "sum")
+        best = then.rank() <= size / 3
+        trials["status"] = np.where(best, "completed", "pruned")
+        rung = ends.assign(epoch=ends["epoch"] // 2, **{VALUE: np.exp(then)})
+        return trials, pd.concat([rung, ends[best]])
 
 
 class Searches:
@@ -213,6 +231,26 @@ def power(grid: Grid, repeats: int) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
+def slow(grid: Grid, repeats: int) -> pd.DataFrame:
+    """How often a design is told that is worse halfway, and how often without its reservation."""
+    rows = []
+    for early, late in SLOW:
+        drawn = (grid.slow(40, early, late, np.random.default_rng(n)) for n in range(repeats))
+        every = [study_answers(*study, grid.objective) for study in drawn]
+        found = [one for answers in every for one in answers if one.dimension == PLANTED]
+        rows.append(
+            {
+                "worse halfway": f"{early:g} sd",
+                "worse at the end": f"{late:g} sd",
+                "told": shares(sum(one.told for one in found), repeats),
+                "told by completed trials too": shares(
+                    sum(one.told and not one.predicted for one in found), repeats
+                ),
+            }
+        )
+    return pd.DataFrame(rows)
+
+
 def main() -> None:
     """Print the tables."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -232,7 +270,7 @@ def main() -> None:
     tables = (
         [searches(args.study, space, args.repeats, parse_assignments(args.set))]
         if space
-        else [errors(grid, args.repeats), power(grid, args.repeats)]
+        else [make(grid, args.repeats) for make in (errors, power, slow)]
     )
     for table in tables:
         print(table.to_markdown(index=False), "\n")  # noqa: T201

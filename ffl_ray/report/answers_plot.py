@@ -11,7 +11,8 @@ from ffl_ray.report.answers import judged_by
 from ffl_ray.report.blocks import Block, Missing, Plot
 from ffl_ray.report.source import Study
 from ffl_ray.report.style import BLUE, GREY, LABEL_LENGTH, ORANGE, broken, styled
-from ffl_ray.results.search_answers.effects import Answer, Level, left_out_r2
+from ffl_ray.results.search_answers.effects import Answer, Level
+from ffl_ray.results.search_answers.models import left_out_r2
 from ffl_ray.results.search_answers.table import LEAST_TRIALS, compared, factor
 
 

@@ -24,9 +24,9 @@ def answers(study: str, storage_path: str | None = None) -> pd.DataFrame:
     others, in the objective's unit or (`unit` log) as the logarithm of a factor; `by_rank` is the
     same of normal scores, in halves of its interval, and has the direction where `low` to `high`
     has 0 in it. `p` is of the whole dimension, by permutation and corrected for the number of
-    dimensions; `told` says that it is at most .05. `detectable` is the smallest difference that so
-    many trials show in four of five cases, `more_trials` about how many more would tell what was
-    seen.
+    dimensions; `told` says that it is at most .05, and `predicted` that the completed trials alone
+    do not have the direction that is told. `detectable` is the smallest difference that so many
+    trials show in four of five cases, `more_trials` about how many more would tell what was seen.
 
     Args:
         study: a folder or URI, or the name of a study under the storage path.

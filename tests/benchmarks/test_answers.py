@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 from support.grids import EPOCHS, final_nll, make_grid
 
-from benchmarks.answers import Grid, Searches, claims, shown_by
+from benchmarks.answers import GRID, Grid, Searches, claims, shown_by
 from ffl_ray.config.objectives import VALUE
 from ffl_ray.config.settings import SearchConfig
 from ffl_ray.replay.grid import open_grid
@@ -47,3 +48,17 @@ def test_a_claim_is_true_where_the_grid_shows_the_same_level_in_the_same_directi
     assert claims([answer("design", 0.5, 0.2, -0.3)]) == set()
     by_rank = answer("design", 0.01, -0.05, 0.05)  # no size is sure
     assert claims([by_rank]) == {("design", "sum", True)}
+
+
+def test_of_a_slow_design_the_best_third_halfway_go_on_and_the_others_have_half_a_curve() -> None:
+    grid = Grid(GRID)
+
+    trials, epochs = grid.slow(30, 2.0, 0.0, np.random.default_rng(0))
+
+    completed = trials[trials["status"] == "completed"]
+    assert len(completed) == 10
+    assert (trials["status"] == "pruned").sum() == 20
+    assert set(epochs["epoch"]) == {grid.length, grid.length // 2}
+    assert set(epochs.loc[epochs["epoch"] == grid.length, "trial_id"]) == set(completed["trial_id"])
+    then = epochs[epochs["epoch"] < grid.length].set_index("trial_id")[VALUE]
+    assert then[completed["trial_id"]].max() < then.drop(completed["trial_id"]).min()

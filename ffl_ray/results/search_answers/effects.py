@@ -7,18 +7,16 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import Int
+from jaxtyping import Bool, Int
 from scipy.special import ndtri, stdtrit
-from scipy.stats import rankdata
 
 from ffl_ray.results.search_answers.dimensions import Dimension
 from ffl_ray.results.search_answers.models import (
     RANK_TOLERANCE,
     Column,
-    Columns,
     Fit,
     fit_of,
-    orthonormal,
+    scores_of,
 )
 from ffl_ray.results.search_answers.power import ALPHA, POWER, more_by_share, more_by_size
 from ffl_ray.results.verdicts import holm
@@ -73,6 +71,8 @@ class Answer(NamedTuple):
         in_logs: the effects are of the objective's natural logarithm: factors of it.
         beside: the dimension that it varied together with, or "the others", where for that reason
             no level has an effect of its own.
+        predicted: it is told by the predicted ends of trials that were stopped: those that
+            completed do not have its direction by themselves.
         more_trials: about how many more would tell, if what was seen is what there is; none where
             it is told already, or nothing was seen that more could show.
     """
@@ -85,6 +85,7 @@ class Answer(NamedTuple):
     by_chance: float
     in_logs: bool = False
     beside: str | None = None
+    predicted: bool = False
     more_trials: int | None = None
 
     @property
@@ -133,6 +134,27 @@ def answers_of(
     ]
 
 
+@np.errstate(all="ignore")
+def shown_among(
+    rows: Bool[np.ndarray, "trials"],
+    answer: Answer,
+    dimensions: Sequence[Dimension],
+    values: Column,
+) -> float:
+    """What some of the trials show by themselves of the level that an answer names.
+
+    Args:
+        rows: these trials.
+
+    Returns:
+        As Level.shown; not a number where they do not have the level, or not apart from others.
+    """
+    among = [d._replace(columns=d.columns[rows], proposed=d.proposed[rows]) for d in dimensions]
+    [one] = [d for d in among if d.name == answer.dimension]
+    levels = _levels(_case(one, among, values[rows], np.ones(rows.sum())), len(among))
+    return next(level.shown for level in levels if level.name == answer.clearest.name)
+
+
 class _Case(NamedTuple):
     """A dimension, and the trials that it was proposed for, scaled by the roots of the weights."""
 
@@ -148,9 +170,9 @@ def _case(
     rows = one.proposed
     root = np.sqrt(weights[rows])
     within = [d._replace(columns=d.columns[rows]) for d in dimensions]
-    varied = [d for d in within if np.ptp(d.columns, axis=0).any()]
+    varied = [d for d in within if (d.columns != d.columns[:1]).any()]
     fit = fit_of(one._replace(columns=one.columns[rows]), varied, root)
-    return _Case(one, fit, root * values[rows], root * _scores(values[rows]))
+    return _Case(one, fit, root * values[rows], root * scores_of(values[rows]))
 
 
 def _answer(case: _Case, test: _Test, num_tests: int) -> Answer:
@@ -175,36 +197,6 @@ class _Test(NamedTuple):
     p: float
     share: float
     by_chance: float
-
-
-@np.errstate(all="ignore")
-def left_out_r2(dimensions: Sequence[Dimension], values: Column, weights: Column) -> float:
-    """How much of the differences all dimensions together predict of a trial left out.
-
-    1 - PRESS / the same with the mean alone, of normal scores (Allen 1974, Technometrics 16, 125).
-    Below 0 where there are as many columns as trials.
-    """
-    root, scores = np.sqrt(weights), _scores(values)
-    columns = np.column_stack([np.ones(len(values)), *(one.columns for one in dimensions)])
-    errors = [
-        float(np.sum(_left_out(root[:, None] * model, root * scores) ** 2))
-        for model in (columns, columns[:, :1])
-    ]
-    return 1 - errors[0] / errors[1] if errors[1] else 0.0
-
-
-def _left_out(columns: Columns, values: Column) -> Column:
-    """What each row is missed by when it is left out."""
-    basis = orthonormal(columns)
-    leverage = np.clip((basis**2).sum(axis=1), 0.0, 1 - 1e-6)
-    missed: Column = (values - basis @ (basis.T @ values)) / (1 - leverage)
-    return missed
-
-
-def _scores(values: Column) -> Column:
-    """The normal scores of values."""
-    scores: Column = ndtri((rankdata(values) - 0.5) / len(values))
-    return scores
 
 
 def _permuted(fit: Fit, scores: Column, generator: np.random.Generator) -> _Test:

@@ -1,4 +1,4 @@
-"""A dimension's model: what is held fast when it is looked at, and what it adds."""
+"""Models of outcomes: of a dimension beside what is held fast, and of all dimensions."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Float, Int
+from scipy.special import ndtri
+from scipy.stats import rankdata
 
 from ffl_ray.results.search_answers.dimensions import Dimension
 
@@ -97,3 +99,33 @@ def orthonormal(columns: Columns) -> Columns:
     """As many columns as there are independent ones, which span the same."""
     left, singular, _ = np.linalg.svd(columns, full_matrices=False)
     return np.asarray(left[:, singular > RANK_TOLERANCE * max(1.0, singular.max(initial=0.0))])
+
+
+@np.errstate(all="ignore")
+def left_out_r2(dimensions: Sequence[Dimension], values: Column, weights: Column) -> float:
+    """How much of the differences all dimensions together predict of a trial left out.
+
+    1 - PRESS / the same with the mean alone, of normal scores (Allen 1974, Technometrics 16, 125).
+    Below 0 where there are as many columns as trials.
+    """
+    root, scores = np.sqrt(weights), scores_of(values)
+    columns = np.column_stack([np.ones(len(values)), *(one.columns for one in dimensions)])
+    errors = [
+        float(np.sum(_left_out(root[:, None] * model, root * scores) ** 2))
+        for model in (columns, columns[:, :1])
+    ]
+    return 1 - errors[0] / errors[1] if errors[1] else 0.0
+
+
+def _left_out(columns: Columns, values: Column) -> Column:
+    """What each row is missed by when it is left out."""
+    basis = orthonormal(columns)
+    leverage = np.clip((basis**2).sum(axis=1), 0.0, 1 - 1e-6)
+    missed: Column = (values - basis @ (basis.T @ values)) / (1 - leverage)
+    return missed
+
+
+def scores_of(values: Column) -> Column:
+    """The normal scores of values."""
+    scores: Column = ndtri((rankdata(values) - 0.5) / len(values))
+    return scores

@@ -8,18 +8,19 @@ from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 
 from ffl_ray.config.objectives import MAXIMISED, MINIMISED, VALUE, Objective
 from ffl_ray.results.columns import BASELINE, PLAIN
 from ffl_ray.results.reader import records
 from ffl_ray.results.search_answers.dimensions import Dimension, dimensions_of
-from ffl_ray.results.search_answers.effects import Answer, answers_of
+from ffl_ray.results.search_answers.effects import Answer, answers_of, shown_among
 from ffl_ray.results.search_answers.outcomes import outcomes
 from ffl_ray.results.trainings import training_key
 
 LEAST_TRIALS = 4
 MOST_LOG = 700.0  # of a float
+PREDICTED = "; by the predicted ends of stopped trials: the completed ones alone do not show it"
 
 
 class Compared(NamedTuple):
@@ -30,28 +31,41 @@ class Compared(NamedTuple):
         values: the outcome of each trial, or its logarithm.
         weights: of each, at most 1.
         in_logs: whether it is the logarithm.
+        completed: whose outcome was seen; that of the others is predicted.
     """
 
     dimensions: list[Dimension]
     values: Float[np.ndarray, "trials"]
     weights: Float[np.ndarray, "trials"]
     in_logs: bool
+    completed: Bool[np.ndarray, "trials"]
 
 
 def study_answers(trials: pd.DataFrame, epochs: pd.DataFrame, objective: Objective) -> list[Answer]:
     """What a search says of each dimension, from all trials that have an epoch.
 
-    An NLL or ECE is compared by its logarithm: some trials are many times worse.
+    An NLL or ECE is compared by its logarithm: some trials are many times worse. What is told is
+    held against the completed trials alone: what learns slowly early and is stopped for it gets
+    worse ends predicted than it has.
 
     Args:
         trials: the trials table.
         epochs: the epochs table, whose objective_value is of the objective.
         objective: by which trials are judged: the setting of that name.
     """
-    dimensions, values, weights, in_logs = compared(trials, epochs, objective)
+    dimensions, values, weights, in_logs, completed = compared(trials, epochs, objective)
     if len(values) < LEAST_TRIALS:
         return []
-    return answers_of(dimensions, values, weights, in_logs=in_logs)
+    answers = answers_of(dimensions, values, weights, in_logs=in_logs)
+    if completed.all():
+        return answers
+    return [
+        one._replace(
+            predicted=one.told
+            and not shown_among(completed, one, dimensions, values) * one.clearest.shown > 0
+        )
+        for one in answers
+    ]
 
 
 def _distinct(trials: pd.DataFrame, epochs: pd.DataFrame) -> pd.DataFrame:
@@ -82,7 +96,8 @@ def compared(trials: pd.DataFrame, epochs: pd.DataFrame, objective: Objective) -
     found = outcomes(trials, epochs, in_logs=in_logs)
     rows = trials.set_index("trial_id").loc[found.index].reset_index()
     values, weights = found["value"].to_numpy(float), found["weight"].to_numpy(float)
-    return Compared(dimensions_of(rows), values, weights, in_logs)
+    completed = found["completed"].to_numpy(bool)
+    return Compared(dimensions_of(rows), values, weights, in_logs, completed)
 
 
 def answers_frame(answers: Sequence[Answer]) -> pd.DataFrame:
@@ -99,6 +114,7 @@ def answers_frame(answers: Sequence[Answer]) -> pd.DataFrame:
             "unit": "log" if answer.in_logs else "",
             "p": answer.p,
             "told": answer.told,
+            "predicted": answer.predicted,
             "n": answer.n,
             "more_trials": answer.more_trials,
         }
@@ -115,13 +131,16 @@ def _known(value: float) -> float:
 
 COLUMNS = [
     "dimension", "level", "effect", "low", "high", "detectable", "by_rank", "unit", "p", "told",
-    "n", "more_trials",
+    "predicted", "n", "more_trials",
 ]  # fmt: skip
 
 
 def sentences(answers: Sequence[Answer], objective: Objective) -> list[str]:
     """Each answer in a sentence, those that were told first."""
-    return [_sentence(one, objective) for one in sorted(answers, key=lambda one: one.p)]
+    return [
+        _sentence(one, objective) + (PREDICTED if one.predicted else "")
+        for one in sorted(answers, key=lambda one: one.p)
+    ]
 
 
 def _sentence(answer: Answer, objective: Objective) -> str:

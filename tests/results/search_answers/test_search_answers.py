@@ -12,7 +12,8 @@ import ffl_ray.results
 from ffl_ray.config.objectives import VALUE, parse_objective
 from ffl_ray.errors import StudyError
 from ffl_ray.results.search_answers.dimensions import dimensions_of
-from ffl_ray.results.search_answers.effects import Answer, Level, answers_of, left_out_r2
+from ffl_ray.results.search_answers.effects import Answer, Level, answers_of
+from ffl_ray.results.search_answers.models import left_out_r2
 from ffl_ray.results.search_answers.outcomes import outcomes
 from ffl_ray.results.search_answers.power import more_by_size
 from ffl_ray.results.search_answers.table import answers_frame, sentences, study_answers
@@ -278,6 +279,33 @@ def test_a_stopped_trial_counts_by_what_completed_ones_did_from_there() -> None:
     early = outcomes(trials.assign(status=["completed", *["pruned"] * 6]), epochs)
     assert early["value"].to_dict()["00007"] == pytest.approx(0.65 + 0.4)  # as the one went on
     assert early["weight"].to_dict()["00007"] < 1
+
+
+def stopped_halfway(late: float, *, best: int = 0, every: int = 1) -> list[Answer]:
+    """Of 60 trials "sum" is worse by 2 halfway and by so much at the end; the best go on."""
+    trials = made(60).assign(seed=range(60), **{"optim.epochs": 2})
+    worse = trials["fusion.design"] == "sum"
+    then = trials["value"] + np.random.default_rng(0).normal(size=60) - 2.0 * worse
+    goes_on = (then.rank(ascending=False) <= best) | (np.arange(60) % every > 0)
+    trials["status"] = np.where(goes_on, "completed", "pruned")
+    rung = trials[["trial_id"]].assign(epoch=1, **{VALUE: then})
+    ends = trials[["trial_id"]].assign(epoch=2, **{VALUE: trials["value"] - late * worse})
+    return study_answers(trials, pd.concat([rung, ends[goes_on]]), ACCURACY)
+
+
+def test_what_learns_slowly_and_is_stopped_for_it_is_told_by_predicted_ends_alone() -> None:
+    slow, worse = stopped_halfway(0.0, best=20), stopped_halfway(2.0, every=2)
+
+    assert [(one.told, one.predicted) for one in slow] == [(True, True), (False, False)]
+    words = "; by the predicted ends of stopped trials: the completed ones alone do not show it"
+    said = sentences(slow, ACCURACY)
+    assert said[0].startswith("fusion.design: sum is worse than the others by ")
+    assert [line.endswith(words) for line in said] == [True, False]
+    assert list(answers_frame(slow)["predicted"]) == [True] * 3 + [False] * 3
+    assert [(one.told, one.predicted) for one in worse] == [(True, False), (False, False)]
+    assert not sentences(worse, ACCURACY)[0].endswith(words)
+    nothing = stopped_halfway(0.0)
+    assert [(one.told, one.predicted) for one in nothing] == [(True, True), (False, False)]
 
 
 def test_a_real_grid_tells_that_a_sum_is_worse_and_its_parts_tell_nothing_else() -> None:
