@@ -68,7 +68,8 @@ def studies_in(path: Path) -> list[Study]:
         rows = [row for row in read_confirmed(place)["comparisons"] if row["metric"] == "accuracy"]
         arms = read_description(place)["arms"]
         rows.sort(key=lambda row: not row["primary"])
-        found.append(Study(arms[0]["settings"]["data.name"], rows, place))
+        begun = rows if any(row["n"] for row in rows) else []  # one that has only begun has none
+        found.append(Study(arms[0]["settings"]["data.name"], begun, place))
     if not found:
         raise StudyError(f"{path} holds no confirmed study: train with -m benchmarks.ffl_helps")
     names = [study.data for study in found]
@@ -86,7 +87,7 @@ def table(studies: Sequence[Study]) -> pd.DataFrame:
     for study in studies:
         for row in study.rows:
             line = lines.setdefault(study.name(row), {})
-            if row["baseline_macs"]:
+            if row["macs"] and row["baseline_macs"]:
                 line["MACs"] = f"{row['macs'] / row['baseline_macs']:.2f}"
             line[study.data] = _said(row)
     return pd.DataFrame([{"accuracy, points": name, **line} for name, line in lines.items()])
