@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Sequence
+from itertools import product
 from typing import NamedTuple
 
 import torch
@@ -10,6 +11,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from ffl_ray.config.settings import ResolvedDistill
 from ffl_ray.data.dataset import Labels
 from ffl_ray.distill.terms import distillation_kl
 from ffl_ray.models.fusion_designs import Features
@@ -58,25 +60,6 @@ class View(NamedTuple):
     everyone: Float[Tensor, "others 128"]
 
 
-class Compared:
-    """Similarities of one view's images and another's, of each two views computed once in a step.
-
-    Args:
-        temperature: that cosines are divided by.
-    """
-
-    def __init__(self, temperature: float) -> None:
-        self._temperature = temperature
-        self._found: dict[tuple[int, int], Similarities] = {}
-
-    def __call__(self, one: View, other: View) -> Similarities:
-        """Cosines over the temperature."""
-        two = id(one), id(other)
-        if two not in self._found:
-            self._found[two] = one.own @ other.everyone.T / self._temperature
-        return self._found[two]
-
-
 def contrast(similarities: Similarities, pairs: Pairs) -> Value:
     """How hard it is to tell images of one class by their similarities, in nats per image.
 
@@ -101,26 +84,44 @@ class Contrasted(NamedTuple):
     within_from: Value
     between_from: Value
 
-    @classmethod
-    def summed(cls, parts: Iterable[Contrasted]) -> Contrasted:
-        """Sums over several other networks."""
-        return cls(*(torch.stack(values).sum() for values in zip(*parts, strict=True)))
 
-
-def contrasted(
-    one: View, other: View, compared: Compared, pairs: Pairs, temperature: float
-) -> Contrasted:
-    """The parts of mutual contrastive learning of a network from another one.
-
-    The similarities that are learnt from are constants, over whole rows, the image itself too.
+class Compared:
+    """Contrast of a step's images, in whose views every two are compared once.
 
     Args:
-        temperature: of the rows.
+        pairs: of the step's images.
+        settings: of the method: the temperatures of cosines and of rows of them.
     """
-    across, back = compared(one, other), compared(other, one)
-    own, theirs = compared(one, one), compared(other, other)
-    return Contrasted(
-        contrast(across, pairs),
-        distillation_kl(own, theirs, temperature=temperature),
-        distillation_kl(across, back, temperature=temperature),
-    )
+
+    def __init__(self, pairs: Pairs, settings: ResolvedDistill) -> None:
+        self._pairs = pairs
+        self._of_cosines, self._of_rows = settings.contrast_temperature, settings.temperature
+        self._found: dict[tuple[int, int], Similarities] = {}
+
+    def within(self, view: View) -> Value:
+        """`contrast` of a network's own images."""
+        return contrast(self._similarities(view, view), self._pairs)
+
+    def from_peers(self, views: Sequence[View], peers: Sequence[View]) -> Contrasted:
+        """What these views learn from all of the peers', summed.
+
+        The similarities that are learnt from are constants, over whole rows, the image itself too.
+        """
+        parts = [self._from(view, peer) for view, peer in product(views, peers)]
+        return Contrasted(*(torch.stack(values).sum() for values in zip(*parts, strict=True)))
+
+    def _from(self, one: View, other: View) -> Contrasted:
+        across, back = self._similarities(one, other), self._similarities(other, one)
+        own, theirs = self._similarities(one, one), self._similarities(other, other)
+        return Contrasted(
+            contrast(across, self._pairs),
+            distillation_kl(own, theirs, temperature=self._of_rows),
+            distillation_kl(across, back, temperature=self._of_rows),
+        )
+
+    def _similarities(self, one: View, other: View) -> Similarities:
+        """Of one view's images and another's: cosines over the temperature."""
+        two = id(one), id(other)
+        if two not in self._found:
+            self._found[two] = one.own @ other.everyone.T / self._of_cosines
+        return self._found[two]

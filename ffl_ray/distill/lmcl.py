@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from itertools import product
 from typing import NamedTuple
 
 import torch
@@ -12,19 +11,11 @@ from torch.nn import functional as F
 
 from ffl_ray.config.settings import ResolvedDistill
 from ffl_ray.data.dataset import Labels
-from ffl_ray.distill.contrast import (
-    WIDTH,
-    Compared,
-    Contrasted,
-    Embedding,
-    Pairs,
-    View,
-    contrast,
-    contrasted,
-)
+from ffl_ray.distill.contrast import WIDTH, Compared, Embedding, Pairs, View
 from ffl_ray.distill.exits import Exit, exit_stages, exits_of, placed_exits
 from ffl_ray.distill.recipe import Recipe
 from ffl_ray.distill.terms import Logits, Term, cross_entropies, distillation_kl
+from ffl_ray.models.branch_modules import without
 from ffl_ray.models.helpers import Helper
 from ffl_ray.models.network import NetworkOutput
 
@@ -69,19 +60,16 @@ def lmcl_terms(output: NetworkOutput, labels: Labels, settings: ResolvedDistill)
     z_ks the mix of their logits; all else as in `mcl_terms`. The authors weigh each (s, t) by a
     number that is learnt by descending through steps of the optimiser: here all are 1.
     """
-    branches, pairs = _branches(output), Pairs.of(labels, output)
+    branches, compared = _branches(output), Compared(Pairs.of(labels, output), settings)
     terms = cross_entropies(output, labels, settings)
-    compared = Compared(settings.contrast_temperature)
-    weight, b, temperature = settings.contrast_weight, settings.weight, settings.temperature
+    weight, b = settings.contrast_weight, settings.weight
     for k, branch in enumerate(branches):
-        peers = [view for j, peer in enumerate(branches) if j != k for view in peer.views]
-        found = Contrasted.summed(
-            contrasted(*two, compared, pairs, temperature) for two in product(branch.views, peers)
-        )
+        peers = [view for peer in without(k, branches) for view in peer.views]
+        found = compared.from_peers(branch.views, peers)
         ces = [F.cross_entropy(z, labels) for z in branch.exits]
-        within = [contrast(compared(view, view), pairs) for view in branch.views]
+        within = [compared.within(view) for view in branch.views]
         kls = [
-            distillation_kl(output.branches[k], peer.aggregate, temperature=temperature)
+            distillation_kl(output.branches[k], peer.aggregate, temperature=settings.temperature)
             for peer in branches
         ]
         terms |= {

@@ -4,17 +4,10 @@ from __future__ import annotations
 
 from ffl_ray.config.settings import ResolvedDistill
 from ffl_ray.data.dataset import Labels
-from ffl_ray.distill.contrast import (
-    Compared,
-    Contrasted,
-    Embedding,
-    Pairs,
-    View,
-    contrast,
-    contrasted,
-)
+from ffl_ray.distill.contrast import Compared, Embedding, Pairs, View
 from ffl_ray.distill.recipe import Recipe
 from ffl_ray.distill.terms import Term, cross_entropies, distillation_kl
+from ffl_ray.models.branch_modules import without
 from ffl_ray.models.helpers import Helper
 from ffl_ray.models.network import NetworkOutput
 
@@ -28,15 +21,11 @@ def mcl_terms(output: NetworkOutput, labels: Labels, settings: ResolvedDistill) 
     distill.weight; KL is between rows of similarities at temperature 3, and its teacher a constant.
     With distill.logit_teacher the mean of all logits teaches every branch as well.
     """
-    views, pairs = _views(output), Pairs.of(labels, output)
-    compared, weight = Compared(settings.contrast_temperature), settings.contrast_weight
-    terms = cross_entropies(output, labels, settings)
+    views, compared = _views(output), Compared(Pairs.of(labels, output), settings)
+    terms, weight = cross_entropies(output, labels, settings), settings.contrast_weight
     for k, view in enumerate(views):
-        peers = (peer for j, peer in enumerate(views) if j != k)
-        found = Contrasted.summed(
-            contrasted(view, peer, compared, pairs, settings.temperature) for peer in peers
-        )
-        terms[f"contrast_within.{k}"] = Term(contrast(compared(view, view), pairs), weight)
+        found = compared.from_peers([view], without(k, views))
+        terms[f"contrast_within.{k}"] = Term(compared.within(view), weight)
         terms[f"contrast_between.{k}"] = Term(found.between, weight)
         for name, value in (("within", found.within_from), ("between", found.between_from)):
             terms[f"peers_to_{name}.{k}"] = Term(value, settings.weight, schedule="ramp")

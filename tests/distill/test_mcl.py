@@ -16,7 +16,7 @@ from support.reference import (
 
 from ffl_ray.config.methods import resolved_distill
 from ffl_ray.config.settings import DistillConfig
-from ffl_ray.distill.contrast import Compared, Pairs, View, contrast
+from ffl_ray.distill.contrast import Compared, Pairs, View
 from ffl_ray.distill.mcl import mcl_terms
 from ffl_ray.models.network import FusionNetwork, NetworkOutput
 
@@ -91,7 +91,8 @@ def test_three_images_by_hand_of_which_one_has_no_other_of_its_class() -> None:
     view = View(places, places)
 
     pairs = Pairs.of(labels, NetworkOutput(places[None]))
-    value = contrast(Compared(1.0)(view, view), pairs)
+    settings = SETTINGS.model_copy(update={"contrast_temperature": 1.0})
+    value = Compared(pairs, settings).within(view)
 
     assert value.item() == pytest.approx(2 / 3 * math.log(1 + math.exp(-1)), abs=1e-12)
 
