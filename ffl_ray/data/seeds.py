@@ -15,6 +15,11 @@ def epoch_seed(seed: int, epoch: int) -> int:
     return seed * 1_000_003 + epoch
 
 
+def step_seed(seed: int, epoch: int, step: int) -> int:
+    """A number of a step, of any size: for what is drawn as it is taken."""
+    return epoch_seed(seed, epoch) * 1_000_003 + step
+
+
 def draw_seeds(count: int, generator: torch.Generator) -> Int64[Tensor, "count"]:
     """Seeds drawn from a generator."""
     return torch.randint(2**62, (count,), generator=generator)

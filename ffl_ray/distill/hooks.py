@@ -10,6 +10,7 @@ from torch import Tensor
 
 from ffl_ray.config.settings import ResolvedDistill
 from ffl_ray.data.dataset import Labels
+from ffl_ray.data.seeds import step_seed
 from ffl_ray.models.network import FusionNetwork, NetworkOutput
 
 Outputs = Iterator[tuple[NetworkOutput, Labels]]
@@ -44,7 +45,7 @@ class Moment(NamedTuple):
     @property
     def generator(self) -> torch.Generator:
         """Random numbers of this moment, the same on every worker and when it comes again."""
-        place = (self.seed * 1_000_003 + self.epoch) * 1_000_003 + self.step
+        place = step_seed(self.seed, self.epoch, self.step)
         return torch.Generator().manual_seed(place % 2**63)
 
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 import torch
 
 from ffl_ray.data.batches import Batch
-from ffl_ray.data.seeds import epoch_seed
+from ffl_ray.data.seeds import step_seed
 from ffl_ray.training.engine import LossRow, TrainingStep
 from ffl_ray.training.setup import Training
 
-MOST_STEPS, MOST_WORKERS = 1_000_003, 1_009
+MOST_WORKERS = 1_009
 
 
 class SeededStep:
@@ -29,14 +29,14 @@ class SeededStep:
     def __init__(self, training: Training, epoch: int, first_step: int, step: TrainingStep) -> None:
         self.network = step.network
         self.world_size = step.world_size
-        self._step, self._next = step, first_step
-        self._epoch, self._rank = epoch_seed(training.config.seed, epoch), training.shard.rank
+        self._step, self._epoch, self._next = step, epoch, first_step
+        self._seed, self._rank = training.config.seed, training.shard.rank
         self._device = training.train.device
 
     def run(self, batch: Batch) -> LossRow:
         """Take a step on a batch."""
-        seed = (self._epoch * MOST_STEPS + self._next) * MOST_WORKERS + self._rank
-        seed_generators(seed % 2**63, self._device)
+        place = step_seed(self._seed, self._epoch, self._next)
+        seed_generators((place * MOST_WORKERS + self._rank) % 2**63, self._device)
         self._next += 1
         return self._step.run(batch)
 
