@@ -14,6 +14,7 @@ from ffl_ray.results.search_answers.dimensions import Dimension
 from ffl_ray.results.search_answers.models import (
     RANK_TOLERANCE,
     Column,
+    Columns,
     Fit,
     fit_of,
     scores_of,
@@ -45,6 +46,11 @@ class Level(NamedTuple):
     half: float
     detectable: float
     by_rank: float
+
+    @property
+    def known(self) -> bool:
+        """Whether the data have such a difference."""
+        return not math.isnan(self.effect)
 
     @property
     def sized(self) -> bool:
@@ -96,7 +102,7 @@ class Answer(NamedTuple):
     @property
     def clearest(self) -> Level:
         """The level that is named when it does."""
-        known = [one for one in self.levels if not math.isnan(one.effect)]
+        known = [one for one in self.levels if one.known]
         return max(known or self.levels, key=lambda one: (one.sized, abs(one.shown)))
 
 
@@ -178,7 +184,7 @@ def _case(
 def _answer(case: _Case, test: _Test, num_tests: int) -> Answer:
     """The answer of one dimension, by its test with a corrected p."""
     levels = _levels(case, num_tests)
-    apart = any(not math.isnan(level.effect) for level in levels)
+    apart = any(level.known for level in levels)
     return Answer(
         case.dimension.name,
         len(case.values),
@@ -237,17 +243,23 @@ def _levels(case: _Case, num_tests: int) -> list[Level]:
     contrasts = [
         np.concatenate([np.zeros(case.fit.all.shape[1] - len(own)), own]) for own in names.values()
     ]
-    sizes = _contrasts(case.fit, contrasts, case.values)
-    ranks = _contrasts(case.fit, contrasts, case.scores)
+    inverse = np.linalg.pinv(case.fit.all, rcond=RANK_TOLERANCE)
+    sizes = _contrasts(case.fit, inverse, contrasts, case.values)
+    ranks = _contrasts(case.fit, inverse, contrasts, case.scores)
     return [
         Level(name, effect, half * error, least * error, rank / max(half * of_rank, TINY))
         for name, (effect, error), (rank, of_rank) in zip(names, sizes, ranks, strict=True)
     ]
 
 
-def _contrasts(fit: Fit, contrasts: Sequence[Column], values: Column) -> list[tuple[float, float]]:
-    """Each contrast of the model's columns, and its standard error."""
-    inverse = np.linalg.pinv(fit.all, rcond=RANK_TOLERANCE)
+def _contrasts(
+    fit: Fit, inverse: Columns, contrasts: Sequence[Column], values: Column
+) -> list[tuple[float, float]]:
+    """Each contrast of the model's columns, and its standard error.
+
+    Args:
+        inverse: of the model's columns.
+    """
     slopes, known = inverse @ values, inverse @ fit.all
     leverage = np.clip(np.einsum("nc,cn->n", fit.all, inverse), 0.0, 1.0)
     residuals, free = values - fit.all @ slopes, max(1, fit.free)
@@ -270,7 +282,7 @@ def _more(fit: Fit, share: float, levels: Sequence[Level], num_tests: int) -> in
     """How many more trials would tell the effect that was seen: by ranks, and by its interval."""
     n, columns = len(fit.all), fit.own.shape[1]
     by_rank = more_by_share(n, columns, fit.free, share, num_tests)
-    sizes = [(one.effect, one.detectable) for one in levels if not math.isnan(one.effect)]
+    sizes = [(one.effect, one.detectable) for one in levels if one.known]
     if not sizes:
         return None
     by_size = more_by_size(n, *max(sizes, key=lambda one: abs(one[0]) / (one[1] or math.inf)))

@@ -58,17 +58,18 @@ def fit_of(one: Dimension, dimensions: Sequence[Dimension], root: Column) -> Fit
     kept = _held(one, dimensions, len(root))
     held = root[:, None] * _model([d.columns for d in kept], root)
     whole = np.column_stack([held, root[:, None] * one.columns])
-    own = _added(one, kept, root)
-    beside = None
-    if own.shape[1] < one.columns.shape[1]:
-        lone = [d.name for d in kept if _added(one, [d], root).shape[1] < one.columns.shape[1]]
+    basis = orthonormal(held)
+    own = _added(one, basis, root)
+    beside, width = None, one.columns.shape[1]
+    if own.shape[1] < width:
+        alone = {d.name: orthonormal(root[:, None] * _model([d.columns], root)) for d in kept}
+        lone = [name for name in alone if _added(one, alone[name], root).shape[1] < width]
         beside = lone[0] if lone else "the others"
-    return Fit(orthonormal(held), own, whole, one.columns, root, strata, beside)
+    return Fit(basis, own, whole, one.columns, root, strata, beside)
 
 
-def _added(one: Dimension, held: Sequence[Dimension], root: Column) -> Columns:
+def _added(one: Dimension, basis: Columns, root: Column) -> Columns:
     """Orthonormal columns of what a dimension adds to those that are held fast."""
-    basis = orthonormal(root[:, None] * _model([d.columns for d in held], root))
     own = root[:, None] * one.columns
     return orthonormal(own - basis @ (basis.T @ own))
 
@@ -109,7 +110,7 @@ def left_out_r2(dimensions: Sequence[Dimension], values: Column, weights: Column
     Below 0 where there are as many columns as trials.
     """
     root, scores = np.sqrt(weights), scores_of(values)
-    columns = np.column_stack([np.ones(len(values)), *(one.columns for one in dimensions)])
+    columns = _model([one.columns for one in dimensions], root)
     errors = [
         float(np.sum(_left_out(root[:, None] * model, root * scores) ** 2))
         for model in (columns, columns[:, :1])
