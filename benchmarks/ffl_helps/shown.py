@@ -114,19 +114,18 @@ def ground(study: Study) -> str:
     fell = flattening(losses[long], done["trial_id"])
     cpu_s = cpu_seconds(found.epochs).reindex(done["trial_id"]).fillna(0.0)
     of_arms = _by_arm(study, cpu_s)
-    ratio = "-"
-    for row in study.rows:
-        theirs = of_arms.get(row["baseline"], 0.0)
-        if row["equal"] == "seconds" and theirs:
-            ratio = f"{of_arms[row['arm']] / theirs:.2f}"
-            break
+    ratios = (
+        f"{of_arms[row['arm']] / of_arms[row['baseline']]:.2f}"
+        for row in study.rows
+        if row["equal"] == "seconds" and of_arms.get(row["baseline"])
+    )
     flat = (
         f"; over the last {LAST} epochs of {len(fell)} the cross-entropy still fell by "
         f"{fell.mean():.1%}, by {fell.max():.1%} at most"
     )
     return (
         f"{study.data}: {len(done)} trainings, {cpu_s.sum() / 3600:.1f} hours of a CPU in training "
-        f"steps; of these, ours to those of equal seconds {ratio}"
+        f"steps; of these, ours to those of equal seconds {next(ratios, '-')}"
         f"{flat if len(fell) else ''}"
     )
 

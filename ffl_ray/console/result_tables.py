@@ -160,7 +160,7 @@ def _alike(common: dict[str, str], words: Sequence[dict[str, str]]) -> str:
     return "".join(tails)
 
 
-def _how_words(row: Row) -> tuple[str, ...]:
+def _how_words(row: Row) -> tuple[str | None, ...]:
     return row["model.mix"], row["distill.method"], *fusion_and_temperature(row)
 
 

@@ -12,7 +12,6 @@ from ffl_ray.console.plain_text import printable_line
 from ffl_ray.results.columns import BASELINE, PLAIN
 
 Row = dict[str, Any]
-NONE = "-"
 PLAIN_WORDS = ", the plain baseline"
 STATUS_STYLES = {
     "completed": "green",
@@ -31,14 +30,13 @@ def trial_words(config: Config) -> str:
 def row_words(row: Row) -> str:
     """A trial's mix, method or fusion design, and temperature, from its row of the trials table."""
     method, (fused, temperature) = row["distill.method"], fusion_and_temperature(row)
-    words = [method] if method != "ffl" or fused == NONE else []
-    words += [fused] if fused != NONE else []
-    words += [f"T={temperature}"] if temperature != NONE else []
+    named = method if method != "ffl" or not fused else None
+    words = (row["model.mix"], named, fused, temperature and f"T={temperature}")
     baseline = PLAIN_WORDS if row.get(BASELINE) == PLAIN else ""
-    return printable_line(f"{' '.join([row['model.mix'], *map(str, words)])}{baseline}")
+    return printable_line(f"{' '.join(str(word) for word in words if word)}{baseline}")
 
 
-def fusion_and_temperature(row: Row) -> tuple[str, str]:
-    """The fusion design and the temperature of a trial whose method reads them."""
+def fusion_and_temperature(row: Row) -> tuple[str | None, str | None]:
+    """The fusion design and the temperature of a trial whose method reads them; else none."""
     design, temperature = values_read(row, ("fusion.design", "distill.temperature"))
-    return str(design or NONE), NONE if temperature is None else f"{temperature:.2f}"
+    return design and str(design), None if temperature is None else f"{temperature:.2f}"

@@ -97,20 +97,14 @@ class HostedTraining:
     def _let_go(self, error: BaseException) -> None:
         """Free what it held on the GPU: it goes on by itself, beside its neighbours here."""
         error.__traceback__ = None  # whose frames hold the training
-        self._seat.turns.take()  # nobody captures meanwhile
-        try:
+        with self._seat.turns.taken_here():  # nobody captures meanwhile
             empty_cache()
-        finally:
-            self._seat.turns.give()
 
     def _has_lost_gpu(self, error: BaseException) -> bool:
         if not isinstance(error, RuntimeError) or isinstance(error, GpuLostError):
             return isinstance(error, GpuLostError)
-        self._seat.turns.take()  # nobody captures meanwhile
-        try:
+        with self._seat.turns.taken_here():  # nobody captures meanwhile
             return gpu_is_lost()
-        finally:
-            self._seat.turns.give()
 
     def _report(self, report: Report) -> None:
         with waiting():

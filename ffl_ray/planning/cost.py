@@ -231,16 +231,16 @@ def _run_outline(
             if helped:
                 _call_helpers(config.distill, output)
             both = _counted(outline, counter)
-        twice = _Macs(2 * (both.macs - members.macs), 0)
+        helpers = _Macs(both.macs - members.macs, both.constant - members.constant)
+        pairs = 0
         if helped:
             output = network(_images(config, image, 2 * OUTLINE_BATCH))
             outline.macs = outline.constant_macs = 0
             with MacCounter() as counter:
                 _call_helpers(config.distill, output)
-            twice = _counted(outline, counter)
-    helpers = _Macs(both.macs - members.macs, both.constant - members.constant)
-    # What a loss takes grows with the square of a batch where it compares the batch's images.
-    pairs = (twice.macs - 2 * helpers.macs) // (2 * OUTLINE_BATCH**2)
+            # It grows with the square of a batch where a loss compares the batch's images.
+            more = _counted(outline, counter).macs - 2 * helpers.macs
+            pairs = more // (2 * OUTLINE_BATCH**2)
     return network, members, helpers, pairs, saved
 
 

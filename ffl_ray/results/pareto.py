@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from ffl_ray.config.objectives import Objective, dominates
-from ffl_ray.config.readers import without_effect
+from ffl_ray.config.readers import values_read
 
 Row = Mapping[str, Any]
 
@@ -124,6 +124,5 @@ def _point(member: Row, trial: Row, metrics: Sequence[str]) -> dict[str, Any]:
         "member": member["member"],
         "backbone": member["backbone"],
         **{metric: member[metric] for metric in metrics},
-        **{name: trial[name] for name in names},
-        **dict.fromkeys(without_effect(trial).keys() & {*names}),
+        **dict(zip(names, values_read(trial, names), strict=True)),
     }

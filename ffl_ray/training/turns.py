@@ -58,6 +58,15 @@ class Turns:
             else:
                 self.taken = False
 
+    @contextmanager
+    def taken_here(self) -> Iterator[None]:
+        """A block that is a turn of this thread's."""
+        self.take()
+        try:
+            yield
+        finally:
+            self.give()
+
 
 class Seat:
     """A training's place among those of its process.
